@@ -1,0 +1,151 @@
+"""Every error that vlsearch raises on purpose: one family, each a sentence a user can act on.
+
+VlsearchError
+├── UsageError                what was asked cannot be done as asked (the command line exits 2)
+│   ├── CorpusFormatError     a corpus is not in the format that it was read as
+│   ├── QueryError            a query is empty, or a part of it cannot be used
+│   └── UnknownModel          no model goes by that name
+├── MissingExtra              an optional package is needed
+├── CollectionError
+│   ├── CollectionNotFound    there is no collection at that path
+│   ├── CollectionDamaged     a file is missing, cut short or altered
+│   ├── CollectionTooNew      written by a newer vlsearch
+│   ├── CollectionLocked      another process is writing
+│   └── IdentityMismatch      the encoder at hand is not the one the collection was built with
+├── ModelError                a model's files are missing, damaged or refused
+├── EvaluationError           figures asked for cannot be computed from what is there
+├── TrainingError             a training run cannot start or go on
+└── ImageError                one picture cannot be decoded (becomes a Failure while indexing)
+
+Facts are attributes and ``args``, so that an error survives the way back from a worker process.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class VlsearchError(Exception):
+    """Base of the family; catch it to catch every fault that is not a bug."""
+
+
+class UsageError(VlsearchError):
+    """What was asked cannot be done as asked; the sentence says what to ask instead."""
+
+
+class CorpusFormatError(UsageError):
+    """A corpus is not in the format that it was read as.
+
+    Args:
+        place: path, or ``path:line``.
+        fault: what is wrong there.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, place: str, fault: str, remedy: str) -> None:
+        super().__init__(place, fault, remedy)
+        self.place, self.fault, self.remedy = place, fault, remedy
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.fault}. {self.remedy}."
+
+
+class QueryError(UsageError):
+    """A query is empty, or a part of it cannot be used."""
+
+
+class UnknownModel(UsageError):
+    """No model goes by that name."""
+
+
+class MissingExtra(VlsearchError):
+    """An optional package is needed for what was asked."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(purpose, extra)
+        self.purpose, self.extra = purpose, extra
+
+    def __str__(self) -> str:
+        return f"{self.purpose} needs an optional package; install it with: pip install 'vlsearch[{self.extra}]'"
+
+
+class CollectionError(VlsearchError):
+    """Something is wrong with a collection."""
+
+
+class CollectionNotFound(CollectionError):
+    """There is no collection at that path."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"there is no collection at {self.path}; make one with: vlsearch index CORPUS --collection {self.path}"
+
+
+class CollectionDamaged(CollectionError):
+    """A file of a collection is missing, cut short or altered."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(path, fault)
+        self.path, self.fault = path, fault
+
+    def __str__(self) -> str:
+        return f"collection {self.path} is damaged: {self.fault}. Look closer with: vlsearch doctor"
+
+
+class CollectionTooNew(CollectionError):
+    """A collection was written by a newer vlsearch."""
+
+    def __init__(self, path: Path, found: int, known: int) -> None:
+        super().__init__(path, found, known)
+        self.path, self.found, self.known = path, found, known
+
+    def __str__(self) -> str:
+        return (
+            f"collection {self.path} has schema {self.found}, and this vlsearch knows schemas up to {self.known}; "
+            "upgrade vlsearch to open it"
+        )
+
+
+class CollectionLocked(CollectionError):
+    """Another process is writing to the collection."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"another process is writing to collection {self.path}; wait for it to end and run this again"
+
+
+class IdentityMismatch(CollectionError):
+    """The encoder at hand is not the one the collection was built with."""
+
+    def __init__(self, collection: Path, bound: str, given: str, difference: str) -> None:
+        super().__init__(collection, bound, given, difference)
+        self.collection, self.bound, self.given, self.difference = collection, bound, given, difference
+
+    def __str__(self) -> str:
+        return (
+            f"collection {self.collection} holds vectors of {self.bound}, but the encoder at hand is {self.given} "
+            f"({self.difference}); vectors of two encoders cannot be compared. Use {self.bound}, "
+            f"or re-encode with: vlsearch reindex --model {self.given}"
+        )
+
+
+class ModelError(VlsearchError):
+    """A model's files are missing, damaged or refused."""
+
+
+class EvaluationError(VlsearchError):
+    """Figures asked for cannot be computed from what is there."""
+
+
+class TrainingError(VlsearchError):
+    """A training run cannot start or go on."""
+
+
+class ImageError(VlsearchError):
+    """One picture cannot be decoded; the argument is the reason, in one clause."""

@@ -1,0 +1,132 @@
+"""Frozen values that the read side and the write side share. The words are those of docs/architecture.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["image", "text"]
+"""What an item is: a picture or a text."""
+
+Scalar = str | int | float | bool | None
+"""What an attribute may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileBytes:
+    """Bytes that are a whole file."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class MemberBytes:
+    """Bytes that are a member of an uncompressed tar, read in place."""
+
+    archive: Path
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class UrlBytes:
+    """Bytes behind an http(s) URL."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class InlineBytes:
+    """Bytes that the caller handed over."""
+
+    data: bytes
+
+
+Location = FileBytes | MemberBytes | UrlBytes | InlineBytes
+"""Where a picture's encoded bytes (JPEG, PNG, ...) are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture in a corpus, not yet read.
+
+    ``uri`` names it for good (see :mod:`retrieval.uris`); ``key`` is the caller's own name for it.
+    """
+
+    uri: str
+    location: Location
+    key: str | None = None
+    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text in a corpus. ``lang`` is a BCP 47 tag such as ``en`` or ``zh``, where it is known."""
+
+    uri: str
+    text: str
+    key: str | None = None
+    lang: str | None = None
+    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a reader found in one place: a picture with the texts that describe it, or either alone.
+
+    Each text is linked to the picture in the order given. The same picture (by uri) may come in several
+    entries, as in a CSV file with one caption a row; the links add up.
+    """
+
+    picture: Picture | None
+    texts: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One item that could not be taken, and why, in one clause without a final stop."""
+
+    uri: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is accepted from untrusted input; beyond it an item is a failure."""
+
+    file_bytes: int = 256 * 2**20
+    pixels: int = 200_000_000  # about 200 megapixels: the largest phone sensors, below decompression bombs
+    seconds: float = 30.0  # for one picture, to download or to decode
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedText:
+    """A text linked to a picture: its item id, uri and words."""
+
+    id: int
+    uri: str
+    text: str
+    lang: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One ranked item.
+
+    ``rank`` counts from 1; ``score`` is the float32 inner product with the query (docs/architecture.md, Ranking).
+    ``text`` is set where the item is a text, ``captions`` where it is a picture that texts are linked to.
+    """
+
+    rank: int
+    score: float
+    id: int
+    kind: Kind
+    uri: str
+    key: str | None
+    text: str | None
+    lang: str | None
+    captions: tuple[LinkedText, ...]
+    attributes: Mapping[str, Scalar]

@@ -1,0 +1,47 @@
+"""Names of items: ``file:///photos/a.jpg`` for a file, ``file:///data/x.tar#a.jpg`` for a place inside one.
+
+Paths are percent-encoded byte by byte, so that any name a file system allows (``#``, blanks, bytes that are no
+UTF-8) survives the way into the catalogue and back. The fragment names a tar member, or a caption's place.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+_SCHEME = "file://"
+
+
+def file_uri(path: Path, fragment: str | None = None) -> str:
+    """The uri of a file, or of a place inside it; a relative path counts from the working directory."""
+    absolute = os.path.abspath(path)  # noqa: PTH100  Path.absolute keeps "..", resolve follows links
+    encoded = quote(os.fsencode(absolute.replace(os.sep, "/")))
+    if not encoded.startswith("/"):  # a Windows drive
+        encoded = f"/{encoded}"
+    return f"{_SCHEME}{encoded}" + (f"#{quote(fragment)}" if fragment is not None else "")
+
+
+def split_file_uri(uri: str) -> tuple[Path, str | None] | None:
+    """The path and the fragment of a file uri, or None where ``uri`` is of another scheme."""
+    if not uri.startswith(_SCHEME):
+        return None
+    encoded, mark, fragment = uri.removeprefix(_SCHEME).partition("#")
+    path = os.fsdecode(unquote_to_bytes(encoded))
+    if os.name == "nt":
+        path = path.lstrip("/")
+    return Path(path), unquote(fragment) if mark else None
+
+
+def display(uri: str) -> str:
+    """A uri as people read it: a plain path for files, ``archive.tar#member`` inside them, else the uri itself.
+
+    A name that is no UTF-8 or that holds control characters (a line feed would forge a second line of output,
+    an escape would reach the terminal) stays percent-encoded.
+    """
+    split = split_file_uri(uri)
+    if split is None:
+        return uri
+    path, fragment = split
+    shown = f"{path}" + (f"#{fragment}" if fragment is not None else "")
+    return shown if shown.isprintable() else uri
