@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from retrieval.identity import Identity as Identity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,47 +13,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What must be equal for two vectors to be comparable (``name`` only says how to load the encoder again).
-
-    Attributes:
-        name: alias, hub id or absolute folder that ``load_encoder`` takes.
-        family: ``two-tower``, ``clip``, ``siglip``, ...
-        weights: sha256 of the weights, hex.
-        revision: commit of a hub checkpoint, or an empty string.
-        dimension: of the vectors.
-        preprocessing: of pictures and texts, as canonical JSON: size, crop, resampling, mean, std, case, length.
-        precision: ``float32``, ``bfloat16``, ...
-        runtime: ``torch``, ...: runtimes whose vectors agree to float32 rounding share a class.
-    """
-
-    name: str
-    family: str
-    weights: str
-    revision: str
-    dimension: int
-    preprocessing: str
-    precision: str = "float32"
-    runtime: str = "torch"
-
-    @property
-    def digest(self) -> str:
-        """A sha256 (hex) over everything but the name."""
-        facts = asdict(self)
-        del facts["name"]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-    def difference(self, other: Identity) -> str:
-        """The fields in which two identities differ, with both values, as a clause for an error message."""
-        mine, theirs = asdict(self), asdict(other)
-        return "; ".join(
-            f"{name} {_shorten(mine[name])} against {_shorten(theirs[name])}"
-            for name in mine
-            if name != "name" and mine[name] != theirs[name]
-        )
 
 
 class Encoder(Protocol):
@@ -114,8 +72,3 @@ def fixed_batches(rows: Sequence[T], batch_size: int | None, default: int) -> It
         if batch_size is not None:
             batch += [batch[0]] * (batch_size - count)
         yield batch, count
-
-
-def _shorten(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:24]}...{text[-24:]}"
