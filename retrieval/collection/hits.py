@@ -1,0 +1,71 @@
+"""Item ids to hits: one pass over the catalogue for all queries of a batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, Row, select
+
+from retrieval.collection import schema
+from retrieval.collection.catalogue import chunked
+from retrieval.types import Hit, LinkedText
+
+
+def read_hits(connection: Connection, ranked: Sequence[Sequence[tuple[int, float]]]) -> list[list[Hit]]:
+    """Hits of each query, in the order of its (item id, score) pairs."""
+    wanted = {item for pairs in ranked for item, _ in pairs}
+    rows = _read_rows(connection, wanted)
+    captions = _read_captions(connection, (number for number, row in rows.items() if row.kind == "image"))
+    return [
+        [_hit(rows[item], rank, score, captions) for rank, (item, score) in enumerate(pairs, start=1)]
+        for pairs in ranked
+    ]
+
+
+def read_items(connection: Connection, ids: Iterable[int]) -> list[Hit]:
+    """Items by id, ascending, as hits of rank 0 and score 0."""
+    rows = _read_rows(connection, ids)
+    captions = _read_captions(connection, (number for number, row in rows.items() if row.kind == "image"))
+    return [_hit(rows[number], 0, 0.0, captions) for number in sorted(rows)]
+
+
+def _hit(row: Row[tuple[object, ...]], rank: int, score: float, captions: dict[int, list[LinkedText]]) -> Hit:
+    return Hit(
+        rank=rank,
+        score=score,
+        id=row.id,
+        kind=row.kind,
+        uri=row.uri,
+        key=row.key,
+        text=row.text,
+        lang=row.lang,
+        captions=tuple(captions.get(row.id, ())),
+        attributes=json.loads(row.attributes),
+    )
+
+
+def _read_rows(connection: Connection, ids: Iterable[int]) -> dict[int, Row[tuple[object, ...]]]:
+    items, contents = schema.items, schema.contents
+    statement = select(
+        items.c.id, items.c.kind, items.c.uri, items.c.key, items.c.lang, items.c.attributes, contents.c.text
+    ).join(contents, contents.c.id == items.c.content_id)
+    rows: dict[int, Row[tuple[object, ...]]] = {}
+    for chunk in chunked(sorted(ids)):
+        rows.update((row.id, row) for row in connection.execute(statement.where(items.c.id.in_(chunk))))
+    return rows
+
+
+def _read_captions(connection: Connection, images: Iterable[int]) -> dict[int, list[LinkedText]]:
+    links, items, contents = schema.links, schema.items, schema.contents
+    statement = (
+        select(links.c.image_item, items.c.id, items.c.uri, items.c.lang, contents.c.text)
+        .join(items, items.c.id == links.c.text_item)
+        .join(contents, contents.c.id == items.c.content_id)
+        .order_by(links.c.image_item, links.c.rank, items.c.id)
+    )
+    captions: dict[int, list[LinkedText]] = {}
+    for chunk in chunked(sorted(images)):
+        for row in connection.execute(statement.where(links.c.image_item.in_(chunk))):
+            captions.setdefault(row.image_item, []).append(LinkedText(row.id, row.uri, row.text, row.lang))
+    return captions

@@ -1,0 +1,252 @@
+"""The catalogue's tables (SQLAlchemy Core) and the numbered migrations that make them.
+
+``PRAGMA user_version`` holds the number of the last migration. Tables here are how today's code asks; the
+migrations are history and are never edited once released: a test compares what they make with these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+"""``generation`` (decimal), ``active_encoder`` (id, absent until the first commit)."""
+
+encoders = Table(
+    "encoders",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("digest", String, nullable=False, unique=True),
+    Column("identity", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Identities, as canonical JSON; ``digest`` leaves out the name."""
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("uri", String, nullable=False, unique=True),
+    Column("format", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("text", String),
+    Column("width", Integer),
+    Column("height", Integer),
+    UniqueConstraint("sha256", "kind"),
+    sqlite_autoincrement=True,
+)
+"""Distinct bytes (pictures) or NFC-normalised, stripped text; ``width`` and ``height`` as shown, upright."""
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("encoder_id", Integer, ForeignKey("encoders.id"), nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("vectors_name", String, nullable=False, unique=True),
+    Column("vectors_size", Integer, nullable=False),
+    Column("vectors_sha256", String, nullable=False),
+    Column("ids_name", String, nullable=False, unique=True),
+    Column("ids_size", Integer, nullable=False),
+    Column("ids_sha256", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+encodings = Table(
+    "encodings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("content_id", Integer, ForeignKey("contents.id"), nullable=False),
+    Column("encoder_id", Integer, ForeignKey("encoders.id"), nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("segment_id", Integer, ForeignKey("segments.id"), nullable=False),
+    Column("row", Integer, nullable=False),
+    UniqueConstraint("content_id", "encoder_id", "part"),
+    Index("encodings_by_segment", "segment_id", "row"),
+    sqlite_autoincrement=True,
+)
+
+items = Table(
+    "items",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("content_id", Integer, ForeignKey("contents.id"), nullable=False),
+    Column("source_id", Integer, ForeignKey("sources.id"), nullable=False),
+    Column("kind", String, nullable=False),
+    Column("uri", String, nullable=False, unique=True),
+    Column("key", String, unique=True),
+    Column("lang", String),
+    Column("attributes", String, nullable=False),
+    Column("stamp", String),
+    Column("extent", String),
+    Index("items_by_content", "content_id"),
+    Index("items_by_source", "source_id"),
+    Index("items_by_kind", "kind"),
+    sqlite_autoincrement=True,
+)
+"""``attributes``: JSON object; ``stamp``: what tells that the bytes are unchanged; ``extent``: ``offset+size`` in a tar."""
+
+links = Table(
+    "links",
+    metadata,
+    Column("image_item", Integer, ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
+    Column("text_item", Integer, ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_id", Integer, ForeignKey("sources.id"), nullable=False),
+    Column("rank", Integer, nullable=False),
+    Index("links_by_text", "text_item"),
+    sqlite_with_rowid=False,
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_id", Integer, ForeignKey("sources.id"), nullable=False),
+    Column("uri", String, nullable=False, unique=True),
+    Column("reason", String, nullable=False),
+    Column("stamp", String),
+    Index("failures_by_source", "source_id"),
+    sqlite_autoincrement=True,
+)
+
+dead = Table(
+    "dead",
+    metadata,
+    Column("encoding_id", Integer, ForeignKey("encodings.id"), primary_key=True),
+)
+"""Encodings that no item uses any more: masked in search until compaction drops their rows."""
+
+
+def _m001_first_tables(connection: Connection) -> None:
+    for statement in _M001.strip().split(";\n"):
+        connection.execute(text(statement))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_first_tables,)
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+def schema_version(connection: Connection) -> int:
+    """Number of the last migration applied; 0 for a file that is no collection yet."""
+    return int(connection.execute(text("PRAGMA user_version")).scalar_one())
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the tables up to date, inside the caller's transaction: all of it happens or none."""
+    version = schema_version(connection)
+    for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
+        migration(connection)
+        connection.execute(text(f"PRAGMA user_version = {number}"))
+
+
+_M001 = """
+CREATE TABLE settings (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
+CREATE TABLE encoders (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest TEXT NOT NULL UNIQUE,
+    identity TEXT NOT NULL
+);
+CREATE TABLE sources (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uri TEXT NOT NULL UNIQUE,
+    format TEXT NOT NULL
+);
+CREATE TABLE contents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('image', 'text')),
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+    text TEXT,
+    width INTEGER,
+    height INTEGER,
+    UNIQUE (sha256, kind)
+);
+CREATE TABLE segments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('image', 'text')),
+    encoder_id INTEGER NOT NULL REFERENCES encoders (id),
+    rows INTEGER NOT NULL CHECK (rows > 0),
+    vectors_name TEXT NOT NULL UNIQUE,
+    vectors_size INTEGER NOT NULL,
+    vectors_sha256 TEXT NOT NULL,
+    ids_name TEXT NOT NULL UNIQUE,
+    ids_size INTEGER NOT NULL,
+    ids_sha256 TEXT NOT NULL
+);
+CREATE TABLE encodings (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    content_id INTEGER NOT NULL REFERENCES contents (id),
+    encoder_id INTEGER NOT NULL REFERENCES encoders (id),
+    part INTEGER NOT NULL,
+    segment_id INTEGER NOT NULL REFERENCES segments (id),
+    row INTEGER NOT NULL,
+    UNIQUE (content_id, encoder_id, part)
+);
+CREATE INDEX encodings_by_segment ON encodings (segment_id, row);
+CREATE TABLE items (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    content_id INTEGER NOT NULL REFERENCES contents (id),
+    source_id INTEGER NOT NULL REFERENCES sources (id),
+    kind TEXT NOT NULL CHECK (kind IN ('image', 'text')),
+    uri TEXT NOT NULL UNIQUE,
+    key TEXT UNIQUE,
+    lang TEXT,
+    attributes TEXT NOT NULL,
+    stamp TEXT,
+    extent TEXT
+);
+CREATE INDEX items_by_content ON items (content_id);
+CREATE INDEX items_by_source ON items (source_id);
+CREATE INDEX items_by_kind ON items (kind);
+CREATE TABLE links (
+    image_item INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE,
+    text_item INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE,
+    source_id INTEGER NOT NULL REFERENCES sources (id),
+    rank INTEGER NOT NULL,
+    PRIMARY KEY (image_item, text_item)
+) WITHOUT ROWID;
+CREATE INDEX links_by_text ON links (text_item);
+CREATE TABLE failures (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source_id INTEGER NOT NULL REFERENCES sources (id),
+    uri TEXT NOT NULL UNIQUE,
+    reason TEXT NOT NULL,
+    stamp TEXT
+);
+CREATE INDEX failures_by_source ON failures (source_id);
+CREATE TABLE dead (
+    encoding_id INTEGER PRIMARY KEY REFERENCES encodings (id)
+);
+INSERT INTO settings (name, value) VALUES ('generation', '0')
+"""
