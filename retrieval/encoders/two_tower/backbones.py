@@ -1,0 +1,115 @@
+"""Image backbones: a normalised picture batch in, pooled features out.
+
+EfficientNet-Lite2 and the TensorFlow padding follow the published checkpoints: no squeeze-excitation, ReLU6,
+first and last stage not deepened, stem not widened (Tan & Le, 2019, and the EfficientNet-Lite note of 2020).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import mobilenet_v2, resnet50
+from torchvision.models.efficientnet import EfficientNet, MBConvConfig
+from torchvision.ops import SqueezeExcitation
+
+from retrieval.encoders.two_tower.config import ImageConfig
+
+_LITE2_STAGES = (
+    (1, 3, 1, 32, 16, 1),  # expansion, kernel, stride, channels in, channels out, layers
+    (6, 3, 2, 16, 24, 2),
+    (6, 5, 2, 24, 40, 2),
+    (6, 3, 2, 40, 80, 3),
+    (6, 5, 1, 80, 112, 3),
+    (6, 5, 2, 112, 192, 4),
+    (6, 3, 1, 192, 320, 1),
+)
+
+
+class ImageBackbone(nn.Module):
+    """Convolutional stages in order, then the mean over the picture: (B, 3, H, W) -> (B, features)."""
+
+    def __init__(self, stages: nn.Sequential, features: int) -> None:
+        super().__init__()
+        self.features = stages
+        self.dimension = features
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pooled features, (B, dimension)."""
+        pooled: Tensor = self.features(pixels).mean((2, 3))
+        return pooled
+
+
+def build_backbone(config: ImageConfig) -> ImageBackbone:
+    """The untrained backbone that ``config`` names."""
+    if config.backbone == "resnet50":
+        net = resnet50(weights=None)
+        stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
+        backbone = ImageBackbone(nn.Sequential(stem, net.layer1, net.layer2, net.layer3, net.layer4), 2048)
+    elif config.backbone == "mobilenet_v2":
+        backbone = ImageBackbone(mobilenet_v2(weights=None).features, 1280)
+    elif config.backbone == "efficientnet_lite2":
+        backbone = ImageBackbone(_efficientnet_lite2().features, 1280)
+    else:
+        stages = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU())
+        backbone = ImageBackbone(stages, 32)
+    if config.tf_padding:
+        _pad_bottom(backbone)
+    return backbone
+
+
+def torchvision_state(config: ImageConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A classifier's torchvision ``state_dict`` under this module's names, its head dropped, as float32."""
+    if config.backbone == "resnet50":
+        places = {"conv1": "0.0", "bn1": "0.1", **{f"layer{i}": str(i) for i in range(1, 5)}}
+        renamed = {}
+        for name, value in state.items():
+            first, _, rest = name.partition(".")
+            if first in places:
+                renamed[f"features.{places[first]}.{rest}"] = value
+    else:
+        renamed = {name: value for name, value in state.items() if name.startswith("features.")}
+    return {n: v.float() if v.is_floating_point() else v for n, v in renamed.items()}
+
+
+def _efficientnet_lite2() -> Any:
+    setting = []
+    for stage, (expand, kernel, stride, channels_in, channels_out, layers) in enumerate(_LITE2_STAGES):
+        block = MBConvConfig(
+            expand, kernel, stride, channels_in, channels_out, layers, width_mult=1.1, depth_mult=1.2
+        )
+        if stage in (0, 6):
+            block.num_layers = layers
+        if stage == 0:
+            block.input_channels = 32
+        setting.append(block)
+    norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
+    net = EfficientNet(setting, dropout=0.0, last_channel=1280, norm_layer=norm)
+    _make_lite(net)
+    return net
+
+
+def _make_lite(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, SqueezeExcitation):
+            setattr(module, name, nn.Identity())
+        elif isinstance(child, nn.SiLU):
+            setattr(module, name, nn.ReLU6(inplace=True))
+        else:
+            _make_lite(child)
+
+
+def _pad_bottom(model: nn.Module) -> None:
+    for conv in model.modules():
+        if isinstance(conv, nn.Conv2d) and conv.stride == (2, 2):
+            kernel, padding = conv.kernel_size[0], conv.padding
+            assert isinstance(padding, tuple)
+            conv.padding = (0, padding[1])
+            conv.register_forward_pre_hook(partial(_pad_input, kernel=kernel))
+
+
+def _pad_input(module: nn.Module, args: tuple[Tensor, ...], kernel: int) -> tuple[Tensor]:
+    total = kernel - 2 if args[0].shape[-2] % 2 == 0 else kernel - 1
+    return (torch.nn.functional.pad(args[0], (0, 0, total // 2, total - total // 2)),)

@@ -1,0 +1,55 @@
+"""Both towers with their projections and the temperature (CLIP's layout: Radford et al., ICML 2021)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from retrieval.encoders.two_tower.backbones import build_backbone
+from retrieval.encoders.two_tower.config import TwoTowerConfig
+from retrieval.encoders.two_tower.text import build_text_tower
+
+MAX_SCALE = 100.0
+"""Upper clamp of 1/temperature, as in CLIP, section 2.5."""
+
+
+class TwoTowerModel(nn.Module):
+    """Pictures and texts to unit rows in one space, and the learned 1/temperature."""
+
+    def __init__(self, config: TwoTowerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image = build_backbone(config.image)
+        self.text = build_text_tower(config.text)
+        self.image_projection = nn.Linear(self.image.dimension, config.dimension)
+        self.text_projection = nn.Linear(self.text.dimension, config.dimension)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        mean, std = torch.tensor(config.image.mean), torch.tensor(config.image.std)
+        self.register_buffer("mean", mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", std.view(1, 3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def image_features(self, pixels: Tensor) -> Tensor:
+        """Pooled backbone features, (B, F), of uint8 pictures (B, 3, H, W)."""
+        normal = (pixels.float() / 255 - self.mean) / self.std
+        features: Tensor = self.image(normal.contiguous(memory_format=torch.channels_last))
+        return features
+
+    def project_image(self, features: Tensor) -> Tensor:
+        """Unit rows, (B, D), of backbone features (B, F)."""
+        return nn.functional.normalize(self.image_projection(features), dim=-1)
+
+    def encode_images(self, pixels: Tensor) -> Tensor:
+        """Unit rows, (B, D), of uint8 pictures (B, 3, H, W)."""
+        return self.project_image(self.image_features(pixels))
+
+    def encode_texts(self, ids: Tensor) -> Tensor:
+        """Unit rows, (B, D), of padded token ids (B, T)."""
+        return nn.functional.normalize(self.text_projection(self.text(ids)), dim=-1)
+
+    def scale(self) -> Tensor:
+        """1/temperature, clamped to [1, 100]."""
+        return self.log_scale.clamp(0, math.log(MAX_SCALE)).exp()

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
+from retrieval.encoders.two_tower.encoder import save
+from retrieval.encoders.two_tower.text import train_tokenizer
+from retrieval.errors import ModelError
+
+TEXTS = ["a dog", "a cat on a mat", "雪地里的狗", "", "a very long story about a dog " * 20]
+
+
+@pytest.fixture(params=["bag", "bert"])
+def folder(request, tmp_path):
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(TEXTS, 100)
+    text = TextConfig(request.param, tokenizer.get_vocab_size(), 32, 64, layers=1, heads=2, context=32)
+    save(tmp_path / "m", TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text)), tokenizer)
+    return tmp_path / "m"
+
+
+def pictures():
+    rng = np.random.default_rng(0)
+    return [Image.fromarray(rng.integers(0, 256, (40, 60 + i, 3), np.uint8)) for i in range(5)]
+
+
+def test_rows_are_unit_float32(folder):
+    encoder = TwoTower.load(folder)
+    for rows in (encoder.encode_images(pictures()), encoder.encode_texts(TEXTS)):
+        assert rows.dtype == np.float32
+        assert rows.shape == (5, 16)
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    assert encoder.encode_texts([]).shape == (0, 16)
+
+
+def test_with_a_batch_size_neighbours_and_places_do_not_change_a_bit(folder):
+    encoder = TwoTower.load(folder)
+    images, texts = encoder.encode_images(pictures(), 4), encoder.encode_texts(TEXTS, 4)
+    for order in ([4, 3, 2, 1, 0], [2], [0, 0, 4]):
+        assert np.array_equal(encoder.encode_images([pictures()[i] for i in order], 4), images[order])
+        assert np.array_equal(encoder.encode_texts([TEXTS[i] for i in order], 4), texts[order])
+
+
+def test_a_strip_is_cropped_before_it_is_enlarged(folder):
+    assert TwoTower.load(folder).prepare_image(Image.new("L", (30000, 2))).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "foreign"])
+def test_a_bad_file_is_a_sentence(folder, name, damage):
+    path = folder / name
+    data = path.read_bytes()
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes(data[: len(data) // 2] if damage == "cut" else b'{"model_type": "clip"}')
+    with pytest.raises(ModelError, match=name):
+        TwoTower.load(folder)
+
+
+def test_efficientnet_lite2_and_mobilenet_see_what_tensorflow_padding_asks():
+    for name in ("efficientnet_lite2", "mobilenet_v2", "resnet50"):
+        config = ImageConfig(name, 64, tf_padding=name != "resnet50")
+        text = TextConfig("bag", 50, 8, 8)
+        model = TwoTowerModel(TwoTowerConfig(4, config, text)).eval()
+        with torch.inference_mode():
+            rows = model.encode_images(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+            assert model.image.features[0](torch.zeros(1, 3, 64, 64)).shape[-2:] in ((32, 32), (16, 16))
+        assert rows.shape == (1, 4)
