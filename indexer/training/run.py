@@ -95,7 +95,7 @@ def load_image_weights(model: TwoTowerModel, path: Path) -> None:
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise TrainingError(
-            f"{path} holds no weights of {model.config.image.backbone} ({reason}); name another --image-weights"
+            f"{path} holds no weights of {model.config.image.backbone} ({reason}); name others"
         ) from error
 
 
