@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process, on glibc: convolutions then do not map and unmap every activation."""
+"""Keeps freed memory in the process, on glibc: convolutions then stop mapping every activation anew."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # mallopt(3), malloc.h
 
 
 def retain_freed_memory() -> bool:
-    """Raise glibc's thresholds for the whole process; call it once, from a program and not from a library.
+    """Raise glibc's thresholds for the whole process; for a program to call once, not for a library.
 
-    Returns whether it took effect: False on other C libraries, where nothing is changed. The process then holds on
+    """Raise the thresholds of glibc for the whole process; for a program to call once, not for a library.
     to the most memory it ever used.
     """
     if not sys.platform.startswith("linux"):
@@ -20,4 +20,5 @@ def retain_freed_memory() -> bool:
     if mallopt is None:
         return False
     settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 256 * 2**20))
-    return all([bool(mallopt(option, value)) for option, value in settings])
+    took = [bool(mallopt(option, value)) for option, value in settings]  # all three, whatever the first says
+    return all(took)
