@@ -9,10 +9,10 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # mallopt(3), malloc.h
 
 
 def retain_freed_memory() -> bool:
-    """Raise glibc's thresholds for the whole process; for a program to call once, not for a library.
+    """Raise the thresholds of glibc for the whole process: for a program to call once, not for a library.
 
-    """Raise the thresholds of glibc for the whole process; for a program to call once, not for a library.
-    to the most memory it ever used.
+    Returns whether it took effect: False on other C libraries, where nothing is changed. The process then
+    holds on to the most memory it ever used.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -57,7 +57,6 @@ def run(out, epochs, stop_after=None):
     return model, tokenizer
 
 
-@pytest.mark.slow
 def test_thirty_two_pairs_are_learned_by_heart(tmp_path):
     model, tokenizer = run(tmp_path / "a", 150)
     figures = validate(model, tokenizer, pairs())["en"]
