@@ -1,0 +1,112 @@
+"""Index one corpus into a collection: what ``vlsearch index`` does, as one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from indexer.corpora import CorpusOptions, open_corpus
+from indexer.maintenance import compact_if_due
+from indexer.pipeline import Run
+from indexer.report import Progress, Report
+from indexer.writer import Writer
+from retrieval.collection import schema
+from retrieval.encoders.registry import load_encoder
+from retrieval.errors import UsageError
+from retrieval.types import Limits
+
+if TYPE_CHECKING:
+    from retrieval.encoders.base import Encoder
+
+
+def build(
+    source: str | Path,
+    collection: str | Path,
+    *,
+    model: str | Encoder = "auto",
+    options: CorpusOptions | None = None,
+    limits: Limits | None = None,
+    prune: bool = False,
+    retry_failed: bool = False,
+    workers: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Index a corpus: encode what is new or changed, commit as it goes, and count.
+
+    Run again, it encodes nothing that is there already. Killed at any moment, it has lost nothing committed and
+    goes on from there. Ctrl-C commits what is done (``Report.interrupted``).
+
+    Args:
+        source: a folder, table, data set, tar (braces expanded) or list, as ``vlsearch index`` takes it.
+        collection: folder of the collection, made if it is not there.
+        model: name, alias or folder of the encoder, or an encoder; ``auto`` keeps the collection's own.
+        options: how to read the corpus.
+        limits: bytes, pixels and seconds that a picture may take.
+        prune: drop items of this corpus that have vanished from it.
+        retry_failed: try pictures again that failed before and have not changed since.
+        workers: decoder threads; one a core by default.
+        on_progress: called after each entry.
+
+    Raises:
+        CorpusFormatError: the corpus cannot be read as asked.
+        IdentityMismatch: ``model`` is not the one the collection was built with.
+        CollectionLocked: another process writes to the collection.
+    """
+    started = time.monotonic()
+    corpus = open_corpus(str(source), options or CorpusOptions())
+    with Writer(Path(collection)) as writer:
+        encoder = bound_encoder(writer, model)
+        run = Run(
+            writer,
+            encoder,
+            (corpus.uri, corpus.format),
+            limits or Limits(),
+            retry_failed=retry_failed,
+            workers=workers,
+            total=corpus.total,
+            on_progress=on_progress,
+        )
+        whole = run.take(corpus.entries())
+        if whole and prune:
+            _prune(writer, run, corpus.uri, corpus.format)
+        if whole:
+            compact_if_due(writer)
+        return replace(run.report(not whole), seconds=round(time.monotonic() - started, 3))
+
+
+def bound_encoder(writer: Writer, model: str | Encoder) -> Encoder:
+    """The encoder asked for, or with ``auto`` the one that the collection is bound to.
+
+    Raises:
+        IdentityMismatch: the collection is bound to another one.
+    """
+    bound = writer.identity
+    if not isinstance(model, str):
+        encoder = model
+    elif model == "auto" and bound is not None:
+        encoder = load_encoder(bound.name)
+    else:
+        encoder = load_encoder(model)
+    writer.check_identity(encoder.identity)
+    return encoder
+
+
+def _prune(writer: Writer, run: Run, uri: str, format_: str) -> None:
+    items = schema.items
+    of_source = items.c.source_id == run.source_id
+    if format_ == "folder":  # files that a run over a folder above or below this one took first count as its own
+        inside = items.c.uri.startswith(f"{uri.rstrip('/')}/", autoescape=True)
+        of_source = of_source | (inside & ~items.c.uri.contains("#", autoescape=True))
+    with writer.read() as connection:
+        candidates = [(row.id, row.uri) for row in connection.execute(select(items.c.id, items.c.uri).where(of_source))]
+    if candidates and not (run.images.count or run.texts.count):
+        raise UsageError(
+            f"{uri} holds nothing now, and --prune would drop all {len(candidates)} items that came from it; "
+            "if the drive is not missing and that is meant, use vlsearch delete"
+        )
+    run.prune(candidates)

@@ -1,0 +1,92 @@
+"""What one commit changes, as values: staged by the pipeline or the Python API, carried out by the writer."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+from retrieval.types import Kind, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class NewContent:
+    """A content with its vector, (d,) float32 unit, under the collection's encoder."""
+
+    kind: Kind
+    sha256: bytes
+    vector: NDArray[np.float32]
+    text: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """An item to add, or to update where its uri (or the item ``renames``) is in the catalogue already."""
+
+    uri: str
+    kind: Kind
+    sha256: bytes
+    source_id: int
+    key: str | None = None
+    lang: str | None = None
+    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+    stamp: str | None = None
+    extent: str | None = None
+    renames: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """A text describes a picture; both by uri, in the catalogue already or staged beside it."""
+
+    image_uri: str
+    text_uri: str
+    source_id: int
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewFailure:
+    """An item that could not be taken; ``stamp`` tells when it is worth another try."""
+
+    uri: str
+    reason: str
+    source_id: int
+    stamp: str | None = None
+
+
+@dataclass(slots=True)
+class Change:
+    """Everything that one commit does, together or not at all.
+
+    ``links`` replace what their source said before of the same texts; ``removed`` are item ids;
+    ``settled`` are uris whose recorded failure is over.
+    """
+
+    contents: dict[tuple[Kind, bytes], NewContent] = field(default_factory=dict)
+    items: dict[str, NewItem] = field(default_factory=dict)
+    links: dict[tuple[str, str], NewLink] = field(default_factory=dict)
+    failures: dict[str, NewFailure] = field(default_factory=dict)
+    removed: list[int] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return any((self.contents, self.items, self.links, self.failures, self.removed, self.settled))
+
+
+def normalise_text(text: str) -> str:
+    """A text as the catalogue keeps it: NFC, outer white space stripped, case kept."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def text_digest(normalised: str) -> bytes:
+    """The sha256 that names a text content."""
+    return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).digest()
