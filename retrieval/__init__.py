@@ -1,0 +1,118 @@
+"""Find pictures by text and texts by picture: the read side of vlsearch.
+
+>>> import retrieval
+>>> engine = retrieval.open()                                     # doctest: +SKIP
+>>> for hit in engine.search("a dog in the snow", k=3):           # doctest: +SKIP
+...     print(hit.rank, round(hit.score, 3), hit.uri)
+
+Importing this package loads nothing heavy: every name is imported when it is first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retrieval.collection import Collection as Collection
+    from retrieval.collection import CollectionInfo as CollectionInfo
+    from retrieval.encoders.base import Encoder as Encoder
+    from retrieval.encoders.registry import load_encoder as load_encoder
+    from retrieval.errors import CollectionDamaged as CollectionDamaged
+    from retrieval.errors import CollectionError as CollectionError
+    from retrieval.errors import CollectionLocked as CollectionLocked
+    from retrieval.errors import CollectionNotFound as CollectionNotFound
+    from retrieval.errors import CollectionTooNew as CollectionTooNew
+    from retrieval.errors import CorpusFormatError as CorpusFormatError
+    from retrieval.errors import EvaluationError as EvaluationError
+    from retrieval.errors import IdentityMismatch as IdentityMismatch
+    from retrieval.errors import ImageError as ImageError
+    from retrieval.errors import MissingExtra as MissingExtra
+    from retrieval.errors import ModelError as ModelError
+    from retrieval.errors import QueryError as QueryError
+    from retrieval.errors import TrainingError as TrainingError
+    from retrieval.errors import UnknownModel as UnknownModel
+    from retrieval.errors import UsageError as UsageError
+    from retrieval.errors import VlsearchError as VlsearchError
+    from retrieval.identity import Identity as Identity
+    from retrieval.query.engine import SearchEngine as SearchEngine
+    from retrieval.query.engine import open_engine as open
+    from retrieval.query.parse import parse_query as parse_query
+    from retrieval.query.parts import PicturePart as PicturePart
+    from retrieval.query.parts import Query as Query
+    from retrieval.query.parts import TextPart as TextPart
+    from retrieval.types import Failure as Failure
+    from retrieval.types import Hit as Hit
+    from retrieval.types import Limits as Limits
+    from retrieval.types import LinkedText as LinkedText
+
+_ERRORS = (
+    "CollectionDamaged CollectionError CollectionLocked CollectionNotFound CollectionTooNew "
+    "CorpusFormatError EvaluationError IdentityMismatch ImageError MissingExtra ModelError QueryError "
+    "TrainingError UnknownModel UsageError VlsearchError"
+)
+_EXPORTS = {
+    "Collection": "retrieval.collection",
+    "CollectionInfo": "retrieval.collection",
+    "Encoder": "retrieval.encoders.base",
+    "Failure": "retrieval.types",
+    "Hit": "retrieval.types",
+    "Identity": "retrieval.identity",
+    "Limits": "retrieval.types",
+    "LinkedText": "retrieval.types",
+    "PicturePart": "retrieval.query.parts",
+    "Query": "retrieval.query.parts",
+    "SearchEngine": "retrieval.query.engine",
+    "TextPart": "retrieval.query.parts",
+    "load_encoder": "retrieval.encoders.registry",
+    "open": "retrieval.query.engine:open_engine",
+    "parse_query": "retrieval.query.parse",
+    **dict.fromkeys(_ERRORS.split(), "retrieval.errors"),
+}
+
+__all__ = [
+    "Collection",
+    "CollectionDamaged",
+    "CollectionError",
+    "CollectionInfo",
+    "CollectionLocked",
+    "CollectionNotFound",
+    "CollectionTooNew",
+    "CorpusFormatError",
+    "Encoder",
+    "EvaluationError",
+    "Failure",
+    "Hit",
+    "Identity",
+    "IdentityMismatch",
+    "ImageError",
+    "Limits",
+    "LinkedText",
+    "MissingExtra",
+    "ModelError",
+    "PicturePart",
+    "Query",
+    "QueryError",
+    "SearchEngine",
+    "TextPart",
+    "TrainingError",
+    "UnknownModel",
+    "UsageError",
+    "VlsearchError",
+    "load_encoder",
+    "open",
+    "parse_query",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _EXPORTS[name].partition(":")
+    value: object = getattr(import_module(module), attribute or name)
+    globals()[name] = value  # the next use finds it without asking
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

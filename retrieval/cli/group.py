@@ -1,0 +1,143 @@
+"""The group ``vlsearch``: a table of commands loaded by name when called, and errors made exit codes, once.
+
+Exit codes: 0 done, 1 a :class:`~retrieval.errors.VlsearchError`, 2 usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib.metadata
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from retrieval.cli.printing import printable
+from retrieval.errors import UsageError, VlsearchError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Search": {
+        "index": ("retrieval.cli.index", "Index a corpus of pictures and texts into a collection."),
+        "query": ("retrieval.cli.query", "Find pictures and texts by words, pictures or sums of both."),
+        "demo": ("retrieval.cli.demo", "Index a few photographs with captions and search them."),
+    },
+    "Collections": {
+        "info": ("retrieval.cli.info", "Show what a collection holds, and what could not be taken."),
+        "delete": ("retrieval.cli.delete", "Delete items from a collection."),
+        "reindex": ("retrieval.cli.reindex", "Encode a collection again with another model."),
+        "optimize": ("retrieval.cli.optimize", "Merge segments and drop deleted rows."),
+        "doctor": ("retrieval.cli.doctor", "Check a collection byte by byte, and repair it."),
+        "export": ("retrieval.cli.export", "Write a collection as npy and Parquet files."),
+        "import": ("retrieval.cli.import_", "Read a folder of npy and Parquet files into a collection."),
+    },
+    "Models": {
+        "models": ("retrieval.cli.models", "List, download and remove models."),
+        "train": ("retrieval.cli.train", "Train a two-tower model on a corpus."),
+        "eval": ("retrieval.cli.eval", "Measure how well a model retrieves on a captioned corpus."),
+    },
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called; its help needs none of them.
+
+    ``sections`` maps a heading to commands, and a command's name to its module and its short help. The module
+    holds the command under any name; tests compare the short helps with the commands' own.
+    """
+
+    def __init__(self, sections: dict[str, dict[str, tuple[str, str]]], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.sections = sections
+        self.table = {name: entry for commands in sections.values() for name, entry in commands.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of the table."""
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, imported now; None if there is no such command."""
+        if cmd_name not in self.table:
+            return None
+        module = import_module(self.table[cmd_name][0])
+        commands = [value for value in vars(module).values() if isinstance(value, click.Command)]
+        return next(command for command in commands if command.name == cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name.
+
+        Raises:
+            click.UsageError: there is none; the sentence names the nearest ones.
+        """
+        if args and args[0] not in self.table and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.table) or list(self.table)
+            ctx.fail(f"there is no command {args[0]!r}; did you mean {' or '.join(near[:3])}?")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands under their headings, from the table alone."""
+        width = max(len(name) for name in self.table)
+        for heading, commands in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; this is the one place that turns faults into a sentence and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except VlsearchError as error:
+            _fail(str(error), exit_code=2 if isinstance(error, UsageError) else 1)
+        except OSError as error:
+            if error.errno == errno.EPIPE or error.filename is None:
+                raise  # a closed pipe, which click ends quietly; or a fault of ours, shown with its trace
+            _fail(f"{error.filename}: {error.strerror}; check the path and your rights to it", exit_code=1)
+
+
+def _fail(sentence: str, exit_code: int) -> NoReturn:
+    fault = click.ClickException(printable(sentence))
+    fault.exit_code = exit_code
+    raise fault
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    try:
+        version = importlib.metadata.version("vlsearch")
+    except importlib.metadata.PackageNotFoundError:
+        version = "(not installed: run from its source)"
+    click.echo(f"vlsearch {version}")
+    ctx.exit()
+
+
+@click.group(
+    name="vlsearch",
+    cls=LazyGroup,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Every command explains itself: vlsearch query --help. Without --collection, commands use "
+    "$VLSEARCH_COLLECTION, or else a collection in your data folder.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version.",
+)
+def main() -> None:
+    r"""Find pictures by words and captions by picture, offline.
+
+    \b
+        vlsearch index ~/Pictures
+        vlsearch query "a dog in the snow"
+        vlsearch query ./photo.jpg
+    """

@@ -1,0 +1,47 @@
+"""A list of hits for people: rank, score, name, and captions wrapped below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from retrieval.cli.printing import one_line, short_name
+from retrieval.types import Hit
+
+CAPTIONS_SHOWN = 5  # what COCO and Flickr give a picture
+
+
+def show_hits(hits: Sequence[Hit], title: str | None = None) -> None:
+    """Print hits, best first, below the query that they answer if there are several queries."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if title is not None:
+        console.print(Text(one_line(title), style="bold"), soft_wrap=True)
+    width = len(str(len(hits)))
+    for hit in hits:
+        _show_hit(console, hit, width)
+
+
+def _show_hit(console: Console, hit: Hit, width: int) -> None:
+    head = Text.assemble((f"{hit.rank:>{width}}", "bold"), "  ", (f"{hit.score:.4f}", "cyan"), "  ")
+    indent = head.cell_len
+    name = Text(short_name(hit.uri))
+    if hit.text is None:
+        console.print(head + name, soft_wrap=True)  # never folded: a name must survive being copied
+        for caption in hit.captions[:CAPTIONS_SHOWN]:
+            _show_wrapped(console, Text(one_line(caption.text), style="dim"), indent)
+        left = len(hit.captions) - CAPTIONS_SHOWN
+        if left > 0:
+            console.print(Text(f"{' ' * indent}and {left} more", style="dim"))
+    else:
+        _show_wrapped(console, Text(one_line(hit.text)), indent, head)
+        name.stylize("dim")
+        console.print(Text(" " * indent) + name, soft_wrap=True)
+
+
+def _show_wrapped(console: Console, text: Text, indent: int, head: Text | None = None) -> None:
+    for number, line in enumerate(text.wrap(console, max(20, console.width - indent))):
+        lead = head if head is not None and number == 0 else Text(" " * indent)
+        line.rstrip()
+        console.print(lead + line, soft_wrap=True)

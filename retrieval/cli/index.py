@@ -1,0 +1,172 @@
+"""``vlsearch index``: a corpus into a collection."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from retrieval.cli.options import collection_option, json_option, quiet_option
+from retrieval.cli.printing import counted, json_line, one_line, printable, short_name
+from retrieval.cli.progress import duration, progress_display
+from retrieval.errors import CollectionError
+from retrieval.types import Limits
+
+if TYPE_CHECKING:
+    from indexer import Report
+
+FAILURES_SHOWN = 5
+INTERRUPTED = 130
+_LIMITS = Limits()
+
+
+@click.command()
+@click.argument("corpus")
+@collection_option
+@click.option(
+    "--model",
+    default="auto",
+    show_default=True,
+    help="Model for a new collection, by alias, hub name or folder; a collection keeps its model.",
+)
+@click.option("--format", "format_", metavar="FORMAT", help="Read CORPUS as this. [default: recognised]")
+@click.option("--image-column", metavar="NAME", help="Column of a table with paths or URLs of pictures.")
+@click.option(
+    "--caption-column",
+    "caption_columns",
+    multiple=True,
+    metavar="NAME[:LANG]",
+    help="Column of a table with captions, and their language; repeatable.",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder that picture names in CORPUS count from. [default: that of CORPUS]",
+)
+@click.option("--split", metavar="NAMES", help="Splits of a Karpathy JSON, separated by commas.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave these out of a folder; repeatable.")
+@click.option("--lang", metavar="TAG", help="Language of the captions, as in en or zh.")
+@click.option("--prune", is_flag=True, help="Drop items of CORPUS that are no longer in it.")
+@click.option("--retry-failed", is_flag=True, help="Try again what failed before, even if it is unchanged.")
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(min=1),
+    default=_LIMITS.file_bytes,
+    show_default=True,
+    help="Refuse larger picture files.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=_LIMITS.pixels,
+    show_default=True,
+    help="Refuse pictures with more pixels.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_LIMITS.seconds,
+    show_default=True,
+    help="Seconds to download or to decode one picture.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Decoder threads. [default: one a core]")
+@click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
+@json_option("Print one JSON object of counts at the end.")
+@quiet_option
+def index(
+    corpus: str,
+    collection: Path,
+    model: str,
+    format_: str | None,
+    image_column: str | None,
+    caption_columns: tuple[str, ...],
+    images: Path | None,
+    split: str | None,
+    exclude: tuple[str, ...],
+    lang: str | None,
+    prune: bool,
+    retry_failed: bool,
+    max_bytes: int,
+    max_pixels: int,
+    timeout: float,
+    workers: int | None,
+    strict: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    r"""Index a corpus of pictures and texts into a collection.
+
+    CORPUS is a folder of pictures, a CSV, TSV, JSONL or Parquet table, a COCO or Karpathy JSON file,
+    WebDataset tars ("train-{000..005}.tar"), a text file with a caption a line, or a list of URLs. Run it
+    again at any time: only what is new or changed is encoded. Ctrl-C keeps what is done.
+
+    \b
+        vlsearch index ~/Pictures
+        vlsearch index captions.csv --image-column file --caption-column title:en
+        vlsearch index dataset_flickr8k.json --images Images/ --split test
+    """
+    import indexer  # numpy, sqlalchemy: not for --help
+
+    options = indexer.CorpusOptions(
+        format=format_,
+        image_column=image_column,
+        caption_columns=tuple(indexer.parse_caption_column(spelling) for spelling in caption_columns),
+        images=images,
+        split=split,
+        exclude=exclude,
+        lang=lang,
+    )
+    with progress_display(quiet) as show:
+        report = indexer.build(
+            corpus,
+            collection,
+            model=model,
+            options=options,
+            limits=Limits(max_bytes, max_pixels, timeout),
+            prune=prune,
+            retry_failed=retry_failed,
+            workers=workers,
+            on_progress=show,
+        )
+    if as_json:
+        click.echo(json_line(asdict(report)).encode())
+    elif not quiet:
+        _show_report(report, collection)
+    if report.interrupted:
+        click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
+        raise SystemExit(INTERRUPTED)
+    if strict and report.failed:
+        raise SystemExit(1)
+
+
+def _show_report(report: Report, collection: Path) -> None:
+    held = ", ".join(
+        [
+            counted(report.images, "image"),
+            counted(report.captions, "caption"),
+            counted(report.links, "link"),
+        ]
+    )
+    click.echo(f"{held} in {printable(str(collection))}")
+    work = [f"{report.encoded:,} encoded", f"{report.unchanged:,} unchanged"]
+    work += [f"{report.removed:,} removed"] if report.removed else []
+    work += [f"{report.failed:,} failed"]
+    click.echo(f"{', '.join(work)}, {duration(report.seconds)}")
+    if report.failed:
+        _show_failures(collection)
+
+
+def _show_failures(collection: Path) -> None:
+    from retrieval.collection import Collection  # sqlalchemy, faiss: not for --help
+
+    with contextlib.suppress(CollectionError), Collection.open(collection) as opened:
+        failures = opened.failures()
+        for failure in islice(failures, FAILURES_SHOWN):
+            click.echo(f"  {short_name(failure.uri)}: {one_line(failure.reason)}")
+        if next(failures, None) is not None:
+            click.echo(f"  See all with: vlsearch info --failures --collection {printable(str(collection))}")

@@ -1,0 +1,62 @@
+"""``vlsearch info``: what a collection holds, and what could not be taken."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from retrieval.cli.options import collection_option, json_option
+from retrieval.cli.printing import bytes_size, counted, json_line, one_line, printable, short_name
+
+if TYPE_CHECKING:
+    from retrieval.collection import CollectionInfo
+
+
+@click.command()
+@click.option("--failures", is_flag=True, help="List what could not be taken, and why.")
+@json_option("Print one JSON object; with --failures, one a failure.")
+@collection_option
+def info(failures: bool, as_json: bool, collection: Path) -> None:
+    """Show what a collection holds, and what could not be taken."""
+    from retrieval.collection import Collection  # sqlalchemy, faiss: not for --help
+
+    with Collection.open(collection) as opened:
+        if failures:
+            for failure in opened.failures():
+                if as_json:
+                    click.echo(json_line(asdict(failure)).encode())
+                else:
+                    click.echo(f"{short_name(failure.uri)}: {one_line(failure.reason)}")
+        elif as_json:
+            click.echo(json_line(asdict(opened.info())).encode())
+        else:
+            _show(opened.info())
+
+
+def _show(facts: CollectionInfo) -> None:
+    model = "none yet" if facts.model is None else f"{printable(facts.model)}, dimension {facts.dimension}"
+    rows = f"{facts.rows:,} in {counted(facts.segments, 'segment')}"
+    held = (
+        counted(facts.images, "image"),
+        counted(facts.texts, "text"),
+        counted(facts.links, "link"),
+    )
+    lines = {
+        "collection": printable(facts.path),
+        "model": model,
+        "items": ", ".join(held),
+        "contents": f"{facts.contents:,} (equal bytes count once)",
+        "vectors": rows + (f", {facts.dead:,} of them deleted" if facts.dead else ""),
+        "sources": f"{facts.sources:,}",
+        "failures": f"{facts.failures:,}" + (" (see: vlsearch info --failures)" if facts.failures else ""),
+        "on disk": f"{bytes_size(facts.vector_bytes)} vectors, {bytes_size(facts.catalogue_bytes)} catalogue",
+        "generation": f"{facts.generation:,}, schema {facts.schema_version}",
+    }
+    if facts.unencoded:
+        lines["unencoded"] = f"{facts.unencoded:,} items; index their corpus again"
+    width = max(len(name) for name in lines)
+    for name, value in lines.items():
+        click.echo(f"{name:<{width}}  {value}")

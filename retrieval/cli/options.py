@@ -1,0 +1,39 @@
+"""Options that several commands share, so that they are spelt, explained and resolved alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from retrieval.query.location import collection_path
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _resolve(_: click.Context, __: click.Parameter, chosen: Path | None) -> Path:
+    return collection_path(chosen)
+
+
+def collection_option(command: Command) -> Command:
+    """``--collection PATH``; the command gets a path in any case."""
+    option = click.option(
+        "--collection",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        callback=_resolve,
+        help="The collection's folder. [default: $VLSEARCH_COLLECTION, else one in your data folder]",
+    )
+    return option(command)
+
+
+def json_option(help_text: str) -> Callable[[Command], Command]:
+    """``--json``, passed on as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+def quiet_option(command: Command) -> Command:
+    """``--quiet``: neither progress nor summary."""
+    return click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")(command)

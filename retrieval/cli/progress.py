@@ -1,0 +1,191 @@
+"""Progress on stderr: a bar at a terminal, else a plain line every few seconds; nothing for what is quick."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from retrieval.cli.printing import one_line
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+QUICK_SECONDS = 2.0  # what ends sooner shows nothing
+LINE_SECONDS = 5.0  # between two plain lines
+
+
+class Step(Protocol):
+    """How far a run is: ``indexer.Progress`` as far as it is shown."""
+
+    @property
+    def done(self) -> int:
+        """Items finished."""
+        ...
+
+    @property
+    def total(self) -> int | None:
+        """Items in all, where that is known."""
+        ...
+
+    @property
+    def failed(self) -> int:
+        """Items that could not be taken so far."""
+        ...
+
+    @property
+    def stage(self) -> str:
+        """What is being done, in a word or two."""
+        ...
+
+
+Display = AbstractContextManager[Callable[[Step], None]]
+
+
+def progress_display(quiet: bool = False) -> Display:
+    """A context whose value takes every step of a run and shows it on stderr."""
+    if quiet:
+        return nullcontext(_ignore)
+    return Bar() if sys.stderr.isatty() else Lines()
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show at a terminal that something is under way, once it has taken a while."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    status = Console(stderr=True, highlight=False).status(what)
+    timer = threading.Timer(QUICK_SECONDS, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        status.stop()
+
+
+def _ignore(_: Step) -> None:
+    pass
+
+
+class Lines:
+    """Plain lines: one every few seconds, none before the run has lasted a while."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stage = ""
+        self._stage_start, self._stage_done = 0.0, 0
+        self._next_line = clock() + QUICK_SECONDS
+
+    def __enter__(self) -> Callable[[Step], None]:
+        return self.show
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(self, step: Step) -> None:
+        """Take a step; print a line if one is due."""
+        now = self._clock()
+        if step.stage != self._stage:
+            self._stage, self._stage_start, self._stage_done = step.stage, now, step.done
+        if now >= self._next_line:
+            self._next_line = now + LINE_SECONDS
+            click.echo(line(step, now - self._stage_start, step.done - self._stage_done), err=True)
+
+
+def line(step: Step, seconds: float, done_meanwhile: int) -> str:
+    """A step in words; the rate is that of the last ``seconds``."""
+    share = f"{step.done:,}" if step.total is None else f"{step.done:,} of {step.total:,}"
+    words = [f"{step.stage}: {share}"]
+    if seconds > 0 and done_meanwhile > 0:
+        rate = done_meanwhile / seconds
+        words.append(f"{rate:.3g}/s")
+        if step.total is not None and step.total > step.done:
+            words.append(f"{duration((step.total - step.done) / rate)} left")
+    if step.failed:
+        words.append(f"{step.failed:,} failed")
+    return one_line(", ".join(words))
+
+
+def duration(seconds: float) -> str:
+    """``0.4 s``, ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class Bar:
+    """A bar with rate, time left and failures so far; it appears once the run has lasted a while."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[share]}", markup=False),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[failures]}", style="yellow", markup=False),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._stage: str | None = None
+        self._stage_start, self._stage_done = 0.0, 0
+        self._timer = threading.Timer(QUICK_SECONDS, self._progress.start)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Callable[[Step], None]:
+        self._begin("starting", None)
+        self._timer.start()
+        return self.show
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        self._progress.stop()
+
+    def show(self, step: Step) -> None:
+        """Take a step; the bar itself is redrawn ten times a second."""
+        now = time.monotonic()
+        if step.stage != self._stage:
+            self._begin(step.stage, step.total)
+            self._stage, self._stage_start, self._stage_done = step.stage, now, step.done
+        assert self._task is not None
+        seconds = now - self._stage_start
+        rate = (step.done - self._stage_done) / seconds if seconds > 0 else 0.0
+        self._progress.update(
+            self._task,
+            completed=step.done,
+            total=step.total,
+            share=f"{step.done:,}" if step.total is None else f"{step.done:,}/{step.total:,}",
+            rate=f"{rate:.3g}/s" if rate else "",
+            failures=f"{step.failed:,} failed" if step.failed else "",
+        )
+
+    def _begin(self, stage: str, total: int | None) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(one_line(stage), total=total, share="", rate="", failures="")

@@ -1,0 +1,181 @@
+"""``vlsearch query``: words, pictures and sums of both to ranked items."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from retrieval.cli.options import collection_option, json_option
+from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
+from retrieval.cli.progress import waiting
+from retrieval.errors import UsageError
+from retrieval.query.parse import parse_line, parse_query
+from retrieval.query.parts import Query, TextPart
+from retrieval.types import Hit, Kind
+
+if TYPE_CHECKING:
+    from retrieval.query.engine import SearchEngine
+
+BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that answers flow
+
+
+@click.command()
+@click.argument("parts", nargs=-1, metavar="[PART]...")
+@click.option("--add", multiple=True, metavar="PART", help="Add a part; repeatable. The same as an argument.")
+@click.option("--subtract", multiple=True, metavar="PART", help="Subtract a part; repeatable. Needs no --.")
+@click.option(
+    "--from",
+    "source",
+    type=click.File("rb"),
+    metavar="FILE",
+    help="Answer many queries, one a line, its parts separated by tabs; - is standard input.",
+)
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Hits a query.")
+@click.option(
+    "--find",
+    type=click.Choice(["image", "text"]),
+    help="The kind of item wanted. [default: captions for pictures, else pictures]",
+)
+@click.option("--distinct", is_flag=True, help="Show equal pictures, and equal texts, once.")
+@click.option("--model", metavar="MODEL", help="Where the collection's model is now, if it was moved.")
+@click.option(
+    "--list/--paths",
+    "as_list",
+    default=None,
+    help="Print for people, or for pipes. [default: --list at a terminal]",
+)
+@click.option("-0", "--null", is_flag=True, help="Print paths, each ended by a NUL, not a line feed.")
+@json_option("Print one JSON object a hit; with --from, one a query.")
+@collection_option
+def query(
+    parts: tuple[str, ...],
+    add: tuple[str, ...],
+    subtract: tuple[str, ...],
+    source: BinaryIO | None,
+    k: int,
+    find: Kind | None,
+    distinct: bool,
+    model: str | None,
+    as_list: bool | None,
+    null: bool,
+    as_json: bool,
+    collection: Path,
+) -> None:
+    r"""Find pictures and texts by words, pictures or sums of both.
+
+    Words find pictures; a picture finds captions, or pictures where the collection has no captions.
+    Several PARTs are summed. A PART is a picture if it is a URL, begins like a path (./ ../ / ~/), ends
+    like a picture's name (.jpg, .png, ...) or names a tar's member (ARCHIVE.tar#MEMBER); else it is words.
+    In front may stand:
+
+    \b
+        -          subtract it (put -- before the first such argument)
+        2: or .5:  weigh it: a number below 100, its colon followed by no blank and no digit
+        text:      take all that follows as words
+        image:     take all that follows as the path or URL of a picture
+
+    \b
+        vlsearch query "a dog in the snow"
+        vlsearch query ./photo.jpg
+        vlsearch query "beach" -- "-people" "2:./sunset.jpg"
+        vlsearch query "3:30 pm"                    words: a digit follows the colon
+        vlsearch query --from queries.txt --json
+
+    At a terminal, hits come with rank, score and captions; into a pipe, as plain paths (or words), one a
+    line, with --from each behind its query's line number and a tab.
+    """
+    from retrieval.query.engine import open_engine  # numpy, faiss, sqlalchemy: not for --help
+
+    if source is not None and (parts or add or subtract):
+        raise UsageError("give the query as arguments or as lines of --from, not both")
+    shape = "json" if as_json else "list" if _wants_list(as_list, null) else "paths"
+    single = None if source is not None else parse_query([*parts, *add], subtract)
+    if single is not None:
+        _warn_of_namesakes(single)
+    with open_engine(collection, encoder=model) as engine:
+        if single is None:
+            assert source is not None
+            for line, text, hits in _answer_lines(engine, source, k, find, distinct):
+                _show_answer(line, text, hits, shape, null)
+        else:
+            with waiting("Loading the model"):
+                hits = engine.search(single, k, find, distinct)
+            _show(hits, shape, null)
+
+
+def _wants_list(as_list: bool | None, null: bool) -> bool:
+    if null:
+        return False
+    return sys.stdout.isatty() if as_list is None else as_list
+
+
+def _answer_lines(
+    engine: SearchEngine, source: BinaryIO, k: int, find: Kind | None, distinct: bool
+) -> Iterator[tuple[int, str, list[Hit]]]:
+    queries = _read_queries(source)
+    while batch := list(islice(queries, BATCH_QUERIES)):
+        with waiting("Loading the model"):
+            answers = engine.search_batch([query for _, _, query in batch], k, find, distinct)
+        for (line, text, _), hits in zip(batch, answers, strict=True):
+            yield line, text, hits
+
+
+def _read_queries(source: BinaryIO) -> Iterator[tuple[int, str, Query]]:
+    """Line number, line and query of each line that is not blank."""
+    name = getattr(source, "name", "-")
+    for number, raw in enumerate(source, start=1):
+        place = f"{'standard input' if name in ('-', '<stdin>') else name}:{number}"
+        try:
+            text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{place}: the line is not UTF-8 ({error.reason}); convert the file") from error
+        if text.strip():
+            yield number, text, parse_line(text, place)
+
+
+def _show(hits: Sequence[Hit], shape: str, null: bool) -> None:
+    if shape == "json":
+        for hit in hits:
+            click.echo(json_line(hit_facts(hit)).encode())
+    elif shape == "paths":
+        for hit in hits:
+            click.echo(name_bytes(hit) + b"\0" if null else name_line(hit) + b"\n", nl=False)
+    else:
+        from retrieval.cli.hits import show_hits  # rich: only for people
+
+        show_hits(hits)
+
+
+def _show_answer(line: int, text: str, hits: Sequence[Hit], shape: str, null: bool) -> None:
+    if shape == "json":
+        answer = {"line": line, "query": text, "hits": [hit_facts(hit) for hit in hits]}
+        click.echo(json_line(answer).encode())
+    elif shape == "paths":
+        for hit in hits:
+            name = name_bytes(hit) + b"\0" if null else name_line(hit) + b"\n"
+            click.echo(b"%d\t%s" % (line, name), nl=False)
+    else:
+        from retrieval.cli.hits import show_hits  # rich: only for people
+
+        show_hits(hits, title=text)
+
+
+def _warn_of_namesakes(query: Query) -> None:
+    """Say so where words are also the name of a file: it may have been meant, and is not read."""
+    for part in query.parts:
+        if isinstance(part, TextPart) and _is_file(part.text):
+            name = printable(part.text)
+            note = f"Note: {name} was read as words; for the picture of that name write ./{name}"
+            click.echo(note, err=True)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a NUL
+        return False

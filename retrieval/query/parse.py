@@ -1,0 +1,108 @@
+"""The command line's notation for queries: which argument is a text, which a picture, and how it weighs.
+
+    argument = ["-"] [weight ":"] ("text:" words | "image:" picture | picture | words)
+
+A weight is a decimal number below 100 (``2``, ``0.5``, ``.5``) whose colon is directly followed by something
+other than a blank or a digit, so ``3:30 pm``, ``16:9`` and ``2: the sequel`` are texts. After ``text:``
+nothing is parsed. What an argument means depends on how it is written and never on which files exist: an
+argument is a picture if it is an http(s) or file uri, ends like a picture's name (``.jpg``), is a tar
+member (``ARCHIVE.tar#MEMBER``), or begins like a path (``./``, ``../``, ``/``, ``~/``). Pure: reads no
+file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from retrieval.errors import QueryError
+from retrieval.query.parts import Part, PicturePart, Query, TextPart
+from retrieval.uris import file_uri
+
+# fmt: off
+PICTURE_SUFFIXES = frozenset({
+    ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png",
+    ".tif", ".tiff", ".webp",
+})
+# fmt: on
+
+_PART = re.compile(
+    r"(?P<sign>-(?=\S))?"
+    r"(?:(?P<weight>[0-9]{1,2}(?:\.[0-9]+)?|\.[0-9]+):(?=[^\s0-9]))?"
+    r"(?P<kind>text:|image:)?"
+    r"(?P<content>.*)",
+    re.DOTALL,
+)
+_URL = re.compile(r"https?://\S+\Z", re.IGNORECASE)
+_PATH_START = re.compile(r"/|~/|\.{1,2}[/\\]|[A-Za-z]:[/\\]|\\\\")
+_TAR_MEMBER = re.compile(r"(?P<archive>.+\.tar)#(?P<member>.+)", re.DOTALL | re.IGNORECASE)
+
+
+def parse_query(arguments: Iterable[str], subtract: Iterable[str] = ()) -> Query:
+    """The query that a command line's arguments mean; those in ``subtract`` have their weights negated.
+
+    Raises:
+        QueryError: there is no argument, or one of them is empty or contradicts itself.
+    """
+    parts = [parse_part(argument) for argument in arguments]
+    parts += [replace(part, weight=-part.weight) for part in map(parse_part, subtract)]
+    return Query(tuple(parts))
+
+
+def parse_part(argument: str) -> Part:
+    """One weighted text or picture from one argument (the grammar is this module's docstring).
+
+    Raises:
+        QueryError: the argument is empty, or its sign stands in the wrong place.
+    """
+    match = _PART.fullmatch(argument)
+    assert match is not None  # every group may be empty, and the last takes anything
+    sign, weight, kind, content = match.group("sign", "weight", "kind", "content")
+    if kind is None and (sign or weight) and content.startswith("-"):
+        words = content.lstrip("-")
+        raise QueryError(
+            f"the sign in {argument!r} stands in the wrong place; to subtract write -{weight or 1}:{words}, "
+            f"or for the words themselves {sign or ''}{weight or 1}:text:{content}"
+        )
+    number = float(weight or 1) * (-1 if sign else 1)
+    if kind == "text:" or (kind is None and not looks_like_picture(content)):
+        return TextPart(content, number)
+    return PicturePart(_source(content), number)
+
+
+def parse_line(line: str, place: str) -> Query:
+    """The query in one line of a file: its arguments, separated by tabs; ``place`` is ``queries.txt:7``.
+
+    Raises:
+        QueryError: as :func:`parse_query`.
+    """
+    try:
+        return replace(parse_query(line.split("\t")), place=place)
+    except QueryError as error:
+        raise QueryError(f"{place}: {error}") from error
+
+
+def looks_like_picture(content: str) -> bool:
+    """Whether unmarked content names a picture rather than being words, judged by how it is written."""
+    return bool(
+        _URL.match(content)
+        or content.startswith("file://")
+        or _PATH_START.match(content)
+        or _TAR_MEMBER.fullmatch(content)
+        or Path(content).suffix.lower() in PICTURE_SUFFIXES
+    )
+
+
+def _source(content: str) -> Path | str:
+    if not content.strip():
+        raise QueryError("a picture of the query has no name; write its path or URL after image:")
+    if _URL.match(content) or content.startswith("file://"):
+        return content
+    if content.startswith("~/"):  # in 2:~/a.jpg the shell leaves it alone
+        content = str(Path(content).expanduser())
+    member = _TAR_MEMBER.fullmatch(content)
+    if member is not None:
+        return file_uri(Path(member["archive"]), member["member"])
+    return Path(content)

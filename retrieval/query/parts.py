@@ -1,0 +1,130 @@
+"""What a query is made of: weighted texts and pictures. Reads and encodes nothing."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from retrieval.errors import QueryError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Source: TypeAlias = "Path | str | bytes | Image"
+"""Where a picture of a query is: a path; a uri (http, https, or a hit's ``file:`` uri, tar members included);
+encoded bytes (JPEG, PNG, ...); or a PIL picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Words to look for, or with a negative weight to keep away from.
+
+    Raises:
+        QueryError: the text is empty or no valid Unicode, or the weight is zero or not finite.
+    """
+
+    text: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight, repr(self.text))
+        if not self.text.strip():
+            raise QueryError("the text of a query is empty; write the words to look for")
+        if not self.text.isascii() and any("\ud800" <= character <= "\udfff" for character in self.text):
+            raise QueryError(f"the text {self.text!a} is not valid Unicode; pass it as UTF-8")
+
+    @property
+    def words(self) -> str:
+        """The text as collections hold texts, NFC-normalised and stripped: equal texts are one vector."""
+        return unicodedata.normalize("NFC", self.text).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class PicturePart:
+    """A picture to look for, or with a negative weight to keep away from; read only when it is encoded.
+
+    Raises:
+        QueryError: the source is an empty or unusable name, or the weight is zero or not finite.
+    """
+
+    source: Source
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight, "a picture")
+        if isinstance(self.source, bytes) and not self.source:
+            raise QueryError("the picture of a query has no bytes; pass the bytes of a JPEG, PNG, ... file")
+        if isinstance(self.source, str) and not self.source.lower().startswith(
+            ("http://", "https://", "file://")
+        ):
+            raise QueryError(f"the picture {self.source!r} is a str but no uri; pass a path as pathlib.Path")
+        if isinstance(self.source, (str, Path)) and "\0" in str(self.source):
+            raise QueryError(f"the name {str(self.source)!r} holds a NUL, which no file name does")
+
+
+Part: TypeAlias = TextPart | PicturePart
+Queryable: TypeAlias = "str | Path | bytes | Image | Part"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A weighted sum of texts and pictures; ``place`` (``queries.txt:7``) names it in errors of a batch.
+
+    Raises:
+        QueryError: there are no parts.
+    """
+
+    parts: tuple[Part, ...]
+    place: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise QueryError("the query is empty; give words, or the path of a picture")
+
+    @classmethod
+    def of(cls, query: Query | Queryable | Sequence[Queryable]) -> Query:
+        """A query from what callers hold: one part or a sequence of parts, plain or weighted.
+
+        A ``str`` is always a text, even if a file goes by that name; a ``Path``, bytes or a PIL picture is
+        always a picture. ``parse_query`` reads the command line's notation instead.
+        """
+        if isinstance(query, Query):
+            return query
+        if isinstance(query, (list, tuple)):
+            return cls(tuple(as_part(part) for part in query))
+        return cls((as_part(query),))  # type: ignore[arg-type]  # other sequences are refused there
+
+    @property
+    def only_pictures(self) -> bool:
+        """Whether no part is a text."""
+        return all(isinstance(part, PicturePart) for part in self.parts)
+
+
+def as_part(value: Queryable) -> Part:
+    """A part of weight 1 from a plain value; a part is returned as it is.
+
+    Raises:
+        TypeError: the value is nothing that can be searched for.
+    """
+    if isinstance(value, (TextPart, PicturePart)):
+        return value
+    if isinstance(value, str):
+        return TextPart(value)
+    if isinstance(value, (Path, bytes)):
+        return PicturePart(value)
+    from PIL.Image import Image  # late: the command line builds its queries without Pillow
+
+    if isinstance(value, Image):
+        return PicturePart(value)
+    raise TypeError(
+        f"cannot search for a {type(value).__name__}; pass a str, Path, bytes, PIL picture or a list of these"
+    )
+
+
+def _check_weight(weight: float, what: str) -> None:
+    if not math.isfinite(weight) or weight == 0:
+        raise QueryError(f"the weight of {what} is {weight:g}; a weight is a finite number other than 0")
