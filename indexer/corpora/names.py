@@ -1,0 +1,23 @@
+"""Names of the places inside one file, made fast: a table has millions of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from retrieval.uris import file_uri
+
+
+class FileNames:
+    """Uris of a file and of the places in it; ``part(x)`` is ``file_uri(path, x)`` without its path work."""
+
+    __slots__ = ("path", "whole")
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(os.path.abspath(path))  # noqa: PTH100  so that a location outlives a change of directory
+        self.whole = file_uri(path)
+
+    def part(self, fragment: str) -> str:
+        """The uri of a place in the file; ``fragment`` must be encodable as UTF-8."""
+        return f"{self.whole}#{quote(fragment)}"

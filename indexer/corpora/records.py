@@ -1,0 +1,75 @@
+"""How a record of any table (CSV, JSONL, Parquet) becomes an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from indexer.corpora.columns import Columns
+from indexer.corpora.corpus import Entries
+from indexer.corpora.locate import ImageFolder
+from indexer.corpora.names import FileNames
+from indexer.corpora.options import CorpusOptions
+from indexer.corpora.values import attributes_of, texts_in
+from retrieval.types import Entry, Failure, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A file of records, and which of their fields mean what.
+
+    Fields that are neither picture nor caption become attributes: of the picture, or of each text where the
+    table has no pictures.
+    """
+
+    names: FileNames
+    columns: Columns
+    images: ImageFolder
+    lang: str | None
+
+    def entries(self, record: Mapping[str, object], row: str) -> Entries:
+        """The entry in a record, after the failures of its single captions.
+
+        A picture without captions is an entry. A record without a picture is a failure where the table has a
+        picture column, and one without captions where it has none.
+
+        Args:
+            record: fields by name.
+            row: name of its place, such as ``row=12``. A caption is named by it, with the column where there
+                are several caption columns, with the ordinal where a field holds a list.
+        """
+        place = self.names.part(row)
+        attributes = attributes_of(record, self.columns.used)
+        texts: list[Text] = []
+        failures: list[Failure] = []
+        for column in self.columns.captions:
+            within = f"/{quote(column.name, safe='')}" if len(self.columns.captions) > 1 else None
+            for found in texts_in(record.get(column.name), place, within, column.lang or self.lang):
+                if isinstance(found, Text):
+                    texts.append(found)
+                else:
+                    failures.append(found)
+        if self.columns.image is None:
+            yield from failures
+            for text in texts:
+                yield Entry(None, (replace(text, attributes=attributes),))
+            if not texts and not failures:
+                yield Failure(place, "the caption is empty")
+            return
+        picture = self.images.picture(record.get(self.columns.image), place, attributes)
+        if isinstance(picture, Failure):
+            yield picture
+        else:
+            yield from failures
+            yield Entry(picture, tuple(texts))
+
+
+def table_of(path: Path, columns: Columns, options: CorpusOptions) -> Table:
+    """The table in a file; its picture names count from ``options.images``, or else from the file's folder.
+
+    Raises:
+        UsageError: ``options.images`` is no folder.
+    """
+    return Table(FileNames(path), columns, ImageFolder(options.images or path.parent), options.lang)

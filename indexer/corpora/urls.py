@@ -1,0 +1,38 @@
+"""A text file with one http(s) URL a line, and after a tab a caption, if one likes. Nothing is downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from indexer.corpora.corpus import Corpus, Entries
+from indexer.corpora.locate import url_fault
+from indexer.corpora.names import FileNames
+from indexer.corpora.options import CorpusOptions
+from indexer.corpora.textfile import estimate_lines, read_lines
+from indexer.corpora.values import texts_in
+from retrieval.types import Entry, Failure, Picture, Text, UrlBytes
+
+
+def open_urls(path: Path, options: CorpusOptions) -> Corpus:
+    """The pictures behind the URLs in a file; a picture is named by its URL, a caption ``L12`` by its line.
+
+    Raises:
+        CorpusFormatError: it cannot be read, or is UTF-16 or UTF-32.
+    """
+    next(read_lines(path), None)  # so that a file that cannot be read is an error now
+    names = FileNames(path)
+    return Corpus(names.whole, "urls", lambda: _entries(names, options.lang), estimate_lines(path))
+
+
+def _entries(names: FileNames, lang: str | None) -> Entries:
+    for number, line, fault in read_lines(names.path):
+        uri = names.part(f"L{number}")
+        url, _, caption = line.partition("\t")
+        url = url.strip()
+        fault = fault or (url_fault(url) if line.strip() else None)
+        if fault:
+            yield Failure(uri, fault)
+        elif url:
+            found = list(texts_in(caption, uri, None, lang))
+            yield from (failure for failure in found if isinstance(failure, Failure))
+            yield Entry(Picture(url, UrlBytes(url)), tuple(text for text in found if isinstance(text, Text)))

@@ -1,0 +1,125 @@
+"""Values out of untrusted records: objects, captions, attributes. A bad one is a Failure, no exception."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping
+
+from indexer.corpora.options import CaptionColumn
+from indexer.corpora.textfile import LINE_LIMIT
+from retrieval.types import Failure, Scalar, Text
+
+_INT64 = 2**63
+
+
+def parse_object(raw: str | bytes, uri: str) -> dict[str, object] | Failure:
+    """The JSON object that a text holds; NaN and infinities, which JSON does not have, read as null."""
+    try:
+        value = json.loads(raw, parse_constant=lambda _: None)
+    except RecursionError:
+        return Failure(uri, "the JSON is nested too deeply")
+    except UnicodeDecodeError as error:
+        return Failure(uri, f"byte {error.start + 1} of the JSON is no UTF-8")
+    except ValueError as error:  # its own faults, and integers of more than 4,300 digits
+        return Failure(uri, f"is no JSON ({error})")
+    return (
+        value
+        if isinstance(value, dict)
+        else Failure(uri, f"is JSON, but {kind_of(value)} instead of an object")
+    )
+
+
+def texts_in(value: object, uri: str, fragment: str | None, lang: str | None) -> Iterator[Text | Failure]:
+    """The captions that a cell or key holds: a text, or a list of texts that are then named by ordinal.
+
+    Args:
+        value: what stands there; nothing, blank texts and None in lists are no captions and no faults.
+        uri: name of the file, or of the place in it that ``fragment`` goes on from.
+        fragment: quoted end of the captions' names, or None where ``uri`` is the whole name.
+        lang: of all of them.
+    """
+    name = uri if fragment is None else f"{uri}{fragment}"
+    if isinstance(value, list | tuple):
+        for ordinal, one in enumerate(value):
+            yield from _one_text(one, f"{name}/{ordinal}", lang)
+    else:
+        yield from _one_text(value, name, lang)
+
+
+def text_fault(text: str) -> str | None:
+    """Why a text cannot be taken, in a clause; None where it can."""
+    if len(text) > LINE_LIMIT:
+        return f"a caption is longer than {LINE_LIMIT:,} characters"
+    return None if is_unicode(text) else "a caption holds half of a surrogate pair, which is no character"
+
+
+def is_unicode(text: str) -> bool:
+    r"""Whether a text has only characters; JSON can spell what is none, such as ``"\ud800"``."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def attributes_of(record: Mapping[str, object], without: Collection[str]) -> dict[str, Scalar]:
+    """The fields of a record, except some, as attributes: scalars as they are, nested values as JSON text.
+
+    Fields without a name, a value or a place in JSON (bytes) are left out. Numbers that are not finite are
+    null, integers beyond 64 bits texts, halves of surrogate pairs U+FFFD.
+    """
+    return {
+        _clean(name): _scalar(value)
+        for name, value in record.items()
+        if name and name not in without and value is not None and value != "" and not isinstance(value, bytes)
+    }
+
+
+def missing_columns(columns: Collection[CaptionColumn], seen: Collection[str]) -> list[str]:
+    """Names of caption columns that were asked for and not seen."""
+    return [column.name for column in columns if column.name not in seen]
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in the words of JSON and with its article."""
+    if value is None:
+        return "null"
+    kinds = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+    }
+    return kinds.get(type(value), f"a {type(value).__name__}")
+
+
+def _one_text(value: object, uri: str, lang: str | None) -> Iterator[Text | Failure]:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        yield Failure(uri, f"a caption is {kind_of(value)} instead of a text")
+    elif fault := text_fault(value):
+        yield Failure(uri, fault)
+    elif not value.isspace() and value:
+        yield Text(uri, value, lang=lang)
+
+
+def _scalar(value: object) -> Scalar:
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if -_INT64 <= value < _INT64 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict | list | tuple):
+        return _clean(json.dumps(value, ensure_ascii=False, default=str))
+    return _clean(str(value))  # dates and decimals of Parquet
+
+
+def _clean(text: str) -> str:
+    return text if is_unicode(text) else text.encode(errors="replace").decode()

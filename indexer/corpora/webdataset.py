@@ -1,0 +1,250 @@
+"""WebDataset tars: samples are runs of members with one key, read in place (https://github.com/webdataset/webdataset).
+
+A member's key is its name up to the first dot of its last part. Captions stand in a sample's ``.json`` and
+``.txt`` members, which may come before or after the picture, but next to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+from indexer.corpora.braces import expand_braces
+from indexer.corpora.corpus import Corpus, Entries
+from indexer.corpora.names import FileNames
+from indexer.corpora.options import CaptionColumn, CorpusOptions
+from indexer.corpora.pictures import is_picture_name, suffix_of
+from indexer.corpora.tar_members import Damage, Member, walk_members
+from indexer.corpora.textfile import LINE_LIMIT, lines_in, unreadable
+from indexer.corpora.values import attributes_of, missing_columns, parse_object, texts_in
+from retrieval.errors import CorpusFormatError
+from retrieval.types import Entry, Failure, MemberBytes, Picture, Scalar, Text
+from retrieval.uris import file_uri
+
+DEFAULT_KEYS = (CaptionColumn("caption"), CaptionColumn("captions"))
+"""Keys of JSON members that hold captions unless others are named."""
+
+_CHECKED = 200  # samples among which each named key must appear, so that a slip is seen at once
+_SAMPLE_LIMIT = 1000  # members; a hostile archive could be one endless sample
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The members that stand together under one key, by what they are for."""
+
+    key: str
+    pictures: list[Member] = field(default_factory=list)
+    texts: list[Member] = field(default_factory=list)  # .json before .txt
+
+    def add(self, member: Member) -> None:
+        if is_picture_name(member.name):
+            self.pictures.append(member)
+        elif suffix_of(member.name) == ".json":
+            self.texts.insert(0, member)
+        elif suffix_of(member.name) == ".txt":
+            self.texts.append(member)
+
+    def __len__(self) -> int:
+        return len(self.pictures) + len(self.texts)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the JSON and text members of a sample say about the pictures that bear their name."""
+
+    texts: list[tuple[str, Text]] = field(default_factory=list)  # with the stem of their member
+    attributes: dict[str, dict[str, Scalar]] = field(default_factory=dict)  # by stem
+    failures: list[Failure] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+
+
+def open_webdataset(source: Path, options: CorpusOptions) -> Corpus:
+    """The pictures in one tar, or in those that a brace pattern stands for, with their captions.
+
+    Captions are the texts under ``caption`` and ``captions`` of a JSON member (under the named keys instead,
+    if any are), then the lines of a text member, less those that the JSON has too. A caption is named
+    ``member.json/captions/0`` or ``member.txt/L1``. The other JSON keys are attributes. Where a sample has
+    several pictures, a text describes the one that bears its name, else all of them.
+
+    Raises:
+        CorpusFormatError: an archive is missing or compressed, or a named key is in none of the first 200
+            samples that have JSON.
+        UsageError: the pattern stands for too many names.
+    """
+    archives = [source] if source.exists() else [Path(name) for name in expand_braces(str(source))]
+    for archive in archives:
+        _check_archive(archive)
+    _check_keys(archives[0], options)
+    return Corpus(
+        file_uri(source),
+        "webdataset",
+        lambda: chain.from_iterable(_entries(archive, options) for archive in archives),
+        _estimate(archives),
+    )
+
+
+def compression_of(head: bytes) -> str | None:
+    """The compression that a file's first bytes tell, or None."""
+    return next((name for mark, name in _COMPRESSIONS.items() if head.startswith(mark)), None)
+
+
+def _check_archive(archive: Path) -> None:
+    if not archive.is_file():
+        fault = "is no regular file" if archive.exists() else "there is no such file"
+        raise CorpusFormatError(str(archive), fault, "Name archives that are all there")
+    try:
+        with archive.open("rb") as file:
+            compression = compression_of(file.read(8))
+    except OSError as error:
+        raise CorpusFormatError(
+            str(archive), unreadable(error), "Check the file and its permissions"
+        ) from error
+    if compression:
+        fault = f"is compressed ({compression}), and members are read in place"
+        raise CorpusFormatError(str(archive), fault, "Decompress it first; pictures hardly shrink anyway")
+
+
+def _check_keys(archive: Path, options: CorpusOptions) -> None:
+    """Refuse named keys that no sample has: a run of hours should not end without its captions."""
+    if not options.caption_columns:
+        return
+    seen: set[str] = set()
+    with archive.open("rb") as file:
+        samples = (
+            sample for sample in _samples(file, archive) if isinstance(sample, _Sample) and sample.texts
+        )
+        for sample in islice(samples, _CHECKED):
+            seen |= _read_texts(file, FileNames(archive), sample, options).keys
+    missing = missing_columns(options.caption_columns, seen)
+    if missing:
+        keys = ", ".join(sorted(seen)[:30]) or "none"
+        fault = f"none of its first samples has JSON with the key {', '.join(missing)}; the keys are: {keys}"
+        raise CorpusFormatError(str(archive), fault, "Choose with --caption-column")
+
+
+def _estimate(archives: list[Path]) -> int | None:
+    """About how many samples with pictures there are, from the first archive's head and all sizes."""
+    with archives[0].open("rb") as file:
+        samples = (one for one in _samples(file, archives[0]) if isinstance(one, _Sample) and one.pictures)
+        head = list(islice(samples, _CHECKED))
+    if not head:
+        return None
+    last = head[-1].pictures[-1]
+    return max(round(sum(one.stat().st_size for one in archives) * len(head) / (last.offset + last.size)), 1)
+
+
+def _entries(archive: Path, options: CorpusOptions) -> Entries:
+    names = FileNames(archive)
+    try:
+        with archive.open("rb") as file:
+            for sample in _samples(file, archive):
+                if isinstance(sample, Damage):
+                    yield Failure(names.whole, f"damaged at byte {sample.offset:,}: {sample.reason}")
+                else:
+                    yield from _sample_entries(file, names, sample, options)
+    except OSError as error:
+        yield Failure(names.whole, unreadable(error))
+
+
+def _samples(file: BinaryIO, archive: Path) -> Iterator[_Sample | Damage]:
+    """Runs of members with one key; whatever is no picture, JSON or text is passed over."""
+    sample = _Sample("")
+    for member in walk_members(file, archive.stat().st_size):
+        if isinstance(member, Damage):
+            yield sample
+            yield member
+            return
+        folder, slash, base = member.name.rpartition("/")
+        if base.startswith(".") or not base:
+            continue  # hidden (as macOS's ._x.jpg), or a folder
+        key = folder + slash + base.partition(".")[0]
+        if key != sample.key or len(sample) >= _SAMPLE_LIMIT:
+            yield sample
+            sample = _Sample(key)
+        sample.add(member)
+    yield sample
+
+
+def _sample_entries(file: BinaryIO, names: FileNames, sample: _Sample, options: CorpusOptions) -> Entries:
+    found = _read_texts(file, names, sample, options)
+    yield from found.failures
+    stems = {_stem(member.name) for member in sample.pictures}
+    for member in sample.pictures:
+        uri, stem = names.part(member.name), _stem(member.name)
+        if member.fault:
+            yield Failure(uri, member.fault)
+            continue
+        attributes: dict[str, Scalar] = {}
+        for of, more in found.attributes.items():
+            if of == stem or of not in stems:
+                attributes.update(more)
+        texts = tuple(text for of, text in found.texts if of == stem or of not in stems)
+        location = MemberBytes(names.path, member.name, member.offset, member.size)
+        yield Entry(Picture(uri, location, None, attributes), texts)
+    if not sample.pictures:
+        reason = "no picture stands next to the caption in the archive; pack it again, sorted by name"
+        yield from (Failure(text.uri, reason) for _, text in found.texts)
+
+
+def _read_texts(file: BinaryIO, names: FileNames, sample: _Sample, options: CorpusOptions) -> _Found:
+    found = _Found()
+    for member in sample.texts:
+        uri = names.part(member.name)
+        raw = _read_member(file, member, uri)
+        if isinstance(raw, Failure):
+            found.failures.append(raw)
+        elif suffix_of(member.name) == ".json":
+            _take_json(raw, uri, _stem(member.name), options, found)
+        else:
+            _take_lines(raw, uri, _stem(member.name), options.lang, found)
+    return found
+
+
+def _read_member(file: BinaryIO, member: Member, uri: str) -> bytes | Failure:
+    if member.fault:
+        return Failure(uri, member.fault)
+    if member.size > LINE_LIMIT:
+        return Failure(uri, f"a text member is longer than {LINE_LIMIT:,} bytes")
+    file.seek(member.offset)
+    return file.read(member.size)
+
+
+def _take_json(raw: bytes, uri: str, stem: str, options: CorpusOptions, found: _Found) -> None:
+    record = parse_object(raw.removeprefix(b"\xef\xbb\xbf"), uri)
+    if isinstance(record, Failure):
+        found.failures.append(record)
+        return
+    columns = options.caption_columns or DEFAULT_KEYS
+    found.keys.update(record)
+    found.attributes[stem] = attributes_of(record, without={column.name for column in columns})
+    for column in columns:
+        fragment = f"/{quote(column.name)}"
+        _take(texts_in(record.get(column.name), uri, fragment, column.lang or options.lang), stem, found)
+
+
+def _take_lines(raw: bytes, uri: str, stem: str, lang: str | None, found: _Found) -> None:
+    """Take the lines that are no captions yet: img2dataset writes one caption as JSON and as text."""
+    known = {text.text.strip() for _, text in found.texts}
+    for number, line, fault in lines_in(raw):
+        name = f"{uri}/L{number}"
+        if fault:
+            found.failures.append(Failure(name, fault))
+        elif line.strip() not in known:
+            _take(texts_in(line, name, None, lang), stem, found)
+
+
+def _take(texts: Iterator[Text | Failure], stem: str, found: _Found) -> None:
+    for text in texts:
+        if isinstance(text, Failure):
+            found.failures.append(text)
+        else:
+            found.texts.append((stem, text))
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]
