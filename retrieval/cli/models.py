@@ -1,0 +1,102 @@
+"""``vlsearch models``: which models there are, which are on this machine, and getting one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+
+from retrieval.encoders.registry import RECOMMENDED, RecommendedModel, is_cached, resolve
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.pass_context
+def models(context: click.Context, as_json: bool) -> None:
+    r"""List and download models.
+
+    The list has the recommended ones, with published R@1 and whether they are on this machine; any other
+    checkpoint of the same families goes by its hub id or its folder.
+
+    \b
+        vlsearch models
+        vlsearch models get siglip2-base
+        vlsearch index ~/Pictures --model siglip2-base
+    """
+    if context.invoked_subcommand is None:
+        (_print_json if as_json else _print_table)()
+
+
+@models.command()
+@click.argument("name")
+def get(name: str) -> None:
+    r"""Download model NAME (an alias, or organisation/name; either with @revision) into the hub's cache.
+
+    \b
+        vlsearch models get siglip2-base
+        vlsearch models get openai/clip-vit-large-patch14@32bd642
+    """
+    from rich.console import Console  # late: --help must stay quick
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    from retrieval.encoders.registry import download
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        folder = download(name, lambda done, total: bar.update(task, completed=done, total=total))
+    click.echo(folder)
+
+
+def _print_json() -> None:
+    for model in RECOMMENDED:
+        click.echo(
+            json.dumps(asdict(model) | {"cached": is_cached(resolve(model.alias))}, ensure_ascii=False)
+        )
+
+
+def _print_table() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("model", "here", "languages", "MB", "dim", "COCO", "Flickr30k", "licence", "good for"):
+        table.add_column(
+            heading, justify="right" if heading in ("MB", "dim", "COCO", "Flickr30k") else "left"
+        )
+    for model in RECOMMENDED:
+        table.add_row(*_cells(model))
+    console = Console()
+    console.print(table)
+    console.print(
+        "COCO and Flickr30k: published R@1, text to image / image to text (chinese-clip: COCO-CN, "
+        "Flickr30K-CN); sources with --json"
+    )
+
+
+def _cells(model: RecommendedModel) -> tuple[str, ...]:
+    published = model.published
+    here = "yes" if is_cached(resolve(model.alias)) else ""
+    return (
+        model.alias,
+        here,
+        " ".join(model.languages),
+        f"{model.size_mb:,}",
+        str(model.dimension),
+        _recall(published.coco if published else None),
+        _recall(published.flickr if published else None),
+        model.licence,
+        model.good_for,
+    )
+
+
+def _recall(figures: tuple[float, float] | None) -> str:
+    return "" if figures is None else f"{figures[0]:.1f} / {figures[1]:.1f}"

@@ -1,0 +1,110 @@
+"""Downloading a checkpoint into the hub's cache: the one place that reaches the network."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrieval.encoders.hub.checkpoint import INDEX, WEIGHTS
+from retrieval.errors import ModelError
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
+
+Progress = Callable[[int, int], None]
+"""Told the bytes that have come and the bytes expected, whenever some have come."""
+
+WANTED = ("*.safetensors", "*.json", "*.txt", "*.model")
+UNWANTED = (
+    "*/*",
+    "open_clip*",
+    "*.fp16.safetensors",
+    "*.bf16.safetensors",
+)  # folders, other libraries, other precisions
+
+
+def download_snapshot(repo: str, revision: str | None, progress: Progress | None = None) -> Path:
+    """Bring a revision's configuration, tokenizer and safetensors into the cache, and return its folder.
+
+    What the cache already has is not fetched again; a download that was cut off goes on where it stopped.
+
+    Args:
+        repo: ``organisation/name``.
+        revision: commit, branch or tag; None is the main branch.
+        progress: see :data:`Progress`.
+
+    Raises:
+        ModelError: the hub cannot be reached, knows no such model, does not give it away, or has it only as
+            pickles.
+    """
+    import httpx
+    from huggingface_hub import HfApi, constants, errors, snapshot_download
+
+    what = repo if revision is None else f"{repo}@{revision}"
+    try:
+        info = HfApi(endpoint=constants.ENDPOINT).model_info(
+            repo, revision=revision or constants.DEFAULT_REVISION, files_metadata=True
+        )
+        folder = snapshot_download(
+            repo,
+            revision=revision or constants.DEFAULT_REVISION,
+            endpoint=constants.ENDPOINT,
+            allow_patterns=list(WANTED),
+            ignore_patterns=list(UNWANTED),
+            tqdm_class=_meter(_expected(info, what), progress),
+        )
+    except errors.GatedRepoError as exc:
+        raise ModelError(
+            f"{what} is given out only to those who accepted its terms on the hub; log in there"
+        ) from exc
+    except errors.RevisionNotFoundError as exc:
+        raise ModelError(f"the hub has {repo}, but no revision {revision}") from exc
+    except errors.RepositoryNotFoundError as exc:
+        raise ModelError(f"the hub has no model {repo}; check its name") from exc
+    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, httpx.HTTPError, OSError) as exc:
+        reason = str(exc).strip().split("\n")[0] or type(exc).__name__
+        raise ModelError(
+            f"{what} cannot be downloaded ({reason}); check the network, or copy the model's folder here "
+            "and give its path"
+        ) from exc
+    return Path(folder)
+
+
+def _expected(info: ModelInfo, what: str) -> int:
+    """Bytes that the wanted files have together.
+
+    Raises:
+        ModelError: there are no safetensors among them.
+    """
+    wanted = [
+        file
+        for file in info.siblings or ()
+        if any(fnmatch(file.rfilename, pattern) for pattern in WANTED)
+        and not any(fnmatch(file.rfilename, pattern) for pattern in UNWANTED)
+    ]
+    names = {file.rfilename for file in wanted}
+    if WEIGHTS not in names and INDEX not in names:
+        raise ModelError(
+            f"{what} has no {WEIGHTS}, and vlsearch opens no pickles; name a revision that has it (NAME@REVISION)"
+        )
+    return sum(file.size or 0 for file in wanted)
+
+
+def _meter(total: int, progress: Progress | None) -> type[Any]:
+    """A bar for huggingface_hub that draws nothing and passes on the bytes that it counts."""
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Meter(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "file": io.StringIO()})  # type: ignore[no-untyped-call]  # theirs
+
+        def update(self, n: float | None = 1) -> Any:
+            drawn = super().update(n)
+            if progress is not None and self.unit == "B":
+                progress(min(int(self.n), total), total)
+            return drawn
+
+    return Meter

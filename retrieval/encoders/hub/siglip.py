@@ -1,0 +1,125 @@
+"""SigLIP (Zhai et al. 2023, arXiv 2303.15343), and SigLIP 2 of fixed resolution, whose towers are the same.
+
+Texts: always padded to 64, nothing masked, attention in both directions; the vector is the projected state of
+the *last* position, which mostly is padding (``SiglipTextModel.forward``), so that no shorter padding will
+do. The two generations differ in their tokenizers:
+
+- SigLIP: SentencePiece; lower case, ASCII punctuation removed, white space collapsed (``canonicalize_text``
+  in ``transformers/models/siglip/tokenization_siglip.py``); ``</s>`` ends the text and pads it.
+- SigLIP 2 (Tschannen et al. 2025, arXiv 2502.14786): Gemma's, lower case and nothing removed, no ``<bos>``,
+  ``<eos>`` at the end even of a text that was cut, padded with ``<pad>`` (``Siglip2Tokenizer``;
+  https://github.com/huggingface/transformers/pull/43101).
+
+Pictures: ``SiglipImageProcessor``: resized to a square whatever their shape, mapped to [-1, 1].
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import TYPE_CHECKING
+
+from retrieval.encoders.hub.family import Checkpoint, Family, fixed_pictures
+from retrieval.encoders.hub.sentencepiece import read_sentencepiece
+from retrieval.encoders.hub.tokens import Tokens, vocabulary_digest
+from retrieval.errors import ModelError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from tokenizers.processors import PostProcessor
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def canonical(text: str) -> str:
+    """SigLIP's text: lower case, no ASCII punctuation, single blanks."""
+    return re.sub(r"\s+", " ", text.lower().translate(_PUNCTUATION)).strip()
+
+
+def _canonical_case_kept(text: str) -> str:
+    return re.sub(r"\s+", " ", text.translate(_PUNCTUATION)).strip()
+
+
+def siglip_tokens(checkpoint: Checkpoint) -> Tokens:
+    """The text side of SigLIP, or of SigLIP 2 where the vocabulary is Gemma's.
+
+    Raises:
+        ModelError: there is no usable tokenizer.
+    """
+    context = int(checkpoint.sub("text_config", "max_position_embeddings", 64))
+    tokenizer = _read_tokenizer(checkpoint)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length=context)
+    if type(tokenizer.model).__name__ == "BPE":
+        return _gemma(checkpoint, tokenizer, context)
+    lower = bool(checkpoint.tokenizer_config.get("do_lower_case", True))
+    end = _token_id(checkpoint, tokenizer, "eos_token", "</s>")
+    tokenizer.post_processor = (
+        _nothing_added()
+    )  # the end token is ours to add: files differ in whether they do
+    return Tokens(
+        tokenizer,
+        (context,),
+        pad_id=_token_id(checkpoint, tokenizer, "pad_token", "</s>"),
+        vocabulary=vocabulary_digest(checkpoint.folder),
+        clean=canonical if lower else _canonical_case_kept,
+        rule="lower case, no punctuation" if lower else "no punctuation",
+        end_id=end,
+    )
+
+
+def _gemma(checkpoint: Checkpoint, tokenizer: Tokenizer, context: int) -> Tokens:
+    tokenizer.post_processor = _nothing_added()
+    return Tokens(
+        tokenizer,
+        (context,),
+        pad_id=_token_id(checkpoint, tokenizer, "pad_token", "<pad>"),
+        pad_left=checkpoint.tokenizer_config.get("padding_side") == "left",
+        vocabulary=vocabulary_digest(checkpoint.folder),
+        clean=str.lower,
+        rule="lower case",
+        end_id=_token_id(checkpoint, tokenizer, "eos_token", "<eos>"),
+    )
+
+
+def _read_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    file = checkpoint.folder / "tokenizer.json"
+    if not file.is_file():
+        return read_sentencepiece(checkpoint.folder / "spiece.model")
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as exc:  # tokenizers raises bare Exception
+        raise ModelError(f"{file} is not a tokenizer ({exc}); download the model again") from exc
+
+
+def _token_id(checkpoint: Checkpoint, tokenizer: Tokenizer, role: str, default: str) -> int:
+    stated = checkpoint.tokenizer_config.get(role, default)
+    token = str(stated.get("content", default)) if isinstance(stated, dict) else str(stated or default)
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        raise ModelError(
+            f"{checkpoint.folder}: its vocabulary has no {token}, which SigLIP needs; download it again"
+        )
+    return int(number)
+
+
+def _nothing_added() -> PostProcessor:
+    from tokenizers.processors import TemplateProcessing
+
+    return TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
+
+
+def _dimension(checkpoint: Checkpoint) -> int:
+    return int(checkpoint.sub("vision_config", "hidden_size", 768))
+
+
+FAMILY = Family(
+    name="siglip",
+    architecture="SiglipModel",
+    attention="unmasked",
+    pictures=fixed_pictures("SiglipImageProcessor"),
+    tokens=siglip_tokens,
+    dimension=_dimension,
+)

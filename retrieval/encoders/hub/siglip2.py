@@ -1,0 +1,145 @@
+"""SigLIP 2 NaFlex (Tschannen et al. 2025, arXiv 2502.14786; ``transformers/models/siglip2``).
+
+The checkpoints of SigLIP 2 with a fixed resolution say ``"model_type": "siglip"`` and are in :mod:`.siglip`;
+those called *naflex* are these. Texts are the same. A picture keeps its shape: it is resized so that it has
+at most 256 patches of 16x16, each side a whole number of patches, and goes in as a list of patches with its
+height and width in patches (``image_processing_pil_siglip2.py``, ``get_image_size_for_max_num_patches``).
+
+A prepared picture is (patches + 1, 16 * 16 * 3) uint8: the patches, black ones behind them, and one last row
+that carries the height and the width. That row also keeps the library's attention mask from ever being all
+true: it drops such a mask (``_ignore_bidirectional_mask_sdpa``) when no picture of a batch has padding, and
+another kernel, with other last bits, would then decide by a picture's neighbours.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from retrieval.encoders.hub.family import Checkpoint, Family
+from retrieval.encoders.hub.siglip import siglip_tokens
+from retrieval.encoders.preprocess import Triple, processor_name, to_rgb
+from retrieval.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor
+
+_BILINEAR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class NaflexPictures:
+    """Pictures in their own shape, as patches.
+
+    Attributes:
+        patch: side of a patch, in pixels.
+        patches: most patches of a picture.
+        resample: Pillow's number of the filter.
+        scale: of 8-bit pixels, per channel.
+        shift: added afterwards, per channel.
+    """
+
+    patch: int
+    patches: int
+    resample: int
+    scale: Triple
+    shift: Triple
+
+    @property
+    def short_side(self) -> int:
+        """The side of a square picture of that many patches."""
+        return int(math.sqrt(self.patches)) * self.patch
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """One picture as (patches + 1, patch * patch * 3) uint8; the last row holds the grid."""
+        import numpy as np
+        from PIL.Image import Resampling
+
+        rgb = to_rgb(image)
+        height, width = patch_grid(rgb.height, rgb.width, self.patch, self.patches)
+        if height * width > self.patches:
+            raise ModelError(
+                f"a picture of {rgb.width}x{rgb.height} pixels does not fit into {self.patches} patches"
+            )
+        side = self.patch
+        resized = np.asarray(rgb.resize((width * side, height * side), resample=Resampling(self.resample)))
+        cut = resized.reshape(height, side, width, side, 3).transpose(0, 2, 1, 3, 4)
+        out = np.zeros((self.patches + 1, side * side * 3), np.uint8)
+        out[: height * width] = cut.reshape(height * width, -1)
+        out[-1, :4] = np.array([height, width], "<u2").view(np.uint8)
+        return out
+
+    def inputs(self, prepared: Tensor) -> dict[str, Tensor]:
+        """``pixel_values`` (n, patches + 1, patch * patch * 3), their mask, and ``spatial_shapes`` (n, 2)."""
+        import torch
+
+        header = prepared[:, -1, :4].to(torch.int64)
+        shapes = header[:, 0::2] + 256 * header[:, 1::2]
+        places = torch.arange(prepared.shape[1], device=prepared.device)
+        mask = places[None, :] < shapes.prod(dim=1, keepdim=True)
+        repeat = self.patch * self.patch
+        scale = prepared.new_tensor(self.scale, dtype=torch.float32).repeat(repeat)
+        shift = prepared.new_tensor(self.shift, dtype=torch.float32).repeat(repeat)
+        pixels = (prepared.to(torch.float32) * scale + shift) * mask[:, :, None]
+        return {
+            "pixel_values": pixels,
+            "pixel_attention_mask": mask.to(torch.int64),
+            "spatial_shapes": shapes,
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """The rule as JSON values."""
+        return asdict(self)
+
+
+def patch_grid(height: int, width: int, patch: int, patches: int) -> tuple[int, int]:
+    """(rows, columns) of patches: the most, by bisection of the scale to 1e-5, that ``patches`` allows."""
+    low, high = 1e-6, 100.0
+    while high - low >= 1e-5:
+        scale = (low + high) / 2
+        rows, columns = _sides(scale, height, width, patch)
+        low, high = (scale, high) if rows * columns <= patches else (low, scale)
+    return _sides(low, height, width, patch)
+
+
+def _sides(scale: float, height: int, width: int, patch: int) -> tuple[int, int]:
+    return max(1, math.ceil(height * scale / patch)), max(1, math.ceil(width * scale / patch))
+
+
+def _pictures(checkpoint: Checkpoint) -> NaflexPictures:
+    config = checkpoint.image_config
+    name = processor_name(config) or "Siglip2ImageProcessor"
+    if name != "Siglip2ImageProcessor":
+        raise ModelError(f"{checkpoint.folder}: image processor {name} does not go with SigLIP 2 NaFlex")
+    factor = float(config.get("rescale_factor") or 1 / 255)
+    means, stds = config.get("image_mean") or [0.5] * 3, config.get("image_std") or [0.5] * 3
+    scale, shift = (
+        [factor / std for std in stds],
+        [-mean / std for mean, std in zip(means, stds, strict=True)],
+    )
+    resample = config.get("resample")
+    return NaflexPictures(
+        int(config.get("patch_size") or checkpoint.sub("vision_config", "patch_size", 16)),
+        int(config.get("max_num_patches") or 256),
+        _BILINEAR if resample is None else int(resample),
+        (scale[0], scale[1], scale[2]),
+        (shift[0], shift[1], shift[2]),
+    )
+
+
+def _dimension(checkpoint: Checkpoint) -> int:
+    return int(checkpoint.sub("vision_config", "hidden_size", 768))
+
+
+FAMILY = Family(
+    name="siglip2-naflex",
+    architecture="Siglip2Model",
+    attention="unmasked",
+    pictures=_pictures,
+    tokens=siglip_tokens,
+    dimension=_dimension,
+)

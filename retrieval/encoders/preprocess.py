@@ -1,0 +1,237 @@
+"""A picture to the pixels that an image tower sees, by the rules of ``preprocessor_config.json``.
+
+The rules, the defaults and the arithmetic are those of transformers' PIL image processors
+(``transformers/image_processing_backends.py``, class ``PilBackend``): resize on 8-bit pixels with Pillow's
+antialiased filters, centre crop, then one affine map per channel, which the model's side applies. Results
+equal theirs bit for bit, except for pictures whose long side would be enlarged beyond four times the crop:
+those are cropped before they are resized, so that a 30000x2 strip never becomes a picture of two gigabytes;
+the coordinates of the box are float32 in Pillow, so single pixels may differ by one level there.
+transformers' torchvision ("fast") processors resize with torch's own kernels and differ from the PIL ones by
+a level or two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from retrieval.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+Triple = tuple[float, float, float]
+
+LONGEST = 4  # of the crop's sides: up to here the whole picture is resized, exactly as the library does it
+
+_OPENAI_MEAN, _OPENAI_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+_HALF = [0.5, 0.5, 0.5]
+_BILINEAR, _BICUBIC = 2, 3  # Pillow's numbers
+
+_CLIP: Mapping[str, Any] = {
+    "size": {"shortest_edge": 224},
+    "resample": _BICUBIC,
+    "do_center_crop": True,
+    "crop_size": {"height": 224, "width": 224},
+    "image_mean": _OPENAI_MEAN,
+    "image_std": _OPENAI_STD,
+}
+_SQUARE: Mapping[str, Any] = {
+    "size": {"height": 224, "width": 224},
+    "do_center_crop": False,
+    "image_mean": _HALF,
+    "image_std": _HALF,
+}
+PROCESSORS: Mapping[str, Mapping[str, Any]] = {
+    "CLIPImageProcessor": _CLIP,
+    "ChineseCLIPImageProcessor": _CLIP,
+    "SiglipImageProcessor": {**_SQUARE, "resample": _BICUBIC},
+    "ViTImageProcessor": {**_SQUARE, "resample": _BILINEAR, "default_to_square": True},
+    "EfficientNetImageProcessor": {
+        **_SQUARE,
+        "size": {"height": 346, "width": 346},
+        "resample": _BICUBIC,
+        "crop_size": {"height": 289, "width": 289},
+        "default_to_square": True,
+        "rescale_offset": False,
+        "include_top": True,
+    },
+}
+"""What each of transformers' processors takes for granted where the file is silent (its class attributes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRule:
+    """Resize, centre crop, and ``pixel * scale + shift`` per channel.
+
+    Attributes:
+        resize: target of the short side, or the exact (height, width).
+        resample: Pillow's number of the filter.
+        crop: (height, width) of the centre crop; what a small picture lacks is filled with black, as the
+            library does.
+        scale: of 8-bit pixels, per channel.
+        shift: added afterwards, per channel.
+    """
+
+    resize: int | tuple[int, int]
+    resample: int
+    crop: tuple[int, int]
+    scale: Triple
+    shift: Triple
+
+    @property
+    def short_side(self) -> int:
+        """Pixels that a decoder should deliver at least, where the picture has them."""
+        return self.resize if isinstance(self.resize, int) else min(self.resize)
+
+    def facts(self) -> dict[str, Any]:
+        """The rule as JSON values, for an encoder's identity."""
+        return asdict(self)
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """A picture of any mode as (height, width, 3) uint8, resized and cropped."""
+        rgb = to_rgb(image)
+        height, width = resized_size(rgb.height, rgb.width, self.resize)
+        if max(height, width) > LONGEST * max(self.crop):
+            return _crop_then_resize(rgb, (height, width), self.crop, self.resample)
+        return _centre_crop(_resize(rgb, (height, width), self.resample), self.crop)
+
+
+def read_image_rule(config: Mapping[str, Any], default_processor: str, place: str) -> ImageRule:
+    """The rule that a checkpoint's configuration of its image processor states.
+
+    Args:
+        config: ``preprocessor_config.json``, or ``image_processor`` in ``processor_config.json``.
+        default_processor: the class to assume where the file names none.
+        place: the file, for errors.
+
+    Raises:
+        ModelError: the processor is unknown, or its pictures would have no fixed size.
+    """
+    name = processor_name(config) or default_processor
+    if name not in PROCESSORS:
+        known = ", ".join(sorted(PROCESSORS))
+        raise ModelError(
+            f"{place}: image processor {name} is not one that vlsearch knows ({known}); use another model"
+        )
+    facts = {
+        "do_resize": True,
+        "do_rescale": True,
+        "do_normalize": True,
+        "do_pad": False,
+        "rescale_factor": 1 / 255,
+    }
+    facts |= dict(PROCESSORS[name]) | {key: value for key, value in config.items() if value is not None}
+    if not facts["do_resize"] or facts["do_pad"]:
+        raise ModelError(
+            f"{place}: do_resize off or do_pad on gives pictures of no fixed size; use another model"
+        )
+    resize = _size(facts["size"], bool(facts.get("default_to_square", False)), place)
+    crop = _size(facts["crop_size"], True, place) if facts["do_center_crop"] else resize
+    if isinstance(crop, int):
+        raise ModelError(
+            f"{place}: a resize by the short side without a centre crop gives pictures of no fixed size"
+        )
+    scale, shift = _affine(facts)
+    return ImageRule(resize, int(facts["resample"]), crop, scale, shift)
+
+
+def processor_name(config: Mapping[str, Any]) -> str:
+    """The processor that a configuration names, without its variant's ending; empty where it names none."""
+    name = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
+    return name.removesuffix("Fast").removesuffix("Pil").replace("FeatureExtractor", "ImageProcessor")
+
+
+def to_rgb(image: Image) -> Image:
+    """A picture in RGB, transparency laid over white (as transformers' ``convert_to_rgb``)."""
+    from PIL import Image as pillow
+
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if "A" not in image.getbands() and image.info.get("transparency") is None:
+        return image.convert("RGB")
+    overlay = image.convert("RGBA")
+    white = pillow.new("RGBA", overlay.size, (255, 255, 255, 255))
+    return pillow.alpha_composite(white, overlay).convert("RGB")
+
+
+def resized_size(height: int, width: int, resize: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) after the resize; the long side is rounded down (``get_resize_output_image_size``)."""
+    if not isinstance(resize, int):
+        return resize
+    if width <= height:
+        return int(resize * height / width), resize
+    return resize, int(resize * width / height)
+
+
+def _resize(image: Image, size: tuple[int, int], resample: int) -> NDArray[np.uint8]:
+    import numpy as np
+    from PIL.Image import Resampling
+
+    return np.asarray(image.resize((size[1], size[0]), resample=Resampling(resample)))
+
+
+def _crop_then_resize(
+    image: Image, size: tuple[int, int], crop: tuple[int, int], resample: int
+) -> NDArray[np.uint8]:
+    """The centre ``crop`` of ``image`` resized to ``size``; Pillow makes only that box."""
+    import numpy as np
+    from PIL.Image import Resampling
+
+    tops = [max(0, (size[axis] - crop[axis]) // 2) for axis in (0, 1)]
+    kept = [min(size[axis], crop[axis]) for axis in (0, 1)]
+    down, across = image.height / size[0], image.width / size[1]
+    bottom = min((tops[0] + kept[0]) * down, image.height)  # rounding must not leave the picture
+    right = min((tops[1] + kept[1]) * across, image.width)
+    box = (tops[1] * across, tops[0] * down, right, bottom)
+    part = image.resize((kept[1], kept[0]), resample=Resampling(resample), box=box)
+    return _centre_crop(np.asarray(part), crop)
+
+
+def _centre_crop(pixels: NDArray[np.uint8], crop: tuple[int, int]) -> NDArray[np.uint8]:
+    """The centre of (h, w, 3) pixels, black where it reaches beyond (transformers' ``center_crop``)."""
+    import numpy as np
+
+    out = np.zeros((*crop, 3), np.uint8)
+    source, target = [], []
+    for have, want in zip(pixels.shape[:2], crop, strict=True):
+        kept = min(have, want)
+        start = (have - want) // 2 if have >= want else 0
+        offset = max(0, want - have + 1) // 2  # the odd line goes above and to the left
+        source.append(slice(start, start + kept))
+        target.append(slice(offset, offset + kept))
+    out[target[0], target[1]] = pixels[source[0], source[1]]
+    return out
+
+
+def _size(value: Any, square: bool, place: str) -> int | tuple[int, int]:
+    if isinstance(value, int):
+        return (value, value) if square else value
+    if isinstance(value, Mapping):
+        keys = {key for key, side in value.items() if side is not None}
+        if keys == {"height", "width"}:
+            return int(value["height"]), int(value["width"])
+        if keys == {"shortest_edge"}:
+            return int(value["shortest_edge"])
+    raise ModelError(
+        f"{place}: size {value!r} is neither a short side nor height and width; use another model"
+    )
+
+
+def _affine(facts: Mapping[str, Any]) -> tuple[Triple, Triple]:
+    """Rescale, offset, normalise and EfficientNet's second division as one scale and shift per channel."""
+    factor = float(facts["rescale_factor"]) if facts["do_rescale"] else 1.0
+    offset = -1.0 if facts.get("rescale_offset") else 0.0
+    scale, shift = [], []
+    for mean, std in zip(facts["image_mean"], facts["image_std"], strict=True):
+        a, b = factor, offset
+        if facts["do_normalize"]:
+            a, b = a / std, (b - mean) / std
+        if facts.get("include_top"):
+            a, b = a / std, b / std
+        scale.append(a)
+        shift.append(b)
+    return (scale[0], scale[1], scale[2]), (shift[0], shift[1], shift[2])

@@ -1,0 +1,197 @@
+"""Names to encoders: aliases, hub ids, folders, and ``auto``.
+
+Resolving a name (:func:`resolve`) and building its encoder (:func:`load_encoder`) are two steps. Nothing here
+reaches the network but :func:`download`; nothing heavy is imported before an encoder is built, so that
+``--help`` may import this module.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from retrieval.encoders.hub.recommended import BEST_FIRST as BEST_FIRST
+from retrieval.encoders.hub.recommended import RECOMMENDED as RECOMMENDED
+from retrieval.encoders.hub.recommended import Published as Published
+from retrieval.encoders.hub.recommended import RecommendedModel as RecommendedModel
+from retrieval.errors import ModelError, UnknownModel
+
+if TYPE_CHECKING:
+    from retrieval.encoders.base import Encoder
+
+BUNDLED = Path(__file__).parent / "bundled"
+TWO_TOWER = "vlsearch-two-tower"
+AUTO = "auto"
+FIRST_DOWNLOAD = "siglip2-base"  # what to get first where there is only mini: no GPU needed, many languages
+
+_ALIASES = {model.alias: model for model in RECOMMENDED}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a name means.
+
+    Attributes:
+        name: that :func:`resolve` takes again and an encoder's identity keeps: alias, hub id, either with
+            ``@revision``, or absolute folder.
+        kind: in the package, on the hub, or a folder.
+        place: folder, or hub id.
+        revision: asked for by name (``NAME@REVISION``), or None.
+        recommended: its row in the table of recommended models, if it has one.
+    """
+
+    name: str
+    kind: Literal["bundled", "hub", "folder"]
+    place: str
+    revision: str | None = None
+    recommended: RecommendedModel | None = None
+
+    @property
+    def revisions(self) -> tuple[str, ...]:
+        """Revisions that will do, best first."""
+        if self.revision is not None:
+            return (self.revision,)
+        pinned = self.recommended.revision if self.recommended else None
+        return (pinned, "main") if pinned else ("main",)
+
+
+def resolve(name: str | Path) -> ModelSpec:
+    """What a name means; looks at nothing but whether a folder of that name is there.
+
+    Args:
+        name: an alias, ``organisation/name``, either with ``@revision``, or the path of a folder; an alias
+            goes first.
+
+    Raises:
+        UnknownModel: no model goes by that name; says which come near.
+    """
+    if isinstance(name, Path):
+        return _folder(name)
+    plain, _, revision = name.partition("@")
+    if (model := _ALIASES.get(plain)) is not None:
+        if model.hub_id is None:
+            if revision:
+                raise UnknownModel(f"{plain} comes with vlsearch and has no revisions; leave @{revision} out")
+            return ModelSpec(plain, "bundled", str(BUNDLED / plain), None, model)
+        return ModelSpec(name, "hub", model.hub_id, revision or None, model)
+    path = Path(name).expanduser()
+    if path.is_dir() or name.startswith((".", "/", "~")) or path.is_absolute():
+        return _folder(path)
+    if _HUB_ID.fullmatch(plain):
+        recommended = next((row for row in RECOMMENDED if row.hub_id == plain), None)
+        return ModelSpec(name, "hub", plain, revision or None, recommended)
+    raise UnknownModel(_unknown(plain))
+
+
+def load_encoder(name_or_path: str | Path = AUTO, *, device: str | None = None) -> Encoder:
+    """The encoder that a name means, from this machine alone.
+
+    Args:
+        name_or_path: see :func:`resolve`; ``auto`` is :func:`auto_choice`.
+        device: as torch names it (``cpu``, ``cuda``, ``mps``); the CPU by default.
+
+    Raises:
+        UnknownModel: no model goes by that name.
+        ModelError: it is not in the local cache, or its files are missing, damaged or refused.
+    """
+    spec = auto_choice()[0] if name_or_path == AUTO else resolve(name_or_path)
+    if spec.kind == "hub":
+        from retrieval.encoders.hub.encoder import HubEncoder  # late: imports torch
+
+        folder, commit = _cached(spec)
+        return HubEncoder.load(folder, spec.name, commit, device)
+    return _load_folder(Path(spec.place), spec.name, device)
+
+
+def is_cached(spec: ModelSpec) -> bool:
+    """Whether a model can be loaded without the network."""
+    if spec.kind != "hub":
+        return (Path(spec.place) / "config.json").is_file()
+    from retrieval.encoders.hub.cache import find_snapshot
+
+    return find_snapshot(spec.place, spec.revisions) is not None
+
+
+def auto_choice() -> tuple[ModelSpec, str]:
+    """The best recommended model on this machine, and a line: what, for what, what is better.
+
+    Never reaches the network. The order is :data:`BEST_FIRST`.
+    """
+    specs = [resolve(alias) for alias in BEST_FIRST]
+    rank = next(place for place, spec in enumerate(specs) if spec.kind == "bundled" or is_cached(spec))
+    row = _ALIASES[BEST_FIRST[rank]]
+    line = f"model: {row.alias} ({row.good_for})"
+    if rank == 0:
+        return specs[rank], line
+    better = _ALIASES[FIRST_DOWNLOAD if BEST_FIRST.index(FIRST_DOWNLOAD) < rank else BEST_FIRST[rank - 1]]
+    return specs[rank], f"{line}; a better one, {better.size_mb:,} MB: vlsearch models get {better.alias}"
+
+
+def download(name: str, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Bring a model into the hub's cache and return its folder; the only function that reaches the network.
+
+    Args:
+        name: an alias or a hub id, either with ``@revision``.
+        progress: told the bytes that have come and the bytes expected.
+
+    Raises:
+        UnknownModel: no model goes by that name, or it is a folder.
+        ModelError: the hub cannot be reached, or has no such model in safetensors.
+    """
+    spec = resolve(name)
+    if spec.kind == "bundled":
+        return Path(spec.place)
+    if spec.kind == "folder":
+        raise UnknownModel(f"{name} is a folder on this machine; there is nothing to download")
+    from retrieval.encoders.hub.download import download_snapshot
+
+    pinned = spec.recommended.revision if spec.recommended else None
+    return download_snapshot(spec.place, spec.revision or pinned, progress)
+
+
+def _folder(path: Path) -> ModelSpec:
+    folder = path.expanduser().absolute()
+    if not folder.is_dir():
+        raise UnknownModel(f"there is no model folder at {folder}")
+    return ModelSpec(str(folder), "folder", str(folder))
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name.lower(), _ALIASES, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}" if near else f"known are {', '.join(_ALIASES)}"
+    return f"no model goes by the name {name!r}; {hint}, or give organisation/name or the path of a folder"
+
+
+def _cached(spec: ModelSpec) -> tuple[Path, str]:
+    """The folder and the commit of a hub model in the cache.
+
+    Raises:
+        ModelError: it is not there, or not whole.
+    """
+    from retrieval.encoders.hub.cache import find_snapshot, partial_snapshot
+
+    if (found := find_snapshot(spec.place, spec.revisions)) is not None:
+        return found.folder, found.commit
+    if partial_snapshot(spec.place, spec.revisions) is not None:
+        raise ModelError(
+            f"{spec.name} is in the local cache only in part, or only as pickles, which vlsearch does not "
+            f"open; get its safetensors with: vlsearch models get {spec.name}"
+        )
+    raise ModelError(f"{spec.name} is not in the local cache; get it with: vlsearch models get {spec.name}")
+
+
+def _load_folder(folder: Path, name: str, device: str | None) -> Encoder:
+    from retrieval.encoders.hub.checkpoint import model_type
+
+    if model_type(folder) == TWO_TOWER:
+        from retrieval.encoders.two_tower import TwoTower  # late: imports torch
+
+        return TwoTower.load(folder, name, device)
+    from retrieval.encoders.hub.encoder import HubEncoder
+
+    return HubEncoder.load(folder, name, device=device)
