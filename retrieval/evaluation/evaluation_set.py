@@ -1,0 +1,179 @@
+"""What an evaluation is of: pictures, texts, who asks, and which answers count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import EvaluationError
+from retrieval.evaluation.relevance import Relevance, linked_groups
+from retrieval.types import Picture, Text
+
+Direction = Literal["text to image", "image to text"]
+DIRECTIONS: tuple[Direction, Direction] = ("text to image", "image to text")
+
+Counted = Literal["all", "judged"]
+"""The denominator: all queries, or only those that have a relevant item."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """One direction: which rows ask, and which answers count.
+
+    Attributes:
+        asking: (queries,) int64 rows of the texts (or pictures) that are queries; the others only fill a
+            gallery.
+        relevance: of all rows of the asking kind to all rows of the other.
+    """
+
+    asking: NDArray[np.int64]
+    relevance: Relevance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """A part that is evaluated alone, its pictures against its texts; rows of the whole set, ascending."""
+
+    pictures: NDArray[np.int64]
+    texts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluationSet:
+    """Pictures and texts with all that a protocol fixes about them.
+
+    Attributes:
+        name: of the protocol and split, as ``coco-5k``.
+        language: BCP 47 tag of the texts, ``en`` where nothing says otherwise.
+        pictures: the picture gallery; a picture's id, for ties, is its row.
+        texts: the text gallery, likewise.
+        sides: by direction; a protocol with one direction has one.
+        groups: (group of each text, group of each picture): what a bootstrap draws together.
+        counted: the denominator.
+        folds: parts evaluated alone and averaged; none for the usual one-piece evaluation.
+        notes: sentences about the protocol that are printed with its figures.
+    """
+
+    name: str
+    language: str
+    pictures: tuple[Picture, ...]
+    texts: tuple[Text, ...]
+    sides: dict[Direction, Side]
+    groups: tuple[NDArray[np.int64], NDArray[np.int64]]
+    counted: Counted = "all"
+    folds: tuple[Fold, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def parts(self) -> tuple[Fold, ...]:
+        """The folds, or the whole as the only one."""
+        return self.folds or (Fold(np.arange(len(self.pictures)), np.arange(len(self.texts))),)
+
+    def summary(self) -> str:
+        """The counts in one line, denominators included."""
+        sizes = f"{len(self.pictures):,} pictures, {len(self.texts):,} texts"
+        links = sum(len(side.relevance.rows) for side in self.sides.values()) // len(self.sides)
+        folds = f", {len(self.folds)} folds" if self.folds else ""
+        queries = "; ".join(
+            f"{direction}: {self.denominator(direction):,} queries" for direction in self.sides
+        )
+        return f"{sizes}, {links:,} links{folds}; {queries}"
+
+    def denominator(self, direction: Direction) -> int:
+        """How many queries a figure of this direction is divided by, over all folds."""
+        side = self.sides[direction]
+        if self.counted == "all":
+            return len(side.asking)
+        return int(np.count_nonzero(side.relevance.counts[side.asking]))
+
+
+def assemble(
+    name: str,
+    pictures: Sequence[Picture],
+    texts: Sequence[Text],
+    links: Sequence[tuple[int, int]],
+    *,
+    language: str = "en",
+    notes: tuple[str, ...] = (),
+) -> EvaluationSet:
+    """An evaluation in both directions, from links as (picture row, text row); all ask, all count.
+
+    Raises:
+        EvaluationError: there are no pictures, texts or links, or two pictures or two texts have the same
+            name.
+    """
+    if not pictures or not texts or not links:
+        raise EvaluationError(
+            f"{name} has {len(pictures):,} pictures, {len(texts):,} texts and {len(links):,} links between "
+            f"them; an "
+            "evaluation needs all three"
+        )
+    for kind, uris in (("picture", [p.uri for p in pictures]), ("text", [t.uri for t in texts])):
+        uri, times = Counter(uris).most_common(1)[0]
+        if times > 1:
+            raise EvaluationError(
+                f"{name} names the {kind} {uri} {times} times; every {kind} needs an id of its own"
+            )
+    to_texts = Relevance.of_pairs(links, len(pictures), len(texts))
+    to_pictures = to_texts.transposed()
+    return EvaluationSet(
+        name=name,
+        language=language,
+        pictures=tuple(pictures),
+        texts=tuple(texts),
+        sides={
+            "text to image": Side(np.arange(len(texts)), to_pictures),
+            "image to text": Side(np.arange(len(pictures)), to_texts),
+        },
+        groups=linked_groups(to_pictures),
+        notes=notes,
+    )
+
+
+def with_first_captions(whole: EvaluationSet, count: int) -> EvaluationSet:
+    """The same pictures with only their first ``count`` texts each, in the order in which they are listed."""
+    side = whole.sides["image to text"].relevance
+    rows = [side.answers(picture)[:count].tolist() for picture in range(len(whole.pictures))]
+    kept = sorted({row for some in rows for row in some})
+    place = {row: new for new, row in enumerate(kept)}
+    links = [(picture, place[row]) for picture, some in enumerate(rows) for row in some]
+    texts = [whole.texts[row] for row in kept]
+    note = f"only the first {count} captions of each picture count: {len(kept):,} of {len(whole.texts):,}"
+    first = assemble(whole.name, whole.pictures, texts, links, language=whole.language)
+    return replace(first, notes=(*whole.notes, note))
+
+
+def with_folds(whole: EvaluationSet, count: int) -> EvaluationSet:
+    """The pictures cut into ``count`` equal runs in their order, each evaluated against its own texts alone.
+
+    Raises:
+        EvaluationError: the pictures or the texts do not divide equally (the mean of the folds would weigh
+            queries differently), or a text belongs to pictures of two folds.
+    """
+    pictures, side = len(whole.pictures), whole.sides["image to text"].relevance
+    if count < 1 or pictures % count:
+        raise EvaluationError(
+            f"{pictures:,} pictures cannot be cut into {count} equal folds; choose another --folds"
+        )
+    size = pictures // count
+    folds = []
+    for start in range(0, pictures, size):
+        texts = np.unique(side.rows[side.offsets[start] : side.offsets[start + size]])
+        folds.append(Fold(np.arange(start, start + size), texts))
+    sizes = {len(fold.texts) for fold in folds}
+    shared = sum(len(fold.texts) for fold in folds) - len(np.unique(np.concatenate([f.texts for f in folds])))
+    if len(sizes) > 1 or shared:
+        fault = f"{shared} texts belong to two folds" if shared else "the folds have unequal numbers of texts"
+        raise EvaluationError(
+            f"{whole.name} cannot be averaged over {count} folds: {fault}; "
+            + ("leave --folds out" if shared else "take equally many captions a picture (--captions first5)")
+        )
+    note = (
+        f"mean of {count} folds of {size:,} pictures and {folds[0].texts.size:,} texts, in the order "
+        f"of the file"
+    )
+    return replace(whole, folds=tuple(folds), notes=(*whole.notes, note))

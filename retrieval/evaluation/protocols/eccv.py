@@ -1,0 +1,87 @@
+"""ECCV Caption: COCO's test pictures with the false negatives found, by people, and mAP@R to count them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import CorpusFormatError, EvaluationError
+from retrieval.evaluation.evaluation_set import EvaluationSet, Side, with_first_captions
+from retrieval.evaluation.protocols.karpathy import COCO_5K, load_coco
+from retrieval.evaluation.protocols.protocol import Protocol, ProtocolOptions
+from retrieval.evaluation.protocols.reading import find_file, read_json
+from retrieval.evaluation.relevance import Relevance
+
+QUERIES = {"text to image": 1332, "image to text": 1261}
+
+ECCV = Protocol(
+    name="eccv",
+    title="ECCV Caption",
+    source="Chun et al., ECCV 2022 (github.com/naver-ai/eccv-caption)",
+    layout="the folder of dataset_coco.json, eccv_caption_to_image.json and eccv_image_to_caption.json",
+    denominators="the 1,332 captions and 1,261 pictures that were judged, each against all 5,000 "
+    "pictures or 25,000 "
+    "captions (the first five of each picture)",
+    split="test",
+    sizes=COCO_5K.sizes,
+    headline=("mAP@R", "R-precision", "hit rate@1"),
+    images=COCO_5K.images,
+    mistakes=COCO_5K.mistakes,
+)
+
+
+def load_eccv(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
+    """ECCV Caption: queries that were judged, against the full gallery; ids are COCO's.
+
+    Nothing is cut off: ranks are among the whole gallery, so a query's R never exceeds the ranked depth.
+    """
+    if options.captions != "all" or options.folds is not None or options.split not in (None, "test"):
+        raise EvaluationError("ECCV Caption has one form: leave --captions, --folds and --split out")
+    folder = corpus.parent if corpus.is_file() else corpus
+    first5 = with_first_captions(load_coco(ECCV, folder / "dataset_coco.json", options), 5)
+    texts = {text.key or "": row for row, text in enumerate(first5.texts)}
+    pictures = {_coco_id(picture.key or ""): row for row, picture in enumerate(first5.pictures)}
+    by_text = _judged(find_file(folder, ("eccv_caption_to_image.json",), ECCV.layout), texts, pictures)
+    by_picture = _judged(find_file(folder, ("eccv_image_to_caption.json",), ECCV.layout), pictures, texts)
+    sides = {"text to image": by_text, "image to text": by_picture}
+    for direction, side in sides.items():
+        if len(side.asking) != QUERIES[direction]:
+            raise EvaluationError(
+                f"{folder} has {len(side.asking):,} judged queries {direction}, and ECCV Caption has "
+                f"{QUERIES[direction]:,}; give the files of its release"
+            )
+    return replace(
+        first5, name="eccv", sides={"text to image": by_text, "image to text": by_picture}, counted="judged"
+    )
+
+
+def _judged(path: Path, asking: dict[str, int], answering: dict[str, int]) -> Side:
+    """Judgements, as {id: [ids]} with the ids as strings or numbers.
+
+    Raises:
+        EvaluationError: an id is not of the gallery.
+    """
+    document = read_json(path)
+    if not isinstance(document, dict) or not all(isinstance(found, list) for found in document.values()):
+        raise CorpusFormatError(str(path), "this is no object of lists", f"Give {ECCV.layout}")
+    pairs = []
+    for query, found in document.items():
+        for row_of, key in ((asking, query), *((answering, str(item)) for item in found)):
+            if key not in row_of:
+                raise EvaluationError(
+                    f"{path} names {key}, which is not in the gallery of dataset_coco.json (first five "
+                    f"captions of the "
+                    "test pictures); the two files do not match"
+                )
+        pairs += [(asking[query], answering[str(item)]) for item in found]
+    queries: NDArray[np.int64] = np.unique(np.array([asking[query] for query in document], dtype=np.int64))
+    return Side(queries, Relevance.of_pairs(pairs, len(asking), len(answering)))
+
+
+def _coco_id(name: str) -> str:
+    """COCO's number of a picture: 391895 for ``COCO_val2014_000000391895.jpg``."""
+    digits = name.rpartition("_")[2].partition(".")[0]
+    return str(int(digits)) if digits.isdigit() else name

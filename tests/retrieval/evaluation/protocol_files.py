@@ -1,0 +1,93 @@
+"""Builds published layouts at their published sizes, with empty picture files: loading decodes nothing."""
+
+import base64
+import json
+from pathlib import Path
+
+
+def touch_all(folder: Path, names) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+
+
+def karpathy(
+    path: Path, pictures, per_picture=5, extra=0, split="test", filepath=None, captions=None
+) -> list[dict]:
+    """A Karpathy file of these picture names; the first ``extra`` have one caption more."""
+    images = []
+    sentid = 0
+    for row, name in enumerate(pictures):
+        sentences = []
+        for n in range(per_picture + (row < extra)):
+            raw = captions(row, n) if captions else f"caption {n} of {name}"
+            sentences.append({"raw": raw, "sentid": sentid, "imgid": row})
+            sentid += 1
+        image = {"filename": name, "split": split, "sentences": sentences, "imgid": row}
+        images.append(image | ({"filepath": filepath} if filepath else {}))
+    path.write_text(json.dumps({"images": images, "dataset": path.stem}))
+    return images
+
+
+def coco_names(count: int, prefix="COCO_val2014_") -> list[str]:
+    return [f"{prefix}{7 * row + 42:012d}.jpg" for row in range(count)]
+
+
+def flickr_names(count: int) -> list[str]:
+    return [f"{1000 + row}_{row:05x}.jpg" for row in range(count)]
+
+
+def coco_cn(folder: Path, count=1000, second=53) -> None:
+    ids = [f"COCO_{'train' if row % 2 else 'val'}2014_{row:012d}" for row in range(count)]
+    for half in ("train2014", "val2014"):
+        touch_all(folder / half, [f"{key}.jpg" for key in ids if half in key])
+    (folder / "coco-cn_test.txt").write_text("\n".join(ids) + "\n")
+    lines = [f"{key}#0\t一只猫坐在沙发上{row}" for row, key in enumerate(ids)]
+    lines += [f"{key}#1\t第二句{row}" for row, key in enumerate(ids[:second])]
+    lines.append("COCO_train2014_000099999999#0\t别的图片")  # of another split
+    (folder / "imageid.human-written-caption.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def flickr30k_cn(folder: Path, count=1000) -> Path:
+    root = folder / "flickr30kzhmbosontest"
+    (root / "ImageSets").mkdir(parents=True)
+    (root / "TextData").mkdir()
+    ids = [str(100000 + row) for row in range(count)]
+    touch_all(folder / "flickr30k-images", [f"{key}.jpg" for key in ids])
+    (root / "ImageSets" / "flickr30kzhmbosontest.txt").write_text("\n".join(ids))
+    words = "一个:m 戴:v 帽子:n 的:ude 男人:n 在:p 3:15:m 跑步:v 。:wj"
+    lines = [f"{key}#zhm#{n} {words} {row}:{n}:m" for row, key in enumerate(ids) for n in range(5)]
+    (root / "TextData" / "seg.flickr30kzhmbosontest.caption.txt").write_text(
+        "\n".join(lines), encoding="utf-8"
+    )
+    return root
+
+
+def muge(
+    folder: Path, pictures=29806, queries=5008, names=("MR_valid_imgs.tsv", "MR_valid_queries.jsonl")
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    encoded = base64.b64encode(b"\xff\xd8 tiny").decode()
+    (folder / names[0]).write_text("".join(f"{10**6 + row}\t{encoded}\n" for row in range(pictures)))
+    with (folder / names[1]).open("w", encoding="utf-8") as file:
+        for row in range(queries):
+            ids = [10**6 + (6 * row + n) % pictures for n in range(6)]
+            keys = (
+                ("query_id", "query_text", "item_ids")
+                if "MR" in names[1]
+                else ("text_id", "text", "image_ids")
+            )
+            record = dict(zip(keys, (row, f"胖妹妹松紧腰长裤{row}", ids), strict=True))
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def xm3600(folder: Path, count=3600) -> None:
+    keys = [f"{row:016x}" for row in range(count)]
+    touch_all(folder / "images", [f"{key}.jpg" for key in keys])
+    with (folder / "captions.jsonl").open("w", encoding="utf-8") as file:
+        for row, key in enumerate(keys):
+            record = {"image/key": key, "image/locale": "en"}
+            for language, many in (("en", 2), ("zh", 1 + row % 2), ("quz", 0 if row % 10 == 0 else 1)):
+                captions = [f"{language} {row} {n}" for n in range(many)]
+                record[language] = {"caption": captions, "caption/tokenized": captions}
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
