@@ -117,7 +117,7 @@ def _close(proposals: list[_Proposal], query: NDArray[np.float32], k: int) -> Ca
     while True:
         # A row whose FAISS score is below the k-th live one by more than the slack is worse than k exact scores.
         floor = _kth(np.concatenate([p.scores for p in proposals]), k) - slack
-        open_ = [p for p in proposals if p.unseen_bound >= floor]
+        open_ = [p for p in proposals if not p.exhausted and p.unseen_bound >= floor]
         if not open_:
             break
         for proposal in open_:
