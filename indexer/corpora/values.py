@@ -11,12 +11,15 @@ from indexer.corpora.textfile import LINE_LIMIT
 from retrieval.types import Failure, Scalar, Text
 
 _INT64 = 2**63
+_DECODER = json.JSONDecoder(
+    parse_constant=lambda _: None
+)  # json.loads would make one, a cycle, for each line
 
 
 def parse_object(raw: str | bytes, uri: str) -> dict[str, object] | Failure:
     """The JSON object that a text holds; NaN and infinities, which JSON does not have, read as null."""
     try:
-        value = json.loads(raw, parse_constant=lambda _: None)
+        value = _DECODER.decode(raw if isinstance(raw, str) else raw.decode())
     except RecursionError:
         return Failure(uri, "the JSON is nested too deeply")
     except UnicodeDecodeError as error:
@@ -66,14 +69,11 @@ def is_unicode(text: str) -> bool:
 def attributes_of(record: Mapping[str, object], without: Collection[str]) -> dict[str, Scalar]:
     """The fields of a record, except some, as attributes: scalars as they are, nested values as JSON text.
 
-    Fields without a name, a value or a place in JSON (bytes) are left out. Numbers that are not finite are
-    null, integers beyond 64 bits texts, halves of surrogate pairs U+FFFD.
+    Left out are fields without a name, without a value, and with one that JSON has no place for (bytes,
+    numbers that are not finite). Integers beyond 64 bits become texts, halves of surrogate pairs ``?``.
     """
-    return {
-        _clean(name): _scalar(value)
-        for name, value in record.items()
-        if name and name not in without and value is not None and value != "" and not isinstance(value, bytes)
-    }
+    scalars = ((name, _scalar(value)) for name, value in record.items() if name and name not in without)
+    return {_clean(name): scalar for name, scalar in scalars if scalar is not None and scalar != ""}
 
 
 def missing_columns(columns: Collection[CaptionColumn], seen: Collection[str]) -> list[str]:
@@ -110,7 +110,7 @@ def _one_text(value: object, uri: str, lang: str | None) -> Iterator[Text | Fail
 def _scalar(value: object) -> Scalar:
     if isinstance(value, str):
         return _clean(value)
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
         return value if -_INT64 <= value < _INT64 else str(value)
@@ -118,7 +118,7 @@ def _scalar(value: object) -> Scalar:
         return value if math.isfinite(value) else None
     if isinstance(value, dict | list | tuple):
         return _clean(json.dumps(value, ensure_ascii=False, default=str))
-    return _clean(str(value))  # dates and decimals of Parquet
+    return None if isinstance(value, bytes) else _clean(str(value))  # dates and decimals of Parquet
 
 
 def _clean(text: str) -> str:
