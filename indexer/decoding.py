@@ -1,0 +1,158 @@
+"""Read and decode in parallel: in order, bounded, with deadlines, and with a memory of what killed the last run."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from urllib.parse import quote, unquote
+
+from indexer.suspects import START_SECONDS, decode_apart
+from retrieval.errors import ImageError
+from retrieval.images import decode
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from retrieval.types import Limits
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class _Job(Generic[T, R]):
+    """One task on its way: ``done`` is set once ``outcome`` or ``fault`` is."""
+
+    def __init__(self, task: T, uri: str) -> None:
+        self.task, self.uri = task, uri
+        self.done = threading.Event()
+        self.started: float | None = None
+        self.outcome: R | ImageError | None = None
+        self.fault: BaseException | None = None
+
+
+class DecodePool:
+    """Daemon threads for reading and decoding, and the journal of what they are at.
+
+    Pictures that were in flight when the last run died are ``suspects``: they are decoded in a process of their own.
+    """
+
+    def __init__(self, workers: int, limits: Limits, journal: Path) -> None:
+        self.workers, self.limits = workers, limits
+        self.suspects = _unfinished(journal)
+        self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Emptied only by a run that ends in good order; after an exception of ours nothing is suspect either.
+        self.checkpoint()
+        os.close(self._journal)
+
+    def checkpoint(self) -> None:
+        """Forget what has ended: what the journal names from here on was begun from here on."""
+        os.ftruncate(self._journal, 0)
+
+    def decode_picture(self, data: bytes, uri: str, short_side: int) -> Image:
+        """Decode in this thread, noting it in the journal, or apart where the uri is a suspect.
+
+        Raises:
+            ImageError: with the reason.
+        """
+        if uri in self.suspects:
+            return decode_apart(data, self.limits, short_side)
+        self._note("+", uri)
+        try:
+            return decode(data, self.limits, short_side)
+        finally:
+            self._note("-", uri)
+
+    def map(
+        self, function: Callable[[T], R], tasks: Iterable[T], uri_of: Callable[[T], str], window: int = 64
+    ) -> Iterator[tuple[T, R | ImageError]]:
+        """``(task, function(task))`` in the order of the tasks, at most ``window`` of them under way.
+
+        An ImageError, OSError or MemoryError of one task is its outcome; anything else is a bug and is raised. A
+        task that takes longer than the limits allow is given up: its thread is left behind and replaced.
+        """
+        waiting: queue.SimpleQueue[_Job[T, R] | None] = queue.SimpleQueue()
+        # Reading, decoding and, for a suspect, a process of its own: each within its deadline.
+        allowed = 2 * self.limits.seconds + START_SECONDS
+        under_way: deque[_Job[T, R]] = deque()
+        threads = 0
+
+        def work() -> None:
+            while (job := waiting.get()) is not None:
+                job.started = time.monotonic()
+                try:
+                    job.outcome = function(job.task)
+                except ImageError as error:
+                    job.outcome = error
+                except (OSError, MemoryError) as error:
+                    job.outcome = ImageError(f"cannot be read ({error})")
+                except BaseException as error:
+                    job.fault = error
+                job.done.set()
+
+        def start_thread() -> None:
+            threading.Thread(target=work, daemon=True, name="vlsearch-decode").start()
+
+        iterator = iter(tasks)
+        exhausted = False
+        try:
+            while True:
+                while not exhausted and len(under_way) < window:
+                    try:
+                        task = next(iterator)
+                    except StopIteration:
+                        exhausted = True
+                        break
+                    job: _Job[T, R] = _Job(task, uri_of(task))
+                    under_way.append(job)
+                    if threads < self.workers:
+                        start_thread()
+                        threads += 1
+                    waiting.put(job)
+                if not under_way:
+                    return
+                first = under_way.popleft()
+                while not first.done.wait(0.2):
+                    if first.started is not None and time.monotonic() - first.started > allowed:
+                        first.outcome = ImageError(f"took longer than {allowed:g} s to read and decode (--timeout)")
+                        start_thread()  # the thread that hangs cannot be stopped, but it need not be waited for
+                        break
+                if first.fault is not None:
+                    raise first.fault
+                assert first.outcome is not None or first.done.is_set()
+                yield first.task, first.outcome  # type: ignore[misc]
+        finally:
+            for _ in range(threads):
+                waiting.put(None)
+
+    def _note(self, mark: str, uri: str) -> None:
+        os.write(self._journal, f"{mark}{quote(uri)}\n".encode())
+
+
+def _unfinished(journal: Path) -> frozenset[str]:
+    """Uris begun and not ended in the journal that a dead run left."""
+    try:
+        lines = journal.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    begun: set[str] = set()
+    for line in lines:
+        uri = unquote(line[1:])
+        if line.startswith("+"):
+            begun.add(uri)
+        else:
+            begun.discard(uri)
+    return frozenset(begun)

@@ -1,0 +1,177 @@
+"""Whether a collection is sound, and what can be mended: sizes, digests, rows and references, all read again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy.exc import DatabaseError
+
+from indexer.writer import Writer
+from retrieval.collection import schema
+from retrieval.collection.catalogue import check_readable, chunked, connect, damaged, read_generation
+from retrieval.collection.layout import is_collection, segments_path
+from retrieval.collection.segments import check_rows, open_segment
+from retrieval.errors import CollectionDamaged, CollectionNotFound
+
+ATTEMPTS = 5  # a writer may compact while the doctor looks
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was found: ``faults`` are damage; ``orphans`` are files that no row names and the next writer sweeps."""
+
+    faults: tuple[str, ...]
+    orphans: tuple[str, ...]
+    repaired: tuple[str, ...] = ()
+
+
+def doctor(collection: str | Path, repair: bool = False) -> Diagnosis:
+    """Examine a collection; with ``repair``, mend what can be mended and examine it again.
+
+    Repair sweeps orphans and drops segments whose files are damaged, so that the next ``index`` encodes their
+    contents again; items, captions and links stay. A catalogue that SQLite cannot read is beyond repair.
+
+    Raises:
+        CollectionNotFound, CollectionTooNew: there is nothing to look at.
+        CollectionLocked: ``repair`` while another process writes.
+    """
+    path = Path(collection)
+    if not is_collection(path):
+        raise CollectionNotFound(path)
+    if not repair:
+        return _examine(path)
+    broken = _broken_segments(path)
+    with Writer(path) as writer:  # sweeps
+        if broken:
+            _drop_segments(writer, sorted(broken))
+            writer.sweep()
+    after = _examine(path)
+    return Diagnosis(after.faults, after.orphans, tuple(fault for faults in broken.values() for fault in faults))
+
+
+def _examine(path: Path) -> Diagnosis:
+    engine = connect(path, "read")
+    try:
+        for attempt in range(ATTEMPTS):
+            with engine.connect() as connection, connection.begin():
+                check_readable(connection, path)
+                generation = read_generation(connection)
+                faults = [*_catalogue_faults(connection)]
+                for _, of_segment in _segment_faults(connection, path):
+                    faults += of_segment
+                orphans = _orphans(connection, path)
+            if attempt == ATTEMPTS - 1 or not (faults or orphans) or _generation(engine) == generation:
+                return Diagnosis(tuple(faults), tuple(orphans))
+        raise AssertionError("the last attempt returns")
+    except DatabaseError as error:
+        found = damaged(path, error)
+        if isinstance(found, CollectionDamaged):
+            return Diagnosis((found.fault,), ())
+        raise found from error
+    except CollectionDamaged as error:
+        return Diagnosis((error.fault,), ())
+    finally:
+        engine.dispose()
+
+
+def _generation(engine: Engine) -> int:
+    with engine.connect() as connection, connection.begin():
+        return read_generation(connection)
+
+
+def _catalogue_faults(connection: Connection) -> Iterator[str]:
+    for (said,) in connection.exec_driver_sql("PRAGMA integrity_check(20)"):
+        if said != "ok":
+            yield f"the catalogue: {said}"
+    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        yield f"row {row} of {table} refers to a row of {parent} that is not there"
+    checks = {
+        "items whose kind is not their content's": "SELECT count(*) FROM items JOIN contents ON"
+        " contents.id = items.content_id WHERE items.kind <> contents.kind",
+        "links that do not join a picture to a text": "SELECT count(*) FROM links JOIN items i ON i.id = image_item"
+        " JOIN items t ON t.id = text_item WHERE i.kind <> 'image' OR t.kind <> 'text'",
+        "encodings in use that are masked": "SELECT count(*) FROM dead JOIN encodings ON encodings.id = encoding_id"
+        " WHERE EXISTS (SELECT 1 FROM items WHERE items.content_id = encodings.content_id)",
+        "encodings of no item that are not masked": "SELECT count(*) FROM encodings WHERE NOT EXISTS (SELECT 1 FROM"
+        " items WHERE items.content_id = encodings.content_id) AND id NOT IN (SELECT encoding_id FROM dead)",
+        "text contents without their text": "SELECT count(*) FROM contents WHERE kind = 'text' AND text IS NULL",
+    }
+    for what, statement in checks.items():
+        number = connection.exec_driver_sql(statement).scalar_one()
+        if number:
+            yield f"{number} {what}"
+
+
+def _segment_faults(connection: Connection, path: Path) -> Iterator[tuple[int, list[str]]]:
+    segments, encodings = schema.segments, schema.encodings
+    for row in connection.execute(select(segments).order_by(segments.c.id)).all():
+        faults = []
+        for name, size, digest in (
+            (row.vectors_name, row.vectors_size, row.vectors_sha256),
+            (row.ids_name, row.ids_size, row.ids_sha256),
+        ):
+            file = segments_path(path) / name
+            try:
+                found = file.stat().st_size
+                if found != size:
+                    faults.append(f"segments/{name} has {found} bytes, and should have {size}")
+                elif _sha256(file) != digest:
+                    faults.append(f"segments/{name} is not what was written (its sha256 differs)")
+            except FileNotFoundError:
+                faults.append(f"segments/{name} is missing")
+        if not faults:
+            segment = open_segment(path, row)
+            expected = np.fromiter(
+                connection.execute(
+                    select(encodings.c.id).where(encodings.c.segment_id == row.id).order_by(encodings.c.row)
+                ).scalars(),
+                np.int64,
+            )
+            if not np.array_equal(expected, segment.ids):
+                faults.append(f"segments/{row.ids_name} names other encodings than the catalogue")
+            try:
+                for _, block in segment.blocks():
+                    check_rows(block)
+            except ValueError as error:
+                faults.append(f"segments/{row.vectors_name}: {error}")
+        yield row.id, faults
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _orphans(connection: Connection, path: Path) -> list[str]:
+    segments = schema.segments
+    kept = {
+        name for row in connection.execute(select(segments.c.vectors_name, segments.c.ids_name)) for name in row
+    }
+    return sorted(f"segments/{file.name}" for file in segments_path(path).iterdir() if file.name not in kept)
+
+
+def _broken_segments(path: Path) -> dict[int, list[str]]:
+    engine = connect(path, "read")
+    try:
+        with engine.connect() as connection, connection.begin():
+            check_readable(connection, path)
+            return {number: faults for number, faults in _segment_faults(connection, path) if faults}
+    finally:
+        engine.dispose()
+
+
+def _drop_segments(writer: Writer, broken: list[int]) -> None:
+    segments, encodings, dead = schema.segments, schema.encodings, schema.dead
+    with writer.read() as connection:
+        generation = read_generation(connection) + 1
+    with writer.switch(generation) as connection:
+        for chunk in chunked(broken):
+            lost = select(encodings.c.id).where(encodings.c.segment_id.in_(chunk))
+            connection.execute(delete(dead).where(dead.c.encoding_id.in_(lost)))
+            connection.execute(delete(encodings).where(encodings.c.segment_id.in_(chunk)))
+            connection.execute(delete(segments).where(segments.c.id.in_(chunk)))

@@ -1,0 +1,179 @@
+"""Compaction and deletion: what keeps a collection small and fast, under the writer's lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import Connection, delete, func, select
+
+from indexer.changes import Change
+from indexer.writer import Writer, insert_segment
+from retrieval.collection import schema
+from retrieval.collection.catalogue import chunked, read_generation
+from retrieval.collection.segments import open_segment, write_segment
+from retrieval.collection.snapshot import active_encoder_id
+from retrieval.types import Kind
+from retrieval.uris import file_uri
+
+SEGMENT_BYTES = 256 * 2**20  # of vectors: what one merge may hold in memory
+SMALL_SHARE = 0.25  # of SEGMENT_BYTES: below it a segment is small
+SMALL_SEGMENTS = 8  # small ones of a kind that a collection bears before a run ends with a merge
+DEAD_SHARE = 0.10  # masked rows of a segment that make it due
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentLoad:
+    """What the policy needs to know of a segment."""
+
+    id: int
+    rows: int
+    dead: int
+    row_bytes: int
+
+
+def plan_compaction(segments: Sequence[SegmentLoad], everything: bool = False) -> list[list[int]]:
+    """Which segments of one kind to rewrite together, as groups of ids in order; pure.
+
+    Due are segments with more than a tenth of their rows masked, and small segments once there are more than eight.
+    ``everything`` makes any segment due that is small or has a masked row. A group stays within ``SEGMENT_BYTES``;
+    a group of one segment without masked rows would change nothing and is left out.
+    """
+    small = [s for s in segments if s.rows * s.row_bytes < SMALL_SHARE * SEGMENT_BYTES]
+    merge = {s.id for s in small} if everything or len(small) > SMALL_SEGMENTS else set()
+    threshold = 0.0 if everything else DEAD_SHARE
+    due = [s for s in segments if s.id in merge or s.dead > threshold * s.rows]
+    groups: list[list[SegmentLoad]] = []
+    size = 0
+    for segment in due:
+        live = (segment.rows - segment.dead) * segment.row_bytes
+        if not groups or size + live > SEGMENT_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(segment)
+        size += live
+    return [[s.id for s in group] for group in groups if len(group) > 1 or any(s.dead for s in group)]
+
+
+def compact_if_due(writer: Writer, everything: bool = False) -> int:
+    """Rewrite the segments that the policy names, each group in a commit of its own; how many went."""
+    kinds: tuple[Kind, Kind] = ("image", "text")
+    gone = 0
+    for kind in kinds:
+        for group in plan_compaction(_loads(writer, kind), everything):
+            _rewrite(writer, kind, group)
+            gone += len(group)
+    if gone:
+        writer.sweep()
+    return gone
+
+
+def optimize(collection: str | Path) -> tuple[int, int]:
+    """Drop masked rows and merge small segments; segments before and after. No answer changes."""
+    with Writer(Path(collection)) as writer:
+        before = _count_segments(writer)
+        compact_if_due(writer, everything=True)
+        return before, _count_segments(writer)
+
+
+def delete_items(collection: str | Path, names: Sequence[str]) -> int:
+    """Remove items by key, uri or plain path (a folder or tar: everything under it); how many went."""
+    items = schema.items
+    with Writer(Path(collection)) as writer:
+        ids: set[int] = set()
+        with writer.read() as connection:
+            for name in names:
+                uri = name if "://" in name else file_uri(Path(name))
+                inside = [items.c.uri.startswith(f"{uri.rstrip('/')}{mark}", autoescape=True) for mark in "/#"]
+                ids.update(
+                    connection.execute(
+                        select(items.c.id).where((items.c.key == name) | (items.c.uri == uri) | inside[0] | inside[1])
+                    ).scalars()
+                )
+        identity = writer.identity
+        if ids and identity is not None:
+            writer.commit(Change(removed=sorted(ids)), identity)
+            compact_if_due(writer)
+        return len(ids)
+
+
+def _count_segments(writer: Writer) -> int:
+    with writer.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(schema.segments)).scalar_one())
+
+
+def _loads(writer: Writer, kind: Kind) -> list[SegmentLoad]:
+    segments, encodings, dead = schema.segments, schema.encodings, schema.dead
+    masked = (
+        select(encodings.c.segment_id, func.count().label("n"))
+        .join(dead, dead.c.encoding_id == encodings.c.id)
+        .group_by(encodings.c.segment_id)
+        .subquery()
+    )
+    with writer.read() as connection:
+        rows = connection.execute(
+            select(segments.c.id, segments.c.rows, segments.c.vectors_size, func.coalesce(masked.c.n, 0).label("n"))
+            .outerjoin(masked, masked.c.segment_id == segments.c.id)
+            .where(segments.c.kind == kind, segments.c.encoder_id == active_encoder_id(connection))
+            .order_by(segments.c.id)
+        )
+        return [SegmentLoad(row.id, row.rows, row.n, row.vectors_size // row.rows) for row in rows]
+
+
+def _rewrite(writer: Writer, kind: Kind, group: Sequence[int]) -> None:
+    segments, encodings, dead = schema.segments, schema.encodings, schema.dead
+    with writer.read() as connection:
+        generation = read_generation(connection) + 1
+        rows = connection.execute(select(segments).where(segments.c.id.in_(group)).order_by(segments.c.id)).all()
+        masked = np.fromiter(
+            connection.execute(
+                select(dead.c.encoding_id)
+                .join(encodings, encodings.c.id == dead.c.encoding_id)
+                .where(encodings.c.segment_id.in_(group))
+            ).scalars(),
+            np.int64,
+        )
+    ids, vectors = [], []
+    for row in rows:
+        segment = open_segment(writer.path, row)
+        live = np.flatnonzero(~np.isin(segment.ids, masked))
+        ids.append(np.asarray(segment.ids[live]))
+        vectors.append(segment.vectors(live))
+    all_ids = np.concatenate(ids)
+    order = np.argsort(all_ids)  # rows lie in the order of their encoding ids, whatever was merged
+    all_ids = all_ids[order]
+    written = None
+    try:
+        if len(all_ids):
+            written = write_segment(writer.path, generation, np.concatenate(vectors)[order], all_ids)
+        with writer.switch(generation) as connection:
+            for chunk in chunked(masked.tolist()):
+                connection.execute(delete(dead).where(dead.c.encoding_id.in_(chunk)))
+            if written is not None:
+                segment_id = insert_segment(connection, kind, rows[0].encoder_id, written)
+                connection.exec_driver_sql(
+                    "UPDATE encodings SET segment_id = ?, row = ? WHERE id = ?",
+                    [(segment_id, at, int(number)) for at, number in enumerate(all_ids)],
+                )
+            for chunk in chunked(masked.tolist()):
+                contents = connection.execute(
+                    select(encodings.c.content_id).where(encodings.c.id.in_(chunk))
+                ).scalars().all()
+                connection.execute(delete(encodings).where(encodings.c.id.in_(chunk)))
+                _drop_unused_contents(connection, contents)
+            connection.execute(delete(segments).where(segments.c.id.in_(group)))
+    except BaseException:
+        writer.sweep()
+        raise
+
+
+def _drop_unused_contents(connection: Connection, content_ids: Sequence[int]) -> None:
+    contents, encodings, items = schema.contents, schema.encodings, schema.items
+    has_item = select(items.c.id).where(items.c.content_id == contents.c.id).exists()
+    has_encoding = select(encodings.c.id).where(encodings.c.content_id == contents.c.id).exists()
+    for chunk in chunked(content_ids):
+        connection.execute(
+            delete(contents).where(contents.c.id.in_(chunk), ~has_item, ~has_encoding)
+        )

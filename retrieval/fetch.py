@@ -1,0 +1,122 @@
+"""Encoded bytes of a picture from where they are, within limits: regular files, tar members, URLs, memory."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+from retrieval.errors import ImageError
+from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_REDIRECTS = 5
+CHUNK = 2**16
+
+
+def read_bytes(location: Location, limits: Limits) -> bytes:
+    """All bytes of a picture.
+
+    Only regular files are opened (a fifo or a device would block or never end), no more than ``limits.file_bytes``
+    are read, and a download ends within ``limits.seconds`` even from a server that trickles.
+
+    Raises:
+        ImageError: with the reason, in one clause.
+    """
+    match location:
+        case FileBytes(path):
+            return _read_file(path, 0, None, limits)
+        case MemberBytes(archive, _, offset, size):
+            return _read_file(archive, offset, size, limits)
+        case UrlBytes(url):
+            return _download(url, limits)
+        case InlineBytes(data):
+            if len(data) > limits.file_bytes:
+                raise _too_large(len(data), limits)
+            return data
+
+
+def stamp(location: Location) -> str | None:
+    """What tells a later run that the bytes are as they were; None where only the bytes themselves can tell.
+
+    Raises:
+        ImageError: the file is gone.
+    """
+    match location:
+        case FileBytes(path):
+            return _file_stamp(path)
+        case MemberBytes(archive, _, offset, size):
+            return f"{_file_stamp(archive)}:{offset}+{size}"
+        case UrlBytes():
+            return "url"
+        case InlineBytes():
+            return None
+
+
+def _file_stamp(path: Path) -> str:
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:
+        raise ImageError(_os_reason(error)) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError("not a regular file")
+    return f"{found.st_size}:{found.st_mtime_ns}"
+
+
+def _read_file(path: Path, offset: int, size: int | None, limits: Limits) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise ImageError("not a regular file")
+            wanted = found.st_size - offset if size is None else size
+            if wanted > limits.file_bytes:
+                raise _too_large(wanted, limits)
+            file.seek(offset)
+            data = file.read(limits.file_bytes + 1 if size is None else size)
+    except (OSError, ValueError) as error:
+        raise ImageError(_os_reason(error)) from error
+    if len(data) > limits.file_bytes:
+        raise _too_large(len(data), limits)
+    if size is not None and len(data) < size:
+        raise ImageError(f"the archive ends within this member ({len(data)} of {size} bytes)")
+    return data
+
+
+def _download(url: str, limits: Limits) -> bytes:
+    import httpx
+
+    if not url.lower().startswith(("http://", "https://")):
+        raise ImageError("only http and https URLs are fetched")
+    deadline = time.monotonic() + limits.seconds
+    data = bytearray()
+    try:
+        with (
+            httpx.Client(follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=limits.seconds) as client,
+            client.stream("GET", url) as response,
+        ):
+            if response.status_code != 200:
+                raise ImageError(f"the server answered {response.status_code}")
+            for chunk in response.iter_bytes(CHUNK):
+                data += chunk
+                if len(data) > limits.file_bytes:
+                    raise _too_large(len(data), limits)
+                if time.monotonic() > deadline:
+                    raise ImageError(f"the download took longer than {limits.seconds:g} s (--timeout)")
+    except httpx.TimeoutException as error:
+        raise ImageError(f"the server did not answer within {limits.seconds:g} s (--timeout)") from error
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        raise ImageError(f"the download failed ({' '.join(str(error).split())[:200]})") from error
+    return bytes(data)
+
+
+def _too_large(size: int, limits: Limits) -> ImageError:
+    return ImageError(f"{size:,} bytes, over the limit of {limits.file_bytes:,} (--max-bytes)")
+
+
+def _os_reason(error: OSError | ValueError) -> str:
+    return f"cannot be read ({getattr(error, 'strerror', None) or error})"

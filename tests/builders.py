@@ -1,0 +1,55 @@
+"""Collections built from vectors, without any encoder, and a naive ranking to hold them against."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.changes import Change, NewContent, NewItem
+from indexer.writer import Writer
+from retrieval.identity import Identity
+from retrieval.types import Hit
+
+IDENTITY = Identity("fake", "fake", "0" * 64, "", 16, "{}")
+
+
+def unit_rows(n: int, d: int = 16, seed: int = 0) -> NDArray[np.float32]:
+    rows = np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def image_change(source_id: int, names: Sequence[str], vectors: NDArray[np.float32]) -> Change:
+    """A change that adds one picture a name, its content being its name before any ``=`` (``b=a`` copies ``a``)."""
+    change = Change()
+    for name, vector in zip(names, vectors, strict=True):
+        digest = hashlib.sha256(name.partition("=")[2].encode() or name.encode()).digest()
+        change.contents.setdefault(("image", digest), NewContent("image", digest, vector))
+        change.items[f"test:{name}"] = NewItem(f"test:{name}", "image", digest, source_id)
+    return change
+
+
+def collection_of(path: Path, *parts: tuple[Sequence[str], NDArray[np.float32]]) -> Path:
+    """A collection with one commit, and so one segment, a part."""
+    with Writer(path) as writer:
+        source = writer.source_id("test:", "test")
+        for names, vectors in parts:
+            writer.commit(image_change(source, names, vectors), IDENTITY)
+    return path
+
+
+def rank_naively(names: Sequence[str], vectors: NDArray[np.float32], query: NDArray[np.float32], k: int) -> list:
+    """(name, score) best first, each score summed by itself in float64; equal ones in the order given."""
+    scored = [
+        (name, float(np.float32(np.sum(np.multiply(row, query, dtype=np.float64)))))
+        for name, row in zip(names, vectors, strict=True)
+    ]
+    order = sorted(range(len(scored)), key=lambda at: (-scored[at][1], at))
+    return [scored[at] for at in order[:k]]
+
+
+def names_and_scores(hits: Sequence[Hit]) -> list[tuple[str, float]]:
+    return [(hit.uri.removeprefix("test:"), hit.score) for hit in hits]
