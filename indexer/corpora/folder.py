@@ -21,7 +21,11 @@ from retrieval.types import Entry, Failure, FileBytes, Picture, Text
 from retrieval.uris import file_uri
 
 COLLECTION_MARK = "catalogue.sqlite"
-"""A folder with this file is a collection, and not walked: opening its files would drop SQLite's locks."""
+"""A folder with this file is a collection, and not walked: opening its files would drop SQLite's locks.
+
+The same as ``retrieval.collection.layout.CATALOGUE``, whose package loads faiss and sqlalchemy; a test
+compares the two.
+"""
 
 
 @dataclass(slots=True)
@@ -94,7 +98,7 @@ def _listed(folder: str, relative: str, is_excluded: Callable[[str], bool]) -> _
     listing = _Listing()
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name == COLLECTION_MARK:
+            if entry.name == COLLECTION_MARK and entry.is_file():
                 return _Listing(is_collection=True)
             if not entry.name.startswith(".") and not is_excluded(relative + entry.name):
                 _sort_in(listing, entry)

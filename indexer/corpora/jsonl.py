@@ -19,7 +19,7 @@ _HEAD = 1000  # objects whose keys are the columns to choose from: JSONL has no 
 
 
 def open_jsonl(path: Path, options: CorpusOptions) -> Corpus:
-    """The pictures and captions in a JSONL file, named ``L12`` by line; a key may hold a list of captions.
+    """The pictures and captions in a JSONL file, named ``row=12`` by line; a key may hold a list of captions.
 
     Raises:
         CorpusFormatError: it cannot be read, no object stands in its first thousand lines, or a column is
@@ -52,6 +52,6 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, object] | Failure]]:
 def _entries(table: Table) -> Entries:
     for number, found in _objects(table.names.path):
         if isinstance(found, Failure):
-            yield Failure(table.names.part(f"L{number}"), found.reason)
+            yield Failure(table.names.part(f"row={number}"), found.reason)
         else:
-            yield from table.entries(found, f"L{number}")
+            yield from table.entries(found, f"row={number}")

@@ -8,7 +8,7 @@ from indexer.corpora.corpus import Corpus, Entries
 from indexer.corpora.names import FileNames
 from indexer.corpora.options import CorpusOptions
 from indexer.corpora.textfile import estimate_lines, read_lines
-from indexer.corpora.values import texts_in
+from indexer.corpora.values import text_at
 from retrieval.types import Entry, Failure
 
 
@@ -30,5 +30,5 @@ def read_captions(names: FileNames, lang: str | None) -> Entries:
         if fault:
             yield Failure(uri, fault)
             continue
-        for text in texts_in(line, uri, None, lang):
+        for text in text_at(line, uri, lang):
             yield text if isinstance(text, Failure) else Entry(None, (text,))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import quote
 
 from indexer.corpora.columns import Columns
 from indexer.corpora.corpus import Entries
@@ -37,16 +36,14 @@ class Table:
 
         Args:
             record: fields by name.
-            row: name of its place, such as ``row=12``. A caption is named by it, with the column where there
-                are several caption columns, with the ordinal where a field holds a list.
+            row: name of its place, such as ``row=12``; captions are named ``row=12/caption/0``.
         """
         place = self.names.part(row)
         attributes = attributes_of(record, self.columns.used)
         texts: list[Text] = []
         failures: list[Failure] = []
         for column in self.columns.captions:
-            within = f"/{quote(column.name, safe='')}" if len(self.columns.captions) > 1 else None
-            for found in texts_in(record.get(column.name), place, within, column.lang or self.lang):
+            for found in texts_in(record.get(column.name), place, column.name, column.lang or self.lang):
                 if isinstance(found, Text):
                     texts.append(found)
                 else:

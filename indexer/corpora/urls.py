@@ -9,7 +9,7 @@ from indexer.corpora.locate import url_fault
 from indexer.corpora.names import FileNames
 from indexer.corpora.options import CorpusOptions
 from indexer.corpora.textfile import estimate_lines, read_lines
-from indexer.corpora.values import texts_in
+from indexer.corpora.values import text_at
 from retrieval.types import Entry, Failure, Picture, Text, UrlBytes
 
 
@@ -33,6 +33,6 @@ def _entries(names: FileNames, lang: str | None) -> Entries:
         if fault:
             yield Failure(uri, fault)
         elif url:
-            found = list(texts_in(caption, uri, None, lang))
+            found = list(text_at(caption, uri, lang))
             yield from (failure for failure in found if isinstance(failure, Failure))
             yield Entry(Picture(url, UrlBytes(url)), tuple(text for text in found if isinstance(text, Text)))

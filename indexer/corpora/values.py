@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping
+from urllib.parse import quote
 
 from indexer.corpora.options import CaptionColumn
 from indexer.corpora.textfile import LINE_LIMIT
 from retrieval.types import Failure, Scalar, Text
 
 _INT64 = 2**63
-_DECODER = json.JSONDecoder(
-    parse_constant=lambda _: None
-)  # json.loads would make one, a cycle, for each line
+# one for all: json.loads would make one, a reference cycle, for each line
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
 
 def parse_object(raw: str | bytes, uri: str) -> dict[str, object] | Failure:
@@ -33,21 +33,33 @@ def parse_object(raw: str | bytes, uri: str) -> dict[str, object] | Failure:
     )
 
 
-def texts_in(value: object, uri: str, fragment: str | None, lang: str | None) -> Iterator[Text | Failure]:
-    """The captions that a cell or key holds: a text, or a list of texts that are then named by ordinal.
+def texts_in(value: object, place: str, column: str, lang: str | None) -> Iterator[Text | Failure]:
+    """The captions under a column of a row or a key of an object: a text, or a list of texts.
+
+    They are named ``place/column/0``, ``place/column/1``, ... even where there is one column or one text: a
+    further column, or a further text at a list's end, must not rename what is indexed already.
 
     Args:
         value: what stands there; nothing, blank texts and None in lists are no captions and no faults.
-        uri: name of the file, or of the place in it that ``fragment`` goes on from.
-        fragment: quoted end of the captions' names, or None where ``uri`` is the whole name.
+        place: uri of the row or object.
+        column: name of the column or key.
         lang: of all of them.
     """
-    name = uri if fragment is None else f"{uri}{fragment}"
-    if isinstance(value, list | tuple):
-        for ordinal, one in enumerate(value):
-            yield from _one_text(one, f"{name}/{ordinal}", lang)
-    else:
-        yield from _one_text(value, name, lang)
+    name = f"{place}/{quote(column, safe='', errors='replace')}"
+    for ordinal, one in enumerate(value if isinstance(value, list | tuple) else (value,)):
+        yield from text_at(one, f"{name}/{ordinal}", lang)
+
+
+def text_at(value: object, uri: str, lang: str | None) -> Iterator[Text | Failure]:
+    """The caption of that name, if any; nothing and blank texts are no captions and no faults."""
+    if value is None:
+        return
+    if not isinstance(value, str):
+        yield Failure(uri, f"a caption is {kind_of(value)} instead of a text")
+    elif fault := text_fault(value):
+        yield Failure(uri, fault)
+    elif not value.isspace() and value:
+        yield Text(uri, value, lang=lang)
 
 
 def text_fault(text: str) -> str | None:
@@ -94,17 +106,6 @@ def kind_of(value: object) -> str:
         dict: "an object",
     }
     return kinds.get(type(value), f"a {type(value).__name__}")
-
-
-def _one_text(value: object, uri: str, lang: str | None) -> Iterator[Text | Failure]:
-    if value is None:
-        return
-    if not isinstance(value, str):
-        yield Failure(uri, f"a caption is {kind_of(value)} instead of a text")
-    elif fault := text_fault(value):
-        yield Failure(uri, fault)
-    elif not value.isspace() and value:
-        yield Text(uri, value, lang=lang)
 
 
 def _scalar(value: object) -> Scalar:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 from indexer.corpora.braces import expand_braces
 from indexer.corpora.corpus import Corpus, Entries
@@ -20,7 +19,7 @@ from indexer.corpora.options import CaptionColumn, CorpusOptions
 from indexer.corpora.pictures import is_picture_name, suffix_of
 from indexer.corpora.tar_members import Damage, Member, walk_members
 from indexer.corpora.textfile import LINE_LIMIT, lines_in, unreadable
-from indexer.corpora.values import attributes_of, missing_columns, parse_object, texts_in
+from indexer.corpora.values import attributes_of, missing_columns, parse_object, text_at, texts_in
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Entry, Failure, MemberBytes, Picture, Scalar, Text
 from retrieval.uris import file_uri
@@ -223,8 +222,7 @@ def _take_json(raw: bytes, uri: str, stem: str, options: CorpusOptions, found: _
     found.keys.update(record)
     found.attributes[stem] = attributes_of(record, without={column.name for column in columns})
     for column in columns:
-        fragment = f"/{quote(column.name)}"
-        _take(texts_in(record.get(column.name), uri, fragment, column.lang or options.lang), stem, found)
+        _take(texts_in(record.get(column.name), uri, column.name, column.lang or options.lang), stem, found)
 
 
 def _take_lines(raw: bytes, uri: str, stem: str, lang: str | None, found: _Found) -> None:
@@ -235,7 +233,7 @@ def _take_lines(raw: bytes, uri: str, stem: str, lang: str | None, found: _Found
         if fault:
             found.failures.append(Failure(name, fault))
         elif line.strip() not in known:
-            _take(texts_in(line, name, None, lang), stem, found)
+            _take(text_at(line, name, lang), stem, found)
 
 
 def _take(texts: Iterator[Text | Failure], stem: str, found: _Found) -> None:

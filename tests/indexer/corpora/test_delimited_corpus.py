@@ -20,7 +20,7 @@ def test_a_row_is_a_picture_with_its_caption_and_its_other_columns_as_attributes
     (entry,) = read(table, lang="en").entries
 
     picture = Picture(file_uri(tmp_path / "a.jpg"), FileBytes(tmp_path / "a.jpg"), None, {"author": "Ann"})
-    assert entry == Entry(picture, (Text(file_uri(table, "row=1"), "A dog.", lang="en"),))
+    assert entry == Entry(picture, (Text(f"{file_uri(table, 'row=1')}/caption/0", "A dog.", lang="en"),))
 
 
 def test_repeated_rows_give_repeated_entries_of_one_picture(tmp_path: Path) -> None:
@@ -36,9 +36,17 @@ def test_several_caption_columns_have_their_own_languages_and_names(tmp_path: Pa
     found = read(table, caption_columns=(CaptionColumn("en text", "en"), CaptionColumn("zh")), lang="zh-Hans")
 
     assert found.texts == [
-        Text(f"{file_uri(table, 'row=1')}/en%20text", "A dog.", lang="en"),
-        Text(f"{file_uri(table, 'row=1')}/zh", "一只狗。", lang="zh-Hans"),
+        Text(f"{file_uri(table, 'row=1')}/en%20text/0", "A dog.", lang="en"),
+        Text(f"{file_uri(table, 'row=1')}/zh/0", "一只狗。", lang="zh-Hans"),
     ]
+
+
+def test_a_further_caption_column_does_not_rename_the_captions_of_the_first(tmp_path: Path) -> None:
+    table = write(tmp_path / "t.csv", "image,caption,zh\na.jpg,A dog.,一只狗。\n")
+
+    both = read(table, caption_columns=(CaptionColumn("caption"), CaptionColumn("zh")))
+
+    assert both.texts[:1] == read(table).texts
 
 
 def test_a_url_stands_where_a_path_may_stand(tmp_path: Path) -> None:
@@ -61,7 +69,9 @@ def test_a_table_of_captions_alone_is_a_corpus_of_texts(tmp_path: Path) -> None:
 
     found = read(table)
 
-    assert found.entries == [Entry(None, (Text(file_uri(table, "row=1"), "A dog.", attributes={"n": "7"}),))]
+    assert found.entries == [
+        Entry(None, (Text(f"{file_uri(table, 'row=1')}/caption/0", "A dog.", attributes={"n": "7"}),))
+    ]
     assert found.reasons == ["the caption is empty"]
 
 
@@ -236,7 +246,9 @@ def test_any_captions_written_as_csv_are_read_back(
     found = read(path)
 
     assert found.failures == []
-    assert found.texts == [Text(file_uri(path, f"row={row}"), text) for row, text in enumerate(captions, 1)]
+    assert found.texts == [
+        Text(f"{file_uri(path, f'row={row}')}/caption/0", text) for row, text in enumerate(captions, 1)
+    ]
 
 
 @settings(deadline=None, max_examples=60)

@@ -9,6 +9,8 @@ import pytest
 from corpus_reading import Read, read, write
 
 from indexer.corpora import CorpusOptions, open_corpus
+from indexer.corpora.folder import COLLECTION_MARK
+from retrieval.collection.layout import CATALOGUE, is_collection
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Entry, FileBytes, Picture, Text
 from retrieval.uris import file_uri, split_file_uri
@@ -105,6 +107,14 @@ def test_collections_are_passed_over_and_one_given_as_a_corpus_is_an_error(tmp_p
         read(tmp_path / "collection")
     with pytest.raises(CorpusFormatError, match="belongs to a collection"):
         read(tmp_path / "collection" / "catalogue.sqlite")
+
+
+def test_what_is_passed_over_as_a_collection_is_what_readers_open_as_one(tmp_path: Path) -> None:
+    make(tmp_path, "yes/catalogue.sqlite", "yes/a.jpg", "no/catalogue.sqlite/b.jpg", "no/c.jpg")
+
+    assert COLLECTION_MARK == CATALOGUE
+    assert [is_collection(tmp_path / name) for name in ("yes", "no")] == [True, False]
+    assert names(read(tmp_path), tmp_path) == ["no/c.jpg", "no/catalogue.sqlite/b.jpg"]
 
 
 def test_excluded_names_and_all_below_them_are_left_out(tmp_path: Path) -> None:

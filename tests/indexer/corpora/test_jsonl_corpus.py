@@ -21,10 +21,10 @@ def test_a_line_is_a_picture_with_a_list_of_captions_named_by_ordinal(tmp_path: 
     (entry,) = read(path).entries
 
     attributes = {"id": 7, "tags": '["x", {"y": 1}]'}
-    line = file_uri(path, "L2")
+    line = file_uri(path, "row=2")
     assert entry == Entry(
         Picture(file_uri(tmp_path / "a.jpg"), FileBytes(tmp_path / "a.jpg"), None, attributes),
-        (Text(f"{line}/0", "one"), Text(f"{line}/1", "two")),
+        (Text(f"{line}/captions/0", "one"), Text(f"{line}/captions/1", "two")),
     )
 
 
@@ -35,9 +35,9 @@ def test_a_bad_caption_costs_its_picture_and_the_other_captions_nothing(tmp_path
 
     found = read(path)
 
-    line = file_uri(path, "L1")
-    assert found.texts == [Text(f"{line}/0", "one"), Text(f"{line}/5", "six")]
-    assert [failure.uri for failure in found.failures] == [f"{line}/1", f"{line}/4"]
+    line = file_uri(path, "row=1")
+    assert found.texts == [Text(f"{line}/captions/0", "one"), Text(f"{line}/captions/5", "six")]
+    assert [failure.uri for failure in found.failures] == [f"{line}/captions/1", f"{line}/captions/4"]
     assert found.reasons[0] == "a caption is a number instead of a text"
     assert "surrogate pair" in found.reasons[1]
 
@@ -66,7 +66,7 @@ def test_a_bad_line_is_a_failure_and_the_rest_goes_on(tmp_path: Path, line: byte
     found = read(path)
 
     assert found.words == ["fine", "fine"]
-    assert [failure.uri for failure in found.failures] == [file_uri(path, "L2")]
+    assert [failure.uri for failure in found.failures] == [file_uri(path, "row=2")]
     assert reason in found.reasons[0]
 
 
@@ -92,7 +92,7 @@ def test_captions_under_another_key_are_taken_when_it_is_named(tmp_path: Path) -
 
     found = read(path, caption_columns=(CaptionColumn("captions_zh", "zh"),))
 
-    assert found.texts == [Text(f"{file_uri(path, 'L1')}/0", "一", lang="zh")]
+    assert found.texts == [Text(f"{file_uri(path, 'row=1')}/captions_zh/0", "一", lang="zh")]
     assert found.pictures[0].attributes == {"captions": '["one"]'}
 
 

@@ -45,7 +45,7 @@ def test_a_row_is_a_picture_with_its_captions_and_attributes(tmp_path: Path) -> 
     row = file_uri(path, "row=1")
     assert entry == Entry(
         Picture(file_uri(tmp_path / "a.jpg"), FileBytes(tmp_path / "a.jpg"), None, attributes),
-        (Text(f"{row}/0", "one"), Text(f"{row}/1", "two")),
+        (Text(f"{row}/captions/0", "one"), Text(f"{row}/captions/1", "two")),
     )
 
 
@@ -61,7 +61,9 @@ def test_a_text_that_is_no_utf8_is_a_failure_of_its_row(tmp_path: Path) -> None:
 
     found = read(path)
 
-    assert [text.uri for text in found.texts] == [file_uri(path, "row=1"), file_uri(path, "row=3")]
+    assert [text.uri for text in found.texts] == [
+        f"{file_uri(path, place)}/caption/0" for place in ("row=1", "row=3")
+    ]
     assert [failure.uri for failure in found.failures] == [file_uri(path, "row=2")]
     assert "column 'caption' holds a value that cannot be read" in found.reasons[0]
 
@@ -81,7 +83,7 @@ def test_a_damaged_row_group_is_a_failure_and_the_next_one_goes_on(tmp_path: Pat
     assert found.words == captions[:100] + captions[200:]
     assert [failure.uri for failure in found.failures] == [file_uri(path, "row=101")]
     assert "row group 2 is damaged from row 101 on" in found.reasons[0]
-    assert found.texts[100].uri == file_uri(path, "row=201")
+    assert found.texts[100].uri == f"{file_uri(path, 'row=201')}/caption/0"
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 nonsense PAR1", b"not at all"])
@@ -113,4 +115,6 @@ def test_any_captions_written_as_parquet_are_read_back(
     found = read(write_parquet(path, {"caption": captions}, row_group_size=size))
 
     assert found.failures == []
-    assert found.texts == [Text(file_uri(path, f"row={row}"), text) for row, text in enumerate(captions, 1)]
+    assert found.texts == [
+        Text(f"{file_uri(path, f'row={row}')}/caption/0", text) for row, text in enumerate(captions, 1)
+    ]

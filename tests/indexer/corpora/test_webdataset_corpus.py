@@ -70,7 +70,7 @@ def test_a_caption_that_stands_in_the_json_and_in_the_text_is_taken_once(tmp_pat
     path = write_tar(tmp_path / "t.tar", members)
 
     assert [text.uri for text in read(path).texts] == [
-        file_uri(path, "a.json/caption"),
+        file_uri(path, "a.json/caption/0"),
         file_uri(path, "a.txt/L2"),
     ]
 
