@@ -99,11 +99,15 @@ def bound_encoder(writer: Writer, model: str | Encoder) -> Encoder:
 def _prune(writer: Writer, run: Run, uri: str, format_: str) -> None:
     items = schema.items
     of_source = items.c.source_id == run.source_id
-    if format_ == "folder":  # files that a run over a folder above or below this one took first count as its own
+    if (
+        format_ == "folder"
+    ):  # files that a run over a folder above or below this one took first count as its own
         inside = items.c.uri.startswith(f"{uri.rstrip('/')}/", autoescape=True)
         of_source = of_source | (inside & ~items.c.uri.contains("#", autoescape=True))
     with writer.read() as connection:
-        candidates = [(row.id, row.uri) for row in connection.execute(select(items.c.id, items.c.uri).where(of_source))]
+        candidates = [
+            (row.id, row.uri) for row in connection.execute(select(items.c.id, items.c.uri).where(of_source))
+        ]
     if candidates and not (run.images.count or run.texts.count):
         raise UsageError(
             f"{uri} holds nothing now, and --prune would drop all {len(candidates)} items that came from it; "

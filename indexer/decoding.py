@@ -127,7 +127,9 @@ class DecodePool:
                 first = under_way.popleft()
                 while not first.done.wait(0.2):
                     if first.started is not None and time.monotonic() - first.started > allowed:
-                        first.outcome = ImageError(f"took longer than {allowed:g} s to read and decode (--timeout)")
+                        first.outcome = ImageError(
+                            f"took longer than {allowed:g} s to read and decode (--timeout)"
+                        )
                         start_thread()  # the thread that hangs cannot be stopped, but it need not be waited for
                         break
                 if first.fault is not None:

@@ -51,7 +51,9 @@ def doctor(collection: str | Path, repair: bool = False) -> Diagnosis:
             _drop_segments(writer, sorted(broken))
             writer.sweep()
     after = _examine(path)
-    return Diagnosis(after.faults, after.orphans, tuple(fault for faults in broken.values() for fault in faults))
+    return Diagnosis(
+        after.faults, after.orphans, tuple(fault for faults in broken.values() for fault in faults)
+    )
 
 
 def _examine(path: Path) -> Diagnosis:
@@ -150,7 +152,9 @@ def _sha256(file: Path) -> str:
 def _orphans(connection: Connection, path: Path) -> list[str]:
     segments = schema.segments
     kept = {
-        name for row in connection.execute(select(segments.c.vectors_name, segments.c.ids_name)) for name in row
+        name
+        for row in connection.execute(select(segments.c.vectors_name, segments.c.ids_name))
+        for name in row
     }
     return sorted(f"segments/{file.name}" for file in segments_path(path).iterdir() if file.name not in kept)
 

@@ -88,7 +88,9 @@ def find_encoded(
     return found
 
 
-def find_namesakes(connection: Connection, kind: Kind, digest: bytes, limit: int = 16) -> list[tuple[int, str]]:
+def find_namesakes(
+    connection: Connection, kind: Kind, digest: bytes, limit: int = 16
+) -> list[tuple[int, str]]:
     """Id and uri of the first items with a content: candidates for having been renamed."""
     items, contents = schema.items, schema.contents
     rows = connection.execute(

@@ -86,10 +86,14 @@ def delete_items(collection: str | Path, names: Sequence[str]) -> int:
         with writer.read() as connection:
             for name in names:
                 uri = name if "://" in name else file_uri(Path(name))
-                inside = [items.c.uri.startswith(f"{uri.rstrip('/')}{mark}", autoescape=True) for mark in "/#"]
+                inside = [
+                    items.c.uri.startswith(f"{uri.rstrip('/')}{mark}", autoescape=True) for mark in "/#"
+                ]
                 ids.update(
                     connection.execute(
-                        select(items.c.id).where((items.c.key == name) | (items.c.uri == uri) | inside[0] | inside[1])
+                        select(items.c.id).where(
+                            (items.c.key == name) | (items.c.uri == uri) | inside[0] | inside[1]
+                        )
                     ).scalars()
                 )
         identity = writer.identity
@@ -114,7 +118,12 @@ def _loads(writer: Writer, kind: Kind) -> list[SegmentLoad]:
     )
     with writer.read() as connection:
         rows = connection.execute(
-            select(segments.c.id, segments.c.rows, segments.c.vectors_size, func.coalesce(masked.c.n, 0).label("n"))
+            select(
+                segments.c.id,
+                segments.c.rows,
+                segments.c.vectors_size,
+                func.coalesce(masked.c.n, 0).label("n"),
+            )
             .outerjoin(masked, masked.c.segment_id == segments.c.id)
             .where(segments.c.kind == kind, segments.c.encoder_id == active_encoder_id(connection))
             .order_by(segments.c.id)
@@ -126,7 +135,9 @@ def _rewrite(writer: Writer, kind: Kind, group: Sequence[int]) -> None:
     segments, encodings, dead = schema.segments, schema.encodings, schema.dead
     with writer.read() as connection:
         generation = read_generation(connection) + 1
-        rows = connection.execute(select(segments).where(segments.c.id.in_(group)).order_by(segments.c.id)).all()
+        rows = connection.execute(
+            select(segments).where(segments.c.id.in_(group)).order_by(segments.c.id)
+        ).all()
         masked = np.fromiter(
             connection.execute(
                 select(dead.c.encoding_id)
@@ -158,9 +169,11 @@ def _rewrite(writer: Writer, kind: Kind, group: Sequence[int]) -> None:
                     [(segment_id, at, int(number)) for at, number in enumerate(all_ids)],
                 )
             for chunk in chunked(masked.tolist()):
-                contents = connection.execute(
-                    select(encodings.c.content_id).where(encodings.c.id.in_(chunk))
-                ).scalars().all()
+                contents = (
+                    connection.execute(select(encodings.c.content_id).where(encodings.c.id.in_(chunk)))
+                    .scalars()
+                    .all()
+                )
                 connection.execute(delete(encodings).where(encodings.c.id.in_(chunk)))
                 _drop_unused_contents(connection, contents)
             connection.execute(delete(segments).where(segments.c.id.in_(group)))
@@ -174,6 +187,4 @@ def _drop_unused_contents(connection: Connection, content_ids: Sequence[int]) ->
     has_item = select(items.c.id).where(items.c.content_id == contents.c.id).exists()
     has_encoding = select(encodings.c.id).where(encodings.c.content_id == contents.c.id).exists()
     for chunk in chunked(content_ids):
-        connection.execute(
-            delete(contents).where(contents.c.id.in_(chunk), ~has_item, ~has_encoding)
-        )
+        connection.execute(delete(contents).where(contents.c.id.in_(chunk), ~has_item, ~has_encoding))

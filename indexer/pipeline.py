@@ -28,9 +28,9 @@ from indexer.changes import (
     text_digest,
 )
 from indexer.decoding import DecodePool
+from indexer.interrupts import interrupts_noted
 from indexer.known import KnownItem, find_encoded, find_failures, find_items, find_links, find_namesakes
 from indexer.report import Progress, Report, SeenItems
-from indexer.interrupts import interrupts_noted
 from indexer.writer import Writer, ensure_encoder, item_ids_of
 from retrieval.collection.catalogue import connect
 from retrieval.collection.layout import JOURNAL
@@ -41,7 +41,6 @@ from retrieval.types import Entry, Failure, Kind, Limits, MemberBytes, Picture, 
 from retrieval.uris import split_file_uri
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from retrieval.encoders.base import Encoder
@@ -74,7 +73,9 @@ class _Task:
     stamp: str | None = None
     known: KnownItem | None = None
     read: bool = False
-    first: _Task | None = None  # an entry just before with the same picture, as in a table with one caption a row
+    first: _Task | None = (
+        None  # an entry just before with the same picture, as in a table with one caption a row
+    )
     taken: bool = False
 
     @property
@@ -181,7 +182,9 @@ class Run:
         """Forget failures of this corpus that a whole run has not met again."""
         table = failures_table
         with self.writer.read() as connection:
-            before = connection.execute(select(table.c.uri).where(table.c.source_id == self.source_id)).scalars()
+            before = connection.execute(
+                select(table.c.uri).where(table.c.source_id == self.source_id)
+            ).scalars()
             settled = [uri for uri in before if uri not in self.failed_uris]
         if settled:
             self.writer.commit(Change(settled=settled), self.encoder.identity)
@@ -217,7 +220,12 @@ class Run:
             task.known = known.get(task.uri)
             before = failed.get(task.uri)
             same = task.known is not None and task.stamp is not None and task.known.stamp == task.stamp
-            if before is not None and before[0] == task.stamp is not None and not self.retry_failed and not same:
+            if (
+                before is not None
+                and before[0] == task.stamp is not None
+                and not self.retry_failed
+                and not same
+            ):
                 task.failure = Failure(task.uri, before[1])
             else:
                 task.read = not (same and task.known is not None and task.known.encoded)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -77,7 +76,9 @@ class Writer:
 
     def close(self) -> None:
         """Fold the write-ahead log into the catalogue and free the lock."""
-        with contextlib.suppress(DatabaseError):  # a reader in the middle of a query keeps the log; that is fine
+        with contextlib.suppress(
+            DatabaseError
+        ):  # a reader in the middle of a query keeps the log; that is fine
             raw = self._engine.raw_connection()
             try:
                 raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -315,7 +316,9 @@ def _insert_encodings(
     )
 
 
-def content_ids_of(connection: Connection, keys: Iterable[tuple[Kind, bytes]]) -> dict[tuple[Kind, bytes], int]:
+def content_ids_of(
+    connection: Connection, keys: Iterable[tuple[Kind, bytes]]
+) -> dict[tuple[Kind, bytes], int]:
     """Catalogue ids of contents by kind and sha256; unknown ones are left out."""
     table = schema.contents
     found: dict[tuple[Kind, bytes], int] = {}
@@ -444,9 +447,7 @@ def _contents_of(connection: Connection, item_ids: Iterable[int]) -> set[int]:
     return {
         content
         for chunk in chunked(item_ids)
-        for content in connection.execute(
-            select(items.c.content_id).where(items.c.id.in_(chunk))
-        ).scalars()
+        for content in connection.execute(select(items.c.content_id).where(items.c.id.in_(chunk))).scalars()
     }
 
 
@@ -457,9 +458,7 @@ def bury_and_revive(connection: Connection, touched: Iterable[int]) -> None:
     for chunk in chunked(touched):
         of_chunk = encodings.c.content_id.in_(chunk)
         unused = select(encodings.c.id).where(of_chunk, ~used)
-        connection.execute(
-            sqlite_insert(dead).from_select(["encoding_id"], unused).on_conflict_do_nothing()
-        )
+        connection.execute(sqlite_insert(dead).from_select(["encoding_id"], unused).on_conflict_do_nothing())
         connection.execute(
             delete(dead).where(dead.c.encoding_id.in_(select(encodings.c.id).where(of_chunk, used)))
         )

@@ -66,7 +66,9 @@ class MissingExtra(VlsearchError):
         self.purpose, self.extra = purpose, extra
 
     def __str__(self) -> str:
-        return f"{self.purpose} needs an optional package; install it with: pip install 'vlsearch[{self.extra}]'"
+        return (
+            f"{self.purpose} needs an optional package; install it with: pip install 'vlsearch[{self.extra}]'"
+        )
 
 
 class CollectionError(VlsearchError):

@@ -96,7 +96,9 @@ def _download(url: str, limits: Limits) -> bytes:
     data = bytearray()
     try:
         with (
-            httpx.Client(follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=limits.seconds) as client,
+            httpx.Client(
+                follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=limits.seconds
+            ) as client,
             client.stream("GET", url) as response,
         ):
             if response.status_code != 200:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 # Nothing else is ever tried: Pillow also knows formats that start other programs (EPS) or have no place here.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MAX_ASPECT = 20.0  # a longer strip keeps its middle: scaling 30000x2 to a short side of 224 would take 2 GB
-DRAFT_SHARE = 2  # a JPEG is decoded at a scale that keeps its short side at least this many times the encoder's
+DRAFT_SHARE = (
+    2  # a JPEG is decoded at a scale that keeps its short side at least this many times the encoder's
+)
 
 
 def decode(data: bytes, limits: Limits, short_side: int | None = None) -> Image.Image:
@@ -39,7 +41,9 @@ def decode(data: bytes, limits: Limits, short_side: int | None = None) -> Image.
     if not any(data):
         raise ImageError("the file holds nothing but zeros")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow's own size limit and of odd metadata; the cap below decides
+        warnings.simplefilter(
+            "ignore"
+        )  # of Pillow's own size limit and of odd metadata; the cap below decides
         try:
             with _open(data) as image:
                 pixels = image.width * image.height
@@ -69,7 +73,9 @@ def _open(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:
-        raise ImageError("not a picture in a format that is read here (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF)") from error
+        raise ImageError(
+            "not a picture in a format that is read here (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF)"
+        ) from error
 
 
 def _heif(data: bytes) -> str:
@@ -84,7 +90,16 @@ def _heif(data: bytes) -> str:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except (ValueError, TypeError, KeyError, OSError, SyntaxError, struct.error, ZeroDivisionError, OverflowError):
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OSError,
+        SyntaxError,
+        struct.error,
+        ZeroDivisionError,
+        OverflowError,
+    ):
         return image  # broken EXIF says nothing about which way is up
 
 
@@ -117,7 +132,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
     if image.mode == "F":
-        scale = 255.0 if 0.0 <= low and high <= 1.0 else 255.0 / max(high, 255.0)
+        scale = 255.0 if low >= 0.0 and high <= 1.0 else 255.0 / max(high, 255.0)
     else:
         scale = 255.0 / (65535.0 if high > 255 or image.mode.startswith("I;16") else 255.0)
     return Image.fromarray(np.clip(values * scale, 0, 255).round().astype(np.uint8))

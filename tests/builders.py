@@ -41,7 +41,9 @@ def collection_of(path: Path, *parts: tuple[Sequence[str], NDArray[np.float32]])
     return path
 
 
-def rank_naively(names: Sequence[str], vectors: NDArray[np.float32], query: NDArray[np.float32], k: int) -> list:
+def rank_naively(
+    names: Sequence[str], vectors: NDArray[np.float32], query: NDArray[np.float32], k: int
+) -> list:
     """(name, score) best first, each score summed by itself in float64; equal ones in the order given."""
     scored = [
         (name, float(np.float32(np.sum(np.multiply(row, query, dtype=np.float64)))))

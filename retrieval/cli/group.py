@@ -9,7 +9,7 @@ import difflib
 import errno
 import importlib.metadata
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -34,7 +34,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "import": ("retrieval.cli.import_", "Read a folder of npy and Parquet files into a collection."),
     },
     "Models": {
-        "models": ("retrieval.cli.models", "List, download and remove models."),
+        "models": ("retrieval.cli.models", "List and download models."),
         "train": ("retrieval.cli.train", "Train a two-tower model on a corpus."),
         "eval": ("retrieval.cli.eval", "Measure how well a model retrieves on a captioned corpus."),
     },
@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
             return None
         module = import_module(self.table[cmd_name][0])
         commands = [value for value in vars(module).values() if isinstance(value, click.Command)]
-        return next(command for command in commands if command.name == cmd_name)
+        return _with_blocks(next(command for command in commands if command.name == cmd_name))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -93,17 +93,30 @@ class LazyGroup(click.Group):
             click.echo("\nInterrupted.", err=True)
             ctx.exit(INTERRUPTED)
         except VlsearchError as error:
-            _fail(str(error), exit_code=2 if isinstance(error, UsageError) else 1)
+            fault = UsageFault if isinstance(error, UsageError) else click.ClickException
+            raise fault(printable(str(error))) from error
         except OSError as error:
             if error.errno == errno.EPIPE or error.filename is None:
                 raise  # a closed pipe, which click ends quietly; or a fault of ours, shown with its trace
-            _fail(f"{error.filename}: {error.strerror}; check the path and your rights to it", exit_code=1)
+            sentence = f"{error.filename}: {error.strerror}; check the path and your rights to it"
+            raise click.ClickException(printable(sentence)) from error
 
 
-def _fail(sentence: str, exit_code: int) -> NoReturn:
-    fault = click.ClickException(printable(sentence))
-    fault.exit_code = exit_code
-    raise fault
+def _with_blocks(command: click.Command) -> click.Command:
+    r"""The command, its help's lines ``\b`` made the character by which click leaves a paragraph as it is.
+
+    Docstrings with a backslash are raw (ruff's D301), and click would show a raw ``\b`` to the user.
+    """
+    command.help = command.help and command.help.replace("\\b\n", "\b\n")
+    for subcommand in getattr(command, "commands", {}).values():
+        _with_blocks(subcommand)
+    return command
+
+
+class UsageFault(click.ClickException):
+    """A :class:`~retrieval.errors.UsageError` at the command line."""
+
+    exit_code = 2
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -141,3 +154,6 @@ def main() -> None:
         vlsearch query "a dog in the snow"
         vlsearch query ./photo.jpg
     """
+
+
+_with_blocks(main)

@@ -112,6 +112,8 @@ def index(
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
+    if not quiet:
+        _say_model(collection, model)
     options = indexer.CorpusOptions(
         format=format_,
         image_column=image_column,
@@ -142,6 +144,15 @@ def index(
         raise SystemExit(INTERRUPTED)
     if strict and report.failed:
         raise SystemExit(1)
+
+
+def _say_model(collection: Path, model: str) -> None:
+    """Say which model a new collection gets, what it is good for, and how to get a better one."""
+    from retrieval.collection.layout import is_collection  # faiss: not for --help
+    from retrieval.encoders.registry import AUTO, auto_choice
+
+    if model == AUTO and not is_collection(collection):
+        click.echo(auto_choice()[1], err=True)
 
 
 def _show_report(report: Report, collection: Path) -> None:

@@ -73,7 +73,9 @@ def damaged(collection: Path, error: DatabaseError) -> CollectionError:
 
 def read_generation(connection: Connection) -> int:
     """The number of the committed state that this transaction sees."""
-    return int(connection.execute(select(settings.c.value).where(settings.c.name == "generation")).scalar_one())
+    return int(
+        connection.execute(select(settings.c.value).where(settings.c.name == "generation")).scalar_one()
+    )
 
 
 def chunked(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[Sequence[T]]:

@@ -31,7 +31,9 @@ from retrieval.identity import Identity
 from retrieval.types import Failure, Hit, Kind
 
 OPEN_ATTEMPTS = 20  # compactions that may overtake one query before it gives up
-SEARCH_THREADS = 2  # 50 segments of 20,000 rows: 43 ms with two workers, 76 serial, 190 with OpenMP's own threads
+SEARCH_THREADS = (
+    2  # 50 segments of 20,000 rows: 43 ms with two workers, 76 serial, 190 with OpenMP's own threads
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +127,19 @@ class Collection:
         """Whether there is any item of a kind."""
         table = schema.items
         with self._transaction() as (connection, _):
-            return connection.execute(select(table.c.id).where(table.c.kind == kind).limit(1)).first() is not None
+            return (
+                connection.execute(select(table.c.id).where(table.c.kind == kind).limit(1)).first()
+                is not None
+            )
 
     def count(self, kind: Kind) -> int:
         """Number of items of a kind."""
         table = schema.items
         with self._transaction() as (connection, _):
             return int(
-                connection.execute(select(func.count()).select_from(table).where(table.c.kind == kind)).scalar_one()
+                connection.execute(
+                    select(func.count()).select_from(table).where(table.c.kind == kind)
+                ).scalar_one()
             )
 
     def items(self, ids: Sequence[int]) -> list[Hit]:
@@ -153,7 +160,9 @@ class Collection:
             identity = None if snapshot.encoder_id is None else read_identity(connection, snapshot.encoder_id)
 
             def count(table: object, *where: object) -> int:
-                return int(connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one())  # type: ignore[arg-type]
+                return int(
+                    connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
+                )  # type: ignore[arg-type]
 
             encoded = (
                 select(schema.encodings.c.id)
@@ -269,7 +278,9 @@ def _rank(
     scored: dict[int, float] = {}
     for encoding_id, score in zip(candidates.ids.tolist(), candidates.scores.tolist(), strict=True):
         content = content_of[encoding_id]
-        scored[content] = max(score, scored.get(content, -np.inf))  # several parts of one content reduce by max
+        scored[content] = max(
+            score, scored.get(content, -np.inf)
+        )  # several parts of one content reduce by max
     pairs = [
         (item, score)
         for content, score in scored.items()

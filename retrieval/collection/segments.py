@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 UNIT_TOLERANCE = 1e-4
 TEMPORARY_PREFIX = ".new-"
-EXACT_SCAN_BYTES = 8 * 2**20  # of float32 rows at a time: half of a core's share of the cache gains nothing more
+EXACT_SCAN_BYTES = (
+    8 * 2**20
+)  # of float32 rows at a time: half of a core's share of the cache gains nothing more
 
 
 class SegmentFacts(Protocol):
@@ -75,7 +77,9 @@ class Segment:
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Rows by number, (n, d) float32, C-contiguous. A numpy view into the file would be unaligned: 100x slower."""
-        vectors: NDArray[np.float32] = self._index.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64))
+        vectors: NDArray[np.float32] = self._index.reconstruct_batch(
+            np.ascontiguousarray(rows, dtype=np.int64)
+        )
         return vectors
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -102,7 +106,9 @@ def open_segment(collection: Path, facts: SegmentFacts) -> Segment:
         index = faiss.read_index(str(folder / facts.vectors_name), faiss.IO_FLAG_MMAP_IFC)
         ids = np.load(folder / facts.ids_name, mmap_mode="r", allow_pickle=False)
     except (RuntimeError, ValueError) as error:
-        raise CollectionDamaged(collection, f"segments/{facts.vectors_name} cannot be read ({error})") from error
+        raise CollectionDamaged(
+            collection, f"segments/{facts.vectors_name} cannot be read ({error})"
+        ) from error
     if index.ntotal != facts.rows or ids.shape != (facts.rows,) or ids.dtype != np.int64:
         raise CollectionDamaged(collection, f"segments/{facts.vectors_name} does not hold {facts.rows} rows")
     return Segment(index, ids)
@@ -167,7 +173,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(descriptor: int) -> None:
-    """fsync that reaches the platter on macOS too, where plain fsync stops at the drive's cache."""
+    """Fsync that reaches the platter on macOS too, where plain fsync stops at the drive's cache."""
     try:
         import fcntl
 

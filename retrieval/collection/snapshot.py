@@ -37,7 +37,9 @@ class Snapshot:
         return sum(segment.rows for segment in self.segments[kind].values())
 
 
-def read_snapshot(connection: Connection, collection: Path, generation: int, last: Snapshot | None) -> Snapshot:
+def read_snapshot(
+    connection: Connection, collection: Path, generation: int, last: Snapshot | None
+) -> Snapshot:
     """The state that this transaction sees; files that ``last`` has mapped already are shared with it.
 
     Raises:
@@ -47,7 +49,9 @@ def read_snapshot(connection: Connection, collection: Path, generation: int, las
     encoder_id = active_encoder_id(connection)
     mapped: dict[int, Segment] = {}
     if last is not None:
-        mapped = {number: segment for of_kind in last.segments.values() for number, segment in of_kind.items()}
+        mapped = {
+            number: segment for of_kind in last.segments.values() for number, segment in of_kind.items()
+        }
     segments: dict[Kind, dict[int, Segment]] = {"image": {}, "text": {}}
     table = schema.segments
     for row in connection.execute(select(table).where(table.c.encoder_id == encoder_id).order_by(table.c.id)):

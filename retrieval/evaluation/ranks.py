@@ -8,7 +8,7 @@ threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,16 @@ class Ranks:
     def judged(self) -> Ranks:
         """Only the queries that have a relevant item: the denominator of trec_eval."""
         return self.of(np.flatnonzero(self.relevant))
+
+    @staticmethod
+    def joined(parts: Sequence[Ranks]) -> Ranks:
+        """The queries of several evaluations of equal depth, one after another: the folds of one figure."""
+        depths = {part.depth for part in parts}
+        if len(depths) != 1:
+            raise EvaluationError(f"folds ranked to the depths {sorted(depths)} cannot be averaged")
+        counts = np.concatenate([part.relevant for part in parts])
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        return Ranks(offsets, np.concatenate([part.ranks for part in parts]), depths.pop())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,8 +160,8 @@ def rank_lists(lists: list[NDArray[np.int64]], relevance: Relevance, depth: int)
     """Ranks in ranked lists of item rows, best first, as a search returns them.
 
     Args:
-        lists: one array of distinct item rows a query, of at most ``depth``; a query without hits has an
-            empty one.
+        lists: one array of distinct item rows a query, of at most ``depth``; -1 is an item that is not judged
+            but takes a place; a query without hits has an empty array.
         relevance: of as many queries.
         depth: where the lists were cut.
 
@@ -162,10 +172,12 @@ def rank_lists(lists: list[NDArray[np.int64]], relevance: Relevance, depth: int)
         raise EvaluationError(f"{len(lists)} ranked lists were given for {relevance.queries} queries")
     ranks = np.full(len(relevance.rows), UNRANKED, np.int64)
     for query, found in enumerate(lists):
-        if len(np.unique(found)) != len(found):
+        known = found[found >= 0]
+        if len(np.unique(known)) != len(known):
             raise EvaluationError(f"the ranked list of query {query} holds an item twice")
         position = np.full(relevance.items, UNRANKED, np.int64)
-        position[found[:depth]] = np.arange(1, len(found[:depth]) + 1)
+        place = np.flatnonzero(found[:depth] >= 0)
+        position[found[place]] = place + 1
         span = slice(relevance.offsets[query], relevance.offsets[query + 1])
         ranks[span] = np.sort(position[relevance.rows[span]])
     return Ranks(relevance.offsets, ranks, depth)

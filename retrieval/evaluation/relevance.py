@@ -64,6 +64,15 @@ class Relevance:
         """Rows of the items that answer one query, ascending; may be empty."""
         return self.rows[self.offsets[query] : self.offsets[query + 1]]
 
+    def restricted(self, queries: NDArray[np.int64], items: NDArray[np.int64]) -> Relevance:
+        """The relation between some queries and some items, given as ascending rows, numbered anew."""
+        place = np.full(self.items, -1, np.int64)
+        place[items] = np.arange(len(items))
+        kept = [found[found >= 0] for found in (place[self.answers(query)] for query in queries.tolist())]
+        offsets = np.zeros(len(queries) + 1, np.int64)
+        np.cumsum([len(found) for found in kept], out=offsets[1:])
+        return Relevance(offsets, np.concatenate([np.zeros(0, np.int64), *kept]), len(items))
+
     def transposed(self) -> Relevance:
         """The same relation seen from the items: item rows become queries."""
         pairs = np.stack([self.rows, self.query_of_pair], axis=1)

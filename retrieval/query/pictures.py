@@ -26,12 +26,12 @@ def read_picture(source: Source, limits: Limits, short_side: int) -> Image:
     Raises:
         QueryError: there is no such picture, or it cannot be read or decoded.
     """
-    from retrieval.fetch import read_bytes
-    from retrieval.images import decode
-
     if not isinstance(source, (Path, str, bytes)):
         return source
     location = _locate(source)
+    from retrieval.fetch import read_bytes  # late: httpx and Pillow, which queries of words do not need
+    from retrieval.images import decode
+
     try:
         picture: Image = decode(read_bytes(location, limits), limits, short_side)
     except ImageError as error:

@@ -88,7 +88,7 @@ def _expected(info: ModelInfo, what: str) -> int:
     names = {file.rfilename for file in wanted}
     if WEIGHTS not in names and INDEX not in names:
         raise ModelError(
-            f"{what} has no {WEIGHTS}, and vlsearch opens no pickles; name a revision that has it (NAME@REVISION)"
+            f"{what} has no {WEIGHTS}, and vlsearch opens no pickles; name a revision that has it (NAME@COMMIT)"
         )
     return sum(file.size or 0 for file in wanted)
 

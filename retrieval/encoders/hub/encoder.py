@@ -130,9 +130,11 @@ class HubEncoder:
             inputs = {"input_ids": torch.from_numpy(ids).to(self._device)}
             if self._attention == "masked":
                 # In four dimensions, because the library takes such a mask as it is. It drops one of two when
-                # nothing in the batch is padded (_ignore_bidirectional_mask_sdpa), and another kernel then gives
-                # other last bits: a row would depend on its neighbours.
-                mask = torch.from_numpy(real).to(self._device)
+                # nothing in the batch is padded (_ignore_bidirectional_mask_sdpa); another kernel then gives
+                # other last bits, and a row would depend on its neighbours. Added to the scores rather than
+                # true and false: ALIGN's attention is not SDPA and adds whatever it gets.
+                lowest = torch.finfo(torch.float32).min
+                mask = torch.zeros(real.shape).masked_fill(torch.from_numpy(~real), lowest).to(self._device)
                 inputs["attention_mask"] = mask[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
             return self._unit(self._model.get_text_features(**inputs).pooler_output)
 

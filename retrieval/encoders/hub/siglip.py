@@ -69,6 +69,10 @@ def siglip_tokens(checkpoint: Checkpoint) -> Tokens:
 
 
 def _gemma(checkpoint: Checkpoint, tokenizer: Tokenizer, context: int) -> Tokens:
+    from tokenizers.normalizers import Lowercase, Sequence
+
+    lower = Lowercase()  # the tokenizer's own, as the library has it: str.lower differs in a few letters
+    tokenizer.normalizer = Sequence([lower, tokenizer.normalizer]) if tokenizer.normalizer else lower
     tokenizer.post_processor = _nothing_added()
     return Tokens(
         tokenizer,
@@ -76,7 +80,6 @@ def _gemma(checkpoint: Checkpoint, tokenizer: Tokenizer, context: int) -> Tokens
         pad_id=_token_id(checkpoint, tokenizer, "pad_token", "<pad>"),
         pad_left=checkpoint.tokenizer_config.get("padding_side") == "left",
         vocabulary=vocabulary_digest(checkpoint.folder),
-        clean=str.lower,
         rule="lower case",
         end_id=_token_id(checkpoint, tokenizer, "eos_token", "<eos>"),
     )

@@ -112,6 +112,9 @@ def library_tokens(checkpoint: Checkpoint, context: int) -> Tokens:
     """
     from transformers import AutoTokenizer
 
+    if not any((checkpoint.folder / name).is_file() for name in VOCABULARIES):
+        # without one, transformers makes up a tokenizer of a few special tokens and says nothing
+        raise ModelError(f"{checkpoint.folder} has no tokenizer; a model folder needs tokenizer.json")
     try:
         loaded = AutoTokenizer.from_pretrained(
             str(checkpoint.folder), local_files_only=True, trust_remote_code=False
@@ -122,6 +125,7 @@ def library_tokens(checkpoint: Checkpoint, context: int) -> Tokens:
         raise ModelError(
             f"{checkpoint.folder}: its tokenizer cannot be loaded ({reason}); it must hold tokenizer.json"
         ) from exc
+    _check_vocabulary(checkpoint, backend)
     context = min(context, stated_context(checkpoint))
     backend.enable_truncation(max_length=context)
     backend.no_padding()
@@ -139,6 +143,17 @@ def stated_context(checkpoint: Checkpoint) -> int:
     """``model_max_length`` of a tokenizer, or a number larger than any context where it states none."""
     stated = checkpoint.tokenizer_config.get("model_max_length")
     return int(stated) if isinstance(stated, int | float) and 0 < stated < ENORMOUS else ENORMOUS
+
+
+def _check_vocabulary(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer of another model, whose ids the text tower has no embeddings for."""
+    rows = checkpoint.sub("text_config", "vocab_size", None)
+    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+    if rows is not None and largest >= int(rows):
+        raise ModelError(
+            f"{checkpoint.folder}: its tokenizer has ids up to {largest}, its text tower embeddings for {rows}; "
+            "the files are of different models, so download it again"
+        )
 
 
 def vocabulary_digest(folder: Path) -> str:

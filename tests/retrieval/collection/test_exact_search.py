@@ -36,7 +36,10 @@ def test_how_vectors_are_split_into_segments_never_changes_the_hits(n, cuts, k, 
     parts = [(names[a:b], vectors[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
     queries = np.concatenate([vectors[:1], unit_rows(2, seed=seed + 1000)])
 
-    with tempfile.TemporaryDirectory() as folder, Collection.open(collection_of(Path(folder), *parts)) as collection:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Collection.open(collection_of(Path(folder), *parts)) as collection,
+    ):
         together = collection.search(queries, "image", k)
         alone = [collection.search(query[None], "image", k)[0] for query in queries]
 
@@ -49,7 +52,9 @@ def test_a_burst_of_near_copies_hides_none_of_the_best(tmp_path):
     rng = np.random.default_rng(1)
     base = unit_rows(1, 512)[0]
     near = base + rng.standard_normal((1000, 512)).astype(np.float32) * 1e-8
-    vectors = np.concatenate([near / np.linalg.norm(near, axis=1, keepdims=True), unit_rows(1000, 512, seed=2)])
+    vectors = np.concatenate(
+        [near / np.linalg.norm(near, axis=1, keepdims=True), unit_rows(1000, 512, seed=2)]
+    )
     vectors = vectors.astype(np.float32)
     names = [f"{number}" for number in range(2000)]
 
@@ -169,7 +174,7 @@ def test_readers_see_one_generation_while_a_writer_adds_deletes_and_compacts(tmp
             writer.commit(image_change(1, names[start : start + 50], vectors[start : start + 50]), IDENTITY)
             live += range(start, start + 50)
             expected[_generation(writer)] = answer(live)
-            gone = live[step :: 7]
+            gone = live[step::7]
             live = [number for number in live if number not in gone]
             writer.commit(Change(removed=[number + 1 for number in gone]), IDENTITY)
             expected[_generation(writer)] = answer(live)

@@ -1,0 +1,63 @@
+"""``vlsearch doctor``: whether every byte of a collection is what its catalogue says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from retrieval.cli.options import collection_option
+from retrieval.cli.printing import counted, one_line, printable
+from retrieval.errors import CollectionDamaged, CollectionError
+
+if TYPE_CHECKING:
+    from indexer import Diagnosis
+
+DAMAGED = 1
+
+
+class NotExamined(click.ClickException):
+    """The collection could not be looked at, so nothing is known of it."""
+
+    exit_code = 3
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Drop what is damaged, so that index encodes it again.")
+@collection_option
+def doctor(repair: bool, collection: Path) -> None:
+    """Check a collection byte by byte, and repair it.
+
+    Files that nothing refers to (a writer was killed) are no damage; the next writer sweeps them.
+    Exits with 0 if the collection is sound, 1 if it is damaged, 3 if it could not be examined.
+    """
+    import indexer  # numpy, sqlalchemy: not for --help
+
+    try:
+        diagnosis = indexer.doctor(collection, repair=repair)
+    except CollectionDamaged:
+        raise
+    except (CollectionError, OSError) as error:
+        raise NotExamined(printable(str(error))) from error
+    _show(diagnosis, collection)
+    if diagnosis.faults:
+        raise SystemExit(DAMAGED)
+
+
+def _show(diagnosis: Diagnosis, collection: Path) -> None:
+    for fault in diagnosis.repaired:
+        click.echo(f"repaired: {one_line(fault)}")
+    for fault in diagnosis.faults:
+        click.echo(f"damage: {one_line(fault)}")
+    for orphan in diagnosis.orphans:
+        click.echo(f"orphan: {one_line(orphan)}")
+    where = printable(str(collection))
+    if diagnosis.faults:
+        click.echo(
+            f"{where} is damaged: {counted(len(diagnosis.faults), 'fault')}; try vlsearch doctor --repair"
+        )
+    else:
+        click.echo(f"{where} is sound")
+    if diagnosis.repaired:
+        click.echo("Index its corpora again, to encode what was dropped.")

@@ -1,0 +1,23 @@
+"""``vlsearch export``: a collection as plain npy and Parquet files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from retrieval.cli.options import collection_option
+from retrieval.cli.printing import printable
+from retrieval.cli.progress import waiting
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@collection_option
+def export(folder: Path, collection: Path) -> None:
+    """Write a collection as npy and Parquet files, in the layout of clip-retrieval, into a new FOLDER."""
+    import indexer  # numpy, sqlalchemy, pyarrow: not for --help
+
+    with waiting("Exporting"):
+        indexer.export_collection(collection, folder)
+    click.echo(f"{printable(str(collection))} is exported to {printable(str(folder))}")

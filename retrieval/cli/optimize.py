@@ -1,0 +1,22 @@
+"""``vlsearch optimize``: fewer, fuller segments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from retrieval.cli.options import collection_option
+from retrieval.cli.printing import counted
+from retrieval.cli.progress import waiting
+
+
+@click.command()
+@collection_option
+def optimize(collection: Path) -> None:
+    """Merge segments and drop deleted rows; no answer changes."""
+    import indexer  # numpy, sqlalchemy: not for --help
+
+    with waiting("Merging segments"):
+        before, after = indexer.optimize(collection)
+    click.echo(f"{counted(before, 'segment')} before, {counted(after, 'segment')} now")

@@ -1,0 +1,32 @@
+"""``vlsearch reindex``: the same items, encoded by another model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from retrieval.cli.options import collection_option, quiet_option
+from retrieval.cli.printing import printable
+from retrieval.cli.progress import progress_display
+
+
+@click.command()
+@click.option("--model", required=True, help="Model to encode with, by alias, hub name or folder.")
+@collection_option
+@quiet_option
+def reindex(model: str, collection: Path, quiet: bool) -> None:
+    r"""Encode a collection again with another model.
+
+    The new vectors are built beside the old ones, and one commit switches: until then, and if anything
+    goes wrong, queries are answered by the old ones.
+
+    \b
+        vlsearch reindex --model siglip2-base
+    """
+    import indexer  # numpy, sqlalchemy: not for --help
+
+    with progress_display(quiet) as show:
+        indexer.reindex(collection, model, on_progress=show)
+    if not quiet:
+        click.echo(f"{printable(str(collection))} is now encoded by {printable(model)}")

@@ -1,0 +1,186 @@
+"""Zero-shot classification: which of the class names, put into templates, lies nearest to a picture."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import CorpusFormatError, EvaluationError
+from retrieval.evaluation.metrics import Share, hit_rate_at_k, hits_at_k
+from retrieval.evaluation.protocols.reading import read_lines
+from retrieval.evaluation.ranks import Ranking, rank_vectors
+from retrieval.evaluation.relevance import Relevance
+from retrieval.types import FileBytes, MemberBytes, Picture
+from retrieval.uris import file_uri
+
+TEMPLATE = "a photo of a {}."
+_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledPictures:
+    """Pictures of known classes.
+
+    Attributes:
+        name: of the corpus.
+        pictures: in order.
+        labels: (pictures,) int64 rows of ``classes``.
+        classes: names as they are put into templates.
+    """
+
+    name: str
+    pictures: tuple[Picture, ...]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Accuracy:
+    """Top-1 and top-5 accuracy over all pictures, and the mean over classes of their top-1 accuracy.
+
+    ``top5`` is None for fewer than five classes. ``ranking`` holds each picture's rank of its class.
+    """
+
+    top1: Share
+    top5: Share | None
+    mean_per_class: float
+    ranking: Ranking
+
+    def as_metrics(self) -> dict[str, float]:
+        """The keys that CLIP_benchmark writes; no ``acc5`` where there are fewer than five classes."""
+        five = {} if self.top5 is None else {"acc5": self.top5.value}
+        return {"acc1": self.top1.value, **five, "mean_per_class_recall": self.mean_per_class}
+
+
+def classify(
+    labelled: LabelledPictures, pictures: NDArray[np.float32], classes: NDArray[np.float32]
+) -> Accuracy:
+    """Accuracy of choosing the class of the highest score; equal scores go to the class that comes first.
+
+    Args:
+        labelled: what is right.
+        pictures: (pictures, d) float32 unit rows.
+        classes: (classes, d) float32 unit rows.
+    """
+    count = len(labelled.classes)
+    relevance = Relevance.of_pairs(enumerate(labelled.labels.tolist()), len(pictures), count)
+    ranking = rank_vectors(pictures, classes, relevance)
+    right = hits_at_k(ranking.exact, 1).astype(np.float64)
+    sizes = np.bincount(labelled.labels, minlength=count)
+    per_class = np.bincount(labelled.labels, weights=right, minlength=count)[sizes > 0] / sizes[sizes > 0]
+    return Accuracy(
+        hit_rate_at_k(ranking.exact, 1),
+        hit_rate_at_k(ranking.exact, 5) if count >= 5 else None,
+        float(per_class.mean()),
+        ranking,
+    )
+
+
+def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledPictures:
+    """Labelled pictures from an ImageNet-style folder or from tars.
+
+    A folder has one folder a class; its name, with blanks for underscores, is the class name. A tar has,
+    beside each ``KEY.jpg``, ``KEY.json`` with a ``label``, or ``KEY.cls`` with a number. ``class_names``
+    gives other names: lines ``FOLDER<tab>NAME`` (as for ImageNet's ``n01440764``), or one NAME a line for
+    numbers.
+
+    Raises:
+        EvaluationError: nothing is there, a picture has no label, or a class has no name.
+        CorpusFormatError: the tar or the class names cannot be read.
+    """
+    if corpus.is_dir():
+        pairs = list(_read_folder(corpus))
+    elif corpus.is_file():
+        pairs = list(_read_tar(corpus))
+    else:
+        raise EvaluationError(
+            f"{corpus} does not exist; give a folder with one folder a class, or a tar with labels"
+        )
+    if not pairs:
+        raise EvaluationError(f"{corpus} holds no labelled pictures; give a folder with one folder a class")
+    labels = sorted({label for _, label in pairs}, key=_numeric_first)
+    names = _names(labels, class_names, corpus)
+    row = {label: n for n, label in enumerate(labels)}
+    rows = np.array([row[label] for _, label in pairs], dtype=np.int64)
+    return LabelledPictures(corpus.name, tuple(picture for picture, _ in pairs), rows, names)
+
+
+def _read_folder(root: Path) -> Iterator[tuple[Picture, str]]:
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() in _PICTURES and path.is_file():
+                yield Picture(file_uri(path), FileBytes(path), f"{folder.name}/{path.name}"), folder.name
+
+
+def _read_tar(archive: Path) -> Iterator[tuple[Picture, str]]:
+    pictures: dict[str, Picture] = {}
+    labels: dict[str, str] = {}
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            for member in tar:
+                stem, _, suffix = member.name.rpartition(".")
+                if not member.isfile():
+                    continue
+                if f".{suffix.lower()}" in _PICTURES:
+                    place = MemberBytes(archive, member.name, member.offset_data, member.size)
+                    pictures[stem] = Picture(file_uri(archive, member.name), place, stem)
+                elif suffix in ("json", "cls"):
+                    content = tar.extractfile(member)
+                    labels[stem] = _label(archive, member.name, content.read() if content else b"")
+    except (tarfile.TarError, OSError) as error:
+        fault = f"it cannot be read as an uncompressed tar ({error})"
+        raise CorpusFormatError(
+            str(archive), fault, "Give a folder with one folder a class, or a plain tar"
+        ) from error
+    for stem, picture in pictures.items():
+        if stem not in labels:
+            raise EvaluationError(
+                f"{picture.uri} has no label; put {stem}.json with a 'label', or {stem}.cls, beside it"
+            )
+        yield picture, labels[stem]
+
+
+def _label(archive: Path, name: str, content: bytes) -> str:
+    place = f"{archive}#{name}"
+    try:
+        text = content.decode()
+        label = json.loads(text).get("label") if name.endswith(".json") else text.strip()
+    except (ValueError, AttributeError) as error:
+        raise CorpusFormatError(
+            place, "this is no JSON object in UTF-8", 'Write {"label": "name"}'
+        ) from error
+    if not isinstance(label, str | int) or label == "":
+        raise CorpusFormatError(place, "there is no 'label' in it", 'Write {"label": "name"}')
+    return str(label)
+
+
+def _names(labels: Sequence[str], path: Path | None, corpus: Path) -> tuple[str, ...]:
+    if path is None:
+        if all(label.isdigit() for label in labels):
+            raise EvaluationError(
+                f"the classes of {corpus} are numbers, of which no model knows the meaning; name them "
+                f"with --class-names FILE"
+            )
+        return tuple(label.replace("_", " ") for label in labels)
+    lines = [line for _, line in read_lines(path)]
+    named = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    if not named:
+        named = {str(number): line.strip() for number, line in enumerate(lines)}
+    missing = [label for label in labels if label not in named]
+    if missing:
+        raise EvaluationError(
+            f"{path} names no class {missing[0]} of {corpus} ({len(missing)} of {len(labels)} are "
+            f"missing); write lines "
+            "FOLDER<tab>NAME, or one NAME a line for classes that are numbers"
+        )
+    return tuple(named[label].strip() for label in labels)
+
+
+def _numeric_first(label: str) -> tuple[int, str]:
+    return (int(label), "") if label.isdigit() else (2**62, label)

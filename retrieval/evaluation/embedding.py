@@ -1,0 +1,230 @@
+"""Vectors of an evaluation set, encoded once for each model and kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import EvaluationError, ImageError, UsageError
+from retrieval.evaluation.evaluation_set import EvaluationSet
+from retrieval.types import Limits, Picture
+
+if TYPE_CHECKING:
+    from retrieval.encoders.base import Encoder
+
+DECODERS = 2
+LIMITS = Limits()
+PLAIN = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Rows of every forward pass: part of what makes vectors reproducible to the last bit."""
+
+    pictures: int
+    texts: int
+
+
+INDEXING = Batches(32, 64)
+"""As indexing encodes: a vector is the one that a collection would hold."""
+
+QUERYING = Batches(1, 1)
+"""As a query encodes: one at a time."""
+
+Advance = Callable[[str, int, int], None]
+"""Told (stage, done, total) as encoding goes on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """Vectors of an evaluation set.
+
+    Attributes:
+        pictures: (pictures, d) float32 unit rows.
+        texts: (texts, d) float32 unit rows; of several templates, the mean, scaled to unit length.
+        cached: whether all of it came from the cache.
+        seconds: that it took, reading included.
+    """
+
+    pictures: NDArray[np.float32]
+    texts: NDArray[np.float32]
+    cached: bool
+    seconds: float
+
+
+def embed(
+    encoder: Encoder,
+    evaluated: EvaluationSet,
+    templates: Sequence[str] = (PLAIN,),
+    cache: Path | None = None,
+    advance: Advance | None = None,
+    limits: Limits = LIMITS,
+    batches: Batches = INDEXING,
+) -> Embedded:
+    """Vectors of all pictures and texts, by one encoder, from the cache where it has them.
+
+    The key is the encoder's identity and the content: bytes of the pictures, words of the texts, templates. A
+    file that changed is encoded again, a moved one is not.
+
+    Args:
+        encoder: float32, unless its identity says otherwise.
+        evaluated: what to encode.
+        templates: each holds ``{}``, which a text takes the place of.
+        cache: folder; by default ``embeddings`` in the user's cache folder of vlsearch.
+        advance: told of progress.
+        limits: what is accepted of a picture.
+        batches: rows of a forward pass, which decide a vector's last bits.
+
+    Raises:
+        EvaluationError: a picture cannot be read or decoded: figures over fewer pictures would be other
+            figures.
+        UsageError: a template has no ``{}``.
+    """
+    start = time.perf_counter()
+    folder = cache if cache is not None else default_cache()
+    tell = advance or (lambda stage, done, total: None)
+    pictures, had_pictures = _cached(
+        folder,
+        _key(encoder, "image", batches.pictures, _picture_digest(evaluated.pictures, limits, tell)),
+        lambda: _encode_pictures(encoder, evaluated.pictures, batches.pictures, limits, tell),
+    )
+    words = [text.text for text in evaluated.texts]
+    texts, had_texts = embed_texts(encoder, words, templates, folder, tell, batches.texts)
+    return Embedded(pictures, texts, had_pictures and had_texts, time.perf_counter() - start)
+
+
+def embed_texts(
+    encoder: Encoder,
+    words: Sequence[str],
+    templates: Sequence[str],
+    cache: Path,
+    advance: Advance,
+    batch: int = INDEXING.texts,
+) -> tuple[NDArray[np.float32], bool]:
+    """Vectors of texts, (n, d) float32 unit rows, and whether the cache had them.
+
+    Each text is put into every template; the mean of the unit vectors is scaled to unit length again (the
+    prompt ensemble of Radford et al., ICML 2021, section 3.1.4). With one template no mean is taken.
+    """
+    for template in templates:
+        if "{}" not in template:
+            raise UsageError(
+                f"template {template!r} has no {{}} where the text goes, as in 'a photo of {{}}'"
+            )
+    digest = hashlib.sha256(
+        json.dumps([list(templates), list(words)], ensure_ascii=False).encode()
+    ).hexdigest()
+    return _cached(
+        cache,
+        _key(encoder, "text", batch, digest),
+        lambda: _encode_texts(encoder, words, templates, batch, advance),
+    )
+
+
+def default_cache() -> Path:
+    """The folder that embeddings are kept in unless another is given."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("vlsearch", appauthor=False)) / "embeddings"
+
+
+def _key(encoder: Encoder, kind: str, batch: int, content: str) -> str:
+    facts = json.dumps([encoder.identity.digest, kind, batch, content])
+    return f"{kind}-{hashlib.sha256(facts.encode()).hexdigest()[:40]}"
+
+
+def _cached(
+    folder: Path, key: str, encode: Callable[[], NDArray[np.float32]]
+) -> tuple[NDArray[np.float32], bool]:
+    """The array kept under a key, or a fresh one, which is then kept; a damaged file is encoded again."""
+    path = folder / f"{key}.npy"
+    try:
+        rows: NDArray[np.float32] = np.load(path, allow_pickle=False)
+        if rows.dtype == np.float32 and rows.ndim == 2:
+            return rows, True
+    except (OSError, ValueError, EOFError):
+        pass  # not there, or cut short by a full disk: encoding makes it whole
+    rows = encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".npy")
+    with os.fdopen(handle, "wb") as file:
+        np.save(file, rows)
+    Path(temporary).replace(path)
+    return rows, False
+
+
+def _picture_digest(pictures: Sequence[Picture], limits: Limits, advance: Advance) -> str:
+    """Digest of the pictures' bytes, in order: reading takes a second where encoding takes minutes."""
+    from retrieval.fetch import read_bytes
+
+    digest = hashlib.sha256()
+    for done, picture in enumerate(pictures, 1):
+        try:
+            digest.update(hashlib.sha256(read_bytes(picture.location, limits)).digest())
+        except ImageError as error:
+            raise _refused(picture, error) from error
+        advance("reading", done, len(pictures))
+    return digest.hexdigest()
+
+
+def _encode_pictures(
+    encoder: Encoder, pictures: Sequence[Picture], batch: int, limits: Limits, advance: Advance
+) -> NDArray[np.float32]:
+    from retrieval.fetch import read_bytes
+    from retrieval.images import decode
+
+    def prepare(picture: Picture) -> NDArray[np.uint8] | NDArray[np.float32]:
+        try:
+            image = decode(read_bytes(picture.location, limits), limits, encoder.image_size)
+        except ImageError as error:
+            raise _refused(picture, error) from error
+        return encoder.prepare_image(image)
+
+    rows = []
+    with ThreadPoolExecutor(DECODERS) as pool:
+        for start in range(0, len(pictures), batch):
+            prepared = list(pool.map(prepare, pictures[start : start + batch]))
+            rows.append(encoder.encode_prepared(prepared, batch))
+            advance("encoding pictures", start + len(prepared), len(pictures))
+    return np.concatenate(rows)
+
+
+def _encode_texts(
+    encoder: Encoder, words: Sequence[str], templates: Sequence[str], batch: int, advance: Advance
+) -> NDArray[np.float32]:
+    distinct = {text: row for row, text in enumerate(dict.fromkeys(words))}
+    total: NDArray[np.floating] = np.zeros((len(distinct), 0))
+    done = 0
+    for template in templates:
+        rows = []
+        filled = [template.replace("{}", text) for text in distinct]
+        for start in range(0, len(filled), batch):
+            some = filled[start : start + batch]
+            rows.append(encoder.encode_texts(some, batch))
+            done += len(some)
+            advance("encoding texts", done, len(distinct) * len(templates))
+        encoded = np.concatenate(rows)
+        total = (
+            encoded if len(templates) == 1 else encoded.astype(np.float64) + (total if total.size else 0.0)
+        )
+    if len(templates) > 1:
+        total = total / np.linalg.norm(total, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = total.astype(np.float32)
+    return np.ascontiguousarray(unit[[distinct[text] for text in words]])
+
+
+def _refused(picture: Picture, error: ImageError) -> EvaluationError:
+    return EvaluationError(
+        f"{picture.uri}: {error}; figures over fewer pictures would be other figures, so mend or replace it"
+    )

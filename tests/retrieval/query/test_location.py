@@ -1,0 +1,54 @@
+"""Which collection is meant where none is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import retrieval
+from retrieval.errors import CollectionNotFound
+from retrieval.query.location import collection_path
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.delenv("VLSEARCH_COLLECTION", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "data"))
+    return tmp_path
+
+
+def test_a_path_that_is_given_wins(monkeypatch):
+    monkeypatch.setenv("VLSEARCH_COLLECTION", "/from/environment")
+
+    assert collection_path("/given") == Path("/given")
+
+
+def test_the_environment_comes_second(monkeypatch):
+    monkeypatch.setenv("VLSEARCH_COLLECTION", "~/photos")
+
+    assert collection_path() == Path("~/photos").expanduser()
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_either_it_is_one_folder_in_the_users_data(value, home, monkeypatch):
+    if value is not None:
+        monkeypatch.setenv("VLSEARCH_COLLECTION", value)
+
+    assert collection_path().is_relative_to(home)
+    assert collection_path().parts[-2:] == ("vlsearch", "default")
+
+
+def test_asking_creates_nothing(home):
+    collection_path()
+
+    assert list(home.iterdir()) == []
+
+
+def test_python_opens_the_same_default_as_the_command_line(home):
+    with pytest.raises(CollectionNotFound) as caught:
+        retrieval.open()
+
+    assert caught.value.path == collection_path()

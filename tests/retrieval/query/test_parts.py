@@ -1,0 +1,75 @@
+"""What a query is made of, in Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from indexer.changes import normalise_text
+from retrieval.errors import QueryError
+from retrieval.query.parts import PicturePart, Query, TextPart
+
+
+def test_a_str_is_a_text_even_if_it_is_written_like_a_path_or_a_url():
+    assert Query.of("./photo.jpg") == Query((TextPart("./photo.jpg"),))
+    assert Query.of("https://example.org/a.jpg") == Query((TextPart("https://example.org/a.jpg"),))
+    assert Query.of("2:dogs") == Query((TextPart("2:dogs"),))
+
+
+def test_paths_bytes_and_pil_pictures_are_pictures():
+    picture = Image.new("RGB", (2, 2))
+
+    assert Query.of(Path("photo")) == Query((PicturePart(Path("photo")),))
+    assert Query.of(b"\xff\xd8") == Query((PicturePart(b"\xff\xd8"),))
+    assert Query.of(picture) == Query((PicturePart(picture),))
+
+
+def test_a_sequence_sums_plain_and_weighted_parts():
+    query = Query.of(["beach", TextPart("people", -1), Path("sunset.jpg")])
+
+    assert query.parts == (TextPart("beach"), TextPart("people", -1), PicturePart(Path("sunset.jpg")))
+
+
+def test_a_query_passes_through_unchanged():
+    query = Query((TextPart("dogs", 2),))
+
+    assert Query.of(query) is query
+
+
+@pytest.mark.parametrize("value", [None, 3, {"text": "dogs"}, ["dogs", 3], [["dogs"]]])
+def test_anything_else_is_a_type_error_that_names_its_type(value):
+    with pytest.raises(TypeError, match=r"NoneType|int|dict|list"):
+        Query.of(value)
+
+
+@pytest.mark.parametrize("value", ["", " \n", [], (), b"", ["dogs", ""]])
+def test_emptiness_is_a_query_error(value):
+    with pytest.raises(QueryError, match=r"empty|no bytes"):
+        Query.of(value)
+
+
+@pytest.mark.parametrize("weight", [0, float("nan"), float("inf"), -float("inf")])
+def test_weights_are_finite_and_not_zero(weight):
+    with pytest.raises(QueryError, match="finite"):
+        TextPart("dogs", weight)
+    with pytest.raises(QueryError, match="finite"):
+        PicturePart(Path("a.jpg"), weight)
+
+
+def test_a_picture_given_as_a_str_is_a_uri():
+    with pytest.raises(QueryError, match=r"pathlib\.Path"):
+        PicturePart("photo.jpg")
+
+
+def test_a_name_with_a_nul_is_refused():
+    with pytest.raises(QueryError, match="NUL"):
+        PicturePart(Path("a\0.jpg"))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])).filter(str.strip))
+def test_words_are_normalised_exactly_as_indexing_normalises_texts(text):
+    assert TextPart(text).words == normalise_text(text)
