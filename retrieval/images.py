@@ -67,7 +67,7 @@ def decode(data: bytes, limits: Limits, short_side: int | None = None) -> Image.
 
 
 def _open(data: bytes) -> Image.Image:
-    formats = FORMATS
+    formats: tuple[str, ...] = FORMATS
     if data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis"):
         formats = (*FORMATS, _heif(data))
     try:
