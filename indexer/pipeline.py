@@ -120,6 +120,8 @@ class Run:
         self.failed_uris: set[str] = set()
         self.done = self.encoded = self.links = self.failed = self.removed = 0
         self.walk_failed = False
+        self.pictures: list[tuple[_Read, NDArray[Any]]] = []
+        self.sentences: list[tuple[bytes, str]] = []
         self._reset()
 
     def take(self, entries: Iterable[Entry | Failure]) -> bool:
@@ -431,8 +433,7 @@ class Run:
 
     def _reset(self) -> None:
         self.change = Change()
-        self.pictures: list[tuple[_Read, NDArray[Any]]] = []
-        self.sentences: list[tuple[bytes, str]] = []
+        self.pictures, self.sentences = [], []
         self.fresh: set[str] = set()
         self.pairs: set[tuple[str, str]] = set()
         self.ranks: dict[str, int] = {}

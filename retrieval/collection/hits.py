@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
@@ -30,7 +31,7 @@ def read_items(connection: Connection, ids: Iterable[int]) -> list[Hit]:
     return [_hit(rows[number], 0, 0.0, captions) for number in sorted(rows)]
 
 
-def _hit(row: Row[tuple[object, ...]], rank: int, score: float, captions: dict[int, list[LinkedText]]) -> Hit:
+def _hit(row: Any, rank: int, score: float, captions: dict[int, list[LinkedText]]) -> Hit:
     return Hit(
         rank=rank,
         score=score,
@@ -45,12 +46,12 @@ def _hit(row: Row[tuple[object, ...]], rank: int, score: float, captions: dict[i
     )
 
 
-def _read_rows(connection: Connection, ids: Iterable[int]) -> dict[int, Row[tuple[object, ...]]]:
+def _read_rows(connection: Connection, ids: Iterable[int]) -> dict[int, Any]:
     items, contents = schema.items, schema.contents
     statement = select(
         items.c.id, items.c.kind, items.c.uri, items.c.key, items.c.lang, items.c.attributes, contents.c.text
     ).join(contents, contents.c.id == items.c.content_id)
-    rows: dict[int, Row[tuple[object, ...]]] = {}
+    rows: dict[int, Any] = {}
     for chunk in chunked(sorted(ids)):
         rows.update((row.id, row) for row in connection.execute(statement.where(items.c.id.in_(chunk))))
     return rows

@@ -17,7 +17,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 from sqlalchemy.exc import DatabaseError
 
 from retrieval.collection import schema
@@ -159,10 +159,9 @@ class Collection:
         with self._transaction() as (connection, snapshot):
             identity = None if snapshot.encoder_id is None else read_identity(connection, snapshot.encoder_id)
 
-            def count(table: object, *where: object) -> int:
-                return int(
-                    connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
-                )  # type: ignore[arg-type]
+            def count(table: Table, *where: ColumnElement[bool]) -> int:
+                statement = select(func.count()).select_from(table).where(*where)
+                return int(connection.execute(statement).scalar_one())
 
             encoded = (
                 select(schema.encodings.c.id)
@@ -248,10 +247,10 @@ class Collection:
     def _resolve(
         self, connection: Connection, found: Sequence[Candidates], k: int, distinct: bool
     ) -> list[list[Hit]]:
-        encoding_ids = np.unique(np.concatenate([candidates.ids for candidates in found])) if found else []
+        encoding_ids = {number for candidates in found for number in candidates.ids.tolist()}
         content_of: dict[int, int] = {}
         encodings, items = schema.encodings, schema.items
-        for ids in chunked(int(number) for number in encoding_ids):
+        for ids in chunked(sorted(encoding_ids)):
             rows = connection.execute(
                 select(encodings.c.id, encodings.c.content_id).where(encodings.c.id.in_(ids))
             )

@@ -113,7 +113,7 @@ items = Table(
     Index("items_by_kind", "kind"),
     sqlite_autoincrement=True,
 )
-"""``attributes``: JSON object; ``stamp``: what tells that the bytes are unchanged; ``extent``: ``offset+size`` in a tar."""
+"""``attributes``: JSON; ``stamp``: what tells that the bytes are unchanged; ``extent``: ``offset+size`` in a tar."""
 
 links = Table(
     "links",

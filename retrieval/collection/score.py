@@ -19,7 +19,8 @@ def exact_scores(rows: NDArray[np.float32], query: NDArray[np.float32]) -> NDArr
     """
     if not rows.flags.c_contiguous:
         raise ValueError("rows must be C-contiguous: another memory order is summed in another order")
-    return np.multiply(rows, query, dtype=np.float64).sum(axis=1).astype(np.float32)
+    scores: NDArray[np.float32] = np.multiply(rows, query, dtype=np.float64).sum(axis=1).astype(np.float32)
+    return scores
 
 
 def error_bound(dimension: int) -> float:

@@ -146,4 +146,5 @@ def _contains(ascending: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[n
     if not len(ascending):
         return np.zeros(len(ids), bool)
     at = np.searchsorted(ascending, ids)
-    return ascending[np.minimum(at, len(ascending) - 1)] == ids
+    found: NDArray[np.bool_] = ascending[np.minimum(at, len(ascending) - 1)] == ids
+    return found

@@ -150,7 +150,7 @@ def write_segment(
     index.add(np.ascontiguousarray(vectors))
 
     def write_vectors(sink: _Sink) -> None:
-        faiss.write_index(index, faiss.PyCallbackIOWriter(sink.write, 2**20))
+        faiss.write_index(index, faiss.PyCallbackIOWriter(sink.write, 2**20))  # type: ignore[attr-defined]  # SWIG's
 
     written = WrittenSegment(
         rows=len(ids),

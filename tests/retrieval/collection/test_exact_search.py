@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import threading
 from pathlib import Path
@@ -33,7 +34,7 @@ def test_how_vectors_are_split_into_segments_never_changes_the_hits(n, cuts, k, 
     vectors[: min(copies, n)] = vectors[0]  # a burst of copies ties at the boundary
     names = [f"{number}" for number in range(n)]
     bounds = sorted({0, n, *(cut for cut in cuts if cut < n)})
-    parts = [(names[a:b], vectors[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [(names[a:b], vectors[a:b]) for a, b in itertools.pairwise(bounds)]
     queries = np.concatenate([vectors[:1], unit_rows(2, seed=seed + 1000)])
 
     with (

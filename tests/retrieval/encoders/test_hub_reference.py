@@ -93,7 +93,7 @@ class Canonical:
             kept = "".join(
                 letter for letter in text.lower() if letter not in r"""!"#$%&'()*+,-./:;<=>?@[\]^_`{|}~"""
             )
-            ids = self.tokenizer.encode(" ".join(kept.split())).ids[: max_length - 1] + [1]
+            ids = [*self.tokenizer.encode(" ".join(kept.split())).ids[: max_length - 1], 1]
             rows.append(ids + [1] * (max_length - len(ids)))
         return {"input_ids": torch.tensor(rows)}
 

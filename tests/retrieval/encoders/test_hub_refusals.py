@@ -158,7 +158,7 @@ def test_a_part_of_sharded_weights_that_is_missing_is_named(folder: Path) -> Non
     parts = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
 
-    with pytest.raises(ModelError, match="model-00002-of-00002.safetensors is missing"):
+    with pytest.raises(ModelError, match=r"model-00002-of-00002\.safetensors is missing"):
         load_encoder(folder)
 
 
