@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from retrieval.types import Limits
 
 # Nothing else is ever tried: Pillow also knows formats that start other programs (EPS) or have no place here.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+# MPO (two JPEGs in a file) has no opener of its own: JPEG's finds it, and its name here would be a KeyError.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MAX_ASPECT = 20.0  # a longer strip keeps its middle: scaling 30000x2 to a short side of 224 would take 2 GB
 DRAFT_SHARE = (
     2  # a JPEG is decoded at a scale that keeps its short side at least this many times the encoder's
