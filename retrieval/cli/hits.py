@@ -13,27 +13,34 @@ from retrieval.types import Hit
 CAPTIONS_SHOWN = 5  # what COCO and Flickr give a picture
 
 
-def show_hits(hits: Sequence[Hit], title: str | None = None) -> None:
-    """Print hits, best first, below the query that they answer if there are several queries."""
+def show_hits(hits: Sequence[Hit], title: str | None = None, captions: int = CAPTIONS_SHOWN) -> None:
+    """Print hits, best first, below the query that they answer if there are several queries.
+
+    Args:
+        hits: what to print.
+        title: a line above them.
+        captions: how many of a picture's captions to print at most.
+    """
     console = Console(highlight=False, markup=False, emoji=False)
     if title is not None:
         console.print(Text(one_line(title), style="bold"), soft_wrap=True)
     width = len(str(len(hits)))
     for hit in hits:
-        _show_hit(console, hit, width)
+        _show_hit(console, hit, width, captions)
 
 
-def _show_hit(console: Console, hit: Hit, width: int) -> None:
+def _show_hit(console: Console, hit: Hit, width: int, captions: int) -> None:
     head = Text.assemble((f"{hit.rank:>{width}}", "bold"), "  ", (f"{hit.score:.4f}", "cyan"), "  ")
     indent = head.cell_len
     name = Text(short_name(hit.uri))
     if hit.text is None:
         console.print(head + name, soft_wrap=True)  # never folded: a name must survive being copied
-        for caption in hit.captions[:CAPTIONS_SHOWN]:
-            _show_wrapped(console, Text(one_line(caption.text), style="dim"), indent)
-        left = len(hit.captions) - CAPTIONS_SHOWN
-        if left > 0:
-            console.print(Text(f"{' ' * indent}and {left} more", style="dim"))
+        shown = [one_line(caption.text) for caption in hit.captions[:captions]]
+        left = len(hit.captions) - len(shown)
+        if shown and left:
+            shown[-1] += f" (and {left} more)"
+        for caption in shown:
+            _show_wrapped(console, Text(caption, style="dim"), indent)
     else:
         _show_wrapped(console, Text(one_line(hit.text)), indent, head)
         name.stylize("dim")

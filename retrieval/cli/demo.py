@@ -1,0 +1,73 @@
+"""``vlsearch demo``: the main job on real photographs, without a download."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import click
+
+from retrieval.cli.printing import counted, printable
+from retrieval.cli.progress import progress_display
+from retrieval.errors import MissingExtra
+
+CAPTIONS = Path(__file__).parent / "demo_captions.jsonl"
+WORDS = ("a red motorbike in a garage", "a photographer with a tripod", "红色的摩托车")
+PICTURES = ("chelsea.png", "coffee.png")
+HITS = 3
+CAPTIONS_SHOWN = 1
+
+
+@click.command()
+@click.option(
+    "--collection",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The collection's folder. [default: demo in your data folder]",
+)
+@click.option("--model", default="auto", show_default=True, help="Model, by alias, hub name or folder.")
+def demo(collection: Path | None, model: str) -> None:
+    r"""Index a few photographs with captions and search them.
+
+    They are those that scikit-image carries, with captions of ours in English and Chinese; nothing is
+    downloaded, and your own collection stays as it is.
+
+    \b
+        pip install 'vlsearch[demo]'
+        vlsearch demo
+    """
+    photographs = _photographs()
+    import indexer  # numpy, sqlalchemy, faiss: not for --help
+    import retrieval
+    from retrieval.cli.hits import show_hits
+
+    path = collection or _default_collection()
+    columns = tuple(indexer.parse_caption_column(name) for name in ("captions:en", "captions_zh:zh"))
+    options = indexer.CorpusOptions(images=photographs, caption_columns=columns)
+    with progress_display() as show:
+        report = indexer.build(CAPTIONS, path, model=model, options=options, on_progress=show)
+    held = f"{counted(report.images, 'photograph')} of scikit-image, {counted(report.captions, 'caption')}"
+    click.echo(held + (f", {report.failed:,} failed" if report.failed else ""))
+    with retrieval.open(path) as engine:
+        for words in WORDS:
+            click.echo()
+            hits = engine.search(words, HITS, "image")
+            show_hits(hits, f"Words find pictures: {words}", CAPTIONS_SHOWN)
+        for name in PICTURES:
+            click.echo()
+            hits = engine.search(photographs / name, HITS, "text")
+            show_hits(hits, f"A picture finds captions: {name}")
+    click.echo(f'\nNow yours:\nvlsearch query "a cat" --collection {printable(str(path))}')
+
+
+def _photographs() -> Path:
+    found = importlib.util.find_spec("skimage")  # its folder, without importing it
+    if found is None or found.origin is None:
+        raise MissingExtra("vlsearch demo", "demo")
+    return Path(found.origin).parent / "data"
+
+
+def _default_collection() -> Path:
+    from platformdirs import user_data_path  # late, as in retrieval.query.location
+
+    return user_data_path("vlsearch", appauthor=False) / "demo"
