@@ -189,7 +189,7 @@ def _load_folder(folder: Path, name: str, device: str | None) -> Encoder:
     from retrieval.encoders.hub.checkpoint import model_type
 
     if model_type(folder) == TWO_TOWER:
-        from retrieval.encoders.two_tower import TwoTower  # late: imports torch
+        from retrieval.encoders.two_tower import TwoTower  # late: numpy, tokenizers
 
         return TwoTower.load(folder, name, device)
     from retrieval.encoders.hub.encoder import HubEncoder

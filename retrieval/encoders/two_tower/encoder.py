@@ -7,37 +7,55 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+import safetensors.numpy
 from numpy.typing import NDArray
-from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
 from tokenizers import Tokenizer
 
 from retrieval.encoders.base import fixed_batches
+from retrieval.encoders.two_tower.bag import Bag
 from retrieval.encoders.two_tower.config import TwoTowerConfig
-from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text import load_tokenizer, pad, padded_length, token_ids
+from retrieval.encoders.two_tower.text import load_tokenizer, padded, padded_length, token_ids
 from retrieval.errors import ModelError
 from retrieval.identity import Identity
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from retrieval.encoders.two_tower.model import TwoTowerModel
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 _DEFAULT_BATCH = 32
 
 
 class TwoTower:
-    """Encodes with a two-tower model; safe in several threads (it changes nothing after it is made)."""
+    """Encodes with a two-tower model; safe in several threads.
 
-    def __init__(self, model: TwoTowerModel, tokenizer: Tokenizer, identity: Identity) -> None:
-        self._model = model.eval()
-        self._tokenizer = tokenizer
-        self._identity = identity
-        self._device = next(model.parameters()).device
+    A bag of words is encoded in numpy, and torch comes up with the first picture (or with a BERT text tower): a
+    query of words then takes a fraction of the time.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: TwoTowerConfig,
+        tokenizer: Tokenizer,
+        identity: Identity,
+        device: str,
+        text: Bag | TwoTowerModel,
+    ) -> None:
+        self._folder, self._config, self._tokenizer = folder, config, tokenizer
+        self._identity, self._device = identity, device
+        self._bag = text if isinstance(text, Bag) else None
+        self._built = None if isinstance(text, Bag) else text.to(device)
+        self._lock = threading.Lock()
 
     @classmethod
     def load(cls, folder: Path, name: str | None = None, device: str | None = None) -> TwoTower:
@@ -53,26 +71,11 @@ class TwoTower:
         """
         config = TwoTowerConfig.load(folder / CONFIG)
         tokenizer = load_tokenizer(folder / TOKENIZER)
-        try:
-            data = (folder / WEIGHTS).read_bytes()
-        except OSError as error:
-            raise ModelError(
-                f"cannot read {folder / WEIGHTS}: {error.strerror}; give a complete model folder to --model"
-            ) from error
-        model = TwoTowerModel(config)
-        try:
-            state = {n: v.float() if v.is_floating_point() else v for n, v in load(data).items()}
-            model.load_state_dict(state)
-        except (SafetensorError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ModelError(
-                f"{folder / WEIGHTS} holds no weights of this model ({reason}); copy the model folder again"
-            ) from error
-        digest = hashlib.sha256(data + tokenizer.to_str().encode()).hexdigest()
+        data = _read_weights(folder)
         identity = Identity(
             name=name or str(folder.absolute()),
             family="two-tower",
-            weights=digest,
+            weights=_digest(data, tokenizer),
             revision="",
             dimension=config.dimension,
             preprocessing=json.dumps(
@@ -80,7 +83,9 @@ class TwoTower:
                 sort_keys=True,
             ),
         )
-        return cls(model.to(device or "cpu"), tokenizer, identity)
+        bag = config.text.backbone == "bag"
+        text = _build_bag(data, folder) if bag else _build_model(data, folder, config)
+        return cls(folder, config, tokenizer, identity, device or "cpu", text)
 
     @property
     def identity(self) -> Identity:
@@ -95,7 +100,7 @@ class TwoTower:
     @property
     def image_size(self) -> int:
         """Short side, in pixels, that the image tower sees."""
-        return self._model.config.image.size
+        return self._config.image.size
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """The centre square at the tower's size, (size, size, 3) uint8 RGB."""
@@ -105,12 +110,15 @@ class TwoTower:
         self, prepared: Sequence[NDArray[np.uint8] | NDArray[np.float32]], batch_size: int | None = None
     ) -> NDArray[np.float32]:
         """Vectors, (n, d) float32 unit rows, of prepared pictures."""
+        import torch  # late: a query of words to a bag needs none
+
+        model = self._model()
         out = np.empty((len(prepared), self.dimension), np.float32)
         row = 0
         with torch.inference_mode():
             for batch, count in fixed_batches(prepared, batch_size, _DEFAULT_BATCH):
                 pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).to(self._device)
-                out[row : row + count] = self._model.encode_images(pixels)[:count].cpu().numpy()
+                out[row : row + count] = model.encode_images(pixels)[:count].cpu().numpy()
                 row += count
         return out
 
@@ -123,31 +131,106 @@ class TwoTower:
     def encode_texts(self, texts: Sequence[str], batch_size: int | None = None) -> NDArray[np.float32]:
         """Vectors, (n, d) float32 unit rows, of texts; tokens beyond the context length are cut off."""
         out = np.empty((len(texts), self.dimension), np.float32)
-        config = self._model.config.text
+        config = self._config.text
         ids = token_ids(self._tokenizer, config, texts) if texts else []
         buckets: dict[int, list[int]] = {}
         for row, tokens in enumerate(ids):
             buckets.setdefault(padded_length(len(tokens), config.context), []).append(row)
-        with torch.inference_mode():
-            for length, rows in buckets.items():
-                for batch, count in fixed_batches(rows, batch_size, _DEFAULT_BATCH):
-                    vectors = self._model.encode_texts(pad([ids[r] for r in batch], length).to(self._device))
-                    out[batch[:count]] = vectors[:count].cpu().numpy()
+        for length, rows in buckets.items():
+            for batch, count in fixed_batches(rows, batch_size, _DEFAULT_BATCH):
+                vectors = self._encode_ids(padded([ids[row] for row in batch], length))
+                out[batch[:count]] = vectors[:count]
         return out
+
+    def _encode_ids(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        if self._bag is not None:
+            return self._bag.encode(ids)
+        import torch  # late: a bag needs none
+
+        with torch.inference_mode():
+            rows: NDArray[np.float32] = (
+                self._model().encode_texts(torch.from_numpy(ids).to(self._device)).cpu().numpy()
+            )
+        return rows
+
+    def _model(self) -> TwoTowerModel:
+        """The torch model, built from the very weights that the identity names.
+
+        Raises:
+            ModelError: they have gone or changed since :meth:`load`.
+        """
+        with self._lock:
+            if self._built is None:
+                data = _read_weights(self._folder)
+                if _digest(data, self._tokenizer) != self._identity.weights:
+                    raise ModelError(
+                        f"{self._folder / WEIGHTS} has changed while it was in use; run the command again"
+                    )
+                self._built = _build_model(data, self._folder, self._config).to(self._device)
+            return self._built
+
+
+def _read_weights(folder: Path) -> bytes:
+    try:
+        return (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"cannot read {folder / WEIGHTS}: {error.strerror}; give a complete model folder to --model"
+        ) from error
+
+
+def _digest(data: bytes, tokenizer: Tokenizer) -> str:
+    return hashlib.sha256(data + tokenizer.to_str().encode()).hexdigest()
+
+
+def _build_bag(data: bytes, folder: Path) -> Bag:
+    try:
+        return Bag(safetensors.numpy.load(data))
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise _foreign_weights(folder, error) from error
+
+
+def _build_model(data: bytes, folder: Path, config: TwoTowerConfig) -> TwoTowerModel:
+    import safetensors.torch  # late, with the model: torch and torchvision take seconds
+
+    from retrieval.encoders.two_tower.model import TwoTowerModel
+
+    model = TwoTowerModel(config)
+    try:
+        state = {
+            name: value.float() if value.is_floating_point() else value
+            for name, value in safetensors.torch.load(data).items()
+        }
+        model.load_state_dict(state)
+    except (SafetensorError, RuntimeError) as error:
+        raise _foreign_weights(folder, error) from error
+    return model.eval()
+
+
+def _foreign_weights(folder: Path, error: Exception) -> ModelError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return ModelError(
+        f"{folder / WEIGHTS} holds no weights of this model ({reason}); copy the model folder again"
+    )
 
 
 def centre_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """The centre of a picture as (size, size, 3) uint8 RGB: cropped first: a strip is never enlarged."""
+    from PIL.Image import Resampling  # late: pictures only
+
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     square = image.crop((left, top, left + side, top + side)).convert("RGB")
     # Pillow's bicubic filter widens with the reduction, which is what keeps it free of aliases.
-    return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
+    return np.asarray(square.resize((size, size), Resampling.BICUBIC))
 
 
 def save(folder: Path, model: TwoTowerModel, tokenizer: Tokenizer, half: bool = True) -> None:
     """Write a model folder; with ``half`` weights are float16 (batch-norm statistics stay float32)."""
+    import torch  # late: for training only
+    from safetensors.torch import save_file
+
     folder.mkdir(parents=True, exist_ok=True)
     state = {}
     for name, value in model.state_dict().items():

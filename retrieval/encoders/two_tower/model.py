@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from retrieval.encoders.two_tower.backbones import build_backbone
 from retrieval.encoders.two_tower.config import TwoTowerConfig
-from retrieval.encoders.two_tower.text import build_text_tower
+from retrieval.encoders.two_tower.text_towers import build_text_tower
 
 MAX_SCALE = 100.0
 """Upper clamp of 1/temperature, as in CLIP, section 2.5."""

@@ -1,0 +1,49 @@
+"""The bag text tower in numpy is the one in torch, and needs no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
+from retrieval.encoders.two_tower.bag import Bag
+
+
+@given(
+    ids=st.lists(st.lists(st.integers(0, 49), min_size=8, max_size=8), min_size=1, max_size=5),
+    seed=st.integers(0, 3),
+    spread=st.sampled_from([0.1, 1.0, 10.0]),
+)
+@settings(deadline=None, max_examples=60)
+def test_the_bag_in_numpy_gives_the_rows_of_the_bag_in_torch(
+    ids: list[list[int]], seed: int, spread: float
+) -> None:
+    torch.manual_seed(seed)
+    text = TextConfig("bag", vocabulary=50, width=32, hidden=64)
+    model = TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text)).eval()
+    with torch.inference_mode():
+        for value in model.parameters():
+            value += torch.randn_like(value) * spread
+        expected = model.encode_texts(torch.tensor(ids)).numpy()
+
+    rows = Bag({name: value.numpy() for name, value in model.state_dict().items()}).encode(np.array(ids))
+
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows, expected, atol=5e-6)
+
+
+def test_a_text_is_encoded_by_mini_without_torch_torchvision_or_transformers() -> None:
+    code = (
+        "import sys; from retrieval.encoders.registry import load_encoder;"
+        "print(load_encoder('mini').encode_texts(['a dog']).shape);"
+        "print(sorted({'torch', 'torchvision', 'transformers'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split("\n")[:2] == ["(1, 512)", "[]"]
