@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import CorpusFormatError, EvaluationError
+from retrieval.evaluation.embedding import Advance, embed_pictures, embed_texts
+from retrieval.evaluation.intervals import Interval, bootstrap_intervals
 from retrieval.evaluation.metrics import Share, hit_rate_at_k, hits_at_k
 from retrieval.evaluation.protocols.reading import read_lines
 from retrieval.evaluation.ranks import Ranking, rank_vectors
 from retrieval.evaluation.relevance import Relevance
+from retrieval.identity import Identity
 from retrieval.types import FileBytes, MemberBytes, Picture
 from retrieval.uris import file_uri
+
+if TYPE_CHECKING:
+    from retrieval.encoders.base import Encoder
 
 TEMPLATE = "a photo of a {}."
 _PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
@@ -44,10 +51,12 @@ class LabelledPictures:
 class Accuracy:
     """Top-1 and top-5 accuracy over all pictures, and the mean over classes of their top-1 accuracy.
 
-    ``top5`` is None for fewer than five classes. ``ranking`` holds each picture's rank of its class.
+    ``interval`` is that of ``top1``, drawn by picture. ``top5`` is None for fewer than five classes.
+    ``ranking`` holds each picture's rank of its class.
     """
 
     top1: Share
+    interval: Interval
     top5: Share | None
     mean_per_class: float
     ranking: Ranking
@@ -56,6 +65,36 @@ class Accuracy:
         """The keys that CLIP_benchmark writes; no ``acc5`` where there are fewer than five classes."""
         five = {} if self.top5 is None else {"acc5": self.top5.value}
         return {"acc1": self.top1.value, **five, "mean_per_class_recall": self.mean_per_class}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classification:
+    """Accuracies of one or more models on the same pictures, with each model's identity."""
+
+    labelled: LabelledPictures
+    templates: tuple[str, ...]
+    models: Mapping[str, tuple[Identity, Accuracy]]
+
+
+def classify_models(
+    labelled: LabelledPictures,
+    encoders: Mapping[str, Encoder],
+    templates: Sequence[str] = (TEMPLATE,),
+    cache: Path | None = None,
+    advance: Advance | None = None,
+) -> Classification:
+    """Zero-shot accuracy of encoders, by name; ``templates`` are averaged, as in Radford et al., ICML 2021.
+
+    Raises:
+        EvaluationError: a picture cannot be read or decoded.
+        UsageError: a template has no ``{}``.
+    """
+    models = {}
+    for name, encoder in encoders.items():
+        pictures, _, _ = embed_pictures(encoder, labelled.pictures, cache, advance)
+        classes, _ = embed_texts(encoder, labelled.classes, templates, cache, advance)
+        models[name] = encoder.identity, classify(labelled, pictures, classes)
+    return Classification(labelled, tuple(templates), models)
 
 
 def classify(
@@ -76,6 +115,7 @@ def classify(
     per_class = np.bincount(labelled.labels, weights=right, minlength=count)[sizes > 0] / sizes[sizes > 0]
     return Accuracy(
         hit_rate_at_k(ranking.exact, 1),
+        bootstrap_intervals(right[:, None], np.arange(len(right)))[0],
         hit_rate_at_k(ranking.exact, 5) if count >= 5 else None,
         float(per_class.mean()),
         ranking,

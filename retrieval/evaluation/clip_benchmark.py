@@ -2,44 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator
 
-from retrieval.evaluation.figures import Figures
+from retrieval.evaluation.classification import Classification
+from retrieval.evaluation.figures import Figures, SideFigures
+from retrieval.evaluation.run import Evaluation
+from retrieval.identity import Identity
 
 _TASKS = {"text to image": "image", "image to text": "text"}
 
 
-def retrieval_record(
-    dataset: str, model: str, pretrained: str, language: str, figures: Figures
-) -> dict[str, object]:
-    """CLIP_benchmark's object for zero-shot retrieval; hit rates as fractions.
+def retrieval_records(evaluation: Evaluation) -> Iterator[dict[str, object]]:
+    """CLIP_benchmark's object for zero-shot retrieval, one a model; hit rates as fractions.
 
     Its ``image_retrieval_recall@K`` has text queries and finds pictures, ``text_retrieval_recall@K`` the
-    other way round, and both are hit rates (LAION-AI/CLIP_benchmark, ``metrics/zeroshot_retrieval.py``).
+    other way round, and both are hit rates (LAION-AI/CLIP_benchmark, ``metrics/zeroshot_retrieval.py``). The
+    metrics that CLIP_benchmark does not write follow behind them, under names that it does not use.
     """
-    metrics = {
+    dataset, language = evaluation.evaluated.name, evaluation.evaluated.language
+    for model in evaluation.models:
+        metrics = retrieval_metrics(model.figures)
+        yield _record(dataset, model.model, model.identity, "zeroshot_retrieval", metrics, language)
+
+
+def classification_records(classified: Classification) -> Iterator[dict[str, object]]:
+    """CLIP_benchmark's object for zero-shot classification: ``acc1``, ``acc5``, ``mean_per_class_recall``."""
+    dataset = classified.labelled.name
+    for name, (identity, accuracy) in classified.models.items():
+        metrics = dict[str, object](accuracy.as_metrics())
+        yield _record(dataset, name, identity, "zeroshot_classification", metrics, "en")
+
+
+def retrieval_metrics(figures: Figures) -> dict[str, object]:
+    """CLIP_benchmark's metrics, then ours of each direction: counts, intervals, ties and the other figures."""
+    metrics: dict[str, object] = {
         f"{_TASKS[direction]}_retrieval_recall@{rate.k}": rate.rate.value
         for direction, side in figures.sides.items()
         for rate in side.hit_rates
     }
-    return _record(dataset, model, pretrained, "zeroshot_retrieval", metrics, language)
+    for direction, side in figures.sides.items():
+        for name, value in _more(side).items():
+            metrics[f"{_TASKS[direction]}_retrieval_{name}"] = value
+    if figures.rsum is not None:
+        metrics["rsum"] = figures.rsum
+    return metrics
 
 
-def classification_record(
-    dataset: str, model: str, pretrained: str, language: str, metrics: Mapping[str, float]
-) -> dict[str, object]:
-    """CLIP_benchmark's object for zero-shot classification: ``acc1``, ``acc5``, ``mean_per_class_recall``."""
-    return _record(dataset, model, pretrained, "zeroshot_classification", metrics, language)
+def _more(side: SideFigures) -> dict[str, object]:
+    found: dict[str, object] = {
+        "queries": side.queries,
+        "gallery": side.gallery,
+        "depth": side.depth,
+        "tied_pairs": side.tied_pairs,
+    }
+    for rate in side.hit_rates:
+        k = rate.k
+        found |= {
+            f"hits@{k}": rate.rate.count,
+            f"interval_low@{k}": rate.interval.low,
+            f"interval_high@{k}": rate.interval.high,
+            f"ties_worst_hits@{k}": rate.worst.count,
+            f"ties_best_hits@{k}": rate.best.count,
+            f"trec_recall@{k}": side.recall[k],
+            f"precision@{k}": side.precision[k],
+            f"ndcg@{k}": side.ndcg[k],
+        }
+    return found | {
+        "mrr": side.mrr,
+        "median_rank": _finite(side.median_rank),
+        "mean_rank": _finite(side.mean_rank),
+        "map": side.mean_average_precision,
+        "map@r": side.map_at_r,
+        "r_precision": side.r_precision,
+        "mean_recall": side.mean_recall,
+    }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity: a rank that was never reached is null."""
+    return value if math.isfinite(value) else None
 
 
 def _record(
-    dataset: str, model: str, pretrained: str, task: str, metrics: Mapping[str, float], language: str
+    dataset: str, model: str, identity: Identity, task: str, metrics: dict[str, object], language: str
 ) -> dict[str, object]:
     return {
         "dataset": dataset,
         "model": model,
-        "pretrained": pretrained,
+        "pretrained": identity.revision or f"sha256:{identity.weights[:16]}",
         "task": task,
-        "metrics": dict(metrics),
+        "metrics": metrics,
         "language": language,
     }

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,12 +54,14 @@ class Embedded:
     Attributes:
         pictures: (pictures, d) float32 unit rows.
         texts: (texts, d) float32 unit rows; of several templates, the mean, scaled to unit length.
+        data: sha256 (hex) of the pictures' bytes and of the texts with their templates, in order.
         cached: whether all of it came from the cache.
         seconds: that it took, reading included.
     """
 
     pictures: NDArray[np.float32]
     texts: NDArray[np.float32]
+    data: str
     cached: bool
     seconds: float
 
@@ -92,43 +95,59 @@ def embed(
         UsageError: a template has no ``{}``.
     """
     start = time.perf_counter()
-    folder = cache if cache is not None else default_cache()
-    tell = advance or (lambda stage, done, total: None)
-    pictures, had_pictures = _cached(
-        folder,
-        _key(encoder, "image", batches.pictures, _picture_digest(evaluated.pictures, limits, tell)),
-        lambda: _encode_pictures(encoder, evaluated.pictures, batches.pictures, limits, tell),
-    )
     words = [text.text for text in evaluated.texts]
-    texts, had_texts = embed_texts(encoder, words, templates, folder, tell, batches.texts)
-    return Embedded(pictures, texts, had_pictures and had_texts, time.perf_counter() - start)
+    pictures, had_pictures, seen = embed_pictures(
+        encoder, evaluated.pictures, cache, advance, limits, batches.pictures
+    )
+    texts, had_texts = embed_texts(encoder, words, templates, cache, advance, batches.texts)
+    data = hashlib.sha256((seen + _text_digest(words, templates)).encode()).hexdigest()
+    return Embedded(pictures, texts, data, had_pictures and had_texts, time.perf_counter() - start)
+
+
+def embed_pictures(
+    encoder: Encoder,
+    pictures: Sequence[Picture],
+    cache: Path | None = None,
+    advance: Advance | None = None,
+    limits: Limits = LIMITS,
+    batch: int = INDEXING.pictures,
+) -> tuple[NDArray[np.float32], bool, str]:
+    """Vectors of pictures, (n, d) float32 unit rows, whether the cache had them, and the digest of their bytes."""
+    tell = advance or _tell_nobody
+    seen = _picture_digest(pictures, limits, tell)
+    rows, had = _cached(
+        cache if cache is not None else default_cache(),
+        _key(encoder, "image", batch, seen),
+        lambda: _encode_pictures(encoder, pictures, batch, limits, tell),
+    )
+    return rows, had, seen
 
 
 def embed_texts(
     encoder: Encoder,
     words: Sequence[str],
-    templates: Sequence[str],
-    cache: Path,
-    advance: Advance,
+    templates: Sequence[str] = (PLAIN,),
+    cache: Path | None = None,
+    advance: Advance | None = None,
     batch: int = INDEXING.texts,
 ) -> tuple[NDArray[np.float32], bool]:
     """Vectors of texts, (n, d) float32 unit rows, and whether the cache had them.
 
-    Each text is put into every template; the mean of the unit vectors is scaled to unit length again (the
-    prompt ensemble of Radford et al., ICML 2021, section 3.1.4). With one template no mean is taken.
+    Texts are NFC-normalised and stripped first, as collections and queries do it. Each is put into every
+    template; the mean of the unit vectors is scaled to unit length again (the prompt ensemble of Radford et
+    al., ICML 2021, section 3.1.4). With one template no mean is taken.
     """
     for template in templates:
         if "{}" not in template:
             raise UsageError(
                 f"template {template!r} has no {{}} where the text goes, as in 'a photo of {{}}'"
             )
-    digest = hashlib.sha256(
-        json.dumps([list(templates), list(words)], ensure_ascii=False).encode()
-    ).hexdigest()
+    words = [unicodedata.normalize("NFC", text).strip() for text in words]
+    tell = advance or _tell_nobody
     return _cached(
-        cache,
-        _key(encoder, "text", batch, digest),
-        lambda: _encode_texts(encoder, words, templates, batch, advance),
+        cache if cache is not None else default_cache(),
+        _key(encoder, "text", batch, _text_digest(words, templates)),
+        lambda: _encode_texts(encoder, words, templates, batch, tell),
     )
 
 
@@ -139,9 +158,17 @@ def default_cache() -> Path:
     return Path(platformdirs.user_cache_dir("vlsearch", appauthor=False)) / "embeddings"
 
 
+def _tell_nobody(stage: str, done: int, total: int) -> None:
+    pass
+
+
 def _key(encoder: Encoder, kind: str, batch: int, content: str) -> str:
     facts = json.dumps([encoder.identity.digest, kind, batch, content])
     return f"{kind}-{hashlib.sha256(facts.encode()).hexdigest()[:40]}"
+
+
+def _text_digest(words: Sequence[str], templates: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps([list(templates), list(words)]).encode()).hexdigest()
 
 
 def _cached(
@@ -204,7 +231,7 @@ def _encode_texts(
     encoder: Encoder, words: Sequence[str], templates: Sequence[str], batch: int, advance: Advance
 ) -> NDArray[np.float32]:
     distinct = {text: row for row, text in enumerate(dict.fromkeys(words))}
-    total: NDArray[np.floating] = np.zeros((len(distinct), 0))
+    encoded: list[NDArray[np.float32]] = []
     done = 0
     for template in templates:
         rows = []
@@ -214,14 +241,15 @@ def _encode_texts(
             rows.append(encoder.encode_texts(some, batch))
             done += len(some)
             advance("encoding texts", done, len(distinct) * len(templates))
-        encoded = np.concatenate(rows)
-        total = (
-            encoded if len(templates) == 1 else encoded.astype(np.float64) + (total if total.size else 0.0)
-        )
-    if len(templates) > 1:
-        total = total / np.linalg.norm(total, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = total.astype(np.float32)
+        encoded.append(np.concatenate(rows))
+    unit = encoded[0] if len(encoded) == 1 else _unit_mean(encoded)
     return np.ascontiguousarray(unit[[distinct[text] for text in words]])
+
+
+def _unit_mean(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    total = np.sum(parts, axis=0, dtype=np.float64)
+    unit: NDArray[np.float32] = (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def _refused(picture: Picture, error: ImageError) -> EvaluationError:

@@ -57,6 +57,8 @@ class EvaluationSet:
         counted: the denominator.
         folds: parts evaluated alone and averaged; none for the usual one-piece evaluation.
         notes: sentences about the protocol that are printed with its figures.
+        protocol: title and source of the protocol, for people.
+        denominators: what each figure is divided by, for people.
     """
 
     name: str
@@ -68,6 +70,8 @@ class EvaluationSet:
     counted: Counted = "all"
     folds: tuple[Fold, ...] = ()
     notes: tuple[str, ...] = ()
+    protocol: str = ""
+    denominators: str = ""
 
     def parts(self) -> tuple[Fold, ...]:
         """The folds, or the whole as the only one."""
@@ -144,7 +148,12 @@ def with_first_captions(whole: EvaluationSet, count: int) -> EvaluationSet:
     texts = [whole.texts[row] for row in kept]
     note = f"only the first {count} captions of each picture count: {len(kept):,} of {len(whole.texts):,}"
     first = assemble(whole.name, whole.pictures, texts, links, language=whole.language)
-    return replace(first, notes=(*whole.notes, note))
+    return replace(
+        first,
+        notes=(*whole.notes, note),
+        protocol=whole.protocol,
+        denominators=whole.denominators,
+    )
 
 
 def with_folds(whole: EvaluationSet, count: int) -> EvaluationSet:

@@ -1,27 +1,25 @@
-"""Evaluation through the engine, as users search, and what approximate indexes lose."""
+"""Evaluation through the engine: what a user's query returns is what is scored."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import select
 
-from retrieval.collection.score import exact_scores
+from retrieval.collection import schema
+from retrieval.collection.catalogue import connect
 from retrieval.errors import EvaluationError
+from retrieval.evaluation.embedding import Advance
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
-from retrieval.evaluation.ranks import top_items
 from retrieval.types import Kind, Picture, Text
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
-
-FETCH = (
-    4  # candidates asked of an approximate index for each hit: they are scored exactly, as the engine does
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +45,13 @@ class Searched:
     latency: dict[Direction, Latency]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexFigures:
-    """One approximate index against exact search on the same text queries.
-
-    Attributes:
-        factory: FAISS's name of the index.
-        k: depth of the comparison.
-        recall: mean share of the exact first k that it found.
-        hit_rate: of the queries, with the index, at k.
-        exact_hit_rate: without.
-        latency: of single queries, exact re-scoring included.
-        bytes: of the index, as FAISS writes it.
-        build_seconds: training and adding.
-    """
-
-    factory: str
-    k: int
-    recall: float
-    hit_rate: float
-    exact_hit_rate: float
-    latency: Latency
-    bytes: int
-    build_seconds: float
-
-
 def search_collection(
     collection: Collection,
     evaluated: EvaluationSet,
     pictures: NDArray[np.float32],
     texts: NDArray[np.float32],
     depth: int,
-    advance: Callable[[str, int, int], None] | None = None,
+    advance: Advance | None = None,
 ) -> Searched:
     """Ask a collection every query, one at a time, as users do.
 
@@ -88,7 +61,7 @@ def search_collection(
     Args:
         collection: must hold every picture and text that can answer.
         evaluated: whose queries are asked.
-        pictures: (pictures, d) float32 unit rows by the collection's encoder.
+        pictures: (pictures, d) float32 unit rows by the collection's encoder, each encoded alone, as a query is.
         texts: (texts, d) likewise.
         depth: hits a query.
         advance: told of progress.
@@ -111,69 +84,9 @@ def search_collection(
             seconds.append(time.perf_counter() - start)
             found.append(np.array([rows.get(hit.uri, -1) for hit in hits], dtype=np.int64))
             if advance:
-                advance(f"searching {direction}", done, len(side.asking))
+                advance(f"searching, {direction}", done, len(side.asking))
         lists[direction], latency[direction] = found, Latency.of(seconds)
     return Searched(lists, latency)
-
-
-def measure_index(
-    factory: str,
-    evaluated: EvaluationSet,
-    pictures: NDArray[np.float32],
-    texts: NDArray[np.float32],
-    k: int = 10,
-) -> IndexFigures:
-    """Build a FAISS index over the pictures and compare it with exact search, on the text queries of the evaluation.
-
-    Text queries, since they lie outside the distribution of the pictures: an approximate index loses far more
-    of them than of picture queries. What it proposes is scored exactly, so it can miss items but not misplace
-    them.
-
-    Raises:
-        EvaluationError: FAISS knows no such index, or cannot train it on so few pictures.
-    """
-    import faiss
-
-    if "text to image" not in evaluated.sides:
-        raise EvaluationError("an index is measured on text queries, and this evaluation has none")
-    side = evaluated.sides["text to image"]
-    queries = np.ascontiguousarray(texts[side.asking])
-    start = time.perf_counter()
-    try:
-        index = faiss.index_factory(pictures.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-        index.train(pictures)
-        index.add(pictures)
-    except RuntimeError as error:
-        reason = str(error).split("failed:")[-1].strip()
-        raise EvaluationError(
-            f"FAISS cannot build an index {factory!r} over {len(pictures):,} pictures ({reason}); name "
-            f"another with --index"
-        ) from error
-    build = time.perf_counter() - start
-    k = min(k, len(pictures))
-    exact, _ = top_items(queries, pictures, k)
-    answers = [set(side.relevance.answers(query).tolist()) for query in side.asking.tolist()]
-    shared, hits, exact_hits, seconds = 0, 0, 0, []
-    for query, best, wanted in zip(queries, exact.tolist(), answers, strict=True):
-        start = time.perf_counter()
-        _, proposed = index.search(query[None], min(FETCH * k, len(pictures)))
-        rows = np.sort(proposed[0][proposed[0] >= 0])
-        order = np.lexsort((rows, -exact_scores(pictures[rows], query)))[:k]
-        seconds.append(time.perf_counter() - start)
-        found = set(rows[order].tolist())
-        shared += len(found & set(best))
-        hits += bool(found & wanted)
-        exact_hits += bool(set(best) & wanted)
-    return IndexFigures(
-        factory=factory,
-        k=k,
-        recall=shared / (k * len(queries)),
-        hit_rate=hits / len(queries),
-        exact_hit_rate=exact_hits / len(queries),
-        latency=Latency.of(seconds),
-        bytes=int(faiss.serialize_index(index).nbytes),
-        build_seconds=build,
-    )
 
 
 def _check_holds(collection: Collection, kind: Kind, rows: dict[str, int]) -> None:
@@ -183,17 +96,11 @@ def _check_holds(collection: Collection, kind: Kind, rows: dict[str, int]) -> No
         noun = "pictures" if kind == "image" else "texts"
         raise EvaluationError(
             f"collection {collection.path} lacks {len(missing):,} of the {len(rows):,} {noun} of the "
-            f"evaluation, the first "
-            f"is {missing[0]}; index the same corpus into it, or leave --collection out"
+            f"evaluation, the first is {missing[0]}; index the same corpus into it, or leave --collection out"
         )
 
 
 def _uris(collection: Collection, kind: Kind) -> set[str]:
-    from sqlalchemy import select
-
-    from retrieval.collection import schema
-    from retrieval.collection.catalogue import connect
-
     engine = connect(collection.path, "read")
     try:
         with engine.connect() as connection:

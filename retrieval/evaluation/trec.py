@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -88,7 +89,16 @@ def write_trec(
 
 
 def trec_ids(items: Sequence[Picture] | Sequence[Text]) -> list[str]:
-    """An id without blanks for each item: its key where all have distinct keys, else its uri."""
-    keys = [item.key for item in items]
-    named = all(keys) and len(set(keys)) == len(keys)
-    return [quote((item.key if named and item.key else item.uri), safe="/:#@+,;=~") for item in items]
+    """An id without blanks for each item: its key where all have distinct keys, else its uri.
+
+    Of uris, the folder or archive that all are in is left out, so that runs of two machines can be compared.
+    """
+    keys = [item.key or "" for item in items]
+    if all(keys) and len(set(keys)) == len(keys):
+        names = keys
+    else:
+        uris = [item.uri for item in items]
+        shared = os.path.commonprefix(uris)  # noqa: RUF071  characters are meant: uris are no paths
+        start = max(shared.rfind("/"), shared.rfind("#")) + 1
+        names = [uri[start:] for uri in uris]
+    return [quote(name, safe="/:#@+,;=~%") for name in names]

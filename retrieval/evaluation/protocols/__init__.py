@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from retrieval.errors import UsageError
@@ -53,4 +54,6 @@ def load_protocol(name: str, corpus: Path, options: ProtocolOptions) -> Evaluati
     """
     if name not in _LOADERS:
         raise UsageError(f"there is no protocol {name!r}; there are {', '.join(PROTOCOLS)}")
-    return _LOADERS[name][1](corpus, options)
+    protocol, load = _LOADERS[name]
+    title = f"{protocol.title}, {protocol.source}"
+    return replace(load(corpus, options), protocol=title, denominators=protocol.denominators)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import PurePath
 
 from retrieval.errors import EvaluationError
@@ -47,12 +48,30 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
             if entry.picture is not None:
                 links.append((pictures[entry.picture.uri][0], row))
     _check_captions(name, [text for _, text in texts.values()])
-    languages = {text.lang for _, text in texts.values() if text.lang}
-    language = options.language or (languages.pop() if len(languages) == 1 else "mul" if languages else "en")
+    language, note = _language([text for _, text in texts.values()], options.language)
     whole = assemble(
-        name, [p for _, p in pictures.values()], [t for _, t in texts.values()], links, language=language
+        name,
+        [picture for _, picture in pictures.values()],
+        [text for _, text in texts.values()],
+        links,
+        language=language,
+        notes=(note,) if note else (),
     )
-    return as_chosen(whole, options)
+    title = "a corpus of your own, all of it"
+    return as_chosen(replace(whole, protocol=title, denominators=DENOMINATORS), options)
+
+
+def _language(texts: list[Text], chosen: str | None) -> tuple[str, str | None]:
+    """The language to record, ``mul`` for several; with a note where it had to be taken from the writing."""
+    said = sorted({text.lang for text in texts if text.lang})
+    if chosen or said:
+        return chosen or (said[0] if len(said) == 1 else "mul"), None
+    letters = [letter for text in texts for letter in text.text if letter.isalpha()]
+    han = sum("\u4e00" <= letter <= "\u9fff" for letter in letters)
+    kana = sum("\u3040" <= letter <= "\u30ff" for letter in letters)
+    east = "ja" if kana * 10 > han else "zh"
+    language = east if (han + kana) * 2 > len(letters) else "en"
+    return language, f"no language is named, and the letters look like {language}; name it with --lang"
 
 
 def _check_captions(name: str, texts: list[Text]) -> None:

@@ -56,7 +56,7 @@ def load_xm3600(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
         if language not in record:
             there = ", ".join(sorted(set(record) - _NO_LANGUAGE))
             raise EvaluationError(
-                f"{place} has no captions in {language!r}, it has {there}; choose one with --language"
+                f"{place} has no captions in {language!r}, it has {there}; choose one with --lang"
             )
         captions = record[language].get("caption") if isinstance(record[language], dict) else None
         if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):

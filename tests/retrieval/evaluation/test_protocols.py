@@ -289,7 +289,7 @@ def test_xm3600_in_a_language_it_lacks_is_refused_with_those_it_has(tmp_path):
     xm3600(tmp_path, count=3)
 
     with pytest.raises(
-        EvaluationError, match="no captions in 'ca', it has en, quz, zh; choose one with --language"
+        EvaluationError, match="no captions in 'ca', it has en, quz, zh; choose one with --lang"
     ):
         load_protocol("xm3600", tmp_path, ProtocolOptions(language="ca"))
 

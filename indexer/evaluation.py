@@ -1,0 +1,145 @@
+"""Evaluate on any corpus that can be indexed, or by a published protocol: what ``vlsearch eval`` does, as calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.corpora import CorpusOptions, open_corpus
+from retrieval.collection import Collection
+from retrieval.encoders.registry import auto_choice, load_encoder
+from retrieval.errors import CollectionError, UsageError
+from retrieval.evaluation.classification import TEMPLATE, Classification, classify_models, load_labelled
+from retrieval.evaluation.embedding import Advance
+from retrieval.evaluation.evaluation_set import EvaluationSet
+from retrieval.evaluation.protocols import ProtocolOptions, load_entries, load_protocol
+from retrieval.evaluation.protocols.protocol import Captions
+from retrieval.evaluation.run import Choices, Evaluation, evaluate_models
+
+if TYPE_CHECKING:
+    from retrieval.encoders.base import Encoder
+
+
+def evaluate(
+    corpus: str | Path,
+    *,
+    models: Sequence[str] = (),
+    protocol: str | None = None,
+    options: CorpusOptions | None = None,
+    captions: Captions = "all",
+    folds: int | None = None,
+    choices: Choices | None = None,
+    collection: str | Path | None = None,
+    cache: Path | None = None,
+    on_progress: Advance | None = None,
+) -> Evaluation:
+    """Measure how well models retrieve on a captioned corpus.
+
+    Args:
+        corpus: as :func:`load_evaluation` takes it.
+        models: names, aliases or folders; by default the collection's model, else the best one at hand.
+        protocol: a published one (:data:`retrieval.evaluation.protocols.PROTOCOLS`); None for all of the corpus.
+        options: how to read the corpus.
+        captions: ``first5`` leaves sixth captions and later ones out.
+        folds: evaluate so many equal parts alone and take the mean.
+        choices: what is measured.
+        collection: asked the same queries too, if given.
+        cache: folder of embeddings; the user's cache folder by default.
+        on_progress: told (stage, done, total).
+
+    Raises:
+        VlsearchError: the corpus, a model or the collection cannot be used as asked; the sentence says why.
+    """
+    evaluated = load_evaluation(corpus, protocol=protocol, options=options, captions=captions, folds=folds)
+    with ExitStack() as stack:
+        opened = None if collection is None else stack.enter_context(Collection.open(collection))
+        encoders = load_encoders(models or _default_models(opened))
+        return evaluate_models(evaluated, encoders, choices or Choices(), opened, cache, on_progress)
+
+
+def classify(
+    corpus: str | Path,
+    models: Sequence[str] = (),
+    templates: Sequence[str] = (),
+    class_names: Path | None = None,
+    cache: Path | None = None,
+    on_progress: Advance | None = None,
+) -> Classification:
+    """Zero-shot classification accuracy of models on labelled pictures.
+
+    Args:
+        corpus: a folder with one folder a class, or a tar with labels.
+        models: names, aliases or folders; by default the best one at hand.
+        templates: each holds ``{}``, where the class name goes; ``a photo of a {}.`` by default.
+        class_names: file that names the classes; by default they are called as their folders.
+        cache: folder of embeddings; the user's cache folder by default.
+        on_progress: told (stage, done, total).
+
+    Raises:
+        VlsearchError: the corpus or a model cannot be used as asked; the sentence says why.
+    """
+    labelled = load_labelled(Path(corpus), class_names)
+    encoders = load_encoders(models or _default_models(None))
+    return classify_models(labelled, encoders, tuple(templates) or (TEMPLATE,), cache, on_progress)
+
+
+def load_evaluation(
+    corpus: str | Path,
+    *,
+    protocol: str | None = None,
+    options: CorpusOptions | None = None,
+    captions: Captions = "all",
+    folds: int | None = None,
+) -> EvaluationSet:
+    """Pictures, texts and answers of a corpus.
+
+    Args:
+        corpus: whatever ``vlsearch index`` reads, or the files of a protocol in their published layout.
+        protocol: its name, or None.
+        options: how to read the corpus; with a protocol only ``images``, ``split`` and ``lang``.
+        captions: ``all`` or ``first5``.
+        folds: number of equal parts.
+
+    Raises:
+        CorpusFormatError: a file is in no known format.
+        EvaluationError: pictures, captions or links are missing or wrong, or it is not what the protocol fixes.
+        UsageError: an option has no meaning here.
+    """
+    options = options or CorpusOptions()
+    chosen = ProtocolOptions(options.images, options.split, captions, folds, options.lang)
+    if protocol is not None:
+        spare = CorpusOptions(images=options.images, split=options.split, lang=options.lang)
+        if options != spare:
+            raise UsageError(
+                f"protocol {protocol} fixes how its files are read; leave --format, --image-column, "
+                "--caption-column and --exclude out"
+            )
+        return load_protocol(protocol, Path(corpus), chosen)
+    opened = open_corpus(str(corpus), options)
+    evaluated = load_entries(Path(corpus).stem, opened.entries(), chosen)
+    return evaluated if opened.note is None else replace(evaluated, notes=(*evaluated.notes, opened.note))
+
+
+def load_encoders(names: Sequence[str]) -> dict[str, Encoder]:
+    """Encoders by the names given, in their order.
+
+    Raises:
+        UsageError: a name comes twice: nothing would be compared.
+        ModelError: a model is not on this machine.
+    """
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise UsageError(f"model {min(repeated)} is given twice; give each --model once")
+    return {name: load_encoder(name) for name in names}
+
+
+def _default_models(collection: Collection | None) -> tuple[str, ...]:
+    if collection is None:
+        return (auto_choice()[0].name,)
+    bound = collection.identity
+    if bound is None:
+        raise CollectionError(f"collection {collection.path} is empty; fill it with: vlsearch index CORPUS")
+    return (bound.name,)

@@ -1,0 +1,240 @@
+"""``vlsearch eval``: how well models retrieve on a captioned corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from retrieval.cli.options import json_option
+from retrieval.cli.printing import json_line, printable
+from retrieval.cli.progress import progress_display
+
+if TYPE_CHECKING:
+    from retrieval.evaluation.classification import Classification
+    from retrieval.evaluation.embedding import Advance
+    from retrieval.evaluation.protocols.protocol import Captions
+    from retrieval.evaluation.run import Evaluation
+
+
+def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(int(number) for number in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no list of numbers; write it as 1,5,10") from error
+
+
+@click.command(name="eval")
+@click.argument("corpus")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL",
+    help="Model by alias, hub name or folder; repeatable, and then compared. [default: the collection's, "
+    "else the best on this machine]",
+)
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    help="Published protocol: flickr8k, flickr30k, coco-5k, coco-1k, coco-cn, flickr30k-cn, muge, xm3600 or "
+    "eccv. [default: all of CORPUS]",
+)
+@click.option("--split", metavar="NAME", help="Split. [default: the one that papers report]")
+@click.option(
+    "--k", "cuts", metavar="K,...", callback=_numbers, help="Where lists are cut. [default: 1,5,10]"
+)
+@click.option(
+    "--captions",
+    type=click.Choice(["all", "first5"]),
+    default="all",
+    show_default=True,
+    help="Captions of each picture that count.",
+)
+@click.option("--folds", type=click.IntRange(min=2), help="Mean over so many equal parts, in file order.")
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    metavar="TEXT",
+    help="Put each text in place of {} in this; repeatable, and then vectors are averaged.",
+)
+@click.option(
+    "--collection",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Ask this collection the same queries, and score what it answers.",
+)
+@click.option(
+    "--ann", is_flag=True, help="Compare approximate indexes with exact search, on the text queries."
+)
+@click.option(
+    "--index",
+    "indexes",
+    multiple=True,
+    metavar="FACTORY",
+    help="The indexes that --ann compares, as FAISS names them; repeatable. [default: a range of them]",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["retrieval", "classification"]),
+    default="retrieval",
+    show_default=True,
+    help="Zero-shot classification takes folders named by class, or tars with labels.",
+)
+@click.option(
+    "--class-names",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Names of classes for classification: lines FOLDER<tab>NAME, or a name a line.",
+)
+@click.option("--format", "format_", metavar="FORMAT", help="Read CORPUS as this. [default: recognised]")
+@click.option("--image-column", metavar="NAME", help="Column of a table with paths or URLs of pictures.")
+@click.option(
+    "--caption-column",
+    "caption_columns",
+    multiple=True,
+    metavar="NAME[:LANG]",
+    help="Column or key with captions, and their language; repeatable.",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder that picture names in CORPUS count from.",
+)
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave these out of a folder; repeatable.")
+@click.option("--lang", metavar="TAG", help="Language of the captions, as in en or zh.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of intervals and tests.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Folder that embeddings are kept in."
+)
+@click.option("--trec", type=click.Path(path_type=Path), metavar="DIR", help="Write qrels and run files.")
+@json_option("Print one JSON object a model, in the layout of CLIP_benchmark.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+def eval_command(
+    corpus: str,
+    models: tuple[str, ...],
+    protocol: str | None,
+    split: str | None,
+    cuts: tuple[int, ...] | None,
+    captions: Captions,
+    folds: int | None,
+    templates: tuple[str, ...],
+    collection: Path | None,
+    ann: bool,
+    indexes: tuple[str, ...],
+    task: str,
+    class_names: Path | None,
+    format_: str | None,
+    image_column: str | None,
+    caption_columns: tuple[str, ...],
+    images: Path | None,
+    exclude: tuple[str, ...],
+    lang: str | None,
+    seed: int,
+    cache: Path | None,
+    trec: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    r"""Measure how well a model retrieves on a captioned corpus.
+
+    CORPUS is anything that vlsearch index reads, or with --protocol the files of a published protocol. Each
+    text asks for its pictures and each picture for its texts; ranks are exact.
+
+    \b
+        vlsearch eval val-000.tar
+        vlsearch eval val-000.tar --caption-column captions_zh:zh
+        vlsearch eval coco/ --protocol coco-5k --model mini --model siglip2-base
+    """
+    import indexer  # numpy, sqlalchemy: not for --help
+    from indexer.evaluation import classify, evaluate
+    from retrieval.evaluation.run import Choices
+
+    if task == "classification":
+        with _telling(quiet) as tell:
+            classified = classify(corpus, models, templates, class_names, cache, tell)
+        _print_accuracies(classified, as_json)
+        return
+    options = indexer.CorpusOptions(
+        format=format_,
+        image_column=image_column,
+        caption_columns=tuple(indexer.parse_caption_column(spelling) for spelling in caption_columns),
+        images=images,
+        split=split,
+        exclude=exclude,
+        lang=lang,
+    )
+    with _telling(quiet) as tell:
+        evaluation = evaluate(
+            corpus,
+            models=models,
+            protocol=protocol,
+            options=options,
+            captions=captions,
+            folds=folds,
+            choices=Choices(cuts, templates or ("{}",), ann or bool(indexes), indexes, seed),
+            collection=collection,
+            cache=cache,
+            on_progress=tell,
+        )
+    _print_evaluation(evaluation, as_json)
+    if trec is not None:
+        _write_trec(evaluation, trec)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    stage: str
+    done: int
+    total: int | None
+    failed: int = 0
+
+
+@contextmanager
+def _telling(quiet: bool) -> Iterator[Advance]:
+    """Progress of an evaluation, on stderr."""
+    with progress_display(quiet) as show:
+        yield lambda stage, done, total: show(_Step(stage, done, total))
+
+
+def _print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
+    if as_json:
+        from retrieval.evaluation.clip_benchmark import retrieval_records
+
+        for record in retrieval_records(evaluation):
+            click.echo(json_line(record).encode())
+    else:
+        from retrieval.cli.figures import show_evaluation  # rich: only for people
+
+        show_evaluation(evaluation)
+
+
+def _print_accuracies(classified: Classification, as_json: bool) -> None:
+    if as_json:
+        from retrieval.evaluation.clip_benchmark import classification_records
+
+        for record in classification_records(classified):
+            click.echo(json_line(record).encode())
+    else:
+        from retrieval.cli.figures import show_accuracies
+
+        show_accuracies(classified)
+
+
+def _write_trec(evaluation: Evaluation, folder: Path) -> None:
+    from retrieval.evaluation.trec import write_trec
+
+    for model in evaluation.models:
+        paths = write_trec(
+            folder, model.model, evaluation.evaluated, model.embedded.pictures, model.embedded.texts
+        )
+        for path in paths:
+            click.echo(f"wrote {printable(str(path))}", err=True)

@@ -1,0 +1,299 @@
+"""An evaluation for people: what was measured and how, then one table a direction."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from retrieval.cli.printing import bytes_size, counted, one_line, printable
+from retrieval.evaluation.classification import Classification
+from retrieval.evaluation.embedding import PLAIN
+from retrieval.evaluation.evaluation_set import DIRECTIONS, Direction
+from retrieval.evaluation.figures import HitRate, SideFigures
+from retrieval.evaluation.indexes import IndexFigures
+from retrieval.evaluation.intervals import RESAMPLES, Interval
+from retrieval.evaluation.metrics import Share
+from retrieval.evaluation.run import EngineFigures, Evaluation, ModelFigures
+from retrieval.evaluation.searching import Latency
+from retrieval.evaluation.significance import CORRECTION, FLIPS, TEST, Comparison
+from retrieval.identity import Identity
+
+INTERVALS = f"95 %: bootstrap by picture, with all that belongs to it, {RESAMPLES:,} draws"
+WIDTH = 96  # columns where output is no terminal: tables are not folded in a file
+
+
+def show_evaluation(evaluation: Evaluation) -> None:
+    """Print everything that was measured."""
+    console = _console()
+    _show_facts(console, _head(evaluation))
+    for direction in DIRECTIONS:
+        if direction in evaluation.evaluated.sides:
+            _show_direction(console, evaluation, direction)
+    _lines(console, _rsums(evaluation.models))
+    for model in evaluation.models:
+        if model.engine is not None:
+            _show_engine(console, model.engine)
+        if model.indexes:
+            _show_indexes(console, model.indexes)
+    if evaluation.comparisons:
+        _show_comparisons(console, evaluation.comparisons)
+
+
+def show_accuracies(classified: Classification) -> None:
+    """Print zero-shot accuracies."""
+    console, labelled = _console(), classified.labelled
+    size = f"{len(labelled.pictures):,} pictures of {len(labelled.classes):,} classes"
+    facts = [
+        ("corpus", f"{labelled.name}: {size}"),
+        ("templates", "; ".join(classified.templates)),
+        ("denominator", "every picture; of equal scores, the class that comes first wins"),
+        ("intervals", INTERVALS),
+    ]
+    for name, (identity, _) in classified.models.items():
+        facts += _model(name, identity)
+    _show_facts(console, facts)
+    table = _table("model", "top-1", "right", "95 % interval", "top-5", "mean over classes")
+    for name, (_, accuracy) in classified.models.items():
+        table.add_row(
+            _safe(name),
+            _percent(accuracy.top1.value),
+            _share(accuracy.top1),
+            _interval(accuracy.interval),
+            "" if accuracy.top5 is None else _percent(accuracy.top5.value),
+            _percent(accuracy.mean_per_class),
+        )
+    console.print(table)
+
+
+def preprocessing(identity: Identity) -> str:
+    """What is done to pictures and texts before a model sees them, in one line."""
+    try:
+        facts = json.loads(identity.preprocessing)
+    except ValueError:
+        return identity.preprocessing
+    return ", ".join(_flat(facts)) or "none stated"
+
+
+def _head(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+    evaluated = evaluation.evaluated
+    yield "corpus", f"{evaluated.name} ({evaluated.language}): {evaluated.summary()}"
+    yield "protocol", evaluated.protocol
+    yield "denominator", evaluated.denominators
+    for note in evaluated.notes:
+        yield "note", note
+    if evaluation.choices.templates != (PLAIN,):
+        yield "templates", "; ".join(evaluation.choices.templates)
+    yield "intervals", INTERVALS
+    for model in evaluation.models:
+        yield from _model(model.model, model.identity)
+        embedded = model.embedded
+        took = "from the cache" if embedded.cached else f"encoded in {embedded.seconds:.1f} s"
+        yield "", f"vectors {took}; data {embedded.data[:16]}"
+
+
+def _model(name: str, identity: Identity) -> Iterator[tuple[str, str]]:
+    weights = identity.revision or identity.weights[:16]
+    yield "model", f"{name}: {identity.family}, {identity.dimension} dimensions, weights {weights}"
+    yield "", f"precision {identity.precision} ({identity.runtime}); preprocessing: {preprocessing(identity)}"
+
+
+def _show_direction(console: Console, evaluation: Evaluation, direction: Direction) -> None:
+    several = len(evaluation.models) > 1
+    sides = [(model.model, model.figures.sides[direction]) for model in evaluation.models]
+    first = sides[0][1]
+    console.print()
+    console.print(
+        Text(
+            f"{direction}: {first.queries:,} queries, ranked among {first.gallery:,}",
+            style="bold",
+        )
+    )
+    table = _table(
+        *(("model",) if several else ()),
+        "K",
+        "hit rate@K",
+        "hits",
+        "95 % interval",
+        "with ties",
+        "recall@K",
+        "precision@K",
+        "nDCG@K",
+    )
+    for name, side in sides:
+        for row in _cut_rows(side):
+            table.add_row(*((_safe(name),) if several else ()), *row)
+    console.print(table)
+    table = _table(
+        *(("model",) if several else ()),
+        "MRR",
+        "median rank",
+        "mean rank",
+        "mAP",
+        "mAP@R",
+        "R-precision",
+        "mean hit rate (MR)",
+    )
+    for name, side in sides:
+        table.add_row(*((_safe(name),) if several else ()), *_rank_row(side))
+    console.print(table)
+
+
+def _cut_rows(side: SideFigures) -> Iterator[tuple[str, ...]]:
+    for rate in side.hit_rates:
+        yield (
+            str(rate.k),
+            _percent(rate.rate.value),
+            _share(rate.rate),
+            _interval(rate.interval),
+            _ties(rate),
+            _percent(side.recall[rate.k]),
+            _percent(side.precision[rate.k]),
+            f"{side.ndcg[rate.k]:.4f}",
+        )
+
+
+def _rank_row(side: SideFigures) -> tuple[str, ...]:
+    def share(value: float | None) -> str:
+        return "beyond the depth" if value is None else f"{value:.4f}"
+
+    return (
+        f"{side.mrr:.4f}",
+        _rank(side.median_rank),
+        _rank(side.mean_rank),
+        f"{side.mean_average_precision:.4f}",
+        share(side.map_at_r),
+        share(side.r_precision),
+        "" if side.mean_recall is None else _percent(side.mean_recall),
+    )
+
+
+def _rsums(models: Sequence[ModelFigures]) -> Iterator[str]:
+    for model in models:
+        if model.figures.rsum is not None:
+            yield f"RSum {model.figures.rsum:.2f} of 600 (hit rates at 1, 5 and 10, both directions): {model.model}"
+
+
+def _show_engine(console: Console, engine: EngineFigures) -> None:
+    console.print()
+    console.print(Text(f"asked of collection {printable(str(engine.collection))}", style="bold"))
+    held = f"{counted(engine.items[0], 'picture')}, {counted(engine.items[1], 'text')}"
+    _lines(console, [f"it holds {held}; those outside the evaluation take their places in the lists"])
+    table = _table("direction", "K", "hit rate@K", "hits", "p50 ms", "p95", "p99")
+    for direction, side in engine.figures.sides.items():
+        for rate in side.hit_rates:
+            times = _latency(engine.latency[direction]) if rate is side.hit_rates[0] else ("", "", "")
+            table.add_row(direction, str(rate.k), _percent(rate.rate.value), _share(rate.rate), *times)
+    console.print(table)
+
+
+def _show_indexes(console: Console, indexes: Sequence[IndexFigures]) -> None:
+    first = indexes[0]
+    console.print()
+    console.print(
+        Text(
+            f"indexes over {first.gallery:,} pictures against exact search: first {first.k} of {first.queries:,} "
+            "text queries",
+            style="bold",
+        )
+    )
+    _lines(console, [f"exact hit rate@{first.k} {_percent(first.exact_hits / first.queries)}"])
+    table = _table("index", "recall lost", f"hit rate@{first.k}", "p50 ms", "p95", "p99", "memory", "built")
+    for figures in indexes:
+        table.add_row(
+            _safe(figures.name),
+            _percent(1 - figures.recall),
+            _percent(figures.hits / figures.queries),
+            *_latency(figures.latency),
+            bytes_size(figures.bytes),
+            f"{figures.build_seconds:.2f} s",
+        )
+    console.print(table)
+
+
+def _show_comparisons(console: Console, comparisons: Sequence[Comparison]) -> None:
+    console.print()
+    console.print(Text("differences between models", style="bold"))
+    note = f"{TEST}, {FLIPS:,} flips; p corrected by {CORRECTION} over all {len(comparisons)} comparisons"
+    _lines(console, [note])
+    table = _table("from", "to", "figure", "difference", "p", "corrected")
+    for row in comparisons:
+        table.add_row(
+            _safe(row.first),
+            _safe(row.second),
+            row.figure,
+            f"{100 * row.difference:+.2f}",
+            f"{row.p:.4f}",
+            f"{row.corrected:.4f}{' *' if row.corrected < 0.05 else ''}",
+        )
+    console.print(table)
+
+
+def _console() -> Console:
+    console = Console(highlight=False, markup=False, emoji=False)
+    return (
+        console if console.is_terminal else Console(highlight=False, markup=False, emoji=False, width=WIDTH)
+    )
+
+
+def _show_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
+    for label, words in facts:
+        console.print(Text(f"{label:<13}{one_line(words)}"), soft_wrap=True)
+
+
+def _lines(console: Console, lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(Text(one_line(line)), soft_wrap=True)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, name in enumerate(columns):
+        words = name in ("model", "index", "from", "to", "figure", "direction")
+        table.add_column(Text(name), justify="left" if words and number < 3 else "right", no_wrap=True)
+    return table
+
+
+def _flat(facts: object, prefix: str = "") -> Iterator[str]:
+    if isinstance(facts, dict):
+        for key, value in facts.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield f"{prefix} {json.dumps(facts, ensure_ascii=False)}".replace('"', "")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _interval(interval: Interval) -> str:
+    return f"{100 * interval.low:.1f} – {100 * interval.high:.1f}"
+
+
+def _ties(rate: HitRate) -> str:
+    """How far the figure could move if every tie fell against the model, or for it."""
+    if rate.best == rate.worst:
+        return "the same"
+    return f"{100 * rate.worst.value:.2f} – {100 * rate.best.value:.2f}"
+
+
+def _share(share: Share) -> str:
+    return f"{share.count:,}/{share.of:,}"
+
+
+def _rank(value: float) -> str:
+    return f"{value:,.1f}" if math.isfinite(value) else "never found"
+
+
+def _latency(latency: Latency) -> tuple[str, str, str]:
+    p50, p95, p99 = (f"{1000 * seconds:.2f}" for seconds in (latency.p50, latency.p95, latency.p99))
+    return p50, p95, p99
+
+
+def _safe(name: str) -> Text:
+    return Text(printable(name))

@@ -1,0 +1,191 @@
+"""What approximate indexes lose: recall of the exact first k on the same text queries, latency, memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.collection.score import exact_scores
+from retrieval.errors import EvaluationError
+from retrieval.evaluation.embedding import Advance
+from retrieval.evaluation.ranks import top_items
+from retrieval.evaluation.relevance import Relevance
+from retrieval.evaluation.searching import Latency
+
+FETCH = 4  # candidates asked of an index for each hit: they are scored exactly, as the engine does it
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFigures:
+    """One index against exact search on the same text queries.
+
+    Attributes:
+        name: FAISS's factory string, with search settings after a semicolon: ``IVF32,Flat;nprobe=4``.
+        k: depth of the comparison.
+        recall: mean share of the exact first k that it found.
+        hits: queries with a relevant item among its first k.
+        exact_hits: the same with exact search.
+        queries: the denominator of both.
+        gallery: pictures that it holds.
+        latency: of single queries, exact re-scoring included.
+        bytes: of the index, as FAISS writes it.
+        build_seconds: training and adding.
+    """
+
+    name: str
+    k: int
+    recall: float
+    hits: int
+    exact_hits: int
+    queries: int
+    gallery: int
+    latency: Latency
+    bytes: int
+    build_seconds: float
+
+
+def usual_indexes(pictures: int) -> tuple[str, ...]:
+    """Index choices that span speed against recall, for a number of pictures.
+
+    Inverted lists number the square root of the pictures, but hold 40 pictures or more each: the least that
+    FAISS trains on without a warning.
+    """
+    lists = max(1, min(int(pictures**0.5), pictures // 40))
+    inverted = (f"IVF{lists},Flat;nprobe={probes}" for probes in (1, 4, 16) if probes <= lists)
+    graphs = (f"HNSW32;efSearch={width}" for width in (16, 64, 256))
+    return ("Flat", "SQ8", *graphs, *inverted)
+
+
+def measure_indexes(
+    names: Sequence[str],
+    queries: NDArray[np.float32],
+    gallery: NDArray[np.float32],
+    relevance: Relevance,
+    k: int = 10,
+    advance: Advance | None = None,
+) -> list[IndexFigures]:
+    """Build FAISS indexes over a gallery of pictures and compare each with exact search on text queries.
+
+    Text queries, since they lie outside the distribution of the pictures: an approximate index loses far more
+    of them than of picture queries. What an index proposes is scored exactly, so it can miss items but not
+    misplace them.
+
+    Args:
+        names: as :attr:`IndexFigures.name`; one that differs from another in its settings alone is built once.
+        queries: (q, d) float32 unit rows of texts.
+        gallery: (n, d) float32 unit rows of pictures.
+        relevance: of q queries and n pictures.
+        k: depth of the comparison; at most n is used.
+        advance: told of progress.
+
+    Raises:
+        EvaluationError: FAISS knows no such index or setting, or cannot train it on so few pictures.
+    """
+    k = min(k, len(gallery))
+    exact = [set(best) for best in top_items(queries, gallery, k)[0].tolist()]
+    wanted = [set(relevance.answers(query).tolist()) for query in range(relevance.queries)]
+    exact_hits = sum(bool(best & answers) for best, answers in zip(exact, wanted, strict=True))
+    built: dict[str, tuple[Any, float]] = {}
+    figures = []
+    for name in names:
+        factory, _, settings = name.partition(";")
+        if factory not in built:
+            built[factory] = _build(factory, gallery)
+        index, build_seconds = built[factory]
+        _set(index, name, settings)
+        with _one_thread():
+            found, seconds = _search(index, queries, gallery, k, advance, name)
+        figures.append(
+            IndexFigures(
+                name=name,
+                k=k,
+                recall=sum(len(a & b) for a, b in zip(found, exact, strict=True)) / (k * len(queries)),
+                hits=sum(bool(rows & answers) for rows, answers in zip(found, wanted, strict=True)),
+                exact_hits=exact_hits,
+                queries=len(queries),
+                gallery=len(gallery),
+                latency=Latency.of(seconds),
+                bytes=_size(index),
+                build_seconds=build_seconds,
+            )
+        )
+    return figures
+
+
+def _build(factory: str, gallery: NDArray[np.float32]) -> tuple[Any, float]:
+    import faiss
+
+    start = time.perf_counter()
+    try:
+        index = faiss.index_factory(gallery.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        index.train(gallery)
+        index.add(gallery)
+    except RuntimeError as error:
+        reason = str(error).split("failed:")[-1].strip()
+        raise EvaluationError(
+            f"FAISS cannot build an index {factory!r} over {len(gallery):,} pictures ({reason}); name "
+            f"another with --index"
+        ) from error
+    return index, time.perf_counter() - start
+
+
+def _set(index: Any, name: str, settings: str) -> None:
+    import faiss
+
+    if not settings:
+        return
+    try:
+        for setting in settings.split(","):
+            parameter, _, value = setting.partition("=")
+            faiss.ParameterSpace().set_index_parameter(index, parameter, float(value))
+    except (RuntimeError, ValueError) as error:
+        raise EvaluationError(
+            f"FAISS knows no setting {settings!r} of the index {name!r}; write one such as nprobe=4 or "
+            f"efSearch=64 after the semicolon"
+        ) from error
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One query is too little for two threads: SQ8 over 1,000 pictures takes 0.2 ms, and 18 with a busy second."""
+    import faiss
+
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def _search(
+    index: Any,
+    queries: NDArray[np.float32],
+    gallery: NDArray[np.float32],
+    k: int,
+    advance: Advance | None,
+    name: str,
+) -> tuple[list[set[int]], list[float]]:
+    found, seconds = [], []
+    for done, query in enumerate(queries, 1):
+        start = time.perf_counter()
+        _, proposed = index.search(query[None], min(FETCH * k, len(gallery)))
+        rows = np.sort(proposed[0][proposed[0] >= 0])
+        order = np.lexsort((rows, -exact_scores(gallery[rows], query)))[:k]
+        seconds.append(time.perf_counter() - start)
+        found.append(set(rows[order].tolist()))
+        if advance:
+            advance(f"measuring {name}", done, len(queries))
+    return found, seconds
+
+
+def _size(index: Any) -> int:
+    import faiss
+
+    return int(faiss.serialize_index(index).nbytes)

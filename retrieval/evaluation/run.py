@@ -1,0 +1,183 @@
+"""One evaluation from start to end: encode, rank, search, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retrieval.errors import IdentityMismatch, UsageError
+from retrieval.evaluation.comparison import compare_models
+from retrieval.evaluation.embedding import PLAIN, QUERYING, Advance, Embedded, embed
+from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
+from retrieval.evaluation.figures import PAPER_CUTS, Figures, evaluate_lists, evaluate_vectors
+from retrieval.evaluation.significance import Comparison
+from retrieval.identity import Identity
+
+if TYPE_CHECKING:
+    from retrieval.collection import Collection
+    from retrieval.encoders.base import Encoder
+    from retrieval.evaluation.indexes import IndexFigures
+    from retrieval.evaluation.searching import Latency
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What is measured, and how.
+
+    Attributes:
+        cuts: the Ks; None for 1, 5 and 10, as far as the galleries reach.
+        templates: what each text is put into, in place of ``{}``; of several, vectors are averaged.
+        ann: compare approximate indexes with exact search.
+        indexes: which ones (:attr:`retrieval.evaluation.indexes.IndexFigures.name`); none for a usual range.
+        seed: of bootstrap and permutation test.
+    """
+
+    cuts: tuple[int, ...] | None = None
+    templates: tuple[str, ...] = (PLAIN,)
+    ann: bool = False
+    indexes: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cuts is not None and (not self.cuts or min(self.cuts) < 1):
+            raise UsageError(f"K counts from 1, not {min(self.cuts, default=0)}; give --k 1,5,10")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EngineFigures:
+    """The same queries asked of a collection.
+
+    Attributes:
+        collection: its folder.
+        items: pictures and texts that it holds, those outside the evaluation included.
+        figures: of its answers.
+        latency: of single queries, without their encoding, by direction.
+    """
+
+    collection: Path
+    items: tuple[int, int]
+    figures: Figures
+    latency: Mapping[Direction, Latency]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelFigures:
+    """All that was measured of one model; ``embedded`` holds the vectors that it was measured on."""
+
+    model: str
+    identity: Identity
+    embedded: Embedded
+    figures: Figures
+    engine: EngineFigures | None
+    indexes: tuple[IndexFigures, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """One or more models on one evaluation set; ``comparisons`` holds every pair of models."""
+
+    evaluated: EvaluationSet
+    choices: Choices
+    cuts: tuple[int, ...]
+    models: tuple[ModelFigures, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+def evaluate_models(
+    evaluated: EvaluationSet,
+    encoders: Mapping[str, Encoder],
+    choices: Choices = Choices(),
+    collection: Collection | None = None,
+    cache: Path | None = None,
+    advance: Advance | None = None,
+) -> Evaluation:
+    """Evaluate encoders, by name, on the same pictures and texts.
+
+    Args:
+        evaluated: pictures, texts and who answers whom.
+        encoders: one or more; with several, every two are compared.
+        choices: what is measured.
+        collection: asked the same queries, if given; its encoder must be the only one of ``encoders``.
+        cache: folder of embeddings; the user's cache folder by default.
+        advance: told of progress, as (stage, done, total).
+
+    Raises:
+        EvaluationError: a picture cannot be decoded, a K exceeds a gallery, or the collection lacks items.
+        IdentityMismatch: the collection was built with another encoder.
+        UsageError: a template has no ``{}``, or a collection is given with several models.
+    """
+    cuts = chosen_cuts(evaluated, choices)
+    if collection is not None:
+        _check_collection(collection, encoders)
+    models = []
+    for name, encoder in encoders.items():
+        embedded = embed(encoder, evaluated, choices.templates, cache, advance)
+        figures = evaluate_vectors(evaluated, embedded.pictures, embedded.texts, cuts, choices.seed)
+        engine = (
+            None
+            if collection is None
+            else _ask(collection, evaluated, encoder, choices, cuts, cache, advance)
+        )
+        indexes = _indexes(evaluated, embedded, choices.indexes, advance) if choices.ann else ()
+        models.append(ModelFigures(name, encoder.identity, embedded, figures, engine, indexes))
+    comparisons = compare_models({model.model: model.figures for model in models}, choices.seed)
+    return Evaluation(evaluated, choices, cuts, tuple(models), tuple(comparisons))
+
+
+def chosen_cuts(evaluated: EvaluationSet, choices: Choices) -> tuple[int, ...]:
+    """The Ks, ascending: those asked for, or of 1, 5 and 10 those that the smallest gallery reaches."""
+    if choices.cuts is not None:
+        return tuple(sorted(set(choices.cuts)))
+    part = evaluated.parts()[0]
+    galleries = {"text to image": len(part.pictures), "image to text": len(part.texts)}
+    smallest = min(galleries[direction] for direction in evaluated.sides)
+    return tuple(k for k in PAPER_CUTS if k <= smallest)
+
+
+def _check_collection(collection: Collection, encoders: Mapping[str, Encoder]) -> None:
+    if len(encoders) != 1:
+        raise UsageError(
+            f"a collection answers with its own model, and {len(encoders)} were given; name one --model, or "
+            "none"
+        )
+    given = next(iter(encoders.values())).identity
+    bound = collection.identity
+    if bound is not None and bound.digest != given.digest:
+        raise IdentityMismatch(collection.path, bound.name, given.name, bound.difference(given))
+
+
+def _ask(
+    collection: Collection,
+    evaluated: EvaluationSet,
+    encoder: Encoder,
+    choices: Choices,
+    cuts: Sequence[int],
+    cache: Path | None,
+    advance: Advance | None,
+) -> EngineFigures:
+    from retrieval.evaluation.searching import search_collection
+
+    depth = max(*cuts, *PAPER_CUTS)
+    asked = embed(encoder, evaluated, choices.templates, cache, advance, batches=QUERYING)
+    found = search_collection(collection, evaluated, asked.pictures, asked.texts, depth, advance)
+    figures = evaluate_lists(evaluated, found.lists, depth, cuts, choices.seed)
+    items = collection.count("image"), collection.count("text")
+    return EngineFigures(collection.path, items, figures, found.latency)
+
+
+def _indexes(
+    evaluated: EvaluationSet, embedded: Embedded, names: Sequence[str], advance: Advance | None
+) -> tuple[IndexFigures, ...]:
+    from retrieval.evaluation.indexes import measure_indexes, usual_indexes
+
+    if "text to image" not in evaluated.sides:
+        raise UsageError("an index is measured on text queries, and this evaluation has none")
+    side = evaluated.sides["text to image"]
+    relevance = side.relevance.restricted(side.asking, np.arange(side.relevance.items))
+    queries = np.ascontiguousarray(embedded.texts[side.asking])
+    names = names or usual_indexes(len(embedded.pictures))
+    return tuple(measure_indexes(names, queries, embedded.pictures, relevance, advance=advance))
