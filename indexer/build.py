@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from indexer.corpora import CorpusOptions, open_corpus
 from indexer.maintenance import compact_if_due
@@ -16,6 +16,7 @@ from indexer.pipeline import Run
 from indexer.report import Progress, Report
 from indexer.writer import Writer
 from retrieval.collection import schema
+from retrieval.collection.catalogue import is_inside
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import UsageError
 from retrieval.types import Limits
@@ -99,15 +100,10 @@ def bound_encoder(writer: Writer, model: str | Encoder) -> Encoder:
 def _prune(writer: Writer, run: Run, uri: str, format_: str) -> None:
     items = schema.items
     of_source = items.c.source_id == run.source_id
-    if (
-        format_ == "folder"
-    ):  # files that a run over a folder above or below this one took first count as its own
-        inside = items.c.uri.startswith(f"{uri.rstrip('/')}/", autoescape=True)
-        of_source = of_source | (inside & ~items.c.uri.contains("#", autoescape=True))
+    if format_ == "folder":  # files that a run over a folder above or below took first count as its own
+        of_source = of_source | (is_inside(items.c.uri, uri, "/") & (func.instr(items.c.uri, "#") == 0))
     with writer.read() as connection:
-        candidates = [
-            (row.id, row.uri) for row in connection.execute(select(items.c.id, items.c.uri).where(of_source))
-        ]
+        candidates = connection.execute(select(items.c.id).where(of_source)).scalars().all()
     if candidates and not (run.images.count or run.texts.count):
         raise UsageError(
             f"{uri} holds nothing now, and --prune would drop all {len(candidates)} items that came from it; "

@@ -45,12 +45,14 @@ class NewItem:
 
 @dataclass(frozen=True, slots=True)
 class NewLink:
-    """A text describes a picture; both by uri, in the catalogue already or staged beside it."""
+    """A text describes a picture; both by uri, in the catalogue already or staged beside it.
+
+    A picture's links rank in the order in which they are staged, after those that it has.
+    """
 
     image_uri: str
     text_uri: str
     source_id: int
-    rank: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,11 @@ class DecodePool:
     def __init__(self, workers: int, limits: Limits, journal: Path) -> None:
         self.workers, self.limits = workers, limits
         self.suspects = _unfinished(journal)
-        self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        self._in_flight: set[str] = set()
+        self._lock = threading.Lock()
+        self._journal: int | None = os.open(
+            journal, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -54,13 +58,19 @@ class DecodePool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Emptied only by a run that ends in good order; after an exception of ours nothing is suspect either.
-        self.checkpoint()
-        os.close(self._journal)
+        self.checkpoint()  # what still hangs stays in the journal, and is decoded apart the next time
+        with self._lock:
+            descriptor, self._journal = self._journal, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def checkpoint(self) -> None:
-        """Forget what has ended: what the journal names from here on was begun from here on."""
-        os.ftruncate(self._journal, 0)
+        """Shorten the journal to what is in flight now."""
+        with self._lock:
+            if self._journal is not None:
+                lines = "".join(f"+{quote(uri)}\n" for uri in sorted(self._in_flight))
+                os.ftruncate(self._journal, 0)
+                os.write(self._journal, lines.encode())
 
     def decode_picture(self, data: bytes, uri: str, short_side: int) -> Image:
         """Decode in this thread, noting it in the journal, or apart where the uri is a suspect.
@@ -70,28 +80,35 @@ class DecodePool:
         """
         if uri in self.suspects:
             return decode_apart(data, self.limits, short_side)
-        self._note("+", uri)
+        self._begin(uri)
         try:
             return decode(data, self.limits, short_side)
         finally:
-            self._note("-", uri)
+            self._end(uri)
 
     def map(
-        self, function: Callable[[T], R], tasks: Iterable[T], uri_of: Callable[[T], str], window: int = 64
+        self,
+        function: Callable[[T], R],
+        tasks: Iterable[T],
+        uri_of: Callable[[T], str],
+        window: int,
+        stop: threading.Event,
     ) -> Iterator[tuple[T, R | ImageError]]:
         """``(task, function(task))`` in the order of the tasks, at most ``window`` of them under way.
 
         An ImageError, OSError or MemoryError of one task is its outcome; anything else is a bug and is raised. A
-        task that takes longer than the limits allow is given up: its thread is left behind and replaced.
+        task that takes longer than the limits allow is given up: its thread is left behind and replaced. Once
+        ``stop`` is set no more is given out, even in the middle of a task that takes long.
         """
         waiting: queue.SimpleQueue[_Job[T, R] | None] = queue.SimpleQueue()
         # Reading, decoding and, for a suspect, a process of its own: each within its deadline.
         allowed = 2 * self.limits.seconds + START_SECONDS
         under_way: deque[_Job[T, R]] = deque()
+        over = threading.Event()
         threads = 0
 
         def work() -> None:
-            while (job := waiting.get()) is not None:
+            while (job := waiting.get()) is not None and not over.is_set():
                 job.started = time.monotonic()
                 try:
                     job.outcome = function(job.task)
@@ -122,10 +139,12 @@ class DecodePool:
                         start_thread()
                         threads += 1
                     waiting.put(job)
-                if not under_way:
+                if not under_way or stop.is_set():
                     return
                 first = under_way.popleft()
                 while not first.done.wait(0.2):
+                    if stop.is_set():
+                        return
                     if first.started is not None and time.monotonic() - first.started > allowed:
                         first.outcome = ImageError(
                             f"took longer than {allowed:g} s to read and decode (--timeout)"
@@ -137,11 +156,23 @@ class DecodePool:
                 assert first.outcome is not None or first.done.is_set()
                 yield first.task, first.outcome  # type: ignore[misc]
         finally:
+            over.set()
             for _ in range(threads):
                 waiting.put(None)
 
-    def _note(self, mark: str, uri: str) -> None:
-        os.write(self._journal, f"{mark}{quote(uri)}\n".encode())
+    def _begin(self, uri: str) -> None:
+        with self._lock:
+            self._in_flight.add(uri)
+            self._write("+", uri)
+
+    def _end(self, uri: str) -> None:
+        with self._lock:
+            self._in_flight.discard(uri)
+            self._write("-", uri)
+
+    def _write(self, mark: str, uri: str) -> None:
+        if self._journal is not None:  # closed: this thread hung, and the run is over
+            os.write(self._journal, f"{mark}{quote(uri)}\n".encode())
 
 
 def _unfinished(journal: Path) -> frozenset[str]:

@@ -25,6 +25,15 @@ class KnownItem:
     encoded: bool
 
 
+@dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """A failure in the catalogue; ``stamp`` is what must change before another try is worth it."""
+
+    stamp: str | None
+    reason: str
+    source_id: int
+
+
 def find_items(connection: Connection, uris: Iterable[str], encoder_id: int | None) -> dict[str, KnownItem]:
     """Items by uri; unknown ones are left out."""
     items, contents, encodings = schema.items, schema.contents, schema.encodings
@@ -60,15 +69,13 @@ def find_items(connection: Connection, uris: Iterable[str], encoder_id: int | No
     return found
 
 
-def find_failures(connection: Connection, uris: Iterable[str]) -> dict[str, tuple[str | None, str]]:
-    """Stamp and reason of recorded failures by uri."""
+def find_failures(connection: Connection, uris: Iterable[str]) -> dict[str, KnownFailure]:
+    """Recorded failures by uri."""
     table = schema.failures
-    found: dict[str, tuple[str | None, str]] = {}
+    found: dict[str, KnownFailure] = {}
     for chunk in chunked(uris):
-        rows = connection.execute(
-            select(table.c.uri, table.c.stamp, table.c.reason).where(table.c.uri.in_(chunk))
-        )
-        found.update((row.uri, (row.stamp, row.reason)) for row in rows)
+        for row in connection.execute(select(table).where(table.c.uri.in_(chunk))):
+            found[row.uri] = KnownFailure(row.stamp, row.reason, row.source_id)
     return found
 
 

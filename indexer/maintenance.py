@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, select
+from numpy.typing import NDArray
+from sqlalchemy import delete, func, select
 
 from indexer.changes import Change
-from indexer.writer import Writer, insert_segment
+from indexer.rows import drop_encodings, insert_segment
+from indexer.writer import Writer
 from retrieval.collection import schema
-from retrieval.collection.catalogue import chunked, read_generation
-from retrieval.collection.segments import open_segment, write_segment
+from retrieval.collection.catalogue import is_inside
+from retrieval.collection.segments import Segment, open_segment, write_segment
 from retrieval.collection.snapshot import active_encoder_id
 from retrieval.types import Kind
 from retrieval.uris import file_uri
@@ -71,31 +73,34 @@ def compact_if_due(writer: Writer, everything: bool = False) -> int:
 
 
 def optimize(collection: str | Path) -> tuple[int, int]:
-    """Drop masked rows and merge small segments; segments before and after. No answer changes."""
-    with Writer(Path(collection)) as writer:
+    """Drop masked rows and merge small segments; segments before and after. No answer changes.
+
+    Raises:
+        CollectionNotFound: there is none.
+        CollectionLocked: another process writes to it.
+    """
+    with Writer.existing(Path(collection)) as writer:
         before = _count_segments(writer)
         compact_if_due(writer, everything=True)
         return before, _count_segments(writer)
 
 
 def delete_items(collection: str | Path, names: Sequence[str]) -> int:
-    """Remove items by key, uri or plain path (a folder or tar: everything under it); how many went."""
+    """Remove items by key, uri or plain path (a folder or tar: everything under it); how many went.
+
+    Raises:
+        CollectionNotFound: there is none.
+        CollectionLocked: another process writes to it.
+    """
     items = schema.items
-    with Writer(Path(collection)) as writer:
+    with Writer.existing(Path(collection)) as writer:
         ids: set[int] = set()
         with writer.read() as connection:
             for name in names:
                 uri = name if "://" in name else file_uri(Path(name))
-                inside = [
-                    items.c.uri.startswith(f"{uri.rstrip('/')}{mark}", autoescape=True) for mark in "/#"
-                ]
-                ids.update(
-                    connection.execute(
-                        select(items.c.id).where(
-                            (items.c.key == name) | (items.c.uri == uri) | inside[0] | inside[1]
-                        )
-                    ).scalars()
-                )
+                inside = is_inside(items.c.uri, uri, "/") | is_inside(items.c.uri, uri, "#")
+                named = (items.c.key == name) | (items.c.uri == uri) | inside
+                ids.update(connection.execute(select(items.c.id).where(named)).scalars())
         identity = writer.identity
         if ids and identity is not None:
             writer.commit(Change(removed=sorted(ids)), identity)
@@ -132,59 +137,43 @@ def _loads(writer: Writer, kind: Kind) -> list[SegmentLoad]:
 
 
 def _rewrite(writer: Writer, kind: Kind, group: Sequence[int]) -> None:
+    """Replace segments by one with their live rows, in one commit; what was masked leaves the catalogue."""
     segments, encodings, dead = schema.segments, schema.encodings, schema.dead
+    generation = writer.next_generation()
     with writer.read() as connection:
-        generation = read_generation(connection) + 1
-        rows = connection.execute(
-            select(segments).where(segments.c.id.in_(group)).order_by(segments.c.id)
-        ).all()
-        masked = np.fromiter(
-            connection.execute(
-                select(dead.c.encoding_id)
-                .join(encodings, encodings.c.id == dead.c.encoding_id)
-                .where(encodings.c.segment_id.in_(group))
-            ).scalars(),
-            np.int64,
-        )
-    ids, vectors = [], []
-    for row in rows:
-        segment = open_segment(writer.path, row)
-        live = np.flatnonzero(~np.isin(segment.ids, masked))
-        ids.append(np.asarray(segment.ids[live]))
-        vectors.append(segment.vectors(live))
-    all_ids = np.concatenate(ids)
-    order = np.argsort(all_ids)  # rows lie in the order of their encoding ids, whatever was merged
-    all_ids = all_ids[order]
-    written = None
-    try:
-        if len(all_ids):
-            written = write_segment(writer.path, generation, np.concatenate(vectors)[order], all_ids)
+        old = connection.execute(select(segments).where(segments.c.id.in_(group))).all()
+        masked = connection.execute(
+            select(dead.c.encoding_id)
+            .join(encodings, encodings.c.id == dead.c.encoding_id)
+            .where(encodings.c.segment_id.in_(group))
+        ).scalars()
+        gone = np.fromiter(masked, np.int64)
+    with writer.new_files():
+        ids, vectors = _live_rows([open_segment(writer.path, row) for row in old], gone)
+        written = write_segment(writer.path, generation, vectors, ids) if len(ids) else None
         with writer.switch(generation) as connection:
-            for chunk in chunked(masked.tolist()):
-                connection.execute(delete(dead).where(dead.c.encoding_id.in_(chunk)))
             if written is not None:
-                segment_id = insert_segment(connection, kind, rows[0].encoder_id, written)
+                segment_id = insert_segment(connection, kind, old[0].encoder_id, written)
                 connection.exec_driver_sql(
                     "UPDATE encodings SET segment_id = ?, row = ? WHERE id = ?",
-                    [(segment_id, at, int(number)) for at, number in enumerate(all_ids)],
+                    [(segment_id, at, int(number)) for at, number in enumerate(ids)],
                 )
-            for chunk in chunked(masked.tolist()):
-                contents = (
-                    connection.execute(select(encodings.c.content_id).where(encodings.c.id.in_(chunk)))
-                    .scalars()
-                    .all()
-                )
-                connection.execute(delete(encodings).where(encodings.c.id.in_(chunk)))
-                _drop_unused_contents(connection, contents)
+            drop_encodings(connection, gone.tolist())
             connection.execute(delete(segments).where(segments.c.id.in_(group)))
-    except BaseException:
-        writer.sweep()
-        raise
 
 
-def _drop_unused_contents(connection: Connection, content_ids: Sequence[int]) -> None:
-    contents, encodings, items = schema.contents, schema.encodings, schema.items
-    has_item = select(items.c.id).where(items.c.content_id == contents.c.id).exists()
-    has_encoding = select(encodings.c.id).where(encodings.c.content_id == contents.c.id).exists()
-    for chunk in chunked(content_ids):
-        connection.execute(delete(contents).where(contents.c.id.in_(chunk), ~has_item, ~has_encoding))
+def _live_rows(
+    segments: Sequence[Segment], gone: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Ids, ascending, and vectors, (n, d), of all rows but those that are ``gone``; one copy of them in memory."""
+    live = [np.flatnonzero(~np.isin(segment.ids, gone)) for segment in segments]
+    ids = np.concatenate([segment.ids[rows] for segment, rows in zip(segments, live, strict=True)])
+    order = np.argsort(ids)  # rows lie in the order of their encoding ids, whatever was merged
+    place = np.empty_like(order)
+    place[order] = np.arange(len(ids))
+    vectors = np.empty((len(ids), segments[0].dimension), np.float32)
+    start = 0
+    for segment, rows in zip(segments, live, strict=True):
+        vectors[place[start : start + len(rows)]] = segment.vectors(rows)
+        start += len(rows)
+    return ids[order], vectors

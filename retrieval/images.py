@@ -7,7 +7,7 @@ import struct
 import warnings
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from retrieval.errors import ImageError
 
@@ -65,6 +65,22 @@ def decode(data: bytes, limits: Limits, short_side: int | None = None) -> Image.
             raise ImageError(f"too large to decode ({error})") from error
         except Exception as error:  # Pillow's plug-ins raise anything at all on hostile bytes
             raise ImageError(f"damaged or cut short ({_clause(error)})") from error
+
+
+def shown_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a picture that :func:`decode` has accepted: whole, and upright.
+
+    What ``decode`` returns may be smaller (a JPEG at a reduced scale) or cropped (a strip).
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _open(data) as image:
+            width, height = image.size
+            try:
+                turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+            except Exception:  # broken EXIF says nothing, in as many ways as there are parsers in Pillow
+                turned = False
+    return (height, width) if turned else (width, height)
 
 
 def _open(data: bytes) -> Image.Image:

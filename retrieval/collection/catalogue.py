@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 from urllib.parse import quote
 from weakref import finalize
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
 
@@ -88,6 +88,15 @@ def chunked(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[Sequence[T]]:
             chunk = []
     if chunk:
         yield chunk
+
+
+def is_inside(uri: ColumnElement[str], place: str, mark: str) -> ColumnElement[bool]:
+    """Whether a uri lies inside a folder (mark ``/``) or an archive (mark ``#``).
+
+    A range, not LIKE: LIKE takes ``Photos`` for ``photos``, and walks the whole table.
+    """
+    start = f"{place.rstrip('/')}{mark}"
+    return (uri >= start) & (uri < start[:-1] + chr(ord(mark) + 1))
 
 
 def _engine(path: Path, mode: str, begin: str) -> Engine:

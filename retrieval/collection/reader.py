@@ -216,21 +216,22 @@ class Collection:
                 connection = self._engine.connect()
             except DatabaseError as error:
                 raise damaged(self.path, error) from error
-            with connection, connection.begin():
-                try:
-                    check_readable(connection, self.path)
-                    snapshot = self._current(connection)
-                except FileNotFoundError as error:
-                    # A writer has committed and unlinked since this transaction began: look again. If the files
-                    # that the newest generation names are gone, no number of attempts finds them.
-                    if attempt == OPEN_ATTEMPTS - 1:
-                        missing = f"{error.filename or segments_path(self.path)} is missing"
-                        raise CollectionDamaged(self.path, missing) from error
-                    continue
-                except DatabaseError as error:
-                    raise damaged(self.path, error) from error
-                yield connection, snapshot
-                return
+            try:
+                with connection, connection.begin():
+                    try:
+                        check_readable(connection, self.path)
+                        snapshot = self._current(connection)
+                    except FileNotFoundError as error:
+                        # A writer has committed and unlinked since this transaction began: look again. If the
+                        # files that the newest generation names are gone, no number of attempts finds them.
+                        if attempt == OPEN_ATTEMPTS - 1:
+                            missing = f"{error.filename or segments_path(self.path)} is missing"
+                            raise CollectionDamaged(self.path, missing) from error
+                        continue
+                    yield connection, snapshot
+                    return
+            except DatabaseError as error:
+                raise damaged(self.path, error) from error
 
     def _current(self, connection: Connection) -> Snapshot:
         generation = read_generation(connection)

@@ -69,6 +69,7 @@ class Segment:
         self._index = index
         self.ids = ids
         self.rows = len(ids)
+        self.dimension = int(index.d)
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The ``min(k, rows)`` best rows of each query by FAISS's own scores: (q, k) scores and row numbers."""
@@ -84,7 +85,7 @@ class Segment:
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """All rows in order, as (first row number, (n, d) float32), a few MB at a time."""
-        step = max(1, EXACT_SCAN_BYTES // (4 * self._index.d))
+        step = max(1, EXACT_SCAN_BYTES // (4 * self.dimension))
         for start in range(0, self.rows, step):
             yield start, self._index.reconstruct_n(start, min(step, self.rows - start))
 

@@ -100,8 +100,8 @@ def fill(tmp_path: Path, encoder: HashEncoder) -> Fill:
                 vector = encoder.encode_texts([normal])[0]
                 change.contents["text", digest] = NewContent("text", digest, vector, normal)
                 change.items[uri] = NewItem(uri, "text", digest, source)
-            for rank, (picture, uri) in enumerate(links):
-                change.links[uris[picture], uri] = NewLink(uris[picture], uri, source, rank)
+            for picture, uri in links:
+                change.links[uris[picture], uri] = NewLink(uris[picture], uri, source)
             writer.commit(change, encoder.identity)
         encoder.encoded.clear()
         return tmp_path / name
