@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from retrieval.cli.model_note import say_model
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import progress_display
 from retrieval.errors import MissingExtra
@@ -42,6 +43,7 @@ def demo(collection: Path | None, model: str) -> None:
     from retrieval.cli.hits import show_hits
 
     path = collection or _default_collection()
+    say_model(path, model)
     columns = tuple(indexer.parse_caption_column(name) for name in ("captions:en", "captions_zh:zh"))
     options = indexer.CorpusOptions(images=photographs, caption_columns=columns)
     with progress_display() as show:

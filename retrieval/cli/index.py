@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from retrieval.cli.model_note import say_model
 from retrieval.cli.options import collection_option, json_option, quiet_option
 from retrieval.cli.printing import counted, json_line, one_line, printable, short_name
 from retrieval.cli.progress import duration, progress_display
@@ -111,9 +112,11 @@ def index(
         vlsearch index dataset_flickr8k.json --images Images/ --split test
     """
     import indexer  # numpy, sqlalchemy: not for --help
+    from retrieval.encoders.two_tower.memory import retain_freed_memory
 
+    retain_freed_memory()  # else every batch of the image tower maps its memory anew
     if not quiet:
-        _say_model(collection, model)
+        say_model(collection, model)
     options = indexer.CorpusOptions(
         format=format_,
         image_column=image_column,
@@ -144,15 +147,6 @@ def index(
         raise SystemExit(INTERRUPTED)
     if strict and report.failed:
         raise SystemExit(1)
-
-
-def _say_model(collection: Path, model: str) -> None:
-    """Say which model a new collection gets, what it is good for, and how to get a better one."""
-    from retrieval.collection.layout import is_collection  # faiss: not for --help
-    from retrieval.encoders.registry import AUTO, auto_choice
-
-    if model == AUTO and not is_collection(collection):
-        click.echo(auto_choice()[1], err=True)
 
 
 def _show_report(report: Report, collection: Path) -> None:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 
 import click
 
 from retrieval.encoders.registry import RECOMMENDED, RecommendedModel, is_cached, resolve
+
+LEFT = 3  # columns of words; the others are figures
+_HEADINGS = ("model", "here", "languages", "MB", "dim", "COCO", "Flickr30k")
+_LEGEND = (
+    "COCO and Flickr30k: published R@1, text to image / image to text (chinese-clip: COCO-CN, Flickr30K-CN); "
+    "sources with --json"
+)
 
 
 @click.group(invoke_without_command=True)
@@ -64,37 +72,32 @@ def _print_json() -> None:
 
 
 def _print_table() -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("model", "here", "languages", "MB", "dim", "COCO", "Flickr30k", "licence", "good for"):
-        table.add_column(
-            heading, justify="right" if heading in ("MB", "dim", "COCO", "Flickr30k") else "left"
+    """Two lines a model: figures in columns, then what it is good for; names are never cut, even in a pipe."""
+    rows = [_HEADINGS, *(_cells(model) for model in RECOMMENDED)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    width = shutil.get_terminal_size().columns
+    for model, row in zip([None, *RECOMMENDED], rows, strict=True):
+        cells = (
+            cell.ljust(w) if n < LEFT else cell.rjust(w)
+            for n, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
-    for model in RECOMMENDED:
-        table.add_row(*_cells(model))
-    console = Console()
-    console.print(table)
-    console.print(
-        "COCO and Flickr30k: published R@1, text to image / image to text (chinese-clip: COCO-CN, "
-        "Flickr30K-CN); sources with --json"
-    )
+        click.echo("  ".join(cells).rstrip())
+        if model is not None:
+            about = f"{model.good_for} ({model.licence})"
+            click.echo(click.wrap_text(about, width, initial_indent="    ", subsequent_indent="    "))
+    click.echo(click.wrap_text(_LEGEND, width))
 
 
 def _cells(model: RecommendedModel) -> tuple[str, ...]:
     published = model.published
-    here = "yes" if is_cached(resolve(model.alias)) else ""
     return (
         model.alias,
-        here,
+        "yes" if is_cached(resolve(model.alias)) else "",
         " ".join(model.languages),
         f"{model.size_mb:,}",
         str(model.dimension),
         _recall(published.coco if published else None),
         _recall(published.flickr if published else None),
-        model.licence,
-        model.good_for,
     )
 
 

@@ -56,12 +56,12 @@ RECOMMENDED: tuple[RecommendedModel, ...] = (
         "mini",
         None,
         None,
-        ("en",),
-        25,
-        256,
-        "Apache-2.0",
+        ("en", "zh"),
+        15,
+        512,
+        "non-commercial use: trained on Flickr8k",
         None,  # measured on Flickr8k, not on COCO or Flickr30k
-        "trying things out: comes with vlsearch, small and fast, everyday scenes in plain English",
+        "trying things out: comes with vlsearch, small and fast, everyday scenes in plain words",
     ),
     RecommendedModel(
         "clip-b32",

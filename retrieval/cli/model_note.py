@@ -1,0 +1,16 @@
+"""The line on stderr that says which model a new collection gets, and how to get a better one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+def say_model(collection: Path, model: str) -> None:
+    """Say it where the choice is ours: ``auto``, and no collection there that has its model."""
+    from retrieval.collection.layout import is_collection  # faiss: not for --help
+    from retrieval.encoders.registry import AUTO, auto_choice
+
+    if model == AUTO and not is_collection(collection):
+        click.echo(auto_choice()[1], err=True)
