@@ -6,11 +6,13 @@ No module has the name of a public function: importing ``indexer.build`` would p
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from indexer.building import build as build
+    from indexer.corpora import Corpus as Corpus
     from indexer.corpora import CorpusOptions as CorpusOptions
+    from indexer.corpora import open_corpus as open_corpus
     from indexer.corpora import parse_caption_column as parse_caption_column
     from indexer.diagnosis import Diagnosis as Diagnosis
     from indexer.diagnosis import doctor as doctor
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "build": ("indexer.building", "build"),
+    "Corpus": ("indexer.corpora", "Corpus"),
     "CorpusOptions": ("indexer.corpora", "CorpusOptions"),
+    "open_corpus": ("indexer.corpora", "open_corpus"),
     "parse_caption_column": ("indexer.corpora", "parse_caption_column"),
     "Diagnosis": ("indexer.diagnosis", "Diagnosis"),
     "doctor": ("indexer.diagnosis", "doctor"),
@@ -32,6 +36,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "Corpus",
     "CorpusOptions",
     "Diagnosis",
     "Progress",
@@ -39,17 +44,18 @@ __all__ = [
     "build",
     "delete",
     "doctor",
+    "open_corpus",
     "optimize",
     "parse_caption_column",
 ]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for: torch and faiss are slow to come up."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _WHERE[name]
-    value: object = getattr(importlib.import_module(module), attribute)
+    value = getattr(importlib.import_module(module), attribute)
     globals()[name] = value  # the next use finds it without asking
     return value
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from indexer.corpora import CorpusOptions, open_corpus
+from indexer.corpora import Corpus, CorpusOptions, open_corpus
 from indexer.maintenance import compact_if_due
 from indexer.pipeline import Run
 from indexer.report import Progress, Report
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def build(
-    source: str | Path,
+    source: str | Path | Corpus,
     collection: str | Path,
     *,
     model: str | Encoder = "auto",
@@ -43,10 +43,11 @@ def build(
     goes on from there. Ctrl-C commits what is done (``Report.interrupted``).
 
     Args:
-        source: a folder, table, data set, tar (braces expanded) or list, as ``vlsearch index`` takes it.
+        source: a folder, table, data set, tar (braces expanded) or list, as ``vlsearch index`` takes it; or what
+            :func:`indexer.open_corpus` gave.
         collection: folder of the collection, made if it is not there.
         model: name, alias or folder of the encoder, or an encoder; ``auto`` keeps the collection's own.
-        options: how to read the corpus.
+        options: how to read a corpus that is named.
         limits: bytes, pixels and seconds that a picture may take.
         prune: drop items of this corpus that have vanished from it.
         retry_failed: try pictures again that failed before and have not changed since.
@@ -59,7 +60,7 @@ def build(
         CollectionLocked: another process writes to the collection.
     """
     started = time.monotonic()
-    corpus = open_corpus(str(source), options or CorpusOptions())
+    corpus = source if isinstance(source, Corpus) else open_corpus(str(source), options or CorpusOptions())
     with Writer(Path(collection)) as writer:
         encoder = bound_encoder(writer, model)
         run = Run(

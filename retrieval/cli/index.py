@@ -115,8 +115,6 @@ def index(
     from retrieval.encoders.two_tower.memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
-    if not quiet:
-        say_model(collection, model)
     options = indexer.CorpusOptions(
         format=format_,
         image_column=image_column,
@@ -126,12 +124,16 @@ def index(
         exclude=exclude,
         lang=lang,
     )
+    source = indexer.open_corpus(corpus, options)
+    if not quiet:
+        if source.note:
+            click.echo(f"note: {printable(source.note)}", err=True)
+        say_model(collection, model)
     with progress_display(quiet) as show:
         report = indexer.build(
-            corpus,
+            source,
             collection,
             model=model,
-            options=options,
             limits=Limits(max_bytes, max_pixels, timeout),
             prune=prune,
             retry_failed=retry_failed,

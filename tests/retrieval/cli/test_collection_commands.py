@@ -1,0 +1,111 @@
+"""``vlsearch info``, ``delete``, ``optimize`` and ``doctor``: what they print and exit with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+INFO = [
+    "path", "generation", "model", "dimension", "images", "texts", "links", "contents", "failures", "sources",
+    "segments", "rows", "dead", "unencoded", "vector_bytes", "catalogue_bytes", "schema_version",
+]  # fmt: skip
+
+
+def test_info_shows_totals_model_and_sizes(run: Run, collection: Path, model: Path) -> None:
+    done = run("info")
+
+    facts = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert facts["collection"] == str(collection)
+    assert facts["model"] == f"{model}, dimension 16"
+    assert facts["items"] == "3 images, 6 texts, 6 links"
+    assert facts["failures"] == "0"
+
+
+def test_info_json_is_one_object_with_stable_keys(run: Run, collection: Path) -> None:
+    facts = json.loads(run("info", "--json").stdout)
+
+    assert list(facts) == INFO
+    assert (facts["images"], facts["texts"], facts["links"], facts["dead"]) == (3, 6, 6, 0)
+
+
+def test_info_lists_what_could_not_be_taken_and_why(
+    run: Run, photos: Path, collection: Path, tmp_path: Path
+) -> None:
+    (photos / "empty.jpg").touch()
+    run("index", photos)
+
+    assert run("info", "--failures").stdout == f"{photos / 'empty.jpg'}: the file is empty\n"
+    assert json.loads(run("info", "--failures", "--json").stdout) == {
+        "uri": (photos / "empty.jpg").as_uri(),
+        "reason": "the file is empty",
+    }
+
+
+def test_delete_takes_a_path_and_leaves_the_file(run: Run, collection: Path, indexed_photos: Path) -> None:
+    red = indexed_photos / "red.png"
+
+    done = run("delete", red)
+
+    assert done.stdout == f"1 item deleted from {collection}\n"
+    assert red.is_file()
+    assert str(red) not in run("query", "red").stdout
+
+
+def test_delete_takes_a_folder_for_everything_in_it(run: Run, collection: Path, indexed_photos: Path) -> None:
+    assert run("delete", indexed_photos).stdout == f"9 items deleted from {collection}\n"
+
+
+def test_optimize_says_how_many_segments_there_were_and_are(
+    run: Run, collection: Path, indexed_photos: Path
+) -> None:
+    run("delete", indexed_photos / "red.png")
+
+    done = run("optimize")
+
+    assert done.exit_code == 0
+    assert done.stdout.endswith("segments now\n")
+    assert json.loads(run("info", "--json").stdout)["dead"] == 0
+
+
+def test_doctor_exits_with_0_and_says_so_if_all_is_well(run: Run, collection: Path) -> None:
+    done = run("doctor")
+
+    assert (done.exit_code, done.stdout) == (0, f"{collection} is sound\n")
+
+
+def test_doctor_finds_a_flipped_byte_and_repairs_what_can_be_encoded_again(
+    run: Run, collection: Path, indexed_photos: Path
+) -> None:
+    segment = next((collection / "segments").glob("*.faiss"))
+    data = bytearray(segment.read_bytes())
+    data[-3] ^= 1
+    segment.write_bytes(data)
+
+    found, repaired = run("doctor"), run("doctor", "--repair")
+    again = run("index", indexed_photos)
+
+    assert found.exit_code == 1
+    assert "damage: " in found.stdout
+    assert "try vlsearch doctor --repair" in found.stdout
+    assert repaired.exit_code == 0
+    assert again.exit_code == 0
+    assert run("doctor").stdout == f"{collection} is sound\n"
+    assert len(run("query", "red").stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize("command", [["info"], ["query", "a dog"], ["delete", "x"], ["optimize"]])
+def test_where_there_is_no_collection_a_sentence_says_how_to_make_one(
+    run: Run, command: list[str], tmp_path: Path
+) -> None:
+    done = run(*command, "--collection", tmp_path / "none")
+
+    assert done.exit_code == 1
+    assert f"there is no collection at {tmp_path / 'none'}; make one with: vlsearch index" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_doctor_exits_with_3_where_it_could_not_look(run: Run, tmp_path: Path) -> None:
+    assert run("doctor", "--collection", tmp_path / "none").exit_code == 3
