@@ -116,6 +116,12 @@ def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Folder that embeddings are kept in."
 )
 @click.option("--trec", type=click.Path(path_type=Path), metavar="DIR", help="Write qrels and run files.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write a page with plots, worst misses, hubs and indexes (includes --ann).",
+)
 @json_option("Print one JSON object a model, in the layout of CLIP_benchmark.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 def eval_command(
@@ -141,6 +147,7 @@ def eval_command(
     seed: int,
     cache: Path | None,
     trec: Path | None,
+    report: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -156,6 +163,7 @@ def eval_command(
     """
     import indexer  # numpy, sqlalchemy: not for --help
     from indexer.evaluation import classify, evaluate
+    from retrieval.evaluation.report import check_report_packages
     from retrieval.evaluation.run import Choices
 
     if task == "classification":
@@ -163,6 +171,8 @@ def eval_command(
             classified = classify(corpus, models, templates, class_names, cache, tell)
         _print_accuracies(classified, as_json)
         return
+    if report is not None:
+        check_report_packages()
     options = indexer.CorpusOptions(
         format=format_,
         image_column=image_column,
@@ -180,7 +190,9 @@ def eval_command(
             options=options,
             captions=captions,
             folds=folds,
-            choices=Choices(cuts, templates or ("{}",), ann or bool(indexes), indexes, seed),
+            choices=Choices(
+                cuts, templates or ("{}",), ann or bool(indexes) or report is not None, indexes, seed
+            ),
             collection=collection,
             cache=cache,
             on_progress=tell,
@@ -188,6 +200,8 @@ def eval_command(
     _print_evaluation(evaluation, as_json)
     if trec is not None:
         _write_trec(evaluation, trec)
+    if report is not None:
+        _write_report(evaluation, report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,3 +252,10 @@ def _write_trec(evaluation: Evaluation, folder: Path) -> None:
         )
         for path in paths:
             click.echo(f"wrote {printable(str(path))}", err=True)
+
+
+def _write_report(evaluation: Evaluation, folder: Path) -> None:
+    from retrieval.evaluation.report import write_report
+
+    for path in write_report(evaluation, folder):
+        click.echo(f"wrote {printable(str(path))}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,25 +12,23 @@ from rich.text import Text
 
 from retrieval.cli.printing import bytes_size, counted, one_line, printable
 from retrieval.evaluation.classification import Classification
-from retrieval.evaluation.embedding import PLAIN
 from retrieval.evaluation.evaluation_set import DIRECTIONS, Direction
+from retrieval.evaluation.facts import classification_facts, evaluation_facts
 from retrieval.evaluation.figures import HitRate, SideFigures
 from retrieval.evaluation.indexes import IndexFigures
-from retrieval.evaluation.intervals import RESAMPLES, Interval
+from retrieval.evaluation.intervals import Interval
 from retrieval.evaluation.metrics import Share
 from retrieval.evaluation.run import EngineFigures, Evaluation, ModelFigures
 from retrieval.evaluation.searching import Latency
 from retrieval.evaluation.significance import CORRECTION, FLIPS, TEST, Comparison
-from retrieval.identity import Identity
 
-INTERVALS = f"95 %: bootstrap by picture, with all that belongs to it, {RESAMPLES:,} draws"
 WIDTH = 96  # columns where output is no terminal: tables are not folded in a file
 
 
 def show_evaluation(evaluation: Evaluation) -> None:
     """Print everything that was measured."""
     console = _console()
-    _show_facts(console, _head(evaluation))
+    _show_facts(console, evaluation_facts(evaluation))
     for direction in DIRECTIONS:
         if direction in evaluation.evaluated.sides:
             _show_direction(console, evaluation, direction)
@@ -47,17 +44,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
 def show_accuracies(classified: Classification) -> None:
     """Print zero-shot accuracies."""
-    console, labelled = _console(), classified.labelled
-    size = f"{len(labelled.pictures):,} pictures of {len(labelled.classes):,} classes"
-    facts = [
-        ("corpus", f"{labelled.name}: {size}"),
-        ("templates", "; ".join(classified.templates)),
-        ("denominator", "every picture; of equal scores, the class that comes first wins"),
-        ("intervals", INTERVALS),
-    ]
-    for name, (identity, _) in classified.models.items():
-        facts += _model(name, identity)
-    _show_facts(console, facts)
+    console = _console()
+    _show_facts(console, classification_facts(classified))
     table = _table("model", "top-1", "right", "95 % interval", "top-5", "mean over classes")
     for name, (_, accuracy) in classified.models.items():
         table.add_row(
@@ -69,38 +57,6 @@ def show_accuracies(classified: Classification) -> None:
             _percent(accuracy.mean_per_class),
         )
     console.print(table)
-
-
-def preprocessing(identity: Identity) -> str:
-    """What is done to pictures and texts before a model sees them, in one line."""
-    try:
-        facts = json.loads(identity.preprocessing)
-    except ValueError:
-        return identity.preprocessing
-    return ", ".join(_flat(facts)) or "none stated"
-
-
-def _head(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-    evaluated = evaluation.evaluated
-    yield "corpus", f"{evaluated.name} ({evaluated.language}): {evaluated.summary()}"
-    yield "protocol", evaluated.protocol
-    yield "denominator", evaluated.denominators
-    for note in evaluated.notes:
-        yield "note", note
-    if evaluation.choices.templates != (PLAIN,):
-        yield "templates", "; ".join(evaluation.choices.templates)
-    yield "intervals", INTERVALS
-    for model in evaluation.models:
-        yield from _model(model.model, model.identity)
-        embedded = model.embedded
-        took = "from the cache" if embedded.cached else f"encoded in {embedded.seconds:.1f} s"
-        yield "", f"vectors {took}; data {embedded.data[:16]}"
-
-
-def _model(name: str, identity: Identity) -> Iterator[tuple[str, str]]:
-    weights = identity.revision or identity.weights[:16]
-    yield "model", f"{name}: {identity.family}, {identity.dimension} dimensions, weights {weights}"
-    yield "", f"precision {identity.precision} ({identity.runtime}); preprocessing: {preprocessing(identity)}"
 
 
 def _show_direction(console: Console, evaluation: Evaluation, direction: Direction) -> None:
@@ -257,14 +213,6 @@ def _table(*columns: str) -> Table:
         words = name in ("model", "index", "from", "to", "figure", "direction")
         table.add_column(Text(name), justify="left" if words and number < 3 else "right", no_wrap=True)
     return table
-
-
-def _flat(facts: object, prefix: str = "") -> Iterator[str]:
-    if isinstance(facts, dict):
-        for key, value in facts.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield f"{prefix} {json.dumps(facts, ensure_ascii=False)}".replace('"', "")
 
 
 def _percent(share: float) -> str:

@@ -174,8 +174,6 @@ def _indexes(
 ) -> tuple[IndexFigures, ...]:
     from retrieval.evaluation.indexes import measure_indexes, usual_indexes
 
-    if "text to image" not in evaluated.sides:
-        raise UsageError("an index is measured on text queries, and this evaluation has none")
     side = evaluated.sides["text to image"]
     relevance = side.relevance.restricted(side.asking, np.arange(side.relevance.items))
     queries = np.ascontiguousarray(embedded.texts[side.asking])
