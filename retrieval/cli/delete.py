@@ -15,9 +15,10 @@ from retrieval.errors import UsageError
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @collection_option
 def delete(names: tuple[str, ...], collection: Path) -> None:
-    r"""Delete items from a collection; the files themselves stay where they are.
+    r"""Delete items from a collection.
 
-    A NAME is an item's key, its uri, or a path; a folder or a tar stands for everything in it.
+    The files themselves stay where they are. A NAME is an item's key, its uri, or a path; a folder or a tar
+    stands for everything in it.
 
     \b
         vlsearch delete ~/Pictures/2019

@@ -15,7 +15,10 @@ from retrieval.cli.progress import waiting
 @click.argument("folder", type=click.Path(path_type=Path))
 @collection_option
 def export(folder: Path, collection: Path) -> None:
-    """Write a collection as npy and Parquet files, in the layout of clip-retrieval, into a new FOLDER."""
+    """Write a collection as npy and Parquet files.
+
+    They go into a new FOLDER, in the layout that clip-retrieval reads.
+    """
     import indexer  # numpy, sqlalchemy, pyarrow: not for --help
 
     with waiting("Exporting"):

@@ -15,7 +15,10 @@ from retrieval.cli.progress import waiting
 @click.argument("folder", type=click.Path(path_type=Path))
 @collection_option
 def import_(folder: Path, collection: Path) -> None:
-    """Read a FOLDER of npy and Parquet files, as export or clip-retrieval writes them, into a collection."""
+    """Read a folder of npy and Parquet files into a collection.
+
+    FOLDER is one that export or clip-retrieval wrote.
+    """
     import indexer  # numpy, sqlalchemy, pyarrow: not for --help
 
     with waiting("Importing"):

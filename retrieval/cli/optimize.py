@@ -14,7 +14,10 @@ from retrieval.cli.progress import waiting
 @click.command()
 @collection_option
 def optimize(collection: Path) -> None:
-    """Merge segments and drop deleted rows; no answer changes."""
+    """Merge segments and drop deleted rows.
+
+    No answer changes. Indexing and deletion do it by themselves where it is due.
+    """
     import indexer  # numpy, sqlalchemy: not for --help
 
     with waiting("Merging segments"):

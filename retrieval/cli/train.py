@@ -16,20 +16,36 @@ import click
     "--image-backbone",
     type=click.Choice(["resnet50", "mobilenet_v2", "efficientnet_lite2"]),
     default="resnet50",
+    show_default=True,
+    help="Image tower.",
 )
 @click.option("--image-weights", type=click.Path(path_type=Path), help="torchvision weights, as safetensors.")
 @click.option("--tf-padding", is_flag=True, help="The image weights were trained in TensorFlow.")
-@click.option("--text-backbone", type=click.Choice(["bert", "bag"]), default="bert")
-@click.option("--epochs", type=click.IntRange(1), default=8, show_default=True)
-@click.option("--batch-size", type=click.IntRange(2), default=128, show_default=True)
-@click.option("--val-share", type=click.FloatRange(0, 0.5, min_open=True), default=0.1, show_default=True)
+@click.option(
+    "--text-backbone",
+    type=click.Choice(["bert", "bag"]),
+    default="bert",
+    show_default=True,
+    help="Text tower.",
+)
+@click.option(
+    "--epochs", type=click.IntRange(1), default=8, show_default=True, help="Passes over the corpus."
+)
+@click.option("--batch-size", type=click.IntRange(2), default=128, show_default=True, help="Pairs a step.")
+@click.option(
+    "--val-share",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    default=0.1,
+    show_default=True,
+    help="Share of the pictures kept to judge by.",
+)
 @click.option(
     "--frozen-stages",
     type=click.IntRange(0),
     default=0,
     help="Image stages, from the input, kept as they are.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random number.")
 def train(
     corpus: str,
     out: Path,
@@ -43,7 +59,10 @@ def train(
     frozen_stages: int,
     seed: int,
 ) -> None:
-    """Train a two-tower model on CORPUS. Run again with the same options, a killed run goes on."""
+    """Train a two-tower model on a corpus.
+
+    Run again with the same options, a killed run goes on.
+    """
     from indexer.training.loop import Recipe  # torch: not for --help
     from indexer.training.run import RunSettings, train_corpus
 

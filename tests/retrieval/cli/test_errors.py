@@ -1,0 +1,82 @@
+"""What is wrong on a command line is said in one sentence, with an exit code; the table is the specification."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+USAGE, FAILED = 2, 1
+
+ERRORS = [
+    # arguments, exit code, what the sentence says
+    ("qery", USAGE, "there is no command 'qery'; did you mean query?"),
+    ("query", USAGE, "the query is empty; give words, or the path of a picture"),
+    ("query ''", USAGE, "the text of a query is empty"),
+    ("query x -k 0", USAGE, "Invalid value for '-k'"),
+    ("query x --find video", USAGE, "'video' is not one of 'image', 'text'"),
+    ("query x --limit 3", USAGE, "No such option '--limit'"),
+    ("query ./none.jpg", USAGE, "there is no file none.jpg; check the path, or to search for these words write text:"),
+    ("query none.jpg", USAGE, "there is no file none.jpg"),
+    ("query {here}", USAGE, "is a folder, not a picture; name a picture in it, or index it"),
+    ("query {here}/notes.txt", USAGE, "not a picture in a format that is read here"),
+    ("query {here}/empty.jpg", USAGE, "the file is empty"),
+    ("query {here}/none.tar#a.jpg", USAGE, "there is no file"),
+    ("query {here}/notes.txt.tar#a.jpg", USAGE, "there is no file"),
+    ("query -- --red", USAGE, "the sign in '--red' stands in the wrong place; to subtract write -1:red"),
+    ("query red -- -red", USAGE, "cancel"),
+    ("query x --from queries.txt", USAGE, "No such file or directory"),
+    ("query x --from {here}/notes.txt", USAGE, "give the query as arguments or as lines of --from, not both"),
+    ("query x --model none", USAGE, "no model goes by the name 'none'"),
+    ("query x --model mini", FAILED, "vectors of two encoders cannot be compared"),
+    ("index", USAGE, "Missing argument 'CORPUS'"),
+    ("index {here}/none", USAGE, "there is no such file or folder. Check the path."),
+    ("index ''", USAGE, "is no path; name a file or a folder"),
+    ("index http://127.0.0.1/a.jpg", USAGE, "is a URL, and corpora are read from disk; download it, or list it"),
+    ("index {here}/unknown.bin", USAGE, "is in no format that is recognised. Pass --format if it is one of"),
+    ("index {here} --format piano", USAGE, "there is no format 'piano'; the formats are folder, csv, tsv"),
+    ("index {here} --format csv", USAGE, "is a folder, which cannot be read as csv"),
+    ("index {here} --split test", USAGE, "--split has no meaning for"),
+    ("index {here} --lang english", USAGE, "'english' is no language tag; write one such as en, zh or pt-BR"),
+    ("index {here} --model none/such", FAILED, "none/such is not in the local cache; get it with: vlsearch models get"),
+    ("index {here} --model minny", USAGE, "no model goes by the name 'minny'; did you mean mini"),
+    ("index {here} --model mini", FAILED, "Use {model}, or re-encode with: vlsearch reindex --model mini"),
+    ("index {here} --max-pixels 0", USAGE, "Invalid value for '--max-pixels'"),
+    ("index {collection}", USAGE, "is a collection, not a corpus"),
+    ("delete", USAGE, "Missing argument 'NAME...'"),
+    ("delete nothing", USAGE, "has no item under nothing"),
+    ("models get none", USAGE, "no model goes by the name 'none'"),
+    ("models get {here}", USAGE, "is a folder on this machine; there is nothing to download"),
+    ("info --collection {here}", FAILED, "there is no collection at {here}"),
+    ("info --collection {here}/notes.txt", FAILED, "there is no collection at {here}/notes.txt"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "code", "sentence"), ERRORS, ids=[line for line, _, _ in ERRORS])
+def test_an_error_is_a_sentence_and_an_exit_code(
+    run: Run, line: str, code: int, sentence: str, collection: Path, model: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "notes.txt").write_text("words\n")
+    (here / "empty.jpg").touch()
+    (here / "unknown.bin").write_bytes(bytes(range(256)))
+    monkeypatch.chdir(here)
+    places = {"here": here, "collection": collection, "model": model}
+    arguments = [word.strip("'").format(**places) for word in line.split(" ")]
+
+    done = run(*arguments)
+
+    assert isinstance(done.exception, SystemExit)  # anything else would be a traceback
+    assert done.exit_code == code, done.output
+    assert sentence.format(**places) in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_name_with_an_escape_sequence_does_not_reach_the_terminal(run: Run, collection: Path) -> None:
+    done = run("query", "./\x1b[2Jnone.jpg")
+
+    assert "\x1b" not in done.stderr
+    assert r"\x1b[2Jnone.jpg" in done.stderr

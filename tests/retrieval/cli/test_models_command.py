@@ -1,0 +1,40 @@
+"""``vlsearch models``: a table whose names survive any width, and JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import Run
+
+from retrieval.encoders.registry import BUNDLED, RECOMMENDED, load_encoder
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_the_table_has_every_name_whole_at_any_width(run: Run, columns: str) -> None:
+    done = run("models", env={"COLUMNS": columns})
+
+    shown = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert shown[: len(RECOMMENDED) + 1] == ["model", *(model.alias for model in RECOMMENDED)]
+
+
+def test_models_json_is_one_object_a_model_with_stable_keys(run: Run) -> None:
+    models = [json.loads(line) for line in run("models", "--json").stdout.splitlines()]
+
+    assert [model["alias"] for model in models] == [model.alias for model in RECOMMENDED]
+    assert list(models[0]) == [
+        "alias", "hub_id", "revision", "languages", "size_mb", "dimension", "licence", "published", "good_for",
+        "cached",
+    ]  # fmt: skip
+    assert models[0]["cached"] is True
+
+
+def test_the_row_of_mini_says_what_is_in_the_package() -> None:
+    row = next(model for model in RECOMMENDED if model.alias == "mini")
+
+    assert row.dimension == load_encoder("mini").identity.dimension
+    assert row.size_mb == round(sum(path.stat().st_size for path in (BUNDLED / "mini").iterdir()) / 1e6)
+
+
+def test_getting_the_bundled_model_prints_its_folder(run: Run) -> None:
+    assert run("models", "get", "mini").stdout == f"{BUNDLED / 'mini'}\n"
