@@ -1,0 +1,148 @@
+"""The house as docs/architecture.md draws it: arrows go down only, and importing is cheap and does nothing else."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {"numpy", "torch", "torchvision", "transformers", "faiss", "sqlalchemy", "PIL", "pyarrow", "httpx"}
+
+ABOVE = {  # what a part may import of the house; its own modules always
+    "retrieval.ground": set(),
+    "retrieval.collection": {"retrieval.ground"},
+    "retrieval.encoders": {"retrieval.ground"},
+    "retrieval.query": {"retrieval.ground", "retrieval.collection", "retrieval.encoders"},
+    "retrieval.evaluation": {"retrieval.ground", "retrieval.collection", "retrieval.encoders"},
+    "indexer": {
+        "retrieval.ground", "retrieval.collection", "retrieval.encoders", "retrieval.query", "retrieval.evaluation",
+    },
+    "retrieval.cli": {
+        "indexer", "retrieval", "retrieval.ground", "retrieval.collection", "retrieval.encoders", "retrieval.query",
+        "retrieval.evaluation",
+    },
+}  # fmt: skip
+GROUND = {"errors", "types", "identity", "uris", "images", "fetch"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in ("retrieval", "indexer"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def part_of(module: str) -> str:
+    """The part of the house that a module belongs to; the package ``retrieval`` itself is its public names."""
+    top, _, rest = module.partition(".")
+    if top == "indexer":
+        return "indexer"
+    first = rest.partition(".")[0]
+    return "retrieval.ground" if first in GROUND else f"retrieval.{first}" if first else "retrieval"
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Full names of the modules that a file imports, at its top, inside functions and for type checkers alike."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module is not None
+            yield node.module
+
+
+ALL = list(modules())
+
+
+@pytest.mark.parametrize(("name", "path"), ALL, ids=[name for name, _ in ALL])
+def test_arrows_go_down_only(name: str, path: Path) -> None:
+    part = part_of(name)
+    if part == "retrieval":
+        return  # its lazy table names what is public, from every part
+    for imported in imports_of(path):
+        if imported.partition(".")[0] in ("retrieval", "indexer"):
+            assert part_of(imported) in ABOVE[part] | {part}, f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize(("part", "other"), [("collection", "encoders"), ("encoders", "collection")])
+def test_collection_and_encoders_never_import_each_other(part: str, other: str) -> None:
+    imported = {name for _, path in ALL if part in path.parts for name in imports_of(path)}
+
+    assert imported
+    assert not [name for name in imported if name.startswith(f"retrieval.{other}")]
+
+
+def test_every_part_of_the_house_has_its_place_in_the_drawing() -> None:
+    assert {part_of(name) for name, _ in ALL} == {*ABOVE, "retrieval"}
+
+
+@pytest.mark.parametrize("package", ["retrieval", "indexer"])
+def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
+    code = f"import sys, {package}; print(*sys.modules, sep='\\n')"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert {name.partition(".")[0] for name in done.stdout.splitlines()} & HEAVY == set()
+
+
+def test_words_are_found_without_the_packages_that_only_pictures_and_hub_models_need() -> None:
+    code = "import sys, retrieval.query.engine; print(*sys.modules, sep='\\n')"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    loaded = {name.partition(".")[0] for name in done.stdout.splitlines()}
+    assert loaded.isdisjoint({"torch", "torchvision", "transformers", "PIL", "httpx", "pyarrow"})
+
+
+@pytest.mark.parametrize(("name", "path"), ALL, ids=[name for name, _ in ALL])
+def test_a_module_says_what_it_is_for(name: str, path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_bytes()))
+
+
+@pytest.mark.parametrize("package", ["retrieval", "indexer"])
+def test_a_package_is_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+
+
+@pytest.mark.slow
+def test_the_wheel_contains_just_the_two_packages(tmp_path: Path) -> None:
+    pytest.importorskip(
+        "setuptools", "77", reason="the build needs setuptools 77, which is not installed here"
+    )
+    source = tmp_path / "source"
+    for package in ("retrieval", "indexer"):
+        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source / file)
+
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "-q",
+            "-w",
+            tmp_path,
+            source,
+        ],
+        check=True,
+    )
+
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"retrieval", "indexer"}
+    inside = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+    expected = {name for name in inside if name.startswith(("retrieval/", "indexer/"))}
+    assert {name for name in names if ".dist-info/" not in name} == expected
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
