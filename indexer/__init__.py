@@ -16,37 +16,61 @@ if TYPE_CHECKING:
     from indexer.corpora import parse_caption_column as parse_caption_column
     from indexer.diagnosis import Diagnosis as Diagnosis
     from indexer.diagnosis import doctor as doctor
+    from indexer.exporting import Exported as Exported
+    from indexer.exporting import export_collection as export_collection
+    from indexer.importing import Imported as Imported
+    from indexer.importing import import_collection as import_collection
+    from indexer.items import ItemWriter as ItemWriter
+    from indexer.items import open_writer as open_writer
     from indexer.maintenance import delete_items as delete
     from indexer.maintenance import optimize as optimize
+    from indexer.reindexing import Reindexed as Reindexed
+    from indexer.reindexing import reindex as reindex
     from indexer.report import Progress as Progress
     from indexer.report import Report as Report
 
 _WHERE = {
-    "build": ("indexer.building", "build"),
     "Corpus": ("indexer.corpora", "Corpus"),
     "CorpusOptions": ("indexer.corpora", "CorpusOptions"),
-    "open_corpus": ("indexer.corpora", "open_corpus"),
-    "parse_caption_column": ("indexer.corpora", "parse_caption_column"),
     "Diagnosis": ("indexer.diagnosis", "Diagnosis"),
-    "doctor": ("indexer.diagnosis", "doctor"),
-    "delete": ("indexer.maintenance", "delete_items"),
-    "optimize": ("indexer.maintenance", "optimize"),
+    "Exported": ("indexer.exporting", "Exported"),
+    "Imported": ("indexer.importing", "Imported"),
+    "ItemWriter": ("indexer.items", "ItemWriter"),
     "Progress": ("indexer.report", "Progress"),
+    "Reindexed": ("indexer.reindexing", "Reindexed"),
     "Report": ("indexer.report", "Report"),
+    "build": ("indexer.building", "build"),
+    "delete": ("indexer.maintenance", "delete_items"),
+    "doctor": ("indexer.diagnosis", "doctor"),
+    "export_collection": ("indexer.exporting", "export_collection"),
+    "import_collection": ("indexer.importing", "import_collection"),
+    "open_corpus": ("indexer.corpora", "open_corpus"),
+    "open_writer": ("indexer.items", "open_writer"),
+    "optimize": ("indexer.maintenance", "optimize"),
+    "parse_caption_column": ("indexer.corpora", "parse_caption_column"),
+    "reindex": ("indexer.reindexing", "reindex"),
 }
 
 __all__ = [
     "Corpus",
     "CorpusOptions",
     "Diagnosis",
+    "Exported",
+    "Imported",
+    "ItemWriter",
     "Progress",
+    "Reindexed",
     "Report",
     "build",
     "delete",
     "doctor",
+    "export_collection",
+    "import_collection",
     "open_corpus",
+    "open_writer",
     "optimize",
     "parse_caption_column",
+    "reindex",
 ]
 
 

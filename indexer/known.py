@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from indexer.changes import NewContent
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.types import Kind, Scalar
@@ -93,6 +94,17 @@ def find_encoded(
     for chunk in chunked(digests):
         found.update(connection.execute(statement.where(contents.c.sha256.in_(chunk))).scalars())
     return found
+
+
+def drop_encoded(
+    connection: Connection, contents: dict[tuple[Kind, bytes], NewContent], encoder_id: int
+) -> None:
+    """Leave out contents that have a vector already: each is encoded once."""
+    kinds: tuple[Kind, Kind] = ("image", "text")
+    for kind in kinds:
+        digests = [digest for of_kind, digest in contents if of_kind == kind]
+        for digest in find_encoded(connection, kind, digests, encoder_id):
+            del contents[kind, digest]
 
 
 def find_namesakes(

@@ -20,12 +20,12 @@ from sqlalchemy.exc import DatabaseError
 from indexer.changes import Change, NewFailure, NewItem, NewLink
 from indexer.decoding import DecodePool
 from indexer.interrupts import interrupts_noted
-from indexer.known import find_encoded, find_links, find_namesakes
+from indexer.known import drop_encoded, find_encoded, find_links, find_namesakes
 from indexer.lookup import LookUp, Task, TextTask
 from indexer.report import Progress, Report, SeenItems
 from indexer.rows import ensure_encoder, item_ids_of
 from indexer.staging import ReadPicture, Staged
-from indexer.writer import KINDS, Writer
+from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked, connect, damaged
 from retrieval.collection.layout import JOURNAL
@@ -280,7 +280,8 @@ class Run:
         change = self.staged.change
         with self.writer.read() as connection:
             self._drop_known_links(connection)
-            self._drop_known_contents(connection)
+            # whose twin a commit took while they were on their way through the workers
+            drop_encoded(connection, change.contents, self.encoder_id)
         names = self.writer.commit(change, self.encoder.identity) if change else {}
         for uri, item in names.items():
             (self.images if change.items[uri].kind == "image" else self.texts).add(item)
@@ -290,14 +291,6 @@ class Run:
         self.links += len(self.staged.known_links) + len(change.links)
         self.staged = Staged()
         self.committed_at = time.monotonic()
-
-    def _drop_known_contents(self, connection: Connection) -> None:
-        """Leave out contents whose twin a commit took while they were on their way through the workers."""
-        contents = self.staged.change.contents
-        for kind in KINDS:
-            digests = [digest for of_kind, digest in contents if of_kind == kind]
-            for digest in find_encoded(connection, kind, digests, self.encoder_id):
-                del contents[kind, digest]
 
     def _drop_known_links(self, connection: Connection) -> None:
         """Leave out links that are in the catalogue as they should be; the common case on a second run."""

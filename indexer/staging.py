@@ -44,6 +44,17 @@ class Staged:
         self._pictures: list[tuple[ReadPicture, NDArray[Any]]] = []
         self._sentences: list[tuple[bytes, str]] = []
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anything still has to be encoded."""
+        return bool(self._pictures or self._sentences)
+
+    @property
+    def size(self) -> int:
+        """Contents and items staged, whichever are more."""
+        waiting = len(self._pictures) + len(self._sentences)
+        return max(len(self.change.contents) + waiting, len(self.change.items))
+
     def add_picture(self, read: ReadPicture, encoder: Encoder) -> None:
         """Take a picture's content in, unless it is on its way already."""
         if read.prepared is None or read.digest in self.digests["image"]:

@@ -1,24 +1,33 @@
-"""Decode one suspect picture in a spawned process with a deadline: a thread that hangs cannot be stopped.
+"""Decode one suspect picture in a process of its own with a deadline: a thread that hangs cannot be stopped.
 
-The process imports the decoder and nothing heavier; pixels come back as raw RGB bytes.
+The process is started afresh and imports the decoder and nothing heavier; multiprocessing would run the caller's
+script a second time. The encoded picture goes in, raw RGB bytes come back.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-from multiprocessing.connection import Connection
+import contextlib
+import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError
 from retrieval.images import decode
+from retrieval.types import Limits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from retrieval.types import Limits
-
 MEMORY_BYTES = 8 * 2**30  # address space of the decoding process
 START_SECONDS = 20.0  # for the interpreter to come up, before the picture's own deadline
+_REASON, _PIXELS = b"!", b"="
+_CHILD = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from indexer.suspects import answer
+answer(*json.loads(sys.argv[2]))
+"""
 
 
 def decode_apart(data: bytes, limits: Limits, short_side: int | None) -> Image:
@@ -29,46 +38,41 @@ def decode_apart(data: bytes, limits: Limits, short_side: int | None) -> Image:
     """
     from PIL import Image
 
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_decode_and_send, args=(theirs,), daemon=True)
-    process.start()
-    theirs.close()
+    task = json.dumps([limits.file_bytes, limits.pixels, limits.seconds, short_side])
+    command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), task]
     try:
-        if not ours.poll(START_SECONDS):
-            raise ImageError("the decoder did not start")
-        ours.recv_bytes()
-        ours.send((limits, short_side))
-        ours.send_bytes(data)
-        if not ours.poll(limits.seconds):
-            raise ImageError(f"took longer than {limits.seconds:g} s to decode (--timeout)")
-        answer = ours.recv_bytes()
-        if answer[:1] == b"!":
-            raise ImageError(answer[1:].decode())
-        width, height = (int(number) for number in answer[1:].split(b" "))
-        return Image.frombytes("RGB", (width, height), ours.recv_bytes())
-    except (EOFError, OSError) as error:
-        process.join(START_SECONDS)
-        raise ImageError(f"the decoder crashed (exit code {process.exitcode})") from error
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
+        done = subprocess.run(
+            command,
+            input=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=START_SECONDS + limits.seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ImageError(f"took longer than {limits.seconds:g} s to decode (--timeout)") from error
+    head, _, rest = done.stdout.partition(b"\n")
+    if head[:1] == _REASON:
+        raise ImageError(head[1:].decode())
+    if done.returncode or head[:1] != _PIXELS:
+        raise ImageError(f"the decoder crashed (exit code {done.returncode})")
+    width, height = (int(number) for number in head[1:].split())
+    return Image.frombytes("RGB", (width, height), rest)
 
 
-def _decode_and_send(pipe: Connection) -> None:
-    try:
+def answer(file_bytes: int, pixels: int, seconds: float, short_side: int | None) -> None:
+    """Decode the picture on standard input within these limits: the other side of :func:`decode_apart`."""
+    with contextlib.suppress(
+        ImportError, ValueError, OSError
+    ):  # no such limit here: the deadline still holds
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    except (ImportError, ValueError, OSError):
-        pass  # no such limit on this platform: the deadline still holds
-    pipe.send_bytes(b"ready")
-    limits, short_side = pipe.recv()
+    out = sys.stdout.buffer
     try:
-        image = decode(pipe.recv_bytes(), limits, short_side)
+        image = decode(sys.stdin.buffer.read(), Limits(file_bytes, pixels, seconds), short_side)
     except ImageError as error:
-        pipe.send_bytes(b"!" + str(error).encode())
+        out.write(_REASON + " ".join(str(error).split()).encode() + b"\n")
         return
-    pipe.send_bytes(b"=%d %d" % image.size)
-    pipe.send_bytes(image.tobytes())
+    out.write(b"%s%d %d\n" % (_PIXELS, *image.size))
+    out.write(image.tobytes())

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,6 +42,16 @@ from retrieval.types import Kind
 
 KINDS: tuple[Kind, Kind] = ("image", "text")
 CHECKPOINT_WAIT_MS = 1000  # for readers in the middle of a query; the next writer folds what these leave
+
+
+@dataclass(frozen=True, slots=True)
+class _NewSegment:
+    """A segment on disk that no row names yet, and the contents of its rows in order."""
+
+    kind: Kind
+    contents: list[NewContent]
+    ids: NDArray[np.int64]
+    files: WrittenSegment
 
 
 class Writer:
@@ -161,28 +172,42 @@ class Writer:
         self.check_identity(identity)
         generation = self.next_generation()
         with self.new_files():
-            written = self._write_contents(change, generation)
+            segments = self._write_segments(change.contents.values(), generation)
             with self.switch(generation) as connection:
-                encoder_id = rows.ensure_encoder(connection, identity, activate=bool(written))
-                for kind, contents, ids, segment in written:
-                    segment_id = rows.insert_segment(connection, kind, encoder_id, segment)
-                    rows.insert_encodings(connection, contents, ids, encoder_id, segment_id)
+                encoder_id = rows.ensure_encoder(connection, identity, activate=bool(segments))
+                _insert_segments(connection, segments, encoder_id)
                 return rows.apply(connection, change)
 
-    def _write_contents(
-        self, change: Change, generation: int
-    ) -> list[tuple[Kind, list[NewContent], NDArray[np.int64], WrittenSegment]]:
+    def commit_beside(self, contents: Iterable[NewContent], encoder_id: int) -> None:
+        """Make vectors of contents that are in the catalogue part of it, under an encoder that need not be active.
+
+        Raises:
+            CollectionError: the disk is full or fails; nothing of this is there.
+        """
+        generation = self.next_generation()
+        with self.new_files():
+            segments = self._write_segments(contents, generation)
+            with self.switch(generation) as connection:
+                _insert_segments(connection, segments, encoder_id)
+
+    def _write_segments(self, contents: Iterable[NewContent], generation: int) -> list[_NewSegment]:
         """One segment on disk for each kind that has new contents; part of nothing yet."""
         with self.read() as connection:
             next_id = rows.next_id(connection, "encodings")
+        by_kind: dict[Kind, list[NewContent]] = {kind: [] for kind in KINDS}
+        for content in contents:
+            by_kind[content.kind].append(content)
         written = []
-        for kind in KINDS:
-            fresh = [content for content in change.contents.values() if content.kind == kind]
+        for kind, fresh in by_kind.items():
             if fresh:
                 ids = np.arange(next_id, next_id + len(fresh), dtype=np.int64)
                 next_id += len(ids)
                 vectors = np.stack([content.vector for content in fresh])
-                written.append((kind, fresh, ids, write_segment(self.path, generation, vectors, ids)))
+                try:
+                    files = write_segment(self.path, generation, vectors, ids)
+                except ValueError as error:
+                    raise CollectionError(f"an encoder gave vectors that cannot be kept: {error}") from error
+                written.append(_NewSegment(kind, fresh, ids, files))
         return written
 
     @contextlib.contextmanager
@@ -268,6 +293,12 @@ _OVERWRITE_THE_LOG = (
     "INSERT INTO settings (name, value) VALUES ('sweeps', '1') "
     "ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
 )
+
+
+def _insert_segments(connection: Connection, segments: Iterable[_NewSegment], encoder_id: int) -> None:
+    for new in segments:
+        segment_id = rows.insert_segment(connection, new.kind, encoder_id, new.files)
+        rows.insert_encodings(connection, new.contents, new.ids, encoder_id, segment_id)
 
 
 def _make_folders(collection: Path) -> None:

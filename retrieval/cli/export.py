@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from retrieval.cli.options import collection_option
-from retrieval.cli.printing import printable
+from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import waiting
 
 
@@ -22,5 +22,10 @@ def export(folder: Path, collection: Path) -> None:
     import indexer  # numpy, sqlalchemy, pyarrow: not for --help
 
     with waiting("Exporting"):
-        indexer.export_collection(collection, folder)
-    click.echo(f"{printable(str(collection))} is exported to {printable(str(folder))}")
+        done = indexer.export_collection(collection, folder)
+    held = f"{counted(done.images, 'image')}, {counted(done.texts, 'text')}"
+    click.echo(f"{held} exported to {printable(str(folder))}")
+    if done.left_out:
+        click.echo(
+            f"{counted(done.left_out, 'item')} left out for want of a vector; index their corpus again"
+        )

@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 
 from retrieval.cli.options import collection_option
-from retrieval.cli.printing import printable
+from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import waiting
 
 
 @click.command("import")
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--model", help="Model that made the vectors; export notes it, clip-retrieval does not.")
 @collection_option
-def import_(folder: Path, collection: Path) -> None:
+def import_(folder: Path, model: str | None, collection: Path) -> None:
     """Read a folder of npy and Parquet files into a collection.
 
     FOLDER is one that export or clip-retrieval wrote.
@@ -22,5 +23,8 @@ def import_(folder: Path, collection: Path) -> None:
     import indexer  # numpy, sqlalchemy, pyarrow: not for --help
 
     with waiting("Importing"):
-        indexer.import_collection(folder, collection)
-    click.echo(f"{printable(str(folder))} is imported into {printable(str(collection))}")
+        done = indexer.import_collection(folder, collection, model=model)
+    held = f"{counted(done.images, 'image')}, {counted(done.captions, 'caption')}"
+    click.echo(f"{held}, {counted(done.links, 'link')} imported into {printable(str(collection))}")
+    if done.failed:
+        click.echo(f"{counted(done.failed, 'row')} failed; see: vlsearch info --failures")

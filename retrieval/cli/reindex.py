@@ -7,19 +7,20 @@ from pathlib import Path
 import click
 
 from retrieval.cli.options import collection_option, quiet_option
-from retrieval.cli.printing import printable
+from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import progress_display
 
 
 @click.command()
 @click.option("--model", required=True, help="Model to encode with, by alias, hub name or folder.")
+@click.option("--skip-unreadable", is_flag=True, help="Switch even if some pictures cannot be read again.")
 @collection_option
 @quiet_option
-def reindex(model: str, collection: Path, quiet: bool) -> None:
+def reindex(model: str, skip_unreadable: bool, collection: Path, quiet: bool) -> None:
     r"""Encode a collection again with another model.
 
     The new vectors are built beside the old ones, and one commit switches: until then, and if anything
-    goes wrong, queries are answered by the old ones.
+    goes wrong, queries are answered by the old ones. Run again, it goes on where it was.
 
     \b
         vlsearch reindex --model siglip2-base
@@ -27,6 +28,8 @@ def reindex(model: str, collection: Path, quiet: bool) -> None:
     import indexer  # numpy, sqlalchemy: not for --help
 
     with progress_display(quiet) as show:
-        indexer.reindex(collection, model, on_progress=show)
+        done = indexer.reindex(collection, model, skip_unreadable=skip_unreadable, on_progress=show)
     if not quiet:
         click.echo(f"{printable(str(collection))} is now encoded by {printable(model)}")
+        if done.unreadable:
+            click.echo(f"{counted(done.unreadable, 'picture')} could not be read again and cannot be found")

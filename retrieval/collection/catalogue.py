@@ -18,7 +18,7 @@ from urllib.parse import quote
 from weakref import finalize
 
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
 from retrieval.collection.layout import CATALOGUE, catalogue_path
@@ -66,6 +66,10 @@ def check_readable(connection: Connection, collection: Path) -> None:
 def damaged(collection: Path, error: DatabaseError) -> CollectionError:
     """What SQLite says of a file it cannot read, as an error of ours."""
     said = str(error.orig or error)
+    if isinstance(error, IntegrityError):
+        return CollectionError(
+            f"collection {collection} refuses this change ({said}); nothing of it was kept"
+        )
     if "malformed" in said or "not a database" in said:
         return CollectionDamaged(collection, f"SQLite cannot read {CATALOGUE} ({said})")
     return CollectionError(f"collection {collection} cannot be read: {said}")

@@ -1,0 +1,189 @@
+"""A writer may be killed at any moment: what was committed stays, whole, and the next run goes on from there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import work
+from killing import Step, kill_after, kill_at, spread, steps_of
+from states import NOTHING, State, state_of
+
+import indexer
+from indexer import pipeline, staging
+from retrieval.errors import CollectionNotFound
+
+STEPS = 10  # of each kind of work in the default run; all of them in the slow one
+ALL = 10_000
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return work.make_corpus(tmp_path_factory.mktemp("corpus") / "pictures")
+
+
+@pytest.fixture(scope="module")
+def generations(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, State]:
+    """Every generation that an uninterrupted run commits."""
+    path = tmp_path_factory.mktemp("whole") / "collection"
+    states = {0: NOTHING}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staging, "IMAGE_BATCH", 4)
+        patch.setattr(staging, "TEXT_BATCH", 1)
+        patch.setattr(pipeline, "COMMIT_CONTENTS", 8)
+        commit = pipeline.Writer.commit
+
+        def commit_noted(writer, *arguments):
+            names = commit(writer, *arguments)
+            state = state_of(path)
+            states[state.generation] = state
+            return names
+
+        patch.setattr(pipeline.Writer, "commit", commit_noted)
+        indexer.build(corpus, path, model=work.HashEncoder(), workers=2)
+    assert len(states) >= 4, "too few commits to be killed between"
+    return states
+
+
+@pytest.fixture(scope="module")
+def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection in many segments, to work on copies of."""
+    path = tmp_path_factory.mktemp("whole") / "collection"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staging, "IMAGE_BATCH", 4)
+        patch.setattr(staging, "TEXT_BATCH", 1)
+        patch.setattr(pipeline, "COMMIT_CONTENTS", 8)
+        indexer.build(corpus, path, model=work.HashEncoder(), workers=2)
+    return path
+
+
+def assert_sound(collection: Path) -> None:
+    try:
+        diagnosis = indexer.doctor(collection)
+    except CollectionNotFound:
+        assert state_of(collection) == NOTHING
+    else:
+        assert diagnosis.faults == ()
+
+
+def kill_everywhere(
+    tmp_path: Path, count: int, start: Path | None, act: Callable[[Path], tuple], check: Callable[..., None]
+) -> None:
+    """Kill some work on a fresh copy at so many steps, and check what is left each time."""
+
+    def fresh(name: str) -> Path:
+        path = tmp_path / name / "collection"
+        if start is None:
+            path.parent.mkdir()
+        else:
+            shutil.copytree(start, path)
+        return path
+
+    counted = fresh("counted")
+    steps = steps_of(counted, *act(counted))
+    assert len(steps) >= 10
+    for step in spread(steps, count):
+        path = fresh(f"{step.number}")
+        kill_at(step, *act(path))
+        assert_sound(path)
+        check(path, step)
+        shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
+def test_an_indexing_run_killed_at_any_step_keeps_what_it_committed_and_can_be_finished(
+    tmp_path, corpus, generations, count
+):
+    last = generations[max(generations)]
+
+    def check(path: Path, step: Step) -> None:
+        assert state_of(path) == generations[step.generation]
+        work.index(corpus, path)
+        assert state_of(path).holdings == last.holdings
+        assert indexer.doctor(path) == indexer.Diagnosis((), ())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staging, "IMAGE_BATCH", staging.IMAGE_BATCH)  # work.index changes these for good
+        patch.setattr(staging, "TEXT_BATCH", staging.TEXT_BATCH)
+        patch.setattr(pipeline, "COMMIT_CONTENTS", pipeline.COMMIT_CONTENTS)
+        kill_everywhere(tmp_path, count, None, lambda path: (work.index, corpus, path), check)
+
+
+@pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
+def test_a_compaction_killed_at_any_step_changes_no_answer_and_can_be_finished(tmp_path, whole, count):
+    start = tmp_path / "start" / "collection"
+    shutil.copytree(whole, start)
+    removed = [f"{item[1]}" for item in sorted(state_of(whole).items)[:3]]
+    indexer.delete(start, removed)
+    before = state_of(start)
+
+    def check(path: Path, step: Step) -> None:
+        assert state_of(path).generation == step.generation
+        assert state_of(path).holdings == before.holdings
+        indexer.optimize(path)
+        assert state_of(path).holdings == before.holdings
+        assert indexer.doctor(path) == indexer.Diagnosis((), ())
+
+    kill_everywhere(tmp_path, count, start, lambda path: (work.optimize, path), check)
+
+
+@pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
+def test_a_deletion_killed_at_any_step_has_happened_whole_or_not_at_all(tmp_path, corpus, whole, count):
+    before = state_of(whole)
+    reference = tmp_path / "reference" / "collection"
+    shutil.copytree(whole, reference)
+    work.delete(reference, corpus)
+    after = state_of(reference)
+    assert len(after.items) < len(before.items)
+
+    def check(path: Path, step: Step) -> None:
+        happened = step.generation > before.generation
+        assert state_of(path).holdings == (after if happened else before).holdings
+        work.delete(path, corpus)
+        assert state_of(path).holdings == after.holdings
+        assert indexer.doctor(path).faults == ()
+
+    kill_everywhere(tmp_path, count, whole, lambda path: (work.delete, path, corpus), check)
+
+
+@pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
+def test_a_change_of_model_killed_at_any_step_leaves_the_old_vectors_or_the_new_ones(tmp_path, whole, count):
+    reference = tmp_path / "reference" / "collection"
+    shutil.copytree(whole, reference)
+    work.reindex(reference)
+    after = state_of(reference)
+
+    def check(path: Path, step: Step) -> None:
+        with indexer.open_writer(path) as writer:
+            bound = writer._identity().name
+        assert bound in ("hash", "other")
+        assert state_of(path).items == after.items
+        work.reindex(path)
+        assert state_of(path).holdings == after.holdings
+        assert indexer.doctor(path) == indexer.Diagnosis((), ())
+
+    kill_everywhere(tmp_path, count, whole, lambda path: (work.reindex, path), check)
+
+
+@pytest.mark.parametrize("moments", [4, pytest.param(100, marks=pytest.mark.slow)])
+def test_an_indexing_run_killed_at_random_moments_keeps_what_it_committed(
+    tmp_path, corpus, generations, moments
+):
+    rng = np.random.default_rng(moments)
+    last = generations[max(generations)]
+    killed = 0
+    for number in range(moments):
+        path = tmp_path / f"{number}" / "collection"
+        path.parent.mkdir()
+
+        killed += kill_after(rng.uniform(0, 1.5), work.index, corpus, path)
+
+        assert_sound(path)
+        state = state_of(path)
+        assert state == generations[state.generation]
+        indexer.build(corpus, path, model=work.HashEncoder(), workers=2)
+        assert state_of(path).holdings == last.holdings
+    assert killed

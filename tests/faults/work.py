@@ -1,0 +1,58 @@
+"""What the killed writers do, on a corpus with broken files, in commits of a few items; importable by a process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from builders import HashEncoder
+from PIL import Image
+
+import indexer
+from indexer import pipeline, reindexing, staging
+
+
+def make_corpus(folder: Path, pictures: int = 24) -> Path:
+    """Pictures with captions beside them, copies, and files of seven broken kinds."""
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    for number in range(pictures):
+        path = folder / f"{number:03}.png"
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).save(path)
+        if number % 2:
+            path.with_suffix(".txt").write_text(f"caption {number // 4}")
+        if number % 6 == 0:
+            (folder / f"{number:03}-copy.png").write_bytes(path.read_bytes())
+    (folder / "004-empty.jpg").touch()
+    (folder / "005-truncated.png").write_bytes((folder / "001.png").read_bytes()[:60])
+    (folder / "007-words.jpg").write_text("no picture at all")
+    (folder / "009-zeros.jpg").write_bytes(bytes(1000))
+    (folder / "011-folder.jpg").mkdir()
+    (folder / "013-nowhere.jpg").symlink_to(folder / "nothing")
+    (folder / "015-head.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(range(200)))
+    return folder
+
+
+def in_small_steps() -> None:
+    """Commits every few contents, so that a small corpus takes many."""
+    staging.IMAGE_BATCH = 4
+    staging.TEXT_BATCH = 1
+    pipeline.COMMIT_CONTENTS = reindexing.COMMIT_CONTENTS = 8
+
+
+def index(corpus: Path, collection: Path) -> None:
+    in_small_steps()
+    indexer.build(corpus, collection, model=HashEncoder(), workers=2)
+
+
+def delete(collection: Path, corpus: Path) -> None:
+    indexer.delete(collection, [str(corpus / f"{number:03}.png") for number in range(0, 20)])
+
+
+def optimize(collection: Path) -> None:
+    indexer.optimize(collection)
+
+
+def reindex(collection: Path) -> None:
+    in_small_steps()
+    indexer.reindex(collection, HashEncoder("1" * 64, "other"))
