@@ -11,6 +11,7 @@ from retrieval.encoders.base import Identity, fixed_batches
 from retrieval.encoders.hub.checkpoint import load_model, open_checkpoint, weight_files
 from retrieval.encoders.hub.family import Attention, Pictures
 from retrieval.encoders.hub.tokens import Tokens
+from retrieval.encoders.reproducible import pass_size, request_equal_bits
 from retrieval.encoders.weights import weights_digest
 from retrieval.errors import ModelError
 
@@ -55,6 +56,7 @@ class HubEncoder:
         Raises:
             ModelError: a file is missing, damaged or refused, or the device cannot be had.
         """
+        request_equal_bits()
         folder = folder.absolute()
         checkpoint, family = open_checkpoint(folder)
         files = weight_files(folder)
@@ -93,7 +95,8 @@ class HubEncoder:
 
         out = np.zeros((len(prepared), self.identity.dimension), np.float32)
         start = 0
-        for batch, count in fixed_batches(prepared, batch_size, DEFAULT_BATCH):
+        size = pass_size(batch_size, self._device)
+        for batch, count in fixed_batches(prepared, size, DEFAULT_BATCH):
             out[start : start + count] = self._image_rows(np.stack(batch))[:count]
             start += count
         return out
@@ -109,9 +112,10 @@ class HubEncoder:
         out = np.zeros((len(texts), self.identity.dimension), np.float32)
         rows = self._tokens.encode(texts)
         lengths = [self._tokens.padded_length(row) for row in rows]
+        size = pass_size(batch_size, self._device)
         for length in sorted(set(lengths)):
             members = [place for place, its in enumerate(lengths) if its == length]
-            for batch, count in fixed_batches(members, batch_size, DEFAULT_BATCH):
+            for batch, count in fixed_batches(members, size, DEFAULT_BATCH):
                 ids, real = self._tokens.pad([rows[place] for place in batch], length)
                 out[batch[:count]] = self._text_rows(ids, real)[:count]
         return out

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
 from retrieval.encoders.base import fixed_batches
+from retrieval.encoders.reproducible import pass_size, request_equal_bits
 from retrieval.encoders.two_tower.bag import Bag
 from retrieval.encoders.two_tower.config import TwoTowerConfig
 from retrieval.encoders.two_tower.text import load_tokenizer, padded, padded_length, token_ids
@@ -116,7 +117,7 @@ class TwoTower:
         out = np.empty((len(prepared), self.dimension), np.float32)
         row = 0
         with torch.inference_mode():
-            for batch, count in fixed_batches(prepared, batch_size, _DEFAULT_BATCH):
+            for batch, count in fixed_batches(prepared, pass_size(batch_size, self._device), _DEFAULT_BATCH):
                 pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).to(self._device)
                 out[row : row + count] = model.encode_images(pixels)[:count].cpu().numpy()
                 row += count
@@ -136,8 +137,10 @@ class TwoTower:
         buckets: dict[int, list[int]] = {}
         for row, tokens in enumerate(ids):
             buckets.setdefault(padded_length(len(tokens), config.context), []).append(row)
+        # numpy's products gave equal rows equal bits in every place, at every size that was tried
+        size = batch_size if self._bag is not None else pass_size(batch_size, self._device)
         for length, rows in buckets.items():
-            for batch, count in fixed_batches(rows, batch_size, _DEFAULT_BATCH):
+            for batch, count in fixed_batches(rows, size, _DEFAULT_BATCH):
                 vectors = self._encode_ids(padded([ids[row] for row in batch], length))
                 out[batch[:count]] = vectors[:count]
         return out
@@ -195,6 +198,7 @@ def _build_model(data: bytes, folder: Path, config: TwoTowerConfig) -> TwoTowerM
 
     from retrieval.encoders.two_tower.model import TwoTowerModel
 
+    request_equal_bits()
     model = TwoTowerModel(config)
     try:
         state = {

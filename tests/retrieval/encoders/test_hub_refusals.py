@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -183,7 +184,10 @@ def test_sharded_weights_load_like_whole_ones(folder: Path) -> None:
         index |= dict.fromkeys(part, file)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
 
-    assert (load_encoder(folder).encode_texts(["a dog"]) == whole).all()
+    sharded = load_encoder(folder).encode_texts(["a dog"])
+    assert (
+        np.abs(sharded - whole).max() < 1e-6
+    )  # not the same bits: where weights lie in memory picks MKL's kernel
 
 
 def test_a_device_that_is_not_there_is_an_error(folder: Path) -> None:

@@ -243,7 +243,8 @@ def save(folder: Path, model: Any, pictures: dict[str, Any]) -> None:
         for name, weight in model.named_parameters():
             noise = torch.randn(weight.shape, generator=generator)
             if weight.ndim < 2:
-                weight.copy_(0.1 * noise + float("norm" in name.lower() and name.endswith("weight")))
+                scale = name.endswith("weight") and any(word in name.lower() for word in ("norm", "bn"))
+                weight.copy_(0.1 * noise + float(scale))
             else:
                 fan_in = 1.0 if "embedding" in name else float(weight[0].numel())
                 weight.copy_(noise * (2.0 / fan_in**0.5))
