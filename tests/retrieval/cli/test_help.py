@@ -7,7 +7,7 @@ import sys
 
 import click
 import pytest
-from conftest import Run
+from command_line import Run
 
 from retrieval.cli import main
 from retrieval.cli.group import LazyGroup

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from conftest import Run
+from command_line import Run
 from PIL import Image
 
 COUNTS = [

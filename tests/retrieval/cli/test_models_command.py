@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Run
+from command_line import Run
 
 from retrieval.encoders.registry import BUNDLED, RECOMMENDED, load_encoder
 

@@ -1,0 +1,45 @@
+"""``vlsearch`` as a function, and a model and pictures small enough to use it with in any test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from retrieval.cli import main
+
+COLOURS = {"blue": (30, 40, 220), "green": (40, 200, 60), "red": (220, 30, 40)}
+
+Run = Callable[..., Result]
+
+
+def vlsearch(*arguments: str | Path, **settings: object) -> Result:
+    """``vlsearch("query", "a dog")``: the result has stdout, stderr, exit_code and exception."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], **settings)
+
+
+def save_tiny_model(folder: Path) -> Path:
+    """A two-tower model with random weights, built in no time."""
+    import torch
+
+    from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
+    from retrieval.encoders.two_tower.encoder import save
+    from retrieval.encoders.two_tower.text import train_tokenizer
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tokenizer = train_tokenizer([f"a {name} square" for name in COLOURS], 60)
+        text = TextConfig("bag", tokenizer.get_vocab_size(), 16, 32)
+        save(folder, TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text)), tokenizer)
+    return folder
+
+
+def fill_photos(folder: Path) -> Path:
+    """red.png, green.png and blue.png, with two captions each beside them."""
+    folder.mkdir()
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (40, 30), colour).save(folder / f"{name}.png")
+        (folder / f"{name}.txt").write_text(f"a {name} square\nall {name}\n", encoding="utf-8")
+    return folder
