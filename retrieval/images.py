@@ -1,13 +1,16 @@
-"""Untrusted bytes to an upright RGB picture, within limits; the content decides the format, never the name."""
+"""Untrusted bytes to an upright RGB picture, within limits; the content decides the format, never the name.
+
+Pillow warns of odd metadata; whoever runs the process decides what becomes of that. (Silencing it here, in several
+threads, would now and then silence every warning of the process for good.)
+"""
 
 from __future__ import annotations
 
 import io
 import struct
-import warnings
 from typing import TYPE_CHECKING
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from retrieval.errors import ImageError
 
@@ -41,30 +44,26 @@ def decode(data: bytes, limits: Limits, short_side: int | None = None) -> Image.
         raise ImageError("the file is empty")
     if not any(data):
         raise ImageError("the file holds nothing but zeros")
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # of Pillow's own size limit and of odd metadata; the cap below decides
-        try:
-            with _open(data) as image:
-                pixels = image.width * image.height
-                if pixels > limits.pixels:
-                    raise ImageError(
-                        f"{image.width}x{image.height} pixels, over the limit of "
-                        f"{limits.pixels / 1e6:g} megapixels (--max-pixels)"
-                    )
-                if short_side is not None and image.format in ("JPEG", "MPO"):
-                    least = short_side * DRAFT_SHARE
-                    scale = max(1.0, min(image.size) / least)
-                    image.draft(None, (int(image.width / scale), int(image.height / scale)))
-                image.load()
-                return _rgb(_crop_strip(_upright(image)))
-        except ImageError:
-            raise
-        except (Image.DecompressionBombError, MemoryError) as error:
-            raise ImageError(f"too large to decode ({error})") from error
-        except Exception as error:  # Pillow's plug-ins raise anything at all on hostile bytes
-            raise ImageError(f"damaged or cut short ({_clause(error)})") from error
+    try:
+        with _open(data) as image:
+            pixels = image.width * image.height
+            if pixels > limits.pixels:
+                raise ImageError(
+                    f"{image.width}x{image.height} pixels, over the limit of "
+                    f"{limits.pixels / 1e6:g} megapixels (--max-pixels)"
+                )
+            if short_side is not None and image.format in ("JPEG", "MPO"):
+                least = short_side * DRAFT_SHARE
+                scale = max(1.0, min(image.size) / least)
+                image.draft(None, (int(image.width / scale), int(image.height / scale)))
+            image.load()
+            return _rgb(_crop_strip(_upright(image)))
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise ImageError(f"too large to decode ({error})") from error
+    except Exception as error:  # Pillow's plug-ins raise anything at all on hostile bytes
+        raise ImageError(f"damaged or cut short ({_clause(error)})") from error
 
 
 def shown_size(data: bytes) -> tuple[int, int]:
@@ -72,27 +71,31 @@ def shown_size(data: bytes) -> tuple[int, int]:
 
     What ``decode`` returns may be smaller (a JPEG at a reduced scale) or cropped (a strip).
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with _open(data) as image:
-            width, height = image.size
-            try:
-                turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-            except Exception:  # broken EXIF says nothing, in as many ways as there are parsers in Pillow
-                turned = False
+    with _open(data) as image:
+        width, height = image.size
+        try:
+            turned = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        except Exception:  # broken EXIF says nothing, in as many ways as there are parsers in Pillow
+            turned = False
     return (height, width) if turned else (width, height)
 
 
 def _open(data: bytes) -> Image.Image:
+    """The picture, its header read; what Image.open does, but for the limit on pixels, which is ours alone.
+
+    Image.open refuses what is twice its process-wide ``MAX_IMAGE_PIXELS``, whatever a caller allows.
+    """
     formats: tuple[str, ...] = FORMATS
     if data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis"):
         formats = (*FORMATS, _heif(data))
-    try:
-        return Image.open(io.BytesIO(data), formats=formats)
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            "not a picture in a format that is read here (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF)"
-        ) from error
+    Image.preinit()
+    for name in formats:
+        if name not in Image.OPEN:
+            Image.init()
+        factory, accept = Image.OPEN[name]
+        if accept is not None and accept(data[:16]) is True:
+            return factory(io.BytesIO(data), "")
+    raise ImageError("not a picture in a format that is read here (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF)")
 
 
 def _heif(data: bytes) -> str:

@@ -120,7 +120,8 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str]) -> None:
         elif entry.is_file():
             listing.pictures.append(entry.name)
         else:  # never opened: a pipe would block for good
-            fault = "is a link that leads nowhere" if entry.is_symlink() else "is no regular file"
+            nowhere = not os.path.exists(entry.path)  # noqa: PTH110  as above
+            fault = "is a link that leads nowhere" if nowhere else "is no regular file"
             listing.failures.append(Failure(file_uri(Path(entry.path)), fault))
     except OSError as error:  # a link that leads to itself
         listing.failures.append(Failure(file_uri(Path(entry.path)), unreadable(error)))

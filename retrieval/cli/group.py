@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib.metadata
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -87,6 +88,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; this is the one place that turns faults into a sentence and an exit code."""
+        _quiet_pillow()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -100,6 +102,11 @@ class LazyGroup(click.Group):
                 raise  # a closed pipe, which click ends quietly; or a fault of ours, shown with its trace
             sentence = f"{error.filename}: {error.strerror}; check the path and your rights to it"
             raise click.ClickException(printable(sentence)) from error
+
+
+def _quiet_pillow() -> None:
+    """Leave out what Pillow says of a picture's odd metadata: the picture is taken, or its failure has a reason."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _with_blocks(command: click.Command) -> click.Command:
