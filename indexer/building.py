@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from indexer.corpora import Corpus, CorpusOptions, open_corpus
 from indexer.maintenance import compact_if_due
@@ -99,15 +99,17 @@ def bound_encoder(writer: Writer, model: str | Encoder) -> Encoder:
 
 
 def _prune(writer: Writer, run: Run, uri: str, format_: str) -> None:
-    items = schema.items
-    of_source = items.c.source_id == run.source_id
-    if format_ == "folder":  # files that a run over a folder above or below took first count as its own
-        of_source = of_source | (is_inside(items.c.uri, uri, "/") & (func.instr(items.c.uri, "#") == 0))
+    items, table = schema.items, schema.sources
+    sources, mine = {run.source_id}, items.c.source_id == run.source_id
     with writer.read() as connection:
-        candidates = connection.execute(select(items.c.id).where(of_source)).scalars().all()
+        if format_ == "folder":  # what a run over a folder above or below took first counts as its own
+            folders = connection.execute(select(table.c.id).where(table.c.format == "folder")).scalars()
+            sources |= set(folders)
+            mine = mine | (is_inside(items.c.uri, uri, "/") & items.c.source_id.in_(sources))
+        candidates = connection.execute(select(items.c.id).where(mine)).scalars().all()
     if candidates and not (run.images.count or run.texts.count):
         raise UsageError(
             f"{uri} holds nothing now, and --prune would drop all {len(candidates)} items that came from it; "
             "if the drive is not missing and that is meant, use vlsearch delete"
         )
-    run.prune(candidates)
+    run.prune(candidates, sources)

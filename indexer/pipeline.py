@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,14 +114,15 @@ class Run:
             interrupted=interrupted,
         )
 
-    def prune(self, candidates: Iterable[int]) -> None:
-        """Of these items of this corpus, drop those that this run has not met and whose absence is sure.
+    def prune(self, candidates: Iterable[int], sources: Collection[int]) -> None:
+        """Of these items, which came from ``sources``, drop those that this run has not met and are surely absent.
 
-        A picture that could not be taken this time is not absent. After a failure of the reader itself (a folder
-        that could not be listed) only items whose file is known to be gone are dropped.
+        A picture that could not be taken this time is not absent, nor is one that another source has captions of.
+        After a failure of the reader itself (a folder that could not be listed) only items whose file is known to
+        be gone are dropped.
         """
         for chunk in chunked(item for item in candidates if not self._was_met(item)):
-            gone = self._surely_gone(chunk)
+            gone = self._surely_gone(chunk, sources)
             if gone:
                 self.writer.commit(Change(removed=gone), self.encoder.identity)
                 self.removed += len(gone)
@@ -129,11 +130,11 @@ class Run:
     def _was_met(self, item: int) -> bool:
         return item in self.images or item in self.texts or item in self.kept
 
-    def _surely_gone(self, ids: Iterable[int]) -> list[int]:
+    def _surely_gone(self, ids: Iterable[int], sources: Collection[int]) -> list[int]:
         items, links = schema.items, schema.links
         linked_elsewhere = (
             select(links.c.image_item)
-            .where(links.c.image_item == items.c.id, links.c.source_id != self.source_id)
+            .where(links.c.image_item == items.c.id, links.c.source_id.not_in(sources))
             .exists()
         )
         with self.writer.read() as connection:
@@ -200,6 +201,8 @@ class Run:
             )
 
     def _stage_picture(self, task: Task, picture: Picture, read: ReadPicture | ImageError | None) -> None:
+        is_new = task.known is None
+        to_encode = isinstance(read, ReadPicture) and read.prepared is not None
         if isinstance(read, ReadPicture):
             self.staged.add_picture(read, self.encoder)
             digest = read.digest
@@ -223,7 +226,7 @@ class Run:
             attributes=picture.attributes,
             stamp=task.stamp,
             extent=extent,
-            renames=self._renamed("image", picture.uri, digest) if task.known is None else None,
+            renames=self._renamed("image", picture.uri, digest) if is_new and not to_encode else None,
         )
 
     def _stage_text(self, task: TextTask) -> None:
@@ -244,14 +247,18 @@ class Run:
             key=text.key,
             lang=text.lang,
             attributes=text.attributes,
-            renames=self._renamed("text", text.uri, task.digest) if known is None else None,
+            renames=self._renamed("text", text.uri, task.digest) if known is None and task.encoded else None,
         )
 
     def _renamed(self, kind: Kind, uri: str, digest: bytes) -> int | None:
-        """The item whose file went away and came back, bytes unchanged, under this uri; None for most."""
+        """The item whose file went away and came back, bytes unchanged, under this uri; None for most.
+
+        Of an archive or a table, items go over to the one that has them in the same place. Only for contents that
+        have a vector: others are new, and so had no item before.
+        """
         items = self.staged.change.items
         split = split_file_uri(uri)
-        if split is None or split[1] is not None or uri in items:
+        if split is None or uri in items:
             return None
         with self.writer.read() as connection:
             namesakes = find_namesakes(connection, kind, digest)
@@ -260,7 +267,7 @@ class Run:
         taken = {item.renames for item in items.values() if item.renames is not None}
         for item, old in namesakes:
             old_split = split_file_uri(old)
-            if item not in taken and old_split is not None and old_split[1] is None and _is_gone(old):
+            if item not in taken and old_split is not None and old_split[1] == split[1] and _is_gone(old):
                 return item
         return None
 

@@ -26,6 +26,7 @@ from retrieval.collection.schema import SCHEMA_VERSION, schema_version, settings
 from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound, CollectionTooNew
 
 BUSY_TIMEOUT_S = 60.0  # a reader waits this long for a checkpoint or a WAL recovery, never for a whole commit
+SHARED_MEMORY_BYTES = 32_768
 IN_CHUNK = 10_000  # values in one IN (...); SQLite's limit is 32,766 parameters a statement
 
 T = TypeVar("T")
@@ -72,7 +73,20 @@ def damaged(collection: Path, error: DatabaseError) -> CollectionError:
         )
     if "malformed" in said or "not a database" in said:
         return CollectionDamaged(collection, f"SQLite cannot read {CATALOGUE} ({said})")
+    if "full" in said or ("disk I/O" in said and _is_full(collection)):
+        return CollectionError(
+            f"the disk that holds collection {collection} is full ({said}); what was committed before is safe, "
+            "free some space and run this again"
+        )
     return CollectionError(f"collection {collection} cannot be read: {said}")
+
+
+def _is_full(collection: Path) -> bool:
+    """Whether there is no room for SQLite's shared memory file, without which it cannot even read."""
+    try:
+        return shutil.disk_usage(collection).free < SHARED_MEMORY_BYTES
+    except OSError:
+        return False
 
 
 def read_generation(connection: Connection) -> int:

@@ -61,6 +61,11 @@ def kill_after(seconds: float, work: Work, *arguments: object) -> bool:
     return process.exitcode != 0
 
 
+def run_apart(work: Work, *arguments: object) -> None:
+    """Do the work in a process of its own, which must end well."""
+    _finish(_start(work, *arguments), 0)
+
+
 def spread(steps: list[Step], count: int) -> list[Step]:
     """So many of the steps, evenly, first and last included."""
     if count >= len(steps):

@@ -1,0 +1,62 @@
+"""Folders of small pictures, and one call that indexes them with an encoder that needs no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import HashEncoder
+from PIL import Image
+
+import indexer
+
+Colour = tuple[int, int, int]
+Index = Callable[..., indexer.Report]
+
+
+@pytest.fixture
+def encoder() -> HashEncoder:
+    return HashEncoder()
+
+
+@pytest.fixture
+def other_encoder() -> HashEncoder:
+    return HashEncoder("1" * 64, "other")
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    return tmp_path / "collection"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three pictures, two of them with a caption beside them."""
+    folder = tmp_path / "photos"
+    for name, colour in {
+        "red.png": (255, 0, 0),
+        "green.png": (0, 255, 0),
+        "sub/blue.png": (0, 0, 255),
+    }.items():
+        draw(folder / name, colour)
+    (folder / "red.txt").write_text("a red square")
+    (folder / "sub/blue.txt").write_text("a blue square")
+    return folder
+
+
+@pytest.fixture
+def index(collection: Path, encoder: HashEncoder) -> Index:
+    """``vlsearch index SOURCE`` on the collection."""
+
+    def run(source: Path | str, **options: Any) -> indexer.Report:
+        return indexer.build(source, collection, **{"model": encoder, "workers": 2} | options)
+
+    return run
+
+
+def draw(path: Path, colour: Colour, size: tuple[int, int] = (8, 8)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path

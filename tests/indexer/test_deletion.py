@@ -1,0 +1,83 @@
+"""``vlsearch delete``: by key, uri or path; a folder or archive is everything in it, and nothing beside it."""
+
+from __future__ import annotations
+
+import tarfile
+
+import pytest
+from conftest import draw
+from test_indexing_runs import uris
+
+import indexer
+from retrieval.collection import Collection
+from retrieval.errors import CollectionLocked, CollectionNotFound
+from retrieval.uris import file_uri
+
+
+def test_a_path_a_uri_and_a_key_each_delete_one_item(index, photos, collection, encoder):
+    index(photos)
+    with indexer.open_writer(collection, model=encoder) as writer:
+        writer.add("my key", "some words")
+
+    assert indexer.delete(collection, [str(photos / "green.png")]) == 1
+    assert indexer.delete(collection, [file_uri(photos / "red.png")]) == 1
+    assert indexer.delete(collection, ["my key"]) == 1
+    assert uris(collection).keys() == {"blue.png"}
+
+
+def test_a_folder_deletes_what_is_in_it_and_not_its_namesakes(index, tmp_path, collection):
+    for name in ("a/1.png", "a/b/2.png", "a-side/3.png", "A/4.png", "a.png"):
+        draw(tmp_path / "root" / name, (len(name), 0, 0))
+    index(tmp_path / "root")
+
+    assert indexer.delete(collection, [str(tmp_path / "root/a")]) == 2
+    assert uris(collection).keys() == {"3.png", "4.png", "a.png"}
+
+
+def test_an_archive_deletes_its_members(index, photos, tmp_path, collection):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(photos / "red.png", "one.png")
+        tar.add(photos / "green.png", "two.png")
+    index(tmp_path / "a.tar")
+    index(photos)
+
+    assert indexer.delete(collection, [str(tmp_path / "a.tar")]) == 2
+    assert uris(collection).keys() == {"red.png", "green.png", "blue.png"}
+
+
+def test_wildcards_of_sql_are_plain_letters_of_a_name(index, tmp_path, collection):
+    for name in ("100%/1.png", "100x/2.png", "a_b/3.png", "axb/4.png"):
+        draw(tmp_path / "root" / name, (len(name), ord(name[1]), 0))
+    index(tmp_path / "root")
+
+    assert indexer.delete(collection, [str(tmp_path / "root/100%"), str(tmp_path / "root/a_b")]) == 2
+    assert uris(collection).keys() == {"2.png", "4.png"}
+
+
+def test_links_go_with_an_item_and_the_captions_stay(index, photos, collection):
+    index(photos)
+
+    indexer.delete(collection, [str(photos / "red.png")])
+
+    with Collection.open(collection) as opened:
+        info = opened.info()
+    assert (info.images, info.texts, info.links) == (2, 2, 1)
+
+
+def test_what_is_not_there_counts_nothing(index, photos, collection):
+    index(photos)
+
+    assert indexer.delete(collection, ["nothing", str(photos / "no.png")]) == 0
+
+
+def test_deleting_from_a_mistyped_collection_makes_none(tmp_path):
+    for act in (lambda path: indexer.delete(path, ["x"]), indexer.optimize):
+        with pytest.raises(CollectionNotFound):
+            act(tmp_path / "typo")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_deleting_beside_a_writer_is_refused(index, photos, collection, encoder):
+    index(photos)
+    with indexer.open_writer(collection, model=encoder), pytest.raises(CollectionLocked):
+        indexer.delete(collection, ["x"])

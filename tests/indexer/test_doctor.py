@@ -1,0 +1,153 @@
+"""``vlsearch doctor``: every kind of damage is named, orphans are none, and repair leaves a sound collection."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import indexer
+from retrieval.collection import Collection
+from retrieval.errors import CollectionDamaged, CollectionNotFound
+
+Damage = Callable[[Path], None]
+
+
+def segment(collection: Path, suffix: str) -> Path:
+    return sorted(path for path in (collection / "segments").iterdir() if path.name.endswith(suffix))[0]
+
+
+def cut_short(collection: Path) -> None:
+    os.truncate(segment(collection, ".faiss"), 40)
+
+
+def flip_a_bit(collection: Path) -> None:
+    path = segment(collection, ".faiss")
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+
+
+def lose_the_vectors(collection: Path) -> None:
+    segment(collection, ".faiss").unlink()
+
+
+def lose_the_ids(collection: Path) -> None:
+    segment(collection, ".ids.npy").unlink()
+
+
+def empty_the_ids(collection: Path) -> None:
+    os.truncate(segment(collection, ".ids.npy"), 0)
+
+
+def swap_two_rows(collection: Path) -> None:
+    with closing(sqlite3.connect(collection / "catalogue.sqlite")) as connection, connection:
+        connection.execute("UPDATE encodings SET row = 1 - row WHERE segment_id = 1 AND row < 2")
+
+
+DAMAGE = [cut_short, flip_a_bit, lose_the_vectors, lose_the_ids, empty_the_ids, swap_two_rows]
+
+
+def test_a_sound_collection_has_neither_faults_nor_orphans(index, photos, collection):
+    index(photos)
+
+    assert indexer.doctor(collection) == indexer.Diagnosis((), ())
+
+
+def test_orphans_are_reported_are_no_damage_and_are_left_to_the_next_writer(index, photos, collection):
+    index(photos)
+    (collection / "segments" / ".new-7-00.faiss").touch()
+
+    diagnosis = indexer.doctor(collection)
+
+    assert diagnosis == indexer.Diagnosis((), ("segments/.new-7-00.faiss",))
+    index(photos)
+    assert indexer.doctor(collection).orphans == ()
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
+def test_damage_is_named_repaired_and_made_good_by_the_next_run(damage: Damage, index, photos, collection):
+    index(photos)
+    damage(collection)
+
+    found = indexer.doctor(collection)
+    assert len(found.faults) == 1
+    assert "segments/" in found.faults[0]
+
+    assert indexer.doctor(collection, repair=True) == indexer.Diagnosis((), (), found.faults)
+    with Collection.open(collection) as opened:
+        assert opened.info().unencoded > 0
+        assert opened.count("image") == 3
+    assert index(photos).encoded > 0
+    with Collection.open(collection) as opened:
+        assert opened.info().unencoded == 0
+        assert len(opened.search(_query(), "image", 9)[0]) == 3
+
+
+@pytest.mark.parametrize("damage", [cut_short, lose_the_vectors, empty_the_ids], ids=lambda d: d.__name__)
+def test_a_reader_refuses_a_damaged_segment_with_a_sentence(damage: Damage, index, photos, collection):
+    index(photos)
+    damage(collection)
+
+    with pytest.raises(CollectionDamaged, match="Look closer with: vlsearch doctor"):
+        Collection.open(collection)
+
+
+def test_a_catalogue_that_is_overwritten_is_damage_beyond_repair(index, photos, collection):
+    index(photos)
+    (collection / "catalogue.sqlite").write_bytes(b"not a database at all" * 300)
+
+    assert "not a database" in indexer.doctor(collection).faults[0]
+    with pytest.raises(CollectionDamaged):
+        indexer.doctor(collection, repair=True)
+    with pytest.raises(CollectionDamaged):
+        Collection.open(collection)
+
+
+def test_a_page_of_the_catalogue_that_rots_is_a_fault_and_no_traceback(index, photos, collection):
+    index(photos)
+    path = collection / "catalogue.sqlite"
+    data = bytearray(path.read_bytes())
+    for page in range(2, len(data) // 4096):
+        data[page * 4096 : page * 4096 + 100] = b"\xff" * 100
+    path.write_bytes(data)
+
+    assert indexer.doctor(collection).faults
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ("UPDATE items SET kind = 'text' WHERE id = 1", "items whose kind is not their content's"),
+        ("INSERT INTO dead VALUES (1)", "encodings in use that are masked"),
+        ("UPDATE items SET content_id = 999 WHERE id = 1", "refers to a row of contents that is not there"),
+        ("UPDATE contents SET text = NULL WHERE kind = 'text'", "text contents without their text"),
+        (
+            "UPDATE links SET image_item = text_item WHERE rank = 0",
+            "links that do not join a picture to a text",
+        ),
+    ],
+)
+def test_rows_that_contradict_each_other_are_faults(statement, fault, index, photos, collection):
+    index(photos)
+    with closing(sqlite3.connect(collection / "catalogue.sqlite")) as connection, connection:
+        connection.execute(statement)
+
+    assert any(fault in found for found in indexer.doctor(collection).faults)
+
+
+def test_where_there_is_no_collection_the_doctor_says_so_and_makes_none(tmp_path):
+    for repair in (False, True):
+        with pytest.raises(CollectionNotFound):
+            indexer.doctor(tmp_path / "none", repair=repair)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _query():
+    from builders import HashEncoder
+
+    return HashEncoder().encode_texts(["anything"])

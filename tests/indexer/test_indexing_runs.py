@@ -1,0 +1,418 @@
+"""What running ``vlsearch index`` again does: only what is new or changed is encoded, and nothing else is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import tarfile
+import threading
+from pathlib import Path
+
+import pytest
+from builders import HashEncoder
+from conftest import draw
+
+import indexer
+from indexer import pipeline, staging
+from retrieval.collection import Collection
+from retrieval.errors import IdentityMismatch, UsageError
+from retrieval.types import Limits
+from retrieval.uris import file_uri
+
+
+def uris(collection: Path, kind: str = "image") -> dict[str, int]:
+    """Items of a kind: the last part of their path, and their ids."""
+    with Collection.open(collection) as opened:
+        hits = opened.items(range(1, 200))
+    return {hit.uri.rpartition("/")[2]: hit.id for hit in hits if hit.kind == kind}
+
+
+def failures(collection: Path) -> dict[str, str]:
+    with Collection.open(collection) as opened:
+        return {failure.uri.rpartition("/")[2]: failure.reason for failure in opened.failures()}
+
+
+def test_a_first_run_encodes_every_content_and_counts_what_the_collection_holds(index, photos):
+    report = index(photos)
+
+    assert (report.images, report.captions, report.links) == (3, 2, 2)
+    assert (report.encoded, report.unchanged, report.failed, report.removed) == (5, 0, 0, 0)
+
+
+def test_a_second_run_encodes_nothing_and_commits_nothing(index, photos, collection):
+    index(photos)
+    with Collection.open(collection) as opened:
+        before = opened.generation
+
+    report = index(photos)
+
+    assert (report.encoded, report.unchanged) == (0, 5)
+    assert (report.images, report.captions, report.links) == (3, 2, 2)
+    with Collection.open(collection) as opened:
+        assert opened.generation == before
+
+
+def test_a_file_that_was_touched_but_not_changed_is_read_and_not_encoded(index, photos):
+    index(photos)
+    os.utime(photos / "red.png", ns=(1, 1))
+
+    report = index(photos)
+
+    assert (report.encoded, report.unchanged) == (0, 5)
+
+
+def test_a_changed_file_is_encoded_and_its_item_keeps_its_id(index, photos, collection):
+    index(photos)
+    before = uris(collection)
+    draw(photos / "red.png", (9, 9, 9), (9, 9))
+
+    report = index(photos)
+
+    assert (report.encoded, report.unchanged) == (1, 4)
+    assert uris(collection) == before
+
+
+def test_equal_bytes_are_encoded_once_within_a_run_and_across_runs(index, photos, collection):
+    shutil.copy(photos / "red.png", photos / "red-too.png")
+    assert index(photos).encoded == 5
+    shutil.copy(photos / "red.png", photos / "red-three.png")
+
+    report = index(photos)
+
+    assert (report.images, report.encoded) == (5, 0)
+    assert len(uris(collection)) == 5
+
+
+def test_equal_captions_of_many_pictures_are_encoded_once(index, photos):
+    (photos / "green.txt").write_text("a red square\n")
+
+    assert index(photos).encoded == 5
+
+
+def test_a_renamed_file_is_recognised_by_its_bytes_keeps_its_id_and_is_not_encoded(index, photos, collection):
+    index(photos)
+    before = uris(collection)
+    (photos / "red.png").rename(photos / "crimson.png")
+    (photos / "red.txt").rename(photos / "crimson.txt")
+
+    report = index(photos)
+
+    after = uris(collection)
+    assert report.encoded == 0
+    assert after["crimson.png"] == before["red.png"]
+    assert "red.png" not in after
+
+
+def test_a_renamed_folder_keeps_the_ids_of_everything_in_it(index, photos, collection):
+    index(photos)
+    before = uris(collection), uris(collection, "text")
+    (photos / "sub").rename(photos / "moved")
+
+    report = index(photos, prune=True)
+
+    assert (report.encoded, report.removed, report.links) == (0, 0, 2)
+    assert (uris(collection), uris(collection, "text")) == before
+
+
+def test_a_copy_is_a_second_item_and_no_rename_while_the_first_is_there(index, photos, collection):
+    index(photos)
+    shutil.copy(photos / "red.png", photos / "sub/copy.png")
+
+    index(photos)
+
+    assert {"red.png", "copy.png"} <= uris(collection).keys()
+
+
+def test_what_vanished_stays_without_prune_and_goes_with_it(index, photos, collection):
+    index(photos)
+    (photos / "red.png").unlink()
+    (photos / "red.txt").unlink()
+
+    assert index(photos).removed == 0
+    assert "red.png" in uris(collection)
+    assert index(photos, prune=True).removed == 2
+    assert "red.png" not in uris(collection)
+    assert uris(collection, "text").keys() == {"blue.txt#L1"}
+
+
+def test_a_picture_that_can_no_longer_be_read_is_a_failure_and_not_pruned(index, photos, collection):
+    index(photos)
+    (photos / "red.png").write_bytes(b"overwritten by mistake")
+
+    report = index(photos, prune=True)
+
+    assert (report.failed, report.removed) == (1, 0)
+    assert "red.png" in uris(collection)
+
+
+def test_a_renamed_archive_keeps_the_ids_of_its_members(index, photos, tmp_path, collection):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(photos / "red.png", "red.png")
+        tar.add(photos / "red.txt", "red.txt")
+    index(tmp_path / "a.tar")
+    before = sorted(uris(collection).values()), sorted(uris(collection, "text").values())
+    (tmp_path / "a.tar").rename(tmp_path / "b.tar")
+
+    report = index(tmp_path / "b.tar")
+
+    assert (report.encoded, report.images) == (0, 1)
+    assert (sorted(uris(collection).values()), sorted(uris(collection, "text").values())) == before
+    assert all(name.startswith("b.tar#") for name in uris(collection))
+
+
+def test_prune_of_a_folder_above_takes_what_a_run_below_had_brought(index, photos, collection):
+    index(photos / "sub")
+    (photos / "sub/blue.png").unlink()
+    (photos / "sub/blue.txt").unlink()
+
+    assert index(photos, prune=True).removed == 2
+    assert uris(collection, "text").keys() == {"red.txt#L1"}
+
+
+def test_prune_of_a_folder_leaves_archives_in_it_alone(index, photos, collection):
+    with tarfile.open(photos / "a.tar", "w") as tar:
+        tar.add(photos / "red.png", "member.png")
+    index(photos / "a.tar")
+
+    assert index(photos, prune=True).removed == 0
+    assert "a.tar#member.png" in uris(collection)
+
+
+def test_prune_refuses_to_empty_a_collection_whose_corpus_is_empty_all_of_a_sudden(index, photos, collection):
+    index(photos)
+    shutil.rmtree(photos)
+    photos.mkdir()
+
+    with pytest.raises(UsageError, match="would drop all 5 items"):
+        index(photos, prune=True)
+    assert len(uris(collection)) == 3
+
+
+def test_prune_takes_a_folder_of_another_case_for_another_folder(index, tmp_path, collection):
+    draw(tmp_path / "Photos/a.png", (1, 1, 1))
+    draw(tmp_path / "photos/b.png", (2, 2, 2))
+    index(tmp_path / "Photos")
+    index(tmp_path / "photos", prune=True)
+
+    assert uris(collection).keys() == {"a.png", "b.png"}
+
+
+def test_prune_keeps_a_file_that_moved_into_another_corpus(index, tmp_path, collection):
+    draw(tmp_path / "inbox/a.png", (1, 1, 1))
+    draw(tmp_path / "inbox/b.png", (2, 2, 2))
+    (tmp_path / "album").mkdir()
+    index(tmp_path / "inbox")
+    (tmp_path / "inbox/a.png").rename(tmp_path / "album/a.png")
+    index(tmp_path / "album")
+
+    report = index(tmp_path / "inbox", prune=True)
+
+    assert report.removed == 0
+    assert uris(collection).keys() == {"a.png", "b.png"}
+
+
+def test_prune_keeps_a_picture_that_another_corpus_captions(index, photos, tmp_path, collection):
+    def table(name: str, *pictures: str) -> Path:
+        path = tmp_path / name
+        rows = [{"image": str(photos / picture), "caption": f"{name} {picture}"} for picture in pictures]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    index(table("one.jsonl", "red.png", "green.png"))
+    index(table("two.jsonl", "green.png"))
+
+    index(table("one.jsonl", "red.png"), prune=True)
+
+    assert uris(collection).keys() == {"red.png", "green.png"}
+
+
+def test_a_failure_has_a_reason_is_not_tried_again_and_is_tried_when_the_file_changes(
+    index, photos, collection
+):
+    broken = photos / "broken.png"
+    broken.write_bytes((photos / "red.png").read_bytes()[:50])
+    assert index(photos).failed == 1
+    reason = failures(collection)["broken.png"]
+    assert "cut short" in reason
+
+    assert index(photos).failed == 1  # told again, not read again
+    assert failures(collection) == {"broken.png": reason}
+
+    draw(broken, (1, 2, 3))
+    report = index(photos)
+    assert (report.failed, report.encoded) == (0, 1)
+    assert failures(collection) == {}
+
+
+def test_a_failure_is_forgotten_when_its_file_is_gone(index, photos, collection):
+    (photos / "broken.png").touch()
+    index(photos)
+    (photos / "broken.png").unlink()
+
+    index(photos)
+
+    assert failures(collection) == {}
+
+
+def test_what_a_limit_refused_is_tried_again_under_another_limit(index, photos, collection):
+    draw(photos / "large.png", (5, 5, 5), (100, 100))
+    assert index(photos, limits=Limits(pixels=5000)).failed == 1
+    assert "over the limit" in failures(collection)["large.png"]
+
+    assert index(photos, limits=Limits(pixels=5000)).failed == 1
+    assert index(photos, limits=Limits(pixels=20_000)).failed == 0
+    assert failures(collection) == {}
+
+
+def test_the_size_of_a_file_is_capped(index, photos, collection):
+    size = (photos / "red.png").stat().st_size
+    report = index(photos, limits=Limits(file_bytes=size - 1))
+
+    assert report.images < 3
+    assert "--max-bytes" in failures(collection)["red.png"]
+
+
+def test_retry_failed_tries_an_unchanged_file_again(index, photos, monkeypatch):
+    (photos / "broken.png").touch()
+    index(photos)
+    read = []
+    monkeypatch.setattr(pipeline, "read_bytes", lambda *arguments: read.append(arguments) or b"")
+
+    index(photos)
+    assert read == []
+    index(photos, retry_failed=True)
+    assert len(read) == 1
+
+
+def test_the_catalogue_keeps_a_pictures_own_size_not_that_of_the_reduced_decode(index, tmp_path, collection):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    (tmp_path / "jpegs").mkdir()
+    Image.new("RGB", (640, 480), (1, 2, 3)).save(tmp_path / "jpegs/a.jpg", exif=exif)
+    Image.new("RGB", (900, 10), (1, 2, 3)).save(tmp_path / "jpegs/strip.png")
+    index(tmp_path / "jpegs")
+
+    with Collection.open(collection) as opened, opened._engine.begin() as connection:
+        sizes = connection.exec_driver_sql("SELECT width, height FROM contents ORDER BY id").all()
+    assert [tuple(row) for row in sizes] == [(480, 640), (900, 10)]
+
+
+def test_a_collection_keeps_its_encoder_and_refuses_another(index, photos, other_encoder):
+    index(photos)
+
+    with pytest.raises(IdentityMismatch, match="reindex"):
+        index(photos, model=other_encoder)
+
+
+def test_a_run_with_nothing_but_failures_leaves_the_choice_of_encoder_open(
+    index, tmp_path, photos, other_encoder
+):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/x.png").touch()
+    index(tmp_path / "bad")
+
+    assert index(photos, model=other_encoder).encoded == 5
+
+
+def test_a_caption_file_that_changes_replaces_the_text_and_keeps_the_link(index, photos, collection):
+    index(photos)
+    (photos / "red.txt").write_text("a crimson square")
+
+    report = index(photos)
+
+    assert (report.encoded, report.links) == (1, 2)
+    with Collection.open(collection) as opened:
+        red = next(hit for hit in opened.items(range(9)) if hit.uri == file_uri(photos / "red.png"))
+    assert [caption.text for caption in red.captions] == ["a crimson square"]
+
+
+def test_vectors_do_not_depend_on_where_commits_fall_or_on_the_order_of_runs(index, tmp_path, encoder):
+    folder = tmp_path / "many"
+    for number in range(40):
+        draw(folder / f"{number:02}.png", (number, 0, 0))
+    whole = tmp_path / "whole"
+    indexer.build(folder, whole, model=encoder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "COMMIT_CONTENTS", 1)
+        patch.setattr(staging, "IMAGE_BATCH", 32)
+        pieces = tmp_path / "pieces"
+        shutil.move(folder / "03.png", tmp_path / "03.png")
+        indexer.build(folder, pieces, model=encoder)
+        shutil.move(tmp_path / "03.png", folder / "03.png")
+        indexer.build(folder, pieces, model=encoder)
+
+    query = encoder.encode_texts(["x"])
+    with Collection.open(whole) as one, Collection.open(pieces) as other:
+        assert {(hit.uri, hit.score) for hit in one.search(query, "image", 40)[0]} == {
+            (hit.uri, hit.score) for hit in other.search(query, "image", 40)[0]
+        }
+
+
+def test_ctrl_c_commits_what_is_done_and_the_next_run_goes_on(index, tmp_path, collection):
+    folder = tmp_path / "many"
+    for number in range(200):
+        draw(folder / f"{number:03}.png", (number, 0, 0))
+
+    def interrupt(progress: indexer.Progress) -> None:
+        if progress.done == 100:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    report = index(folder, on_progress=interrupt)
+
+    assert report.interrupted
+    assert 100 <= report.images < 200
+    assert len(uris(collection)) == report.images
+    after = index(folder)
+    assert not after.interrupted
+    assert (after.images, after.encoded) == (200, 200 - report.images)
+
+
+def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(index, photos, monkeypatch, collection):
+    stuck = threading.Event()
+    real = pipeline.read_bytes
+
+    def read(location, limits):
+        if "green" in str(location):
+            os.kill(os.getpid(), signal.SIGINT)
+            stuck.wait(60)
+        return real(location, limits)
+
+    monkeypatch.setattr(pipeline, "read_bytes", read)
+    report = index(photos)
+    stuck.set()
+
+    assert report.interrupted
+    assert "green.png" not in uris(collection)
+
+
+def test_signals_are_as_they_were_after_a_run(index, photos):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    index(photos)
+
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_indexing_works_in_a_thread_of_its_own(index, photos):
+    reports = []
+    thread = threading.Thread(target=lambda: reports.append(index(photos)))
+    thread.start()
+    thread.join()
+
+    assert reports[0].images == 3
+
+
+def test_an_encoder_that_fails_leaves_the_collection_as_it_was(photos, collection):
+    class Failing(HashEncoder):
+        def encode_texts(self, texts, batch_size=None):
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        indexer.build(photos, collection, model=Failing())
+
+    assert indexer.doctor(collection).faults == ()
+    assert indexer.build(photos, collection, model=HashEncoder()).encoded == 5
