@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.transforms.functional import resize
 
 from indexer.training.errors import no_pairs
-from retrieval.encoders.two_tower.encoder import centre_square
+from retrieval.encoders.two_tower.encoder import squeeze
 from retrieval.errors import ImageError
 from retrieval.types import Entry, Failure, Picture
 
@@ -67,7 +67,7 @@ def cache_pairs(
             uri = entry.picture.uri
             if uri not in captions:
                 try:
-                    out.write(centre_square(decode(entry.picture), side).tobytes())
+                    out.write(squeeze(decode(entry.picture), side).tobytes())
                 except ImageError:
                     failed += 1
                     unusable.add(uri)

@@ -21,6 +21,9 @@ class ImageConfig:
 
     ``tf_padding`` pads stride-2 convolutions at the bottom as TensorFlow does, for weights trained there
     (their kernels mirrored left-right, so that the width needs no care).
+
+    A picture whose sides differ by a factor of up to ``aspect`` is squeezed into the square whole; a longer one loses
+    its ends first. 1 takes the centre square. Of what people photograph, 3:2 and 4:3, the square leaves a third out.
     """
 
     backbone: ImageBackbone = "resnet50"
@@ -28,6 +31,7 @@ class ImageConfig:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     tf_padding: bool = False
+    aspect: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

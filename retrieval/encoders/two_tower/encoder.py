@@ -104,8 +104,8 @@ class TwoTower:
         return self._config.image.size
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
-        """The centre square at the tower's size, (size, size, 3) uint8 RGB."""
-        return centre_square(image, self.image_size)
+        """The picture squeezed into the tower's square, (size, size, 3) uint8 RGB."""
+        return squeeze(image, self.image_size, self._config.image.aspect)
 
     def encode_prepared(
         self, prepared: Sequence[NDArray[np.uint8] | NDArray[np.float32]], batch_size: int | None = None
@@ -218,16 +218,20 @@ def _foreign_weights(folder: Path, error: Exception) -> ModelError:
     )
 
 
-def centre_square(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """The centre of a picture as (size, size, 3) uint8 RGB: cropped first: a strip is never enlarged."""
+def squeeze(image: Image.Image, size: int, aspect: float = 1.0) -> NDArray[np.uint8]:
+    """A picture as (size, size, 3) uint8 RGB, cropped about its centre to at most ``aspect`` times as long as wide.
+
+    Cropped first: a strip is never enlarged.
+    """
     from PIL.Image import Resampling  # late: pictures only
 
     width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    square = image.crop((left, top, left + side, top + side)).convert("RGB")
+    longest = round(min(width, height) * aspect)
+    across, down = min(width, longest), min(height, longest)
+    left, top = (width - across) // 2, (height - down) // 2
+    part = image.crop((left, top, left + across, top + down)).convert("RGB")
     # Pillow's bicubic filter widens with the reduction, which is what keeps it free of aliases.
-    return np.asarray(square.resize((size, size), Resampling.BICUBIC))
+    return np.asarray(part.resize((size, size), Resampling.BICUBIC))
 
 
 def save(folder: Path, model: TwoTowerModel, tokenizer: Tokenizer, half: bool = True) -> None:

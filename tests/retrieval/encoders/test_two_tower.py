@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
-from retrieval.encoders.two_tower.encoder import save
+from retrieval.encoders.two_tower.encoder import save, squeeze
 from retrieval.encoders.two_tower.text import train_tokenizer
 from retrieval.errors import ModelError
 
@@ -44,6 +44,16 @@ def test_with_a_batch_size_neighbours_and_places_do_not_change_a_bit(folder):
 
 def test_a_strip_is_cropped_before_it_is_enlarged(folder):
     assert TwoTower.load(folder).prepare_image(Image.new("L", (30000, 2))).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize(("aspect", "columns_seen"), [(1.0, 100), (1.5, 150), (3.0, 200)])
+def test_a_picture_loses_no_more_of_its_ends_than_the_aspect_asks(aspect, columns_seen):
+    columns = np.zeros((100, 200, 3), np.uint8)
+    columns[:, 100 - columns_seen // 2 : 100 + columns_seen // 2] = 255
+
+    assert squeeze(Image.fromarray(columns), 32, aspect).min() == 255
+    columns[:, 100 - columns_seen // 2 + 8 : 100 + columns_seen // 2 - 8] = 0
+    assert squeeze(Image.fromarray(columns), 32, aspect)[:, 0].min() > 200
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
