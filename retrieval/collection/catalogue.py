@@ -43,7 +43,8 @@ def connect(collection: Path, mode: Literal["read", "write"]) -> Engine:
     folder, query, copied = _readable(collection)
     engine = _engine(folder / CATALOGUE, query, "BEGIN")
     if copied:
-        finalize(engine, shutil.rmtree, folder, ignore_errors=True)
+        remove = finalize(engine, shutil.rmtree, folder, ignore_errors=True)
+        event.listen(engine, "engine_disposed", lambda _: remove())
     return engine
 
 

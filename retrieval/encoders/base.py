@@ -3,8 +3,9 @@
 A resumed run's vectors equal an uninterrupted run's bit for bit if every run encodes with one ``batch_size`` on one
 machine with one set of libraries. Then a row's bits depend on its picture or text alone: not on its neighbours, not
 on its place in the batch, and not on how many rows really count in it; the pipeline need not keep anything else
-equal. (With MKL in its strict mode, as here by default on x86, not on the number of threads either.) What it takes is in :mod:`retrieval.encoders.reproducible`. Another
-``batch_size``, processor or version of torch may give other last bits, and ``batch_size=None`` promises nothing.
+equal. (With MKL in its strict mode, as here by default on x86, not on the number of threads either.) What it takes
+is in :mod:`retrieval.encoders.reproducible`. Another ``batch_size``, processor or version of torch may give other
+last bits, and ``batch_size=None`` promises nothing.
 """
 
 from __future__ import annotations
