@@ -17,7 +17,7 @@ from indexer.report import Progress, Report
 from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
-from retrieval.encoders.registry import load_encoder
+from retrieval.encoders.registry import load_bound_encoder, load_encoder
 from retrieval.errors import UsageError
 from retrieval.types import Limits
 
@@ -91,7 +91,7 @@ def bound_encoder(writer: Writer, model: str | Encoder) -> Encoder:
     if not isinstance(model, str):
         encoder = model
     elif model == "auto" and bound is not None:
-        encoder = load_encoder(bound.name)
+        encoder = load_bound_encoder(bound)
     else:
         encoder = load_encoder(model)
     writer.check_identity(encoder.identity)

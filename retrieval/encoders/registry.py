@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +22,7 @@ from retrieval.errors import ModelError, UnknownModel
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
+    from retrieval.identity import Identity
 
 BUNDLED = Path(__file__).parent / "bundled"
 TWO_TOWER = "vlsearch-two-tower"
@@ -106,6 +107,22 @@ def load_encoder(name_or_path: str | Path = AUTO, *, device: str | None = None) 
         folder, commit = _cached(spec)
         return HubEncoder.load(folder, spec.name, commit, device)
     return _load_folder(Path(spec.place), spec.name, device)
+
+
+def load_bound_encoder(identity: Identity) -> Encoder:
+    """The encoder that a collection is bound to: at the bound commit, even where a branch has moved on since.
+
+    Raises:
+        UnknownModel: no model goes by that name, or its folder is gone.
+        ModelError: it is not in the local cache at that commit, or its files are missing, damaged or refused.
+    """
+    spec = resolve(identity.name)
+    if spec.kind != "hub" or spec.revision is not None or not identity.revision:
+        return load_encoder(identity.name)
+    from retrieval.encoders.hub.encoder import HubEncoder  # late: imports torch
+
+    folder, commit = _cached(replace(spec, name=f"{spec.name}@{identity.revision}", revision=identity.revision))
+    return HubEncoder.load(folder, spec.name, commit)
 
 
 def is_cached(spec: ModelSpec) -> bool:

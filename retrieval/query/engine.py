@@ -214,9 +214,9 @@ class SearchEngine:
         given = self._given
         if given is not None and not isinstance(given, (str, Path)):
             return given
-        from retrieval.encoders.registry import load_encoder  # late: brings torch
+        from retrieval.encoders.registry import load_bound_encoder, load_encoder  # late: brings torch
 
-        return load_encoder(given if given is not None else identity.name)
+        return load_encoder(given) if given is not None else load_bound_encoder(identity)
 
 
 def direction(query: Query, held: dict[Kind, bool]) -> Kind:

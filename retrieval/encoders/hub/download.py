@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -40,7 +41,6 @@ def download_snapshot(repo: str, revision: str | None, progress: Progress | None
         ModelError: the hub cannot be reached, knows no such model, does not give it away, or has it only as
             pickles.
     """
-    import httpx
     from huggingface_hub import HfApi, constants, errors, snapshot_download
 
     what = repo if revision is None else f"{repo}@{revision}"
@@ -64,13 +64,20 @@ def download_snapshot(repo: str, revision: str | None, progress: Progress | None
         raise ModelError(f"the hub has {repo}, but no revision {revision}") from exc
     except errors.RepositoryNotFoundError as exc:
         raise ModelError(f"the hub has no model {repo}; check its name") from exc
-    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, httpx.HTTPError, OSError) as exc:
+    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, _transport_error(), OSError) as exc:
         reason = str(exc).strip().split("\n")[0] or type(exc).__name__
         raise ModelError(
             f"{what} cannot be downloaded ({reason}); check the network, or copy the model's folder here "
             "and give its path"
         ) from exc
     return Path(folder)
+
+
+def _transport_error() -> type[Exception]:
+    """What the hub's HTTP client raises where nobody answers: its client is httpx or httpx2, as its version goes."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
 
 
 def _expected(info: ModelInfo, what: str) -> int:
@@ -94,17 +101,30 @@ def _expected(info: ModelInfo, what: str) -> int:
 
 
 def _meter(total: int, progress: Progress | None) -> type[Any]:
-    """A bar for huggingface_hub that draws nothing and passes on the bytes that it counts."""
+    """A bar for huggingface_hub that draws nothing and passes on the bytes that it counts.
+
+    The hub makes several: of files, of bytes as they come, of bytes as they are put together. What is told is the
+    most that any bar of bytes has counted, so that it never falls. A bar keeps its own count, because a disabled one
+    (``HF_HUB_DISABLE_PROGRESS_BARS``) keeps none.
+    """
     from huggingface_hub.utils.tqdm import tqdm
+
+    lock = threading.Lock()
+    told = 0
 
     class Meter(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._counted = kwargs.get("initial") or 0
+            self._of_bytes = kwargs.get("unit") == "B"
             super().__init__(*args, **{**kwargs, "file": io.StringIO()})  # type: ignore[no-untyped-call]  # theirs
 
         def update(self, n: float | None = 1) -> Any:
-            drawn = super().update(n)
-            if progress is not None and self.unit == "B":
-                progress(min(int(self.n), total), total)
-            return drawn
+            nonlocal told
+            if progress is not None and self._of_bytes:
+                with lock:
+                    self._counted += int(n or 0)
+                    told = max(told, min(self._counted, total))
+                    progress(told, total)
+            return super().update(n)
 
     return Meter
