@@ -12,6 +12,7 @@ from the PIL ones by a level or two everywhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 Triple = tuple[float, float, float]
 
 LONGEST = 32  # times the crop: up to here all is resized, as the library does it (224 pixels: 4.8 MB)
+
+LARGEST = 4096  # pixels of a side: four times what published towers see, and no memory exhausted
+_AGAIN = "download the model again, or use another one"
 
 _OPENAI_MEAN, _OPENAI_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 _HALF = [0.5, 0.5, 0.5]
@@ -136,8 +140,8 @@ def read_image_rule(config: Mapping[str, Any], default_processor: str, place: st
         raise ModelError(
             f"{place}: a resize by the short side without a centre crop gives pictures of no fixed size"
         )
-    scale, shift = _affine(facts)
-    return ImageRule(resize, int(facts["resample"]), crop, scale, shift)
+    scale, shift = _affine(facts, place)
+    return ImageRule(resize, read_filter(facts["resample"], place), crop, scale, shift)
 
 
 def processor_name(config: Mapping[str, Any]) -> str:
@@ -214,26 +218,93 @@ def _centre_crop(pixels: NDArray[np.uint8], crop: tuple[int, int]) -> NDArray[np
     return out
 
 
+def whole_number(value: Any, name: str, place: str, low: int = 0, high: int = 2**40) -> int:
+    """A whole number that a configuration states.
+
+    Raises:
+        ModelError: it is something else, or outside of [low, high].
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ModelError(f"{place}: {name} is {value!r}, not a whole number from {low} to {high}; {_AGAIN}")
+    return value
+
+
+def read_filter(value: Any, place: str) -> int:
+    """Pillow's number of a resampling filter.
+
+    Raises:
+        ModelError: it is not one.
+    """
+    return whole_number(value, "resample", place, 0, 5)
+
+
+def read_triple(value: Any, name: str, place: str) -> Triple:
+    """Three finite numbers, one a channel.
+
+    Raises:
+        ModelError: they are something else.
+    """
+    if not isinstance(value, list | tuple) or len(value) != 3 or not all(map(_is_number, value)):
+        raise ModelError(f"{place}: {name} is {value!r}, not three numbers; {_AGAIN}")
+    return float(value[0]), float(value[1]), float(value[2])
+
+
+def read_factor(value: Any, place: str) -> float:
+    """The number that pixels are multiplied with first.
+
+    Raises:
+        ModelError: it is no finite number.
+    """
+    if not _is_number(value):
+        raise ModelError(f"{place}: rescale_factor is {value!r}, not a number; {_AGAIN}")
+    return float(value)
+
+
+def read_deviation(value: Any, place: str) -> Triple:
+    """Three deviations that can be divided by.
+
+    Raises:
+        ModelError: one is 0, or they are something else.
+    """
+    deviation = read_triple(value, "image_std", place)
+    if 0 in deviation:
+        raise ModelError(f"{place}: image_std is {value!r}, and nothing can be divided by 0; {_AGAIN}")
+    return deviation
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _side(value: Any, place: str) -> int:
+    return whole_number(value, "a side of the picture", place, 1, LARGEST)
+
+
 def _size(value: Any, square: bool, place: str) -> int | tuple[int, int]:
     if isinstance(value, int):
-        return (value, value) if square else value
+        side = _side(value, place)
+        return (side, side) if square else side
     if isinstance(value, Mapping):
         keys = {key for key, side in value.items() if side is not None}
         if keys == {"height", "width"}:
-            return int(value["height"]), int(value["width"])
+            return _side(value["height"], place), _side(value["width"], place)
         if keys == {"shortest_edge"}:
-            return int(value["shortest_edge"])
+            return _side(value["shortest_edge"], place)
     raise ModelError(
         f"{place}: size {value!r} is neither a short side nor height and width; use another model"
     )
 
 
-def _affine(facts: Mapping[str, Any]) -> tuple[Triple, Triple]:
+def _affine(facts: Mapping[str, Any], place: str) -> tuple[Triple, Triple]:
     """Rescale, offset, normalise and EfficientNet's second division as one scale and shift per channel."""
-    factor = float(facts["rescale_factor"]) if facts["do_rescale"] else 1.0
+    factor = read_factor(facts["rescale_factor"], place) if facts["do_rescale"] else 1.0
+    means, deviations = (
+        read_triple(facts["image_mean"], "image_mean", place),
+        read_deviation(facts["image_std"], place),
+    )
     offset = -1.0 if facts.get("rescale_offset") else 0.0
     scale, shift = [], []
-    for mean, std in zip(facts["image_mean"], facts["image_std"], strict=True):
+    for mean, std in zip(means, deviations, strict=True):
         a, b = factor, offset
         if facts["do_normalize"]:
             a, b = a / std, (b - mean) / std

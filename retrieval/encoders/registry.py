@@ -73,6 +73,8 @@ def resolve(name: str | Path) -> ModelSpec:
     """
     if isinstance(name, Path):
         return _folder(name)
+    if not name.strip():
+        raise UnknownModel(_unknown(name))
     plain, _, revision = name.partition("@")
     if (model := _ALIASES.get(plain)) is not None:
         if model.hub_id is None:
@@ -121,7 +123,9 @@ def load_bound_encoder(identity: Identity) -> Encoder:
         return load_encoder(identity.name)
     from retrieval.encoders.hub.encoder import HubEncoder  # late: imports torch
 
-    folder, commit = _cached(replace(spec, name=f"{spec.name}@{identity.revision}", revision=identity.revision))
+    folder, commit = _cached(
+        replace(spec, name=f"{spec.name}@{identity.revision}", revision=identity.revision)
+    )
     return HubEncoder.load(folder, spec.name, commit)
 
 

@@ -16,7 +16,7 @@ CONTEXT = 64
 
 
 def _tokens(checkpoint: Checkpoint) -> Tokens:
-    positions = int(checkpoint.sub("text_config", "max_position_embeddings", 512))
+    positions = checkpoint.count("text_config", "max_position_embeddings", 512)
     return library_tokens(checkpoint, min(CONTEXT, positions))
 
 

@@ -16,8 +16,8 @@ CONTEXT = 77
 
 
 def _tokens(checkpoint: Checkpoint) -> Tokens:
-    first = int(checkpoint.sub("text_config", "pad_token_id", 1)) + 1  # RoBERTa counts positions from there
-    positions = int(checkpoint.sub("text_config", "max_position_embeddings", 514))
+    first = checkpoint.count("text_config", "pad_token_id", 1) + 1  # RoBERTa counts positions from there
+    positions = checkpoint.count("text_config", "max_position_embeddings", 514)
     return library_tokens(checkpoint, min(CONTEXT, positions - first))
 
 

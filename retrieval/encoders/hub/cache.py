@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval.encoders.hub.checkpoint import CONFIG, weight_files
+from retrieval.encoders.hub.checkpoint import CONFIG, open_checkpoint, weight_files
+from retrieval.encoders.hub.tokens import VOCABULARIES
 from retrieval.errors import ModelError
 
 
@@ -47,7 +48,9 @@ def _cached(repo: str, revision: str) -> Snapshot | None:
 
 
 def _is_whole(folder: Path) -> bool:
+    """Whether nothing is missing that loading opens; files come from the hub one by one."""
     try:
-        return bool(weight_files(folder))
+        open_checkpoint(folder)
+        return bool(weight_files(folder)) and any((folder / name).is_file() for name in VOCABULARIES)
     except ModelError:
         return False

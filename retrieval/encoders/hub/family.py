@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from retrieval.encoders.preprocess import ImageRule, read_image_rule
+from retrieval.encoders.preprocess import ImageRule, read_image_rule, whole_number
+from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,8 +40,23 @@ class Checkpoint:
 
     def sub(self, tower: Literal["text_config", "vision_config"], key: str, default: Any) -> Any:
         """A value of one tower's configuration; what the file leaves out has the library's default."""
-        value = (self.config.get(tower) or {}).get(key)
+        value = self._tower(tower).get(key)
         return default if value is None else value
+
+    def count(self, tower: Literal["text_config", "vision_config"] | None, key: str, default: int) -> int:
+        """A whole number >= 0 of a tower's configuration, or of the model's own (None).
+
+        Raises:
+            ModelError: the file has something else there.
+        """
+        value = (self.config if tower is None else self._tower(tower)).get(key)
+        return default if value is None else whole_number(value, key, str(self.folder / "config.json"))
+
+    def _tower(self, tower: str) -> Mapping[str, Any]:
+        value = self.config.get(tower) or {}
+        if not isinstance(value, Mapping):
+            raise ModelError(f"{self.folder / 'config.json'}: {tower} is no object; download the model again")
+        return value
 
 
 class Pictures(Protocol):
@@ -125,7 +141,7 @@ def fixed_pictures(default_processor: str) -> Callable[[Checkpoint], FixedPictur
 
 def projection_dim(default: int) -> Callable[[Checkpoint], int]:
     """The width of the projections into the shared space; ``default`` is the library's."""
-    return lambda checkpoint: int(checkpoint.config.get("projection_dim") or default)
+    return lambda checkpoint: checkpoint.count(None, "projection_dim", default)
 
 
 def _float32() -> Any:

@@ -14,7 +14,7 @@ from retrieval.encoders.hub.tokens import Tokens, library_tokens
 
 
 def _tokens(checkpoint: Checkpoint) -> Tokens:
-    return library_tokens(checkpoint, int(checkpoint.sub("text_config", "max_position_embeddings", 77)))
+    return library_tokens(checkpoint, checkpoint.count("text_config", "max_position_embeddings", 77))
 
 
 FAMILY = Family(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.encoders.hub.family import Checkpoint, Family, fixed_pictures
 from retrieval.encoders.hub.sentencepiece import read_sentencepiece
-from retrieval.encoders.hub.tokens import Tokens, vocabulary_digest
+from retrieval.encoders.hub.tokens import Tokens, check_vocabulary, limit_length, vocabulary_digest
 from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def siglip_tokens(checkpoint: Checkpoint) -> Tokens:
     Raises:
         ModelError: there is no usable tokenizer.
     """
-    context = int(checkpoint.sub("text_config", "max_position_embeddings", 64))
+    context = checkpoint.count("text_config", "max_position_embeddings", 64)
     tokenizer = _read_tokenizer(checkpoint)
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length=context)
+    check_vocabulary(checkpoint, tokenizer)
+    limit_length(checkpoint, tokenizer, context)
     if type(tokenizer.model).__name__ == "BPE":
         return _gemma(checkpoint, tokenizer, context)
     lower = bool(checkpoint.tokenizer_config.get("do_lower_case", True))
@@ -115,7 +115,7 @@ def _nothing_added() -> PostProcessor:
 
 
 def _dimension(checkpoint: Checkpoint) -> int:
-    return int(checkpoint.sub("vision_config", "hidden_size", 768))
+    return checkpoint.count("vision_config", "hidden_size", 768)
 
 
 FAMILY = Family(

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from retrieval.encoders.hub.family import Checkpoint, Family
 from retrieval.encoders.hub.siglip import siglip_tokens
-from retrieval.encoders.preprocess import Triple, processor_name, to_rgb
+from retrieval.encoders.preprocess import (
+    Triple,
+    processor_name,
+    read_deviation,
+    read_factor,
+    read_filter,
+    read_triple,
+    to_rgb,
+    whole_number,
+)
 from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _BILINEAR = 2
+MOST_PATCHES = 4096  # four times what published processors allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +125,25 @@ def _pictures(checkpoint: Checkpoint) -> NaflexPictures:
     name = processor_name(config) or "Siglip2ImageProcessor"
     if name != "Siglip2ImageProcessor":
         raise ModelError(f"{checkpoint.folder}: image processor {name} does not go with SigLIP 2 NaFlex")
-    factor = float(config.get("rescale_factor") or 1 / 255)
-    means, stds = config.get("image_mean") or [0.5] * 3, config.get("image_std") or [0.5] * 3
-    scale, shift = (
-        [factor / std for std in stds],
-        [-mean / std for mean, std in zip(means, stds, strict=True)],
-    )
+    place = str(checkpoint.folder)
+    factor = read_factor(config.get("rescale_factor") or 1 / 255, place)
+    means = read_triple(config.get("image_mean") or [0.5] * 3, "image_mean", place)
+    deviations = read_deviation(config.get("image_std") or [0.5] * 3, place)
+    scale = [factor / deviation for deviation in deviations]
+    shift = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
     resample = config.get("resample")
+    side = config.get("patch_size") or checkpoint.count("vision_config", "patch_size", 16)
     return NaflexPictures(
-        int(config.get("patch_size") or checkpoint.sub("vision_config", "patch_size", 16)),
-        int(config.get("max_num_patches") or 256),
-        _BILINEAR if resample is None else int(resample),
+        whole_number(side, "patch_size", place, 1, MOST_PATCHES),
+        whole_number(config.get("max_num_patches") or 256, "max_num_patches", place, 1, MOST_PATCHES),
+        _BILINEAR if resample is None else read_filter(resample, place),
         (scale[0], scale[1], scale[2]),
         (shift[0], shift[1], shift[2]),
     )
 
 
 def _dimension(checkpoint: Checkpoint) -> int:
-    return int(checkpoint.sub("vision_config", "hidden_size", 768))
+    return checkpoint.count("vision_config", "hidden_size", 768)
 
 
 FAMILY = Family(

@@ -120,17 +120,16 @@ def library_tokens(checkpoint: Checkpoint, context: int) -> Tokens:
             str(checkpoint.folder), local_files_only=True, trust_remote_code=False
         )
         backend: Tokenizer = loaded.backend_tokenizer
-    except (OSError, ValueError, ImportError, AttributeError, KeyError, TypeError) as exc:
-        reason = str(exc).strip().split("\n")[0]
+    except Exception as exc:  # transformers and tokenizers raise anything at all, bare Exception included
+        reason = (str(exc).strip() or type(exc).__name__).split("\n")[0]
         raise ModelError(
             f"{checkpoint.folder}: its tokenizer cannot be loaded ({reason}); it must hold tokenizer.json"
         ) from exc
-    _check_vocabulary(checkpoint, backend)
+    check_vocabulary(checkpoint, backend)
     context = min(context, stated_context(checkpoint))
-    backend.enable_truncation(max_length=context)
-    backend.no_padding()
+    limit_length(checkpoint, backend, context)
     pad = loaded.pad_token_id
-    pad_id = int(pad if pad is not None else checkpoint.sub("text_config", "pad_token_id", 0))
+    pad_id = int(pad) if pad is not None else checkpoint.count("text_config", "pad_token_id", 0)
     return Tokens(backend, allowed_lengths(context), pad_id, vocabulary=vocabulary_digest(checkpoint.folder))
 
 
@@ -145,11 +144,33 @@ def stated_context(checkpoint: Checkpoint) -> int:
     return int(stated) if isinstance(stated, int | float) and 0 < stated < ENORMOUS else ENORMOUS
 
 
-def _check_vocabulary(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
-    """Refuse a tokenizer of another model, whose ids the text tower has no embeddings for."""
-    rows = checkpoint.sub("text_config", "vocab_size", None)
+def limit_length(checkpoint: Checkpoint, tokenizer: Tokenizer, context: int) -> None:
+    """Have a tokenizer cut at ``context`` tokens and pad nothing.
+
+    Raises:
+        ModelError: its special tokens alone are that many.
+    """
+    marks = tokenizer.num_special_tokens_to_add(False)
+    if context <= marks:
+        raise ModelError(
+            f"{checkpoint.folder}: its texts may have {context} tokens, and {marks} special ones leave no room "
+            "for words; download it again"
+        )
+    tokenizer.enable_truncation(max_length=context)
+    tokenizer.no_padding()
+
+
+def check_vocabulary(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer of another model, whose ids the text tower has no embeddings for.
+
+    Raises:
+        ModelError: it is one.
+    """
+    rows = checkpoint.count(
+        "text_config", "vocab_size", ENORMOUS**2
+    )  # what the file leaves out is not known here
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
-    if rows is not None and largest >= int(rows):
+    if largest >= rows:
         raise ModelError(
             f"{checkpoint.folder}: its tokenizer has ids up to {largest}, its text tower embeddings for {rows}; "
             "the files are of different models, so download it again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from retrieval.encoders.two_tower.config import TextConfig
@@ -56,7 +57,12 @@ class BertTower(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Text features, (B, dimension)."""
         mask = ids != PAD
-        states = self.bert(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        # In four dimensions the library takes it as it is; one of two it drops where nothing in the batch is
+        # padded, and another kernel then gives other last bits: a text's vector would depend on its neighbours.
+        lowest = torch.finfo(self.bert.dtype).min
+        added = torch.zeros(mask.shape, dtype=self.bert.dtype, device=ids.device).masked_fill(~mask, lowest)
+        added = added[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
+        states = self.bert(input_ids=ids, attention_mask=added).last_hidden_state
         weights = mask.unsqueeze(-1)
         features: Tensor = (states * weights).sum(1) / weights.sum(1).clamp_min(1)
         return features

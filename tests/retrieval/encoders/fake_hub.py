@@ -51,10 +51,10 @@ class _Handler(BaseHTTPRequestHandler):
     hub: FakeHub
     protocol_version = "HTTP/1.1"
 
-    def do_HEAD(self) -> None:  # noqa: N802  # the server's own spelling
+    def do_HEAD(self) -> None:  # the server's own spelling
         self._answer()
 
-    def do_GET(self) -> None:  # noqa: N802  # the server's own spelling
+    def do_GET(self) -> None:  # the server's own spelling
         self._answer()
 
     def log_message(self, *_: object) -> None:
@@ -82,7 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _info(self, repo: str, revision: str | None) -> None:
         if (found := self._commit(repo, revision)) is not None:
             commit, folder = found
-            files = [{"rfilename": file.name, "size": file.stat().st_size} for file in sorted(folder.iterdir())]
+            files = [
+                {"rfilename": file.name, "size": file.stat().st_size} for file in sorted(folder.iterdir())
+            ]
             self._json({"id": repo, "modelId": repo, "sha": commit, "siblings": files, "private": False})
 
     def _tree(self, repo: str, revision: str) -> None:

@@ -84,7 +84,9 @@ def test_neither_pickles_nor_code_are_fetched(hub: FakeHub, published: Path) -> 
 
 def test_progress_counts_the_bytes_of_the_wanted_files(hub: FakeHub, published: Path) -> None:
     told: list[tuple[int, int]] = []
-    wanted = sum(file.stat().st_size for file in published.iterdir() if file.suffix in (".json", ".safetensors"))
+    wanted = sum(
+        file.stat().st_size for file in published.iterdir() if file.suffix in (".json", ".safetensors")
+    )
 
     download(ALIAS, lambda done, total: told.append((done, total)))
 
@@ -102,7 +104,9 @@ def test_what_is_there_is_not_fetched_again(hub: FakeHub, published: Path) -> No
     assert hub.fetched() == set()
 
 
-def test_weights_that_were_cut_off_on_the_way_are_never_taken_for_whole(hub: FakeHub, published: Path) -> None:
+def test_weights_that_were_cut_off_on_the_way_are_never_taken_for_whole(
+    hub: FakeHub, published: Path
+) -> None:
     hub.cut_after = 100
 
     try:

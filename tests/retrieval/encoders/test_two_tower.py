@@ -5,7 +5,7 @@ from PIL import Image
 
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
 from retrieval.encoders.two_tower.encoder import save, squeeze
-from retrieval.encoders.two_tower.text import train_tokenizer
+from retrieval.encoders.two_tower.text import load_tokenizer, train_tokenizer
 from retrieval.errors import ModelError
 
 TEXTS = ["a dog", "a cat on a mat", "雪地里的狗", "", "a very long story about a dog " * 20]
@@ -40,6 +40,16 @@ def test_with_a_batch_size_neighbours_and_places_do_not_change_a_bit(folder):
     for order in ([4, 3, 2, 1, 0], [2], [0, 0, 4]):
         assert np.array_equal(encoder.encode_images([pictures()[i] for i in order], 4), images[order])
         assert np.array_equal(encoder.encode_texts([TEXTS[i] for i in order], 4), texts[order])
+
+
+def test_a_text_that_fills_its_length_has_the_same_bits_beside_one_that_does_not(folder):
+    encoder = TwoTower.load(folder)
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    full = next(text for n in range(99) if len(tokenizer.encode(text := "a " * n + "dog").ids) == 8)
+
+    alone, beside = encoder.encode_texts([full], 4), encoder.encode_texts([full, "a dog"], 4)
+
+    assert np.array_equal(alone[0], beside[0])
 
 
 def test_a_strip_is_cropped_before_it_is_enlarged(folder):
