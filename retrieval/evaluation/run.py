@@ -14,6 +14,7 @@ from retrieval.evaluation.comparison import compare_models
 from retrieval.evaluation.embedding import PLAIN, QUERYING, Advance, Embedded, embed
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
 from retrieval.evaluation.figures import PAPER_CUTS, Figures, evaluate_lists, evaluate_vectors
+from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.significance import Comparison
 from retrieval.identity import Identity
 
@@ -122,7 +123,7 @@ def evaluate_models(
             if collection is None
             else _ask(collection, evaluated, encoder, choices, cuts, cache, advance)
         )
-        indexes = _indexes(evaluated, embedded, choices.indexes, advance) if choices.ann else ()
+        indexes = _indexes(evaluated, embedded, choices.indexes, collection, advance) if choices.ann else ()
         models.append(ModelFigures(name, encoder.identity, embedded, figures, engine, indexes))
     comparisons = compare_models({model.model: model.figures for model in models}, choices.seed)
     return Evaluation(evaluated, choices, cuts, tuple(models), tuple(comparisons))
@@ -170,12 +171,30 @@ def _ask(
 
 
 def _indexes(
-    evaluated: EvaluationSet, embedded: Embedded, names: Sequence[str], advance: Advance | None
+    evaluated: EvaluationSet,
+    embedded: Embedded,
+    names: Sequence[str],
+    collection: Collection | None,
+    advance: Advance | None,
 ) -> tuple[IndexFigures, ...]:
+    """Indexes over the pictures of the evaluation, or over all that a collection holds."""
     from retrieval.evaluation.indexes import measure_indexes, usual_indexes
+    from retrieval.evaluation.searching import collection_pictures
 
     side = evaluated.sides["text to image"]
     relevance = side.relevance.restricted(side.asking, np.arange(side.relevance.items))
     queries = np.ascontiguousarray(embedded.texts[side.asking])
-    names = names or usual_indexes(len(embedded.pictures))
-    return tuple(measure_indexes(names, queries, embedded.pictures, relevance, advance=advance))
+    gallery = embedded.pictures
+    if collection is not None:
+        uris, gallery = collection_pictures(collection.path)
+        relevance = _moved(relevance, [picture.uri for picture in evaluated.pictures], uris)
+    names = names or usual_indexes(len(gallery))
+    return tuple(measure_indexes(names, queries, gallery, relevance, advance=advance))
+
+
+def _moved(relevance: Relevance, uris: Sequence[str], places: Sequence[str]) -> Relevance:
+    """The same relation to pictures that stand at other rows, among others."""
+    row_of = {uri: row for row, uri in enumerate(places)}
+    rows = [row_of[uris[row]] for row in relevance.rows.tolist()]
+    pairs = zip(relevance.query_of_pair.tolist(), rows, strict=True)
+    return Relevance.of_pairs(pairs, relevance.queries, len(places))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from retrieval.collection import schema
-from retrieval.collection.catalogue import connect
+from retrieval.collection.catalogue import connect, read_generation
+from retrieval.collection.snapshot import read_snapshot
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.embedding import Advance
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
@@ -87,6 +89,29 @@ def search_collection(
                 advance(f"searching, {direction}", done, len(side.asking))
         lists[direction], latency[direction] = found, Latency.of(seconds)
     return Searched(lists, latency)
+
+
+def collection_pictures(path: Path) -> tuple[list[str], NDArray[np.float32]]:
+    """Every picture of a collection, in the order of item ids: uris, and (n, d) float32 unit rows, in memory."""
+    items, encodings = schema.items, schema.encodings
+    engine = connect(path, "read")
+    try:
+        with engine.connect() as connection, connection.begin():
+            snapshot = read_snapshot(connection, path, read_generation(connection), None)
+            found = connection.execute(
+                select(items.c.uri, encodings.c.id)
+                .join(encodings, encodings.c.content_id == items.c.content_id)
+                .where(items.c.kind == "image", encodings.c.encoder_id == snapshot.encoder_id)
+                .order_by(items.c.id)
+            ).all()
+    finally:
+        engine.dispose()
+    segments = [segment for segment in snapshot.segments["image"].values() if segment.rows]
+    ids = np.concatenate([np.asarray(segment.ids) for segment in segments])
+    vectors = np.concatenate([segment.vectors(np.arange(segment.rows)) for segment in segments])
+    order = np.argsort(ids)
+    rows = order[np.searchsorted(ids, [row.id for row in found], sorter=order)]
+    return [row.uri for row in found], np.ascontiguousarray(vectors[rows])
 
 
 def _check_holds(collection: Collection, kind: Kind, rows: dict[str, int]) -> None:

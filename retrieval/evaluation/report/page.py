@@ -115,7 +115,7 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "comparisons": evaluation.comparisons,
         "test": f"{TEST}, {FLIPS:,} flips; p corrected by {CORRECTION} over all comparisons",
         "indexes": measured,
-        "index_plot": index_plot(measured) if measured else None,
+        "index_plots": {name: index_plot(found) for name, found in measured.items()},
         "engines": {m.model: m.engine for m in evaluation.models if m.engine is not None},
         "hub_depth": HUB_DEPTH,
     }

@@ -43,7 +43,8 @@ def hit_rate_curves(figures: Mapping[str, Figures], direction: Direction) -> str
     axes.minorticks_off()
     axes.set_ylim(0, 100)
     _label(axes, "K", "hit rate@K, %")
-    return _svg(figure, axes, len(figures))
+    _legend(axes, len(figures))
+    return _svg(figure)
 
 
 def rank_histogram(figures: Mapping[str, Figures], direction: Direction) -> str:
@@ -63,7 +64,8 @@ def rank_histogram(figures: Mapping[str, Figures], direction: Direction) -> str:
         axes.bar(places, 100 * counts / side.queries, width, color=colour, label=name)
     axes.set_xticks(range(len(labels)), labels=labels, rotation=45, ha="right", fontsize=8)
     _label(axes, "rank of the first answer", "queries, %")
-    return _svg(figure, axes, len(figures))
+    _legend(axes, len(figures))
+    return _svg(figure)
 
 
 def length_plot(bins: Mapping[str, Sequence[LengthBin]], cut: int) -> str:
@@ -78,29 +80,33 @@ def length_plot(bins: Mapping[str, Sequence[LengthBin]], cut: int) -> str:
     counted = [f"{label}\n{one.queries:,} queries" for label, one in zip(labels, some, strict=True)]
     axes.set_xticks(range(len(some)), labels=counted, fontsize=8)
     _label(axes, "length of the caption", f"hit rate@{cut}, %")
-    return _svg(figure, axes, len(bins))
+    _legend(axes, len(bins))
+    return _svg(figure)
 
 
-def index_plot(indexes: Mapping[str, Sequence[IndexFigures]]) -> str:
-    """Recall of the exact first k against the median latency of a query; up and to the left is better."""
+def index_plot(indexes: Sequence[IndexFigures]) -> str:
+    """Recall of the exact first k against a query's median latency: a line an index, a dot a value of its setting."""
     figure, axes = _axes(wide=True)
-    for colour, (name, found) in zip(_colours(len(indexes)), indexes.items(), strict=True):
+    series: dict[str, list[IndexFigures]] = {}
+    for one in indexes:
+        series.setdefault(one.name.rpartition("=")[0] or one.name, []).append(one)
+    for number, (colour, (factory, found)) in enumerate(
+        zip(_colours(len(series)), series.items(), strict=True)
+    ):
         times = [1000 * one.latency.p50 for one in found]
-        axes.plot(times, [100 * one.recall for one in found], "o", color=colour, label=name)
-        for place, (time, one) in enumerate(zip(times, found, strict=True)):
-            offset = (6, -3) if place % 2 else (6, 5)
+        recalls = [100 * one.recall for one in found]
+        axes.plot(times, recalls, "o-", color=colour, label=factory, linewidth=1.2, markersize=5)
+        for time, recall, one in zip(times, recalls, found, strict=True):
+            setting = one.name.rpartition("=")[2] if "=" in one.name else ""
+            below = -11 if number % 2 == 0 else 6
             axes.annotate(
-                one.name, (time, 100 * one.recall), offset, textcoords="offset points", fontsize=7.5
+                setting, (time, recall), (0, below), textcoords="offset points", fontsize=7, ha="center"
             )
-    axes.set_xscale("log")
-    axes.margins(x=0.25, y=0.12)
-    axes.minorticks_off()
-    times = [1000 * one.latency.p50 for found in indexes.values() for one in found]
-    ticks = np.geomspace(min(times), max(times) * 1.0001, 4)
-    axes.set_xticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
-    k = next(iter(indexes.values()))[0].k
-    _label(axes, "median latency of a query, ms", f"recall of the exact first {k}, %")
-    return _svg(figure, axes, len(indexes))
+    axes.margins(x=0.1, y=0.12)
+    axes.set_xlim(left=0)
+    _label(axes, "median latency of a query, ms", f"recall of the exact first {indexes[0].k}, %")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return _svg(figure)
 
 
 def _axes(wide: bool = False) -> tuple[Figure, Axes]:
@@ -120,16 +126,19 @@ def _label(axes: Axes, x: str, y: str) -> None:
     axes.set_ylabel(y, color=_INK)
 
 
+def _legend(axes: Axes, models: int) -> None:
+    if models > 1:
+        axes.legend(frameon=False, fontsize=8)
+
+
 def _colours(count: int) -> list[str]:
     return [COLOURS[number % len(COLOURS)] for number in range(count)]
 
 
-def _svg(figure: Figure, axes: Axes, lines: int) -> str:
+def _svg(figure: Figure) -> str:
     """The figure as a data URI; the same figure gives the same bytes."""
     import matplotlib as mpl
 
-    if lines > 1:
-        axes.legend(frameon=False, fontsize=8)
     file = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "vlsearch", "svg.fonttype": "path"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
