@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from indexer.corpora import parse_caption_column as parse_caption_column
     from indexer.diagnosis import Diagnosis as Diagnosis
     from indexer.diagnosis import doctor as doctor
+    from indexer.evaluation import classify as classify
+    from indexer.evaluation import evaluate as evaluate
     from indexer.exporting import Exported as Exported
     from indexer.exporting import export_collection as export_collection
     from indexer.importing import Imported as Imported
@@ -40,8 +42,10 @@ _WHERE = {
     "Reindexed": ("indexer.reindexing", "Reindexed"),
     "Report": ("indexer.report", "Report"),
     "build": ("indexer.building", "build"),
+    "classify": ("indexer.evaluation", "classify"),
     "delete": ("indexer.maintenance", "delete_items"),
     "doctor": ("indexer.diagnosis", "doctor"),
+    "evaluate": ("indexer.evaluation", "evaluate"),
     "export_collection": ("indexer.exporting", "export_collection"),
     "import_collection": ("indexer.importing", "import_collection"),
     "open_corpus": ("indexer.corpora", "open_corpus"),
@@ -62,8 +66,10 @@ __all__ = [
     "Reindexed",
     "Report",
     "build",
+    "classify",
     "delete",
     "doctor",
+    "evaluate",
     "export_collection",
     "import_collection",
     "open_corpus",

@@ -13,7 +13,7 @@ from retrieval.collection import Collection
 from retrieval.encoders.registry import auto_choice, load_encoder
 from retrieval.errors import CollectionError, UsageError
 from retrieval.evaluation.classification import TEMPLATE, Classification, classify_models, load_labelled
-from retrieval.evaluation.embedding import Advance
+from retrieval.evaluation.embedding import PLAIN, Advance
 from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.evaluation.protocols import ProtocolOptions, load_entries, load_protocol
 from retrieval.evaluation.protocols.protocol import Captions
@@ -31,8 +31,12 @@ def evaluate(
     options: CorpusOptions | None = None,
     captions: Captions = "all",
     folds: int | None = None,
-    choices: Choices | None = None,
+    k: Sequence[int] | None = None,
+    templates: Sequence[str] = (),
     collection: str | Path | None = None,
+    ann: bool = False,
+    indexes: Sequence[str] = (),
+    seed: int = 0,
     cache: Path | None = None,
     on_progress: Advance | None = None,
 ) -> Evaluation:
@@ -45,19 +49,25 @@ def evaluate(
         options: how to read the corpus.
         captions: ``first5`` leaves sixth captions and later ones out.
         folds: evaluate so many equal parts alone and take the mean.
-        choices: what is measured.
+        k: where lists are cut; by default 1, 5 and 10, as far as the galleries reach.
+        templates: each holds ``{}``, where a text goes; of several, vectors are averaged.
         collection: asked the same queries too, if given.
+        ann: compare approximate indexes with exact search, on the text queries.
+        indexes: which ones (:attr:`retrieval.evaluation.indexes.IndexFigures.name`); by default a range.
+        seed: of intervals and tests.
         cache: folder of embeddings; the user's cache folder by default.
         on_progress: told (stage, done, total).
 
     Raises:
         VlsearchError: the corpus, a model or the collection cannot be used as asked; the sentence says why.
     """
+    cuts = None if k is None else tuple(k)
+    choices = Choices(cuts, tuple(templates) or (PLAIN,), ann or bool(indexes), tuple(indexes), seed)
     evaluated = load_evaluation(corpus, protocol=protocol, options=options, captions=captions, folds=folds)
     with ExitStack() as stack:
         opened = None if collection is None else stack.enter_context(Collection.open(collection))
         encoders = load_encoders(models or _default_models(opened))
-        return evaluate_models(evaluated, encoders, choices or Choices(), opened, cache, on_progress)
+        return evaluate_models(evaluated, encoders, choices, opened, cache, on_progress)
 
 
 def classify(

@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from retrieval.cli.options import json_option
 from retrieval.cli.printing import json_line, printable
 from retrieval.cli.progress import progress_display
+from retrieval.errors import UsageError
 
 if TYPE_CHECKING:
     from retrieval.evaluation.classification import Classification
     from retrieval.evaluation.embedding import Advance
     from retrieval.evaluation.protocols.protocol import Captions
     from retrieval.evaluation.run import Evaluation
+
+
+_OF_CLASSIFICATION = {"corpus", "models", "templates", "task", "class_names", "cache", "as_json", "quiet"}
 
 
 def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -162,13 +167,12 @@ def eval_command(
         vlsearch eval coco/ --protocol coco-5k --model mini --model siglip2-base
     """
     import indexer  # numpy, sqlalchemy: not for --help
-    from indexer.evaluation import classify, evaluate
     from retrieval.evaluation.report import check_report_packages
-    from retrieval.evaluation.run import Choices
 
+    _refuse_what_means_nothing(task)
     if task == "classification":
         with _telling(quiet) as tell:
-            classified = classify(corpus, models, templates, class_names, cache, tell)
+            classified = indexer.classify(corpus, models, templates, class_names, cache, tell)
         _print_accuracies(classified, as_json)
         return
     if report is not None:
@@ -183,17 +187,19 @@ def eval_command(
         lang=lang,
     )
     with _telling(quiet) as tell:
-        evaluation = evaluate(
+        evaluation = indexer.evaluate(
             corpus,
             models=models,
             protocol=protocol,
             options=options,
             captions=captions,
             folds=folds,
-            choices=Choices(
-                cuts, templates or ("{}",), ann or bool(indexes) or report is not None, indexes, seed
-            ),
+            k=cuts,
+            templates=templates,
             collection=collection,
+            ann=ann or report is not None,
+            indexes=indexes,
+            seed=seed,
             cache=cache,
             on_progress=tell,
         )
@@ -202,6 +208,17 @@ def eval_command(
         _write_trec(evaluation, trec)
     if report is not None:
         _write_report(evaluation, report)
+
+
+def _refuse_what_means_nothing(task: str) -> None:
+    """Options of the other task are refused, not ignored."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = option.name or ""
+        given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        foreign = name not in _OF_CLASSIFICATION if task == "classification" else name == "class_names"
+        if given and foreign:
+            raise UsageError(f"{option.opts[0]} has no meaning for --task {task}; leave it out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +263,8 @@ def _print_accuracies(classified: Classification, as_json: bool) -> None:
 def _write_trec(evaluation: Evaluation, folder: Path) -> None:
     from retrieval.evaluation.trec import write_trec
 
-    for model in evaluation.models:
-        paths = write_trec(
-            folder, model.model, evaluation.evaluated, model.embedded.pictures, model.embedded.texts
-        )
-        for path in paths:
-            click.echo(f"wrote {printable(str(path))}", err=True)
+    for path in write_trec(evaluation, folder):
+        click.echo(f"wrote {printable(str(path))}", err=True)
 
 
 def _write_report(evaluation: Evaluation, folder: Path) -> None:

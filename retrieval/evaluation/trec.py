@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
+from retrieval.evaluation.evaluation_set import Direction
 from retrieval.evaluation.figures import fold_of
 from retrieval.evaluation.ranks import top_items
+from retrieval.evaluation.relevance import Relevance
+from retrieval.evaluation.run import Evaluation
 from retrieval.types import Picture, Text
 
 DEPTH = 100
@@ -21,71 +23,75 @@ MAX_DEPTH = 2**24  # scores count down by 1, and float32 holds every integer up 
 _SHORT: dict[Direction, str] = {"text to image": "t2i", "image to text": "i2t"}
 
 
-def write_trec(
-    folder: Path,
-    run: str,
-    evaluated: EvaluationSet,
-    pictures: NDArray[np.float32],
-    texts: NDArray[np.float32],
-    depth: int = DEPTH,
-) -> list[Path]:
-    """Write ``t2i.qrels``, ``t2i.RUN.run`` and their ``i2t`` twins (one set a fold, where there are folds).
+def write_trec(evaluation: Evaluation, folder: Path, depth: int = DEPTH) -> list[Path]:
+    """Write ``t2i.qrels``, ``t2i.MODEL.run`` and their ``i2t`` twins (one set a fold, where there are folds).
 
     trec_eval compares scores as float32 and breaks ties by document id, so a run carries N - rank + 1 instead
-    of the
-    score: strictly decreasing, exactly our order. Figures at k <= depth are ours; MRR is that of lists cut at
-    depth. Queries without an answer have no qrels line, so tools leave them out: judged queries are their
-    denominator.
+    of the score: strictly decreasing, exactly our order. Figures at k <= depth are ours; MRR is that of lists
+    cut at depth. Queries without an answer have no qrels line, so tools leave them out: judged queries are
+    their denominator.
 
     Args:
-        folder: made if missing; files in it are replaced.
-        run: name of the run, such as the model's.
-        evaluated: what was evaluated.
-        pictures: (pictures, d) float32 unit rows.
-        texts: (texts, d) float32 unit rows.
+        evaluation: one or more models on one evaluation set.
+        folder: made if missing; files of these names are replaced.
         depth: hits a query.
 
     Returns:
         The files written.
+
+    Raises:
+        EvaluationError: the depth is below 1, or too deep for distinct float32 scores.
     """
     if not 1 <= depth < MAX_DEPTH:
         raise EvaluationError(
             f"a run of {depth} hits a query cannot have distinct float32 scores; choose 1 to {MAX_DEPTH}"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    names = {"text to image": trec_ids(evaluated.texts), "image to text": trec_ids(evaluated.pictures)}
+    evaluated, names = evaluation.evaluated, _run_names([model.model for model in evaluation.models])
+    ids = {"text to image": trec_ids(evaluated.texts), "image to text": trec_ids(evaluated.pictures)}
     written = []
     for direction, side in evaluated.sides.items():
         other: Direction = "image to text" if direction == "text to image" else "text to image"
-        asking, answering = (texts, pictures) if direction == "text to image" else (pictures, texts)
         for number, fold in enumerate(evaluated.parts(), 1):
             stem = _SHORT[direction] + (f".fold{number}" if evaluated.folds else "")
             queries, items, relevance = fold_of(side, direction, fold)
-            query_ids = [names[direction][row] for row in queries.tolist()]
-            item_ids = [names[other][row] for row in items.tolist()]
-            answers = ([item_ids[row] for row in relevance.answers(query)] for query in range(len(queries)))
-            qrels = (
-                f"{query} 0 {item} 1\n"
-                for query, found in zip(query_ids, answers, strict=True)
-                for item in found
-            )
-            rows, _ = top_items(
-                np.ascontiguousarray(asking[queries]), np.ascontiguousarray(answering[items]), depth
-            )
-            lists = ([item_ids[row] for row in found] for found in rows.tolist())
-            lines = (
-                f"{query} Q0 {item} {rank} {len(found) - rank + 1} {quote(run, safe='')}\n"
-                for query, found in zip(query_ids, lists, strict=True)
-                for rank, item in enumerate(found, 1)
-            )
-            for path, content in (
-                (folder / f"{stem}.qrels", qrels),
-                (folder / f"{stem}.{quote(run, safe='')}.run", lines),
-            ):
-                with path.open("w", encoding="utf-8") as file:
-                    file.writelines(content)
-                written.append(path)
+            query_ids = [ids[direction][row] for row in queries.tolist()]
+            item_ids = [ids[other][row] for row in items.tolist()]
+            written.append(folder / f"{stem}.qrels")
+            _write_lines(written[-1], _qrels(query_ids, item_ids, relevance))
+            for name, model in zip(names, evaluation.models, strict=True):
+                asking, answering = model.embedded.pictures, model.embedded.texts
+                if direction == "text to image":
+                    asking, answering = answering, asking
+                rows, _ = top_items(
+                    np.ascontiguousarray(asking[queries]), np.ascontiguousarray(answering[items]), depth
+                )
+                written.append(folder / f"{stem}.{name}.run")
+                _write_lines(written[-1], _run(query_ids, item_ids, rows, name))
     return written
+
+
+def _qrels(queries: Sequence[str], items: Sequence[str], relevance: Relevance) -> Iterator[str]:
+    for row, query in enumerate(queries):
+        for item in relevance.answers(row).tolist():
+            yield f"{query} 0 {items[item]} 1\n"
+
+
+def _run(queries: Sequence[str], items: Sequence[str], rows: NDArray[np.int64], name: str) -> Iterator[str]:
+    for query, found in zip(queries, rows.tolist(), strict=True):
+        for rank, item in enumerate(found, 1):
+            yield f"{query} Q0 {items[item]} {rank} {len(found) - rank + 1} {name}\n"
+
+
+def _write_lines(path: Path, lines: Iterator[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(lines)
+
+
+def _run_names(models: Sequence[str]) -> list[str]:
+    """Names of runs without blanks or slashes: of a model folder its own name, where that tells it apart."""
+    short = [Path(model).name for model in models]
+    return [quote(name, safe="") for name in (short if len(set(short)) == len(short) else models)]
 
 
 def trec_ids(items: Sequence[Picture] | Sequence[Text]) -> list[str]:

@@ -1,0 +1,70 @@
+"""Evaluation sets and evaluations built in code, without files and without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.evaluation.comparison import compare_models
+from retrieval.evaluation.embedding import Embedded
+from retrieval.evaluation.evaluation_set import EvaluationSet, assemble
+from retrieval.evaluation.figures import evaluate_vectors
+from retrieval.evaluation.run import Choices, Evaluation, ModelFigures
+from retrieval.identity import Identity
+from retrieval.types import InlineBytes, Picture, Text
+
+IDENTITY = Identity("fake", "fake", "ab" * 32, "", 8, '{"size": 8, "resize": "none"}')
+
+
+def unit(rows) -> NDArray[np.float32]:
+    rows = np.asarray(rows, np.float64)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def random_units(count: int, dimension: int = 8, seed: int = 0) -> NDArray[np.float32]:
+    return unit(np.random.default_rng(seed).standard_normal((count, dimension)))
+
+
+def set_of(
+    links: Sequence[tuple[int, int]],
+    pictures: int,
+    texts: int,
+    words: Sequence[str] | None = None,
+    data: bytes = b"",
+) -> EvaluationSet:
+    """Links are (picture, text)."""
+    return assemble(
+        "toy",
+        [Picture(f"test:photos/p{row}.jpg", InlineBytes(data)) for row in range(pictures)],
+        [Text(f"test:photos/t{row}", words[row] if words else f"text {row}") for row in range(texts)],
+        links,
+    )
+
+
+def five_each(pictures: int, extra: int = 0, **settings) -> EvaluationSet:
+    """Five texts a picture, and one more for the first ``extra`` pictures, listed last."""
+    owners = [*(row // 5 for row in range(5 * pictures)), *range(extra)]
+    return set_of([(owner, row) for row, owner in enumerate(owners)], pictures, len(owners), **settings)
+
+
+def evaluation_of(
+    evaluated: EvaluationSet,
+    models: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
+    cuts: tuple[int, ...] = (1, 5),
+) -> Evaluation:
+    """Models by name, each as its (picture vectors, text vectors)."""
+    found = {
+        name: evaluate_vectors(evaluated, pictures, texts, cuts) for name, (pictures, texts) in models.items()
+    }
+    return Evaluation(
+        evaluated,
+        Choices(cuts),
+        cuts,
+        tuple(
+            ModelFigures(name, IDENTITY, Embedded(*models[name], "cd" * 32, False, 1.5), figures, None, ())
+            for name, figures in found.items()
+        ),
+        tuple(compare_models(found)),
+    )

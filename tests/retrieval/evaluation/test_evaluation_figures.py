@@ -1,0 +1,205 @@
+"""All figures of one model: exact counts, folds, denominators, and the same from lists as from vectors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import plain_by_counting as counting
+import plain_by_sorting as sorting
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_sets import five_each, random_units, set_of, unit
+
+from retrieval.collection.score import exact_scores
+from retrieval.errors import EvaluationError
+from retrieval.evaluation.evaluation_set import Side, with_first_captions, with_folds
+from retrieval.evaluation.figures import evaluate_lists, evaluate_vectors
+from retrieval.evaluation.metrics import Share
+from retrieval.evaluation.ranks import top_items
+
+# Three pictures and four texts on a circle, by degrees: text 1 lies between pictures 0 and 1 and ties.
+PICTURES = unit([[1, 0], [0, 1], [-1, 0]])
+TEXTS = unit([[2, 1], [1, 1], [-2, 1], [1, 2]])
+LINKS = [(0, 0), (1, 1), (0, 2), (1, 3)]  # picture 2 has no text
+
+
+def test_a_toy_set_gives_the_counts_computed_by_hand():
+    figures = evaluate_vectors(set_of(LINKS, 3, 4), PICTURES, TEXTS, [1, 2, 3])
+
+    texts, pictures = figures.sides["text to image"], figures.sides["image to text"]
+    # text 0: picture 0 first. Text 1 ties pictures 0 and 1, so its own (1) is second. Text 2: pictures 2, 1, 0.
+    # text 3: picture 1 first.
+    assert [rate.rate for rate in texts.hit_rates] == [Share(2, 4), Share(3, 4), Share(4, 4)]
+    assert [rate.best for rate in texts.hit_rates] == [Share(3, 4), Share(3, 4), Share(4, 4)]
+    assert [rate.worst for rate in texts.hit_rates] == [Share(2, 4), Share(3, 4), Share(4, 4)]
+    assert texts.tied_pairs == 1
+    # picture 0: texts 0, 1, 3, 2, so its two stand first and last. Picture 1: texts 3, 1, then 0 and 2 tie.
+    # picture 2 has nothing to find, and stays in the denominator.
+    assert [rate.rate for rate in pictures.hit_rates] == [Share(2, 3), Share(2, 3), Share(2, 3)]
+    assert pictures.recall[1] == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
+    assert pictures.map_at_r == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert (texts.median_rank, texts.mean_rank) == (1.5, 1.75)
+    assert pictures.mean_rank == np.inf
+    assert figures.rsum is None  # hit rates at 10 need galleries of 10
+
+
+def test_judged_queries_alone_count_where_the_protocol_says_so():
+    figures = evaluate_vectors(replace(set_of(LINKS, 3, 4), counted="judged"), PICTURES, TEXTS, [1])
+
+    assert figures.sides["image to text"].hit_rates[0].rate == Share(2, 2)
+
+
+def test_queries_that_do_not_ask_still_fill_the_gallery():
+    whole = set_of(LINKS, 3, 4)
+    sides = {"text to image": Side(np.array([0, 3]), whole.sides["text to image"].relevance)}
+
+    figures = evaluate_vectors(replace(whole, sides=sides), PICTURES, TEXTS, [1])
+
+    assert figures.sides["text to image"].hit_rates[0].rate == Share(2, 2)
+    assert figures.sides["text to image"].gallery == 3
+
+
+@st.composite
+def vector_problems(draw):
+    """Few directions, so that scores tie often; links are uneven and may be missing."""
+    pictures, texts = draw(st.integers(1, 6)), draw(st.integers(1, 8))
+    coordinate = st.integers(-1, 1)
+    directions = st.tuples(coordinate, coordinate, coordinate).filter(any)
+    rows = [draw(st.lists(directions, min_size=n, max_size=n)) for n in (pictures, texts)]
+    pair = st.tuples(st.integers(0, pictures - 1), st.integers(0, texts - 1))
+    links = draw(st.lists(pair, min_size=1, max_size=12, unique=True))
+    return unit(rows[0]), unit(rows[1]), links, draw(st.integers(1, min(pictures, texts)))
+
+
+@settings(max_examples=500, deadline=None)
+@given(vector_problems())
+def test_figures_from_vectors_equal_both_plain_implementations_on_the_engines_scores(problem):
+    pictures, texts, links, k = problem
+    figures = evaluate_vectors(set_of(links, len(pictures), len(texts)), pictures, texts, [k])
+
+    for direction, asking, answering, pairs in (
+        ("text to image", texts, pictures, [(t, p) for p, t in links]),
+        ("image to text", pictures, texts, links),
+    ):
+        matrix = [exact_scores(answering, query).tolist() for query in asking]
+        wanted = [{item for query, item in pairs if query == row} for row in range(len(asking))]
+        side, plain = figures.sides[direction], sorting.figures(matrix, wanted, k)
+        rate = side.hit_rates[0].rate
+        assert Fraction(rate.count, rate.of) == counting.hits(matrix, wanted, k)
+        assert rate.of == len(asking)
+        for name, value in (
+            ("recall", side.recall[k]),
+            ("precision", side.precision[k]),
+            ("ndcg", side.ndcg[k]),
+            ("rr", side.mrr),
+            ("first", side.mean_rank),
+            ("map", side.mean_average_precision),
+            ("map@r", side.map_at_r),
+            ("rprec", side.r_precision),
+        ):
+            assert value == pytest.approx(np.mean(plain[name])), name
+
+
+@pytest.mark.slow
+def test_data_like_coco_has_25010_as_the_denominator_of_every_text_figure():
+    evaluated = five_each(5000, extra=10)
+
+    figures = evaluate_vectors(evaluated, random_units(5000, 4), random_units(25010, 4, seed=1), [1, 5, 10])
+
+    texts, pictures = figures.sides["text to image"], figures.sides["image to text"]
+    assert (texts.queries, pictures.queries) == (25010, 5000)
+    assert {rate.rate.of for rate in texts.hit_rates} == {25010}
+    assert (texts.gallery, pictures.gallery) == (5000, 25010)
+    assert evaluated.denominator("text to image") == 25010
+
+
+def test_first5_leaves_sixth_captions_out_of_both_directions():
+    first = with_first_captions(five_each(20, extra=3), 5)
+
+    assert len(first.texts) == 100
+    assert first.denominator("text to image") == 100
+    assert "103" in first.notes[0]
+
+
+def test_folds_are_evaluated_alone_and_averaged():
+    whole, pictures, texts = five_each(20), random_units(20), random_units(100, seed=1)
+
+    folded = evaluate_vectors(with_folds(whole, 2), pictures, texts, [1, 5])
+
+    halves = [
+        evaluate_vectors(five_each(10), pictures[10 * n :][:10], texts[50 * n :][:50], [1, 5]) for n in (0, 1)
+    ]
+    for direction, side in folded.sides.items():
+        for number, rate in enumerate(side.hit_rates):
+            parts = [half.sides[direction].hit_rates[number].rate for half in halves]
+            assert rate.rate == Share(sum(p.count for p in parts), sum(p.of for p in parts))
+        assert side.gallery == halves[0].sides[direction].gallery
+
+
+def test_folds_that_do_not_divide_are_refused():
+    with pytest.raises(EvaluationError, match="20 pictures cannot be cut into 3 equal folds"):
+        with_folds(five_each(20), 3)
+    with pytest.raises(EvaluationError, match="unequal numbers of texts; take equally many"):
+        with_folds(five_each(20, extra=3), 2)
+
+
+def test_ranked_lists_give_the_figures_that_vectors_give():
+    evaluated, pictures, texts = five_each(12), random_units(12), random_units(60, seed=1)
+    by_vectors = evaluate_vectors(evaluated, pictures, texts, [1, 5])
+    lists = {
+        "text to image": list(top_items(texts, pictures, 10)[0]),
+        "image to text": list(top_items(pictures, texts, 10)[0]),
+    }
+
+    by_lists = evaluate_lists(evaluated, lists, 10, [1, 5])
+
+    for direction, side in by_lists.sides.items():
+        other = by_vectors.sides[direction]
+        assert [rate.rate for rate in side.hit_rates] == [rate.rate for rate in other.hit_rates]
+        assert [rate.interval for rate in side.hit_rates] == [rate.interval for rate in other.hit_rates]
+        assert side.recall == other.recall
+    assert by_lists.rsum == by_vectors.rsum
+
+
+def test_a_figure_that_the_depth_does_not_cover_is_none_and_no_guess():
+    evaluated = five_each(12)
+    lists = {"image to text": [np.arange(3) for _ in range(12)]}
+
+    side = evaluate_lists(evaluated, lists, 3, [1]).sides["image to text"]
+
+    assert (side.map_at_r, side.r_precision, side.mean_recall) == (None, None, None)
+
+
+def test_rsum_is_the_sum_of_six_hit_rates_in_per_cent():
+    figures = evaluate_vectors(five_each(12), random_units(12), random_units(60, seed=1), [1])
+
+    perfect = evaluate_vectors(
+        set_of([(row, row) for row in range(12)], 12, 12),
+        np.eye(12, dtype=np.float32),
+        np.eye(12, dtype=np.float32),
+    )
+    assert perfect.rsum == pytest.approx(600)
+    assert 0 < figures.rsum < 600
+
+
+def test_a_k_beyond_the_gallery_is_refused_with_the_largest_that_goes():
+    with pytest.raises(EvaluationError, match="a figure at 4 needs lists ranked to depth 4, but they have 3"):
+        evaluate_vectors(set_of(LINKS, 3, 4), PICTURES, TEXTS, [4])
+
+
+def test_vectors_of_another_set_are_refused():
+    with pytest.raises(EvaluationError, match="2 picture and 4 text vectors were given for 3 pictures"):
+        evaluate_vectors(set_of(LINKS, 3, 4), PICTURES[:2], TEXTS, [1])
+
+
+def test_a_set_without_links_and_one_with_a_name_twice_are_refused():
+    with pytest.raises(EvaluationError, match="3 pictures, 4 texts and 0 links"):
+        set_of([], 3, 4)
+    with pytest.raises(EvaluationError, match=r"names the text test:photos/t0 2 times"):
+        from retrieval.evaluation.evaluation_set import assemble
+
+        whole = set_of(LINKS, 3, 4)
+        assemble("toy", whole.pictures, (*whole.texts, whole.texts[0]), LINKS)
