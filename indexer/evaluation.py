@@ -134,7 +134,7 @@ def load_evaluation(
 
 
 def load_encoders(names: Sequence[str]) -> dict[str, Encoder]:
-    """Encoders by the names given, in their order.
+    """Encoders in the order given, by name; a folder goes by its own name where that tells it apart.
 
     Raises:
         UsageError: a name comes twice: nothing would be compared.
@@ -143,7 +143,9 @@ def load_encoders(names: Sequence[str]) -> dict[str, Encoder]:
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise UsageError(f"model {min(repeated)} is given twice; give each --model once")
-    return {name: load_encoder(name) for name in names}
+    short = [Path(name).name for name in names]
+    labels = short if len(set(short)) == len(short) else names
+    return {label: load_encoder(name) for label, name in zip(labels, names, strict=True)}
 
 
 def _default_models(collection: Collection | None) -> tuple[str, ...]:

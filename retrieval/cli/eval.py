@@ -167,9 +167,11 @@ def eval_command(
         vlsearch eval coco/ --protocol coco-5k --model mini --model siglip2-base
     """
     import indexer  # numpy, sqlalchemy: not for --help
+    from retrieval.encoders.two_tower.memory import retain_freed_memory
     from retrieval.evaluation.report import check_report_packages
 
     _refuse_what_means_nothing(task)
+    retain_freed_memory()  # else every batch of the image tower maps its memory anew
     if task == "classification":
         with _telling(quiet) as tell:
             classified = indexer.classify(corpus, models, templates, class_names, cache, tell)

@@ -47,7 +47,7 @@ def write_trec(evaluation: Evaluation, folder: Path, depth: int = DEPTH) -> list
             f"a run of {depth} hits a query cannot have distinct float32 scores; choose 1 to {MAX_DEPTH}"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    evaluated, names = evaluation.evaluated, _run_names([model.model for model in evaluation.models])
+    evaluated, names = evaluation.evaluated, [quote(model.model, safe="") for model in evaluation.models]
     ids = {"text to image": trec_ids(evaluated.texts), "image to text": trec_ids(evaluated.pictures)}
     written = []
     for direction, side in evaluated.sides.items():
@@ -86,12 +86,6 @@ def _run(queries: Sequence[str], items: Sequence[str], rows: NDArray[np.int64], 
 def _write_lines(path: Path, lines: Iterator[str]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(lines)
-
-
-def _run_names(models: Sequence[str]) -> list[str]:
-    """Names of runs without blanks or slashes: of a model folder its own name, where that tells it apart."""
-    short = [Path(model).name for model in models]
-    return [quote(name, safe="") for name in (short if len(set(short)) == len(short) else models)]
 
 
 def trec_ids(items: Sequence[Picture] | Sequence[Text]) -> list[str]:

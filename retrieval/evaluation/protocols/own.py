@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import PurePath
 
+import numpy as np
+
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble
 from retrieval.evaluation.protocols.protocol import ProtocolOptions, as_chosen
@@ -55,10 +57,14 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
         [text for _, text in texts.values()],
         links,
         language=language,
-        notes=(note,) if note else (),
     )
+    notes = [note] if note else []
+    bare = int(np.count_nonzero(whole.sides["image to text"].relevance.counts == 0))
+    if bare:
+        verb = "has no text, and is a miss" if bare == 1 else "have no text, and are misses"
+        notes.append(f"{bare:,} of the {len(whole.pictures):,} pictures {verb}")
     title = "a corpus of your own, all of it"
-    return as_chosen(replace(whole, protocol=title, denominators=DENOMINATORS), options)
+    return as_chosen(replace(whole, protocol=title, denominators=DENOMINATORS, notes=tuple(notes)), options)
 
 
 def _language(texts: list[Text], chosen: str | None) -> tuple[str, str | None]:

@@ -7,8 +7,8 @@ import json
 import numpy as np
 from small_sets import IDENTITY, evaluation_of, five_each, random_units, set_of, unit
 
-from retrieval.evaluation.clip_benchmark import classification_records, retrieval_records
 from retrieval.evaluation.classification import Classification, LabelledPictures, classify
+from retrieval.evaluation.clip_benchmark import classification_records, retrieval_records
 from retrieval.types import InlineBytes, Picture
 
 KEYS = ["dataset", "model", "pretrained", "task", "metrics", "language"]

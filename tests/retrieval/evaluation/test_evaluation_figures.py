@@ -15,7 +15,7 @@ from small_sets import five_each, random_units, set_of, unit
 
 from retrieval.collection.score import exact_scores
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.evaluation_set import Side, with_first_captions, with_folds
+from retrieval.evaluation.evaluation_set import Side, assemble, with_first_captions, with_folds
 from retrieval.evaluation.figures import evaluate_lists, evaluate_vectors
 from retrieval.evaluation.metrics import Share
 from retrieval.evaluation.ranks import top_items
@@ -196,10 +196,9 @@ def test_vectors_of_another_set_are_refused():
 
 
 def test_a_set_without_links_and_one_with_a_name_twice_are_refused():
+    whole = set_of(LINKS, 3, 4)
+
     with pytest.raises(EvaluationError, match="3 pictures, 4 texts and 0 links"):
         set_of([], 3, 4)
     with pytest.raises(EvaluationError, match=r"names the text test:photos/t0 2 times"):
-        from retrieval.evaluation.evaluation_set import assemble
-
-        whole = set_of(LINKS, 3, 4)
         assemble("toy", whole.pictures, (*whole.texts, whole.texts[0]), LINKS)

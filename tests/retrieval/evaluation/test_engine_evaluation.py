@@ -1,0 +1,104 @@
+"""Evaluation through a collection: what a user's query returns is what is scored."""
+
+from __future__ import annotations
+
+import pytest
+
+from retrieval.collection import Collection
+from retrieval.errors import EvaluationError, IdentityMismatch, UsageError
+from retrieval.evaluation.evaluation_set import assemble
+from retrieval.evaluation.run import Choices, evaluate_models
+from retrieval.evaluation.searching import collection_pictures
+from retrieval.types import FileBytes, Picture, Text
+from retrieval.uris import file_uri
+
+PICTURES = {f"p{n}.png": (20 * n, 255 - 20 * n, 7 * n) for n in range(10)}
+TEXTS = {f"test:t{n}": f"text number {n}" for n in range(12)}
+LINKS = [(f"p{n % 10}.png", f"test:t{n}") for n in range(12)]
+
+
+@pytest.fixture
+def evaluated(tmp_path):
+    pictures = [Picture(file_uri(tmp_path / name), FileBytes(tmp_path / name)) for name in PICTURES]
+    texts = [Text(uri, words) for uri, words in TEXTS.items()]
+    return assemble("toy", pictures, texts, [(n % 10, n) for n in range(12)])
+
+
+def evaluate(evaluated, encoder, path, tmp_path, **choices):
+    with Collection.open(path) as collection:
+        found = evaluate_models(
+            evaluated, {"hash": encoder}, Choices((1, 5), **choices), collection, tmp_path / "cache"
+        )
+    return found.models[0]
+
+
+def test_a_collection_of_just_the_corpus_gives_the_figures_of_the_matrix(fill, evaluated, encoder, tmp_path):
+    model = evaluate(evaluated, encoder, fill(PICTURES, TEXTS, LINKS), tmp_path)
+
+    assert model.engine.items == (10, 12)
+    for direction, side in model.figures.sides.items():
+        found = model.engine.figures.sides[direction]
+        assert [rate.rate for rate in found.hit_rates] == [rate.rate for rate in side.hit_rates]
+        assert (found.ndcg, found.recall) == (side.ndcg, side.recall)
+        assert 0 < model.engine.latency[direction].p50 <= model.engine.latency[direction].p99
+
+
+def test_items_outside_the_evaluation_push_others_down_as_they_do_for_a_user(
+    fill, evaluated, encoder, tmp_path
+):
+    more = {f"other{n}.png": (n, n, 200) for n in range(60)}
+
+    model = evaluate(evaluated, encoder, fill({**more, **PICTURES}, TEXTS, LINKS), tmp_path)
+
+    asked, alone = (f.sides["text to image"] for f in (model.engine.figures, model.figures))
+    assert asked.hit_rates[1].rate.count < alone.hit_rates[1].rate.count
+    assert asked.hit_rates[1].rate.of == alone.hit_rates[1].rate.of == 12
+    image_side = model.engine.figures.sides["image to text"]
+    assert image_side.hit_rates[1].rate == model.figures.sides["image to text"].hit_rates[1].rate
+
+
+def test_indexes_are_measured_over_all_pictures_that_the_collection_holds(fill, evaluated, encoder, tmp_path):
+    more = {f"other{n}.png": (n, n, 200) for n in range(60)}
+    path = fill({**more, **PICTURES}, TEXTS, LINKS)
+
+    model = evaluate(evaluated, encoder, path, tmp_path, ann=True, indexes=("Flat",))
+
+    assert model.indexes[0].gallery == 70
+    exact = model.engine.figures.sides["text to image"]
+    at_ten = sum(rank <= 10 for rank in exact.ranks.ranks.tolist())
+    assert (model.indexes[0].exact_hits, model.indexes[0].recall) == (at_ten, 1.0)
+
+
+def test_pictures_of_a_collection_come_with_the_vectors_that_it_holds(fill, encoder, tmp_path):
+    path = fill({"a.png": (1, 2, 3), "b.png": (9, 9, 9), "c.png": (1, 2, 3)}, {"test:t": "words"})
+
+    uris, vectors = collection_pictures(path)
+
+    assert uris == [file_uri(tmp_path / f"{name}.png") for name in "abc"]
+    assert (vectors[0] == vectors[2]).all()  # equal contents are two items
+    with Collection.open(path) as collection:
+        assert collection.search(vectors[1:2], "image", 1)[0][0].uri == uris[1]
+
+
+def test_a_collection_that_lacks_items_of_the_evaluation_is_refused_with_the_first(
+    fill, evaluated, encoder, tmp_path
+):
+    whole = fill(PICTURES, TEXTS, LINKS)
+    part = fill(dict(list(PICTURES.items())[:8]), TEXTS, name="part")
+    with pytest.raises(EvaluationError, match=r"part lacks 2 of the 10 pictures of the evaluation.*p8\.png"):
+        evaluate(evaluated, encoder, part, tmp_path)
+    assert whole.is_dir()
+
+
+def test_a_model_that_is_not_the_collections_is_refused(fill, evaluated, other_encoder, tmp_path):
+    with pytest.raises(IdentityMismatch, match="holds vectors of hash, but the encoder at hand is other"):
+        evaluate(evaluated, other_encoder, fill(PICTURES, TEXTS, LINKS), tmp_path)
+
+
+def test_a_collection_with_two_models_is_refused(fill, evaluated, encoder, other_encoder, tmp_path):
+    path = fill(PICTURES, TEXTS, LINKS)
+    with (
+        Collection.open(path) as collection,
+        pytest.raises(UsageError, match="answers with its own model, and 2 were given"),
+    ):
+        evaluate_models(evaluated, {"a": encoder, "b": other_encoder}, Choices(), collection, tmp_path)
