@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import CorpusFormatError, EvaluationError
-from retrieval.evaluation.embedding import Advance, embed_pictures, embed_texts
+from retrieval.evaluation.embedding import Advance, check_templates, embed_pictures, embed_texts
 from retrieval.evaluation.intervals import Interval, bootstrap_intervals
 from retrieval.evaluation.metrics import Share, hit_rate_at_k, hits_at_k
 from retrieval.evaluation.protocols.reading import read_lines
@@ -89,6 +89,7 @@ def classify_models(
         EvaluationError: a picture cannot be read or decoded.
         UsageError: a template has no ``{}``.
     """
+    check_templates(templates)
     models = {}
     for name, encoder in encoders.items():
         pictures, _, _ = embed_pictures(encoder, labelled.pictures, cache, advance)

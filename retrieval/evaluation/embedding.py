@@ -137,11 +137,7 @@ def embed_texts(
     template; the mean of the unit vectors is scaled to unit length again (the prompt ensemble of Radford et
     al., ICML 2021, section 3.1.4). With one template no mean is taken.
     """
-    for template in templates:
-        if "{}" not in template:
-            raise UsageError(
-                f"template {template!r} has no {{}} where the text goes, as in 'a photo of {{}}'"
-            )
+    check_templates(templates)
     words = [unicodedata.normalize("NFC", text).strip() for text in words]
     tell = advance or _tell_nobody
     return _cached(
@@ -149,6 +145,19 @@ def embed_texts(
         _key(encoder, "text", batch, _text_digest(words, templates)),
         lambda: _encode_texts(encoder, words, templates, batch, tell),
     )
+
+
+def check_templates(templates: Sequence[str]) -> None:
+    """Refuse a template that has no place for the text.
+
+    Raises:
+        UsageError: one has no ``{}``.
+    """
+    for template in templates:
+        if "{}" not in template:
+            raise UsageError(
+                f"template {template!r} has no {{}} where the text goes, as in 'a photo of {{}}'"
+            )
 
 
 def default_cache() -> Path:

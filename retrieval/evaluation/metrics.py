@@ -52,7 +52,7 @@ def hit_rate_at_k(ranks: Ranks, k: int) -> Share:
 
 def found_at_k(ranks: Ranks, k: int) -> NDArray[np.int64]:
     """(queries,) int64: relevant items among the first k."""
-    _check_cut(ranks, k)
+    check_cut(k, ranks.depth)
     return _sum(ranks, (ranks.ranks <= k).astype(np.float64)).astype(np.int64)
 
 
@@ -89,7 +89,7 @@ def ndcg_at_k(ranks: Ranks, k: int) -> NDArray[np.float64]:
 
     Jarvelin & Kekalainen, TOIS 2002, with binary gains, as trec_eval's ``ndcg_cut_K``.
     """
-    _check_cut(ranks, k)
+    check_cut(k, ranks.depth)
     inside = ranks.ranks <= k
     gain = np.zeros(len(ranks.ranks))
     gain[inside] = 1 / np.log2(1.0 + ranks.ranks[inside])
@@ -159,11 +159,16 @@ def _precision_sum(ranks: Ranks, limit: NDArray[np.int64]) -> NDArray[np.float64
     return _sum(ranks, np.where(inside, place / ranks.ranks, 0.0))
 
 
-def _check_cut(ranks: Ranks, k: int) -> None:
-    if not 1 <= k <= ranks.depth:
+def check_cut(k: int, depth: int) -> None:
+    """Refuse a cut-off that lists do not reach.
+
+    Raises:
+        EvaluationError: k lies outside 1..depth.
+    """
+    if not 1 <= k <= depth:
         raise EvaluationError(
-            f"a figure at {k} needs lists ranked to depth {k}, but they have {ranks.depth}; choose a k "
-            f"from 1 to {ranks.depth}"
+            f"a figure at {k} needs lists ranked to depth {k}, but they have {depth}; choose a k "
+            f"from 1 to {depth}"
         )
 
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from retrieval.errors import IdentityMismatch, UsageError
 from retrieval.evaluation.comparison import compare_models
-from retrieval.evaluation.embedding import PLAIN, QUERYING, Advance, Embedded, embed
+from retrieval.evaluation.embedding import PLAIN, QUERYING, Advance, Embedded, check_templates, embed
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
 from retrieval.evaluation.figures import PAPER_CUTS, Figures, evaluate_lists, evaluate_vectors
+from retrieval.evaluation.metrics import check_cut
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.significance import Comparison
 from retrieval.identity import Identity
@@ -46,6 +47,7 @@ class Choices:
     def __post_init__(self) -> None:
         if self.cuts is not None and (not self.cuts or min(self.cuts) < 1):
             raise UsageError(f"K counts from 1, not {min(self.cuts, default=0)}; give --k 1,5,10")
+        check_templates(self.templates)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +115,7 @@ def evaluate_models(
     """
     cuts = chosen_cuts(evaluated, choices)
     if collection is not None:
-        _check_collection(collection, encoders)
+        _check_collection(collection, encoders, evaluated)
     models = []
     for name, encoder in encoders.items():
         embedded = embed(encoder, evaluated, choices.templates, cache, advance)
@@ -130,16 +132,28 @@ def evaluate_models(
 
 
 def chosen_cuts(evaluated: EvaluationSet, choices: Choices) -> tuple[int, ...]:
-    """The Ks, ascending: those asked for, or of 1, 5 and 10 those that the smallest gallery reaches."""
-    if choices.cuts is not None:
-        return tuple(sorted(set(choices.cuts)))
+    """The Ks, ascending: those asked for, or of 1, 5 and 10 those that the smallest gallery reaches.
+
+    Raises:
+        EvaluationError: one asked for exceeds a gallery.
+    """
     part = evaluated.parts()[0]
     galleries = {"text to image": len(part.pictures), "image to text": len(part.texts)}
     smallest = min(galleries[direction] for direction in evaluated.sides)
+    if choices.cuts is not None:
+        for k in choices.cuts:
+            check_cut(k, smallest)  # now, and not after hours of encoding
+        return tuple(sorted(set(choices.cuts)))
     return tuple(k for k in PAPER_CUTS if k <= smallest)
 
 
-def _check_collection(collection: Collection, encoders: Mapping[str, Encoder]) -> None:
+def _check_collection(
+    collection: Collection, encoders: Mapping[str, Encoder], evaluated: EvaluationSet
+) -> None:
+    if evaluated.folds:
+        raise UsageError(
+            "a collection is searched whole, so folds cannot be; leave --folds or --collection out"
+        )
     if len(encoders) != 1:
         raise UsageError(
             f"a collection answers with its own model, and {len(encoders)} were given; name one --model, or "

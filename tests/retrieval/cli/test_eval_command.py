@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import click
 import ir_measures
 import pytest
 from conftest import Run
 from ir_measures import R, Success, nDCG
 from PIL import Image
+
+from retrieval.cli import main
+from retrieval.evaluation.protocols import PROTOCOLS
 
 
 @pytest.fixture
@@ -182,3 +187,21 @@ def test_an_unreadable_picture_ends_the_evaluation_with_its_name(
     assert done.exit_code == 1
     assert "red.png" in done.stderr
     assert "figures over fewer pictures would be other figures" in done.stderr
+
+
+def test_every_option_that_the_document_names_exists() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    command = main.get_command(click.Context(main), "eval")
+
+    named = set(re.findall(r"--[a-z][a-z-]*", document))
+    assert {"--protocol", "--trec", "--report", "--collection", "--ann"} <= named
+    assert named <= {spelling for option in command.params for spelling in option.opts}
+
+
+def test_every_protocol_that_help_and_document_name_is_one_and_none_is_left_out() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    command = main.get_command(click.Context(main), "eval")
+    text = next(option.help for option in command.params if option.name == "protocol")
+
+    assert set(re.findall(r"[a-z0-9-]{4,}", text.partition(":")[2].partition(". [")[0])) == set(PROTOCOLS)
+    assert set(re.findall(r"(?m)^\| `([a-z][a-z0-9-]+)` \|", document)) == set(PROTOCOLS)

@@ -6,7 +6,7 @@ import pytest
 
 from retrieval.collection import Collection
 from retrieval.errors import EvaluationError, IdentityMismatch, UsageError
-from retrieval.evaluation.evaluation_set import assemble
+from retrieval.evaluation.evaluation_set import assemble, with_folds
 from retrieval.evaluation.run import Choices, evaluate_models
 from retrieval.evaluation.searching import collection_pictures
 from retrieval.types import FileBytes, Picture, Text
@@ -93,6 +93,22 @@ def test_a_collection_that_lacks_items_of_the_evaluation_is_refused_with_the_fir
 def test_a_model_that_is_not_the_collections_is_refused(fill, evaluated, other_encoder, tmp_path):
     with pytest.raises(IdentityMismatch, match="holds vectors of hash, but the encoder at hand is other"):
         evaluate(evaluated, other_encoder, fill(PICTURES, TEXTS, LINKS), tmp_path)
+
+
+def test_folds_of_a_collection_are_refused_before_anything_is_encoded(fill, evaluated, encoder, tmp_path):
+    path = fill(PICTURES, TEXTS, LINKS)
+    encoder.encoded.clear()
+    whole = assemble("toy", evaluated.pictures, evaluated.texts[:10], [(n, n) for n in range(10)])
+
+    with pytest.raises(UsageError, match="searched whole, so folds cannot be"):
+        evaluate(with_folds(whole, 2), encoder, path, tmp_path)
+    assert encoder.encoded == []
+
+
+def test_a_k_beyond_the_gallery_is_refused_before_anything_is_encoded(evaluated, encoder, tmp_path):
+    with pytest.raises(EvaluationError, match="choose a k from 1 to 10"):
+        evaluate_models(evaluated, {"hash": encoder}, Choices((11,)), cache=tmp_path)
+    assert encoder.encoded == []
 
 
 def test_a_collection_with_two_models_is_refused(fill, evaluated, encoder, other_encoder, tmp_path):
