@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
+from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_REDIRECTS = 5
-CHUNK = 2**16
 
 
 def read_bytes(location: Location, limits: Limits) -> bytes:
@@ -88,11 +89,35 @@ def _read_file(path: Path, offset: int, size: int | None, limits: Limits) -> byt
 
 
 def _download(url: str, limits: Limits) -> bytes:
-    import httpx
+    """The bytes behind a URL, or the deadline's reason, whatever the server does.
 
+    In a thread that is left behind at the deadline: a host name that is looked up for minutes, or headers that come
+    a byte at a time, pass every timeout of a client, because each of those counts from the last byte.
+    """
     if not url.lower().startswith(("http://", "https://")):
         raise ImageError("only http and https URLs are fetched")
+    outcome: Queue[bytes | Exception] = Queue(1)
     deadline = time.monotonic() + limits.seconds
+
+    def work() -> None:
+        try:
+            outcome.put(_transfer(url, limits, deadline))
+        except Exception as error:  # raised again below, in the thread that asked
+            outcome.put(error)
+
+    threading.Thread(target=work, name="vlsearch-download", daemon=True).start()
+    try:
+        found = outcome.get(timeout=limits.seconds)
+    except Empty:
+        raise _too_long(limits) from None
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _transfer(url: str, limits: Limits, deadline: float) -> bytes:
+    import httpx
+
     data = bytearray()
     try:
         with (
@@ -103,17 +128,24 @@ def _download(url: str, limits: Limits) -> bytes:
         ):
             if response.status_code != 200:
                 raise ImageError(f"the server answered {response.status_code}")
-            for chunk in response.iter_bytes(CHUNK):
+            for (
+                chunk
+            ) in response.iter_bytes():  # as it comes: to wait for a full chunk would be to wait for ever
                 data += chunk
                 if len(data) > limits.file_bytes:
                     raise _too_large(len(data), limits)
                 if time.monotonic() > deadline:
-                    raise ImageError(f"the download took longer than {limits.seconds:g} s (--timeout)")
+                    raise _too_long(limits)
     except httpx.TimeoutException as error:
         raise ImageError(f"the server did not answer within {limits.seconds:g} s (--timeout)") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        raise ImageError(f"the download failed ({' '.join(str(error).split())[:200]})") from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ImageError(f"the download failed ({reason})") from error
     return bytes(data)
+
+
+def _too_long(limits: Limits) -> ImageError:
+    return ImageError(f"the download took longer than {limits.seconds:g} s (--timeout)")
 
 
 def _too_large(size: int, limits: Limits) -> ImageError:
