@@ -17,6 +17,7 @@ from indexer.report import Progress, Report
 from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
+from retrieval.collection.layout import is_collection
 from retrieval.encoders.registry import load_bound_encoder, load_encoder
 from retrieval.errors import UsageError
 from retrieval.types import Limits
@@ -61,6 +62,8 @@ def build(
     """
     started = time.monotonic()
     corpus = source if isinstance(source, Corpus) else open_corpus(str(source), options or CorpusOptions())
+    if isinstance(model, str) and not is_collection(Path(collection)):
+        model = load_encoder(model)  # so that a name that does not exist leaves no empty collection
     with Writer(Path(collection)) as writer:
         encoder = bound_encoder(writer, model)
         run = Run(

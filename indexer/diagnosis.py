@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, insert, select
 from sqlalchemy.exc import DatabaseError
 
 from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import check_readable, chunked, connect, damaged, read_generation
 from retrieval.collection.layout import is_collection, segments_path
-from retrieval.collection.segments import check_rows, open_segment
+from retrieval.collection.segments import SegmentFacts, check_rows, open_segment
+from retrieval.collection.snapshot import active_encoder_id, read_identity
 from retrieval.errors import CollectionDamaged, CollectionNotFound
 
 ATTEMPTS = 5  # a writer may compact while the doctor looks
@@ -33,8 +34,9 @@ class Diagnosis:
 def doctor(collection: str | Path, repair: bool = False) -> Diagnosis:
     """Examine a collection; with ``repair``, mend what can be mended and examine it again.
 
-    Repair sweeps orphans and drops segments whose files are damaged, so that the next ``index`` encodes their
-    contents again; items, captions and links stay. A catalogue that SQLite cannot read is beyond repair.
+    Repair sweeps orphans, drops segments whose files are damaged, so that the next ``index`` encodes their contents
+    again, and masks what no item uses; items, captions and links stay. Beyond repair are a catalogue that SQLite
+    cannot read, and rows that contradict each other.
 
     Raises:
         CollectionNotFound, CollectionTooNew: there is nothing to look at.
@@ -43,17 +45,14 @@ def doctor(collection: str | Path, repair: bool = False) -> Diagnosis:
     path = Path(collection)
     if not is_collection(path):
         raise CollectionNotFound(path)
+    before = _examine(path)
     if not repair:
-        return _examine(path)
-    broken = _broken_segments(path)
+        return before
     with Writer(path) as writer:  # sweeps
-        if broken:
-            _drop_segments(writer, sorted(broken))
-            writer.sweep()
+        _drop_segments(writer, _broken_segments(path))
+        writer.sweep()
     after = _examine(path)
-    return Diagnosis(
-        after.faults, after.orphans, tuple(fault for faults in broken.values() for fault in faults)
-    )
+    return replace(after, repaired=tuple(fault for fault in before.faults if fault not in after.faults))
 
 
 def _examine(path: Path) -> Diagnosis:
@@ -63,7 +62,7 @@ def _examine(path: Path) -> Diagnosis:
             with engine.connect() as connection, connection.begin():
                 check_readable(connection, path)
                 generation = read_generation(connection)
-                faults = [*_catalogue_faults(connection)]
+                faults = [*_catalogue_faults(connection), *_encoder_faults(connection, path)]
                 for _, of_segment in _segment_faults(connection, path):
                     faults += of_segment
                 orphans = _orphans(connection, path)
@@ -101,6 +100,7 @@ def _catalogue_faults(connection: Connection) -> Iterator[str]:
         " WHERE EXISTS (SELECT 1 FROM items WHERE items.content_id = encodings.content_id)",
         "encodings of no item that are not masked": "SELECT count(*) FROM encodings WHERE NOT EXISTS (SELECT 1 FROM"
         " items WHERE items.content_id = encodings.content_id) AND id NOT IN (SELECT encoding_id FROM dead)",
+        "items whose attributes are no JSON": "SELECT count(*) FROM items WHERE NOT json_valid(attributes)",
         "text contents without their text": "SELECT count(*) FROM contents WHERE kind = 'text' AND text IS NULL",
     }
     for what, statement in checks.items():
@@ -109,8 +109,17 @@ def _catalogue_faults(connection: Connection) -> Iterator[str]:
             yield f"{number} {what}"
 
 
+def _encoder_faults(connection: Connection, path: Path) -> Iterator[str]:
+    encoder_id = active_encoder_id(connection)
+    if encoder_id is not None:
+        try:
+            read_identity(connection, path, encoder_id)
+        except CollectionDamaged as error:
+            yield error.fault
+
+
 def _segment_faults(connection: Connection, path: Path) -> Iterator[tuple[int, list[str]]]:
-    segments, encodings = schema.segments, schema.encodings
+    segments = schema.segments
     for row in connection.execute(select(segments).order_by(segments.c.id)).all():
         faults = []
         for name, size, digest in (
@@ -127,21 +136,27 @@ def _segment_faults(connection: Connection, path: Path) -> Iterator[tuple[int, l
             except FileNotFoundError:
                 faults.append(f"segments/{name} is missing")
         if not faults:
-            segment = open_segment(path, row)
-            expected = np.fromiter(
-                connection.execute(
-                    select(encodings.c.id).where(encodings.c.segment_id == row.id).order_by(encodings.c.row)
-                ).scalars(),
-                np.int64,
-            )
-            if not np.array_equal(expected, segment.ids):
-                faults.append(f"segments/{row.ids_name} names other encodings than the catalogue")
-            try:
-                for _, block in segment.blocks():
-                    check_rows(block)
-            except ValueError as error:
-                faults.append(f"segments/{row.vectors_name}: {error}")
+            faults += _row_faults(connection, path, row)
         yield row.id, faults
+
+
+def _row_faults(connection: Connection, path: Path, row: SegmentFacts) -> Iterator[str]:
+    """What is wrong with the rows of a segment whose files are those that were written."""
+    encodings = schema.encodings
+    try:
+        segment = open_segment(path, row)
+        for _, block in segment.blocks():
+            check_rows(block)
+    except CollectionDamaged as error:
+        yield error.fault
+        return
+    except ValueError as error:
+        yield f"segments/{row.vectors_name}: {error}"
+    named = connection.execute(
+        select(encodings.c.id).where(encodings.c.segment_id == row.id).order_by(encodings.c.row)
+    ).scalars()
+    if not np.array_equal(np.fromiter(named, np.int64), segment.ids):
+        yield f"segments/{row.ids_name} names other encodings than the catalogue"
 
 
 def _sha256(file: Path) -> str:
@@ -156,26 +171,32 @@ def _orphans(connection: Connection, path: Path) -> list[str]:
         for row in connection.execute(select(segments.c.vectors_name, segments.c.ids_name))
         for name in row
     }
-    return sorted(f"segments/{file.name}" for file in segments_path(path).iterdir() if file.name not in kept)
+    folder = segments_path(path)
+    found = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+    return sorted(f"segments/{name}" for name in found - kept)
 
 
-def _broken_segments(path: Path) -> dict[int, list[str]]:
+def _broken_segments(path: Path) -> list[int]:
     engine = connect(path, "read")
     try:
         with engine.connect() as connection, connection.begin():
             check_readable(connection, path)
-            return {number: faults for number, faults in _segment_faults(connection, path) if faults}
+            return [number for number, faults in _segment_faults(connection, path) if faults]
     finally:
         engine.dispose()
 
 
 def _drop_segments(writer: Writer, broken: list[int]) -> None:
-    segments, encodings, dead = schema.segments, schema.encodings, schema.dead
-    with writer.read() as connection:
-        generation = read_generation(connection) + 1
-    with writer.switch(generation) as connection:
+    """Take broken segments out of the catalogue with their encodings, and mask what no item uses; one commit."""
+    segments, encodings, items, dead = schema.segments, schema.encodings, schema.items, schema.dead
+    used = select(items.c.id).where(items.c.content_id == encodings.c.content_id).exists()
+    with writer.switch(writer.next_generation()) as connection:
         for chunk in chunked(broken):
             lost = select(encodings.c.id).where(encodings.c.segment_id.in_(chunk))
             connection.execute(delete(dead).where(dead.c.encoding_id.in_(lost)))
             connection.execute(delete(encodings).where(encodings.c.segment_id.in_(chunk)))
             connection.execute(delete(segments).where(segments.c.id.in_(chunk)))
+        in_use = select(encodings.c.id).where(used)
+        connection.execute(delete(dead).where(dead.c.encoding_id.in_(in_use)))
+        unused = select(encodings.c.id).where(~used, encodings.c.id.not_in(select(dead.c.encoding_id)))
+        connection.execute(insert(dead).from_select(["encoding_id"], unused))

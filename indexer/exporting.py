@@ -20,12 +20,12 @@ from retrieval.collection import schema
 from retrieval.collection.catalogue import check_readable, connect, damaged, read_generation
 from retrieval.collection.snapshot import Snapshot, read_identity, read_snapshot
 from retrieval.errors import CollectionError, UsageError
+from retrieval.identity import Identity
 from retrieval.types import Kind
 from retrieval.uris import split_file_uri
 
 PARTITION_ROWS = 65_536  # 128 MiB an array at 512 dimensions
 PAGE = 4096  # items a catalogue look-up
-ATTEMPTS = 5  # compactions that may overtake the opening of the files
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,11 @@ def export_collection(collection: str | Path, folder: str | Path) -> Exported:
     try:
         with engine.connect() as connection, connection.begin():
             check_readable(connection, path)
-            done = _Export(connection, _open(connection, path), building).run()
+            snapshot = read_snapshot(connection, path, read_generation(connection), None)
+            if snapshot.encoder_id is None:
+                raise CollectionError(f"collection {path} is empty; there is nothing to export")
+            identity = read_identity(connection, path, snapshot.encoder_id)
+            done = _Export(connection, snapshot, identity, building).run()
         if target.exists():
             target.rmdir()
         building.chmod(0o755)  # mkdtemp makes folders that only their owner sees
@@ -73,10 +77,6 @@ def export_collection(collection: str | Path, folder: str | Path) -> Exported:
         engine.dispose()
 
 
-def _open(connection: Connection, path: Path) -> Snapshot:
-    return read_snapshot(connection, path, read_generation(connection), None)
-
-
 @dataclass(slots=True)
 class _Partition:
     """Rows on their way into the next three files."""
@@ -87,11 +87,9 @@ class _Partition:
 
 
 class _Export:
-    def __init__(self, connection: Connection, snapshot: Snapshot, folder: Path) -> None:
-        if snapshot.encoder_id is None:
-            raise CollectionError("the collection is empty; there is nothing to export")
+    def __init__(self, connection: Connection, snapshot: Snapshot, identity: Identity, folder: Path) -> None:
         self.connection, self.snapshot, self.folder = connection, snapshot, folder
-        self.identity = read_identity(connection, snapshot.encoder_id)
+        self.identity = identity
         self.zeros = np.zeros(self.identity.dimension, np.float32)
         self.partition = _Partition()
         self.partitions = self.images = self.texts = self.total = self.left_out = 0

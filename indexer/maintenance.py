@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select
 
 from indexer.changes import Change
 from indexer.rows import drop_encodings, insert_segment
-from indexer.writer import Writer
+from indexer.writer import KINDS, Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
 from retrieval.collection.segments import Segment, open_segment, write_segment
@@ -61,11 +61,27 @@ def plan_compaction(segments: Sequence[SegmentLoad], everything: bool = False) -
 
 def compact_if_due(writer: Writer, everything: bool = False) -> int:
     """Rewrite the segments that the policy names, each group in a commit of its own; how many went."""
-    kinds: tuple[Kind, Kind] = ("image", "text")
     gone = 0
-    for kind in kinds:
+    for kind in KINDS:
         for group in plan_compaction(_loads(writer, kind), everything):
-            _rewrite(writer, kind, group)
+            _rewrite(writer, kind, group, _masked(writer, group))
+            gone += len(group)
+    if gone:
+        writer.sweep()
+    return gone
+
+
+def merge_small(writer: Writer) -> int:
+    """Merge small segments if there are many, and leave masked rows where they are; how many went.
+
+    For the middle of a run: every segment costs each reader an open file, and the run counts on contents that it
+    has found in the catalogue, masked or not.
+    """
+    gone = 0
+    for kind in KINDS:
+        loads = [replace(load, dead=0) for load in _loads(writer, kind)]
+        for group in plan_compaction(loads):
+            _rewrite(writer, kind, group, np.empty(0, np.int64))
             gone += len(group)
     if gone:
         writer.sweep()
@@ -136,18 +152,24 @@ def _loads(writer: Writer, kind: Kind) -> list[SegmentLoad]:
         return [SegmentLoad(row.id, row.rows, row.n, row.vectors_size // row.rows) for row in rows]
 
 
-def _rewrite(writer: Writer, kind: Kind, group: Sequence[int]) -> None:
-    """Replace segments by one with their live rows, in one commit; what was masked leaves the catalogue."""
-    segments, encodings, dead = schema.segments, schema.encodings, schema.dead
-    generation = writer.next_generation()
+def _masked(writer: Writer, group: Sequence[int]) -> NDArray[np.int64]:
+    """Ids of the masked encodings of segments."""
+    encodings, dead = schema.encodings, schema.dead
     with writer.read() as connection:
-        old = connection.execute(select(segments).where(segments.c.id.in_(group))).all()
         masked = connection.execute(
             select(dead.c.encoding_id)
             .join(encodings, encodings.c.id == dead.c.encoding_id)
             .where(encodings.c.segment_id.in_(group))
         ).scalars()
-        gone = np.fromiter(masked, np.int64)
+        return np.fromiter(masked, np.int64)
+
+
+def _rewrite(writer: Writer, kind: Kind, group: Sequence[int], gone: NDArray[np.int64]) -> None:
+    """Replace segments by one without the encodings that are ``gone``, which leave the catalogue; one commit."""
+    segments = schema.segments
+    generation = writer.next_generation()
+    with writer.read() as connection:
+        old = connection.execute(select(segments).where(segments.c.id.in_(group))).all()
     with writer.new_files():
         ids, vectors = _live_rows([open_segment(writer.path, row) for row in old], gone)
         written = write_segment(writer.path, generation, vectors, ids) if len(ids) else None

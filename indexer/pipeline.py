@@ -22,6 +22,7 @@ from indexer.decoding import DecodePool
 from indexer.interrupts import interrupts_noted
 from indexer.known import drop_encoded, find_encoded, find_links, find_namesakes
 from indexer.lookup import LookUp, Task, TextTask
+from indexer.maintenance import merge_small
 from indexer.report import Progress, Report, SeenItems
 from indexer.rows import ensure_encoder, item_ids_of
 from indexer.staging import ReadPicture, Staged
@@ -42,6 +43,7 @@ WINDOW = 64  # pictures read ahead; prepared ones are small, so this bounds memo
 COMMIT_CONTENTS = 2048
 COMMIT_ITEMS = 16384
 COMMIT_SECONDS = 20.0
+MERGE_COMMITS = 32  # a reader holds a file open for every segment, and some systems allow 256
 
 
 class Run:
@@ -70,7 +72,7 @@ class Run:
         self.started = self.committed_at = time.monotonic()
         self.images, self.texts, self.changed, self.kept = (SeenItems() for _ in range(4))
         self.failed_uris: set[str] = set()
-        self.done = self.encoded = self.links = self.failed = self.removed = 0
+        self.done = self.encoded = self.links = self.failed = self.removed = self.commits = 0
         self.reader_failed = False
         self.staged = Staged()
 
@@ -297,6 +299,9 @@ class Run:
         self.encoded += len(change.contents)
         self.links += len(self.staged.known_links) + len(change.links)
         self.staged = Staged()
+        self.commits += 1
+        if self.commits % MERGE_COMMITS == 0:
+            merge_small(self.writer)
         self.committed_at = time.monotonic()
 
     def _drop_known_links(self, connection: Connection) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -64,7 +63,3 @@ class SeenItems:
     def __contains__(self, item: int) -> bool:
         at = item >> 3
         return at < len(self._bits) and bool(self._bits[at] & 1 << (item & 7))
-
-    def missing_from(self, items: Iterable[int]) -> list[int]:
-        """Those of ``items`` that have not been met."""
-        return [item for item in items if item not in self]

@@ -24,7 +24,7 @@ from indexer import rows
 from indexer.changes import Change, NewContent
 from indexer.filesystems import check_local
 from retrieval.collection import schema
-from retrieval.collection.catalogue import connect, damaged, read_generation
+from retrieval.collection.catalogue import check_readable, connect, damaged, read_generation
 from retrieval.collection.layout import WRITER_LOCK, is_collection, segments_path
 from retrieval.collection.schema import SCHEMA_VERSION, migrate, schema_version
 from retrieval.collection.segments import WrittenSegment, sync_folder, write_segment
@@ -35,6 +35,7 @@ from retrieval.errors import (
     CollectionNotFound,
     CollectionTooNew,
     IdentityMismatch,
+    UsageError,
     VlsearchError,
 )
 from retrieval.identity import Identity
@@ -119,6 +120,7 @@ class Writer:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction of the writer's connection, for look-ups between commits; it makes no generation."""
+        self._check_open()
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -130,7 +132,7 @@ class Writer:
         """Identity of the active encoder; None before the first commit of a vector."""
         with self.read() as connection:
             encoder_id = active_encoder_id(connection)
-            return None if encoder_id is None else read_identity(connection, encoder_id)
+            return None if encoder_id is None else read_identity(connection, self.path, encoder_id)
 
     def check_identity(self, given: Identity) -> None:
         """Refuse an encoder other than the one the collection is bound to.
@@ -239,6 +241,7 @@ class Writer:
         Raises:
             CollectionError: it did not happen.
         """
+        self._check_open()
         try:
             with self._engine.begin() as connection:
                 yield connection
@@ -276,6 +279,10 @@ class Writer:
         sync_folder(folder)
         return removed
 
+    def _check_open(self) -> None:
+        if not self._lock.is_locked:  # a connection opened now would write without the lock
+            raise UsageError(f"this writer of {self.path} is closed; open another one")
+
     def _migrate(self) -> None:
         try:
             with self._engine.begin() as connection:
@@ -284,6 +291,7 @@ class Writer:
                     raise CollectionTooNew(self.path, version, SCHEMA_VERSION)
                 if version < SCHEMA_VERSION:
                     migrate(connection)
+                check_readable(connection, self.path)
         except DatabaseError as error:
             raise damaged(self.path, error) from error
 

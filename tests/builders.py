@@ -96,3 +96,10 @@ def rank_naively(
 
 def names_and_scores(hits: Sequence[Hit]) -> list[tuple[str, float]]:
     return [(hit.uri.removeprefix("test:"), hit.score) for hit in hits]
+
+
+def draw(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (8, 8)) -> Path:
+    """A picture of one colour, in a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path

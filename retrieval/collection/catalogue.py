@@ -18,7 +18,7 @@ from urllib.parse import quote
 from weakref import finalize
 
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, select
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError, NoResultFound
 from sqlalchemy.pool import QueuePool
 
 from retrieval.collection.layout import CATALOGUE, catalogue_path
@@ -54,6 +54,7 @@ def check_readable(connection: Connection, collection: Path) -> None:
     Raises:
         CollectionNotFound: the file holds no tables yet.
         CollectionTooNew: its schema is newer than this program's.
+        CollectionDamaged: SQLite cannot read it, or it does not say which generation it holds.
     """
     try:
         version = schema_version(connection)
@@ -63,6 +64,10 @@ def check_readable(connection: Connection, collection: Path) -> None:
         raise CollectionNotFound(collection)
     if version > SCHEMA_VERSION:
         raise CollectionTooNew(collection, version, SCHEMA_VERSION)
+    try:
+        read_generation(connection)
+    except (NoResultFound, ValueError, TypeError) as error:
+        raise CollectionDamaged(collection, "the catalogue does not say which generation it holds") from error
 
 
 def damaged(collection: Path, error: DatabaseError) -> CollectionError:

@@ -95,7 +95,7 @@ class Collection:
         """Identity of the encoder whose vectors are searched; None while nothing has been indexed."""
         with self._transaction() as (connection, _):
             encoder_id = active_encoder_id(connection)
-            return None if encoder_id is None else read_identity(connection, encoder_id)
+            return None if encoder_id is None else read_identity(connection, self.path, encoder_id)
 
     @property
     def generation(self) -> int:
@@ -157,7 +157,9 @@ class Collection:
     def info(self) -> CollectionInfo:
         """Totals, counted in one generation."""
         with self._transaction() as (connection, snapshot):
-            identity = None if snapshot.encoder_id is None else read_identity(connection, snapshot.encoder_id)
+            identity = None
+            if snapshot.encoder_id is not None:
+                identity = read_identity(connection, self.path, snapshot.encoder_id)
 
             def count(table: Table, *where: ColumnElement[bool]) -> int:
                 statement = select(func.count()).select_from(table).where(*where)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from retrieval.collection import schema
 from retrieval.collection.segments import Segment, open_segment
+from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
 from retrieval.types import Kind
 
@@ -68,9 +69,17 @@ def active_encoder_id(connection: Connection) -> int | None:
     return None if value is None else int(value)
 
 
-def read_identity(connection: Connection, encoder_id: int) -> Identity:
-    """The identity of an encoder in the catalogue."""
-    stored = connection.execute(
-        select(schema.encoders.c.identity).where(schema.encoders.c.id == encoder_id)
-    ).scalar_one()
-    return Identity(**json.loads(stored))
+def read_identity(connection: Connection, collection: Path, encoder_id: int) -> Identity:
+    """The identity of an encoder in the catalogue.
+
+    Raises:
+        CollectionDamaged: it is not there, or not what a writer writes.
+    """
+    table = schema.encoders
+    stored = connection.execute(select(table.c.identity).where(table.c.id == encoder_id)).scalar_one_or_none()
+    try:
+        return Identity(**json.loads(stored or ""))
+    except (ValueError, TypeError) as error:
+        raise CollectionDamaged(
+            collection, f"the catalogue does not know its encoder {encoder_id}"
+        ) from error

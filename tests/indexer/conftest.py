@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import HashEncoder
-from PIL import Image
+from builders import HashEncoder, draw
 
 import indexer
 
-Colour = tuple[int, int, int]
 Index = Callable[..., indexer.Report]
 
 
@@ -54,9 +52,3 @@ def index(collection: Path, encoder: HashEncoder) -> Index:
         return indexer.build(source, collection, **{"model": encoder, "workers": 2} | options)
 
     return run
-
-
-def draw(path: Path, colour: Colour, size: tuple[int, int] = (8, 8)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
-    return path

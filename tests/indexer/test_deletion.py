@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 
 import pytest
-from conftest import draw
+from builders import draw
 from test_indexing_runs import uris
 
 import indexer

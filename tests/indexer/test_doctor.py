@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -138,6 +139,61 @@ def test_rows_that_contradict_each_other_are_faults(statement, fault, index, pho
         connection.execute(statement)
 
     assert any(fault in found for found in indexer.doctor(collection).faults)
+
+
+def alter(collection: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(collection / "catalogue.sqlite")) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_masks_that_contradict_the_items_are_mended(index, photos, collection):
+    index(photos)
+    alter(
+        collection,
+        "INSERT INTO dead VALUES (1)",
+        "DELETE FROM links",
+        "DELETE FROM items WHERE kind = 'text'",
+    )
+    assert len(indexer.doctor(collection).faults) == 2
+
+    diagnosis = indexer.doctor(collection, repair=True)
+
+    assert diagnosis.faults == ()
+    assert len(diagnosis.repaired) == 2
+    with Collection.open(collection) as opened:
+        assert len(opened.search(_query(), "image", 9)[0]) == 3
+
+
+def test_a_folder_of_segments_that_is_gone_is_damage_and_is_repaired(index, photos, collection):
+    index(photos)
+    shutil.rmtree(collection / "segments")
+
+    assert len(indexer.doctor(collection).faults) == 4
+    assert indexer.doctor(collection, repair=True).faults == ()
+    assert index(photos).encoded == 5
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ("DELETE FROM settings WHERE name = 'generation'", "which generation"),
+        ("UPDATE settings SET value = 'x' WHERE name = 'generation'", "which generation"),
+        ("UPDATE settings SET value = '77' WHERE name = 'active_encoder'", "its encoder 77"),
+        ("UPDATE encoders SET identity = '{}'", "its encoder 1"),
+        ("UPDATE items SET attributes = '{' WHERE id = 1", "attributes are no JSON"),
+    ],
+)
+def test_settings_that_make_no_sense_are_damage_to_doctor_and_readers(
+    statement, fault, index, photos, collection
+):
+    index(photos)
+    alter(collection, statement)
+
+    assert any(fault in found for found in indexer.doctor(collection).faults)
+    if "attributes" not in fault:
+        with pytest.raises(CollectionDamaged, match=fault), Collection.open(collection) as opened:
+            opened.info()
 
 
 def test_where_there_is_no_collection_the_doctor_says_so_and_makes_none(tmp_path):

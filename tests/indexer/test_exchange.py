@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from builders import DIMENSION, unit_rows
-from conftest import draw
+from builders import DIMENSION, draw, unit_rows
 
 import indexer
 from indexer import exporting

@@ -11,13 +11,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from builders import HashEncoder
-from conftest import draw
+from builders import HashEncoder, draw, unit_rows
 
 import indexer
 from indexer import pipeline, staging
+from indexer.changes import Change, NewContent, NewItem
+from indexer.maintenance import merge_small
+from indexer.writer import Writer
 from retrieval.collection import Collection
-from retrieval.errors import IdentityMismatch, UsageError
+from retrieval.errors import IdentityMismatch, UnknownModel, UsageError
 from retrieval.types import Limits
 from retrieval.uris import file_uri
 
@@ -306,6 +308,57 @@ def test_a_collection_keeps_its_encoder_and_refuses_another(index, photos, other
 
     with pytest.raises(IdentityMismatch, match="reindex"):
         index(photos, model=other_encoder)
+
+
+def test_a_model_that_does_not_exist_leaves_no_collection(photos, collection):
+    with pytest.raises(UnknownModel):
+        indexer.build(photos, collection, model="no-such-model")
+    assert not collection.exists()
+
+
+def test_a_long_run_merges_its_segments_on_the_way(index, tmp_path, collection, monkeypatch):
+    monkeypatch.setattr(pipeline, "MERGE_COMMITS", 12)
+    monkeypatch.setattr(pipeline, "COMMIT_CONTENTS", 1)
+    monkeypatch.setattr(staging, "IMAGE_BATCH", 1)
+    for number in range(40):
+        draw(tmp_path / "many" / f"{number:02}.png", (number, 0, 0))
+    most = 0
+
+    def count(progress: indexer.Progress) -> None:
+        nonlocal most
+        most = max(most, len(list((collection / "segments").glob("*.faiss"))))
+
+    report = index(tmp_path / "many", on_progress=count)
+
+    assert report.encoded == 40
+    assert most <= 13
+    assert indexer.doctor(collection) == indexer.Diagnosis((), ())
+
+
+def test_merging_in_the_middle_of_a_run_keeps_masked_contents_that_the_run_may_have_found(
+    index, photos, collection
+):
+    (photos / "red.txt").unlink()
+    for number in range(12):  # so many that the deletion is below the tenth that is compacted
+        draw(photos / f"{number:02}.png", (number, 9, 9))
+    index(photos)
+    red = (photos / "red.png").read_bytes()
+    (photos / "red.png").unlink()
+    index(photos, prune=True)
+    with Writer(collection) as writer, writer.read() as connection:
+        before = connection.exec_driver_sql("SELECT count(*) FROM dead").scalar_one()
+    with Writer(collection) as writer:
+        for number in range(9):
+            change = Change()
+            digest = bytes([number]) * 32
+            change.contents["image", digest] = NewContent("image", digest, unit_rows(1, seed=number)[0])
+            change.items[f"x:{number}"] = NewItem(f"x:{number}", "image", digest, 1)
+            writer.commit(change, HashEncoder().identity)
+        assert merge_small(writer) > 0
+    (photos / "red.png").write_bytes(red)
+
+    assert before == 1
+    assert index(photos).encoded == 0
 
 
 def test_a_run_with_nothing_but_failures_leaves_the_choice_of_encoder_open(

@@ -6,8 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from builders import IDENTITY, HashEncoder, unit_rows
-from conftest import draw
+from builders import IDENTITY, HashEncoder, draw, unit_rows
 from PIL import Image
 
 import indexer

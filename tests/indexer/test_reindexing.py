@@ -8,8 +8,7 @@ import signal
 import tarfile
 
 import pytest
-from builders import DIMENSION, HashEncoder
-from conftest import draw
+from builders import DIMENSION, HashEncoder, draw
 
 import indexer
 from retrieval.collection import Collection

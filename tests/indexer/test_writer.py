@@ -16,7 +16,13 @@ from indexer.changes import Change, NewContent, NewFailure, NewItem, NewLink, te
 from indexer.writer import Writer
 from retrieval.collection import Collection, schema
 from retrieval.collection.catalogue import connect, read_generation
-from retrieval.errors import CollectionError, CollectionLocked, CollectionNotFound, CollectionTooNew
+from retrieval.errors import (
+    CollectionError,
+    CollectionLocked,
+    CollectionNotFound,
+    CollectionTooNew,
+    UsageError,
+)
 
 
 def files(collection: Path) -> set[str]:
@@ -146,6 +152,14 @@ def test_two_writers_exclude_each_other_and_a_closed_one_frees_the_lock(collecti
     Writer(collection).close()
 
 
+def test_a_writer_that_is_closed_writes_no_more(collection):
+    writer = Writer(collection)
+    writer.close()
+
+    with pytest.raises(UsageError, match="closed"):
+        writer.commit(image_change(1, ["a"], unit_rows(1)), IDENTITY)
+
+
 def test_a_writer_of_an_existing_collection_makes_none(tmp_path):
     with pytest.raises(CollectionNotFound):
         Writer.existing(tmp_path / "typo")
@@ -193,7 +207,8 @@ def test_an_older_collection_is_migrated_by_its_writer_in_one_step(collection, m
         connection.exec_driver_sql("ALTER TABLE sources ADD COLUMN note TEXT")
 
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, add_a_column))
-    monkeypatch.setattr("indexer.writer.SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+    for module in ("indexer.writer", "retrieval.collection.catalogue"):
+        monkeypatch.setattr(f"{module}.SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
     with Writer(path) as writer, writer.read() as connection:
         assert schema.schema_version(connection) == schema.SCHEMA_VERSION + 1
         assert connection.exec_driver_sql("SELECT note FROM sources").scalars().all() == [None]
