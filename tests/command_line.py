@@ -20,7 +20,7 @@ def vlsearch(*arguments: str | Path, **settings: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments], **settings)
 
 
-def save_tiny_model(folder: Path) -> Path:
+def save_tiny_model(folder: Path, seed: int = 0) -> Path:
     """A two-tower model with random weights, built in no time."""
     import torch
 
@@ -29,7 +29,7 @@ def save_tiny_model(folder: Path) -> Path:
     from retrieval.encoders.two_tower.text import train_tokenizer
 
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         tokenizer = train_tokenizer([f"a {name} square" for name in COLOURS], 60)
         text = TextConfig("bag", tokenizer.get_vocab_size(), 16, 32)
         save(folder, TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text)), tokenizer)

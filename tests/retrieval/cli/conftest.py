@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import Run, fill_photos
+from command_line import Run, fill_photos, save_tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +16,12 @@ def _indexed(tmp_path_factory: pytest.TempPathFactory, model: Path, run: Run) ->
     done = run("index", photos, "--model", model, "--collection", folder / "collection")
     assert done.exit_code == 0, done.output
     return photos, folder / "collection"
+
+
+@pytest.fixture(scope="session")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another tiny model than the collection's."""
+    return save_tiny_model(tmp_path_factory.mktemp("model") / "other", seed=1)
 
 
 @pytest.fixture

@@ -109,3 +109,40 @@ def test_where_there_is_no_collection_a_sentence_says_how_to_make_one(
 
 def test_doctor_exits_with_3_where_it_could_not_look(run: Run, tmp_path: Path) -> None:
     assert run("doctor", "--collection", tmp_path / "none").exit_code == 3
+
+
+def test_reindex_encodes_by_another_model_and_says_so(run: Run, collection: Path, other_model: Path) -> None:
+    done = run("reindex", "--model", other_model)
+
+    assert done.exit_code == 0
+    assert done.stdout == f"{collection} is now encoded by {other_model}\n"
+    assert json.loads(run("info", "--json").stdout)["model"] == str(other_model)
+    assert len(run("query", "red").stdout.splitlines()) == 3
+
+
+def test_reindex_quiet_prints_nothing(run: Run, collection: Path, other_model: Path) -> None:
+    assert run("reindex", "--model", other_model, "--quiet").output == ""
+
+
+def test_what_is_exported_and_imported_answers_as_the_original(
+    run: Run, collection: Path, tmp_path: Path
+) -> None:
+    exported = run("export", tmp_path / "plain")
+    imported = run("import", tmp_path / "plain", "--collection", tmp_path / "copy")
+
+    assert exported.stdout == f"3 images, 6 texts exported to {tmp_path / 'plain'}\n"
+    assert imported.stdout == f"3 images, 6 captions, 6 links imported into {tmp_path / 'copy'}\n"
+    query = ("query", "a red square", "--list")
+    assert run(*query, "--collection", tmp_path / "copy").stdout == run(*query).stdout
+
+
+def test_export_never_writes_into_a_folder_that_holds_something(
+    run: Run, collection: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+
+    done = run("export", tmp_path / "full")
+
+    assert done.exit_code == 2
+    assert "is there already; export into a new folder" in done.stderr

@@ -1,0 +1,77 @@
+"""At a real terminal: hits for people, a bar for what takes long."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from retrieval.cli.progress import Bar, progress_display
+
+pty = pytest.importorskip("pty", reason="there are no pseudo-terminals on this platform")
+
+
+def at_a_terminal(*arguments: str | Path) -> str:
+    """What a terminal of 80 columns gets from ``vlsearch`` with these arguments."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "retrieval.cli", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "COLUMNS": "80", "TERM": "xterm"},
+        )
+        os.close(theirs)
+        shown = b""
+        try:
+            while block := screen.read(4096):
+                shown += block
+        except OSError:  # how Linux says that the other side has gone
+            pass
+        assert process.wait() == 0, shown
+    return shown.decode()
+
+
+def test_at_a_terminal_hits_come_with_rank_score_and_captions(collection: Path) -> None:
+    shown = at_a_terminal("query", "a red square", "-k", "1")
+
+    head, *captions = shown.splitlines()
+    assert "\x1b[" in head  # colours
+    assert "square" in captions[0]
+    assert len(captions) == 2
+
+
+@dataclass(frozen=True)
+class At:
+    done: int
+    total: int | None = 1000
+    failed: int = 2
+    stage: str = "indexing"
+
+
+def test_the_bar_shows_rate_time_left_and_failures_once_the_run_has_lasted_a_while(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("retrieval.cli.progress.QUICK_SECONDS", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    display = progress_display()
+    with display as show:
+        for done in range(0, 600, 100):
+            show(At(done))
+            time.sleep(0.05)
+
+    shown = capsys.readouterr().err
+    assert isinstance(display, Bar)
+    assert "indexing" in shown
+    assert "500/1,000" in shown
+    assert "/s" in shown
+    assert "2 failed" in shown
