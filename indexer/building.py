@@ -30,7 +30,7 @@ def build(
     source: str | Path | Corpus,
     collection: str | Path,
     *,
-    model: str | Encoder = "auto",
+    model: str | Path | Encoder = "auto",
     options: CorpusOptions | None = None,
     limits: Limits | None = None,
     prune: bool = False,
@@ -84,14 +84,14 @@ def build(
         return replace(run.report(not whole), seconds=round(time.monotonic() - started, 3))
 
 
-def bound_encoder(writer: Writer, model: str | Encoder) -> Encoder:
+def bound_encoder(writer: Writer, model: str | Path | Encoder) -> Encoder:
     """The encoder asked for, or with ``auto`` the one that the collection is bound to.
 
     Raises:
         IdentityMismatch: the collection is bound to another one.
     """
     bound = writer.identity
-    if not isinstance(model, str):
+    if not isinstance(model, (str, Path)):
         encoder = model
     elif model == "auto" and bound is not None:
         encoder = load_bound_encoder(bound)

@@ -42,7 +42,7 @@ class Imported:
 
 
 def import_collection(
-    folder: str | Path, collection: str | Path, *, model: str | Encoder | None = None
+    folder: str | Path, collection: str | Path, *, model: str | Path | Encoder | None = None
 ) -> Imported:
     """Take a folder that :func:`indexer.export_collection` or clip-retrieval wrote into a collection.
 
@@ -99,9 +99,9 @@ def _partitions(folder: Path) -> list[_Partition]:
     return found
 
 
-def _identity(folder: Path, model: str | Encoder | None) -> Identity:
+def _identity(folder: Path, model: str | Path | Encoder | None) -> Identity:
     if model is not None:
-        return (load_encoder(model) if isinstance(model, str) else model).identity
+        return (load_encoder(model) if isinstance(model, (str, Path)) else model).identity
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise UsageError(f"{folder} does not say which model made its vectors; name it with --model")

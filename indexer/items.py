@@ -46,7 +46,7 @@ _SOURCE = ("api:", "python")
 
 
 def open_writer(
-    collection: str | Path, *, model: str | Encoder | Identity = "auto", limits: Limits | None = None
+    collection: str | Path, *, model: str | Path | Encoder | Identity = "auto", limits: Limits | None = None
 ) -> ItemWriter:
     """A collection, made if it is not there, for adding, replacing and deleting single items.
 
@@ -85,9 +85,9 @@ class ItemWriter:
     ``with`` block ends well. When it ends with an exception, what has not been committed is dropped.
     """
 
-    def __init__(self, writer: Writer, model: str | Encoder | Identity, limits: Limits) -> None:
+    def __init__(self, writer: Writer, model: str | Path | Encoder | Identity, limits: Limits) -> None:
         self._writer, self._limits = writer, limits
-        self._model, self._encoder = model, None if isinstance(model, (str, Identity)) else model
+        self._model, self._encoder = model, None if isinstance(model, (str, Path, Identity)) else model
         self._staged = Staged()
         self._keys: dict[str, NewItem] = {}
         try:
@@ -308,8 +308,11 @@ class ItemWriter:
         """Whether a content has a vector already, or will have one with the next commit."""
         if digest in self._staged.digests[kind] or (kind, digest) in self._staged.change.contents:
             return True
+        identity = (
+            self._identity()
+        )  # before the transaction: it may need one of its own, and there is one connection
         with self._writer.read() as connection:
-            encoder_id = ensure_encoder(connection, self._identity(), activate=False)
+            encoder_id = ensure_encoder(connection, identity, activate=False)
             return bool(find_encoded(connection, kind, [digest], encoder_id))
 
     def _row(self, vector: ArrayLike) -> NDArray[np.float32]:

@@ -59,7 +59,7 @@ class _Content:
 
 def reindex(
     collection: str | Path,
-    model: str | Encoder,
+    model: str | Path | Encoder,
     *,
     skip_unreadable: bool = False,
     limits: Limits | None = None,
@@ -86,7 +86,7 @@ def reindex(
         KeyboardInterrupt: Ctrl-C; what is done is kept for the next run.
     """
     with Writer.existing(Path(collection)) as writer:
-        encoder = load_encoder(model) if isinstance(model, str) else model
+        encoder = load_encoder(model) if isinstance(model, (str, Path)) else model
         with writer.read() as connection:
             encoder_id = ensure_encoder(connection, encoder.identity, activate=False)
         work = _Work(writer, encoder, encoder_id, limits or Limits(), workers, on_progress)

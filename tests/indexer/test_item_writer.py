@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,6 +77,17 @@ def test_ready_vectors_are_kept_bit_by_bit_and_need_no_encoder(collection):
     assert (first.key, [caption.text for caption in first.captions]) == ("picture", ["words"])
     assert first.score == np.float32(np.sum(np.multiply(rows[0], rows[0], dtype=np.float64)))
     assert text.key == "text"
+
+
+@pytest.mark.parametrize("spell", [str, Path])
+def test_a_model_is_named_or_is_a_folder_and_then_comes_from_the_collection(spell, model, collection):
+    with indexer.open_writer(collection, model=spell(model)) as writer:
+        writer.add("red", Image.new("RGB", (8, 8), "red"))
+    with indexer.open_writer(collection) as writer:
+        writer.add("text", "words")
+        writer.add("blue", Image.new("RGB", (8, 8), "blue"))
+
+    assert set(by_key(collection)) == {"red", "text", "blue"}
 
 
 def test_what_is_added_is_seen_after_commit_and_not_before(collection, writer):
