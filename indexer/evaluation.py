@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from indexer.corpora import CorpusOptions, open_corpus
 from retrieval.collection import Collection
-from retrieval.encoders.registry import auto_choice, load_encoder
+from retrieval.encoders.registry import auto_choice, load_bound_encoder, load_encoder
 from retrieval.errors import CollectionError, UsageError
 from retrieval.evaluation.classification import TEMPLATE, Classification, classify_models, load_labelled
 from retrieval.evaluation.embedding import PLAIN, Advance
@@ -66,7 +66,7 @@ def evaluate(
     evaluated = load_evaluation(corpus, protocol=protocol, options=options, captions=captions, folds=folds)
     with ExitStack() as stack:
         opened = None if collection is None else stack.enter_context(Collection.open(collection))
-        encoders = load_encoders(models or _default_models(opened))
+        encoders = load_encoders(models) if models or opened is None else _bound_encoder(opened)
         return evaluate_models(evaluated, encoders, choices, opened, cache, on_progress)
 
 
@@ -92,7 +92,7 @@ def classify(
         VlsearchError: the corpus or a model cannot be used as asked; the sentence says why.
     """
     labelled = load_labelled(Path(corpus), class_names)
-    encoders = load_encoders(models or _default_models(None))
+    encoders = load_encoders(models)
     return classify_models(labelled, encoders, tuple(templates) or (TEMPLATE,), cache, on_progress)
 
 
@@ -134,7 +134,9 @@ def load_evaluation(
 
 
 def load_encoders(names: Sequence[str]) -> dict[str, Encoder]:
-    """Encoders in the order given, by name; a folder goes by its own name where that tells it apart.
+    """Encoders in the order given, by name; the best one at hand where none is given.
+
+    A folder goes by its own name where that tells it apart.
 
     Raises:
         UsageError: a name comes twice: nothing would be compared.
@@ -143,15 +145,14 @@ def load_encoders(names: Sequence[str]) -> dict[str, Encoder]:
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise UsageError(f"model {min(repeated)} is given twice; give each --model once")
+    names = names or [auto_choice()[0].name]
     short = [Path(name).name for name in names]
     labels = short if len(set(short)) == len(short) else names
     return {label: load_encoder(name) for label, name in zip(labels, names, strict=True)}
 
 
-def _default_models(collection: Collection | None) -> tuple[str, ...]:
-    if collection is None:
-        return (auto_choice()[0].name,)
-    bound = collection.identity
-    if bound is None:
+def _bound_encoder(collection: Collection) -> dict[str, Encoder]:
+    identity = collection.identity
+    if identity is None:
         raise CollectionError(f"collection {collection.path} is empty; fill it with: vlsearch index CORPUS")
-    return (bound.name,)
+    return {Path(identity.name).name: load_bound_encoder(identity)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import ir_measures
 import pytest
-from conftest import Run
+from command_line import Run
 from ir_measures import R, Success, nDCG
 from PIL import Image
 
