@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands; ``total`` is None where a corpus cannot tell its length cheaply."""
+    """Where a run stands.
+
+    ``total`` is None where a corpus cannot tell its length cheaply; ``note`` is what else changes on the way (a
+    loss), in a few words.
+    """
 
     stage: str
     done: int
     total: int | None
     failed: int
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

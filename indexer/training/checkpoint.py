@@ -1,86 +1,138 @@
-"""Checkpoints that a killed run goes on from: one safetensors file, switched by a rename."""
+"""Checkpoints that a killed run goes on from, bit for bit: one safetensors file, switched by a rename."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from retrieval.errors import TrainingError
 
-_FILE = "checkpoint.safetensors"
+FILE = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is: epochs done, and the digest of the configuration that it must go on with."""
+class At:
+    """How far a run is.
 
-    epoch: int
-    config: str
-    best: float
-
-
-def write_checkpoint(
-    folder: Path,
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    averaged: dict[str, Tensor],
-    at: Progress,
-) -> None:
-    """Replace the checkpoint: after a kill at any moment the old or the new one is there, whole."""
-    tensors = {f"model.{n}": v for n, v in model.state_dict().items()}
-    tensors |= {f"averaged.{n}": v for n, v in averaged.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{n}": torch.as_tensor(v) for n, v in state.items()}
-    temporary = folder / f"{_FILE}.tmp"
-    facts = {"progress": json.dumps({"epoch": at.epoch, "config": at.config, "best": at.best})}
-    save_file({n: v.detach().contiguous().clone() for n, v in tensors.items()}, temporary, metadata=facts)
-    with temporary.open("rb") as written:
-        os.fsync(written.fileno())
-    temporary.replace(folder / _FILE)
-
-
-def read_checkpoint(
-    folder: Path,
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    averaged: dict[str, Tensor],
-    config: str,
-) -> Progress | None:
-    """Load the checkpoint into model, optimizer and averaged weights; None where there is none.
-
-    Raises TrainingError where it is damaged or of a run with another configuration.
+    Attributes:
+        run: digest of recipe, data and start; a checkpoint goes on with these alone.
+        epoch: of the next step, from 0.
+        step: of its epoch, from 0, the next one.
+        losses: of the steps of this epoch so far.
+        best: best validation score so far; -1 before the first.
+        best_epoch: where it was reached, from 1; 0 before the first.
+        log_bytes: length of the metrics file; what stands behind it was written after this checkpoint.
+        seconds: spent so far.
     """
-    path = folder / _FILE
+
+    run: str
+    epoch: int = 0
+    step: int = 0
+    losses: tuple[float, ...] = field(default=())
+    best: float = -1.0
+    best_epoch: int = 0
+    log_bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What changes while a model learns: its weights and statistics, the loss's, averages, the optimizer."""
+
+    weights: dict[str, Tensor]
+    objective: nn.Module
+    averaged: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+
+
+def write_checkpoint(folder: Path, learning: Learning, at: At) -> None:
+    """Replace the checkpoint: after a kill or a power cut at any moment the old or the new one is there, whole."""
+    tensors = {f"model.{n}": v for n, v in learning.weights.items()}
+    tensors |= {f"objective.{n}": v for n, v in learning.objective.state_dict().items()}
+    tensors |= {f"averaged.{n}": v for n, v in learning.averaged.items()}
+    for index, state in learning.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{n}": torch.as_tensor(v) for n, v in state.items()}
+    plain = {n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()}
+    temporary = folder / f"{FILE}.tmp"
+    save_file(plain, temporary, metadata={"at": json.dumps(asdict(at))})
+    _sync(temporary)
+    temporary.replace(folder / FILE)
+    _sync(folder)
+
+
+def read_place(folder: Path) -> At | None:
+    """How far the run in a folder is; None where there is no checkpoint.
+
+    Raises:
+        TrainingError: the checkpoint is damaged.
+    """
+    path = folder / FILE
     if not path.exists():
         return None
     try:
-        from safetensors import safe_open  # only its header interface is needed here
-
         with safe_open(path, "pt") as opened:
-            at = Progress(**json.loads(opened.metadata()["progress"]))
-        tensors = load_file(path)
+            facts = json.loads(opened.metadata()["at"])
+        return At(**{**facts, "losses": tuple(facts["losses"])})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"checkpoint {path} is damaged ({error}); delete it to start again") from error
-    if at.config != config:
-        raise TrainingError(
-            f"{folder} holds a run with other settings; repeat its settings or name another --out"
+        raise _damaged(path, error) from error
+
+
+def load_checkpoint(folder: Path, learning: Learning) -> None:
+    """Put everything where it was when the checkpoint was written.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    path = folder / FILE
+    try:
+        tensors = load_file(path)
+        with torch.no_grad():
+            for prefix, own in (("model", learning.weights), ("averaged", learning.averaged)):
+                for name, value in own.items():
+                    value.copy_(tensors[f"{prefix}.{name}"])
+        learning.objective.load_state_dict(
+            {n.partition(".")[2]: v for n, v in tensors.items() if n.startswith("objective.")}
         )
-    model.load_state_dict({n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")})
-    for name in averaged:
-        averaged[name] = tensors[f"averaged.{name}"]
-    whole = optimizer.state_dict()
+        _load_optimizer(learning.optimizer, tensors)
+    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """The optimizer's moments, each laid out in memory as its weight is.
+
+    The fused step walks weight, gradient and moments side by side through memory: moments of another layout
+    (a kernel's, channels last) would be those of other weights.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
-            _, index, field = name.split(".")
-            state.setdefault(int(index), {})[field] = value
-    whole["state"] = state
-    optimizer.load_state_dict(whole)
-    return at
+            _, number, part = name.split(".")
+            weight = weights[int(number)]
+            same = value.shape == weight.shape and value.ndim > 0
+            state.setdefault(int(number), {})[part] = torch.empty_like(weight).copy_(value) if same else value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _damaged(path: Path, error: Exception) -> TrainingError:
+    reason = str(error).splitlines()[0]
+    return TrainingError(f"checkpoint {path} is damaged ({reason}); delete it to start again")
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or a folder to the disk; Windows cannot open folders, and needs no such thing for them."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,230 +1,363 @@
-"""The training loop: the text tower learns from a teacher, then heads on frozen features, then everything.
+"""The training loop: one epoch after another, one step after another, and what is judged and kept of them.
 
-Batch norm stays in eval mode throughout: the statistics of ImageNet are better than those of small batches.
+Every draw (order, captions, crops, dropout) comes from a generator seeded with its purpose, epoch and step, so that
+a checkpoint needs no generator's state, and a run that was killed ends with the weights of one that was not.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from indexer.training.checkpoint import Progress, read_checkpoint, write_checkpoint
-from indexer.training.data import Pairs, augment, draw_captions, is_sided
-from indexer.training.losses import distillation, info_nce
-from indexer.training.schedule import parameter_groups, warmup_cosine
-from indexer.training.validation import validate
-from retrieval.encoders.two_tower.encoder import save
-from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text import pad, padded_length, token_ids
+from indexer.report import Progress
+from indexer.training.batches import DROPOUT, Batch, batches, steps_an_epoch
+from indexer.training.cache import Cached
+from indexer.training.checkpoint import (
+    At,
+    Learning,
+    load_checkpoint,
+    read_place,
+    write_checkpoint,
+)
+from indexer.training.folders import replace_folder
+from indexer.training.gradient_cache import Encode, cached_backward, plain_backward
+from indexer.training.objective import Objective, Teacher
+from indexer.training.recipe import Recipe
+from indexer.training.record import MetricsLog
+from indexer.training.schedule import Part, Plan, parameter_groups
+from indexer.training.trainable import Trainable
+from indexer.training.validation import Figures, mean_r1, validate
+from retrieval.errors import TrainingError
 
-Report = Callable[[dict[str, object]], None]
-"""Takes one line of metrics."""
+BEST, LAST = "best", "last"
+LOG_STEPS = 10  # between two lines of metrics within an epoch
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """The settings of a run; two runs with equal settings, data and machine give equal weights."""
+class Saving:
+    """How often a checkpoint is written within an epoch; one is always written at its end."""
 
-    epochs: int = 8
-    head_epochs: int = 0
-    distil_epochs: int = 0
-    batch_size: int = 128
-    train_size: int = 224
-    image_rate: float = 3e-4
-    text_rate: float = 1e-3
-    head_rate: float = 1e-3
-    weight_decay: float = 0.05
-    frozen_stages: int = 0
-    ema: float = 0.98
-    seed: int = 0
+    minutes: float = 5.0
+    steps: int | None = None
 
 
-def distil_texts(
-    model: TwoTowerModel,
-    tokenizer: Tokenizer,
-    texts: Sequence[str],
-    teacher: NDArray[np.floating],
-    recipe: Recipe,
-    report: Report,
-) -> None:
-    """Pull the text tower towards a teacher's rows, (len(texts), any), through a head that is thrown away."""
-    torch.manual_seed(recipe.seed)
-    ids = token_ids(tokenizer, model.config.text, texts)
-    centred = torch.from_numpy(np.asarray(teacher, np.float32) - np.asarray(teacher, np.float32).mean(0))
-    head = nn.Linear(model.text.dimension, centred.shape[1])
-    parts = [(model.text, recipe.text_rate * 2), (head, recipe.text_rate * 2)]
-    optimizer = torch.optim.AdamW(parameter_groups(parts, 0.0), fused=True)
-    size = 512
-    total = recipe.distil_epochs * -(-len(ids) // size)
-    step = 0
-    for epoch in range(recipe.distil_epochs):
-        order = np.random.default_rng((recipe.seed, 1, epoch)).permutation(len(ids))
-        losses = []
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            batch = [ids[r] for r in rows]
-            length = padded_length(max(map(len, batch)), model.config.text.context)
-            loss = distillation(head(model.text(pad(batch, length))), centred[rows])
-            losses.append(_step(optimizer, loss, step, total))
-            step += 1
-        report({"stage": "distil", "epoch": epoch + 1, "loss": float(np.mean(losses))})
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told while a run goes on, and who may stop it.
 
-
-def train_heads(
-    model: TwoTowerModel,
-    tokenizer: Tokenizer,
-    features: Tensor,
-    captions: Sequence[Sequence[tuple[str, str]]],
-    recipe: Recipe,
-    report: Report,
-) -> None:
-    """InfoNCE on the text tower and both projections, over image features, (n, F), computed once."""
-    parts = [
-        (model.text, recipe.text_rate / 2),
-        (model.text_projection, recipe.head_rate),
-        (model.image_projection, recipe.head_rate),
-    ]
-    groups = parameter_groups(parts, recipe.weight_decay)
-    groups.append({"params": [model.log_scale], "lr": 1e-3, "peak": 1e-3, "weight_decay": 0.0})
-    optimizer = torch.optim.AdamW(groups, fused=True)
-    size = 512
-    steps = max(1, len(features) // size)
-    for epoch in range(recipe.head_epochs):
-        rng = np.random.default_rng((recipe.seed, 2, epoch))
-        order = rng.permutation(len(features))
-        losses = []
-        for i in range(steps):
-            rows = order[i * size : (i + 1) * size]
-            texts, owners = draw_captions(captions, rows.tolist(), rng)
-            noisy = nn.functional.dropout(features[rows], 0.2)
-            loss = _contrast(model, tokenizer, model.project_image(noisy), texts, owners)
-            losses.append(_step(optimizer, loss, epoch * steps + i, recipe.head_epochs * steps))
-        report({"stage": "heads", "epoch": epoch + 1, "loss": float(np.mean(losses))})
-
-
-def train_all(
-    model: TwoTowerModel,
-    tokenizer: Tokenizer,
-    train: Pairs,
-    val: Pairs,
-    recipe: Recipe,
-    out: Path,
-    report: Report,
-) -> dict[str, dict[str, float]]:
-    """Fine-tune both towers; ``out`` gets a checkpoint an epoch, the best averaged weights go to ``best``.
-
-    Goes on from a checkpoint in ``out``. Returns the validation figures of the last epoch, by language.
+    Attributes:
+        log: takes a line of metrics.
+        show: takes every step.
+        stop: when set, the step at hand is finished, a checkpoint written, and the run left.
     """
-    # --- what is trained
-    stages = list(model.image.features)
-    for stage in stages[: recipe.frozen_stages]:
-        stage.requires_grad_(False)
-    parts = [
-        (model.image, recipe.image_rate),
-        (model.image_projection, recipe.head_rate),
-        (model.text, recipe.text_rate),
-        (model.text_projection, recipe.head_rate),
-    ]
-    groups = parameter_groups(parts, recipe.weight_decay)
-    groups.append({"params": [model.log_scale], "lr": 1e-3, "peak": 1e-3, "weight_decay": 0.0})
-    optimizer = torch.optim.AdamW(groups, fused=True)
-    steps = max(1, len(train.captions) // recipe.batch_size)
-    total = steps * recipe.epochs
-    averaged = {n: v.detach().clone() for n, v in model.state_dict().items()}
 
-    # --- where an earlier run stopped
-    digest = hashlib.sha256(
-        json.dumps([asdict(recipe), model.config.to_json()], sort_keys=True).encode()
-    ).hexdigest()
-    at = read_checkpoint(out, model, optimizer, averaged, digest) or Progress(0, digest, -1.0)
-    figures: dict[str, dict[str, float]] = {}
+    log: MetricsLog
+    show: Callable[[Progress], None]
+    stop: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        at: how far it came.
+        interrupted: it was asked to stop; the same call goes on.
+    """
+
+    at: At
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """What is learned from, what is judged by, and what a teacher made of the former."""
+
+    train: Cached
+    val: Cached
+    teacher: Teacher
+
+
+def fit(
+    model: Trainable, data: Data, recipe: Recipe, run: str, folder: Path, saving: Saving, watch: Watch
+) -> Outcome:
+    """Train a model; ``folder`` gets checkpoints, and the model folders ``best`` and ``last``.
+
+    Goes on from a checkpoint in ``folder``, and ends with the same weights, bit for bit, as without the break, on
+    the same machine with the same number of threads.
+
+    Args:
+        model: whose weights change; they are not those of ``best`` at the end.
+        data: the pictures of ``val`` are prepared by the model, those of ``train`` only shrunk.
+        recipe: everything that decides the result.
+        run: digest of all that a resumed run must have in common with its first part.
+        folder: of the run.
+        saving: how often.
+        watch: who is told.
+
+    Raises:
+        TrainingError: the checkpoint is damaged or of another run, or the loss is no number any more.
+    """
+    # --- how long
+    steps = steps_an_epoch(len(data.train), recipe.batch_size)
+    total = recipe.steps or recipe.epochs * steps
+    epochs = -(-total // steps)
+    size = min(recipe.batch_size, len(data.train))
+
+    # --- what learns
+    torch.manual_seed(_seed(recipe.seed, 0))
+    objective = Objective(recipe, model.facts, data.teacher).to(_device(model.module))
+    plans = _plans(model, recipe, steps, total)
+    learning = _learning(model, objective, recipe)
+
+    # --- where an earlier call stopped
+    at = read_place(folder) or At(run)
+    if at.run != run:
+        raise TrainingError(f"{folder} holds a run with other settings; repeat them or name another --out")
+    if (at.epoch, at.step) != (0, 0):
+        load_checkpoint(folder, learning)
+    watch.log.cut(at.log_bytes)
+    begun, saved = time.monotonic() - at.seconds, time.monotonic()
+    r1: float | None = None
 
     # --- the loop
-    for epoch in range(at.epoch, recipe.epochs):
-        model.eval()  # batch norm by its stored statistics; the towers have no other layer that cares
-        rng = np.random.default_rng((recipe.seed, 3, epoch))
-        order = rng.permutation(len(train.captions))
-        losses, started = [], time.monotonic()
-        for i in range(steps):
-            rows = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
-            texts, owners = draw_captions(train.captions, rows.tolist(), rng)
-            sided = {owner for owner, text in zip(owners, texts, strict=True) if is_sided(text)}
-            may_flip = [place not in sided for place in range(len(rows))]
-            pixels = augment(train.pixels[rows], recipe.train_size, may_flip, rng)
-            images = model.project_image(model.image_features(pixels))
-            loss = _contrast(model, tokenizer, images, texts, owners)
-            losses.append(_step(optimizer, loss, epoch * steps + i, total))
-            _average(averaged, model, recipe.ema)
-            if i % 10 == 9:
-                rate = (i + 1) * recipe.batch_size / (time.monotonic() - started)
-                report(
-                    {
-                        "stage": "all",
-                        "epoch": epoch + 1,
-                        "step": i + 1,
-                        "loss": float(np.mean(losses[-10:])),
-                        "images_per_second": rate,
-                        "eta_s": (total - epoch * steps - i - 1) * recipe.batch_size / rate,
-                    }
+    with ThreadPoolExecutor(max_workers=_threads(), thread_name_prefix="vlsearch-vary") as threads:
+        for epoch in range(at.epoch, epochs):
+            losses = list(at.losses)
+            pace = _Pace(len(losses))
+            for batch in batches(data.train, model, recipe, epoch, at.step, threads):
+                step = epoch * steps + batch.step
+                if step >= total:
+                    break
+                locked = {part for part, plan in plans.items() if plan.is_locked(step)}
+                _set_modes(model, locked, recipe.norms)
+                for group in learning.optimizer.param_groups:
+                    group["lr"] = plans[group["part"]].rate(step)
+                learning.optimizer.zero_grad(set_to_none=True)
+                loss = _backward(model, objective, batch, data.train, recipe, (epoch, batch.step))
+                if not math.isfinite(loss):
+                    raise TrainingError(
+                        f"the loss is {loss} at step {step + 1}; lower the learning rates, or take --clip down"
+                    )
+                _clip(learning.optimizer, recipe.clip)
+                learning.optimizer.step()
+                objective.clamp()
+                _average(learning, recipe.ema, step)
+                losses.append(loss)
+
+                at = replace(
+                    at,
+                    epoch=epoch,
+                    step=batch.step + 1,
+                    losses=tuple(losses),
+                    seconds=time.monotonic() - begun,
                 )
-        figures, best = _judge(model, averaged, tokenizer, val, out, at.best)
-        at = Progress(epoch + 1, digest, best)
-        report({"stage": "all", "epoch": epoch + 1, "loss": float(np.mean(losses)), "val": figures})
-        write_checkpoint(out, model, optimizer, averaged, at)
-    return figures
+                if len(losses) % LOG_STEPS == 0:
+                    rate = pace.images_per_second(len(losses), size)
+                    watch.log.write(_step_line(at, losses, objective, rate, total - step - 1, size))
+                watch.show(_progress(at, losses[-1], r1, epochs, step + 1, total, size))
+                if watch.stop.is_set() or _is_due(saving, saved, batch.step + 1):
+                    at = replace(at, log_bytes=watch.log.size())
+                    write_checkpoint(folder, learning, at)
+                    saved = time.monotonic()
+                    if watch.stop.is_set():
+                        return Outcome(at, interrupted=True)
+
+            figures = _judge(model, learning, objective, data.val, folder, at)
+            score = mean_r1(figures)
+            r1 = score
+            if score > at.best:
+                at = replace(at, best=score, best_epoch=epoch + 1)
+            at = replace(at, epoch=epoch + 1, step=0, losses=(), seconds=time.monotonic() - begun)
+            watch.log.write({"epoch": epoch + 1, "loss": float(np.mean(losses)), "val": figures})
+            at = replace(at, log_bytes=watch.log.size())
+            write_checkpoint(folder, learning, at)
+            saved = time.monotonic()
+    return Outcome(at)
 
 
-def _contrast(
-    model: TwoTowerModel, tokenizer: Tokenizer, images: Tensor, texts: Sequence[str], owners: Sequence[int]
-) -> Tensor:
-    ids = token_ids(tokenizer, model.config.text, texts)
-    length = padded_length(max(map(len, ids)), model.config.text.context)
-    positives = torch.arange(len(images))[:, None] == torch.tensor(owners)[None]
-    return info_nce(images, model.encode_texts(pad(ids, length)), positives, model.scale())
+def derived(model: Trainable, recipe: Recipe, pictures: int) -> dict[str, object]:
+    """Numbers that follow from a recipe, a model and how many pictures there are, for a run's records."""
+    steps = steps_an_epoch(pictures, recipe.batch_size)
+    total = recipe.steps or recipe.epochs * steps
+    plans = _plans(model, recipe, steps, total)
+    return {
+        "steps_an_epoch": steps,
+        "steps_in_all": total,
+        **{f"{part}_rate": plan.peak for part, plan in plans.items()},
+        **{f"{part}_warmup_steps": plan.warmup for part, plan in plans.items()},
+    }
 
 
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor, step: int, total: int) -> float:
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * warmup_cosine(step, max(1, total // 20), total)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
-    optimizer.step()
-    return float(loss.detach())
+def _plans(model: Trainable, recipe: Recipe, steps: int, total: int) -> dict[Part, Plan]:
+    """When each part learns, and how fast."""
+    own = model.facts.rates
+
+    def plan(peak: float, locked_epochs: int = 0) -> Plan:
+        start = min(locked_epochs * steps, total)
+        return Plan(start, max(1, round(recipe.warmup * (total - start))), total, peak)
+
+    return {
+        "image": plan(_given(recipe.image_rate, own.image), recipe.locked_image_epochs),
+        "text": plan(_given(recipe.text_rate, own.text), recipe.locked_text_epochs),
+        "head": plan(_given(recipe.head_rate, own.head)),
+        "scale": plan(recipe.scale_rate),
+    }
 
 
-def _average(averaged: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+def _given(rate: float | None, default: float) -> float:
+    return default if rate is None else rate
+
+
+def _learning(model: Trainable, objective: Objective, recipe: Recipe) -> Learning:
+    by_part: dict[Part, list[nn.Parameter]] = {"image": [], "text": [], "head": [], "scale": []}
+    weights: dict[str, Tensor] = {}
+    for name, weight in model.module.named_parameters():
+        part = model.part_of(name)
+        weight.requires_grad_(part is not None)
+        if part is not None:
+            by_part[part].append(weight)
+            weights[name] = weight
+    by_part["scale"] += [w for w in (objective.log_scale, objective.bias) if w.requires_grad]
+    for each in (objective.image_map, objective.text_map):
+        by_part["head"] += [] if each is None else list(each.parameters())
+    optimizer = torch.optim.AdamW(parameter_groups(by_part.items(), recipe.weight_decay), fused=True)
+    for name, value in model.module.named_buffers():
+        if model.part_of(name) is not None and value.is_floating_point() and "running_" in name:
+            weights[name] = value
+    averaged = {n: v.detach().clone() for n, v in weights.items()} if recipe.ema else {}
+    return Learning(weights, objective, averaged, optimizer)
+
+
+def _set_modes(model: Trainable, locked: set[Part], norms: str | None) -> None:
+    """Training mode for what learns; a locked part neither learns, nor drops out, nor moves its statistics."""
+    for name, layer in model.module.named_modules():
+        part = model.part_of(name) if name else "head"
+        stored = isinstance(layer, _BatchNorm) and norms != "batch"
+        layer.training = not (part is None or part in locked or stored)
+    for name, weight in model.module.named_parameters():
+        part = model.part_of(name)
+        weight.requires_grad_(part is not None and part not in locked)
+
+
+def _backward(
+    model: Trainable, objective: Objective, batch: Batch, train: Cached, recipe: Recipe, at: tuple[int, int]
+) -> float:
+    """The loss of a batch; gradients of everything that is not locked."""
+
+    def chunks(count: int, side: int, encode: Callable[[slice], Tensor]) -> list[Encode]:
+        size = recipe.chunk_size or count
+
+        def run(start: int) -> Tensor:
+            torch.manual_seed(_seed(recipe.seed, DROPOUT, *at, side, start))
+            with _autocast(model.module) if recipe.bfloat16 else nullcontext():
+                return encode(slice(start, start + size)).float()
+
+        return [lambda start=start: run(start) for start in range(0, count, size)]  # type: ignore[misc]
+
+    images = chunks(len(batch.pictures), 0, lambda part: model.encode_pictures(batch.pictures[part]))
+    texts = chunks(len(batch.tokens), 1, lambda part: model.encode_tokens(batch.tokens[part]))
+    backward = plain_backward if recipe.chunk_size is None else cached_backward
+    return backward(images, texts, lambda i, t: objective.loss(i, t, batch, train))
+
+
+@contextmanager
+def _averages_in(learning: Learning) -> Iterator[None]:
+    """The averaged weights in place of the newest, and back."""
+    newest = {n: learning.weights[n].detach().clone() for n in learning.averaged}
     with torch.no_grad():
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                averaged[name].lerp_(value, 1 - decay)
-            else:
-                averaged[name].copy_(value)
+        for name, value in learning.averaged.items():
+            learning.weights[name].copy_(value)
+        try:
+            yield
+        finally:
+            for name, value in newest.items():
+                learning.weights[name].copy_(value)
 
 
 def _judge(
-    model: TwoTowerModel,
-    averaged: dict[str, Tensor],
-    tokenizer: Tokenizer,
-    val: Pairs,
-    out: Path,
-    best: float,
-) -> tuple[dict[str, dict[str, float]], float]:
-    live = {n: v.detach().clone() for n, v in model.state_dict().items()}
-    model.load_state_dict(averaged)
-    figures = validate(model, tokenizer, val)
-    mean = float(np.mean([f["t2i_r1"] + f["i2t_r1"] for f in figures.values()]))
-    if mean > best:
-        save(out / "best", model, tokenizer)
-    model.load_state_dict(live)
-    return figures, max(best, mean)
+    model: Trainable, learning: Learning, objective: Objective, val: Cached, folder: Path, at: At
+) -> Figures:
+    """Validation figures of the averaged weights, which become ``last``, and ``best`` if they are."""
+    with _averages_in(learning):
+        figures = validate(model, val)
+        for name in (LAST, *([BEST] if mean_r1(figures) > at.best else [])):
+            replace_folder(folder / name, lambda empty: model.save(empty, *objective.learned))
+    return figures
+
+
+def _average(learning: Learning, decay: float, step: int) -> None:
+    """Exponential moving average; young averages forget faster, so that they are not all start."""
+    share = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for name, value in learning.averaged.items():
+            value.lerp_(learning.weights[name], 1 - share)
+
+
+def _clip(optimizer: torch.optim.Optimizer, largest: float) -> None:
+    torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], largest)
+
+
+def _is_due(saving: Saving, saved: float, step: int) -> bool:
+    by_steps = saving.steps is not None and step % saving.steps == 0
+    return by_steps or time.monotonic() - saved > saving.minutes * 60
+
+
+class _Pace:
+    """Images a second since this call began an epoch."""
+
+    def __init__(self, done: int) -> None:
+        self._done, self._start = done, time.monotonic()
+
+    def images_per_second(self, done: int, batch_size: int) -> float:
+        return (done - self._done) * batch_size / max(1e-9, time.monotonic() - self._start)
+
+
+def _step_line(
+    at: At, losses: list[float], objective: Objective, rate: float, left: int, batch_size: int
+) -> dict[str, object]:
+    return {
+        "epoch": at.epoch + 1,
+        "step": at.step,
+        "loss": float(np.mean(losses[-LOG_STEPS:])),
+        "scale": math.exp(objective.learned[0]),
+        "images_per_second": round(rate, 1),
+        "eta_s": round(left * batch_size / max(rate, 1e-9), 1),
+    }
+
+
+def _progress(
+    at: At, loss: float, r1: float | None, epochs: int, done: int, total: int, batch_size: int
+) -> Progress:
+    words = [f"epoch {at.epoch + 1} of {epochs}", f"loss {loss:.3f}"]
+    words += [] if r1 is None else [f"R@1 {r1:.1f}"]
+    return Progress("training", done * batch_size, total * batch_size, 0, ", ".join(words))
+
+
+def _seed(*path: int) -> int:
+    return int(np.random.SeedSequence(path).generate_state(1)[0])
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device
+
+
+def _autocast(module: nn.Module) -> torch.autocast:
+    return torch.autocast(_device(module).type, torch.bfloat16)
+
+
+def _threads() -> int:
+    import os
+
+    return max(1, os.cpu_count() or 1)

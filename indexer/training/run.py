@@ -1,107 +1,368 @@
-"""A whole run over a corpus: read, cache, build, train, and the files that tell about it."""
+"""A whole run over a corpus: read, decode, build, train, and the files that tell about it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from threading import Event
+from typing import Any
 
 import torch
-from PIL.Image import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from filelock import FileLock, Timeout
 
-from indexer.training.data import Pairs, cache_pairs
-from indexer.training.loop import Recipe, Report, train_all
-from retrieval.encoders.two_tower.backbones import torchvision_state
-from retrieval.encoders.two_tower.config import (
-    ImageBackbone,
-    ImageConfig,
-    TextBackbone,
-    TextConfig,
-    TwoTowerConfig,
+from indexer.corpora import CorpusOptions, open_corpus
+from indexer.interrupts import interrupts_noted
+from indexer.report import Progress
+from indexer.training import card, plot
+from indexer.training.cache import Cached, CacheRule, cache_pictures, shrink
+from indexer.training.checkpoint import At
+from indexer.training.errors import no_pairs, no_validation
+from indexer.training.listing import Listing, list_corpus
+from indexer.training.loop import BEST, LAST, Data, Saving, Watch, derived, fit
+from indexer.training.objective import Teacher, TeacherRows
+from indexer.training.recipe import Recipe
+from indexer.training.record import (
+    METRICS,
+    MetricsLog,
+    differences,
+    read_settings,
+    write_settings,
 )
-from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text import load_tokenizer, train_tokenizer
-from retrieval.errors import TrainingError
-from retrieval.types import Limits, Picture
+from indexer.training.start import NewTwoTower, Start, build, weights_digest
+from indexer.training.trainable import Trainable
+from indexer.training.validation import Figures
+from retrieval.encoders.reproducible import request_equal_bits
+from retrieval.errors import MissingExtra, TrainingError, UsageError
+from retrieval.types import Failure, Limits
+
+_CACHE, _LOCK = "cache", ".lock"
 
 
 @dataclass(frozen=True, slots=True)
-class RunSettings:
-    """What is trained, and how much of the corpus is held out."""
+class CorpusSettings:
+    """What is learned from and judged on.
 
-    image_backbone: str
-    image_weights: Path | None
-    tf_padding: bool
-    text_backbone: str
-    val_share: float
+    Attributes:
+        corpus: as ``vlsearch index`` takes it.
+        options: how to read it.
+        val: another corpus to judge on, read alike.
+        val_split: splits of the same Karpathy JSON to judge on, separated by commas.
+        val_share: share of the pictures to judge on where neither is given.
+        teacher_images: npy file, a row for each picture of the corpus, in its order.
+        teacher_texts: npy file, a row for each caption.
+        limits: what a picture may take.
+        workers: decoder threads; one a core by default.
+        cache: folder for decoded pictures that is kept; by default one in the run's folder, deleted at its end.
+        terms: licence terms of the data, for the model card.
+    """
+
+    corpus: str
+    options: CorpusOptions = field(default_factory=CorpusOptions)
+    val: str | None = None
+    val_split: str | None = None
+    val_share: float = 0.1
+    teacher_images: Path | None = None
+    teacher_texts: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    workers: int | None = None
+    cache: Path | None = None
+    terms: str | None = None
 
 
-def train_corpus(corpus: str, out: Path, settings: RunSettings, recipe: Recipe, report: Report) -> None:
-    """Train on a corpus; ``out`` gets config, metrics.jsonl, the checkpoint and ``best``, a model folder."""
-    from indexer.corpora import CorpusOptions, open_corpus
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run left behind.
 
+    Attributes:
+        folder: of the run; ``folder / "best"`` is a model.
+        figures: of the best weights, by language; empty before the first epoch ended.
+        epoch: of the best weights, from 1.
+        failures: pictures that could not be used.
+        notes: what a reader should know: what was left out, and why.
+        interrupted: it was asked to stop; the same call goes on.
+    """
+
+    folder: Path
+    figures: Figures
+    epoch: int
+    failures: tuple[Failure, ...]
+    notes: tuple[str, ...]
+    interrupted: bool
+
+
+def train_corpus(
+    data: CorpusSettings,
+    start: Start,
+    recipe: Recipe,
+    out: Path,
+    *,
+    saving: Saving | None = None,
+    device: str | None = None,
+    command: str = "",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Train on a corpus; called again after a kill with the same arguments, it goes on where the checkpoint is.
+
+    ``out`` gets ``run.json``, ``metrics.jsonl``, ``curves.png``, ``checkpoint.safetensors``, and the model folders
+    ``best`` and ``last``, each with its model card.
+
+    Args:
+        data: what to learn from and to judge on.
+        start: what model to start from.
+        recipe: how.
+        out: folder of the run, new or empty or of the same run.
+        saving: how often to write a checkpoint within an epoch.
+        device: as torch names it; a GPU where there is one.
+        command: how the run was called, for its records.
+        on_progress: told every step.
+
+    Raises:
+        CorpusFormatError: a corpus cannot be read as asked.
+        UsageError: settings contradict each other, or no model goes by that name.
+        TrainingError: there is nothing to learn from, or ``out`` is of another run.
+    """
+    before = read_settings(out)
     out.mkdir(parents=True, exist_ok=True)
-    pairs, failed = cache_pairs(
-        open_corpus(corpus, CorpusOptions()).entries(), _decoder(), out / "pixels", 224
-    )
-    train, val = pairs.split(settings.val_share, recipe.seed)
-    facts = {"corpus": corpus, "settings": asdict(settings), "recipe": asdict(recipe)}
-    (out / "run.json").write_text(json.dumps(facts, indent=2, default=str) + "\n", encoding="utf-8")
-
-    def log(line: dict[str, object]) -> None:
-        with (out / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
-            metrics.write(json.dumps(line) + "\n")
-        report(line)
-
-    log({"stage": "data", "train": len(train.captions), "val": len(val.captions), "failed": failed})
-    fit(train, val, out, settings, recipe, log)
-
-
-def fit(train: Pairs, val: Pairs, out: Path, settings: RunSettings, recipe: Recipe, report: Report) -> None:
-    """Build tokenizer and model from the settings and train them."""
-    saved = out / "tokenizer.json"
-    if (
-        not saved.exists()
-    ):  # a resumed run needs the same one, and fitting it again may order equal pieces anew
-        fitted = train_tokenizer([text for own in train.captions for _, text in own], 8000)
-        saved.write_text(fitted.to_str(), encoding="utf-8")
-    tokenizer = load_tokenizer(saved)
-    torch.manual_seed(recipe.seed)
-    half = (0.50196, 0.50196, 0.50196)
-    image = ImageConfig(cast(ImageBackbone, settings.image_backbone), recipe.train_size)
-    if settings.tf_padding:
-        image = ImageConfig(
-            image.backbone,
-            image.size,
-            half,
-            half,
-            tf_padding=True,
-        )
-    text = TextConfig(cast(TextBackbone, settings.text_backbone), tokenizer.get_vocab_size())
-    model = TwoTowerModel(TwoTowerConfig(512, image, text))
-    if settings.image_weights is not None:
-        load_image_weights(model, settings.image_weights)
-    train_all(model, tokenizer, train, val, recipe, out, report)
-
-
-def load_image_weights(model: TwoTowerModel, path: Path) -> None:
-    """Start the image backbone from a torchvision classifier; TrainingError where the file does not fit."""
+    show = on_progress or _ignore
+    request_equal_bits()
+    if recipe.norms is None:
+        recipe = replace(recipe, norms="batch" if _is_from_scratch(start) else "stored")
     try:
-        model.image.load_state_dict(torchvision_state(model.config.image, load_file(path)))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        with FileLock(out / _LOCK, timeout=0), interrupts_noted() as stop:
+            return _run(
+                data, start, recipe, out, before, saving or Saving(), _device(device), command, show, stop
+            )
+    except Timeout as error:
         raise TrainingError(
-            f"{path} holds no weights of {model.config.image.backbone} ({reason}); name others"
+            f"another process is training in {out}; wait for it, or name another --out"
         ) from error
 
 
-def _decoder() -> Callable[[Picture], Image]:
-    from retrieval.fetch import read_bytes
-    from retrieval.images import decode
+def _run(
+    data: CorpusSettings,
+    start: Start,
+    recipe: Recipe,
+    out: Path,
+    before: dict[str, Any] | None,
+    saving: Saving,
+    device: str,
+    command: str,
+    show: Callable[[Progress], None],
+    stop: Event,
+) -> Result:
+    # --- what the corpus offers
+    listed = _list(data, recipe.seed)
+    if before is None:
+        write_settings(out, {"command": command})  # from here on the folder is known as a run's
 
-    limits = Limits()
-    return lambda picture: decode(read_bytes(picture.location, limits), limits, 224)
+    # --- the model, and its pictures
+    captions = (caption.text for one in listed.train.entries for caption in one.captions)
+    model = build(start, captions, recipe.seed, device)
+    train, val = _decode(listed, model, data, out, show, stop)
+    notes = [f"{name} is read as {note}" for name, note in listed.notes]
+    if twins := set(train.digests) & set(val.digests):
+        train = train.without(twins)
+        notes.append(
+            f"{len(twins):,} pictures to judge on are also among those to learn from; left out there"
+        )
+    if len(train) < 2:
+        raise no_pairs(len(train), len(train.failures) + len(listed.train.failures))
+    if not len(val):
+        raise no_validation()
+
+    # --- what the run is
+    teacher = _teacher(data, listed.train)
+    settings = {
+        "recipe": asdict(recipe),
+        "start": {**asdict(start), "kind": type(start).__name__},
+        "weights": weights_digest(model),
+        "train": _digest(train),
+        "val": _digest(val),
+        "teacher": [_file_digest(file) for file in (data.teacher_images, data.teacher_texts)],
+    }
+    run = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+    if before is not None and "settings" in before and (changed := differences(before["settings"], settings)):
+        raise TrainingError(
+            f"{out} holds a run with other settings ({changed}); repeat its settings or name another --out"
+        )
+    failures = (*listed.train.failures, *listed.val.failures, *train.failures, *val.failures)
+    counts = {
+        "train_pictures": len(train),
+        "train_captions": sum(map(len, train.captions)),
+        "val_pictures": len(val),
+        "val_captions": sum(map(len, val.captions)),
+        "failed": len(failures),
+    }
+    facts = {
+        "command": command,
+        "corpus": data.corpus,
+        "val": listed.val_name,
+        "terms": data.terms,
+        "counts": counts,
+        "settings": settings,
+        "derived": derived(model, recipe, len(train)),
+        "environment": _environment(device),
+        "failures": [asdict(failure) for failure in failures],
+    }
+    write_settings(out, facts)
+
+    # --- training
+    log = MetricsLog(out / METRICS)
+    outcome = fit(model, Data(train, val, teacher), recipe, run, out, saving, Watch(log, show, stop))
+
+    # --- what tells about it
+    notes += _tell(out, facts, start, outcome.at, log)
+    if not outcome.interrupted and data.cache is None:
+        shutil.rmtree(out / _CACHE, ignore_errors=True)
+    figures = {int(line["epoch"]): line["val"] for line in log.lines() if "val" in line}
+    best = outcome.at.best_epoch
+    return Result(out, figures.get(best, {}), best, failures, tuple(notes), outcome.interrupted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    train: Listing
+    val: Listing
+    val_name: str
+    notes: tuple[tuple[str, str], ...]
+
+
+def _list(data: CorpusSettings, seed: int) -> _Listed:
+    """What to learn from and what to judge on, by a second corpus, by split names, or by share."""
+    if data.val is not None and data.val_split is not None:
+        raise UsageError("--val names a corpus and --val-split a part of CORPUS; give one of them")
+    corpus = open_corpus(data.corpus, data.options)
+    notes = [(data.corpus, corpus.note)] if corpus.note else []
+    train = list_corpus(corpus.entries())
+    if data.val is not None or data.val_split is not None:
+        options = data.options if data.val_split is None else replace(data.options, split=data.val_split)
+        name = data.val or data.corpus
+        other = open_corpus(name, options)
+        val = list_corpus(other.entries())
+        shown = name if data.val_split is None else f"{name}, split {data.val_split}"
+    else:
+        if len(train.entries) < 2:
+            raise no_pairs(len(train.entries), len(train.failures))
+        train, val = train.split(data.val_share, seed)
+        shown = f"{data.val_share:.0%} of it, drawn with seed {seed}"
+    if not train.entries:
+        raise no_pairs(0, len(train.failures))
+    if not val.entries:
+        raise no_validation()
+    return _Listed(train, val, shown, tuple((name, str(note)) for name, note in notes))
+
+
+def _decode(
+    listed: _Listed,
+    model: Trainable,
+    data: CorpusSettings,
+    out: Path,
+    show: Callable[[Progress], None],
+    stop: Event,
+) -> tuple[Cached, Cached]:
+    """Pictures to vary, with their short side at the tower's; pictures to judge on, as the tower sees them."""
+    side = model.facts.image_size
+    rules = (
+        CacheRule(lambda image: shrink(image, side), f"short side {side}", side),
+        CacheRule(model.prepare, model.facts.rule, side),
+    )
+    folder, workers = data.cache or out / _CACHE, data.workers or max(2, os.cpu_count() or 1)
+    train, val = (
+        cache_pictures(listing, rule, folder, data.limits, workers, show, stop)
+        for listing, rule in zip((listed.train, listed.val), rules, strict=True)
+    )
+    return train, val
+
+
+def _teacher(data: CorpusSettings, train: Listing) -> Teacher:
+    images, texts = data.teacher_images, data.teacher_texts
+    return Teacher(
+        None if images is None else TeacherRows.load(images, train.pictures, "pictures"),
+        None if texts is None else TeacherRows.load(texts, train.captions, "captions"),
+    )
+
+
+def _tell(out: Path, facts: dict[str, Any], start: Start, at: At, log: MetricsLog) -> Iterable[str]:
+    """Write the cards and the curves; sentences on what could not be written."""
+    figures = {int(line["epoch"]): line["val"] for line in log.lines() if "val" in line}
+    newest = max(figures, default=0)
+    for name, epoch in ((BEST, at.best_epoch), (LAST, newest)):
+        if epoch in figures and (out / name).is_dir():
+            text = card.render(_card(facts, start, at, epoch, figures[epoch]))
+            (out / name / card.FILE).write_text(text, encoding="utf-8")
+    try:
+        plot.plot_curves(log.lines(), f"{facts['corpus']}", out / plot.FILE)
+    except MissingExtra as error:
+        yield str(error)
+
+
+def _card(facts: dict[str, Any], start: Start, at: At, epoch: int, figures: Figures) -> card.Card:
+    recipe = {name: value for name, value in facts["settings"]["recipe"].items() if value is not None}
+    return card.Card(
+        start=start.describe(),
+        corpus=Path(facts["corpus"]).name,
+        val=facts["val"] if "%" in facts["val"] else Path(facts["val"]).name,
+        counts=facts["counts"],
+        terms=facts["terms"],
+        command=facts["command"],
+        seconds=at.seconds,
+        epoch=epoch,
+        figures=figures,
+        recipe=recipe | facts["derived"],
+        environment=facts["environment"],
+    )
+
+
+def _digest(pictures: Cached) -> str:
+    whole = hashlib.sha256()
+    for digest, captions in zip(pictures.digests, pictures.captions, strict=True):
+        whole.update(json.dumps([digest, captions]).encode() + b"\n")
+    return whole.hexdigest()
+
+
+def _file_digest(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _is_from_scratch(start: Start) -> bool:
+    return isinstance(start, NewTwoTower) and start.image_weights is None
+
+
+def _device(asked: str | None) -> str:
+    """The device asked for, or a GPU where there is one.
+
+    Raises:
+        TrainingError: it cannot be had.
+    """
+    device = asked or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
+        reason = str(error).strip().splitlines()[0]
+        raise TrainingError(f"device {device} cannot be used ({reason}); try --device cpu") from error
+    return device
+
+
+def _environment(device: str) -> dict[str, str]:
+    import transformers
+
+    where = torch.cuda.get_device_name() if device.startswith("cuda") else platform.processor() or "CPU"
+    return {
+        "device": f"{device} ({where}, {torch.get_num_threads()} threads)",
+        "Python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def _ignore(_: Progress) -> None:
+    pass

@@ -1,11 +1,43 @@
-"""Learning rates and weight decay over a run."""
+"""Learning rates, weight decay and what is locked, over a run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
+
+Part = Literal["image", "text", "head", "scale"]
+"""What has a learning rate of its own: a tower, the projections into the shared space, the temperature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When one part learns, in steps from 0, and how fast at its peak.
+
+    Attributes:
+        start: first step in which it learns; it is locked before.
+        warmup: steps over which its rate rises.
+        total: steps of the whole run.
+        peak: learning rate.
+    """
+
+    start: int
+    warmup: int
+    total: int
+    peak: float
+
+    def is_locked(self, step: int) -> bool:
+        """Whether the part stays as it is in this step."""
+        return step < self.start
+
+    def rate(self, step: int) -> float:
+        """Learning rate at a step; 0 while the part is locked."""
+        if self.is_locked(step):
+            return 0.0
+        return self.peak * warmup_cosine(step - self.start, self.warmup, self.total - self.start)
 
 
 def warmup_cosine(step: int, warmup: int, total: int) -> float:
@@ -16,16 +48,16 @@ def warmup_cosine(step: int, warmup: int, total: int) -> float:
 
 
 def parameter_groups(
-    parts: Iterable[tuple[nn.Module, float]], weight_decay: float
+    parts: Iterable[tuple[Part, Iterable[nn.Parameter]]], weight_decay: float
 ) -> list[dict[str, object]]:
-    """AdamW groups of modules with their peak rates; norms, biases and other vectors do not decay."""
+    """AdamW groups, marked with their ``part``; norms, biases and other vectors do not decay."""
     groups: list[dict[str, object]] = []
-    for module, rate in parts:
-        trained = [p for p in module.parameters() if p.requires_grad]
+    for part, parameters in parts:
+        own = list(parameters)
         for params, decay in (
-            ([p for p in trained if p.ndim >= 2], weight_decay),
-            ([p for p in trained if p.ndim < 2], 0.0),
+            ([p for p in own if p.ndim >= 2], weight_decay),
+            ([p for p in own if p.ndim < 2], 0.0),
         ):
             if params:
-                groups.append({"params": params, "lr": rate, "peak": rate, "weight_decay": decay})
+                groups.append({"params": params, "lr": 0.0, "weight_decay": decay, "part": part})
     return groups

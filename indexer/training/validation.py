@@ -1,4 +1,4 @@
-"""Validation recall: how a model ranks held-out pairs, exactly and in both directions."""
+"""Validation: how a model ranks held-out pairs, exactly, in both directions, with the figures that ``eval`` has."""
 
 from __future__ import annotations
 
@@ -7,73 +7,82 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from indexer.training.data import Pairs
-from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text import pad, padded_length, token_ids
+from indexer.training.cache import Cached
+from indexer.training.listing import languages_of
+from indexer.training.trainable import Trainable
+from retrieval.evaluation.metrics import hit_rate_at_k
+from retrieval.evaluation.ranks import rank_vectors
+from retrieval.evaluation.relevance import Relevance
 
 CUTS = (1, 5, 10)
+_BATCH = 64
+
+Figures = dict[str, dict[str, float]]
+"""Hit rates in per cent, ``t2i_r1`` to ``i2t_r10``, by language."""
 
 
 def hit_rates(
-    images: NDArray[np.float32], texts: NDArray[np.float32], owners: NDArray[np.int64]
+    images: NDArray[np.float32], texts: NDArray[np.float32], links: Sequence[tuple[int, int]]
 ) -> dict[str, float]:
-    """Hit rates (what image-text papers print as R@K) in per cent, ``t2i_r1`` to ``i2t_r10``.
+    """Hit rates (what image-text papers print as R@K) in per cent, in both directions.
 
-    ``owners[t]`` is the row of the picture that text t describes; every picture has a text. Ties count
-    against the model, so that rows that are all equal score 0.
+    Args:
+        images: (I, D) float32 unit rows.
+        texts: (T, D) float32 unit rows.
+        links: (text row, image row) of every caption and a picture that it describes.
     """
-    scores = texts @ images.T
-    own = scores[np.arange(len(texts)), owners]
-    ranks = (scores >= own[:, None]).sum(1)
-    best = np.full(len(images), -np.inf, np.float32)
-    np.maximum.at(best, owners, own)
-    foreign = owners[:, None] != np.arange(len(images))[None]
-    back = 1 + ((scores >= best[None]) & foreign).sum(0)
-    rates = {f"t2i_r{k}": 100 * float((ranks <= k).mean()) for k in CUTS}
-    return rates | {f"i2t_r{k}": 100 * float((back <= k).mean()) for k in CUTS}
+    to_images = Relevance.of_pairs(links, len(texts), len(images))
+    forth = rank_vectors(texts, images, to_images).exact
+    back = rank_vectors(images, texts, to_images.transposed()).exact
+    rates = {f"t2i_r{k}": 100 * hit_rate_at_k(forth, min(k, len(images))).value for k in CUTS}
+    return rates | {f"i2t_r{k}": 100 * hit_rate_at_k(back, min(k, len(texts))).value for k in CUTS}
 
 
-def encode_texts(model: TwoTowerModel, tokenizer: Tokenizer, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Unit rows, (n, d), of texts."""
-    config = model.config.text
-    ids = token_ids(tokenizer, config, texts)
-    length = padded_length(max(map(len, ids)), config.context)
+def encode_pictures(model: Trainable, pictures: Cached) -> NDArray[np.float32]:
+    """Unit rows, (n, D), of prepared pictures."""
+    rows = np.empty((len(pictures), model.facts.dimension), np.float32)
     with torch.inference_mode():
-        parts = [model.encode_texts(pad(ids[i : i + 256], length)).numpy() for i in range(0, len(ids), 256)]
-    return np.concatenate(parts)
+        for start in range(0, len(pictures), _BATCH):
+            end = min(start + _BATCH, len(pictures))
+            stack = np.stack([pictures[row] for row in range(start, end)])
+            rows[start:end] = model.encode_pictures(torch.from_numpy(stack)).cpu().numpy()
+    return rows
 
 
-def encode_pixels(model: TwoTowerModel, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Unit rows, (n, d), of cached pictures, resized to the tower's size."""
-    size, rows = model.config.image.size, []
+def encode_texts(model: Trainable, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Unit rows, (n, D), of texts; those of like length go together."""
+    ids = model.tokenize(texts)
+    order = sorted(range(len(ids)), key=lambda row: (len(ids[row]), row))
+    rows = np.empty((len(texts), model.facts.dimension), np.float32)
     with torch.inference_mode():
-        for start in range(0, len(pixels), 64):
-            batch = torch.from_numpy(np.array(pixels[start : start + 64])).permute(0, 3, 1, 2)
-            if batch.shape[-1] != size:
-                batch = torch.nn.functional.interpolate(
-                    batch, (size, size), mode="bicubic", antialias=True, align_corners=False
-                )
-            rows.append(model.encode_images(batch).numpy())
-    return np.concatenate(rows)
+        for start in range(0, len(order), _BATCH):
+            places = order[start : start + _BATCH]
+            rows[places] = model.encode_tokens([ids[place] for place in places]).cpu().numpy()
+    return rows
 
 
-def validate(model: TwoTowerModel, tokenizer: Tokenizer, pairs: Pairs) -> dict[str, dict[str, float]]:
-    """:func:`hit_rates` by language, over the captions of that language alone."""
-    model.eval()
-    images = encode_pixels(model, pairs.pixels)
-    languages = sorted({language for captions in pairs.captions for language, _ in captions})
-    figures = {}
-    for language in languages:
-        texts: list[str] = []
-        owners: list[int] = []
+def validate(model: Trainable, pictures: Cached) -> Figures:
+    """:func:`hit_rates` by language, over the captions of that language and the pictures that have one.
+
+    Leaves the model's module in evaluation mode.
+    """
+    model.module.eval()
+    images = encode_pictures(model, pictures)
+    figures: Figures = {}
+    for language in languages_of(pictures.captions):
+        texts: dict[str, int] = {}
+        links: list[tuple[int, int]] = []
         kept: list[int] = []
-        for row, captions in enumerate(pairs.captions):
-            own = [text for found, text in captions if found == language]
+        for row, captions in enumerate(pictures.captions):
+            own = [caption.text for caption in captions if caption.lang == language]
             if own:
-                texts += own
-                owners += [len(kept)] * len(own)
+                links += [(texts.setdefault(text, len(texts)), len(kept)) for text in own]
                 kept.append(row)
-        figures[language] = hit_rates(images[kept], encode_texts(model, tokenizer, texts), np.array(owners))
+        figures[language] = hit_rates(images[kept], encode_texts(model, list(texts)), links)
     return figures
+
+
+def mean_r1(figures: Figures) -> float:
+    """The mean R@1 of both directions and all languages, in per cent: what the best weights are chosen by."""
+    return float(np.mean([own[key] for own in figures.values() for key in ("t2i_r1", "i2t_r1")]))

@@ -229,6 +229,7 @@ class _Step:
     done: int
     total: int | None
     failed: int = 0
+    note: str = ""
 
 
 @contextmanager

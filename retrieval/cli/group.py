@@ -36,7 +36,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Models": {
         "models": ("retrieval.cli.models", "List and download models."),
-        "train": ("retrieval.cli.train", "Train a two-tower model on a corpus."),
+        "train": ("retrieval.cli.train", "Train a model on a corpus: a new one, or one that is there."),
         "eval": ("retrieval.cli.eval", "Measure how well a model retrieves on a captioned corpus."),
     },
 }

@@ -44,6 +44,11 @@ class Step(Protocol):
         """What is being done, in a word or two."""
         ...
 
+    @property
+    def note(self) -> str:
+        """What else changes on the way, in a few words; often nothing."""
+        ...
+
 
 Display = AbstractContextManager[Callable[[Step], None]]
 
@@ -115,6 +120,8 @@ def line(step: Step, seconds: float, done_meanwhile: int) -> str:
         words.append(f"{rate:.3g}/s")
         if step.total is not None and step.total > step.done:
             words.append(f"{duration((step.total - step.done) / rate)} left")
+    if step.note:
+        words.append(step.note)
     if step.failed:
         words.append(f"{step.failed:,} failed")
     return one_line(", ".join(words))
@@ -145,6 +152,7 @@ class Bar:
             TextColumn("{task.fields[share]}", markup=False),
             TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[note]}", markup=False),
             TextColumn("{task.fields[failures]}", style="yellow", markup=False),
             console=Console(stderr=True, highlight=False),
             transient=True,
@@ -182,10 +190,13 @@ class Bar:
             total=step.total,
             share=f"{step.done:,}" if step.total is None else f"{step.done:,}/{step.total:,}",
             rate=f"{rate:.3g}/s" if rate else "",
+            note=one_line(step.note),
             failures=f"{step.failed:,} failed" if step.failed else "",
         )
 
     def _begin(self, stage: str, total: int | None) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(one_line(stage), total=total, share="", rate="", failures="")
+        self._task = self._progress.add_task(
+            one_line(stage), total=total, share="", rate="", note="", failures=""
+        )

@@ -1,80 +1,171 @@
-"""``vlsearch train``: fit a two-tower model to a corpus of captioned pictures."""
+"""``vlsearch train``: pre-train or fine-tune a dual encoder on a corpus of captioned pictures."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from retrieval.cli.corpus_options import corpus_options
+from retrieval.cli.options import json_option, quiet_option
+from retrieval.cli.printing import counted, json_line, one_line, printable, short_name
+from retrieval.cli.progress import progress_display
+from retrieval.cli.train_options import model_options, recipe_options
+from retrieval.types import Limits
+
+if TYPE_CHECKING:
+    from indexer import CorpusOptions
+    from indexer.training.run import Result
+
+FAILURES_SHOWN = 5
+INTERRUPTED = 130
 
 
 @click.command()
 @click.argument("corpus")
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder of the run; OUT/best is the model."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder of the run; DIR/best is then a model for --model.",
 )
-@click.option(
-    "--image-backbone",
-    type=click.Choice(["resnet50", "mobilenet_v2", "efficientnet_lite2"]),
-    default="resnet50",
-    show_default=True,
-    help="Image tower.",
-)
-@click.option("--image-weights", type=click.Path(path_type=Path), help="torchvision weights, as safetensors.")
-@click.option("--tf-padding", is_flag=True, help="The image weights were trained in TensorFlow.")
-@click.option(
-    "--text-backbone",
-    type=click.Choice(["bert", "bag"]),
-    default="bert",
-    show_default=True,
-    help="Text tower.",
-)
-@click.option(
-    "--epochs", type=click.IntRange(1), default=8, show_default=True, help="Passes over the corpus."
-)
-@click.option("--batch-size", type=click.IntRange(2), default=128, show_default=True, help="Pairs a step.")
+@model_options
+@click.option("--val", metavar="CORPUS", help="Judge on the pairs of another corpus, read alike.")
+@click.option("--val-split", metavar="NAMES", help="Judge on other splits of a Karpathy JSON.")
 @click.option(
     "--val-share",
     type=click.FloatRange(0, 0.5, min_open=True),
     default=0.1,
     show_default=True,
-    help="Share of the pictures kept to judge by.",
+    help="Else: judge on this share of the pictures, drawn with --seed.",
+)
+@corpus_options
+@click.option(
+    "--teacher-images",
+    type=click.Path(path_type=Path),
+    metavar="NPY",
+    help="Also learn a teacher's rows, one for each picture of CORPUS, in its order.",
 )
 @click.option(
-    "--frozen-stages",
-    type=click.IntRange(0),
-    default=0,
-    help="Image stages, from the input, kept as they are.",
+    "--teacher-texts",
+    type=click.Path(path_type=Path),
+    metavar="NPY",
+    help="Also learn a teacher's rows, one for each caption.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of every random number.")
+@recipe_options
+@click.option(
+    "--checkpoint-minutes",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    help="Between two checkpoints within an epoch.",
+)
+@click.option("--checkpoint-steps", type=click.IntRange(1), help="The same in steps.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep decoded pictures here, for other runs. [default: in --out, deleted at the end]",
+)
+@click.option("--data-licence", metavar="TEXT", help="Terms of the data, for the model card.")
+@click.option("--device", metavar="NAME", help="cpu, cuda, mps. [default: a GPU where there is one]")
+@json_option("Print one JSON object at the end.")
+@quiet_option
 def train(
     corpus: str,
     out: Path,
-    image_backbone: str,
-    image_weights: Path | None,
-    tf_padding: bool,
-    text_backbone: str,
-    epochs: int,
-    batch_size: int,
+    start: Any,
+    recipe: Any,
+    val: str | None,
+    val_split: str | None,
     val_share: float,
-    frozen_stages: int,
-    seed: int,
+    options: CorpusOptions,
+    limits: Limits,
+    workers: int | None,
+    teacher_images: Path | None,
+    teacher_texts: Path | None,
+    checkpoint_minutes: float,
+    checkpoint_steps: int | None,
+    cache: Path | None,
+    data_licence: str | None,
+    device: str | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """Train a two-tower model on a corpus.
+    r"""Train a model on a corpus: a new one, or one that is there.
 
-    Run again with the same options, a killed run goes on.
+    CORPUS is read as index reads it. With --model, a hub checkpoint or a two-tower model is fine-tuned;
+    without, a new two-tower model is made of an image backbone and a text backbone. Run the same command again, and
+    a run that was killed goes on.
+
+    \b
+        vlsearch train captions.csv --out run --model clip-vit-b32 --epochs 3
+        vlsearch train "train-{000..005}.tar" --val val-000.tar --out run --image-weights resnet50.safetensors
+        vlsearch query "a dog in the snow" --model run/best
     """
-    from indexer.training.loop import Recipe  # torch: not for --help
-    from indexer.training.run import RunSettings, train_corpus
+    from indexer.training.loop import Saving  # torch: not for --help
+    from indexer.training.run import CorpusSettings, train_corpus
+    from retrieval.encoders.two_tower.memory import retain_freed_memory
 
-    recipe = Recipe(epochs=epochs, batch_size=batch_size, frozen_stages=frozen_stages, seed=seed)
-    settings = RunSettings(image_backbone, image_weights, tf_padding, text_backbone, val_share)
-    train_corpus(corpus, out, settings, recipe, _show)
-    click.echo(f"{out / 'best'}")
-
-
-def _show(line: dict[str, object]) -> None:
-    shown = (
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in line.items()
+    retain_freed_memory()
+    data = CorpusSettings(
+        corpus,
+        options,
+        val,
+        val_split,
+        val_share,
+        teacher_images,
+        teacher_texts,
+        limits,
+        workers,
+        cache,
+        data_licence,
     )
-    click.echo("  ".join(shown), err=True)
+    with progress_display(quiet) as show:
+        result = train_corpus(
+            data,
+            start,
+            recipe,
+            out,
+            saving=Saving(checkpoint_minutes, checkpoint_steps),
+            device=device,
+            command=shlex.join(["vlsearch", *sys.argv[1:]]),
+            on_progress=show,
+        )
+    if as_json:
+        click.echo(json_line(_facts(result)).encode())
+    elif not quiet:
+        _show(result)
+    if result.interrupted:
+        click.echo("Interrupted; a checkpoint is kept. Run the same command again to go on.", err=True)
+        raise SystemExit(INTERRUPTED)
+
+
+def _facts(result: Result) -> dict[str, object]:
+    return {
+        "best": str(result.folder / "best"),
+        "epoch": result.epoch,
+        "figures": result.figures,
+        "failed": len(result.failures),
+        "notes": list(result.notes),
+        "interrupted": result.interrupted,
+    }
+
+
+def _show(result: Result) -> None:
+    for note in result.notes:
+        click.echo(one_line(note), err=True)
+    if result.failures:
+        click.echo(f"{counted(len(result.failures), 'item')} failed", err=True)
+        for failure in result.failures[:FAILURES_SHOWN]:
+            click.echo(f"  {short_name(failure.uri)}: {one_line(failure.reason)}", err=True)
+    for language, own in result.figures.items():
+        forth, back = (", ".join(f"{own[f'{way}_r{k}']:.1f}" for k in (1, 5, 10)) for way in ("t2i", "i2t"))
+        of = f" ({language})" if language else ""
+        click.echo(f"R@1, 5, 10{of}: text to image {forth}; image to text {back}")
+    if result.figures:
+        click.echo(f"epoch {result.epoch} is best: {printable(str(result.folder / 'best'))}")

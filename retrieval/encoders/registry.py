@@ -129,6 +129,15 @@ def load_bound_encoder(identity: Identity) -> Encoder:
     return HubEncoder.load(folder, spec.name, commit)
 
 
+def local_folder(spec: ModelSpec) -> Path:
+    """The folder on this machine that holds a model's files.
+
+    Raises:
+        ModelError: it is not in the local cache, or not whole.
+    """
+    return _cached(spec)[0] if spec.kind == "hub" else Path(spec.place)
+
+
 def is_cached(spec: ModelSpec) -> bool:
     """Whether a model can be loaded without the network."""
     if spec.kind != "hub":

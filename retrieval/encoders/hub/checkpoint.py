@@ -133,6 +133,13 @@ def load_model(checkpoint: Checkpoint, family: Family, device: str) -> Module:
         raise ModelError(f"the model cannot be put on device {device} ({reason}); try --device cpu") from exc
 
 
+def save_model(model: Module, folder: Path) -> None:
+    """Write a model's ``config.json`` and safetensors into a folder, without the library's own bar."""
+    saver: Any = model
+    with _quiet():
+        saver.save_pretrained(folder)
+
+
 def _frozen(model: Module, device: str) -> Module:
     return model.to(device).eval().requires_grad_(False)
 

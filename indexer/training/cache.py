@@ -1,0 +1,195 @@
+"""Pictures decoded once, in parallel, into one memory-mapped file of uint8 pixels.
+
+The file is written under another name and switched by a rename, its table last; so a killed run leaves either a
+whole cache or none. Equal pictures (by bytes) become one row that has the captions of all, so that none of them is
+ever another's negative.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.decoding import DecodePool
+from indexer.report import Progress
+from indexer.training.listing import Caption, Listed, Listing
+from retrieval.errors import ImageError
+from retrieval.fetch import read_bytes
+from retrieval.types import Failure, Limits
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LONGEST = 2.0  # times the short side: what a panorama has beyond that is left out of training
+_JOURNAL = "decoding.journal"
+_WINDOW = 64  # pictures under way, as in indexing
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRule:
+    """What a picture becomes before it is stored.
+
+    Attributes:
+        prepare: an upright RGB picture to uint8 pixels; safe in many threads.
+        name: tells two rules apart, in the cache's name.
+        short_side: pixels that the decoder should deliver at least.
+    """
+
+    prepare: Callable[[Image], NDArray[np.uint8]]
+    name: str
+    short_side: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cached:
+    """Decoded pictures with their captions, one row a distinct picture.
+
+    Attributes:
+        pixels: all pictures one behind another, uint8, memory-mapped.
+        starts: (n,) int64: where each begins in ``pixels``.
+        shapes: (n, d) int64: the shape of each, (height, width, 3) unless the rule says otherwise.
+        captions: of each row, from all pictures with those bytes; none is empty.
+        rows: of each row, the places of its pictures in the corpus: rows of a teacher's file.
+        digests: sha256 (hex) of each picture's bytes.
+        failures: pictures that could not be read or decoded.
+    """
+
+    pixels: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    shapes: NDArray[np.int64]
+    captions: tuple[tuple[Caption, ...], ...]
+    rows: tuple[tuple[int, ...], ...]
+    digests: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    def __getitem__(self, row: int) -> NDArray[np.uint8]:
+        start, shape = int(self.starts[row]), self.shapes[row]
+        return self.pixels[start : start + int(shape.prod())].reshape(shape)
+
+    def without(self, digests: set[str]) -> Cached:
+        """The rows whose picture is not among ``digests``; shares the pixels."""
+        kept = [row for row, digest in enumerate(self.digests) if digest not in digests]
+        return replace(
+            self,
+            starts=self.starts[kept],
+            shapes=self.shapes[kept],
+            captions=tuple(self.captions[row] for row in kept),
+            rows=tuple(self.rows[row] for row in kept),
+            digests=tuple(self.digests[row] for row in kept),
+        )
+
+
+def shrink(image: Image, side: int) -> NDArray[np.uint8]:
+    """A picture with its short side at most ``side``, (height, width, 3) uint8; never enlarged.
+
+    What is longer than twice its short side keeps its middle.
+    """
+    from PIL.Image import Resampling
+
+    longest = int(min(image.size) * LONGEST)
+    left, top = max(0, (image.width - longest) // 2), max(0, (image.height - longest) // 2)
+    part = image.crop((left, top, min(image.width, left + longest), min(image.height, top + longest)))
+    scale = min(1.0, side / min(part.size))
+    size = (max(1, round(part.width * scale)), max(1, round(part.height * scale)))
+    return np.asarray(part.convert("RGB").resize(size, Resampling.BICUBIC))
+
+
+def cache_pictures(
+    listing: Listing,
+    rule: CacheRule,
+    folder: Path,
+    limits: Limits,
+    workers: int,
+    on_progress: Callable[[Progress], None],
+    stop: Event,
+) -> Cached:
+    """The pictures of a listing by a rule, out of ``folder`` where they are there already and unchanged.
+
+    A picture that cannot be decoded is a failure and left out.
+
+    Raises:
+        KeyboardInterrupt: ``stop`` was set before all were decoded.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256(json.dumps([rule.name, listing.digest(), asdict(limits)]).encode()).hexdigest()[:16]
+    pixels, table = folder / f"{key}.u8", folder / f"{key}.json"
+    if not table.is_file():
+        temporary = pixels.with_suffix(".tmp")
+        facts = _decode_all(listing, rule, temporary, limits, workers, on_progress, stop)
+        temporary.replace(pixels)
+        draft = table.with_suffix(".draft")
+        draft.write_text(json.dumps(facts), encoding="utf-8")
+        draft.replace(table)
+    return _open(pixels, table)
+
+
+def _decode_all(
+    listing: Listing,
+    rule: CacheRule,
+    target: Path,
+    limits: Limits,
+    workers: int,
+    on_progress: Callable[[Progress], None],
+    stop: Event,
+) -> dict[str, Any]:
+    """Write the pixels to ``target``; the table, as JSON values."""
+    place: dict[str, int] = {}  # by digest
+    table: dict[str, list[Any]] = {"shapes": [], "captions": [], "rows": [], "digests": [], "failures": []}
+    with target.open("wb") as out, DecodePool(workers, limits, target.parent / _JOURNAL) as pool:
+
+        def read(one: Listed) -> tuple[str, NDArray[np.uint8] | None]:
+            data = read_bytes(one.picture.location, limits)
+            digest = hashlib.sha256(data).hexdigest()
+            if digest in place:
+                return digest, None
+            return digest, rule.prepare(pool.decode_picture(data, one.picture.uri, rule.short_side))
+
+        outcomes = pool.map(read, listing.entries, lambda one: one.picture.uri, _WINDOW, stop)
+        for done, (one, outcome) in enumerate(outcomes, start=1):
+            if isinstance(outcome, ImageError):
+                table["failures"].append([one.picture.uri, str(outcome)])
+            else:
+                digest, array = outcome
+                if digest not in place:
+                    assert array is not None
+                    place[digest] = len(place)
+                    out.write(np.ascontiguousarray(array).tobytes())
+                    table["shapes"].append(array.shape)
+                    table["digests"].append(digest)
+                    table["captions"].append([])
+                    table["rows"].append([])
+                table["captions"][place[digest]] += one.captions
+                table["rows"][place[digest]].append(one.row)
+            on_progress(Progress("decoding", done, len(listing.entries), len(table["failures"])))
+        if stop.is_set():
+            raise KeyboardInterrupt  # nothing is kept of a cache that is not whole
+        out.flush()
+        os.fsync(out.fileno())
+    return table
+
+
+def _open(pixels: Path, table: Path) -> Cached:
+    facts = json.loads(table.read_text(encoding="utf-8"))
+    shapes = np.array(facts["shapes"] or np.zeros((0, 3)), np.int64)
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(shapes.prod(axis=1))])[: len(shapes)]
+    return Cached(
+        np.memmap(pixels, np.uint8, "r") if len(shapes) else np.zeros(0, np.uint8),
+        starts,
+        shapes,
+        tuple(tuple(Caption(*one) for one in own) for own in facts["captions"]),
+        tuple(tuple(rows) for rows in facts["rows"]),
+        tuple(facts["digests"]),
+        tuple(Failure(*one) for one in facts["failures"]),
+    )

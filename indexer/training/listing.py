@@ -1,0 +1,103 @@
+"""What a corpus offers for training: its captioned pictures, in order, before any of them is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from retrieval.errors import ImageError
+from retrieval.fetch import stamp
+from retrieval.types import Entry, Failure, Picture
+
+
+class Caption(NamedTuple):
+    """A caption of a picture.
+
+    Attributes:
+        lang: its language, or an empty string.
+        text: its words, without blanks at either end; equal words are the same content, whatever picture they
+            came with.
+        row: its place among all captions of the corpus, from 0: the row of a teacher's file.
+    """
+
+    lang: str
+    text: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A picture with its captions; ``row`` is its place among all pictures of the corpus, from 0."""
+
+    picture: Picture
+    captions: tuple[Caption, ...]
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The captioned pictures of a corpus.
+
+    Attributes:
+        entries: one a picture, in the order of first appearance; none is without captions.
+        failures: what the reader could not take.
+        pictures: how many pictures the corpus has, those without captions included.
+        captions: how many captions its pictures have.
+    """
+
+    entries: tuple[Listed, ...]
+    failures: tuple[Failure, ...]
+    pictures: int
+    captions: int
+
+    def split(self, share: float, seed: int) -> tuple[Listing, Listing]:
+        """A random split of the pictures: the rest, and about ``share`` of them (one at least)."""
+        order = np.random.default_rng((seed, 0)).permutation(len(self.entries))
+        held_out = set(order[: max(1, round(share * len(order)))].tolist())
+        kept = tuple(one for place, one in enumerate(self.entries) if place not in held_out)
+        held = tuple(one for place, one in enumerate(self.entries) if place in held_out)
+        return (
+            Listing(kept, self.failures, self.pictures, self.captions),
+            Listing(held, (), self.pictures, self.captions),
+        )
+
+    def digest(self) -> str:
+        """A sha256 (hex) over names, captions and the files' sizes and times: equal where nothing has changed."""
+        whole = hashlib.sha256()
+        for one in self.entries:
+            try:
+                mark = stamp(one.picture.location)
+            except ImageError as error:
+                mark = str(error)
+            whole.update(json.dumps([one.picture.uri, mark, one.row, one.captions]).encode() + b"\n")
+        return whole.hexdigest()
+
+
+def list_corpus(entries: Iterable[Entry | Failure]) -> Listing:
+    """Read a corpus to its end; entries of the same picture (by uri) add up, empty captions are left out."""
+    pictures: dict[str, tuple[Picture, list[Caption]]] = {}
+    failures: list[Failure] = []
+    captions = 0
+    for entry in entries:
+        if isinstance(entry, Failure):
+            failures.append(entry)
+        elif entry.picture is not None:
+            _, own = pictures.setdefault(entry.picture.uri, (entry.picture, []))
+            for text in entry.texts:
+                if words := text.text.strip():
+                    own.append(Caption(text.lang or "", words, captions))
+                captions += 1
+    listed = tuple(
+        Listed(picture, tuple(own), row) for row, (picture, own) in enumerate(pictures.values()) if own
+    )
+    return Listing(listed, tuple(failures), len(pictures), captions)
+
+
+def languages_of(captions: Iterable[Sequence[Caption]]) -> list[str]:
+    """The languages of captions, sorted; an empty string for captions without one."""
+    return sorted({caption.lang for own in captions for caption in own})

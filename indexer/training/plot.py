@@ -1,0 +1,54 @@
+"""A run's curves as a picture: loss by step, validation recall by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from retrieval.errors import MissingExtra
+
+FILE = "curves.png"
+
+
+def plot_curves(lines: Iterable[Mapping[str, Any]], title: str, target: Path) -> None:
+    """Draw the lines of a metrics file.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra("drawing the curves of a run", "plot") from error
+    every = list(lines)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    steps = [line for line in every if "step" in line]
+    epochs = [line for line in every if "val" in line]
+    a_epoch = max((line["step"] for line in steps), default=1)
+    left.plot(
+        [line["epoch"] - 1 + line["step"] / a_epoch for line in steps],
+        [line["loss"] for line in steps],
+        color="0.7",
+        label="ten steps",
+    )
+    left.plot([line["epoch"] for line in epochs], [line["loss"] for line in epochs], "o-", label="epoch")
+    left.set(xlabel="epoch", ylabel="loss (mean)")
+    left.legend()
+    for language in sorted({name for line in epochs for name in line["val"]}):
+        for key, shown in (("t2i_r1", "text to image"), ("i2t_r1", "image to text")):
+            points = [
+                (line["epoch"], line["val"][language][key]) for line in epochs if language in line["val"]
+            ]
+            label = f"{shown}{f', {language}' if language else ''}"
+            right.plot([x for x, _ in points], [y for _, y in points], "o-", label=label)
+    right.set(xlabel="epoch", ylabel="R@1 on held-out pairs, %")
+    right.set_ylim(bottom=0)
+    right.legend()
+    figure.suptitle(title, fontsize=10)
+    draft = target.with_name(f".{target.name}.draft")
+    figure.savefig(draft, dpi=120, format="png", metadata={"Software": None})
+    draft.replace(target)

@@ -1,0 +1,88 @@
+"""What a run writes down: its settings as JSON, its metrics a line each."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from retrieval.errors import TrainingError
+
+METRICS, SETTINGS = "metrics.jsonl", "run.json"
+
+
+class MetricsLog:
+    """A file of JSON lines that a resumed run cuts back to where its checkpoint was."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, line: Mapping[str, object]) -> None:
+        """Append a line; it is in the file when this returns."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def size(self) -> int:
+        """Bytes so far."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def cut(self, size: int) -> None:
+        """Drop what stands behind ``size`` bytes: steps that will be done again."""
+        if self.path.exists():
+            os.truncate(self.path, min(size, self.size()))
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The lines, from the first."""
+        if self.path.exists():
+            with self.path.open(encoding="utf-8") as file:
+                yield from map(json.loads, file)
+
+
+def write_settings(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write what a run is made of, beside which its results mean something."""
+    text = json.dumps(facts, indent=2, ensure_ascii=False, default=str) + "\n"
+    draft = folder / f".{SETTINGS}.draft"
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(folder / SETTINGS)
+
+
+def read_settings(folder: Path) -> dict[str, Any] | None:
+    """What a run in a folder is made of; None where there is no run.
+
+    Raises:
+        TrainingError: the folder holds something else, or the file is damaged.
+    """
+    path = folder / SETTINGS
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise TrainingError(
+                f"{folder} holds files and no training run; name an empty folder, or a new one"
+            )
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} is damaged ({error}); delete the folder to start again") from error
+    return dict(facts)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Where two runs differ, both values named, as a clause; empty where they do not."""
+    now = json.loads(json.dumps(now, default=str))
+    flat_before, flat_now = _flat(before), _flat(now)
+    names = sorted(flat_before.keys() | flat_now.keys())
+    changed = [n for n in names if flat_before.get(n) != flat_now.get(n)]
+    shown = [f"{n} was {flat_before.get(n)} and is {flat_now.get(n)}" for n in changed[:4]]
+    return "; ".join(shown) + (f"; and {len(changed) - 4} more" if len(changed) > 4 else "")
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

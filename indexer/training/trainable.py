@@ -1,0 +1,88 @@
+"""What the loop needs of a model that learns; the two-tower model and hub checkpoints have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from indexer.training.schedule import Part
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Peak learning rates that a kind of model starts from, where the recipe names none."""
+
+    image: float
+    text: float
+    head: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a model before it learns.
+
+    Attributes:
+        name: what it starts from, for records and cards.
+        dimension: of the shared space.
+        image_size: short side, in pixels, that the image tower sees.
+        sees_whole: pictures are squeezed into the tower's shape, or keep theirs; else their centre is cut out.
+        rule: of :meth:`Trainable.prepare`, in words that change when it does.
+        rates: see :class:`Rates`.
+        log_scale: natural logarithm of 1/temperature.
+        bias: of the sigmoid loss; None where the model was not trained with it.
+    """
+
+    name: str
+    dimension: int
+    image_size: int
+    sees_whole: bool
+    rule: str
+    rates: Rates
+    log_scale: float
+    bias: float | None
+
+
+class Trainable(Protocol):
+    """A dual encoder whose weights can be changed."""
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of it."""
+        ...
+
+    @property
+    def module(self) -> nn.Module:
+        """Everything that may learn, on the device where it runs; its temperature is not used from here."""
+        ...
+
+    def part_of(self, name: str) -> Part | None:
+        """What a parameter or a module of :attr:`module` belongs to, by name; None if it never learns."""
+        ...
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """A picture as the tower takes it, one array of one shape; pure, safe in many threads at once."""
+        ...
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, special tokens included, cut at the context length."""
+        ...
+
+    def encode_pictures(self, prepared: Tensor) -> Tensor:
+        """Unit rows, (B, D) float32, of prepared pictures, (B, ...) uint8 on any device; keeps the graph."""
+        ...
+
+    def encode_tokens(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Unit rows, (B, D) float32, of token ids; keeps the graph."""
+        ...
+
+    def save(self, folder: Path, log_scale: float, bias: float | None) -> None:
+        """Write a model folder that ``load_encoder`` takes; ``folder`` is there and empty."""
+        ...

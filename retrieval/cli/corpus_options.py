@@ -1,0 +1,96 @@
+"""How a corpus is read, as options: the same for every command that reads one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from retrieval.types import Limits
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_LIMITS = Limits()
+_OPTIONS = (
+    click.option("--format", "format_", metavar="FORMAT", help="Read CORPUS as this. [default: recognised]"),
+    click.option("--image-column", metavar="NAME", help="Column of a table with paths or URLs of pictures."),
+    click.option(
+        "--caption-column",
+        "caption_columns",
+        multiple=True,
+        metavar="NAME[:LANG]",
+        help="Column of a table with captions, and their language; repeatable.",
+    ),
+    click.option(
+        "--images",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Folder that picture names in CORPUS count from. [default: that of CORPUS]",
+    ),
+    click.option("--split", metavar="NAMES", help="Splits of a Karpathy JSON, separated by commas."),
+    click.option("--exclude", multiple=True, metavar="GLOB", help="Leave these out of a folder; repeatable."),
+    click.option("--lang", metavar="TAG", help="Language of the captions, as in en or zh."),
+    click.option(
+        "--max-bytes",
+        type=click.IntRange(min=1),
+        default=_LIMITS.file_bytes,
+        show_default=True,
+        help="Refuse larger picture files.",
+    ),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=_LIMITS.pixels,
+        show_default=True,
+        help="Refuse pictures with more pixels.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=_LIMITS.seconds,
+        show_default=True,
+        help="Seconds to download or to decode one picture.",
+    ),
+    click.option("--workers", type=click.IntRange(min=1), help="Decoder threads. [default: one a core]"),
+)
+
+
+def corpus_options(command: Command) -> Command:
+    """Options of a corpus; the command gets ``options`` (a ``CorpusOptions``), ``limits`` and ``workers``."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        format_: str | None,
+        image_column: str | None,
+        caption_columns: tuple[str, ...],
+        images: Path | None,
+        split: str | None,
+        exclude: tuple[str, ...],
+        lang: str | None,
+        max_bytes: int,
+        max_pixels: int,
+        timeout: float,
+        **others: Any,
+    ) -> Any:
+        from indexer.corpora import CorpusOptions, parse_caption_column  # late: not for --help
+
+        options = CorpusOptions(
+            format=format_,
+            image_column=image_column,
+            caption_columns=tuple(parse_caption_column(spelling) for spelling in caption_columns),
+            images=images,
+            split=split,
+            exclude=exclude,
+            lang=lang,
+        )
+        return command(*args, options=options, limits=Limits(max_bytes, max_pixels, timeout), **others)
+
+    decorated: Any = wrapped
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    result: Command = decorated
+    return result

@@ -1,0 +1,215 @@
+"""The options of ``vlsearch train`` that make up its two values: what a run starts from, and its recipe."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import fields as fields_of
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from retrieval.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_RATE = click.FloatRange(min=0)
+_SHARE = click.FloatRange(0, 1)
+
+_MODEL = (
+    click.option("--model", metavar="MODEL", help="Fine-tune this: alias, hub name or folder."),
+    click.option(
+        "--lora", type=click.IntRange(1), metavar="RANK", help="Learn low-rank adapters, merged at the end."
+    ),
+    click.option(
+        "--lora-alpha",
+        type=click.IntRange(1),
+        default=16,
+        show_default=True,
+        help="Adapters count alpha / RANK.",
+    ),
+    click.option(
+        "--image-backbone",
+        type=click.Choice(["resnet50", "mobilenet_v2", "efficientnet_lite2", "tiny"]),
+        help="Of a new two-tower model. [default: resnet50]",
+    ),
+    click.option(
+        "--image-weights",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="torchvision classifier weights to start from, as safetensors.",
+    ),
+    click.option("--tf-padding", is_flag=True, help="The image weights were trained in TensorFlow."),
+    click.option(
+        "--image-size", type=click.IntRange(16), help="Side, in pixels, that the tower sees. [default: 224]"
+    ),
+    click.option(
+        "--text-backbone",
+        type=click.Choice(["bert", "bag"]),
+        help="Of a new two-tower model; bag is the mean of sub-word vectors. [default: bert]",
+    ),
+    click.option(
+        "--text-weights",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Folder of a BERT checkpoint to start from, with its tokenizer.",
+    ),
+    click.option(
+        "--frozen-stages",
+        type=click.IntRange(0),
+        default=0,
+        help="Image stages of a two-tower model, from the input, that never learn.",
+    ),
+)
+
+_RECIPE = (
+    click.option(
+        "--epochs", type=click.IntRange(1), default=8, show_default=True, help="Passes over the pictures."
+    ),
+    click.option("--steps", type=click.IntRange(1), help="End after so many steps instead."),
+    click.option(
+        "--batch-size", type=click.IntRange(2), default=128, show_default=True, help="Pictures a step."
+    ),
+    click.option(
+        "--chunk-size",
+        type=click.IntRange(1),
+        help="Encode so many at a time: batches larger than memory, by gradient caching.",
+    ),
+    click.option(
+        "--captions",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Captions drawn for each picture of a batch, of each language.",
+    ),
+    click.option(
+        "--loss",
+        type=click.Choice(["infonce", "sigmoid", "triplet", "distillation"]),
+        default="infonce",
+        show_default=True,
+        help="CLIP's, SigLIP's, VSE++'s, or a teacher alone.",
+    ),
+    click.option("--margin", type=_RATE, default=0.2, show_default=True, help="Of the triplet loss."),
+    click.option(
+        "--distil-weight", type=_RATE, default=1.0, show_default=True, help="Of a teacher beside the loss."
+    ),
+    click.option("--image-rate", type=_RATE, help="Peak learning rate of the image tower."),
+    click.option("--text-rate", type=_RATE, help="Of the text tower."),
+    click.option("--head-rate", type=_RATE, help="Of the projections."),
+    click.option("--scale-rate", type=_RATE, default=1e-3, show_default=True, help="Of the temperature."),
+    click.option("--warmup", type=_SHARE, default=0.05, show_default=True, help="Share of the steps."),
+    click.option(
+        "--weight-decay", type=_RATE, default=0.05, show_default=True, help="Of matrices and kernels."
+    ),
+    click.option(
+        "--clip",
+        type=click.FloatRange(0, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="Gradient norm.",
+    ),
+    click.option(
+        "--locked-image-epochs",
+        type=click.IntRange(0),
+        default=0,
+        help="Leave the image tower as it is for so many epochs, then train everything.",
+    ),
+    click.option(
+        "--locked-text-epochs", type=click.IntRange(0), default=0, help="The same for the text tower."
+    ),
+    click.option(
+        "--norms",
+        type=click.Choice(["stored", "batch"]),
+        help="Statistics that batch norms use. [default: stored; batch for an image backbone from scratch]",
+    ),
+    click.option(
+        "--ema",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=0.98,
+        show_default=True,
+        help="Decay of the averaged weights that are saved; 0 saves the newest.",
+    ),
+    click.option("--bfloat16", is_flag=True, help="Forward passes in bfloat16; weights stay float32."),
+    click.option(
+        "--crop-area", "area", type=_SHARE, default=0.45, show_default=True, help="Least share a crop keeps."
+    ),
+    click.option(
+        "--crop-aspect",
+        "aspect",
+        type=click.FloatRange(1),
+        default=1.25,
+        show_default=True,
+        help="A crop's shape varies by this factor.",
+    ),
+    click.option(
+        "--flip",
+        type=_SHARE,
+        default=0.5,
+        show_default=True,
+        help="Chance of mirroring, where no caption says left or right.",
+    ),
+    click.option(
+        "--colour", type=_SHARE, default=0.2, show_default=True, help="Light and contrast vary by this."
+    ),
+    click.option(
+        "--soft", type=_SHARE, default=0.15, show_default=True, help="Chance of losing fine detail."
+    ),
+    click.option(
+        "--token-dropout", type=_SHARE, default=0.0, show_default=True, help="Chance of leaving a token out."
+    ),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every draw."),
+)
+
+_AUGMENTATION = ("area", "aspect", "flip", "colour", "soft", "token_dropout")
+_OF_NEW = ("image_backbone", "image_weights", "tf_padding", "image_size", "text_backbone", "text_weights")
+
+
+def model_options(command: Command) -> Command:
+    """Options of what a run starts from; the command gets ``start``."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any, model: str | None, lora: int | None, lora_alpha: int, frozen_stages: int, **others: Any
+    ) -> Any:
+        from indexer.training.hub import Lora  # torch: not for --help
+        from indexer.training.start import FromModel, NewTwoTower
+
+        given = {name: value for name in _OF_NEW if (value := others.pop(name))}
+        if model is None:
+            if lora is not None:
+                raise UsageError("--lora adapts a model that is there; name one with --model")
+            return command(*args, start=NewTwoTower(**given, frozen_stages=frozen_stages), **others)
+        if given:
+            named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise UsageError(
+                f"{named} make a new model, and --model fine-tunes one; leave one or the other out"
+            )
+        adapters = None if lora is None else Lora(lora, lora_alpha)
+        return command(*args, start=FromModel(model, adapters, frozen_stages), **others)
+
+    decorated: Command = _decorated(wrapped, _MODEL)
+    return decorated
+
+
+def recipe_options(command: Command) -> Command:
+    """Options of the recipe; the command gets ``recipe``."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **others: Any) -> Any:
+        from indexer.training.augment import Augmentation  # numpy: not for --help
+        from indexer.training.recipe import Recipe
+
+        augmentation = Augmentation(**{name: others.pop(name) for name in _AUGMENTATION})
+        names = {field.name for field in fields_of(Recipe)} - {"augmentation"}
+        given = {name: others.pop(name) for name in names}
+        return command(*args, recipe=Recipe(**given, augmentation=augmentation), **others)
+
+    decorated: Command = _decorated(wrapped, _RECIPE)
+    return decorated
+
+
+def _decorated(command: Any, options: tuple[Callable[[Any], Any], ...]) -> Any:
+    for option in reversed(options):
+        command = option(command)
+    return command
