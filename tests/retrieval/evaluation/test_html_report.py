@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -16,6 +17,8 @@ from small_sets import evaluation_of, five_each, random_units
 from retrieval.errors import MissingExtra
 from retrieval.evaluation.indexes import measure_indexes
 from retrieval.evaluation.report import check_report_packages, write_report
+from retrieval.evaluation.run import EngineFigures
+from retrieval.evaluation.searching import Latency
 
 
 def jpeg() -> bytes:
@@ -99,6 +102,19 @@ def test_recall_against_latency_is_drawn_where_indexes_were_measured(tmp_path):
 
     assert "HNSW8;efSearch=4" in " ".join(page_of(measured, tmp_path).words)
     assert "Approximate indexes" not in " ".join(page_of(evaluation, tmp_path).words)
+
+
+def test_what_a_collection_answered_stands_beside_with_its_latency(tmp_path):
+    evaluation = random_evaluation()
+    model = evaluation.models[0]
+    latency = dict.fromkeys(model.figures.sides, Latency(0.00123, 0.00234, 0.00345))
+    engine = EngineFigures(Path("photos.vls"), (20, 100), model.figures, latency)
+
+    page = page_of(replace(evaluation, models=(replace(model, engine=engine),)), tmp_path)
+
+    text = " ".join(page.words)
+    assert "photos.vls, one: 20 pictures, 100 texts" in text
+    assert [word for word in page.words if word in ("1.23", "2.34", "3.45")][:3] == ["1.23", "2.34", "3.45"]
 
 
 def test_captions_are_shown_as_words_and_never_obeyed(tmp_path):
