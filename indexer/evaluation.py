@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def evaluate(
     corpus: str | Path,
     *,
-    models: Sequence[str] = (),
+    models: Sequence[str | Path] = (),
     protocol: str | None = None,
     options: CorpusOptions | None = None,
     captions: Captions = "all",
@@ -72,7 +72,7 @@ def evaluate(
 
 def classify(
     corpus: str | Path,
-    models: Sequence[str] = (),
+    models: Sequence[str | Path] = (),
     templates: Sequence[str] = (),
     class_names: Path | None = None,
     cache: Path | None = None,
@@ -133,7 +133,7 @@ def load_evaluation(
     return evaluated if opened.note is None else replace(evaluated, notes=(*evaluated.notes, opened.note))
 
 
-def load_encoders(names: Sequence[str]) -> dict[str, Encoder]:
+def load_encoders(models: Sequence[str | Path]) -> dict[str, Encoder]:
     """Encoders in the order given, by name; the best one at hand where none is given.
 
     A folder goes by its own name where that tells it apart.
@@ -142,10 +142,10 @@ def load_encoders(names: Sequence[str]) -> dict[str, Encoder]:
         UsageError: a name comes twice: nothing would be compared.
         ModelError: a model is not on this machine.
     """
+    names = [str(model) for model in models] or [auto_choice()[0].name]
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise UsageError(f"model {min(repeated)} is given twice; give each --model once")
-    names = names or [auto_choice()[0].name]
     short = [Path(name).name for name in names]
     labels = short if len(set(short)) == len(short) else names
     return {label: load_encoder(name) for label, name in zip(labels, names, strict=True)}

@@ -150,6 +150,8 @@ def chosen_cuts(evaluated: EvaluationSet, choices: Choices) -> tuple[int, ...]:
 def _check_collection(
     collection: Collection, encoders: Mapping[str, Encoder], evaluated: EvaluationSet
 ) -> None:
+    from retrieval.evaluation.searching import check_holds
+
     if evaluated.folds:
         raise UsageError(
             "a collection is searched whole, so folds cannot be; leave --folds or --collection out"
@@ -163,6 +165,7 @@ def _check_collection(
     bound = collection.identity
     if bound is not None and bound.digest != given.digest:
         raise IdentityMismatch(collection.path, bound.name, given.name, bound.difference(given))
+    check_holds(collection, evaluated)
 
 
 def _ask(

@@ -71,13 +71,13 @@ def search_collection(
     Raises:
         EvaluationError: the collection lacks pictures or texts of the evaluation.
     """
+    check_holds(collection, evaluated)
     lists: dict[Direction, list[NDArray[np.int64]]] = {}
     latency: dict[Direction, Latency] = {}
     for direction, side in evaluated.sides.items():
         find: Kind = "image" if direction == "text to image" else "text"
         gallery: Sequence[Picture | Text] = evaluated.pictures if find == "image" else evaluated.texts
         rows = {item.uri: row for row, item in enumerate(gallery)}
-        _check_holds(collection, find, rows)
         vectors = texts if find == "image" else pictures
         found, seconds = [], []
         for done, query in enumerate(side.asking.tolist(), 1):
@@ -114,15 +114,23 @@ def collection_pictures(path: Path) -> tuple[list[str], NDArray[np.float32]]:
     return [row.uri for row in found], np.ascontiguousarray(vectors[rows])
 
 
-def _check_holds(collection: Collection, kind: Kind, rows: dict[str, int]) -> None:
-    held = _uris(collection, kind)
-    missing = [uri for uri in rows if uri not in held]
-    if missing:
-        noun = "pictures" if kind == "image" else "texts"
-        raise EvaluationError(
-            f"collection {collection.path} lacks {len(missing):,} of the {len(rows):,} {noun} of the "
-            f"evaluation, the first is {missing[0]}; index the same corpus into it, or leave --collection out"
-        )
+def check_holds(collection: Collection, evaluated: EvaluationSet) -> None:
+    """Refuse a collection that lacks pictures or texts that can answer.
+
+    Raises:
+        EvaluationError: with how many, and the first.
+    """
+    for direction in evaluated.sides:
+        kind: Kind = "image" if direction == "text to image" else "text"
+        gallery: Sequence[Picture | Text] = evaluated.pictures if kind == "image" else evaluated.texts
+        held = _uris(collection, kind)
+        missing = [item.uri for item in gallery if item.uri not in held]
+        if missing:
+            noun = "pictures" if kind == "image" else "texts"
+            raise EvaluationError(
+                f"collection {collection.path} lacks {len(missing):,} of the {len(gallery):,} {noun} of the "
+                f"evaluation, the first is {missing[0]}; index the same corpus into it, or leave --collection out"
+            )
 
 
 def _uris(collection: Collection, kind: Kind) -> set[str]:
