@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from indexer.rows import drop_encodings, insert_segment
 from indexer.writer import KINDS, Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
-from retrieval.collection.segments import Segment, open_segment, write_segment
+from retrieval.collection.segments import SegmentFacts, open_segment, write_segment
 from retrieval.collection.snapshot import active_encoder_id
 from retrieval.types import Kind
 from retrieval.uris import file_uri
 
-SEGMENT_BYTES = 256 * 2**20  # of vectors: what one merge may hold in memory
+SEGMENT_BYTES = 256 * 2**20  # of vectors: what one merge may write
+BLOCK_ROWS = 4096  # that a merge holds in memory: 8 MB at 512 dimensions
 SMALL_SHARE = 0.25  # of SEGMENT_BYTES: below it a segment is small
 SMALL_SEGMENTS = 8  # small ones of a kind that a collection bears before a run ends with a merge
 DEAD_SHARE = 0.10  # masked rows of a segment that make it due
@@ -171,8 +172,9 @@ def _rewrite(writer: Writer, kind: Kind, group: Sequence[int], gone: NDArray[np.
     with writer.read() as connection:
         old = connection.execute(select(segments).where(segments.c.id.in_(group))).all()
     with writer.new_files():
-        ids, vectors = _live_rows([open_segment(writer.path, row) for row in old], gone)
-        written = write_segment(writer.path, generation, vectors, ids) if len(ids) else None
+        merged = _Merged(writer.path, old, gone)
+        ids = merged.ids
+        written = write_segment(writer.path, generation, ids, merged.blocks()) if len(ids) else None
         with writer.switch(generation) as connection:
             if written is not None:
                 segment_id = insert_segment(connection, kind, old[0].encoder_id, written)
@@ -184,18 +186,35 @@ def _rewrite(writer: Writer, kind: Kind, group: Sequence[int], gone: NDArray[np.
             connection.execute(delete(segments).where(segments.c.id.in_(group)))
 
 
-def _live_rows(
-    segments: Sequence[Segment], gone: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Ids, ascending, and vectors, (n, d), of all rows but those that are ``gone``; one copy of them in memory."""
-    live = [np.flatnonzero(~np.isin(segment.ids, gone)) for segment in segments]
-    ids = np.concatenate([segment.ids[rows] for segment, rows in zip(segments, live, strict=True)])
-    order = np.argsort(ids)  # rows lie in the order of their encoding ids, whatever was merged
-    place = np.empty_like(order)
-    place[order] = np.arange(len(ids))
-    vectors = np.empty((len(ids), segments[0].dimension), np.float32)
-    start = 0
-    for segment, rows in zip(segments, live, strict=True):
-        vectors[place[start : start + len(rows)]] = segment.vectors(rows)
-        start += len(rows)
-    return ids[order], vectors
+class _Merged:
+    """The rows of several segments without those that are ``gone``, in the order of their encoding ids.
+
+    Streams them: of the old segments only those that the block at hand comes from are mapped.
+    """
+
+    def __init__(self, path: Path, segments: Sequence[SegmentFacts], gone: NDArray[np.int64]) -> None:
+        self.path, self.segments = path, segments
+        ids, rows, owners = [], [], []
+        for number, facts in enumerate(segments):
+            held = np.array(open_segment(path, facts).ids)
+            live = np.flatnonzero(~np.isin(held, gone))
+            ids.append(held[live])
+            rows.append(live)
+            owners.append(np.full(len(live), number))
+        all_ids = np.concatenate(ids)
+        order = np.argsort(all_ids)
+        self.ids: NDArray[np.int64] = all_ids[order]
+        self._rows, self._owners = np.concatenate(rows)[order], np.concatenate(owners)[order]
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """The vectors, (m, d) float32, a few MB at a time."""
+        for start in range(0, len(self.ids), BLOCK_ROWS):
+            owners, rows = self._owners[start : start + BLOCK_ROWS], self._rows[start : start + BLOCK_ROWS]
+            parts = {
+                number: open_segment(self.path, self.segments[number]).vectors(rows[owners == number])
+                for number in np.unique(owners).tolist()
+            }
+            block = np.empty((len(rows), next(iter(parts.values())).shape[1]), np.float32)
+            for number, vectors in parts.items():
+                block[owners == number] = vectors
+            yield block

@@ -206,7 +206,7 @@ class Writer:
                 next_id += len(ids)
                 vectors = np.stack([content.vector for content in fresh])
                 try:
-                    files = write_segment(self.path, generation, vectors, ids)
+                    files = write_segment(self.path, generation, ids, [vectors])
                 except ValueError as error:
                     raise CollectionError(f"an encoder gave vectors that cannot be kept: {error}") from error
                 written.append(_NewSegment(kind, fresh, ids, files))

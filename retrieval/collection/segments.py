@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
@@ -23,7 +24,7 @@ from retrieval.errors import CollectionDamaged
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 UNIT_TOLERANCE = 1e-4
 TEMPORARY_PREFIX = ".new-"
@@ -131,35 +132,47 @@ def check_rows(vectors: NDArray[np.float32]) -> None:
 
 
 def write_segment(
-    collection: Path, generation: int, vectors: NDArray[np.float32], ids: NDArray[np.int64]
+    collection: Path, generation: int, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.float32]]
 ) -> WrittenSegment:
     """Write and make durable the two files of a segment; it becomes part of the collection with its row's commit.
 
     After success both files are complete under their final names and survive a power cut. After a failure only
-    files that no row names are left, which the next holder of the writer's lock sweeps.
+    files that no row names are left, which the next holder of the writer's lock sweeps. Holds one block in memory:
+    an index of FAISS's own would hold all rows twice.
 
     Args:
         collection: the collection's folder.
         generation: the generation that will be committed with it; only part of the name.
-        vectors: (n, d) float32 unit rows, n >= 1.
-        ids: (n,) int64 encoding ids, ascending.
+        ids: (n,) int64 encoding ids, ascending, n >= 1.
+        blocks: (m, d) float32 unit rows, n in all, in the order of their ids.
+
+    Raises:
+        ValueError: a row is not finite or not of unit length; nothing of its block is written.
     """
-    check_rows(vectors)
     folder = segments_path(collection)
     stem = f"{generation}-{secrets.token_hex(8)}"
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(np.ascontiguousarray(vectors))
-
-    def write_vectors(sink: _Sink) -> None:
-        faiss.write_index(index, faiss.PyCallbackIOWriter(sink.write, 2**20))  # type: ignore[attr-defined]  # SWIG's
-
     written = WrittenSegment(
         rows=len(ids),
-        vectors=_write_file(folder, f"{stem}.faiss", write_vectors),
+        vectors=_write_file(folder, f"{stem}.faiss", lambda sink: _write_flat(sink, len(ids), blocks)),
         ids=_write_file(folder, f"{stem}.ids.npy", lambda sink: np.save(sink, ids, allow_pickle=False)),
     )
     sync_folder(folder)
     return written
+
+
+def _write_flat(sink: _Sink, n: int, blocks: Iterable[NDArray[np.float32]]) -> None:
+    """What ``faiss.write_index`` writes of an IndexFlatIP over these rows, byte for byte (docs/format.md)."""
+    written = 0
+    for block in blocks:
+        check_rows(block)
+        if not written and len(block):
+            d = block.shape[1]
+            unused = 1 << 20  # FAISS's own word for two fields that it does not use
+            sink.write(struct.pack("<4siqqq?iQ", b"IxFI", d, n, unused, unused, True, 0, n * d))
+        sink.write(np.ascontiguousarray(block, "<f4").tobytes())
+        written += len(block)
+    if written != n:
+        raise ValueError(f"{written} rows were given for {n} ids")
 
 
 def sync_folder(folder: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_server_that_misbehaves_is_a_reason_within_the_limits(
     ],
 )
 def test_a_url_that_leads_nowhere_is_a_reason(url: str) -> None:
-    with pytest.raises(ImageError, match="fetched|failed|took longer"):
+    with pytest.raises(ImageError, match=r"fetched|failed|took longer"):
         read_bytes(UrlBytes(url), LIMITS)
 
 
