@@ -61,9 +61,9 @@ def kill_after(seconds: float, work: Work, *arguments: object) -> bool:
     return process.exitcode != 0
 
 
-def run_apart(work: Work, *arguments: object) -> None:
-    """Do the work in a process of its own, which must end well."""
-    _finish(_start(work, *arguments), 0)
+def run_apart(work: Work, *arguments: object, exitcode: int = 0) -> None:
+    """Do the work in a process of its own, which must end so."""
+    _finish(_start(work, *arguments), exitcode)
 
 
 def spread(steps: list[Step], count: int) -> list[Step]:

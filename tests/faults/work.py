@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +58,14 @@ def optimize(collection: Path) -> None:
 def reindex(collection: Path) -> None:
     in_small_steps()
     indexer.reindex(collection, HashEncoder("1" * 64, "other"))
+
+
+def index_with_mini(corpus: Path, collection: Path, die_at: int | None = None) -> None:
+    """Index with the bundled model in commits of a few batches; dies by SIGKILL at that entry."""
+    pipeline.COMMIT_CONTENTS = 40
+
+    def watch(progress: indexer.Progress) -> None:
+        if progress.done == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    indexer.build(corpus, collection, model="mini", workers=2, on_progress=watch)

@@ -317,10 +317,10 @@ def test_a_model_that_does_not_exist_leaves_no_collection(photos, collection):
 
 
 def test_a_long_run_merges_its_segments_on_the_way(index, tmp_path, collection, monkeypatch):
-    monkeypatch.setattr(pipeline, "MERGE_COMMITS", 12)
+    monkeypatch.setattr(pipeline, "MERGE_COMMITS", 10)
     monkeypatch.setattr(pipeline, "COMMIT_CONTENTS", 1)
     monkeypatch.setattr(staging, "IMAGE_BATCH", 1)
-    for number in range(40):
+    for number in range(25):
         draw(tmp_path / "many" / f"{number:02}.png", (number, 0, 0))
     most = 0
 
@@ -330,8 +330,8 @@ def test_a_long_run_merges_its_segments_on_the_way(index, tmp_path, collection, 
 
     report = index(tmp_path / "many", on_progress=count)
 
-    assert report.encoded == 40
-    assert most <= 13
+    assert report.encoded == 25
+    assert most <= 11
     assert indexer.doctor(collection) == indexer.Diagnosis((), ())
 
 

@@ -21,7 +21,7 @@ from retrieval.collection.score import error_bound, exact_scores
 from retrieval.errors import CollectionLocked, CollectionNotFound, IdentityMismatch
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     n=st.integers(1, 300),
     cuts=st.lists(st.integers(0, 300), max_size=4),
@@ -65,7 +65,7 @@ def test_a_burst_of_near_copies_hides_none_of_the_best(tmp_path):
     assert names_and_scores(hits) == rank_naively(names, vectors, base, 10)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(dead=st.sets(st.integers(0, 399)), k=st.integers(1, 50), compact=st.booleans())
 def test_masked_rows_never_cost_hits_and_compaction_changes_no_answer(dead, k, compact):
     vectors = unit_rows(400)
