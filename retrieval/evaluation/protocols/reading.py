@@ -64,7 +64,8 @@ def read_json(path: Path) -> Any:
             f"{path}:{error.lineno}", f"this is no JSON ({error.msg})", "Download it again"
         ) from error
     except UnicodeDecodeError as error:
-        raise CorpusFormatError(str(path), "the file is not UTF-8", "Convert it to UTF-8") from error
+        fault = "this is no JSON (it is not UTF-8)"
+        raise CorpusFormatError(str(path), fault, "Give the protocol's file as it was published") from error
     except OSError as error:
         raise CorpusFormatError(
             str(path), f"it cannot be read ({error.strerror})", "Check the path"
