@@ -130,10 +130,16 @@ class IdentityMismatch(CollectionError):
         self.collection, self.bound, self.given, self.difference = collection, bound, given, difference
 
     def __str__(self) -> str:
+        again = f"re-encode with: vlsearch reindex --model {self.given} --collection {self.collection}"
+        if self.bound == self.given:
+            return (
+                f"collection {self.collection} holds vectors of {self.bound} as it was, and the model of that name has "
+                f"changed since ({self.difference}); vectors of the two cannot be compared. Bring the old one back, "
+                f"or {again}"
+            )
         return (
             f"collection {self.collection} holds vectors of {self.bound}, but the encoder at hand is {self.given} "
-            f"({self.difference}); vectors of two encoders cannot be compared. Use {self.bound}, "
-            f"or re-encode with: vlsearch reindex --model {self.given}"
+            f"({self.difference}); vectors of two encoders cannot be compared. Use {self.bound}, or {again}"
         )
 
 

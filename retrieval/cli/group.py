@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import errno
-import importlib.metadata
 import warnings
 from importlib import import_module
 from typing import Any
@@ -129,6 +128,8 @@ class UsageFault(click.ClickException):
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
+    import importlib.metadata  # late: a third of the time that --help takes
+
     try:
         version = importlib.metadata.version("vlsearch")
     except importlib.metadata.PackageNotFoundError:
