@@ -33,6 +33,11 @@ def split_file_uri(uri: str) -> tuple[Path, str | None] | None:
     return Path(path), unquote(fragment) if mark else None
 
 
+def expand_home(name: str | Path) -> Path:
+    """A path with a leading ``~`` made the home folder; as it is where no such user or home is known."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111  Path.expanduser raises RuntimeError for ~nobody
+
+
 def display(uri: str) -> str:
     """A uri as people read it: a plain path for files, ``archive.tar#member`` inside them, else the uri itself.
 

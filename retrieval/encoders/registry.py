@@ -19,6 +19,7 @@ from retrieval.encoders.hub.recommended import RECOMMENDED as RECOMMENDED
 from retrieval.encoders.hub.recommended import Published as Published
 from retrieval.encoders.hub.recommended import RecommendedModel as RecommendedModel
 from retrieval.errors import ModelError, UnknownModel
+from retrieval.uris import expand_home
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -82,7 +83,7 @@ def resolve(name: str | Path) -> ModelSpec:
                 raise UnknownModel(f"{plain} comes with vlsearch and has no revisions; leave @{revision} out")
             return ModelSpec(plain, "bundled", str(BUNDLED / plain), None, model)
         return ModelSpec(name, "hub", model.hub_id, revision or None, model)
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if path.is_dir() or name.startswith((".", "/", "~")) or path.is_absolute():
         return _folder(path)
     if _HUB_ID.fullmatch(plain):
@@ -185,7 +186,7 @@ def download(name: str, progress: Callable[[int, int], None] | None = None) -> P
 
 
 def _folder(path: Path) -> ModelSpec:
-    folder = path.expanduser().absolute()
+    folder = expand_home(path).absolute()
     if not folder.is_dir():
         raise UnknownModel(f"there is no model folder at {folder}")
     return ModelSpec(str(folder), "folder", str(folder))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from retrieval.uris import expand_home
+
 VARIABLE = "VLSEARCH_COLLECTION"
 
 
@@ -14,10 +16,10 @@ def collection_path(chosen: str | Path | None = None) -> Path:
     Nothing is created, and nothing need be there.
     """
     if chosen is not None:
-        return Path(chosen).expanduser()
+        return expand_home(chosen)
     named = os.environ.get(VARIABLE)
     if named:
-        return Path(named).expanduser()
+        return expand_home(named)
     from platformdirs import user_data_path  # late: rarely needed, and the group's help needs it never
 
     return user_data_path("vlsearch", appauthor=False) / "default"

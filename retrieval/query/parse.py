@@ -19,7 +19,7 @@ from pathlib import Path
 
 from retrieval.errors import QueryError
 from retrieval.query.parts import Part, PicturePart, Query, TextPart
-from retrieval.uris import file_uri
+from retrieval.uris import expand_home, file_uri
 
 # fmt: off
 PICTURE_SUFFIXES = frozenset({
@@ -101,7 +101,7 @@ def _source(content: str) -> Path | str:
     if _URL.match(content) or content.startswith("file://"):
         return content
     if content.startswith("~/"):  # in 2:~/a.jpg the shell leaves it alone
-        content = str(Path(content).expanduser())
+        content = str(expand_home(content))
     member = _TAR_MEMBER.fullmatch(content)
     if member is not None:
         return file_uri(Path(member["archive"]), member["member"])

@@ -52,3 +52,8 @@ def test_python_opens_the_same_default_as_the_command_line(home):
         retrieval.open()
 
     assert caught.value.path == collection_path()
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/c", "~0"])
+def test_a_home_that_nobody_has_is_a_name_like_any_other(name):
+    assert collection_path(name) == Path(name)
