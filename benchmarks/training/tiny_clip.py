@@ -20,8 +20,8 @@ from tokenizers.trainers import BpeTrainer
 from transformers.utils import logging
 
 VOCABULARY = 2000
-SIDE = 64
-TOWER = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 4}
+SIDE = 48
+TOWER = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
 def fit_vocabulary(captions: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -60,10 +60,10 @@ def main() -> None:
         args.folder
     )
     text = TOWER | {"vocab_size": len(vocabulary), "bos_token_id": end - 1, "eos_token_id": end}
-    eye = TOWER | {"image_size": SIDE, "patch_size": 16}
+    eye = TOWER | {"image_size": SIDE, "patch_size": 8}
     torch.manual_seed(args.seed)
     model = transformers.CLIPModel(
-        transformers.CLIPConfig(text_config=text, vision_config=eye, projection_dim=128)
+        transformers.CLIPConfig(text_config=text, vision_config=eye, projection_dim=64)
     )
     with torch.no_grad():
         model.logit_scale.fill_(2.66)  # log(1 / 0.07), where CLIP's own training began

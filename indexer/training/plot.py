@@ -37,7 +37,8 @@ def plot_curves(lines: Iterable[Mapping[str, Any]], title: str, target: Path) ->
     )
     left.plot([line["epoch"] for line in epochs], [line["loss"] for line in epochs], "o-", label="epoch")
     left.set(xlabel="epoch", ylabel="loss (mean)")
-    left.legend()
+    if every:
+        left.legend()
     for language in sorted({name for line in epochs for name in line["val"]}):
         for key, shown in (("t2i_r1", "text to image"), ("i2t_r1", "image to text")):
             points = [
@@ -47,7 +48,8 @@ def plot_curves(lines: Iterable[Mapping[str, Any]], title: str, target: Path) ->
             right.plot([x for x, _ in points], [y for _, y in points], "o-", label=label)
     right.set(xlabel="epoch", ylabel="R@1 on held-out pairs, %")
     right.set_ylim(bottom=0)
-    right.legend()
+    if epochs:
+        right.legend()
     figure.suptitle(title, fontsize=10)
     draft = target.with_name(f".{target.name}.draft")
     figure.savefig(draft, dpi=120, format="png", metadata={"Software": None})

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from retrieval.cli.corpus_options import corpus_options
 from retrieval.cli.model_note import say_model
 from retrieval.cli.options import collection_option, json_option, quiet_option
 from retrieval.cli.printing import counted, json_line, one_line, printable, short_name
 from retrieval.cli.progress import duration, progress_display
 from retrieval.errors import CollectionError
-from retrieval.types import Limits
 
 if TYPE_CHECKING:
-    from indexer import Report
+    from indexer import CorpusOptions, Report
+    from retrieval.types import Limits
 
 FAILURES_SHOWN = 5
 INTERRUPTED = 130
-_LIMITS = Limits()
 
 
 @click.command()
@@ -34,48 +34,9 @@ _LIMITS = Limits()
     show_default=True,
     help="Model for a new collection, by alias, hub name or folder; a collection keeps its model.",
 )
-@click.option("--format", "format_", metavar="FORMAT", help="Read CORPUS as this. [default: recognised]")
-@click.option("--image-column", metavar="NAME", help="Column of a table with paths or URLs of pictures.")
-@click.option(
-    "--caption-column",
-    "caption_columns",
-    multiple=True,
-    metavar="NAME[:LANG]",
-    help="Column of a table with captions, and their language; repeatable.",
-)
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder that picture names in CORPUS count from. [default: that of CORPUS]",
-)
-@click.option("--split", metavar="NAMES", help="Splits of a Karpathy JSON, separated by commas.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave these out of a folder; repeatable.")
-@click.option("--lang", metavar="TAG", help="Language of the captions, as in en or zh.")
+@corpus_options
 @click.option("--prune", is_flag=True, help="Drop items of CORPUS that are no longer in it.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before, even if it is unchanged.")
-@click.option(
-    "--max-bytes",
-    type=click.IntRange(min=1),
-    default=_LIMITS.file_bytes,
-    show_default=True,
-    help="Refuse larger picture files.",
-)
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(min=1),
-    default=_LIMITS.pixels,
-    show_default=True,
-    help="Refuse pictures with more pixels.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=_LIMITS.seconds,
-    show_default=True,
-    help="Seconds to download or to decode one picture.",
-)
-@click.option("--workers", type=click.IntRange(min=1), help="Decoder threads. [default: one a core]")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @json_option("Print one JSON object of counts at the end.")
 @quiet_option
@@ -83,19 +44,11 @@ def index(
     corpus: str,
     collection: Path,
     model: str,
-    format_: str | None,
-    image_column: str | None,
-    caption_columns: tuple[str, ...],
-    images: Path | None,
-    split: str | None,
-    exclude: tuple[str, ...],
-    lang: str | None,
+    options: CorpusOptions,
+    limits: Limits,
+    workers: int | None,
     prune: bool,
     retry_failed: bool,
-    max_bytes: int,
-    max_pixels: int,
-    timeout: float,
-    workers: int | None,
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -115,15 +68,6 @@ def index(
     from retrieval.encoders.two_tower.memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
-    options = indexer.CorpusOptions(
-        format=format_,
-        image_column=image_column,
-        caption_columns=tuple(indexer.parse_caption_column(spelling) for spelling in caption_columns),
-        images=images,
-        split=split,
-        exclude=exclude,
-        lang=lang,
-    )
     source = indexer.open_corpus(corpus, options)
     if not quiet:
         if source.note:
@@ -134,7 +78,7 @@ def index(
             source,
             collection,
             model=model,
-            limits=Limits(max_bytes, max_pixels, timeout),
+            limits=limits,
             prune=prune,
             retry_failed=retry_failed,
             workers=workers,

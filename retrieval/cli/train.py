@@ -14,11 +14,11 @@ from retrieval.cli.options import json_option, quiet_option
 from retrieval.cli.printing import counted, json_line, one_line, printable, short_name
 from retrieval.cli.progress import progress_display
 from retrieval.cli.train_options import model_options, recipe_options
-from retrieval.types import Limits
 
 if TYPE_CHECKING:
     from indexer import CorpusOptions
     from indexer.training.run import Result
+    from retrieval.types import Limits
 
 FAILURES_SHOWN = 5
 INTERRUPTED = 130
@@ -158,7 +158,7 @@ def _facts(result: Result) -> dict[str, object]:
 
 def _show(result: Result) -> None:
     for note in result.notes:
-        click.echo(one_line(note), err=True)
+        click.echo(f"note: {one_line(note)}", err=True)
     if result.failures:
         click.echo(f"{counted(len(result.failures), 'item')} failed", err=True)
         for failure in result.failures[:FAILURES_SHOWN]:

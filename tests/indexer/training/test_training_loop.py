@@ -44,7 +44,7 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 )
 def test_thirty_two_pairs_are_learned_by_heart(tmp_path: Path, loss: Loss, chunk: int | None) -> None:
     recipe = Recipe(
-        epochs=60,
+        epochs=90,
         batch_size=32,
         chunk_size=chunk,
         loss=loss,

@@ -1,0 +1,74 @@
+"""CPU time of a training picture: decoded anew in each epoch, or out of the memory-mapped cache; and varied.
+
+Usage: python benchmarks/training/cache.py CORPUS.tar
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+from PIL.Image import Image
+
+from indexer.corpora import CorpusOptions, open_corpus
+from indexer.training.augment import Augmentation, vary_picture
+from indexer.training.cache import CacheRule, cache_pictures, shrink
+from indexer.training.listing import list_corpus
+from retrieval.encoders.two_tower.encoder import squeeze
+from retrieval.fetch import read_bytes
+from retrieval.images import decode
+from retrieval.types import Limits
+
+COUNT, SIDE, REPEATS = 300, 224, 3
+
+
+def cpu_ms(work: Callable[[], None]) -> float:
+    """The least of some repeats, in milliseconds of CPU a picture: other work on the machine does not count."""
+    spent = []
+    for _ in range(REPEATS):
+        start = time.process_time()
+        work()
+        spent.append((time.process_time() - start) / COUNT * 1000)
+    return min(spent)
+
+
+def main(corpus: str) -> None:
+    """Print a Markdown table."""
+    listing = list_corpus(islice(open_corpus(corpus, CorpusOptions()).entries(), COUNT))
+    limits = Limits()
+    with tempfile.TemporaryDirectory() as folder:
+        rule = CacheRule(lambda image: shrink(image, SIDE), f"short side {SIDE}", SIDE)
+        cached = cache_pictures(listing, rule, Path(folder), limits, 2, lambda _: None, Event())
+
+        def decode_all() -> None:
+            for one in listing.entries:
+                shrink(decode(read_bytes(one.picture.location, limits), limits, SIDE), SIDE)
+
+        def read_all() -> None:
+            for row in range(len(cached)):
+                np.array(cached[row])
+
+        def vary_all() -> None:
+            for row in range(len(cached)):
+                view: Image = vary_picture(
+                    cached[row], False, True, Augmentation(), np.random.default_rng(row)
+                )
+                squeeze(view, SIDE)
+
+        print("| of a picture | CPU, ms |\n|---|--:|")
+        for name, work in (
+            ("read and decode (JPEG, short side 224)", decode_all),
+            ("read out of the cache", read_all),
+            ("crop, light, resize to 224 (either way)", vary_all),
+        ):
+            print(f"| {name} | {cpu_ms(work):.2f} |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
