@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from retrieval.errors import ModelError
 
@@ -71,10 +72,55 @@ class TwoTowerConfig:
                 )
             image = dict(facts["image"])
             image["mean"], image["std"] = tuple(image["mean"]), tuple(image["std"])
-            return cls(int(facts["dimension"]), ImageConfig(**image), TextConfig(**facts["text"]))
+            config = cls(facts["dimension"], ImageConfig(**image), TextConfig(**facts["text"]))
+            _check(config)
+            return config
         except OSError as error:
             raise ModelError(
                 f"cannot read {path}: {error.strerror}; give a complete model folder to --model"
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{path} is damaged ({error}); copy the model folder again") from error
+
+
+_RANGES = {
+    "dimension": (1, 2**16),
+    "size": (8, 4096),
+    "vocabulary": (2, 2**24),
+    "width": (1, 2**16),
+    "hidden": (1, 2**18),
+    "layers": (1, 256),
+    "heads": (1, 256),
+    "context": (1, 2**14),
+}
+"""Of the whole numbers, lowest and highest: what no model exceeds and no machine would bear."""
+
+
+def _check(config: TwoTowerConfig) -> None:
+    """Refuse values of another type or beyond all measure; a file may say anything.
+
+    Raises:
+        ValueError: says which.
+    """
+    image, text = config.image, config.text
+    values = {"dimension": config.dimension, **asdict(image), **asdict(text)}
+    for name, (low, high) in _RANGES.items():
+        if type(values[name]) is not int or not low <= values[name] <= high:
+            raise ValueError(f"{name} is {values[name]!r}, not a whole number from {low} to {high}")
+    for name in ("tf_padding", "lowercase"):
+        if type(values[name]) is not bool:
+            raise ValueError(f"{name} is {values[name]!r}, neither true nor false")
+    for known, name in ((get_args(ImageBackbone), image.backbone), (get_args(TextBackbone), text.backbone)):
+        if name not in known:
+            raise ValueError(f"backbone {name!r} is none of {', '.join(known)}")
+    for triple in (image.mean, image.std):
+        if len(triple) != 3 or not all(map(_is_number, triple)):
+            raise ValueError(f"{list(triple)!r} are not three numbers")
+    if 0 in image.std:
+        raise ValueError("std holds a 0, and nothing can be divided by it")
+    if not _is_number(image.aspect) or image.aspect < 1:
+        raise ValueError(f"aspect is {image.aspect!r}, not a number from 1")
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]  # checked just before

@@ -85,7 +85,12 @@ class TwoTower:
             ),
         )
         bag = config.text.backbone == "bag"
-        text = _build_bag(data, folder) if bag else _build_model(data, folder, config)
+        if tokenizer.get_vocab_size() > config.text.vocabulary:
+            raise ModelError(
+                f"{folder / TOKENIZER} has {tokenizer.get_vocab_size()} tokens, {CONFIG} says "
+                f"{config.text.vocabulary}; the files are of different models, so copy the model folder again"
+            )
+        text = _build_bag(data, folder, config) if bag else _build_model(data, folder, config)
         return cls(folder, config, tokenizer, identity, device or "cpu", text)
 
     @property
@@ -186,10 +191,15 @@ def _digest(data: bytes, tokenizer: Tokenizer) -> str:
     return hashlib.sha256(data + tokenizer.to_str().encode()).hexdigest()
 
 
-def _build_bag(data: bytes, folder: Path) -> Bag:
+def _build_bag(data: bytes, folder: Path, config: TwoTowerConfig) -> Bag:
     try:
-        return Bag(safetensors.numpy.load(data))
-    except (SafetensorError, KeyError, ValueError) as error:
+        weights = safetensors.numpy.load(data)
+        found = (*weights["text.vectors.weight"].shape, len(weights["text_projection.bias"]))
+        expected = (config.text.vocabulary, config.text.width, config.dimension)
+        if found != expected:
+            raise ValueError(f"sizes {found}, and {CONFIG} says {expected}")
+        return Bag(weights)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise _foreign_weights(folder, error) from error
 
 
@@ -199,14 +209,14 @@ def _build_model(data: bytes, folder: Path, config: TwoTowerConfig) -> TwoTowerM
     from retrieval.encoders.two_tower.model import TwoTowerModel
 
     request_equal_bits()
-    model = TwoTowerModel(config)
     try:
+        model = TwoTowerModel(config)
         state = {
             name: value.float() if value.is_floating_point() else value
             for name, value in safetensors.torch.load(data).items()
         }
         model.load_state_dict(state)
-    except (SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, ValueError, MemoryError) as error:
         raise _foreign_weights(folder, error) from error
     return model.eval()
 

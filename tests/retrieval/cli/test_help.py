@@ -42,7 +42,9 @@ def modules_loaded_by(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["index", "--help"], ["query", "--help"], ["eval", "--help"]], ids=" ".join
+    "arguments",
+    [["--help"], ["--version"], ["index", "--help"], ["query", "--help"], ["eval", "--help"]],
+    ids=" ".join,
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert modules_loaded_by(*arguments) & HEAVY == set()

@@ -1,0 +1,71 @@
+"""A two-tower folder may say anything: it ends in vectors or in a sentence."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import save_tiny_model
+from PIL import Image
+
+from retrieval.encoders.registry import load_encoder
+from retrieval.errors import ModelError
+
+ANYTHING = ["x", -1, 0, None, [], {}, 10**12, 1.5, True, [1, "x", 2], [0, 0, 0]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("hostile") / "model")
+
+
+def places(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*path, key)
+            yield from places(inner, (*path, key))
+
+
+def changed(config: dict[str, Any], path: tuple[str, ...], value: object) -> str:
+    copied = copy.deepcopy(config)
+    inner = copied
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return json.dumps(copied)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_whatever_one_value_of_the_configuration_says_there_are_vectors_or_a_sentence(
+    model: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(model, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    refused = 0
+    for path in places(config):
+        for value in ANYTHING:
+            (folder / "config.json").write_text(changed(config, path, value))
+            try:
+                encoder = load_encoder(folder)
+                encoder.encode_texts(["a red square"])
+                encoder.encode_images([Image.new("RGB", (40, 30))])
+            except ModelError:
+                refused += 1
+
+    assert refused > 100
+
+
+def test_a_tokenizer_of_another_model_is_refused(model: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model, tmp_path / "model"))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"] += [[f"piece{number}", -9.0] for number in range(100)]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+    with pytest.raises(ModelError, match="of different models"):
+        load_encoder(folder)
