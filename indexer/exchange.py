@@ -11,6 +11,7 @@ from __future__ import annotations
 IMAGES, TEXTS, METADATA = "img_emb", "text_emb", "metadata"
 MANIFEST = "vlsearch.json"
 MANIFEST_VERSION = 1
+NUMBERS = ("image_width", "image_height")
 COLUMNS = (
     "image_path",
     "caption",

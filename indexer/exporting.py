@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError
 
-from indexer.exchange import COLUMNS, IMAGES, MANIFEST, MANIFEST_VERSION, METADATA, TEXTS
+from indexer.exchange import COLUMNS, IMAGES, MANIFEST, MANIFEST_VERSION, METADATA, NUMBERS, TEXTS
 from retrieval.collection import schema
 from retrieval.collection.catalogue import check_readable, connect, damaged, read_generation
 from retrieval.collection.snapshot import Snapshot, read_identity, read_snapshot
@@ -223,9 +223,8 @@ class _Export:
         for kind, vectors in ((IMAGES, self.partition.images), (TEXTS, self.partition.texts)):
             array = np.stack(vectors).astype("<f4", copy=False)
             np.save(self.folder / kind / f"{kind}_{name}.npy", array, allow_pickle=False)
-        numbers = ("image_width", "image_height")
         columns = pyarrow.schema(
-            [(column, pyarrow.int64() if column in numbers else pyarrow.string()) for column in COLUMNS]
+            [(column, pyarrow.int64() if column in NUMBERS else pyarrow.string()) for column in COLUMNS]
         )
         table = pyarrow.Table.from_pylist(rows, columns)
         pyarrow.parquet.write_table(table, self.folder / METADATA / f"{METADATA}_{name}.parquet")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.changes import Change, NewContent, NewFailure, NewItem, NewLink, normalise_text, text_digest
-from indexer.exchange import COLUMNS, IMAGES, MANIFEST, MANIFEST_VERSION, METADATA, TEXTS
+from indexer.exchange import COLUMNS, IMAGES, MANIFEST, MANIFEST_VERSION, METADATA, NUMBERS, TEXTS
 from indexer.known import drop_encoded
 from indexer.rows import ensure_encoder, item_ids_of
 from indexer.writer import Writer
@@ -178,7 +178,7 @@ class _Import:
         for at, (row, image, text) in enumerate(zip(rows, images, texts, strict=True), start=start):
             place = file_uri(partition.metadata, f"row={at}")
             picture = row.get("image_uri") or _picture_uri(row) or (place if image is not None else None)
-            words = normalise_text(row["caption"]) if isinstance(row.get("caption"), str) else ""
+            words = normalise_text(row.get("caption") or "")
             if image is not None:
                 self._stage_picture(change, row, picture or place, image, words if text is None else "")
             if text is not None and words:
@@ -249,9 +249,28 @@ def _metadata_chunks(path: Path) -> Iterator[list[dict[str, Any]]]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(CHUNK_ROWS):
-                yield batch.to_pylist()
-    except (OSError, pyarrow.ArrowException) as error:
+                rows = batch.to_pylist()
+                for row in rows:
+                    _check_types(path, row)
+                yield rows
+    except (OSError, ValueError, pyarrow.ArrowException) as error:  # ValueError: text that is no UTF-8
         raise CorpusFormatError(str(path), f"cannot be read ({error})", "Copy it again") from error
+
+
+def _check_types(path: Path, row: Mapping[str, Any]) -> None:
+    """Refuse a file whose known columns hold something else than their name says."""
+    for column in COLUMNS:
+        value, wanted = row.get(column), int if column in NUMBERS else str
+        if value is not None and not isinstance(value, wanted):
+            fault = f"has {value!r} in column {column}, where {wanted.__name__} values belong"
+            raise CorpusFormatError(str(path), fault, "Rename the column")
+        if column.endswith("_attributes") and value:
+            try:
+                held = json.loads(str(value))
+            except ValueError:
+                held = None
+            if not isinstance(held, dict):
+                raise CorpusFormatError(str(path), f"has no JSON object in column {column}", "Export again")
 
 
 def _units(array: NDArray[Any] | None, start: int, stop: int) -> list[NDArray[np.float32] | None]:
@@ -293,8 +312,7 @@ def _picture_uri(row: Mapping[str, Any]) -> str | None:
 def _attributes(row: Mapping[str, Any], column: str) -> dict[str, Scalar]:
     """The attributes that our column holds, or, in a foreign file, every other plain value."""
     if column in row:
-        held = json.loads(row[column]) if row[column] else {}
-        return held if isinstance(held, dict) else {}
+        return dict(json.loads(row[column])) if row[column] else {}
     return {
         name: value
         for name, value in row.items()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked, connect, damaged
 from retrieval.collection.layout import JOURNAL
-from retrieval.errors import ImageError
+from retrieval.errors import CorpusFormatError, ImageError
 from retrieval.fetch import read_bytes
 from retrieval.images import shown_size
 from retrieval.types import Entry, Failure, Kind, Limits, MemberBytes, Picture
@@ -77,7 +77,12 @@ class Run:
         self.staged = Staged()
 
     def take(self, entries: Iterable[Entry | Failure]) -> bool:
-        """Index entries, committing on the way; whether all were taken (False: Ctrl-C came and work is committed)."""
+        """Index entries, committing on the way; whether all were taken (False: Ctrl-C came and work is committed).
+
+        Raises:
+            CorpusFormatError: the corpus breaks off; what came before is committed, because a second run would break
+                off in the same place.
+        """
         reader = connect(self.writer.path, "read")
         with (
             interrupts_noted() as interrupted,
@@ -87,7 +92,8 @@ class Run:
             def read(task: Task) -> ReadPicture | None:
                 return self._read(task, pool, reader)
 
-            tasks = self.look_up.tasks(entries)
+            broken: list[CorpusFormatError] = []
+            tasks = self.look_up.tasks(_up_to_a_break(entries, broken))
             try:
                 for task, outcome in pool.map(read, tasks, lambda task: task.uri, WINDOW, interrupted):
                     self._stage(task, outcome)
@@ -96,6 +102,8 @@ class Run:
                         self._commit()
                         pool.checkpoint()
                 self._commit()
+                if broken:
+                    raise broken[0]
                 if not interrupted.is_set():
                     self._settle()
             finally:
@@ -321,6 +329,16 @@ class Run:
     def _tell(self, stage: str) -> None:
         if self.on_progress is not None:
             self.on_progress(Progress(stage, self.done, self.total, self.failed))
+
+
+def _up_to_a_break(
+    entries: Iterable[Entry | Failure], broken: list[CorpusFormatError]
+) -> Iterator[Entry | Failure]:
+    """Entries until the reader fails; its error goes into ``broken``, so that what was read ahead is not lost."""
+    try:
+        yield from entries
+    except CorpusFormatError as error:
+        broken.append(error)
 
 
 def _is_gone(uri: str) -> bool:

@@ -275,8 +275,13 @@ def contents_of(connection: Connection, item_ids: Iterable[int]) -> set[int]:
 
 
 def bury_and_revive(connection: Connection, touched: Iterable[int]) -> None:
-    """Of these contents, mask the encodings of those without items and unmask those of the others."""
-    encodings, items, dead = schema.encodings, schema.items, schema.dead
+    """Of these contents, mask the encodings of those without items and unmask those of the others.
+
+    A content that has neither item nor encoding goes at once.
+    """
+    contents, encodings, items, dead = schema.contents, schema.encodings, schema.items, schema.dead
+    has_item = select(items.c.id).where(items.c.content_id == contents.c.id).exists()
+    has_encoding = select(encodings.c.id).where(encodings.c.content_id == contents.c.id).exists()
     used = select(items.c.id).where(items.c.content_id == encodings.c.content_id).exists()
     for chunk in chunked(touched):
         of_chunk = encodings.c.content_id.in_(chunk)
@@ -285,6 +290,7 @@ def bury_and_revive(connection: Connection, touched: Iterable[int]) -> None:
         connection.execute(
             delete(dead).where(dead.c.encoding_id.in_(select(encodings.c.id).where(of_chunk, used)))
         )
+        connection.execute(delete(contents).where(contents.c.id.in_(chunk), ~has_item, ~has_encoding))
 
 
 def drop_encodings(connection: Connection, ids: Iterable[int]) -> None:

@@ -314,4 +314,5 @@ def _make_folders(collection: Path) -> None:
     if not segments_path(collection).is_dir():
         segments_path(collection).mkdir(parents=True, exist_ok=True)
         sync_folder(collection)
-        sync_folder(collection.absolute().parent)
+        with contextlib.suppress(OSError):  # a folder above ours may be one that we may not open
+            sync_folder(collection.absolute().parent)

@@ -64,6 +64,17 @@ def test_links_go_with_an_item_and_the_captions_stay(index, photos, collection):
     assert (info.images, info.texts, info.links) == (2, 2, 1)
 
 
+def test_an_item_without_a_vector_leaves_nothing_behind(index, photos, collection):
+    index(photos)
+    for path in (collection / "segments").iterdir():
+        path.unlink()
+    indexer.doctor(collection, repair=True)
+
+    assert indexer.delete(collection, [str(photos)]) == 5
+    with Collection.open(collection) as opened:
+        assert opened.info().contents == 0
+
+
 def test_what_is_not_there_counts_nothing(index, photos, collection):
     index(photos)
 

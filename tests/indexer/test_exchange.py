@@ -250,7 +250,38 @@ def _newer_manifest(folder: Path) -> None:
     (folder / "vlsearch.json").write_text(json.dumps({"version": 2, "identity": {}}))
 
 
+def _alter(folder: Path, column: str, value: object) -> None:
+    path = next((folder / "metadata").iterdir())
+    rows = pyarrow.parquet.read_table(path).to_pylist()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row | {column: value} for row in rows]), path)
+
+
+def _number_for_a_uri(folder: Path) -> None:
+    _alter(folder, "image_uri", 7)
+
+
+def _list_for_a_caption(folder: Path) -> None:
+    _alter(folder, "caption", ["a"])
+
+
+def _bad_attributes(folder: Path) -> None:
+    _alter(folder, "image_attributes", "{no json")
+
+
+def _text_that_is_no_utf8(folder: Path) -> None:
+    path = next((folder / "metadata").iterdir())
+    table = pyarrow.parquet.read_table(path)
+    buffers = pyarrow.array([b"\xff\xfe"] * len(table), pyarrow.binary()).buffers()
+    broken = pyarrow.StringArray.from_buffers(len(table), buffers[1], buffers[2])
+    at = table.schema.get_field_index("caption")
+    pyarrow.parquet.write_table(table.set_column(at, "caption", broken), path)
+
+
 HOSTILE = [
+    _number_for_a_uri,
+    _list_for_a_caption,
+    _bad_attributes,
+    _text_that_is_no_utf8,
     _cut_npy,
     _pickled_npy,
     _short_npy,

@@ -16,10 +16,11 @@ from builders import HashEncoder, draw, unit_rows
 import indexer
 from indexer import pipeline, staging
 from indexer.changes import Change, NewContent, NewItem
+from indexer.corpora import Corpus, CorpusOptions, open_corpus
 from indexer.maintenance import merge_small
 from indexer.writer import Writer
 from retrieval.collection import Collection
-from retrieval.errors import IdentityMismatch, UnknownModel, UsageError
+from retrieval.errors import CorpusFormatError, IdentityMismatch, UnknownModel, UsageError
 from retrieval.types import Limits
 from retrieval.uris import file_uri
 
@@ -457,6 +458,17 @@ def test_indexing_works_in_a_thread_of_its_own(index, photos):
     thread.join()
 
     assert reports[0].images == 3
+
+
+def test_a_corpus_that_breaks_off_keeps_what_came_before(index, photos, collection):
+    def entries():
+        yield from open_corpus(str(photos), CorpusOptions()).entries()
+        raise CorpusFormatError("somewhere", "ends in the middle", "Copy it again")
+
+    with pytest.raises(CorpusFormatError, match="ends in the middle"):
+        index(Corpus(file_uri(photos), "folder", entries))
+
+    assert len(uris(collection)) == 3
 
 
 def test_an_encoder_that_fails_leaves_the_collection_as_it_was(photos, collection):
