@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import work
-from killing import Step, kill_after, kill_at, spread, steps_of
+from killing import Step, kill_after, kill_at, run_apart, spread, steps_of
 from states import NOTHING, State, state_of
 
 import indexer
-from indexer import pipeline, staging
+from indexer import pipeline
 from retrieval.errors import CollectionNotFound
 
 STEPS = 10  # of each kind of work in the default run; all of them in the slow one
 ALL = 10_000
+
+
+@contextmanager
+def small_steps() -> Iterator[pytest.MonkeyPatch]:
+    """What :func:`work.in_small_steps` does, for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, value in work.SMALL_STEPS:
+            patch.setattr(module, name, value)
+        yield patch
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +40,7 @@ def generations(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """Every generation that an uninterrupted run commits."""
     path = tmp_path_factory.mktemp("whole") / "collection"
     states = {0: NOTHING}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staging, "IMAGE_BATCH", 4)
-        patch.setattr(staging, "TEXT_BATCH", 1)
-        patch.setattr(pipeline, "COMMIT_CONTENTS", 8)
+    with small_steps() as patch:
         commit = pipeline.Writer.commit
 
         def commit_noted(writer, *arguments):
@@ -52,10 +59,7 @@ def generations(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection in many segments, to work on copies of."""
     path = tmp_path_factory.mktemp("whole") / "collection"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staging, "IMAGE_BATCH", 4)
-        patch.setattr(staging, "TEXT_BATCH", 1)
-        patch.setattr(pipeline, "COMMIT_CONTENTS", 8)
+    with small_steps():
         indexer.build(corpus, path, model=work.HashEncoder(), workers=2)
     return path
 
@@ -101,15 +105,11 @@ def test_an_indexing_run_killed_at_any_step_keeps_what_it_committed_and_can_be_f
 
     def check(path: Path, step: Step) -> None:
         assert state_of(path) == generations[step.generation]
-        work.index(corpus, path)
+        run_apart(work.index, corpus, path)
         assert state_of(path).holdings == last.holdings
         assert indexer.doctor(path) == indexer.Diagnosis((), ())
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staging, "IMAGE_BATCH", staging.IMAGE_BATCH)  # work.index changes these for good
-        patch.setattr(staging, "TEXT_BATCH", staging.TEXT_BATCH)
-        patch.setattr(pipeline, "COMMIT_CONTENTS", pipeline.COMMIT_CONTENTS)
-        kill_everywhere(tmp_path, count, None, lambda path: (work.index, corpus, path), check)
+    kill_everywhere(tmp_path, count, None, lambda path: (work.index, corpus, path), check)
 
 
 @pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
@@ -153,7 +153,7 @@ def test_a_deletion_killed_at_any_step_has_happened_whole_or_not_at_all(tmp_path
 def test_a_change_of_model_killed_at_any_step_leaves_the_old_vectors_or_the_new_ones(tmp_path, whole, count):
     reference = tmp_path / "reference" / "collection"
     shutil.copytree(whole, reference)
-    work.reindex(reference)
+    run_apart(work.reindex, reference)
     after = state_of(reference)
 
     def check(path: Path, step: Step) -> None:
@@ -161,7 +161,7 @@ def test_a_change_of_model_killed_at_any_step_leaves_the_old_vectors_or_the_new_
             bound = writer._identity().name
         assert bound in ("hash", "other")
         assert state_of(path).items == after.items
-        work.reindex(path)
+        run_apart(work.reindex, path)
         assert state_of(path).holdings == after.holdings
         assert indexer.doctor(path) == indexer.Diagnosis((), ())
 

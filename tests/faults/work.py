@@ -35,11 +35,20 @@ def make_corpus(folder: Path, pictures: int = 24) -> Path:
     return folder
 
 
+SMALL_STEPS = (
+    (staging, "IMAGE_BATCH", 4),
+    (staging, "TEXT_BATCH", 1),
+    (pipeline, "COMMIT_CONTENTS", 8),
+    (reindexing, "COMMIT_CONTENTS", 8),
+    (pipeline, "COMMIT_SECONDS", 1e9),
+)
+"""Commits every few contents, so that a small corpus takes many; none by the clock, so that all runs take the same."""
+
+
 def in_small_steps() -> None:
-    """Commits every few contents, so that a small corpus takes many."""
-    staging.IMAGE_BATCH = 4
-    staging.TEXT_BATCH = 1
-    pipeline.COMMIT_CONTENTS = reindexing.COMMIT_CONTENTS = 8
+    """Work in small steps from here on."""
+    for module, name, value in SMALL_STEPS:
+        setattr(module, name, value)
 
 
 def index(corpus: Path, collection: Path) -> None:
@@ -62,7 +71,7 @@ def reindex(collection: Path) -> None:
 
 def index_with_mini(corpus: Path, collection: Path, die_at: int | None = None) -> None:
     """Index with the bundled model in commits of a few batches; dies by SIGKILL at that entry."""
-    pipeline.COMMIT_CONTENTS = 40
+    pipeline.COMMIT_CONTENTS, pipeline.COMMIT_SECONDS = 40, 1e9
 
     def watch(progress: indexer.Progress) -> None:
         if progress.done == die_at:
