@@ -1,6 +1,6 @@
 """Measures models and indexes and rewrites results.md beside this file, with where it comes from.
 
-    python benchmarks/evaluation/measure.py --flickr8k FOLDER --classes FOLDER [--model MODEL ...]
+    python benchmarks/evaluation/measure.py --flickr8k FOLDER [--classes FOLDER] [--model MODEL ...]
 
 FLICKR8K holds ``val-000.tar`` (1,000 pictures, five English and five human Chinese captions each), CLASSES tars of
 pictures with a ``label``. Models are names, aliases or folders; the bundled one by default. Embeddings are kept, so
@@ -35,18 +35,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--flickr8k", type=Path, required=True)
-    parser.add_argument("--classes", type=Path, required=True)
+    parser.add_argument("--classes", type=Path, help="no classification without it")
     parser.add_argument("--model", action="append", help="repeatable")
     parser.add_argument("--no-speed", action="store_true")
     args = parser.parse_args()
     models = tuple(args.model or ["mini"])
-    val, tars = args.flickr8k / "val-000.tar", sorted(args.classes.glob("*.tar"))
+    val, tars = args.flickr8k / "val-000.tar", sorted(args.classes.glob("*.tar")) if args.classes else []
     evaluations = [_evaluate(val, language, column, models) for language, column in LANGUAGES]
     if not args.no_speed:
         done = subprocess.run([sys.executable, HERE / "scale.py"], check=True, capture_output=True, text=True)
         SPEED.write_text(json.dumps(json.loads(done.stdout), indent=2) + "\n")
+    classes = " --classes CLASSES" if args.classes else ""
     given = "".join(f" --model {model}" for model in args.model or [])
-    command = f"python benchmarks/evaluation/measure.py --flickr8k FLICKR8K --classes CLASSES{given}"
+    command = f"python benchmarks/evaluation/measure.py --flickr8k FLICKR8K{classes}{given}"
     lines = [
         "# Evaluation, measured",
         "",
@@ -54,7 +55,7 @@ def main() -> None:
         *_models(evaluations[0]),
         *_retrieval(evaluations),
         *_comparisons(evaluations),
-        *_classification(tars, models),
+        *(_classification(tars, models) if tars else ()),
         *_indexes(evaluations),
         *_speed(json.loads(SPEED.read_text())),
     ]
