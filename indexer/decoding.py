@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from urllib.parse import quote, unquote
 
 from indexer.suspects import START_SECONDS, decode_apart
-from retrieval.errors import ImageError
+from retrieval.errors import CollectionError, ImageError
 from retrieval.images import decode
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class DecodePool:
     def __init__(self, workers: int, limits: Limits, journal: Path) -> None:
         self.workers, self.limits = workers, limits
         self.suspects = _unfinished(journal)
+        self._path = journal
         self._in_flight: set[str] = set()
         self._lock = threading.Lock()
         self._journal: int | None = os.open(
@@ -68,9 +69,8 @@ class DecodePool:
         """Shorten the journal to what is in flight now."""
         with self._lock:
             if self._journal is not None:
-                lines = "".join(f"+{quote(uri)}\n" for uri in sorted(self._in_flight))
                 os.ftruncate(self._journal, 0)
-                os.write(self._journal, lines.encode())
+                self._write("".join(f"+{quote(uri)}\n" for uri in sorted(self._in_flight)))
 
     def decode_picture(self, data: bytes, uri: str, short_side: int) -> Image:
         """Decode in this thread, noting it in the journal, or apart where the uri is a suspect.
@@ -96,7 +96,7 @@ class DecodePool:
     ) -> Iterator[tuple[T, R | ImageError]]:
         """``(task, function(task))`` in the order of the tasks, at most ``window`` of them under way.
 
-        An ImageError, OSError or MemoryError of one task is its outcome; anything else is a bug and is raised. A
+        An ImageError, OSError or MemoryError of one task is its outcome; anything else is raised. A
         task that takes longer than the limits allow is given up: its thread is left behind and replaced. Once
         ``stop`` is set no more is given out, even in the middle of a task that takes long.
         """
@@ -163,16 +163,22 @@ class DecodePool:
     def _begin(self, uri: str) -> None:
         with self._lock:
             self._in_flight.add(uri)
-            self._write("+", uri)
+            self._write(f"+{quote(uri)}\n")
 
     def _end(self, uri: str) -> None:
         with self._lock:
             self._in_flight.discard(uri)
-            self._write("-", uri)
+            self._write(f"-{quote(uri)}\n")
 
-    def _write(self, mark: str, uri: str) -> None:
-        if self._journal is not None:  # closed: this thread hung, and the run is over
-            os.write(self._journal, f"{mark}{quote(uri)}\n".encode())
+    def _write(self, lines: str) -> None:
+        if self._journal is None:  # closed: this thread hung, and the run is over
+            return
+        try:
+            os.write(self._journal, lines.encode())
+        except OSError as error:  # a fault of the run: as an OSError it would count as the picture's
+            raise CollectionError(
+                f"{self._path} cannot be written ({error.strerror}); free some space and run this again"
+            ) from error
 
 
 def _unfinished(journal: Path) -> frozenset[str]:

@@ -33,7 +33,7 @@ from retrieval.collection.layout import JOURNAL
 from retrieval.errors import CorpusFormatError, ImageError
 from retrieval.fetch import read_bytes
 from retrieval.images import shown_size
-from retrieval.types import Entry, Failure, Kind, Limits, MemberBytes, Picture
+from retrieval.types import Entry, Failure, Kind, Limits, MemberBytes, Picture, UrlBytes
 from retrieval.uris import split_file_uri
 
 if TYPE_CHECKING:
@@ -167,7 +167,12 @@ class Run:
     def _read(self, task: Task, pool: DecodePool, reader: Engine) -> ReadPicture | None:
         if task.picture is None or not task.read:
             return None
-        data = read_bytes(task.picture.location, self.limits)
+        try:
+            data = read_bytes(task.picture.location, self.limits)
+        except ImageError:
+            if not isinstance(task.picture.location, UrlBytes):
+                task.stamp = None  # rights and drives come back without a change of the file: try every time
+            raise
         digest = hashlib.sha256(data).digest()
         if digest in self.staged.digests["image"]:
             return ReadPicture(digest)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,7 +16,7 @@ from PIL import Image
 from indexer import decoding, suspects
 from indexer.decoding import DecodePool
 from indexer.suspects import decode_apart
-from retrieval.errors import ImageError
+from retrieval.errors import CollectionError, ImageError
 from retrieval.images import decode
 from retrieval.types import Limits
 
@@ -117,6 +119,16 @@ def test_a_commit_in_between_does_not_make_a_decode_in_flight_forgotten(tmp_path
 
         assert seen == ["+file%3A///x\n"]
         assert journal.read_text() == ""
+
+
+def test_a_journal_that_cannot_be_written_is_a_fault_of_the_run_and_not_of_the_picture(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with DecodePool(1, Limits(), tmp_path / "journal") as pool, monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        with pytest.raises(CollectionError, match="No space left"):
+            pool_map(pool, lambda name: pool.decode_picture(png(), name, 8), ["a"])
 
 
 def test_once_stopped_no_more_tasks_are_begun(tmp_path):

@@ -20,7 +20,7 @@ from indexer.corpora import Corpus, CorpusOptions, open_corpus
 from indexer.maintenance import merge_small
 from indexer.writer import Writer
 from retrieval.collection import Collection
-from retrieval.errors import CorpusFormatError, IdentityMismatch, UnknownModel, UsageError
+from retrieval.errors import CorpusFormatError, IdentityMismatch, ImageError, UnknownModel, UsageError
 from retrieval.types import Limits
 from retrieval.uris import file_uri
 
@@ -256,6 +256,26 @@ def test_a_failure_is_forgotten_when_its_file_is_gone(index, photos, collection)
 
     index(photos)
 
+    assert failures(collection) == {}
+
+
+def test_a_picture_that_may_be_read_again_is_taken_though_the_file_is_as_it_was(
+    index, photos, collection, monkeypatch
+):
+    real = pipeline.read_bytes
+
+    def refuse(location, limits):
+        if "red" in str(location):
+            raise ImageError("cannot be read (Permission denied)")
+        return real(location, limits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "read_bytes", refuse)
+        assert index(photos).failed == 1
+
+    report = index(photos)
+
+    assert (report.failed, report.encoded) == (0, 1)
     assert failures(collection) == {}
 
 
