@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from indexer.training.errors import not_written
 from retrieval.errors import TrainingError
 
 FILE = "checkpoint.safetensors"
@@ -53,7 +54,11 @@ class Learning:
 
 
 def write_checkpoint(folder: Path, learning: Learning, at: At) -> None:
-    """Replace the checkpoint: after a kill or a power cut at any moment the old or the new one is there, whole."""
+    """Replace the checkpoint: after a kill or a power cut at any moment the old or the new one is there, whole.
+
+    Raises:
+        TrainingError: it cannot be written; the old one stays.
+    """
     tensors = {f"model.{n}": v for n, v in learning.weights.items()}
     tensors |= {f"objective.{n}": v for n, v in learning.objective.state_dict().items()}
     tensors |= {f"averaged.{n}": v for n, v in learning.averaged.items()}
@@ -61,10 +66,13 @@ def write_checkpoint(folder: Path, learning: Learning, at: At) -> None:
         tensors |= {f"optimizer.{index}.{n}": torch.as_tensor(v) for n, v in state.items()}
     plain = {n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()}
     temporary = folder / f"{FILE}.tmp"
-    save_file(plain, temporary, metadata={"at": json.dumps(asdict(at))})
-    _sync(temporary)
-    temporary.replace(folder / FILE)
-    _sync(folder)
+    try:
+        save_file(plain, temporary, metadata={"at": json.dumps(asdict(at))})
+        _sync(temporary)
+        temporary.replace(folder / FILE)
+        _sync(folder)
+    except (SafetensorError, OSError) as error:  # the library has its own error for a full disk
+        raise not_written(folder / FILE, error) from error
 
 
 def read_place(folder: Path) -> At | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from retrieval.errors import TrainingError
 
 
@@ -18,3 +20,9 @@ def no_validation() -> TrainingError:
     return TrainingError(
         "there are no pictures with captions to judge the model on; name some with --val, --val-split or --val-share"
     )
+
+
+def not_written(path: Path, error: Exception) -> TrainingError:
+    """A checkpoint or a model cannot be written."""
+    reason = str(error).splitlines()[0]
+    return TrainingError(f"{path} cannot be written ({reason}); make room, and the same command goes on")

@@ -6,18 +6,28 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+from indexer.training.errors import not_written
+
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """Fill a new folder and put it in the place of the old one.
 
     A kill leaves the old or the new one, or, between two renames, neither; then the next call makes it anew.
+
+    Raises:
+        TrainingError: the new one cannot be written; the old one stays.
     """
     fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for left_over in (fresh, old):
         shutil.rmtree(left_over, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    fill(fresh)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
+    try:
+        fresh.mkdir(parents=True)
+        fill(fresh)
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    except (SafetensorError, OSError) as error:  # the library has its own error for a full disk
+        raise not_written(folder, error) from error
     shutil.rmtree(old, ignore_errors=True)

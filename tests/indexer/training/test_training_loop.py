@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +115,24 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, size: int) -> None:
 
     with pytest.raises(TrainingError, match=r"checkpoint .* is damaged"):
         train(tmp_path, SHORT)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+def test_a_full_disk_is_a_sentence_and_the_checkpoint_before_it_stays(tmp_path: Path) -> None:
+    import resource
+
+    train(tmp_path, SHORT, stop_after=2)
+    before = (tmp_path / FILE).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # of any file from here on
+    try:
+        with pytest.raises(TrainingError, match=r"cannot be written .*make room"):
+            train(tmp_path, SHORT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert (tmp_path / FILE).read_bytes() == before
+    assert not train(tmp_path, SHORT)[1].interrupted
 
 
 def test_steps_end_a_run_before_its_epochs_do(tmp_path: Path) -> None:
