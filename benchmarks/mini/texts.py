@@ -1,35 +1,64 @@
-"""Lists the texts that the teacher reads, one a line: captions of train (never of val), COCO's, class names.
+"""Lists the texts that teachers read, one a line: captions of train (never of val), COCO's, class names, words.
 
-python texts.py --flickr8k FOLDER --coco-captions FILE --labels FILE --out texts.txt
+python texts.py --flickr8k FOLDER --coco-captions FILE --out FOLDER
+
+Writes ``captions.txt``, ``names.txt`` and, with the package wordfreq (in the teachers' environment), ``words.txt``: the
+most frequent 40,000 words of English and of Chinese, so that words which no caption has are not unknown.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
+
+from vocabulary import Vocabulary
+
+WORDS = 40_000
+ENGLISH_WORD, CHINESE_WORD = re.compile(r"[a-z][a-z' -]{1,30}"), re.compile("[\u4e00-\u9fff]{1,8}")
 
 
 def lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--flickr8k", "--coco-captions", "--labels", "--out"):
-        parser.add_argument(name, type=Path, required=True)
-    args = parser.parse_args()
-    train = {line.strip().removesuffix(".jpg") for line in lines(args.flickr8k / "splits" / "train.txt")}
+def captions(flickr8k: Path, coco: Path, classes: Vocabulary) -> list[str]:
+    """Captions of train in both languages, COCO's captions and the labels, shortest first."""
+    train = {line.strip().removesuffix(".jpg") for line in lines(flickr8k / "splits" / "train.txt")}
     texts = {
         row.split("\t")[-1].strip()
         for name in ("captions_en.tsv", "captions_zh.tsv")
-        for row in lines(args.flickr8k / name)[1:]
+        for row in lines(flickr8k / name)[1:]
         if row.split("\t")[0] in train
     }
-    texts |= {text.strip() for text in lines(args.coco_captions) if text.strip()}
-    for label in lines(args.labels):
-        texts |= {label, f"a photo of a {label}"}
-    ordered = sorted(texts, key=lambda text: (len(text), text))
-    args.out.write_text("".join(f"{text}\n" for text in ordered), encoding="utf-8")
+    texts |= {text.strip() for text in lines(coco) if text.strip()}
+    for names in classes.classes:
+        texts |= {names.label, f"a photo of a {names.label}"}
+    return sorted(texts, key=lambda text: (len(text), text))
+
+
+def words() -> list[str]:
+    from wordfreq import top_n_list  # of the teachers' environment
+
+    english = [word for word in top_n_list("en", WORDS) if ENGLISH_WORD.fullmatch(word)]
+    chinese = [word for word in top_n_list("zh", WORDS) if CHINESE_WORD.fullmatch(word)]
+    return list(dict.fromkeys([*english, *chinese]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--flickr8k", "--coco-captions", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    classes = Vocabulary.read(Path(__file__).with_name("classes.tsv"))
+    lists = {
+        "captions": captions(args.flickr8k, args.coco_captions, classes),
+        "words": words(),
+        "names": classes.texts(),
+    }
+    for name, texts in lists.items():
+        (args.out / f"{name}.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,8 @@ def load_encoder(name_or_path: str | Path = AUTO, *, device: str | None = None) 
 
         folder, commit = _cached(spec)
         return HubEncoder.load(folder, spec.name, commit, device)
-    return _load_folder(Path(spec.place), spec.name, device)
+    revision = spec.recommended.revision if spec.recommended else None  # of the bundled weights
+    return _load_folder(Path(spec.place), spec.name, device, revision or "")
 
 
 def load_bound_encoder(identity: Identity) -> Encoder:
@@ -216,13 +217,13 @@ def _cached(spec: ModelSpec) -> tuple[Path, str]:
     raise ModelError(f"{spec.name} is not in the local cache; get it with: vlsearch models get {spec.name}")
 
 
-def _load_folder(folder: Path, name: str, device: str | None) -> Encoder:
+def _load_folder(folder: Path, name: str, device: str | None, revision: str) -> Encoder:
     from retrieval.encoders.hub.checkpoint import model_type
 
     if model_type(folder) == TWO_TOWER:
         from retrieval.encoders.two_tower import TwoTower  # late: numpy, tokenizers
 
-        return TwoTower.load(folder, name, device)
+        return TwoTower.load(folder, name, device, revision)
     from retrieval.encoders.hub.encoder import HubEncoder
 
-    return HubEncoder.load(folder, name, device=device)
+    return HubEncoder.load(folder, name, revision, device)

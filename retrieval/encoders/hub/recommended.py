@@ -31,7 +31,7 @@ class RecommendedModel:
     Attributes:
         alias: short name.
         hub_id: ``organisation/name`` on the hub; None where the model is part of the package.
-        revision: commit to fetch; None is the main branch.
+        revision: commit to fetch, None is the main branch; of the bundled model, the name of its weights.
         languages: BCP 47 tags of the texts it understands, or ``multi``.
         size_mb: of the weights.
         dimension: of its vectors.
@@ -55,7 +55,7 @@ RECOMMENDED: tuple[RecommendedModel, ...] = (
     RecommendedModel(
         "mini",
         None,
-        None,
+        "mini-1",
         ("en", "zh"),
         15,
         512,

@@ -6,6 +6,7 @@ first and last stage not deepened, stem not widened (Tan & Le, 2019, and the Eff
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 from torchvision.ops import SqueezeExcitation
 
 from retrieval.encoders.two_tower.config import ImageConfig
+from retrieval.errors import ModelError
 
 _LITE2_STAGES = (
     (1, 3, 1, 32, 16, 1),  # expansion, kernel, stride, channels in, channels out, layers
@@ -29,17 +31,26 @@ _LITE2_STAGES = (
 
 
 class ImageBackbone(nn.Module):
-    """Convolutional stages in order, then the mean over the picture: (B, 3, H, W) -> (B, features)."""
+    """Convolutional stages in order, then the mean over the picture: (B, 3, H, W) -> (B, features).
 
-    def __init__(self, stages: nn.Sequential, features: int) -> None:
+    With ``kept_from`` a copy of the stages from there on gives as many features again.
+    """
+
+    def __init__(self, stages: nn.Sequential, features: int, kept_from: int = 0) -> None:
         super().__init__()
         self.features = stages
-        self.dimension = features
+        self.kept = copy.deepcopy(stages[kept_from:]) if kept_from else None  # under the same numbers
+        self.dimension = 2 * features if kept_from else features
+        self._kept_from = kept_from
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Pooled features, (B, dimension)."""
-        pooled: Tensor = self.features(pixels).mean((2, 3))
-        return pooled
+        """Pooled features, (B, dimension); the kept ones last."""
+        if self.kept is None:
+            pooled: Tensor = self.features(pixels).mean((2, 3))
+            return pooled
+        shared = self.features[: self._kept_from](pixels)
+        both = (self.features[self._kept_from :], self.kept)
+        return torch.cat([stages(shared).mean((2, 3)) for stages in both], 1)
 
 
 def build_backbone(config: ImageConfig) -> ImageBackbone:
@@ -47,14 +58,20 @@ def build_backbone(config: ImageConfig) -> ImageBackbone:
     if config.backbone == "resnet50":
         net = resnet50(weights=None)
         stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
-        backbone = ImageBackbone(nn.Sequential(stem, net.layer1, net.layer2, net.layer3, net.layer4), 2048)
+        stages, features = nn.Sequential(stem, net.layer1, net.layer2, net.layer3, net.layer4), 2048
     elif config.backbone == "mobilenet_v2":
-        backbone = ImageBackbone(mobilenet_v2(weights=None).features, 1280)
+        stages, features = mobilenet_v2(weights=None).features, 1280
     elif config.backbone == "efficientnet_lite2":
-        backbone = ImageBackbone(_efficientnet_lite2().features, 1280)
+        stages, features = _efficientnet_lite2().features, 1280
     else:
         stages = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU())
-        backbone = ImageBackbone(stages, 32)
+        features = 32
+    if not 0 <= config.kept_from < len(stages):
+        raise ModelError(
+            f"an image tower of {len(stages)} stages cannot keep those from {config.kept_from} on; give a model "
+            "folder with its own config.json"
+        )
+    backbone = ImageBackbone(stages, features, config.kept_from)
     if config.tf_padding:
         _pad_bottom(backbone)
     return backbone
@@ -71,6 +88,11 @@ def torchvision_state(config: ImageConfig, state: dict[str, Tensor]) -> dict[str
                 renamed[f"features.{places[first]}.{rest}"] = value
     else:
         renamed = {name: value for name, value in state.items() if name.startswith("features.")}
+    if config.kept_from:
+        for name, value in list(renamed.items()):
+            _, stage, rest = name.split(".", 2)
+            if int(stage) >= config.kept_from:
+                renamed[f"kept.{stage}.{rest}"] = value
     return {n: v.float() if v.is_floating_point() else v for n, v in renamed.items()}
 
 

@@ -59,13 +59,16 @@ class TwoTower:
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, folder: Path, name: str | None = None, device: str | None = None) -> TwoTower:
+    def load(
+        cls, folder: Path, name: str | None = None, device: str | None = None, revision: str = ""
+    ) -> TwoTower:
         """The model in ``folder``, in float32 whatever its weights are stored as.
 
         Args:
             folder: holds config.json, model.safetensors and tokenizer.json.
             name: what the identity calls it; the absolute folder by default.
             device: as torch names it; the CPU by default.
+            revision: what the identity calls this state of the weights.
 
         Raises:
             ModelError: a file is missing, cut short, or of another model.
@@ -77,7 +80,7 @@ class TwoTower:
             name=name or str(folder.absolute()),
             family="two-tower",
             weights=_digest(data, tokenizer),
-            revision="",
+            revision=revision,
             dimension=config.dimension,
             preprocessing=json.dumps(
                 {"image": asdict(config.image), "text": asdict(config.text), "resize": "bicubic-antialiased"},

@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
+from retrieval.encoders.two_tower.backbones import build_backbone
 from retrieval.encoders.two_tower.encoder import save, squeeze
 from retrieval.encoders.two_tower.text import load_tokenizer, train_tokenizer
 from retrieval.errors import ModelError
@@ -87,3 +88,27 @@ def test_efficientnet_lite2_and_mobilenet_see_what_tensorflow_padding_asks():
             rows = model.encode_images(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
             assert model.image.features[0](torch.zeros(1, 3, 64, 64)).shape[-2:] in ((32, 32), (16, 16))
         assert rows.shape == (1, 4)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
+def test_kept_stages_start_as_copies_and_stay_as_they_are(name):
+    plain = build_backbone(ImageConfig(name, 64)).eval()
+    state = plain.state_dict()
+    both = build_backbone(ImageConfig(name, 64, kept_from=2)).eval()
+    kept = {
+        n.replace("features", "kept", 1): v for n, v in state.items() if n.split(".")[1] not in ("0", "1")
+    }
+    both.load_state_dict(state | kept)
+    pixels = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        before = plain(pixels)
+        assert torch.equal(both(pixels), torch.cat([before, before], 1))
+        next(both.features[3].parameters()).add_(1)
+        after = both(pixels)
+    assert torch.equal(after[:, before.shape[1] :], before)
+    assert not torch.equal(after[:, : before.shape[1]], before)
+
+
+def test_more_kept_stages_than_there_are_is_a_sentence():
+    with pytest.raises(ModelError, match="cannot keep those from 99 on"):
+        build_backbone(ImageConfig("tiny", 32, kept_from=99))

@@ -1,0 +1,177 @@
+"""The model in training: batch norm folded into the convolutions, half of the space given to the classifier's rows.
+
+The image tower's stages from ``KEPT_FROM`` on exist twice: one set learns captions, one stays as ImageNet left it.
+Of the 512 dimensions the first 256 are learned, from the features of both. The last 256 are, on the side of pictures,
+a fixed projection of the kept features on the main directions of the classifier's rows; the text tower learns to put a
+class's name where that projection puts the class's row. So what the classifier knows survives the move into the joint
+space, whatever fine-tuning does.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from retrieval.encoders.two_tower.backbones import torchvision_state
+from retrieval.encoders.two_tower.config import ImageConfig, TextConfig, TwoTowerConfig
+from retrieval.encoders.two_tower.encoder import save
+from retrieval.encoders.two_tower.model import TwoTowerModel
+from retrieval.encoders.two_tower.text import load_tokenizer, pad, token_ids
+
+DIMENSION, LEARNED = 512, 256
+KEPT_FROM, FEATURES = 5, 1280
+HALF = (0.50196, 0.50196, 0.50196)  # the backbone's own mean and deviation
+CONTEXT = 48
+TEACHER = 512  # dimensions of Universal Sentence Encoder
+unit = nn.functional.normalize
+
+
+class Student(nn.Module):
+    """A two-tower model, the classifier it grew from, and what only training needs."""
+
+    def __init__(self, tokenizer: Tokenizer, backbone: Path) -> None:
+        super().__init__()
+        weights = load_file(backbone)
+        image = ImageConfig("mobilenet_v2", 224, HALF, HALF, tf_padding=True, kept_from=KEPT_FROM)
+        text = TextConfig("bag", tokenizer.get_vocab_size(), width=384, hidden=1536, context=CONTEXT)
+        self.tokenizer = tokenizer
+        self.towers = TwoTowerModel(TwoTowerConfig(DIMENSION, image, text))
+        self.towers.image.load_state_dict(torchvision_state(image, weights))
+        self.towers.eval()
+        fold(self.towers.image)
+        self.towers.to(memory_format=torch.channels_last)
+        self.towers.log_scale.data.fill_(np.log(25))
+        self.class_log_scale = nn.Parameter(torch.tensor(float(np.log(25))))
+        self.to_teacher = nn.Linear(self.towers.text.dimension, TEACHER)
+        for part in (self.towers.image.features[:KEPT_FROM], self.towers.image.kept):
+            assert part is not None
+            part.requires_grad_(False)
+        self.register_buffer("rows", weights["classifier.1.weight"].float(), persistent=False)
+        self.register_buffer("bias", weights["classifier.1.bias"].float(), persistent=False)
+        self.rows: Tensor
+        self.bias: Tensor
+
+    @classmethod
+    def load(cls, folder: Path, backbone: Path, name: str) -> Student:
+        """The student of a finished stage."""
+        student = cls(load_tokenizer(folder / "tokenizer.json"), backbone)
+        student.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        return student
+
+    def write(self, folder: Path, name: str) -> None:
+        """Keep the student of a stage that is finished."""
+        save_file({n: v.contiguous() for n, v in self.state_dict().items()}, folder / f"{name}.safetensors")
+
+    # --- pictures
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(B, 2560) features, tuned and kept, of (B, 3, H, W) uint8; what is fixed in bfloat16 while learning."""
+        normal = (pixels.float() / 255 - self.towers.mean) / self.towers.std
+        states = normal.contiguous(memory_format=torch.channels_last)
+        image, learning = self.towers.image, torch.is_grad_enabled()
+        assert image.kept is not None
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=learning):
+            shared = image.features[:KEPT_FROM](states)
+            kept = image.kept(shared).float().mean((2, 3))
+        tuned = image.features[KEPT_FROM:](shared.float()).mean((2, 3))
+        return torch.cat([tuned, kept], 1)
+
+    def project(self, features: Tensor) -> Tensor:
+        """(B, 512) unit rows."""
+        return self.towers.project_image(features)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(B, 1000): what the classifier says of kept features."""
+        return features[:, -FEATURES:] @ self.rows.T + self.bias
+
+    def fix_class_part(self, features: Tensor) -> None:
+        """Set the class part of the projection, and scale the learned part alike, by ``features`` of all kinds."""
+        mean = features.mean(0)
+        _, _, directions = torch.linalg.svd(self.rows - self.rows.mean(0), full_matrices=False)
+        layer = self.towers.image_projection
+        with torch.no_grad():
+            layer.weight[LEARNED:, :FEATURES] = 0
+            layer.weight[LEARNED:, FEATURES:] = directions[: DIMENSION - LEARNED]
+            for part in (layer.weight[:LEARNED], layer.weight[LEARNED:]):
+                part /= ((features - mean) @ part.T).norm(dim=1).mean()
+            layer.bias.copy_(-(layer.weight @ mean))
+
+    def hold_class_part(self) -> None:
+        """From now on gradients leave the class part as it is."""
+        layer = self.towers.image_projection
+        learned = (torch.arange(DIMENSION) < LEARNED).float()
+        layer.weight.register_hook(lambda gradient: gradient * learned[:, None])
+        layer.bias.register_hook(lambda gradient: gradient * learned)
+
+    def class_places(self) -> Tensor:
+        """(1000, 256) unit rows: where the class part of a name's vector belongs."""
+        weight = self.towers.image_projection.weight[LEARNED:, FEATURES:].detach()
+        return unit((self.rows - self.rows.mean(0)) @ weight.T, dim=1)
+
+    # --- texts
+
+    def text_features(
+        self, texts: Sequence[str], dropped: float = 0.0, rng: random.Random | None = None
+    ) -> Tensor:
+        """(B, 384) outputs of the text tower, a share of the sub-words dropped."""
+        rows = token_ids(self.tokenizer, self.towers.config.text, texts)
+        if rng is not None and dropped:
+            rows = [[token for token in row if rng.random() > dropped] or row for row in rows]
+        features: Tensor = self.towers.text(pad(rows, max(map(len, rows))))
+        return features
+
+    def encode_texts(
+        self, texts: Sequence[str], dropped: float = 0.0, rng: random.Random | None = None
+    ) -> Tensor:
+        """(B, 512) unit rows."""
+        return unit(self.towers.text_projection(self.text_features(texts, dropped, rng)), dim=-1)
+
+    # --- out
+
+    def export(self, folder: Path, aspect: float) -> None:
+        """Write the model folder, batch norms put back."""
+        config = self.towers.config
+        image = replace(config.image, aspect=aspect)
+        model = TwoTowerModel(TwoTowerConfig(config.dimension, image, config.text))
+        state = self.towers.state_dict()
+        model.load_state_dict({n: v for n, v in state.items() if not n.startswith("image.")}, strict=False)
+        unfold(self.towers.image, model.image)
+        save(folder, model, self.tokenizer)
+
+
+def fold(backbone: nn.Module) -> None:
+    """Put each batch norm, as it computes in evaluation, into the convolution before it: 1.3 times as fast to train."""
+    for block in [module for module in backbone.modules() if isinstance(module, nn.Sequential)]:
+        for place in range(len(block) - 1):
+            conv, norm = block[place], block[place + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                fused = fuse_conv_bn_eval(conv.eval(), norm.eval())
+                fused._forward_pre_hooks = conv._forward_pre_hooks  # TensorFlow's padding
+                block[place], block[place + 1] = fused, nn.Identity()
+
+
+def unfold(folded: nn.Module, backbone: nn.Module) -> None:
+    """Copy folded convolutions into a backbone whose batch norms then only add the bias."""
+    for mine, theirs in zip(folded.modules(), backbone.modules(), strict=True):
+        if isinstance(mine, nn.Sequential) and isinstance(theirs, nn.Sequential):
+            for place in range(len(theirs) - 1):
+                conv, norm = theirs[place], theirs[place + 1]
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    source = mine[place]
+                    assert isinstance(source, nn.Conv2d)
+                    assert source.bias is not None
+                    with torch.no_grad():
+                        conv.weight.copy_(source.weight)
+                        norm.weight.fill_(1)
+                        norm.bias.copy_(source.bias)
+                        norm.running_mean.zero_()
+                        norm.running_var.fill_(1 - norm.eps)
