@@ -15,6 +15,7 @@ class At:
     total: int | None = None
     failed: int = 0
     stage: str = "indexing"
+    note: str = ""
 
 
 class Clock:

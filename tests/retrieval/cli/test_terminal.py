@@ -53,6 +53,7 @@ class At:
     total: int | None = 1000
     failed: int = 2
     stage: str = "indexing"
+    note: str = ""
 
 
 def test_the_bar_shows_rate_time_left_and_failures_once_the_run_has_lasted_a_while(
