@@ -17,7 +17,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from vocabulary import Vocabulary, is_chinese
 
-from retrieval.encoders.two_tower.text import train_tokenizer
+from indexer.training.vocabulary import fit_tokenizer
 
 PIECES = 16_000  # before Chinese phrases are taken out; 12,260 after
 NAME_WEIGHT = 3  # how often each class name stands among the texts that the tokenizer is fitted to
@@ -53,7 +53,7 @@ def main() -> None:
         (args.texts / f"{name}.txt").read_text(encoding="utf-8").splitlines()
         for name in ("captions", "words", "names")
     )
-    fitted = train_tokenizer([*captions, *(sorted(names) * NAME_WEIGHT), *words], PIECES)
+    fitted = fit_tokenizer([*captions, *(sorted(names) * NAME_WEIGHT), *words], PIECES)
     pruned = prune(fitted, names, [*captions, *words, *own])
     args.out.write_text(pruned.to_str(), encoding="utf-8")
     print(pruned.get_vocab_size(), "pieces")

@@ -402,6 +402,9 @@ def resume(
             _, index, field = name.split(".")
             state.setdefault(int(index), {})[field] = value
     optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+    for parameter, own in optimizer.state.items():  # fused steps walk moments and weights side by side in memory
+        for field in ("exp_avg", "exp_avg_sq"):
+            own[field] = torch.empty_like(parameter).copy_(own[field])
     return int(kept["epoch"]), {n[9:]: v for n, v in kept.items() if n.startswith("averaged.")}
 
 
