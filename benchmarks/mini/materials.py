@@ -40,13 +40,15 @@ def read_captions(facts: Path, machine: Path) -> list[dict[str, list[str]]]:
 class Taught:
     """Texts with the rows of both teachers, centred.
 
-    ``second_rows`` is -1 where MiniLM has read neither a text nor what it translates.
+    ``second_rows`` is -1 where MiniLM has read neither a text nor what it translates. The first ``captions`` texts are
+    captions.
     """
 
     texts: tuple[str, ...]
     first: Tensor
     second: Tensor
     second_rows: Tensor
+    captions: int
 
     @classmethod
     def load(cls, folder: Path, flickr8k: Path) -> Taught:
@@ -60,7 +62,8 @@ class Taught:
         place = {text: row for row, text in enumerate(load_lines(folder / "minilm.txt"))}
         place |= _translations(place, flickr8k)
         rows = torch.tensor([place.get(text, -1) for text in texts])
-        return cls(tuple(texts), first - first.mean(0), second - second.mean(0), rows)
+        captions = len(load_lines(folder / "captions.txt"))
+        return cls(tuple(texts), first - first.mean(0), second - second.mean(0), rows, captions)
 
 
 def _translations(place: dict[str, int], flickr8k: Path) -> dict[str, int]:

@@ -48,7 +48,7 @@ def encode(encoder: TwoTower, samples: Iterable[Sample]) -> tuple[Vectors, list[
 def captioned(encoder: TwoTower, images: Vectors, facts: list[dict[str, Any]], key: str) -> dict[str, float]:
     texts = [text for about in facts for text in about[key]]
     owners = np.repeat(np.arange(len(facts)), [len(about[key]) for about in facts])
-    return hit_rates(images, encoder.encode_texts(texts), owners)
+    return hit_rates(images, encoder.encode_texts(texts), list(enumerate(owners.tolist())))
 
 
 def val_figures(encoder: TwoTower, flickr8k: Path) -> dict[str, dict[str, float]]:

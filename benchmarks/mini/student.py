@@ -19,9 +19,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from retrieval.encoders.two_tower.backbones import torchvision_state
+from retrieval.encoders.two_tower.backbones import fold_norms, torchvision_state
 from retrieval.encoders.two_tower.config import ImageConfig, TextConfig, TwoTowerConfig
 from retrieval.encoders.two_tower.encoder import save
 from retrieval.encoders.two_tower.model import TwoTowerModel
@@ -47,7 +46,7 @@ class Student(nn.Module):
         self.towers = TwoTowerModel(TwoTowerConfig(DIMENSION, image, text))
         self.towers.image.load_state_dict(torchvision_state(image, weights))
         self.towers.eval()
-        fold(self.towers.image)
+        fold_norms(self.towers.image)
         self.towers.to(memory_format=torch.channels_last)
         self.towers.log_scale.data.fill_(np.log(25))
         self.class_log_scale = nn.Parameter(torch.tensor(float(np.log(25))))
@@ -146,17 +145,6 @@ class Student(nn.Module):
         model.load_state_dict({n: v for n, v in state.items() if not n.startswith("image.")}, strict=False)
         unfold(self.towers.image, model.image)
         save(folder, model, self.tokenizer)
-
-
-def fold(backbone: nn.Module) -> None:
-    """Put each batch norm, as it computes in evaluation, into the convolution before it: 1.3 times as fast to train."""
-    for block in [module for module in backbone.modules() if isinstance(module, nn.Sequential)]:
-        for place in range(len(block) - 1):
-            conv, norm = block[place], block[place + 1]
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                fused = fuse_conv_bn_eval(conv.eval(), norm.eval())
-                fused._forward_pre_hooks = conv._forward_pre_hooks  # TensorFlow's padding
-                block[place], block[place + 1] = fused, nn.Identity()
 
 
 def unfold(folded: nn.Module, backbone: nn.Module) -> None:

@@ -55,9 +55,9 @@ RECOMMENDED: tuple[RecommendedModel, ...] = (
     RecommendedModel(
         "mini",
         None,
-        "mini-1",
+        "mini-2",
         ("en", "zh"),
-        15,
+        24,
         512,
         "non-commercial use: trained on Flickr8k",
         None,  # measured on Flickr8k, not on COCO or Flickr30k

@@ -208,7 +208,9 @@ def _build_bag(data: bytes, folder: Path, config: TwoTowerConfig) -> Bag:
 
 def _build_model(data: bytes, folder: Path, config: TwoTowerConfig) -> TwoTowerModel:
     import safetensors.torch  # late, with the model: torch and torchvision take seconds
+    import torch
 
+    from retrieval.encoders.two_tower.backbones import fold_norms
     from retrieval.encoders.two_tower.model import TwoTowerModel
 
     request_equal_bits()
@@ -221,7 +223,11 @@ def _build_model(data: bytes, folder: Path, config: TwoTowerConfig) -> TwoTowerM
         model.load_state_dict(state)
     except (SafetensorError, RuntimeError, ValueError, MemoryError) as error:
         raise _foreign_weights(folder, error) from error
-    return model.eval()
+    model.eval()
+    fold_norms(model.image)
+    return model.to(
+        memory_format=torch.channels_last
+    )  # as pictures come: weights need no reordering every time
 
 
 def _foreign_weights(folder: Path, error: Exception) -> ModelError:

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
-from retrieval.encoders.two_tower.backbones import build_backbone
+from retrieval.encoders.two_tower.backbones import build_backbone, fold_norms
 from retrieval.encoders.two_tower.encoder import save, squeeze
 from retrieval.encoders.two_tower.text import load_tokenizer, train_tokenizer
 from retrieval.errors import ModelError
@@ -112,3 +112,20 @@ def test_kept_stages_start_as_copies_and_stay_as_they_are(name):
 def test_more_kept_stages_than_there_are_is_a_sentence():
     with pytest.raises(ModelError, match="cannot keep those from 99 on"):
         build_backbone(ImageConfig("tiny", 32, kept_from=99))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite2"])
+def test_folding_batch_norms_leaves_features_as_they_are(name):
+    torch.manual_seed(0)
+    backbone = build_backbone(ImageConfig(name, 64, tf_padding=True, kept_from=3)).eval()
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.5, 0.5)
+            module.running_var.uniform_(0.5, 2)
+    pixels = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        before = backbone(pixels)
+        fold_norms(backbone)
+        after = backbone(pixels)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in backbone.modules())
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
