@@ -42,8 +42,9 @@ def test_runs_killed_twice_end_with_the_bits_of_an_uninterrupted_one(tmp_path):
     run_apart(work.index_with_mini, corpus, path)
     run_apart(work.index_with_mini, corpus, whole)
 
-    assert 0 < len(first.items) < len(second.items) < 300
-    assert first.vectors < second.vectors
+    # how much the second run had committed when it was killed depends on the clock, and may be nothing
+    assert 0 < len(first.items) <= len(second.items) < 300
+    assert first.vectors <= second.vectors
     assert state_of(path).holdings == state_of(whole).holdings
     assert indexer.doctor(path) == indexer.Diagnosis((), ())
 
