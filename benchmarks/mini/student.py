@@ -139,8 +139,7 @@ class Student(nn.Module):
     def export(self, folder: Path, aspect: float) -> None:
         """Write the model folder, batch norms put back."""
         config = self.towers.config
-        image = replace(config.image, aspect=aspect)
-        model = TwoTowerModel(TwoTowerConfig(config.dimension, image, config.text))
+        model = TwoTowerModel(replace(config, image=replace(config.image, aspect=aspect)))
         state = self.towers.state_dict()
         model.load_state_dict({n: v for n, v in state.items() if not n.startswith("image.")}, strict=False)
         unfold(self.towers.image, model.image)

@@ -55,11 +55,21 @@ class TextConfig:
 
 @dataclass(frozen=True, slots=True)
 class TwoTowerConfig:
-    """Both towers and the dimension of the space that they share."""
+    """Both towers and the space that they share.
+
+    Attributes:
+        dimension: of the space.
+        image: the image tower.
+        text: the text tower.
+        image_parts: sizes of parts of a picture's vector, in order, with the sum ``dimension``. Each of n parts is
+            brought to the length 1/sqrt(n), so that none takes room from another, differently for each picture. A
+            text's vector has unit length as a whole: a text chooses its parts' shares. Empty: no parts.
+    """
 
     dimension: int
     image: ImageConfig
     text: TextConfig
+    image_parts: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """``config.json``, as text."""
@@ -76,7 +86,8 @@ class TwoTowerConfig:
                 )
             image = dict(facts["image"])
             image["mean"], image["std"] = tuple(image["mean"]), tuple(image["std"])
-            config = cls(facts["dimension"], ImageConfig(**image), TextConfig(**facts["text"]))
+            parts = tuple(facts.get("image_parts", ()))
+            config = cls(facts["dimension"], ImageConfig(**image), TextConfig(**facts["text"]), parts)
             _check(config)
             return config
         except OSError as error:
@@ -125,6 +136,15 @@ def _check(config: TwoTowerConfig) -> None:
         raise ValueError("std holds a 0, and nothing can be divided by it")
     if not _is_number(image.aspect) or image.aspect < 1:
         raise ValueError(f"aspect is {image.aspect!r}, not a number from 1")
+    _check_parts(config.image_parts, config.dimension)
+
+
+def _check_parts(sizes: tuple[int, ...], dimension: int) -> None:
+    whole = all(type(size) is int and size > 0 for size in sizes)
+    if sizes and not (whole and sum(sizes) == dimension):
+        raise ValueError(
+            f"image_parts is {list(sizes)!r}, not whole numbers from 1 with the sum {dimension}, the dimension"
+        )
 
 
 def _is_number(value: object) -> bool:

@@ -82,10 +82,7 @@ class TwoTower:
             weights=_digest(data, tokenizer),
             revision=revision,
             dimension=config.dimension,
-            preprocessing=json.dumps(
-                {"image": asdict(config.image), "text": asdict(config.text), "resize": "bicubic-antialiased"},
-                sort_keys=True,
-            ),
+            preprocessing=_preprocessing(config),
         )
         bag = config.text.backbone == "bag"
         if tokenizer.get_vocab_size() > config.text.vocabulary:
@@ -179,6 +176,18 @@ class TwoTower:
                     )
                 self._built = _build_model(data, self._folder, self._config).to(self._device)
             return self._built
+
+
+def _preprocessing(config: TwoTowerConfig) -> str:
+    """What the configuration adds to an identity, as canonical JSON."""
+    facts: dict[str, object] = {
+        "image": asdict(config.image),
+        "text": asdict(config.text),
+        "resize": "bicubic-antialiased",
+    }
+    if config.image_parts:  # only then: collections are bound to identities that never heard of parts
+        facts["image_parts"] = config.image_parts
+    return json.dumps(facts, sort_keys=True)
 
 
 def _read_weights(folder: Path) -> bytes:

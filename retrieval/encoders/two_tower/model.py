@@ -39,8 +39,12 @@ class TwoTowerModel(nn.Module):
         return features
 
     def project_image(self, features: Tensor) -> Tensor:
-        """Unit rows, (B, D), of backbone features (B, F)."""
-        return nn.functional.normalize(self.image_projection(features), dim=-1)
+        """Unit rows, (B, D), of backbone features (B, F); all of the configuration's ``image_parts`` equally long."""
+        rows: Tensor = self.image_projection(features)
+        if self.config.image_parts:
+            parts = torch.split(rows, list(self.config.image_parts), -1)
+            rows = torch.cat([nn.functional.normalize(part, dim=-1) for part in parts], -1)
+        return nn.functional.normalize(rows, dim=-1)
 
     def encode_images(self, pixels: Tensor) -> Tensor:
         """Unit rows, (B, D), of uint8 pictures (B, 3, H, W)."""

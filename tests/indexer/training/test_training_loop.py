@@ -19,6 +19,7 @@ from indexer.training.loop import Saving
 from indexer.training.objective import Teacher, TeacherRows
 from indexer.training.recipe import Loss, Recipe
 from indexer.training.trainable import Trainable
+from indexer.training.two_tower import load_two_tower
 from indexer.training.validation import validate
 from retrieval.errors import TrainingError, UsageError
 
@@ -191,6 +192,18 @@ def test_frozen_stages_never_learn(tmp_path: Path) -> None:
     after = weights_of(model)
     assert torch.equal(start["image.features.0.weight"], after["image.features.0.weight"])
     assert not torch.equal(start["image.features.2.weight"], after["image.features.2.weight"])
+
+
+def test_a_model_whose_pictures_have_parts_learns_and_is_saved_with_them(tmp_path: Path) -> None:
+    start = weights_of(tiny_two_tower(image_parts=(8, 24)))
+
+    train(tmp_path, SHORT, tiny_two_tower(image_parts=(8, 24)))
+
+    after = load_two_tower(tmp_path / "last", "tiny", "cpu")
+    assert not torch.equal(start["image_projection.weight"], weights_of(after)["image_projection.weight"])
+    with torch.inference_mode():
+        rows = after.encode_pictures(torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8))
+    torch.testing.assert_close(rows[:, :8].norm(dim=1), torch.full((3,), 0.5**0.5))
 
 
 def test_averaged_weights_are_saved_and_the_newest_go_on(tmp_path: Path) -> None:

@@ -69,11 +69,11 @@ def cached(names: list[str] = NAMES[:32], lang: str = "en") -> Cached:
     )
 
 
-def tiny_two_tower(frozen_stages: int = 0) -> TrainableTwoTower:
+def tiny_two_tower(frozen_stages: int = 0, image_parts: tuple[int, ...] = ()) -> TrainableTwoTower:
     tokenizer = fit_tokenizer(NAMES, 200)
     torch.manual_seed(0)
     text = TextConfig("bag", tokenizer.get_vocab_size(), 32, 64, context=16)
-    model = TwoTowerModel(TwoTowerConfig(32, ImageConfig("tiny", 16), text))
+    model = TwoTowerModel(TwoTowerConfig(32, ImageConfig("tiny", 16), text, image_parts))
     return TrainableTwoTower(model, tokenizer, "tiny", "cpu", frozen_stages)
 
 

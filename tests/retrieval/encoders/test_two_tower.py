@@ -1,6 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
@@ -65,6 +69,58 @@ def test_a_picture_loses_no_more_of_its_ends_than_the_aspect_asks(aspect, column
     assert squeeze(Image.fromarray(columns), 32, aspect).min() == 255
     columns[:, 100 - columns_seen // 2 + 8 : 100 + columns_seen // 2 - 8] = 0
     assert squeeze(Image.fromarray(columns), 32, aspect)[:, 0].min() > 200
+
+
+@settings(deadline=None)
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5).map(tuple), seed=st.integers(0, 2**32 - 1))
+def test_every_part_of_a_picture_has_the_same_length_and_a_text_keeps_its_own_shares(sizes, seed):
+    torch.manual_seed(seed)
+    dimension, text = sum(sizes), TextConfig("bag", 50, 8, 8)
+    plain = TwoTowerModel(TwoTowerConfig(dimension, ImageConfig("tiny", 32), text))
+    parted = TwoTowerModel(TwoTowerConfig(dimension, ImageConfig("tiny", 32), text, image_parts=sizes))
+    parted.load_state_dict(plain.state_dict())
+    pixels, ids = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8), torch.tensor([[2, 3], [4, 0]])
+
+    with torch.inference_mode():
+        rows, wholes = parted.encode_images(pixels), plain.encode_images(pixels)
+        assert torch.equal(parted.encode_texts(ids), plain.encode_texts(ids))
+
+    for part, whole in zip(rows.split(sizes, -1), wholes.split(sizes, -1), strict=True):
+        share = len(sizes) ** -0.5
+        torch.testing.assert_close(part, share * torch.nn.functional.normalize(whole, dim=-1))
+
+
+@pytest.mark.parametrize(
+    "sizes", [[8], [8, 9], [16, 0], [17, -1], [8.0, 8.0], [True, 15], ["16"], "x", 16, None]
+)
+def test_parts_that_do_not_make_up_the_space_are_refused(folder, sizes):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "image_parts": sizes}))
+
+    with pytest.raises(ModelError, match=r"config\.json is damaged \(.+\); copy the model folder again$"):
+        TwoTower.load(folder)
+
+
+def test_parts_are_part_of_a_models_identity_and_come_back_from_its_folder(folder):
+    plain = TwoTower.load(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "image_parts": [4, 12]}))
+    parted = TwoTower.load(folder)
+
+    assert parted.identity.digest != plain.identity.digest
+    assert TwoTowerConfig.load(folder / "config.json").image_parts == (4, 12)
+    lengths = np.linalg.norm(parted.encode_images(pictures())[:, :4], axis=1)
+    np.testing.assert_allclose(lengths, 0.5**0.5, rtol=1e-5)
+
+
+def test_a_configuration_older_than_parts_has_the_identity_that_collections_know(folder):
+    written = TwoTower.load(folder).identity
+    config = json.loads((folder / "config.json").read_text())
+    assert config.pop("image_parts") == []
+    (folder / "config.json").write_text(json.dumps(config))
+
+    assert TwoTower.load(folder).identity == written
+    assert set(json.loads(written.preprocessing)) == {"image", "resize", "text"}
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
