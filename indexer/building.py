@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Connection, select, true
 
 from indexer.corpora import Corpus, CorpusOptions, open_corpus
 from indexer.maintenance import compact_if_due
@@ -50,7 +50,7 @@ def build(
         model: name, alias or folder of the encoder, or an encoder; ``auto`` keeps the collection's own.
         options: how to read a corpus that is named.
         limits: bytes, pixels and seconds that a picture may take.
-        prune: drop items of this corpus that have vanished from it.
+        prune: drop items of this corpus that have vanished from it, unless another corpus lists them too.
         retry_failed: try pictures again that failed before and have not changed since.
         workers: decoder threads; one a core by default.
         on_progress: called after each entry.
@@ -102,17 +102,23 @@ def bound_encoder(writer: Writer, model: str | Path | Encoder) -> Encoder:
 
 
 def _prune(writer: Writer, run: Run, uri: str, format_: str) -> None:
-    items, table = schema.items, schema.sources
-    sources, mine = {run.source_id}, items.c.source_id == run.source_id
+    items, sources = schema.items, schema.sources
     with writer.read() as connection:
-        if format_ == "folder":  # what a run over a folder above or below took first counts as its own
-            folders = connection.execute(select(table.c.id).where(table.c.format == "folder")).scalars()
-            sources |= set(folders)
-            mine = mine | (is_inside(items.c.uri, uri, "/") & items.c.source_id.in_(sources))
-        candidates = connection.execute(select(items.c.id).where(mine)).scalars().all()
+        candidates = _listed_by(connection, {run.source_id}, true())
+        folders = set(connection.execute(select(sources.c.id).where(sources.c.format == "folder")).scalars())
+        if format_ == "folder":  # files that are gone, and that a run over a folder above or below took
+            candidates |= _listed_by(connection, folders, is_inside(items.c.uri, uri, "/"))
     if candidates and not (run.images.count or run.texts.count):
         raise UsageError(
             f"{uri} holds nothing now, and --prune would drop all {len(candidates)} items that came from it; "
             "if the drive is not missing and that is meant, use vlsearch delete"
         )
-    run.prune(candidates, sources)
+    run.prune(sorted(candidates), folders)
+
+
+def _listed_by(connection: Connection, sources: Collection[int], condition: ColumnElement[bool]) -> set[int]:
+    """Ids of the items that one of these sources lists."""
+    items, listings = schema.items, schema.listings
+    also = select(listings.c.item_id).where(listings.c.source_id.in_(sources))
+    listed = items.c.source_id.in_(sources) | items.c.id.in_(also)
+    return set(connection.execute(select(items.c.id).where(listed, condition)).scalars())

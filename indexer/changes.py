@@ -69,7 +69,8 @@ class NewFailure:
 class Change:
     """Everything that one commit does, together or not at all.
 
-    ``links`` replace what their source said before of the same texts; ``removed`` are item ids;
+    ``links`` replace what their source said before of the same texts; ``removed`` are item ids; ``listed`` and
+    ``withdrawn`` are pairs of item id and source, which lists the item as well, or no longer, while another does;
     ``settled`` are uris whose recorded failure is over.
     """
 
@@ -78,10 +79,13 @@ class Change:
     links: dict[tuple[str, str], NewLink] = field(default_factory=dict)
     failures: dict[str, NewFailure] = field(default_factory=dict)
     removed: list[int] = field(default_factory=list)
+    listed: list[tuple[int, int]] = field(default_factory=list)
+    withdrawn: list[tuple[int, int]] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return any((self.contents, self.items, self.links, self.failures, self.removed, self.settled))
+        parts = (self.contents, self.items, self.links, self.failures, self.removed)
+        return any((*parts, self.listed, self.withdrawn, self.settled))
 
 
 def normalise_text(text: str) -> str:

@@ -16,7 +16,10 @@ from retrieval.types import Kind, Scalar
 
 @dataclass(frozen=True, slots=True)
 class KnownItem:
-    """An item in the catalogue; ``encoded``: its content has a vector under the active encoder."""
+    """An item in the catalogue.
+
+    ``encoded``: its content has a vector under the active encoder; ``listed``: the source at hand lists it already.
+    """
 
     id: int
     sha256: bytes
@@ -24,6 +27,17 @@ class KnownItem:
     lang: str | None
     attributes: Mapping[str, Scalar]
     encoded: bool
+    listed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An item with the sources that list it, and those that have captions of it."""
+
+    id: int
+    uri: str
+    sources: set[int]
+    captioned_by: set[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +49,11 @@ class KnownFailure:
     source_id: int
 
 
-def find_items(connection: Connection, uris: Iterable[str], encoder_id: int | None) -> dict[str, KnownItem]:
+def find_items(
+    connection: Connection, uris: Iterable[str], encoder_id: int, source_id: int
+) -> dict[str, KnownItem]:
     """Items by uri; unknown ones are left out."""
-    items, contents, encodings = schema.items, schema.contents, schema.encodings
+    items, contents, encodings, listings = schema.items, schema.contents, schema.encodings, schema.listings
     statement = (
         select(
             items.c.uri,
@@ -47,6 +63,7 @@ def find_items(connection: Connection, uris: Iterable[str], encoder_id: int | No
             items.c.lang,
             items.c.attributes,
             encodings.c.id.label("encoding_id"),
+            ((items.c.source_id == source_id) | listings.c.source_id.is_not(None)).label("listed"),
         )
         .join(contents, contents.c.id == items.c.content_id)
         .outerjoin(
@@ -55,6 +72,7 @@ def find_items(connection: Connection, uris: Iterable[str], encoder_id: int | No
             & (encodings.c.encoder_id == encoder_id)
             & (encodings.c.part == 0),
         )
+        .outerjoin(listings, (listings.c.item_id == items.c.id) & (listings.c.source_id == source_id))
     )
     found = {}
     for chunk in chunked(uris):
@@ -66,7 +84,33 @@ def find_items(connection: Connection, uris: Iterable[str], encoder_id: int | No
                 row.lang,
                 json.loads(row.attributes),
                 row.encoding_id is not None,
+                bool(row.listed),
             )
+    return found
+
+
+def find_listings(connection: Connection, ids: Iterable[int]) -> list[Listing]:
+    """Which sources list items and caption them; ids of no item are left out."""
+    items, table, links = schema.items, schema.listings, schema.links
+    found = []
+    for chunk in chunked(ids):
+        sources: dict[int, set[int]] = {}
+        captioned_by: dict[int, set[int]] = {}
+        rows = connection.execute(
+            select(items.c.id, items.c.uri, items.c.source_id).where(items.c.id.in_(chunk))
+        ).all()
+        for row in connection.execute(select(table).where(table.c.item_id.in_(chunk))):
+            sources.setdefault(row.item_id, set()).add(row.source_id)
+        for row in connection.execute(
+            select(links.c.image_item, links.c.source_id).where(links.c.image_item.in_(chunk))
+        ):
+            captioned_by.setdefault(row.image_item, set()).add(row.source_id)
+        found += [
+            Listing(
+                row.id, row.uri, {row.source_id} | sources.get(row.id, set()), captioned_by.get(row.id, set())
+            )
+            for row in rows
+        ]
     return found
 
 
@@ -122,16 +166,11 @@ def find_namesakes(
     return [(row.id, row.uri) for row in rows]
 
 
-def find_links(connection: Connection, text_items: Iterable[int], source_id: int) -> dict[int, set[int]]:
-    """Pictures that a source has linked to each of these texts, by item id."""
+def find_links(connection: Connection, text_items: Iterable[int]) -> dict[int, dict[int, int]]:
+    """Pictures that each of these texts describes, by item id, with the source that linked them."""
     table = schema.links
-    found: dict[int, set[int]] = {}
+    found: dict[int, dict[int, int]] = {}
     for chunk in chunked(text_items):
-        rows = connection.execute(
-            select(table.c.text_item, table.c.image_item).where(
-                table.c.text_item.in_(chunk), table.c.source_id == source_id
-            )
-        )
-        for row in rows:
-            found.setdefault(row.text_item, set()).add(row.image_item)
+        for row in connection.execute(select(table).where(table.c.text_item.in_(chunk))):
+            found.setdefault(row.text_item, {})[row.image_item] = row.source_id
     return found

@@ -85,7 +85,7 @@ class LookUp:
         uris = {task.uri for task in tasks if task.picture is not None}
         uris |= {text.text.uri for task in tasks for text in task.texts}
         with self.writer.read() as connection:
-            known = find_items(connection, uris, self.encoder_id)
+            known = find_items(connection, uris, self.encoder_id, self.source_id)
             failed = find_failures(connection, uris)
             digests = {text.digest for task in tasks for text in task.texts}
             encoded = find_encoded(connection, "text", digests, self.encoder_id)

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DatabaseError
 from indexer.changes import Change, NewFailure, NewItem, NewLink
 from indexer.decoding import DecodePool
 from indexer.interrupts import interrupts_noted
-from indexer.known import drop_encoded, find_encoded, find_links, find_namesakes
+from indexer.known import KnownItem, drop_encoded, find_encoded, find_links, find_listings, find_namesakes
 from indexer.lookup import LookUp, Task, TextTask
 from indexer.maintenance import merge_small
 from indexer.report import Progress, Report, SeenItems
@@ -124,34 +124,36 @@ class Run:
             interrupted=interrupted,
         )
 
-    def prune(self, candidates: Iterable[int], sources: Collection[int]) -> None:
-        """Of these items, which came from ``sources``, drop those that this run has not met and are surely absent.
+    def prune(self, candidates: Iterable[int], folders: Collection[int]) -> None:
+        """Take back that this source lists those of these items that the run has not met; drop what nobody lists.
 
-        A picture that could not be taken this time is not absent, nor is one that another source has captions of.
-        After a failure of the reader itself (a folder that could not be listed) only items whose file is known to
-        be gone are dropped.
+        A picture that could not be taken this time is listed still, and a source that has captions of a picture
+        lists it. No folder lists a file that is gone: ``folders`` are the sources that are folders. After a failure
+        of the reader itself (a folder that could not be listed) only items whose file is known to be gone count.
         """
         for chunk in chunked(item for item in candidates if not self._was_met(item)):
-            gone = self._surely_gone(chunk, sources)
-            if gone:
-                self.writer.commit(Change(removed=gone), self.encoder.identity)
-                self.removed += len(gone)
+            change = self._withdrawal(chunk, folders)
+            if change:
+                self.writer.commit(change, self.encoder.identity)
+                self.removed += len(change.removed)
 
     def _was_met(self, item: int) -> bool:
         return item in self.images or item in self.texts or item in self.kept
 
-    def _surely_gone(self, ids: Iterable[int], sources: Collection[int]) -> list[int]:
-        items, links = schema.items, schema.links
-        linked_elsewhere = (
-            select(links.c.image_item)
-            .where(links.c.image_item == items.c.id, links.c.source_id.not_in(sources))
-            .exists()
-        )
+    def _withdrawal(self, ids: Iterable[int], folders: Collection[int]) -> Change:
         with self.writer.read() as connection:
-            rows = connection.execute(
-                select(items.c.id, items.c.uri).where(items.c.id.in_(ids), ~linked_elsewhere)
-            ).all()
-        return [row.id for row in rows if not self.reader_failed or _is_gone(row.uri)]
+            listings = find_listings(connection, ids)
+        change = Change()
+        for item in listings:
+            is_gone = _is_gone(item.uri)
+            if self.reader_failed and not is_gone:
+                continue
+            others = (item.sources | item.captioned_by) - {self.source_id}
+            if not others.difference(folders if is_gone else ()):
+                change.removed.append(item.id)
+            elif self.source_id in item.sources and len(item.sources) > 1:
+                change.withdrawn.append((item.id, self.source_id))
+        return change
 
     def _settle(self) -> None:
         """Forget failures of this corpus that a whole run has not met again."""
@@ -226,6 +228,7 @@ class Run:
             digest = task.known.sha256
             if dict(task.known.attributes) == dict(picture.attributes):
                 self.images.add(task.known.id)
+                self._list(task.known)
                 return
         if task.known is None or task.known.sha256 != digest:
             self.staged.fresh.add(picture.uri)
@@ -251,6 +254,7 @@ class Run:
         if known is not None and known.sha256 == task.digest and known.lang == text.lang:
             self.texts.add(known.id)
             if dict(known.attributes) == dict(text.attributes):
+                self._list(known)
                 return
         if known is None or known.sha256 != task.digest:
             self.staged.fresh.add(text.uri)
@@ -264,6 +268,11 @@ class Run:
             attributes=text.attributes,
             renames=self._renamed("text", text.uri, task.digest) if known is None and task.encoded else None,
         )
+
+    def _list(self, known: KnownItem) -> None:
+        """Note of an item that stays as it is that this corpus lists it too."""
+        if not known.listed:
+            self.staged.change.listed.append((known.id, self.source_id))
 
     def _renamed(self, kind: Kind, uri: str, digest: bytes) -> int | None:
         """The item whose file went away and came back, bytes unchanged, under this uri; None for most.
@@ -294,6 +303,7 @@ class Run:
             len(change.contents) >= COMMIT_CONTENTS
             or len(change.items) >= COMMIT_ITEMS
             or len(change.links) >= COMMIT_ITEMS
+            or len(change.listed) >= COMMIT_ITEMS
             or time.monotonic() - self.committed_at > COMMIT_SECONDS
         )
 
@@ -324,9 +334,11 @@ class Run:
         wanted: dict[str, set[str]] = {}
         for image, text in links:
             wanted.setdefault(text, set()).add(image)
-        there = find_links(connection, (ids[text] for text in wanted if text in ids), self.source_id)
+        there = find_links(connection, (ids[text] for text in wanted if text in ids))
         for text, images in wanted.items():
-            if text in ids and {ids.get(image) for image in images} == there.get(ids[text]):
+            linked = there.get(ids[text], {}) if text in ids else {}
+            said_before = {image for image, source in linked.items() if source == self.source_id}
+            if said_before <= {ids.get(image) for image in images} <= linked.keys():
                 for image in images:
                     del links[image, text]
                     self.staged.known_links.add((image, text))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.changes import Change, NewContent
@@ -24,6 +24,7 @@ def apply(connection: Connection, change: Change) -> dict[str, int]:
     ids = upsert_items(connection, change)
     replace_links(connection, change, ids)
     record_failures(connection, change)
+    record_listings(connection, change, ids)
     if change.removed:
         remove_items(connection, change.removed)
     touched |= contents_of(connection, ids.values())
@@ -159,6 +160,8 @@ def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
             connection.execute(
                 update(table).where(table.c.id == item.renames).values(uri=item.uri, source_id=item.source_id)
             )
+            listings = schema.listings  # they were of the old uri
+            connection.execute(delete(listings).where(listings.c.item_id == item.renames))
     rows = [
         {
             "content_id": content_ids[item.kind, item.sha256],
@@ -232,6 +235,31 @@ def _last_ranks(connection: Connection, image_items: Iterable[int]) -> dict[int,
             (item, rank) for item, rank in connection.execute(statement.group_by(table.c.image_item))
         )
     return found
+
+
+def record_listings(connection: Connection, change: Change, ids: dict[str, int]) -> None:
+    """Note which further sources list items; what an item's own source withdraws goes over to one of the others."""
+    items, table = schema.items, schema.listings
+    listed = [{"item_id": item, "source_id": source} for item, source in change.listed]
+    for chunk in chunked(ids.values()):
+        for row in connection.execute(select(items).where(items.c.id.in_(chunk))):
+            source_id = change.items[row.uri].source_id
+            if row.source_id != source_id:
+                listed.append({"item_id": row.id, "source_id": source_id})
+    if listed:
+        connection.execute(sqlite_insert(table).on_conflict_do_nothing(), listed)
+    if change.withdrawn:
+        pairs = [{"item": item, "source": source} for item, source in change.withdrawn]
+        for statement in _WITHDRAW:
+            connection.execute(text(statement), pairs)
+
+
+_WITHDRAW = (
+    "DELETE FROM listings WHERE item_id = :item AND source_id = :source",
+    "UPDATE items SET source_id = (SELECT min(source_id) FROM listings WHERE item_id = :item)"
+    " WHERE id = :item AND source_id = :source AND EXISTS (SELECT 1 FROM listings WHERE item_id = :item)",
+    "DELETE FROM listings WHERE item_id = :item AND source_id = (SELECT source_id FROM items WHERE id = :item)",
+)
 
 
 def record_failures(connection: Connection, change: Change) -> None:

@@ -35,7 +35,7 @@ INTERRUPTED = 130
     help="Model for a new collection, by alias, hub name or folder; a collection keeps its model.",
 )
 @corpus_options
-@click.option("--prune", is_flag=True, help="Drop items of CORPUS that are no longer in it.")
+@click.option("--prune", is_flag=True, help="Drop items that are no longer in CORPUS, nor in another.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before, even if it is unchanged.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @json_option("Print one JSON object of counts at the end.")

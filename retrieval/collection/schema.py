@@ -113,7 +113,19 @@ items = Table(
     Index("items_by_kind", "kind"),
     sqlite_autoincrement=True,
 )
-"""``attributes``: JSON; ``stamp``: what tells that the bytes are unchanged; ``extent``: ``offset+size`` in a tar."""
+"""``attributes``: JSON; ``stamp``: what tells that the bytes are unchanged; ``extent``: ``offset+size`` in a tar.
+
+``source_id`` is one source that lists the item; others, which few items have, stand in ``listings``."""
+
+listings = Table(
+    "listings",
+    metadata,
+    Column("item_id", Integer, ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_id", Integer, ForeignKey("sources.id"), primary_key=True),
+    Index("listings_by_source", "source_id"),
+    sqlite_with_rowid=False,
+)
+"""Further sources that list an item, beside its own."""
 
 links = Table(
     "links",
@@ -151,7 +163,12 @@ def _m001_first_tables(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_first_tables,)
+def _m002_listings(connection: Connection) -> None:
+    for statement in _M002.strip().split(";\n"):
+        connection.execute(text(statement))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_first_tables, _m002_listings)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
@@ -249,4 +266,13 @@ CREATE TABLE dead (
     encoding_id INTEGER PRIMARY KEY REFERENCES encodings (id)
 );
 INSERT INTO settings (name, value) VALUES ('generation', '0')
+"""
+
+_M002 = """
+CREATE TABLE listings (
+    item_id INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE,
+    source_id INTEGER NOT NULL REFERENCES sources (id),
+    PRIMARY KEY (item_id, source_id)
+) WITHOUT ROWID;
+CREATE INDEX listings_by_source ON listings (source_id)
 """

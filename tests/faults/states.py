@@ -45,7 +45,8 @@ def state_of(collection: Path) -> State:
             int(connection.execute("SELECT value FROM settings WHERE name = 'generation'").fetchone()[0]),
             rows(
                 "SELECT items.id, uri, items.kind, hex(sha256), text, width, height, key, lang, attributes, stamp,"
-                " source_id FROM items JOIN contents ON contents.id = content_id"
+                " source_id, (SELECT group_concat(source_id) FROM listings WHERE item_id = items.id)"
+                " FROM items JOIN contents ON contents.id = content_id"
             ),
             rows(
                 "SELECT i.uri, t.uri, rank FROM links JOIN items i ON i.id = image_item"
