@@ -34,7 +34,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "import": ("retrieval.cli.import_", "Read a folder of npy and Parquet files into a collection."),
     },
     "Models": {
-        "models": ("retrieval.cli.models", "List and download models."),
+        "models": ("retrieval.cli.models", "List, download and remove models."),
         "train": ("retrieval.cli.train", "Train a model on a corpus: a new one, or one that is there."),
         "eval": ("retrieval.cli.eval", "Measure how well a model retrieves on a captioned corpus."),
     },

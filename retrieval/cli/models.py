@@ -1,4 +1,4 @@
-"""``vlsearch models``: which models there are, which are on this machine, and getting one."""
+"""``vlsearch models``: which models there are, which are on this machine, getting one and removing one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from retrieval.cli.printing import bytes_size, counted, printable
 from retrieval.encoders.registry import RECOMMENDED, RecommendedModel, is_cached, resolve
 
 LEFT = 3  # columns of words; the others are figures
@@ -22,7 +23,7 @@ _LEGEND = (
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_context
 def models(context: click.Context, as_json: bool) -> None:
-    r"""List and download models.
+    r"""List, download and remove models.
 
     The list has the recommended ones, with published R@1 and whether they are on this machine; any other
     checkpoint of the same families goes by its hub id or its folder.
@@ -31,6 +32,7 @@ def models(context: click.Context, as_json: bool) -> None:
         vlsearch models
         vlsearch models get siglip2-base
         vlsearch index ~/Pictures --model siglip2-base
+        vlsearch models remove siglip2-base
     """
     if context.invoked_subcommand is None:
         (_print_json if as_json else _print_table)()
@@ -62,6 +64,40 @@ def get(name: str) -> None:
         task = bar.add_task(name, total=None)
         folder = download(name, lambda done, total: bar.update(task, completed=done, total=total))
     click.echo(folder)
+
+
+@models.command()
+@click.argument("name")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def remove(context: click.Context, name: str, yes: bool) -> None:
+    r"""Remove model NAME from the hub's cache: all its revisions, or with @revision that one.
+
+    Other programs use the same cache, so it asks first. Collections that were built with the model stay, and need
+    it again to be searched.
+
+    \b
+        vlsearch models remove siglip2-base
+        vlsearch models remove openai/clip-vit-large-patch14@32bd642 --yes
+    """
+    from retrieval.encoders import registry
+
+    removal = registry.plan_removal(name)
+    what = f"{removal.repo} ({counted(len(removal.commits), 'revision')}, {bytes_size(removal.size_bytes)})"
+    place = printable(str(removal.cache))
+    if not (yes or _is_agreed(f"Remove {what} from {place}, which other programs use too?")):
+        click.echo("Nothing was removed; --yes removes without asking.", err=True)
+        context.exit(1)
+    registry.remove(removal)
+    click.echo(f"{what} removed from {place}")
+
+
+def _is_agreed(question: str) -> bool:
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:  # Ctrl-C, or nobody there to answer
+        click.echo(err=True)
+        return False
 
 
 def _print_json() -> None:

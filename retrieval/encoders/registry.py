@@ -23,6 +23,7 @@ from retrieval.uris import expand_home
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
+    from retrieval.encoders.hub.cache import Removal
     from retrieval.identity import Identity
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -184,6 +185,37 @@ def download(name: str, progress: Callable[[int, int], None] | None = None) -> P
 
     pinned = spec.recommended.revision if spec.recommended else None
     return download_snapshot(spec.place, spec.revision or pinned, progress)
+
+
+def plan_removal(name: str) -> Removal:
+    """What :func:`remove` would delete of a model in the hub's cache.
+
+    Args:
+        name: an alias or a hub id, all of whose revisions go; either with ``@revision``, and that one goes.
+
+    Raises:
+        UnknownModel: no model goes by that name, or it is not one of the hub's.
+        ModelError: it is not in the cache.
+    """
+    spec = resolve(name)
+    if spec.kind == "bundled":
+        raise UnknownModel(f"{name} is part of vlsearch and cannot be removed")
+    if spec.kind == "folder":
+        raise UnknownModel(f"{spec.place} is a folder of yours, not in the hub's cache; delete it yourself")
+    from retrieval.encoders.hub import cache
+
+    return cache.plan_removal(spec.place, spec.revision)
+
+
+def remove(removal: Removal) -> None:
+    """Delete what was planned, and nothing outside the hub's cache.
+
+    Raises:
+        ModelError: some of it could not be deleted.
+    """
+    from retrieval.encoders.hub import cache
+
+    cache.remove(removal)
 
 
 def _folder(path: Path) -> ModelSpec:

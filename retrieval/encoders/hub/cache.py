@@ -1,4 +1,4 @@
-"""Finding checkpoints in the hub's local cache, without the network.
+"""Finding checkpoints in the hub's local cache, and removing them from it, without the network.
 
 The cache's layout (``models--org--name/refs/main``, ``snapshots/<commit>/``) is huggingface_hub's; so are the
 environment variables that move it (``HF_HOME``, ``HF_HUB_CACHE``).
@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrieval.encoders.hub.checkpoint import CONFIG, open_checkpoint, weight_files
 from retrieval.encoders.hub.tokens import VOCABULARIES
 from retrieval.errors import ModelError
+
+if TYPE_CHECKING:
+    from huggingface_hub import CachedRepoInfo, DeleteCacheStrategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,95 @@ def find_snapshot(repo: str, revisions: Sequence[str]) -> Snapshot | None:
 def partial_snapshot(repo: str, revisions: Sequence[str]) -> Snapshot | None:
     """The first of some revisions of which the cache has at least the configuration."""
     return next((found for revision in revisions if (found := _cached(repo, revision)) is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What removing a repository, or one revision of it, would take out of the cache.
+
+    Attributes:
+        repo: ``organisation/name``.
+        cache: the cache's folder, which other programs use too.
+        commits: those that go.
+        size_bytes: what is freed; files that a revision which stays has too are not counted.
+        strategy: huggingface_hub's own plan.
+    """
+
+    repo: str
+    cache: Path
+    commits: tuple[str, ...]
+    size_bytes: int
+    strategy: DeleteCacheStrategy
+
+
+def plan_removal(repo: str, revision: str | None) -> Removal:
+    """Find what there is to remove: every revision in the cache, or the one asked for; removes nothing.
+
+    Args:
+        repo: ``organisation/name``.
+        revision: commit, branch or tag; None is all of them.
+
+    Raises:
+        ModelError: it is not in the cache, the cache is not as the hub writes it, or files that would go lie
+            outside the cache.
+    """
+    from huggingface_hub import constants, scan_cache_dir  # late: imports an HTTP client
+
+    cache = Path(constants.HF_HUB_CACHE)
+    what = repo if revision is None else f"{repo}@{revision}"
+    if not cache.is_dir():
+        raise ModelError(f"{what} is not in the local cache; there is no {cache}")
+    info = scan_cache_dir(cache)
+    found = next((held for held in info.repos if held.repo_type == "model" and held.repo_id == repo), None)
+    if found is None:
+        folder = cache / f"models--{repo.replace('/', '--')}"
+        if folder.exists():
+            raise ModelError(
+                f"{folder} is not as the hub leaves a model there; look at it and delete it by hand"
+            )
+        raise ModelError(f"{what} is not in the local cache {cache}")
+    commits = _commits(found, revision)
+    if not commits:
+        there = ", ".join(sorted({*(held.commit_hash for held in found.revisions), *found.refs}))
+        raise ModelError(f"{what} is not in the local cache; of {repo} it has {there}")
+    strategy = info.delete_revisions(*commits)
+    _check_inside(strategy, cache)
+    return Removal(repo, cache, commits, strategy.expected_freed_size, strategy)
+
+
+def remove(removal: Removal) -> None:
+    """Carry a removal out.
+
+    Raises:
+        ModelError: some of it could not be deleted.
+    """
+    removal.strategy.execute()
+    left = [path for path in _doomed(removal.strategy) if path.exists() or path.is_symlink()]
+    if left:
+        raise ModelError(f"{left[0]} could not be deleted; check your rights to it, and whether it is in use")
+
+
+def _commits(repo: CachedRepoInfo, revision: str | None) -> tuple[str, ...]:
+    held = sorted(repo.revisions, key=lambda found: found.commit_hash)
+    return tuple(
+        found.commit_hash
+        for found in held
+        if revision is None or revision == found.commit_hash or revision in found.refs
+    )
+
+
+def _doomed(strategy: DeleteCacheStrategy) -> list[Path]:
+    return sorted(strategy.repos | strategy.snapshots | strategy.refs | strategy.blobs)
+
+
+def _check_inside(strategy: DeleteCacheStrategy, cache: Path) -> None:
+    """Refuse a plan that would delete files elsewhere: links may lead out of the cache."""
+    inside = cache.resolve()
+    for path in _doomed(strategy):
+        if not path.parent.resolve().is_relative_to(inside):
+            raise ModelError(
+                f"{path} lies outside the cache {cache}, and is not ours to delete; remove it by hand"
+            )
 
 
 def _cached(repo: str, revision: str) -> Snapshot | None:
