@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +13,9 @@ from retrieval.types import Limits
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+SPLITS = "Splits of a Karpathy JSON, separated by commas."
 _LIMITS = Limits()
-_OPTIONS = (
+_READING = (
     click.option("--format", "format_", metavar="FORMAT", help="Read CORPUS as this. [default: recognised]"),
     click.option("--image-column", metavar="NAME", help="Column of a table with paths or URLs of pictures."),
     click.option(
@@ -22,7 +23,7 @@ _OPTIONS = (
         "caption_columns",
         multiple=True,
         metavar="NAME[:LANG]",
-        help="Column of a table with captions, and their language; repeatable.",
+        help="Column or key with captions, and their language; repeatable.",
     ),
     click.option(
         "--images",
@@ -30,9 +31,10 @@ _OPTIONS = (
         metavar="DIR",
         help="Folder that picture names in CORPUS count from. [default: that of CORPUS]",
     ),
-    click.option("--split", metavar="NAMES", help="Splits of a Karpathy JSON, separated by commas."),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave these out of a folder; repeatable."),
     click.option("--lang", metavar="TAG", help="Language of the captions, as in en or zh."),
+)
+_TAKING = (
     click.option(
         "--max-bytes",
         type=click.IntRange(min=1),
@@ -58,39 +60,55 @@ _OPTIONS = (
 )
 
 
+def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
+    """Options of how a corpus is read; the command gets them as ``options`` (a ``CorpusOptions``)."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def wrapped(
+            *args: Any,
+            format_: str | None,
+            image_column: str | None,
+            caption_columns: tuple[str, ...],
+            images: Path | None,
+            split: str | None,
+            exclude: tuple[str, ...],
+            lang: str | None,
+            **others: Any,
+        ) -> Any:
+            from indexer.corpora import CorpusOptions, parse_caption_column  # late: not for --help
+
+            options = CorpusOptions(
+                format=format_,
+                image_column=image_column,
+                caption_columns=tuple(parse_caption_column(spelling) for spelling in caption_columns),
+                images=images,
+                split=split,
+                exclude=exclude,
+                lang=lang,
+            )
+            return command(*args, options=options, **others)
+
+        split = click.option("--split", metavar="NAMES", help=split_help)
+        result: Command = _with((*_READING, split), wrapped)
+        return result
+
+    return decorate
+
+
 def corpus_options(command: Command) -> Command:
-    """Options of a corpus; the command gets ``options`` (a ``CorpusOptions``), ``limits`` and ``workers``."""
+    """Options of a corpus whose pictures are taken in: beside ``options``, ``limits`` and ``workers``."""
 
     @functools.wraps(command)
-    def wrapped(
-        *args: Any,
-        format_: str | None,
-        image_column: str | None,
-        caption_columns: tuple[str, ...],
-        images: Path | None,
-        split: str | None,
-        exclude: tuple[str, ...],
-        lang: str | None,
-        max_bytes: int,
-        max_pixels: int,
-        timeout: float,
-        **others: Any,
-    ) -> Any:
-        from indexer.corpora import CorpusOptions, parse_caption_column  # late: not for --help
+    def wrapped(*args: Any, max_bytes: int, max_pixels: int, timeout: float, **others: Any) -> Any:
+        return command(*args, limits=Limits(max_bytes, max_pixels, timeout), **others)
 
-        options = CorpusOptions(
-            format=format_,
-            image_column=image_column,
-            caption_columns=tuple(parse_caption_column(spelling) for spelling in caption_columns),
-            images=images,
-            split=split,
-            exclude=exclude,
-            lang=lang,
-        )
-        return command(*args, options=options, limits=Limits(max_bytes, max_pixels, timeout), **others)
+    taking: Command = _with(_TAKING, wrapped)
+    return reading_options()(taking)
 
-    decorated: Any = wrapped
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    result: Command = decorated
-    return result
+
+def _with(options: Sequence[Callable[[Any], Any]], command: Any) -> Any:
+    """A command with options, in the order in which the help lists them."""
+    for option in reversed(options):
+        command = option(command)
+    return command

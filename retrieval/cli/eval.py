@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from retrieval.cli.corpus_options import SPLITS, reading_options
 from retrieval.cli.options import json_option
 from retrieval.cli.printing import json_line, printable
 from retrieval.cli.progress import progress_display
 from retrieval.errors import UsageError
 
 if TYPE_CHECKING:
+    from indexer import CorpusOptions
     from retrieval.evaluation.classification import Classification
     from retrieval.evaluation.embedding import Advance
     from retrieval.evaluation.protocols.protocol import Captions
@@ -51,7 +53,6 @@ def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     help="Published protocol: flickr8k, flickr30k, coco-5k, coco-1k, coco-cn, flickr30k-cn, muge, xm3600 or "
     "eccv. [default: all of CORPUS]",
 )
-@click.option("--split", metavar="NAME", help="Split. [default: the one that papers report]")
 @click.option(
     "--k", "cuts", metavar="K,...", callback=_numbers, help="Where lists are cut. [default: 1,5,10]"
 )
@@ -99,23 +100,7 @@ def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     metavar="FILE",
     help="Names of classes for classification: lines FOLDER<tab>NAME, or a name a line.",
 )
-@click.option("--format", "format_", metavar="FORMAT", help="Read CORPUS as this. [default: recognised]")
-@click.option("--image-column", metavar="NAME", help="Column of a table with paths or URLs of pictures.")
-@click.option(
-    "--caption-column",
-    "caption_columns",
-    multiple=True,
-    metavar="NAME[:LANG]",
-    help="Column or key with captions, and their language; repeatable.",
-)
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder that picture names in CORPUS count from.",
-)
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave these out of a folder; repeatable.")
-@click.option("--lang", metavar="TAG", help="Language of the captions, as in en or zh.")
+@reading_options(f"{SPLITS[:-1]}; with --protocol one, by default that of the papers.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of intervals and tests.")
 @click.option(
     "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Folder that embeddings are kept in."
@@ -133,7 +118,6 @@ def eval_command(
     corpus: str,
     models: tuple[str, ...],
     protocol: str | None,
-    split: str | None,
     cuts: tuple[int, ...] | None,
     captions: Captions,
     folds: int | None,
@@ -143,12 +127,7 @@ def eval_command(
     indexes: tuple[str, ...],
     task: str,
     class_names: Path | None,
-    format_: str | None,
-    image_column: str | None,
-    caption_columns: tuple[str, ...],
-    images: Path | None,
-    exclude: tuple[str, ...],
-    lang: str | None,
+    options: CorpusOptions,
     seed: int,
     cache: Path | None,
     trec: Path | None,
@@ -179,15 +158,6 @@ def eval_command(
         return
     if report is not None:
         check_report_packages()
-    options = indexer.CorpusOptions(
-        format=format_,
-        image_column=image_column,
-        caption_columns=tuple(indexer.parse_caption_column(spelling) for spelling in caption_columns),
-        images=images,
-        split=split,
-        exclude=exclude,
-        lang=lang,
-    )
     with _telling(quiet) as tell:
         evaluation = indexer.evaluate(
             corpus,
