@@ -10,18 +10,20 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.encoders.two_tower.config import TextConfig
 from retrieval.encoders.two_tower.text import PAD
 
 Array = NDArray[np.float32]
 
 _NORM_EPSILON = 1e-5  # torch's, of LayerNorm
+_LOWEST = np.finfo(np.float32).min
 _UNIT_EPSILON = 1e-12  # torch's, of functional.normalize
 
 
 class Bag:
     """Padded token ids to unit rows."""
 
-    def __init__(self, weights: Mapping[str, NDArray[np.generic]]) -> None:
+    def __init__(self, weights: Mapping[str, NDArray[np.generic]], config: TextConfig) -> None:
         """Take what it needs from a model's weights, by their names there.
 
         Raises:
@@ -35,12 +37,24 @@ class Bag:
                 raise ValueError(f"{name} has the shape {value.shape}, not {shape}")
             return value.astype(np.float32)
 
-        vocabulary, width = weights["text.vectors.weight"].shape
-        hidden, dimension = len(weights["text.expand.bias"]), len(weights["text_projection.bias"])
+        vocabulary, width, hidden = config.vocabulary, config.width, config.hidden
+        dimension, inner = len(weights["text_projection.bias"]), config.attention_width
         self._vectors = take("text.vectors.weight", vocabulary, width)
         self._expand = take("text.expand.weight", hidden, width).T, take("text.expand.bias", hidden)
         self._reduce = take("text.reduce.weight", width, hidden).T, take("text.reduce.bias", width)
         self._norm = take("text.norm.weight", width), take("text.norm.bias", width)
+        self._heads, self._attention = config.heads, []
+        for layer in range(config.attention_layers):
+            name = f"text.attention.{layer}"
+            norm = take(f"{name}.norm.weight", width), take(f"{name}.norm.bias", width)
+            take_in = (
+                take(f"{name}.take_in.weight", 3 * inner, width).T,
+                take(f"{name}.take_in.bias", 3 * inner),
+            )
+            give_out = take(f"{name}.give_out.weight", width, inner).T, take(f"{name}.give_out.bias", width)
+            self._attention.append((norm, take_in, give_out))
+        if self._attention:
+            self._places = take("text.places.weight", config.context, width)
         self._project = (
             take("text_projection.weight", dimension, width).T,
             take("text_projection.bias", dimension),
@@ -49,12 +63,31 @@ class Bag:
     def encode(self, ids: NDArray[np.int64]) -> Array:
         """Unit rows, (B, D), of padded token ids, (B, T)."""
         mask = ids != PAD
-        total = (self._vectors[ids] * mask[..., None]).sum(1)
+        vectors = self._vectors[ids]
+        if self._attention:
+            vectors = vectors + self._learned_from_others(vectors, mask)
+        total = (vectors * mask[..., None]).sum(1)
         bag = total / np.sqrt(np.maximum(mask.sum(1, keepdims=True), 1)).astype(np.float32)
         features = _normalised(bag + _linear(_gelu(_linear(bag, self._expand)), self._reduce), self._norm)
         rows = _linear(features, self._project)
         unit: Array = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _UNIT_EPSILON)
         return unit
+
+    def _learned_from_others(self, vectors: Array, mask: NDArray[np.bool_]) -> Array:
+        """What the attention layers add, (B, T, width), to sub-word vectors of that shape."""
+        texts, length, width = vectors.shape
+        states = placed = vectors + self._places[:length]
+        for norm, take_in, give_out in self._attention:
+            rows = _linear(_normalised(states.reshape(-1, width), norm), take_in)
+            query, key, value = rows.reshape(texts, length, 3, self._heads, -1).transpose(2, 0, 3, 1, 4)
+            scores = query @ key.swapaxes(-1, -2) / np.float32(np.sqrt(query.shape[-1]))
+            scores = np.where(mask[:, None, None, :], scores, _LOWEST)
+            shares = np.exp(scores - scores.max(-1, keepdims=True))
+            seen = shares / shares.sum(-1, keepdims=True) @ value
+            flat = seen.transpose(0, 2, 1, 3).reshape(texts * length, -1)
+            states = states + _linear(flat, give_out).reshape(texts, length, width)
+        learned: Array = states - placed
+        return learned
 
 
 def _linear(rows: Array, layer: tuple[Array, Array]) -> Array:

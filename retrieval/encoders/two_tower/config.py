@@ -41,7 +41,11 @@ class ImageConfig:
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
-    """The text tower: ``bert`` (transformers) or ``bag`` (mean of sub-word vectors, then an MLP)."""
+    """The text tower: ``bert`` (transformers) or ``bag`` (mean of sub-word vectors, then an MLP).
+
+    A bag's sub-words may see each other first, in ``attention_layers`` layers of ``heads`` heads, ``attention_width``
+    wide together: without them it knows no word order. ``layers`` is BERT's.
+    """
 
     backbone: TextBackbone = "bert"
     vocabulary: int = 8000
@@ -51,6 +55,8 @@ class TextConfig:
     heads: int = 4
     context: int = 64
     lowercase: bool = True
+    attention_layers: int = 0
+    attention_width: int = 192
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ _RANGES = {
     "layers": (1, 256),
     "heads": (1, 256),
     "context": (1, 2**14),
+    "attention_layers": (0, 64),
+    "attention_width": (1, 2**14),
 }
 """Of the whole numbers, lowest and highest: what no model exceeds and no machine would bear."""
 
@@ -129,6 +137,10 @@ def _check(config: TwoTowerConfig) -> None:
     for known, name in ((get_args(ImageBackbone), image.backbone), (get_args(TextBackbone), text.backbone)):
         if name not in known:
             raise ValueError(f"backbone {name!r} is none of {', '.join(known)}")
+    if text.attention_layers and text.attention_width % text.heads:
+        raise ValueError(
+            f"attention_width is {text.attention_width}, which {text.heads} heads cannot share out"
+        )
     for triple in (image.mean, image.std):
         if len(triple) != 3 or not all(map(_is_number, triple)):
             raise ValueError(f"{list(triple)!r} are not three numbers")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 _DEFAULT_BATCH = 32
+_VECTORS, _STEPS = "text.vectors.weight", "text.vectors.step"
 
 
 class TwoTower:
@@ -180,12 +181,12 @@ class TwoTower:
 
 def _preprocessing(config: TwoTowerConfig) -> str:
     """What the configuration adds to an identity, as canonical JSON."""
-    facts: dict[str, object] = {
-        "image": asdict(config.image),
-        "text": asdict(config.text),
-        "resize": "bicubic-antialiased",
-    }
-    if config.image_parts:  # only then: collections are bound to identities that never heard of parts
+    text = asdict(config.text)
+    facts: dict[str, object] = {"image": asdict(config.image), "text": text, "resize": "bicubic-antialiased"}
+    # What came later only where it is used: collections are bound to identities that never heard of it.
+    if not config.text.attention_layers:
+        del text["attention_layers"], text["attention_width"]
+    if config.image_parts:
         facts["image_parts"] = config.image_parts
     return json.dumps(facts, sort_keys=True)
 
@@ -206,11 +207,13 @@ def _digest(data: bytes, tokenizer: Tokenizer) -> str:
 def _build_bag(data: bytes, folder: Path, config: TwoTowerConfig) -> Bag:
     try:
         weights = safetensors.numpy.load(data)
+        if _STEPS in weights:
+            weights[_VECTORS] = weights[_VECTORS].astype(np.float32) * weights.pop(_STEPS).astype(np.float32)
         found = (*weights["text.vectors.weight"].shape, len(weights["text_projection.bias"]))
         expected = (config.text.vocabulary, config.text.width, config.dimension)
         if found != expected:
             raise ValueError(f"sizes {found}, and {CONFIG} says {expected}")
-        return Bag(weights)
+        return Bag(weights, config.text)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise _foreign_weights(folder, error) from error
 
@@ -229,6 +232,8 @@ def _build_model(data: bytes, folder: Path, config: TwoTowerConfig) -> TwoTowerM
             name: value.float() if value.is_floating_point() else value
             for name, value in safetensors.torch.load(data).items()
         }
+        if _STEPS in state:
+            state[_VECTORS] = state[_VECTORS].float() * state.pop(_STEPS)
         model.load_state_dict(state)
     except (SafetensorError, RuntimeError, ValueError, MemoryError) as error:
         raise _foreign_weights(folder, error) from error
@@ -262,8 +267,18 @@ def squeeze(image: Image.Image, size: int, aspect: float = 1.0) -> NDArray[np.ui
     return np.asarray(part.resize((size, size), Resampling.BICUBIC))
 
 
-def save(folder: Path, model: TwoTowerModel, tokenizer: Tokenizer, half: bool = True) -> None:
-    """Write a model folder; with ``half`` weights are float16 (batch-norm statistics stay float32)."""
+def save(
+    folder: Path, model: TwoTowerModel, tokenizer: Tokenizer, half: bool = True, small_vectors: bool = False
+) -> None:
+    """Write a model folder.
+
+    Args:
+        folder: made if need be.
+        model: of a ``bag`` where ``small_vectors`` is asked for.
+        tokenizer: written beside it.
+        half: weights are float16 (batch-norm statistics stay float32).
+        small_vectors: sub-word vectors are whole numbers from -127 to 127, times a step of their own a row.
+    """
     import torch  # late: for training only
     from safetensors.torch import save_file
 
@@ -272,6 +287,10 @@ def save(folder: Path, model: TwoTowerModel, tokenizer: Tokenizer, half: bool = 
     for name, value in model.state_dict().items():
         narrow = half and value.is_floating_point() and "running_" not in name
         state[name] = value.detach().cpu().to(torch.float16 if narrow else value.dtype).contiguous().clone()
+    if small_vectors:
+        vectors = model.state_dict()[_VECTORS].detach().cpu()
+        steps = (vectors.abs().amax(1, keepdim=True) / 127).clamp_min(1e-6).half()  # far from float16's least
+        state |= {_VECTORS: (vectors / steps.float()).round().clamp(-127, 127).to(torch.int8), _STEPS: steps}
     save_file(state, folder / WEIGHTS)
     (folder / CONFIG).write_text(model.config.to_json(), encoding="utf-8")
     (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,12 +17,26 @@ from retrieval.errors import ModelError
 TEXTS = ["a dog", "a cat on a mat", "雪地里的狗", "", "a very long story about a dog " * 20]
 
 
-@pytest.fixture(params=["bag", "bert"])
-def folder(request, tmp_path):
+def a_model(text, tokenizer):
     torch.manual_seed(0)
+    text = replace(text, vocabulary=tokenizer.get_vocab_size())
+    model = TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text))
+    for layer in model.text.attention if text.backbone == "bag" else ():
+        torch.nn.init.normal_(layer.give_out.weight)  # which starts as nothing
+    return model
+
+
+@pytest.fixture(
+    params=[
+        TextConfig("bag", 1, 32, 64, context=32),
+        TextConfig("bag", 1, 32, 64, heads=2, context=32, attention_layers=2, attention_width=16),
+        TextConfig("bert", 1, 32, 64, layers=1, heads=2, context=32),
+    ],
+    ids=["bag", "bag with attention", "bert"],
+)
+def folder(request, tmp_path):
     tokenizer = train_tokenizer(TEXTS, 100)
-    text = TextConfig(request.param, tokenizer.get_vocab_size(), 32, 64, layers=1, heads=2, context=32)
-    save(tmp_path / "m", TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text)), tokenizer)
+    save(tmp_path / "m", a_model(request.param, tokenizer), tokenizer)
     return tmp_path / "m"
 
 
@@ -55,6 +70,36 @@ def test_a_text_that_fills_its_length_has_the_same_bits_beside_one_that_does_not
     alone, beside = encoder.encode_texts([full], 4), encoder.encode_texts([full, "a dog"], 4)
 
     assert np.array_equal(alone[0], beside[0])
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_and_torch(tmp_path, layers):
+    tokenizer = train_tokenizer(TEXTS, 100)
+    text = TextConfig("bag", 1, 32, 64, context=32, attention_layers=layers, attention_width=16)
+    model = a_model(text, tokenizer)
+    save(tmp_path / "whole", model, tokenizer)
+    save(tmp_path / "small", model, tokenizer, small_vectors=True)
+
+    whole, small = (TwoTower.load(tmp_path / name) for name in ("whole", "small"))
+
+    saved = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "small")]
+    pieces = tokenizer.get_vocab_size()
+    assert saved[0] - saved[1] == pytest.approx(pieces * (32 - 2), abs=200)
+    assert small.identity.weights != whole.identity.weights
+    rows = small.encode_texts(TEXTS)
+    assert (rows * whole.encode_texts(TEXTS)).sum(1).min() > 0.999
+    ids = [tokenizer.encode(t.lower()).ids[:32] or [1] for t in TEXTS]
+    with torch.inference_mode():
+        expected = torch.cat([small._model().encode_texts(torch.tensor([row])) for row in ids])
+    np.testing.assert_allclose(rows, expected, atol=5e-6)
+
+
+def test_word_order_counts_where_there_is_attention_and_only_there(folder):
+    encoder = TwoTower.load(folder)
+    there, back = encoder.encode_texts(["a cat on a mat dog", "dog mat a on cat a"])
+
+    plain = not encoder._config.text.attention_layers and encoder._config.text.backbone == "bag"
+    assert np.allclose(there, back, atol=1e-5) == plain
 
 
 def test_a_strip_is_cropped_before_it_is_enlarged(folder):

@@ -18,20 +18,22 @@ from retrieval.encoders.two_tower.bag import Bag
     ids=st.lists(st.lists(st.integers(0, 49), min_size=8, max_size=8), min_size=1, max_size=5),
     seed=st.integers(0, 3),
     spread=st.sampled_from([0.1, 1.0, 10.0]),
+    layers=st.integers(0, 2),
 )
 @settings(deadline=None, max_examples=60)
 def test_the_bag_in_numpy_gives_the_rows_of_the_bag_in_torch(
-    ids: list[list[int]], seed: int, spread: float
+    ids: list[list[int]], seed: int, spread: float, layers: int
 ) -> None:
     torch.manual_seed(seed)
-    text = TextConfig("bag", vocabulary=50, width=32, hidden=64)
+    text = TextConfig("bag", 50, 32, 64, context=8, attention_layers=layers, attention_width=16)
     model = TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text)).eval()
     with torch.inference_mode():
         for value in model.parameters():
             value += torch.randn_like(value) * spread
         expected = model.encode_texts(torch.tensor(ids)).numpy()
 
-    rows = Bag({name: value.numpy() for name, value in model.state_dict().items()}).encode(np.array(ids))
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    rows = Bag(weights, text).encode(np.array(ids))
 
     assert rows.dtype == np.float32
     np.testing.assert_allclose(rows, expected, atol=5e-6)
