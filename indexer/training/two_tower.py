@@ -18,7 +18,7 @@ from indexer.training.schedule import Part
 from indexer.training.trainable import Facts, Rates
 from retrieval.encoders.two_tower.backbones import torchvision_state
 from retrieval.encoders.two_tower.config import TwoTowerConfig
-from retrieval.encoders.two_tower.encoder import CONFIG, TOKENIZER, WEIGHTS, save, squeeze
+from retrieval.encoders.two_tower.encoder import CONFIG, TOKENIZER, WEIGHTS, restored, save, squeeze
 from retrieval.encoders.two_tower.model import TwoTowerModel
 from retrieval.encoders.two_tower.text import load_tokenizer, pad, padded_length, token_ids
 from retrieval.encoders.two_tower.text_towers import BertTower
@@ -95,8 +95,7 @@ def load_two_tower(folder: Path, name: str, device: str, frozen_stages: int = 0)
     """
     model = TwoTowerModel(TwoTowerConfig.load(folder / CONFIG))
     try:
-        state = load_file(folder / WEIGHTS)
-        model.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in state.items()})
+        model.load_state_dict(restored(load_file(folder / WEIGHTS)))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(

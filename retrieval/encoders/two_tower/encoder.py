@@ -29,6 +29,7 @@ from retrieval.identity import Identity
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from retrieval.encoders.two_tower.model import TwoTowerModel
 
@@ -228,13 +229,7 @@ def _build_model(data: bytes, folder: Path, config: TwoTowerConfig) -> TwoTowerM
     request_equal_bits()
     try:
         model = TwoTowerModel(config)
-        state = {
-            name: value.float() if value.is_floating_point() else value
-            for name, value in safetensors.torch.load(data).items()
-        }
-        if _STEPS in state:
-            state[_VECTORS] = state[_VECTORS].float() * state.pop(_STEPS)
-        model.load_state_dict(state)
+        model.load_state_dict(restored(safetensors.torch.load(data)))
     except (SafetensorError, RuntimeError, ValueError, MemoryError) as error:
         raise _foreign_weights(folder, error) from error
     model.eval()
@@ -242,6 +237,14 @@ def _build_model(data: bytes, folder: Path, config: TwoTowerConfig) -> TwoTowerM
     return model.to(
         memory_format=torch.channels_last
     )  # as pictures come: weights need no reordering every time
+
+
+def restored(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as :func:`save` had them before it made them small: float32, vectors of bytes times their steps."""
+    whole = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    if _STEPS in whole:
+        whole[_VECTORS] = whole[_VECTORS].float() * whole.pop(_STEPS)
+    return whole
 
 
 def _foreign_weights(folder: Path, error: Exception) -> ModelError:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from training_runs import STILL, cached, tiny_two_tower, train
+from training_runs import NAMES, STILL, cached, tiny_two_tower, train
 
 from indexer.training.checkpoint import FILE
 from indexer.training.loop import Saving
@@ -21,6 +21,8 @@ from indexer.training.recipe import Loss, Recipe
 from indexer.training.trainable import Trainable
 from indexer.training.two_tower import load_two_tower
 from indexer.training.validation import validate
+from indexer.training.vocabulary import fit_tokenizer
+from retrieval.encoders.two_tower.encoder import save
 from retrieval.errors import TrainingError, UsageError
 
 SHORT = Recipe(epochs=3, batch_size=8, image_rate=3e-3, text_rate=3e-3, head_rate=3e-3)
@@ -317,3 +319,14 @@ def test_a_model_that_gives_every_picture_one_vector_finds_one_picture_in_thirty
     figures = validate(model, cached())["en"]
 
     assert figures["t2i_r1"] == pytest.approx(100 / 32)
+
+
+def test_a_model_whose_vectors_are_bytes_is_trained_on_from_what_they_stand_for(tmp_path: Path) -> None:
+    before = tiny_two_tower().module
+    save(tmp_path, before, fit_tokenizer(NAMES, 200), small_vectors=True)
+
+    after = load_two_tower(tmp_path, "tiny", "cpu").module
+
+    vectors, exact = after.text.vectors.weight.detach(), before.text.vectors.weight.detach()  # type: ignore[union-attr]
+    assert vectors.dtype == torch.float32
+    torch.testing.assert_close(vectors, exact, atol=float(exact.abs().max()) / 127, rtol=0)
