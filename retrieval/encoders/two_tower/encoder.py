@@ -57,7 +57,7 @@ class TwoTower:
         self._folder, self._config, self._tokenizer = folder, config, tokenizer
         self._identity, self._device = identity, device
         self._bag = text if isinstance(text, Bag) else None
-        self._built = None if isinstance(text, Bag) else text.to(device)
+        self._built = None if isinstance(text, Bag) else text
         self._lock = threading.Lock()
 
     @classmethod
@@ -86,14 +86,15 @@ class TwoTower:
             dimension=config.dimension,
             preprocessing=_preprocessing(config),
         )
+        device = device or "cpu"
         bag = config.text.backbone == "bag"
         if tokenizer.get_vocab_size() > config.text.vocabulary:
             raise ModelError(
                 f"{folder / TOKENIZER} has {tokenizer.get_vocab_size()} tokens, {CONFIG} says "
                 f"{config.text.vocabulary}; the files are of different models, so copy the model folder again"
             )
-        text = _build_bag(data, folder, config) if bag else _build_model(data, folder, config)
-        return cls(folder, config, tokenizer, identity, device or "cpu", text)
+        text = _build_bag(data, folder, config) if bag else _build_model(data, folder, config, device)
+        return cls(folder, config, tokenizer, identity, device, text)
 
     @property
     def identity(self) -> Identity:
@@ -176,7 +177,7 @@ class TwoTower:
                     raise ModelError(
                         f"{self._folder / WEIGHTS} has changed while it was in use; run the command again"
                     )
-                self._built = _build_model(data, self._folder, self._config).to(self._device)
+                self._built = _build_model(data, self._folder, self._config, self._device)
             return self._built
 
 
@@ -219,11 +220,12 @@ def _build_bag(data: bytes, folder: Path, config: TwoTowerConfig) -> Bag:
         raise _foreign_weights(folder, error) from error
 
 
-def _build_model(data: bytes, folder: Path, config: TwoTowerConfig) -> TwoTowerModel:
+def _build_model(data: bytes, folder: Path, config: TwoTowerConfig, device: str) -> TwoTowerModel:
     import safetensors.torch  # late, with the model: torch and torchvision take seconds
     import torch
 
     from retrieval.encoders.two_tower.backbones import fold_norms
+    from retrieval.encoders.two_tower.fused import make_fast
     from retrieval.encoders.two_tower.model import TwoTowerModel
 
     request_equal_bits()
@@ -234,9 +236,10 @@ def _build_model(data: bytes, folder: Path, config: TwoTowerConfig) -> TwoTowerM
         raise _foreign_weights(folder, error) from error
     model.eval()
     fold_norms(model.image)
-    return model.to(
-        memory_format=torch.channels_last
-    )  # as pictures come: weights need no reordering every time
+    if torch.device(device).type == "cpu":
+        make_fast(model.image)
+    # channels_last is how pictures come: weights need no reordering every time
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def restored(state: dict[str, Tensor]) -> dict[str, Tensor]:
