@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from retrieval.errors import CollectionError
@@ -17,7 +18,7 @@ def check_local(folder: Path) -> None:
     Raises:
         CollectionError: locks on it do not exclude other hosts, and a lost mapping kills the process.
     """
-    kind = _kind(folder.resolve())
+    kind = _kind(Path(os.path.realpath(folder)))  # Path.resolve() raises RuntimeError for a loop of links
     if kind in _NETWORK:
         raise CollectionError(
             f"{folder} is on a network file system ({kind}), where locks do not hold between hosts; "

@@ -155,8 +155,12 @@ class _Import:
             return None
         try:
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise CorpusFormatError(str(path), f"cannot be read ({error})", "Copy it again") from error
+        except OSError as error:
+            raise CorpusFormatError(
+                str(path), f"cannot be read ({error.strerror})", "Copy it again"
+            ) from error
+        except (ValueError, EOFError) as error:  # their words advise to load pickles
+            raise CorpusFormatError(str(path), "is no whole .npy file of numbers", "Copy it again") from error
         if array.ndim != 2 or array.dtype.kind != "f" or array.shape[1] != self.identity.dimension:
             raise CorpusFormatError(
                 str(path),

@@ -17,6 +17,7 @@ from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
 from retrieval.collection.segments import SegmentFacts, open_segment, write_segment
 from retrieval.collection.snapshot import active_encoder_id
+from retrieval.errors import UsageError
 from retrieval.types import Kind
 from retrieval.uris import file_uri
 
@@ -106,9 +107,12 @@ def delete_items(collection: str | Path, names: Sequence[str]) -> int:
     """Remove items by key, uri or plain path (a folder or tar: everything under it); how many went.
 
     Raises:
+        UsageError: a name is empty; as a path it would be the working directory, with everything under it.
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
+    if "" in names:
+        raise UsageError("the name of an item is empty; name its key, its uri or a path (. is this folder)")
     items = schema.items
     with Writer.existing(Path(collection)) as writer:
         ids: set[int] = set()

@@ -25,7 +25,7 @@ from indexer.changes import Change, NewContent
 from indexer.filesystems import check_local
 from retrieval.collection import schema
 from retrieval.collection.catalogue import check_readable, connect, damaged, read_generation
-from retrieval.collection.layout import WRITER_LOCK, is_collection, segments_path
+from retrieval.collection.layout import JOURNAL, SEGMENTS, WRITER_LOCK, is_collection, segments_path
 from retrieval.collection.schema import SCHEMA_VERSION, migrate, schema_version
 from retrieval.collection.segments import WrittenSegment, sync_folder, write_segment
 from retrieval.collection.snapshot import active_encoder_id, read_identity
@@ -62,19 +62,23 @@ class Writer:
         CollectionLocked: another process (or another Writer here) holds the lock.
         CollectionTooNew: a newer vlsearch wrote the collection.
         CollectionError: the folder cannot be written, or is on a network file system.
+        UsageError: there is no collection yet, and the folder has other files in it.
     """
 
     def __init__(self, collection: Path) -> None:
         self.path = collection
         check_local(collection)
         try:
+            _check_free(collection)
             _make_folders(collection)
             self._lock = FileLock(collection / WRITER_LOCK, timeout=0)
             self._lock.acquire()
         except Timeout as error:
             raise CollectionLocked(collection) from error
         except OSError as error:
-            raise CollectionError(f"collection {collection} cannot be written ({error.strerror})") from error
+            raise CollectionError(
+                f"collection {collection} cannot be written ({error.strerror}); check the path and your rights to it"
+            ) from error
         self._engine: Engine = connect(collection, "write")
         try:
             self._migrate()
@@ -307,6 +311,19 @@ def _insert_segments(connection: Connection, segments: Iterable[_NewSegment], en
     for new in segments:
         segment_id = rows.insert_segment(connection, new.kind, encoder_id, new.files)
         rows.insert_encodings(connection, new.contents, new.ids, encoder_id, segment_id)
+
+
+def _check_free(collection: Path) -> None:
+    """Refuse to make a collection among other files: walkers of corpora leave a collection's whole folder out."""
+    if is_collection(collection) or not collection.is_dir():
+        return
+    names = sorted(path.name for path in collection.iterdir() if not path.name.startswith("."))
+    others = [name for name in names if name not in (SEGMENTS, WRITER_LOCK, JOURNAL)]
+    if others:
+        raise UsageError(
+            f"{collection} is no collection and holds other files ({others[0]}); give a new collection a folder of "
+            f"its own, such as {collection / 'vlsearch'}"
+        )
 
 
 def _make_folders(collection: Path) -> None:

@@ -13,8 +13,17 @@ from retrieval.types import Limits
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+DAY = 86_400  # seconds; what waits for threads and sockets takes no infinity
 SPLITS = "Splits of a Karpathy JSON, separated by commas."
 _LIMITS = Limits()
+
+
+def _check_number(_: click.Context, __: click.Parameter, value: float) -> float:
+    if value != value:  # NaN passes every range
+        raise click.BadParameter("nan is no number of seconds")
+    return value
+
+
 _READING = (
     click.option("--format", "format_", metavar="FORMAT", help="Read CORPUS as this. [default: recognised]"),
     click.option("--image-column", metavar="NAME", help="Column of a table with paths or URLs of pictures."),
@@ -51,9 +60,10 @@ _TAKING = (
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=click.FloatRange(min=0, max=DAY, min_open=True),
         default=_LIMITS.seconds,
         show_default=True,
+        callback=_check_number,
         help="Seconds to download or to decode one picture.",
     ),
     click.option("--workers", type=click.IntRange(min=1), help="Decoder threads. [default: one a core]"),

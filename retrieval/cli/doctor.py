@@ -36,8 +36,11 @@ def doctor(repair: bool, collection: Path) -> None:
 
     try:
         diagnosis = indexer.doctor(collection, repair=repair)
-    except CollectionDamaged:
-        raise
+    except CollectionDamaged as error:
+        raise click.ClickException(
+            f"collection {printable(str(collection))} is beyond repair: {printable(error.fault)}; "
+            "index its corpora into a new one"
+        ) from error
     except (CollectionError, OSError) as error:
         raise NotExamined(printable(str(error))) from error
     _show(diagnosis, collection)

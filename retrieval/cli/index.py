@@ -87,7 +87,7 @@ def index(
     if as_json:
         click.echo(json_line(asdict(report)).encode())
     elif not quiet:
-        _show_report(report, collection)
+        _show_report(report, collection, source.uri)
     if report.interrupted:
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
         raise SystemExit(INTERRUPTED)
@@ -95,7 +95,7 @@ def index(
         raise SystemExit(1)
 
 
-def _show_report(report: Report, collection: Path) -> None:
+def _show_report(report: Report, collection: Path, corpus: str) -> None:
     held = ", ".join(
         [
             counted(report.images, "image"),
@@ -109,14 +109,14 @@ def _show_report(report: Report, collection: Path) -> None:
     work += [f"{report.failed:,} failed"]
     click.echo(f"{', '.join(work)}, {duration(report.seconds)}")
     if report.failed:
-        _show_failures(collection)
+        _show_failures(collection, corpus)
 
 
-def _show_failures(collection: Path) -> None:
+def _show_failures(collection: Path, corpus: str) -> None:
     from retrieval.collection import Collection  # sqlalchemy, faiss: not for --help
 
     with contextlib.suppress(CollectionError), Collection.open(collection) as opened:
-        failures = opened.failures()
+        failures = opened.failures(corpus)
         for failure in islice(failures, FAILURES_SHOWN):
             click.echo(f"  {short_name(failure.uri)}: {one_line(failure.reason)}")
         if next(failures, None) is not None:

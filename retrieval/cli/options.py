@@ -13,7 +13,9 @@ from retrieval.query.location import collection_path
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _resolve(_: click.Context, __: click.Parameter, chosen: Path | None) -> Path:
+def _resolve(_: click.Context, __: click.Parameter, chosen: str | None) -> Path:
+    if chosen == "":  # a variable of the shell that is not set; as a path it would be the working directory
+        raise click.BadParameter("it is empty; name a folder, or leave the option out")
     return collection_path(chosen)
 
 
@@ -21,7 +23,7 @@ def collection_option(command: Command) -> Command:
     """``--collection PATH``; the command gets a path in any case."""
     option = click.option(
         "--collection",
-        type=click.Path(path_type=Path),
+        type=click.Path(),
         metavar="PATH",
         callback=_resolve,
         help="The collection's folder. [default: $VLSEARCH_COLLECTION, else one in your data folder]",

@@ -24,7 +24,20 @@ if TYPE_CHECKING:
 BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that answers flow
 
 
-@click.command()
+class _QueryCommand(click.Command):
+    """Says how to subtract where ``-people`` was taken for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name.startswith("--"):
+                raise
+            said = f"{error.message} To subtract words, put -- before the first such argument."
+            raise click.NoSuchOption(error.option_name, said, ctx=ctx) from error
+
+
+@click.command(cls=_QueryCommand)
 @click.argument("parts", nargs=-1, metavar="[PART]...")
 @click.option("--add", multiple=True, metavar="PART", help="Add a part; repeatable. The same as an argument.")
 @click.option("--subtract", multiple=True, metavar="PART", help="Subtract a part; repeatable. Needs no --.")

@@ -147,11 +147,15 @@ class Collection:
         with self._transaction() as (connection, _):
             return read_items(connection, ids)
 
-    def failures(self) -> Iterator[Failure]:
-        """Items that could not be taken, in the order in which they failed first."""
-        table = schema.failures
+    def failures(self, source: str | None = None) -> Iterator[Failure]:
+        """Items that could not be taken, of all corpora or of the one with this uri, in the order of first failure."""
+        table, sources = schema.failures, schema.sources
+        statement = select(table.c.uri, table.c.reason).order_by(table.c.id)
+        if source is not None:
+            of_source = select(sources.c.id).where(sources.c.uri == source)
+            statement = statement.where(table.c.source_id.in_(of_source))
         with self._transaction() as (connection, _):
-            rows = connection.execute(select(table.c.uri, table.c.reason).order_by(table.c.id)).all()
+            rows = connection.execute(statement).all()
         return (Failure(row.uri, row.reason) for row in rows)
 
     def info(self) -> CollectionInfo:

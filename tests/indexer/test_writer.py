@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import IDENTITY, collection_of, image_change, unit_rows
+from builders import IDENTITY, collection_of, draw, image_change, unit_rows
 
 from indexer.changes import Change, NewContent, NewFailure, NewItem, NewLink, text_digest
 from indexer.writer import Writer
@@ -283,6 +283,35 @@ def test_a_pictures_captions_rank_in_the_order_of_the_corpus_however_commits_cut
 
     assert whole == [(f"test:{number}", number) for number in range(4)]
     assert captions(tmp_path / "cut", [[0], [1, 2], [3]]) == whole
+
+
+def test_a_new_collection_is_not_made_among_other_files_which_walkers_would_then_leave_out(tmp_path):
+    photos = tmp_path / "photos"
+    draw(photos / "a.png", (1, 2, 3))
+
+    with pytest.raises(
+        UsageError, match=r"holds other files \(a.png\); give a new collection a folder of its own"
+    ):
+        Writer(photos)
+
+    assert [path.name for path in photos.iterdir()] == ["a.png"]
+
+
+def test_a_new_collection_is_made_where_only_hidden_files_or_a_killed_writers_are(tmp_path):
+    (tmp_path / ".DS_Store").touch()
+    (tmp_path / "segments").mkdir()
+    (tmp_path / "writer.lock").touch()
+
+    with Writer(tmp_path) as writer:
+        assert generation(writer) == 0
+
+
+def test_a_path_of_links_that_lead_to_each_other_is_a_sentence(tmp_path):
+    (tmp_path / "here").symlink_to(tmp_path / "there")
+    (tmp_path / "there").symlink_to(tmp_path / "here")
+
+    with pytest.raises(CollectionError, match="cannot be written"):
+        Writer(tmp_path / "here")
 
 
 def _commit_failing(when: str, writer: Writer, change: Change, breakable: type[Broken]) -> dict[str, int]:

@@ -107,6 +107,17 @@ def test_where_there_is_no_collection_a_sentence_says_how_to_make_one(
     assert not (tmp_path / "none").exists()
 
 
+def test_doctor_says_that_a_catalogue_which_is_none_is_beyond_repair(run: Run, collection: Path) -> None:
+    (collection / "catalogue.sqlite").write_bytes(b"no database at all" * 100)
+
+    found, repaired = run("doctor"), run("doctor", "--repair")
+
+    assert (found.exit_code, repaired.exit_code) == (1, 1)
+    assert "damage: SQLite cannot read catalogue.sqlite" in found.stdout
+    assert f"collection {collection} is beyond repair: SQLite cannot read" in repaired.stderr
+    assert "index its corpora into a new one" in repaired.stderr
+
+
 def test_doctor_exits_with_3_where_it_could_not_look(run: Run, tmp_path: Path) -> None:
     assert run("doctor", "--collection", tmp_path / "none").exit_code == 3
 

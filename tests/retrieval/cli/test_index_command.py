@@ -84,6 +84,21 @@ def test_more_than_five_failures_end_with_where_to_see_them_all(
     assert f"vlsearch info --failures --collection {tmp_path / 'c'}" in done.stdout
 
 
+def test_failures_shown_are_those_of_the_corpus_at_hand(
+    run: Run, photos: Path, model: Path, tmp_path: Path
+) -> None:
+    collection = ("--collection", tmp_path / "c")
+    (photos / "empty.jpg").write_bytes(b"")
+    run("index", photos, "--model", model, *collection)
+    (tmp_path / "table.csv").write_text("image,caption\nnone.png,nothing\n")
+
+    done = run("index", tmp_path / "table.csv", *collection)
+
+    assert "1 failed" in done.stdout
+    assert "none.png: cannot be read" in done.stdout
+    assert "empty.jpg" not in done.stdout
+
+
 def test_index_prune_drops_what_vanished(run: Run, photos: Path, model: Path, tmp_path: Path) -> None:
     collection = ("--collection", tmp_path / "c")
     run("index", photos, "--model", model, *collection)
