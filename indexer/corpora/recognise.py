@@ -7,6 +7,7 @@ from pathlib import Path
 
 from indexer.corpora.columns import has_usual_columns
 from indexer.corpora.locate import is_url
+from indexer.corpora.pictures import is_picture_name
 from indexer.corpora.textfile import check_encoding, unreadable
 from indexer.corpora.webdataset import compression_of
 from retrieval.errors import CorpusFormatError
@@ -58,6 +59,8 @@ def recognise(source: Path) -> Recognised:
         fault = f"is compressed ({compression}), and corpora are read as they are"
         raise CorpusFormatError(str(source), fault, "Decompress it first")
     format = _BY_SUFFIX.get(source.suffix.lower()) or _by_bytes(head) or _by_first_line(source, head)
+    if format is None and is_picture_name(source.name):
+        raise CorpusFormatError(str(source), "is one picture, and no corpus", "Name the folder that it is in")
     if format is None:
         remedy = f"Pass --format if it is one of what can be read: {RECOGNISED}"
         raise CorpusFormatError(str(source), "is in no format that is recognised", remedy)

@@ -36,6 +36,7 @@ ERRORS = [
     ("index ''", USAGE, "is no path; name a file or a folder"),
     ("index http://127.0.0.1/a.jpg", USAGE, "is a URL, and corpora are read from disk; download it, or list it"),
     ("index {here}/unknown.bin", USAGE, "is in no format that is recognised. Pass --format if it is one of"),
+    ("index {here}/empty.jpg", USAGE, "is one picture, and no corpus. Name the folder that it is in."),
     ("index {here} --format piano", USAGE, "there is no format 'piano'; the formats are folder, csv, tsv"),
     ("index {here} --format csv", USAGE, "is a folder, which cannot be read as csv"),
     ("index {here} --split test", USAGE, "--split has no meaning for"),
