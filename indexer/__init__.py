@@ -30,17 +30,32 @@ if TYPE_CHECKING:
     from indexer.reindexing import reindex as reindex
     from indexer.report import Progress as Progress
     from indexer.report import Report as Report
+    from indexer.training.augment import Augmentation as Augmentation
+    from indexer.training.entry import train as train
+    from indexer.training.hub import Lora as Lora
+    from indexer.training.loop import Saving as Saving
+    from indexer.training.recipe import Recipe as Recipe
+    from indexer.training.run import Trained as Trained
+    from indexer.training.start import FromModel as FromModel
+    from indexer.training.start import NewTwoTower as NewTwoTower
 
 _WHERE = {
+    "Augmentation": ("indexer.training.augment", "Augmentation"),
     "Corpus": ("indexer.corpora", "Corpus"),
     "CorpusOptions": ("indexer.corpora", "CorpusOptions"),
     "Diagnosis": ("indexer.diagnosis", "Diagnosis"),
     "Exported": ("indexer.exporting", "Exported"),
+    "FromModel": ("indexer.training.start", "FromModel"),
     "Imported": ("indexer.importing", "Imported"),
     "ItemWriter": ("indexer.items", "ItemWriter"),
+    "Lora": ("indexer.training.hub", "Lora"),
+    "NewTwoTower": ("indexer.training.start", "NewTwoTower"),
     "Progress": ("indexer.report", "Progress"),
+    "Recipe": ("indexer.training.recipe", "Recipe"),
     "Reindexed": ("indexer.reindexing", "Reindexed"),
     "Report": ("indexer.report", "Report"),
+    "Saving": ("indexer.training.loop", "Saving"),
+    "Trained": ("indexer.training.run", "Trained"),
     "build": ("indexer.building", "build"),
     "classify": ("indexer.evaluation", "classify"),
     "delete": ("indexer.maintenance", "delete_items"),
@@ -53,18 +68,26 @@ _WHERE = {
     "optimize": ("indexer.maintenance", "optimize"),
     "parse_caption_column": ("indexer.corpora", "parse_caption_column"),
     "reindex": ("indexer.reindexing", "reindex"),
+    "train": ("indexer.training.entry", "train"),
 }
 
 __all__ = [
+    "Augmentation",
     "Corpus",
     "CorpusOptions",
     "Diagnosis",
     "Exported",
+    "FromModel",
     "Imported",
     "ItemWriter",
+    "Lora",
+    "NewTwoTower",
     "Progress",
+    "Recipe",
     "Reindexed",
     "Report",
+    "Saving",
+    "Trained",
     "build",
     "classify",
     "delete",
@@ -77,6 +100,7 @@ __all__ = [
     "optimize",
     "parse_caption_column",
     "reindex",
+    "train",
 ]
 
 

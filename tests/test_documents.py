@@ -61,6 +61,7 @@ def test_the_python_examples_run_from_top_to_bottom(
 
     said = capsys.readouterr().out
     assert "4 pictures, 4 encoded, 0 failed" in said
+    assert "epoch 1 " in said
     assert "sku-1 {'price': 7.5}" in said or "sku-2 {}" in said
     assert said.endswith("sound\n")
 

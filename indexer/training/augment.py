@@ -6,6 +6,7 @@ what an uninterrupted one would have drawn, in whatever thread.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +15,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.training.ranges import check_ranges
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from indexer.training.listing import Caption
 
 _SIDED = re.compile(r"\b(left|right)\b|左|右", re.IGNORECASE)
+
+_RANGES = {
+    "area": (0.0, 1.0),
+    "aspect": (1.0, math.inf),
+    "flip": (0.0, 1.0),
+    "colour": (0.0, 1.0),
+    "soft": (0.0, 1.0),
+    "token_dropout": (0.0, 1.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,14 @@ class Augmentation:
     colour: float = 0.2
     soft: float = 0.15
     token_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of its range.
+
+        Raises:
+            UsageError: says which.
+        """
+        check_ranges(self, _RANGES)
 
 
 def is_sided(text: str) -> bool:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from indexer.decoding import DecodePool
 from indexer.report import Progress
+from indexer.training.errors import writing
 from indexer.training.listing import Caption, Listed, Listing
 from retrieval.errors import ImageError
 from retrieval.fetch import read_bytes
@@ -121,17 +122,21 @@ def cache_pictures(
 
     Raises:
         KeyboardInterrupt: ``stop`` was set before all were decoded.
+        TrainingError: the cache cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(json.dumps([rule.name, listing.digest(), asdict(limits)]).encode()).hexdigest()[:16]
     pixels, table = folder / f"{key}.u8", folder / f"{key}.json"
     if not table.is_file():
         temporary = pixels.with_suffix(".tmp")
-        facts = _decode_all(listing, rule, temporary, limits, workers, on_progress, stop)
-        temporary.replace(pixels)
+        with writing(pixels):
+            facts = _decode_all(listing, rule, temporary, limits, workers, on_progress, stop)
+            temporary.replace(pixels)
         draft = table.with_suffix(".draft")
-        draft.write_text(json.dumps(facts), encoding="utf-8")
-        draft.replace(table)
+        with writing(table):
+            draft.write_text(json.dumps(facts), encoding="utf-8")
+            draft.replace(table)
     return _open(pixels, table)
 
 

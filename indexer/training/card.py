@@ -22,7 +22,7 @@ class Card:
         val: likewise.
         counts: of pictures, captions and failures, in words.
         terms: of the data, as the person who trained it stated them; None where they did not.
-        command: what was typed.
+        command: what was typed; empty where it was called from Python.
         seconds: that training took.
         epoch: whose weights these are, from 1.
         figures: of these weights, on held-out pairs.
@@ -73,7 +73,8 @@ def render(card: Card) -> str:
     for language, own in card.figures.items():
         forth, back = (", ".join(f"{own[f'{way}_r{k}']:.1f}" for k in (1, 5, 10)) for way in ("t2i", "i2t"))
         lines.append(f"| {language or 'all'} | {forth} | {back} |")
-    lines += ["", "## How it was made", "", "```", card.command, "```", ""]
+    lines += ["", "## How it was made", ""]
+    lines += ["```", card.command, "```", ""] if card.command else ["By a call of `indexer.train`.", ""]
     lines += [f"- {name}: {value}" for name, value in card.recipe.items()]
     lines += ["", "On " + ", ".join(f"{name} {value}" for name, value in card.environment.items()) + ".", ""]
     return "\n".join(lines)

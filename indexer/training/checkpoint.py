@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from indexer.training.errors import not_written
+from indexer.training.errors import writing
 from retrieval.errors import TrainingError
 
 FILE = "checkpoint.safetensors"
@@ -66,13 +66,11 @@ def write_checkpoint(folder: Path, learning: Learning, at: At) -> None:
         tensors |= {f"optimizer.{index}.{n}": torch.as_tensor(v) for n, v in state.items()}
     plain = {n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()}
     temporary = folder / f"{FILE}.tmp"
-    try:
+    with writing(folder / FILE):
         save_file(plain, temporary, metadata={"at": json.dumps(asdict(at))})
         _sync(temporary)
         temporary.replace(folder / FILE)
         _sync(folder)
-    except (SafetensorError, OSError) as error:  # the library has its own error for a full disk
-        raise not_written(folder / FILE, error) from error
 
 
 def read_place(folder: Path) -> At | None:

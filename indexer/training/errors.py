@@ -1,28 +1,50 @@
-"""Sentences for runs that cannot start."""
+"""Sentences for runs that cannot start or cannot write."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from retrieval.errors import TrainingError
 
 
-def no_pairs(pictures: int, failed: int) -> TrainingError:
-    """The corpus holds too little to train on."""
+def no_pairs(left: int, failed: int, held_out: int = 0) -> TrainingError:
+    """The corpus holds too little to train on.
+
+    Args:
+        left: pictures with captions that remain.
+        failed: items that could not be read or decoded.
+        held_out: pictures that the model is judged on, and that are not learned from.
+    """
+    pictures = "1 picture with captions is" if left == 1 else f"{left:,} pictures with captions are"
     return TrainingError(
-        f"the corpus has {pictures} pictures with captions ({failed} failed), and training needs two; "
-        "name a corpus with captions"
+        f"{pictures} left to learn from ({failed:,} failed, {held_out:,} held out to judge on), and training needs "
+        "two; name a corpus with more captioned pictures"
     )
 
 
-def no_validation() -> TrainingError:
-    """There is nothing to judge a model on."""
+def no_validation(failed: int) -> TrainingError:
+    """There is nothing to judge a model on; ``failed`` counts what could not be read or decoded."""
     return TrainingError(
-        "there are no pictures with captions to judge the model on; name some with --val, --val-split or --val-share"
+        f"there are no pictures with captions to judge the model on ({failed:,} failed); name some with --val, "
+        "--val-split or --val-share"
     )
 
 
-def not_written(path: Path, error: Exception) -> TrainingError:
-    """A checkpoint or a model cannot be written."""
-    reason = str(error).splitlines()[0]
-    return TrainingError(f"{path} cannot be written ({reason}); make room, and the same command goes on")
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say which file or folder of a run cannot be written, and that no more is lost than that.
+
+    Raises:
+        TrainingError: in place of the system's error, which names no file where a disk is full.
+    """
+    try:
+        yield
+    except (SafetensorError, OSError) as error:  # the library has its own error for a full disk
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"{path} cannot be written ({reason}); make room, and the same command goes on"
+        ) from error

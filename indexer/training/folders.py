@@ -6,9 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-
-from indexer.training.errors import not_written
+from indexer.training.errors import writing
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -22,12 +20,10 @@ def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for left_over in (fresh, old):
         shutil.rmtree(left_over, ignore_errors=True)
-    try:
+    with writing(folder):
         fresh.mkdir(parents=True)
         fill(fresh)
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)
-    except (SafetensorError, OSError) as error:  # the library has its own error for a full disk
-        raise not_written(folder, error) from error
     shutil.rmtree(old, ignore_errors=True)

@@ -41,6 +41,7 @@ from indexer.training.validation import Figures, mean_r1, validate
 from retrieval.errors import TrainingError
 
 BEST, LAST = "best", "last"
+_NORM_STATE = ("running_mean", "running_var", "num_batches_tracked")
 LOG_STEPS = 10  # between two lines of metrics within an epoch
 
 
@@ -234,9 +235,9 @@ def _learning(model: Trainable, objective: Objective, recipe: Recipe) -> Learnin
         by_part["head"] += [] if each is None else list(each.parameters())
     optimizer = torch.optim.AdamW(parameter_groups(by_part.items(), recipe.weight_decay), fused=True)
     for name, value in model.module.named_buffers():
-        if model.part_of(name) is not None and value.is_floating_point() and "running_" in name:
+        if model.part_of(name) is not None and name.rpartition(".")[2] in _NORM_STATE:
             weights[name] = value
-    averaged = {n: v.detach().clone() for n, v in weights.items()} if recipe.ema else {}
+    averaged = {n: v.detach().clone() for n, v in weights.items() if v.is_floating_point() and recipe.ema}
     return Learning(weights, objective, averaged, optimizer)
 
 

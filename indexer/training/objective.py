@@ -43,7 +43,7 @@ class TeacherRows:
             of: what they are rows of, for the error.
 
         Raises:
-            TrainingError: it is no such file, or has another number of rows.
+            TrainingError: it is no such file, has another number of rows, or holds what is not finite.
         """
         try:
             rows = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -60,7 +60,11 @@ class TeacherRows:
                 f"{file} has {len(rows):,} rows, and the corpus {count:,} {of}; give one row each, in the "
                 "corpus's order"
             )
-        return cls(rows, np.asarray(rows.mean(axis=0, dtype=np.float64), np.float32))
+        with np.errstate(invalid="ignore"):
+            mean = np.asarray(rows.mean(axis=0, dtype=np.float64), np.float32)
+        if not np.isfinite(mean).all():
+            raise TrainingError(f"{file} holds numbers that are not finite; write it anew")
+        return cls(rows, mean)
 
     def take(self, places: Sequence[int]) -> Tensor:
         """Centred rows, (len(places), any) float32: without their mean, directions tell more apart."""

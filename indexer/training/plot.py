@@ -12,7 +12,7 @@ FILE = "curves.png"
 
 
 def plot_curves(lines: Iterable[Mapping[str, Any]], title: str, target: Path) -> None:
-    """Draw the lines of a metrics file.
+    """Draw the lines of a metrics file: R@1 solid, R@10 broken.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -38,18 +38,26 @@ def plot_curves(lines: Iterable[Mapping[str, Any]], title: str, target: Path) ->
     left.plot([line["epoch"] for line in epochs], [line["loss"] for line in epochs], "o-", label="epoch")
     left.set(xlabel="epoch", ylabel="loss (mean)")
     if every:
-        left.legend()
-    for language in sorted({name for line in epochs for name in line["val"]}):
-        for key, shown in (("t2i_r1", "text to image"), ("i2t_r1", "image to text")):
-            points = [
-                (line["epoch"], line["val"][language][key]) for line in epochs if language in line["val"]
-            ]
-            label = f"{shown}{f', {language}' if language else ''}"
-            right.plot([x for x, _ in points], [y for _, y in points], "o-", label=label)
-    right.set(xlabel="epoch", ylabel="R@1 on held-out pairs, %")
+        left.legend(loc="upper right")  # named: looking for the best place takes long, and warns of it
+    ways = [
+        (language, way, shown)
+        for language in sorted({name for line in epochs for name in line["val"]})
+        for way, shown in (("t2i", "text to image"), ("i2t", "image to text"))
+    ]
+    for place, (language, way, shown) in enumerate(ways):
+        own = [line for line in epochs if language in line["val"]]
+        for cut, style in ((1, "o-"), (10, "s--")):
+            right.plot(
+                [line["epoch"] for line in own],
+                [line["val"][language][f"{way}_r{cut}"] for line in own],
+                style,
+                color=f"C{place}",
+                label=f"R@{cut} {shown}{f', {language}' if language else ''}",
+            )
+    right.set(xlabel="epoch", ylabel="R@1 and R@10 on held-out pairs, %")
     right.set_ylim(bottom=0)
     if epochs:
-        right.legend()
+        right.legend(loc="upper left")
     figure.suptitle(title, fontsize=10)
     draft = target.with_name(f".{target.name}.draft")
     figure.savefig(draft, dpi=120, format="png", metadata={"Software": None})

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from indexer.training.augment import Augmentation
+from indexer.training.ranges import SMALLEST, check_choice, check_ranges
 from retrieval.errors import UsageError
 
 Loss = Literal["infonce", "sigmoid", "triplet", "distillation"]
 """What pulls pictures and texts together; ``distillation`` learns from a teacher's rows alone."""
+
+Norms = Literal["stored", "batch"]
+"""Whose statistics batch norms use while they learn."""
+
+_RANGES = {
+    "epochs": (1, math.inf),
+    "steps": (1, math.inf),
+    "batch_size": (2, math.inf),
+    "chunk_size": (1, math.inf),
+    "captions": (1, math.inf),
+    "margin": (0, math.inf),
+    "distil_weight": (0, math.inf),
+    "image_rate": (0, math.inf),
+    "text_rate": (0, math.inf),
+    "head_rate": (0, math.inf),
+    "scale_rate": (0, math.inf),
+    "warmup": (0, 1),
+    "weight_decay": (0, math.inf),
+    "clip": (SMALLEST, math.inf),
+    "locked_image_epochs": (0, math.inf),
+    "locked_text_epochs": (0, math.inf),
+    "ema": (0, 1 - SMALLEST),
+    "seed": (0, math.inf),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +86,7 @@ class Recipe:
     clip: float = 1.0
     locked_image_epochs: int = 0
     locked_text_epochs: int = 0
-    norms: Literal["stored", "batch"] | None = None
+    norms: Norms | None = None
     ema: float = 0.98
     bfloat16: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -70,8 +96,12 @@ class Recipe:
         """Refuse what contradicts itself.
 
         Raises:
-            UsageError: two settings cannot go together.
+            UsageError: a number is out of its range, or two settings cannot go together.
         """
+        check_ranges(self, _RANGES)
+        check_choice("loss", self.loss, get_args(Loss))
+        if self.norms is not None:
+            check_choice("norms", self.norms, get_args(Norms))
         if self.chunk_size is not None and self.norms == "batch":
             raise UsageError(
                 "gradient caching computes each chunk by itself, so batch norms would see the chunk and not the "

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from indexer.training.errors import writing
 from retrieval.errors import TrainingError
 
 METRICS, SETTINGS = "metrics.jsonl", "run.json"
@@ -20,8 +21,12 @@ class MetricsLog:
         self.path = path
 
     def write(self, line: Mapping[str, object]) -> None:
-        """Append a line; it is in the file when this returns."""
-        with self.path.open("a", encoding="utf-8") as file:
+        """Append a line; it is in the file when this returns.
+
+        Raises:
+            TrainingError: it cannot be written.
+        """
+        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def size(self) -> int:
@@ -41,11 +46,16 @@ class MetricsLog:
 
 
 def write_settings(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write what a run is made of, beside which its results mean something."""
+    """Write what a run is made of, beside which its results mean something.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
     text = json.dumps(facts, indent=2, ensure_ascii=False, default=str) + "\n"
     draft = folder / f".{SETTINGS}.draft"
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(folder / SETTINGS)
+    with writing(folder / SETTINGS):
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(folder / SETTINGS)
 
 
 def read_settings(folder: Path) -> dict[str, Any] | None:
@@ -63,9 +73,11 @@ def read_settings(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(facts, dict) or not isinstance(facts.get("settings", {}), dict):
+            raise ValueError("it does not hold a run's settings")
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path} is damaged ({error}); delete the folder to start again") from error
-    return dict(facts)
+    return facts
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

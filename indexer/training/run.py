@@ -22,7 +22,7 @@ from indexer.report import Progress
 from indexer.training import card, plot
 from indexer.training.cache import Cached, CacheRule, cache_pictures, shrink
 from indexer.training.checkpoint import At
-from indexer.training.errors import no_pairs, no_validation
+from indexer.training.errors import no_pairs, no_validation, writing
 from indexer.training.listing import Listing, list_corpus
 from indexer.training.loop import BEST, LAST, Data, Saving, Watch, derived, fit
 from indexer.training.objective import Teacher, TeacherRows
@@ -76,7 +76,7 @@ class CorpusSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Trained:
     """What a run left behind.
 
     Attributes:
@@ -106,7 +106,7 @@ def train_corpus(
     device: str | None = None,
     command: str = "",
     on_progress: Callable[[Progress], None] | None = None,
-) -> Result:
+) -> Trained:
     """Train on a corpus; called again after a kill with the same arguments, it goes on where the checkpoint is.
 
     ``out`` gets ``run.json``, ``metrics.jsonl``, ``curves.png``, ``checkpoint.safetensors``, and the model folders
@@ -155,9 +155,10 @@ def _run(
     command: str,
     show: Callable[[Progress], None],
     stop: Event,
-) -> Result:
+) -> Trained:
     # --- what the corpus offers
     listed = _list(data, recipe.seed)
+    teacher = _teacher(data, listed.train)
     if before is None:
         write_settings(out, {"command": command})  # from here on the folder is known as a run's
 
@@ -171,13 +172,18 @@ def _run(
         notes.append(
             f"{len(twins):,} pictures to judge on are also among those to learn from; left out there"
         )
-    if len(train) < 2:
-        raise no_pairs(len(train), len(train.failures) + len(listed.train.failures))
     if not len(val):
-        raise no_validation()
+        raise no_validation(len(val.failures) + len(listed.val.failures))
+    if len(train) < 2:
+        failed = len(train.failures) + len(listed.train.failures)
+        raise no_pairs(len(train), failed, len(val) if data.val is None else len(twins))
+
+    if recipe.batch_size > len(train):
+        notes.append(
+            f"a batch of {recipe.batch_size:,} is more than there is: each step takes all {len(train):,} pictures"
+        )
 
     # --- what the run is
-    teacher = _teacher(data, listed.train)
     settings = {
         "recipe": asdict(recipe),
         "start": {**asdict(start), "kind": type(start).__name__},
@@ -222,7 +228,11 @@ def _run(
         shutil.rmtree(out / _CACHE, ignore_errors=True)
     figures = {int(line["epoch"]): line["val"] for line in log.lines() if "val" in line}
     best = outcome.at.best_epoch
-    return Result(out, figures.get(best, {}), best, failures, tuple(notes), outcome.interrupted)
+    if best and not (out / BEST).is_dir():
+        raise TrainingError(
+            f"{out / BEST} is gone, and its epoch is over; train in another folder to have it again"
+        )
+    return Trained(out, figures.get(best, {}), best, failures, tuple(notes), outcome.interrupted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +264,7 @@ def _list(data: CorpusSettings, seed: int) -> _Listed:
     if not train.entries:
         raise no_pairs(0, len(train.failures))
     if not val.entries:
-        raise no_validation()
+        raise no_validation(len(val.failures))
     return _Listed(train, val, shown, tuple((name, str(note)) for name, note in notes))
 
 
@@ -295,9 +305,11 @@ def _tell(out: Path, facts: dict[str, Any], start: Start, at: At, log: MetricsLo
     for name, epoch in ((BEST, at.best_epoch), (LAST, newest)):
         if epoch in figures and (out / name).is_dir():
             text = card.render(_card(facts, start, at, epoch, figures[epoch]))
-            (out / name / card.FILE).write_text(text, encoding="utf-8")
+            with writing(out / name / card.FILE):
+                (out / name / card.FILE).write_text(text, encoding="utf-8")
     try:
-        plot.plot_curves(log.lines(), f"{facts['corpus']}", out / plot.FILE)
+        with writing(out / plot.FILE):
+            plot.plot_curves(log.lines(), f"{facts['corpus']}", out / plot.FILE)
     except MissingExtra as error:
         yield str(error)
 
@@ -345,7 +357,7 @@ def _device(asked: str | None) -> str:
     """
     device = asked or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # the device meta has no numbers to read
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
         reason = str(error).strip().splitlines()[0]
         raise TrainingError(f"device {device} cannot be used ({reason}); try --device cpu") from error

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import get_args
 
 import torch
 
 from indexer.training.bert import BertWeights, read_bert
 from indexer.training.hub import Lora, TrainableHub
+from indexer.training.ranges import check_choice, check_ranges
 from indexer.training.trainable import Trainable
 from indexer.training.two_tower import TrainableTwoTower, load_two_tower, new_two_tower
 from indexer.training.vocabulary import fit_tokenizer
@@ -27,6 +29,7 @@ from retrieval.encoders.two_tower.config import (
 from retrieval.errors import UsageError
 
 VOCABULARY = 8000
+LAYERS = 4  # of a BERT from scratch
 DIMENSION = 512
 _TF_MEAN = _TF_STD = (0.50196, 0.50196, 0.50196)
 
@@ -43,16 +46,37 @@ class NewTwoTower:
         text_backbone: ``bert``, or ``bag`` (the mean of sub-word vectors).
         text_weights: folder of a BERT checkpoint, tokenizer included; None: random, with a tokenizer fitted to
             the captions.
+        text_layers: transformer layers of a BERT from scratch; None: 4.
         frozen_stages: image stages, from the input, that never learn.
     """
 
-    image_backbone: str = "resnet50"
+    image_backbone: ImageBackbone = "resnet50"
     image_weights: Path | None = None
     tf_padding: bool = False
     image_size: int = 224
-    text_backbone: str = "bert"
+    text_backbone: TextBackbone = "bert"
     text_weights: Path | None = None
+    text_layers: int | None = None
     frozen_stages: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no tower can be built of.
+
+        Raises:
+            UsageError: says which setting, and what it may be.
+        """
+        check_choice("image-backbone", self.image_backbone, get_args(ImageBackbone))
+        check_choice("text-backbone", self.text_backbone, get_args(TextBackbone))
+        check_ranges(
+            self, {"image_size": (16, 4096), "text_layers": (1, 256), "frozen_stages": (0, math.inf)}
+        )
+        if self.text_weights is not None and self.text_backbone != "bert":
+            raise UsageError("--text-weights is a folder of BERT; leave it out, or use --text-backbone bert")
+        if self.text_layers is not None and (self.text_weights is not None or self.text_backbone != "bert"):
+            raise UsageError(
+                "--text-layers counts those of a BERT from scratch; leave it out beside --text-weights and other "
+                "text backbones"
+            )
 
     def describe(self) -> str:
         """What it is, in words."""
@@ -137,17 +161,16 @@ def _load(start: FromModel, device: str) -> Trainable:
 
 
 def _new(start: NewTwoTower, captions: Iterable[str], device: str) -> TrainableTwoTower:
-    image = ImageConfig(cast(ImageBackbone, start.image_backbone), start.image_size)
+    image = ImageConfig(start.image_backbone, start.image_size)
     if start.tf_padding:
         image = ImageConfig(image.backbone, image.size, _TF_MEAN, _TF_STD, tf_padding=True)
     bert: BertWeights | None = None
     if start.text_weights is not None:
-        if start.text_backbone != "bert":
-            raise UsageError("--text-weights is a folder of BERT; leave it out, or use --text-backbone bert")
         bert = read_bert(start.text_weights)
         text, tokenizer = bert.config, bert.tokenizer
     else:
         tokenizer = fit_tokenizer(list(captions), VOCABULARY)
-        text = TextConfig(cast(TextBackbone, start.text_backbone), tokenizer.get_vocab_size())
+        layers = start.text_layers or LAYERS
+        text = TextConfig(start.text_backbone, tokenizer.get_vocab_size(), layers=layers)
     config = TwoTowerConfig(DIMENSION, image, text)
     return new_two_tower(config, tokenizer, start.image_weights, bert, device, start.frozen_stages)

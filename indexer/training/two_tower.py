@@ -17,7 +17,7 @@ from indexer.training.bert import BertWeights
 from indexer.training.schedule import Part
 from indexer.training.trainable import Facts, Rates
 from retrieval.encoders.two_tower.backbones import torchvision_state
-from retrieval.encoders.two_tower.config import TwoTowerConfig
+from retrieval.encoders.two_tower.config import TextConfig, TwoTowerConfig
 from retrieval.encoders.two_tower.encoder import CONFIG, TOKENIZER, WEIGHTS, restored, save, squeeze
 from retrieval.encoders.two_tower.model import TwoTowerModel
 from retrieval.encoders.two_tower.text import load_tokenizer, pad, padded_length, token_ids
@@ -29,15 +29,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-RATES = Rates(image=3e-4, text=1e-3, head=1e-3)
+# With BERT's head at 1e-3 all rows fell into one direction; at these a ResNet-50 and a BERT, both from scratch, learn
+# (benchmarks/training). A BERT that was trained before takes what its paper fine-tunes with (Devlin et al., 2019).
+BAG_RATES = Rates(image=3e-4, text=1e-3, head=1e-3)
+NEW_BERT_RATES = Rates(image=3e-4, text=5e-4, head=5e-4)
+TRAINED_BERT_RATES = Rates(image=3e-4, text=5e-5, head=5e-4)
 
 
 class TrainableTwoTower:
     """Trains a two-tower model, but for its first ``frozen_stages`` image stages."""
 
     def __init__(
-        self, model: TwoTowerModel, tokenizer: Tokenizer, name: str, device: str, frozen_stages: int = 0
+        self,
+        model: TwoTowerModel,
+        tokenizer: Tokenizer,
+        name: str,
+        device: str,
+        frozen_stages: int = 0,
+        new_text: bool = False,
     ) -> None:
+        """``new_text``: the text tower has random weights, and takes larger steps."""
         self.module = model.to(device).to(memory_format=torch.channels_last)
         self._tokenizer, self._device = tokenizer, device
         self._frozen = tuple(f"image.features.{stage}" for stage in range(frozen_stages))
@@ -48,7 +59,7 @@ class TrainableTwoTower:
             image_size=config.image.size,
             sees_whole=config.image.aspect > 1,
             rule=f"squeezed into {config.image.size} from at most {config.image.aspect} to 1, bicubic",
-            rates=RATES,
+            rates=_rates(config.text, new_text),
             log_scale=float(model.log_scale.detach().clamp(0, math.log(100))),
             bias=None,
         )
@@ -126,7 +137,7 @@ def new_two_tower(
         bert.load_into(model.text)
     _check_stages(model, frozen_stages)
     name = f"{config.image.backbone} + {config.text.backbone}"
-    return TrainableTwoTower(model, tokenizer, name, device, frozen_stages)
+    return TrainableTwoTower(model, tokenizer, name, device, frozen_stages, new_text=bert is None)
 
 
 def load_image_weights(model: TwoTowerModel, path: Path) -> None:
@@ -138,6 +149,12 @@ def load_image_weights(model: TwoTowerModel, path: Path) -> None:
         raise TrainingError(
             f"{path} holds no weights of {model.config.image.backbone} ({reason}); name others"
         ) from error
+
+
+def _rates(text: TextConfig, is_new: bool) -> Rates:
+    if text.backbone == "bag":
+        return BAG_RATES
+    return NEW_BERT_RATES if is_new else TRAINED_BERT_RATES
 
 
 def _check_stages(model: TwoTowerModel, frozen: int) -> None:

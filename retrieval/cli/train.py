@@ -16,8 +16,7 @@ from retrieval.cli.progress import progress_display
 from retrieval.cli.train_options import model_options, recipe_options
 
 if TYPE_CHECKING:
-    from indexer import CorpusOptions
-    from indexer.training.run import Result
+    from indexer import CorpusOptions, Trained
     from retrieval.types import Limits
 
 FAILURES_SHOWN = 5
@@ -107,31 +106,27 @@ def train(
         vlsearch train "train-{000..005}.tar" --val val-000.tar --out run --image-weights resnet50.safetensors
         vlsearch query "a dog in the snow" --model run/best
     """
-    from indexer.training.loop import Saving  # torch: not for --help
-    from indexer.training.run import CorpusSettings, train_corpus
+    import indexer  # torch: not for --help
     from retrieval.encoders.two_tower.memory import retain_freed_memory
 
     retain_freed_memory()
-    data = CorpusSettings(
-        corpus,
-        options,
-        val,
-        val_split,
-        val_share,
-        teacher_images,
-        teacher_texts,
-        limits,
-        workers,
-        cache,
-        data_licence,
-    )
     with progress_display(quiet) as show:
-        result = train_corpus(
-            data,
-            start,
-            recipe,
+        result = indexer.train(
+            corpus,
             out,
-            saving=Saving(checkpoint_minutes, checkpoint_steps),
+            model=start,
+            recipe=recipe,
+            val=val,
+            val_split=val_split,
+            val_share=val_share,
+            options=options,
+            teacher_images=teacher_images,
+            teacher_texts=teacher_texts,
+            limits=limits,
+            workers=workers,
+            cache=cache,
+            data_licence=data_licence,
+            saving=indexer.Saving(checkpoint_minutes, checkpoint_steps),
             device=device,
             command=shlex.join(["vlsearch", *sys.argv[1:]]),
             on_progress=show,
@@ -145,7 +140,7 @@ def train(
         raise SystemExit(INTERRUPTED)
 
 
-def _facts(result: Result) -> dict[str, object]:
+def _facts(result: Trained) -> dict[str, object]:
     return {
         "best": str(result.folder / "best"),
         "epoch": result.epoch,
@@ -156,7 +151,7 @@ def _facts(result: Result) -> dict[str, object]:
     }
 
 
-def _show(result: Result) -> None:
+def _show(result: Trained) -> None:
     for note in result.notes:
         click.echo(f"note: {one_line(note)}", err=True)
     if result.failures:

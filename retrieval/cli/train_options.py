@@ -22,13 +22,7 @@ _MODEL = (
     click.option(
         "--lora", type=click.IntRange(1), metavar="RANK", help="Learn low-rank adapters, merged at the end."
     ),
-    click.option(
-        "--lora-alpha",
-        type=click.IntRange(1),
-        default=16,
-        show_default=True,
-        help="Adapters count alpha / RANK.",
-    ),
+    click.option("--lora-alpha", type=click.IntRange(1), help="Adapters count alpha / RANK. [default: 16]"),
     click.option(
         "--image-backbone",
         type=click.Choice(["resnet50", "mobilenet_v2", "efficientnet_lite2", "tiny"]),
@@ -54,6 +48,9 @@ _MODEL = (
         type=click.Path(path_type=Path),
         metavar="DIR",
         help="Folder of a BERT checkpoint to start from, with its tokenizer.",
+    ),
+    click.option(
+        "--text-layers", type=click.IntRange(1, 256), help="Layers of a BERT from scratch. [default: 4]"
     ),
     click.option(
         "--frozen-stages",
@@ -162,7 +159,15 @@ _RECIPE = (
 )
 
 _AUGMENTATION = ("area", "aspect", "flip", "colour", "soft", "token_dropout")
-_OF_NEW = ("image_backbone", "image_weights", "tf_padding", "image_size", "text_backbone", "text_weights")
+_OF_NEW = (
+    "image_backbone",
+    "image_weights",
+    "tf_padding",
+    "image_size",
+    "text_backbone",
+    "text_weights",
+    "text_layers",
+)
 
 
 def model_options(command: Command) -> Command:
@@ -170,11 +175,17 @@ def model_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(
-        *args: Any, model: str | None, lora: int | None, lora_alpha: int, frozen_stages: int, **others: Any
+        *args: Any,
+        model: str | None,
+        lora: int | None,
+        lora_alpha: int | None,
+        frozen_stages: int,
+        **others: Any,
     ) -> Any:
-        from indexer.training.hub import Lora  # torch: not for --help
-        from indexer.training.start import FromModel, NewTwoTower
+        from indexer import FromModel, Lora, NewTwoTower  # torch: not for --help
 
+        if lora is None and lora_alpha is not None:
+            raise UsageError("--lora-alpha scales the adapters of --lora; give both, or leave it out")
         given = {name: value for name in _OF_NEW if (value := others.pop(name))}
         if model is None:
             if lora is not None:
@@ -185,7 +196,7 @@ def model_options(command: Command) -> Command:
             raise UsageError(
                 f"{named} make a new model, and --model fine-tunes one; leave one or the other out"
             )
-        adapters = None if lora is None else Lora(lora, lora_alpha)
+        adapters = None if lora is None else Lora(lora, lora_alpha or Lora().alpha)
         return command(*args, start=FromModel(model, adapters, frozen_stages), **others)
 
     decorated: Command = _decorated(wrapped, _MODEL)
@@ -197,8 +208,7 @@ def recipe_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **others: Any) -> Any:
-        from indexer.training.augment import Augmentation  # numpy: not for --help
-        from indexer.training.recipe import Recipe
+        from indexer import Augmentation, Recipe  # numpy: not for --help
 
         augmentation = Augmentation(**{name: others.pop(name) for name in _AUGMENTATION})
         names = {field.name for field in fields_of(Recipe)} - {"augmentation"}

@@ -34,7 +34,9 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_bytes())
     except OSError as exc:
-        raise ModelError(f"{file} cannot be read ({exc.strerror}); a model folder needs it") from exc
+        best = file.parent / "best"  # the folder of a training run, in place of the model in it
+        hint = f"; the model of this run is {best}" if (best / file.name).is_file() else ""
+        raise ModelError(f"{file} cannot be read ({exc.strerror}); a model folder needs it{hint}") from exc
     except ValueError as exc:
         raise ModelError(f"{file} is not JSON ({exc}); download the model again") from exc
     if not isinstance(value, dict):

@@ -80,7 +80,8 @@ class ImageBackbone(nn.Module):
 def build_backbone(config: ImageConfig) -> ImageBackbone:
     """The untrained backbone that ``config`` names."""
     if config.backbone == "resnet50":
-        net = resnet50(weights=None)
+        # Each block begins as the identity (Goyal et al., 2017, section 5.1); weights that are loaded replace this.
+        net = resnet50(weights=None, zero_init_residual=True)
         stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         stages, features = nn.Sequential(stem, net.layer1, net.layer2, net.layer3, net.layer4), 2048
     elif config.backbone == "mobilenet_v2":

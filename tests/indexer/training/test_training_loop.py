@@ -278,6 +278,8 @@ def test_a_teacher_of_texts_alone_teaches_the_text_tower_and_nothing_else(tmp_pa
         (np.zeros((31, 4), np.float32), "31 rows, and the corpus 32 captions"),
         (np.zeros(32, np.float32), r"\(32,\)"),
         (np.zeros((32, 4), np.int64), "int64"),
+        (np.full((32, 4), np.nan, np.float32), "not finite"),
+        (np.array([[np.inf], [-np.inf]] * 16, np.float32), "not finite"),
     ],
 )
 def test_teacher_rows_that_do_not_go_with_the_corpus_are_refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -238,7 +239,7 @@ def finish(process: subprocess.Popen[bytes]) -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize("kind", ["clip", "adapters", "new"])
+@pytest.mark.parametrize("kind", ["clip", "adapters", "new", "norms"])
 def test_a_run_that_was_killed_and_resumed_equals_an_uninterrupted_one_bit_for_bit(
     kind: str, corpus: Path, tmp_path: Path
 ) -> None:
@@ -247,6 +248,11 @@ def test_a_run_that_was_killed_and_resumed_equals_an_uninterrupted_one_bit_for_b
         "clip": ("--model", str(source)),
         "adapters": ("--model", str(source), "--lora", "2"),
         "new": NEW,
+        "norms": (
+            "--image-backbone",
+            "mobilenet_v2",
+            *NEW[2:],
+        ),  # from scratch: batch norms move their statistics
     }[kind]
     options = (
         *model,
@@ -325,8 +331,15 @@ ERRORS = [
     ("{corpus} --image-backbone tiny --teacher-texts {here}/none", 1, "cannot be read as npy"),
     ("{corpus} --image-backbone tiny --split train", 2, "--split has no meaning for"),
     ("{here}/none.csv", 2, "there is no such file or folder"),
-    ("{here}", 1, "the corpus has 0 pictures with captions"),
+    ("{here}", 1, "0 pictures with captions are left to learn from"),
     ("{corpus} --out {here}", 1, "holds files and no training run"),
+    ("{corpus} --model {clip} --lora-alpha 4", 2, "--lora-alpha scales the adapters of --lora; give both"),
+    ("{corpus} --text-backbone bag --text-layers 2", 2, "--text-layers counts those of a BERT from scratch"),
+    ("{corpus} --image-backbone tiny --head-rate nan", 2, "head-rate is nan, and must be a number from 0"),
+    ("{corpus} --image-backbone tiny --device meta", 1, "device meta cannot be used"),
+    ("{corpus} --image-backbone tiny --text-backbone bag --val {corpus}", 1, "0 pictures with captions are left to "
+     "learn from (0 failed, 36 held out to judge on)"),
+    ("{corpus} --image-backbone tiny --text-backbone bag --val {broken}", 1, "to judge the model on (1 failed)"),
 ]  # fmt: skip
 
 
@@ -338,7 +351,9 @@ def test_an_error_is_a_sentence_and_an_exit_code(
     here.mkdir()
     Image.new("RGB", (20, 20)).save(here / "without_captions.png")
     clip = checkpoint("clip", tmp_path / "clip")
-    places = {"corpus": corpus, "here": here, "clip": clip}
+    broken = write_corpus(tmp_path / "broken", NAMES[:1])
+    (broken.parent / "0.png").write_bytes(b"no picture")
+    places = {"corpus": corpus, "here": here, "clip": clip, "broken": broken}
     words = [word.format(**places) for word in line.split()]
 
     done = vlsearch("train", *words, *(() if "--out" in words else ("--out", tmp_path / "run")), *QUICK[:4])
@@ -347,6 +362,64 @@ def test_an_error_is_a_sentence_and_an_exit_code(
     assert done.exit_code == code, done.output
     assert sentence in done.stderr
     assert done.stdout == ""
+
+
+def test_a_split_that_leaves_less_than_two_pictures_says_what_it_held_out(tmp_path: Path) -> None:
+    two = write_corpus(tmp_path / "two", NAMES[:2])
+
+    done = vlsearch("train", two, "--out", tmp_path / "run", *NEW, *QUICK)
+
+    assert done.exit_code == 1
+    assert "1 picture with captions is left to learn from (0 failed, 1 held out to judge on)" in done.stderr
+
+
+def test_a_batch_larger_than_the_corpus_takes_all_of_it_and_that_is_said(
+    corpus: Path, tmp_path: Path
+) -> None:
+    done = vlsearch("train", corpus, "--out", tmp_path / "run", *NEW, *QUICK, "--batch-size", "100")
+
+    assert done.exit_code == 0, done.output
+    assert "each step takes all 27 pictures" in done.stderr
+
+
+@pytest.mark.parametrize("damage", ["5", "[]", '{"settings": 3}', "{"])
+def test_a_damaged_record_of_a_run_is_named(corpus: Path, tmp_path: Path, damage: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text(damage)
+
+    done = vlsearch("train", corpus, "--out", tmp_path / "run", *NEW, *QUICK)
+
+    assert done.exit_code == 1
+    assert "run.json is damaged" in done.stderr
+
+
+def test_a_run_that_is_over_says_that_its_best_model_is_gone(corpus: Path, tmp_path: Path) -> None:
+    vlsearch("train", corpus, "--out", tmp_path / "run", *NEW, *QUICK)
+    shutil.rmtree(tmp_path / "run" / "best")
+
+    done = vlsearch("train", corpus, "--out", tmp_path / "run", *NEW, *QUICK)
+
+    assert done.exit_code == 1
+    assert "is gone, and its epoch is over; train in another folder" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+@pytest.mark.parametrize(("room", "file"), [(10, "run.json"), (20_000, ".u8")])
+def test_a_disk_that_is_full_from_the_start_is_a_sentence_with_the_file(
+    corpus: Path, tmp_path: Path, room: int, file: str
+) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))  # of any file from here on
+    try:
+        done = vlsearch("train", corpus, "--out", tmp_path / "run", *NEW, *QUICK)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code == 1
+    assert f"{file} cannot be written" in done.stderr
 
 
 def test_a_run_with_other_settings_is_refused_and_both_values_are_named(corpus: Path, tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""Train a model on a corpus: what ``vlsearch train`` does, as one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from indexer.corpora import CorpusOptions
+from indexer.report import Progress
+from indexer.training.loop import Saving
+from indexer.training.recipe import Recipe
+from indexer.training.run import CorpusSettings, Trained, train_corpus
+from indexer.training.start import FromModel, NewTwoTower, Start
+from retrieval.errors import UsageError
+from retrieval.types import Limits
+
+
+def train(
+    corpus: str | Path,
+    out: str | Path,
+    *,
+    model: str | Path | Start | None = None,
+    recipe: Recipe | None = None,
+    val: str | Path | None = None,
+    val_split: str | None = None,
+    val_share: float = 0.1,
+    options: CorpusOptions | None = None,
+    teacher_images: str | Path | None = None,
+    teacher_texts: str | Path | None = None,
+    limits: Limits | None = None,
+    workers: int | None = None,
+    cache: str | Path | None = None,
+    data_licence: str | None = None,
+    saving: Saving | None = None,
+    device: str | None = None,
+    command: str = "",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Pre-train or fine-tune a dual encoder; ``out / "best"`` is then a model for :func:`indexer.build`.
+
+    Called again with the same arguments after a kill, it goes on where the newest checkpoint is, and ends with the
+    weights of a run that was not killed, bit for bit, on the same machine with the same number of threads. Ctrl-C
+    finishes the step at hand and writes a checkpoint (``Trained.interrupted``).
+
+    Args:
+        corpus: a folder, table, data set, tar (braces expanded) or list with captions, as ``vlsearch train`` takes it.
+        out: folder of the run: new, or empty, or of the same run.
+        model: alias, hub name or folder of a model to fine-tune; a :class:`FromModel` for adapters or frozen stages;
+            a :class:`NewTwoTower` for a new model; None: a new ResNet-50 + BERT from scratch.
+        recipe: how to train.
+        val: another corpus to judge on, read alike.
+        val_split: other splits of the same Karpathy JSON to judge on, separated by commas.
+        val_share: share of the pictures to judge on where neither is given, in (0, 0.5].
+        options: how to read the corpora.
+        teacher_images: npy file of a teacher's rows, one for each picture of the corpus, in its order.
+        teacher_texts: npy file of a teacher's rows, one for each caption.
+        limits: bytes, pixels and seconds that a picture may take.
+        workers: decoder threads; one a core by default.
+        cache: folder for decoded pictures that is kept; by default one in ``out``, deleted at the end.
+        data_licence: terms of the data, for the model card.
+        saving: how often to write a checkpoint within an epoch.
+        device: as torch names it; a GPU where there is one.
+        command: how the run was called, for its records.
+        on_progress: called after each picture decoded and each step.
+
+    Raises:
+        CorpusFormatError: a corpus cannot be read as asked.
+        UsageError: settings contradict each other, or no model goes by that name.
+        ModelError: files of the model are missing or damaged.
+        TrainingError: there is nothing to learn from, the loss is no number any more, or ``out`` cannot be written or
+            is of another run.
+
+    The paper of each loss is named in :mod:`indexer.training.losses`.
+    """
+    if not 0 < val_share <= 0.5:
+        raise UsageError(f"val-share is {val_share}, and must be more than 0 and at most 0.5")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers is {workers}, and must be 1 or more")
+    data = CorpusSettings(
+        str(corpus),
+        options or CorpusOptions(),
+        None if val is None else str(val),
+        val_split,
+        val_share,
+        _path(teacher_images),
+        _path(teacher_texts),
+        limits or Limits(),
+        workers,
+        _path(cache),
+        data_licence,
+    )
+    return train_corpus(
+        data,
+        _start(model),
+        recipe or Recipe(),
+        Path(out),
+        saving=saving,
+        device=device,
+        command=command,
+        on_progress=on_progress,
+    )
+
+
+def _start(model: str | Path | Start | None) -> Start:
+    if model is None:
+        return NewTwoTower()
+    return FromModel(str(model)) if isinstance(model, (str, Path)) else model
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
