@@ -4,36 +4,32 @@
 
 Hit rates in per cent. Of the class sets' labels every second one was held out of training. ``agreement`` is the share
 of class photographs (held-out labels) for which the nearest of 1,000 class names is what the backbone's own classifier
-says. With ``--aspects 1,1.5,2`` val is measured at several, and nothing is written.
+says; ``one_a_class`` asks by name for one picture of each class, out of those pictures not shown in training of which
+that classifier is sure. With ``--aspects 1,1.5,2`` val is measured at several, and nothing is written.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from classes import Vectors, agreement, classify, label_figures, one_a_class
 from data import Sample, read_coco, read_tars
-from numpy.typing import NDArray
-from PIL import Image
-from student import Student
-from vocabulary import Vocabulary
 
 from indexer.training.validation import hit_rates
 from retrieval.encoders.two_tower import TwoTower
 from retrieval.encoders.two_tower.memory import retain_freed_memory
 from retrieval.images import decode
 from retrieval.types import Limits
-
-Vectors = NDArray[np.float32]
 
 
 def encode(encoder: TwoTower, samples: Iterable[Sample]) -> tuple[Vectors, list[dict[str, Any]]]:
@@ -51,51 +47,21 @@ def captioned(encoder: TwoTower, images: Vectors, facts: list[dict[str, Any]], k
     return hit_rates(images, encoder.encode_texts(texts), list(enumerate(owners.tolist())))
 
 
-def val_figures(encoder: TwoTower, flickr8k: Path) -> dict[str, dict[str, float]]:
-    images, facts = encode(encoder, read_tars([flickr8k / "val-000.tar"]))
+def val_figures(
+    encoder: TwoTower, images: Vectors, facts: list[dict[str, Any]]
+) -> dict[str, dict[str, float]]:
     return {
         language: captioned(encoder, images, facts, key)
         for language, key in (("en", "captions"), ("zh", "captions_zh"))
     }
 
 
-def class_figures(encoder: TwoTower, classes: Path, backbone: Path) -> dict[str, Any]:
-    """Labels as queries over all class photographs (is one of the first k right?), and agreement."""
-    paths = [classes / f"{name}.tar" for name in ("caltech101", "grocery", "clothing")]
-    images, facts = encode(encoder, read_tars(paths))
-    labels = sorted({about["label"] for about in facts})
-    owners = np.array([labels.index(about["label"]) for about in facts])
-    scores = encoder.encode_texts(labels) @ images.T
-    right = owners[np.argsort(-scores, axis=1, kind="stable")] == np.arange(len(labels))[:, None]
-    held = np.arange(len(labels)) % 2 == 1
-    figures: dict[str, Any] = {
-        f"labels_{name}": {f"r{k}": 100 * float(right[rows, :k].any(1).mean()) for k in (1, 5, 10)}
-        for name, rows in (("held_out", held), ("seen", ~held))
-    }
-    says = classifier(backbone, paths)[held[owners]]
-    vocabulary = Vocabulary.read(Path(__file__).with_name("classes.tsv")).classes
-    names = {"en": [one.label for one in vocabulary], "zh": [one.chinese[0] for one in vocabulary]}
-    figures["agreement"] = {
-        language: 100 * float(((images[held[owners]] @ encoder.encode_texts(own).T).argmax(1) == says).mean())
-        for language, own in names.items()
-    }
-    return figures
+def class_sets(folder: Path) -> Iterable[Sample]:
+    return read_tars([folder / f"{name}.tar" for name in ("caltech101", "grocery", "clothing")])
 
 
-def classifier(backbone: Path, paths: list[Path]) -> NDArray[np.int64]:
-    """The backbone's own classes of the photographs, each squeezed into the square."""
-    from retrieval.encoders.two_tower.text import train_tokenizer
-
-    student = Student(train_tokenizer(["a"], 10), backbone)
-    classes = []
-    with torch.inference_mode():
-        for data, _ in read_tars(paths):
-            picture = (
-                Image.open(io.BytesIO(data)).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
-            )
-            pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
-            classes.append(int(student.logits(student.features(pixels)).argmax()))
-    return np.array(classes)
+def held_out(samples: Iterable[Sample], labels: Sequence[str]) -> Iterable[Sample]:
+    return (sample for sample in samples if labels.index(sample[1]["label"]) % 2)
 
 
 def speed(encoder: TwoTower) -> dict[str, float]:
@@ -134,16 +100,34 @@ def main() -> None:
     args = parser.parse_args()
     retain_freed_memory()
     encoder = TwoTower.load(args.model)
+    val_tar = [args.flickr8k / "val-000.tar"]
     if args.aspects:
         for aspect in map(float, args.aspects.split(",")):
-            print(aspect, json.dumps(val_figures(with_aspect(encoder, aspect), args.flickr8k)), flush=True)
+            other = with_aspect(encoder, aspect)
+            figures = val_figures(other, *encode(other, read_tars(val_tar)))
+            print(aspect, json.dumps(figures), flush=True)
         return
-    coco, facts = encode(encoder, read_coco(args.coco_mini))
+
+    # --- pictures, and what the classifier says of those that were not shown in training
+    val, val_facts = encode(encoder, read_tars(val_tar))
+    coco, coco_facts = encode(encoder, read_coco(args.coco_mini))
+    photographs, about = encode(encoder, class_sets(args.classes))
+    labels = sorted({facts["label"] for facts in about})
+    owners = np.array([labels.index(facts["label"]) for facts in about])
+    held = photographs[owners % 2 == 1]
+    samples = (read_tars(val_tar), read_coco(args.coco_mini), held_out(class_sets(args.classes), labels))
+    verdicts = classify(args.image_weights, chain(*samples))
+
+    # --- figures
     files = ("config.json", "model.safetensors", "tokenizer.json")
     figures = {
-        "flickr8k_val": val_figures(encoder, args.flickr8k),
-        "coco_mini": captioned(encoder, coco, facts, "captions"),
-        "classes": class_figures(encoder, args.classes, args.image_weights),
+        "flickr8k_val": val_figures(encoder, val, val_facts),
+        "coco_mini": captioned(encoder, coco, coco_facts, "captions"),
+        "classes": {
+            **label_figures(encoder, photographs, owners, labels),
+            "agreement": agreement(encoder, held, verdicts.classes[-len(held) :]),
+        },
+        "one_a_class": one_a_class(encoder, np.concatenate([val, coco, held]), verdicts),
         "speed": speed(encoder),
         "bytes": sum((args.model / name).stat().st_size for name in files),
     }

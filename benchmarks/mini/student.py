@@ -4,7 +4,7 @@ The image tower's stages from ``KEPT_FROM`` on exist twice: one set learns capti
 Of the 512 dimensions the first 256 are learned, from the features of both. The last 256 are, on the side of pictures,
 a fixed projection of the kept features on the main directions of the classifier's rows; the text tower learns to put a
 class's name where that projection puts the class's row. So what the classifier knows survives the move into the joint
-space, whatever fine-tuning does.
+space, whatever fine-tuning does. Both parts of a picture's vector are equally long.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from opinion import FEATURES, Opinion, unit
+from safetensors.torch import load_file
+from teachers import WIDTHS
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -24,18 +26,16 @@ from retrieval.encoders.two_tower.backbones import fold_norms, torchvision_state
 from retrieval.encoders.two_tower.config import ImageConfig, TextConfig, TwoTowerConfig
 from retrieval.encoders.two_tower.encoder import save
 from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text import load_tokenizer, pad, token_ids
+from retrieval.encoders.two_tower.text import pad, token_ids
 
 DIMENSION, LEARNED = 512, 256
-KEPT_FROM, FEATURES = 5, 1280
+KEPT_FROM = 5
 HALF = (0.50196, 0.50196, 0.50196)  # the backbone's own mean and deviation
 CONTEXT = 48
-TEACHER = 512  # dimensions of Universal Sentence Encoder
-unit = nn.functional.normalize
 
 
 class Student(nn.Module):
-    """A two-tower model, the classifier it grew from, and what only training needs."""
+    """A two-tower model, the classifier that it grew from, and what only training needs."""
 
     def __init__(self, tokenizer: Tokenizer, backbone: Path) -> None:
         super().__init__()
@@ -43,14 +43,16 @@ class Student(nn.Module):
         image = ImageConfig("mobilenet_v2", 224, HALF, HALF, tf_padding=True, kept_from=KEPT_FROM)
         text = TextConfig("bag", tokenizer.get_vocab_size(), width=384, hidden=1536, context=CONTEXT)
         self.tokenizer = tokenizer
-        self.towers = TwoTowerModel(TwoTowerConfig(DIMENSION, image, text))
+        parts = (LEARNED, DIMENSION - LEARNED)
+        self.towers = TwoTowerModel(TwoTowerConfig(DIMENSION, image, text, parts))
         self.towers.image.load_state_dict(torchvision_state(image, weights))
         self.towers.eval()
         fold_norms(self.towers.image)
         self.towers.to(memory_format=torch.channels_last)
-        self.towers.log_scale.data.fill_(np.log(25))
-        self.class_log_scale = nn.Parameter(torch.tensor(float(np.log(25))))
-        self.to_teacher = nn.Linear(self.towers.text.dimension, TEACHER)
+        self.towers.log_scale.data.fill_(np.log(40))
+        self.class_log_scale = nn.Parameter(torch.tensor(float(np.log(40))))
+        self.to_teacher = nn.Linear(self.towers.text.dimension, WIDTHS["use"])
+        self.opinion = Opinion()
         for part in (self.towers.image.features[:KEPT_FROM], self.towers.image.kept):
             assert part is not None
             part.requires_grad_(False)
@@ -59,50 +61,42 @@ class Student(nn.Module):
         self.rows: Tensor
         self.bias: Tensor
 
-    @classmethod
-    def load(cls, folder: Path, backbone: Path, name: str) -> Student:
-        """The student of a finished stage."""
-        student = cls(load_tokenizer(folder / "tokenizer.json"), backbone)
-        student.load_state_dict(load_file(folder / f"{name}.safetensors"))
-        return student
-
-    def write(self, folder: Path, name: str) -> None:
-        """Keep the student of a stage that is finished."""
-        save_file({n: v.contiguous() for n, v in self.state_dict().items()}, folder / f"{name}.safetensors")
-
     # --- pictures
 
+    def tuned_features(self, pixels: Tensor) -> Tensor:
+        """(B, 1280) features to learn from, of (B, 3, H, W) uint8; the fixed stages in bfloat16."""
+        image = self.towers.image
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            shared = image.features[:KEPT_FROM](self._normal(pixels))
+        tuned: Tensor = image.features[KEPT_FROM:](shared.float()).mean((2, 3))
+        return tuned
+
+    @torch.no_grad()
     def features(self, pixels: Tensor) -> Tensor:
-        """(B, 2560) features, tuned and kept, of (B, 3, H, W) uint8; what is fixed in bfloat16 while learning."""
+        """(B, 2560) features, tuned and kept, of (B, 3, H, W) uint8."""
+        features: Tensor = self.towers.image(self._normal(pixels))
+        return features
+
+    def _normal(self, pixels: Tensor) -> Tensor:
         normal = (pixels.float() / 255 - self.towers.mean) / self.towers.std
-        states = normal.contiguous(memory_format=torch.channels_last)
-        image, learning = self.towers.image, torch.is_grad_enabled()
-        assert image.kept is not None
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=learning):
-            shared = image.features[:KEPT_FROM](states)
-            kept = image.kept(shared).float().mean((2, 3))
-        tuned = image.features[KEPT_FROM:](shared.float()).mean((2, 3))
-        return torch.cat([tuned, kept], 1)
+        return normal.contiguous(memory_format=torch.channels_last)
 
     def project(self, features: Tensor) -> Tensor:
-        """(B, 512) unit rows."""
+        """(B, 512) unit rows of features (B, 2560)."""
         return self.towers.project_image(features)
 
     def logits(self, features: Tensor) -> Tensor:
         """(B, 1000): what the classifier says of kept features."""
         return features[:, -FEATURES:] @ self.rows.T + self.bias
 
-    def fix_class_part(self, features: Tensor) -> None:
-        """Set the class part of the projection, and scale the learned part alike, by ``features`` of all kinds."""
-        mean = features.mean(0)
+    def fix_class_part(self, kept: Tensor) -> None:
+        """Set the class part of the projection, centred by kept features (n, 1280) of pictures of all kinds."""
         _, _, directions = torch.linalg.svd(self.rows - self.rows.mean(0), full_matrices=False)
-        layer = self.towers.image_projection
+        layer, part = self.towers.image_projection, directions[: DIMENSION - LEARNED]
         with torch.no_grad():
             layer.weight[LEARNED:, :FEATURES] = 0
-            layer.weight[LEARNED:, FEATURES:] = directions[: DIMENSION - LEARNED]
-            for part in (layer.weight[:LEARNED], layer.weight[LEARNED:]):
-                part /= ((features - mean) @ part.T).norm(dim=1).mean()
-            layer.bias.copy_(-(layer.weight @ mean))
+            layer.weight[LEARNED:, FEATURES:] = part
+            layer.bias[LEARNED:] = -(part @ kept.mean(0))
 
     def hold_class_part(self) -> None:
         """From now on gradients leave the class part as it is."""
@@ -117,6 +111,11 @@ class Student(nn.Module):
         return unit((self.rows - self.rows.mean(0)) @ weight.T, dim=1)
 
     # --- texts
+
+    def plain_text_parameters(self) -> list[nn.Parameter]:
+        """The text tower's, without those of attention layers: these do nothing until they learn."""
+        named = self.towers.text.named_parameters()
+        return [value for name, value in named if not name.startswith(("attention.", "places."))]
 
     def text_features(
         self, texts: Sequence[str], dropped: float = 0.0, rng: random.Random | None = None

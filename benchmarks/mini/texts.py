@@ -1,9 +1,10 @@
-"""Lists the texts that teachers read, one a line: captions of train (never of val), COCO's, class names, words.
+"""Lists the texts that teachers read, one a line: captions, class names, words.
 
 python texts.py --flickr8k FOLDER --coco-captions FILE --out FOLDER
 
-Writes ``captions.txt``, ``names.txt`` and, with the package wordfreq (in the teachers' environment), ``words.txt``: the
-most frequent 40,000 words of English and of Chinese, so that words which no caption has are not unknown.
+Writes ``captions.txt`` (of Flickr8k's train split, and COCO's), ``val.txt`` (human captions of val, only to watch
+training by), ``names.txt`` and, with the package wordfreq (in the teachers' environment), ``words.txt``: the most
+frequent 40,000 words of English and of Chinese, so that words which no caption has are not unknown.
 """
 
 from __future__ import annotations
@@ -22,15 +23,20 @@ def lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-def captions(flickr8k: Path, coco: Path, classes: Vocabulary) -> list[str]:
-    """Captions of train in both languages, COCO's captions and the labels, shortest first."""
-    train = {line.strip().removesuffix(".jpg") for line in lines(flickr8k / "splits" / "train.txt")}
-    texts = {
-        row.split("\t")[-1].strip()
+def of_split(flickr8k: Path, split: str, machine: bool) -> set[str]:
+    """A split's captions in both languages, with or without machine translations."""
+    pictures = {line.strip().removesuffix(".jpg") for line in lines(flickr8k / "splits" / f"{split}.txt")}
+    rows = [
+        row.split("\t")
         for name in ("captions_en.tsv", "captions_zh.tsv")
         for row in lines(flickr8k / name)[1:]
-        if row.split("\t")[0] in train
-    }
+    ]
+    return {row[-1].strip() for row in rows if row[0] in pictures and (machine or row[2] != "machine")}
+
+
+def captions(flickr8k: Path, coco: Path, classes: Vocabulary) -> list[str]:
+    """Captions of train in both languages, COCO's captions and the labels, shortest first."""
+    texts = of_split(flickr8k, "train", machine=True)
     texts |= {text.strip() for text in lines(coco) if text.strip()}
     for names in classes.classes:
         texts |= {names.label, f"a photo of a {names.label}"}
@@ -54,6 +60,7 @@ def main() -> None:
     classes = Vocabulary.read(Path(__file__).with_name("classes.tsv"))
     lists = {
         "captions": captions(args.flickr8k, args.coco_captions, classes),
+        "val": sorted(of_split(args.flickr8k, "val", machine=False)),
         "words": words(),
         "names": classes.texts(),
     }

@@ -1,0 +1,167 @@
+"""Stage balance: both projections and the text tower learn captions and classes together, on features computed once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from distil import remember
+from lexicon import CLASSES, Drawn, Lexicon, misplaced
+from materials import LANGUAGES, Captions, Labelled, Taught
+from objective import which
+from opine import Told
+from optimization import Log, groups, step
+from pixels import Features
+from student import LEARNED, Student
+from torch import Tensor, nn
+
+from indexer.training.losses import distillation, hard_triplet, info_nce, sigmoid
+from indexer.training.schedule import warmup_cosine
+
+Loss = Literal["infonce", "sigmoid", "triplet"]
+
+
+@dataclass(frozen=True)
+class Balancing:
+    """Settings; the weights are those of the terms beside captions, which have 1."""
+
+    loss: Loss = "infonce"
+    epochs: int = 24
+    batch: int = 1000
+    labelled: int = 200
+    features_dropped: float = 0.2
+    words_dropped: float = 0.1
+    beliefs: float = 0.3
+    labels: float = 0.2
+    places: float = 1.5
+    outside: float = 1.0
+    opinion: float = 2.0
+    remembered: float = 0.3
+
+
+@dataclass(frozen=True)
+class Lectures:
+    """What is learned from.
+
+    Attributes:
+        captions: of Flickr8k's train pictures.
+        labelled: the class photographs' labels.
+        features: of both.
+        told: the second opinion.
+        taught: the first teacher's rows.
+    """
+
+    captions: Captions
+    labelled: Labelled
+    features: Features
+    told: Told
+    taught: Taught
+
+
+def balance(student: Student, lectures: Lectures, plan: Balancing, seed: int, log: Log) -> None:
+    """Everything but the image tower, in large batches."""
+    torch.manual_seed(seed)
+    lexicon, features, draw = Lexicon.of(student), lectures.features, random.Random(seed)
+    believed = {
+        "train": student.logits(features.train[0]).softmax(1),
+        "classes": student.logits(features.classes).softmax(1),
+    }
+    vectors, trainable = lectures.told.within(student.opinion.directions), lectures.labelled.trainable
+    bias = nn.Parameter(torch.tensor(-10.0))
+    optimizer = optimizer_of(student, bias)
+    size = min(plan.batch, len(lectures.captions))
+    steps = len(lectures.captions) // size
+    total = plan.epochs * steps
+    for epoch in range(plan.epochs):
+        order = np.random.default_rng((seed, 7, epoch)).permutation(len(lectures.captions))
+        losses = []
+        for i in range(steps):
+            done, rows = epoch * steps + i, order[i * size : (i + 1) * size]
+            labelled = draw.sample(trainable, min(plan.labelled, len(trainable)))
+            seen = torch.cat([draw.choice(features.train)[rows], features.classes[labelled]])
+            images = student.project(nn.functional.dropout(seen, plan.features_dropped))
+            texts, owners = draw_captions([lectures.captions[row] for row in rows], draw)
+            captions = student.encode_texts(texts, plan.words_dropped, draw)
+            scale = student.towers.scale()
+            loss = captions_loss(plan.loss, images[:size], captions, which(owners, size), scale, bias)
+            loss = loss + classes_loss(
+                student,
+                images,
+                torch.cat([believed["train"][rows], believed["classes"][labelled]]),
+                lexicon.draw(draw, CLASSES, 128),
+                lectures.labelled.same(labelled),
+                plan,
+            )
+            rng = np.random.default_rng((seed, 8, done))
+            loss = loss + plan.remembered * remember(student, lectures.taught, 512, rng)
+            some = rng.choice(len(vectors), min(768, len(vectors)), replace=False)
+            asked = [lectures.told.texts[row] for row in some]
+            said = student.encode_texts(asked, plan.words_dropped, draw)[:, :LEARNED]
+            loss = loss + plan.opinion * distillation(said, vectors[some])
+            step(optimizer, loss, warmup_cosine(done, 20, total))
+            losses.append(loss.item())
+        log(stage="balance", epoch=epoch + 1, loss=float(np.mean(losses)))
+
+
+def optimizer_of(student: Student, bias: nn.Parameter) -> torch.optim.Optimizer:
+    towers = student.towers
+    return torch.optim.AdamW(
+        groups(
+            (towers.text.parameters(), 1e-3, 0.05),
+            (towers.text_projection.parameters(), 1e-3, 0.05),
+            (towers.image_projection.parameters(), 5e-4, 0.0),
+            (student.to_teacher.parameters(), 1e-3, 0.0),
+            ([towers.log_scale, student.class_log_scale, bias], 3e-3, 0.0),
+        )
+    )
+
+
+def draw_captions(
+    captions: Sequence[dict[str, list[str]]], rng: random.Random
+) -> tuple[list[str], list[int]]:
+    """A caption of each language of each picture, and its picture's place."""
+    drawn = [(rng.choice(own[lang]), place) for place, own in enumerate(captions) for lang in LANGUAGES]
+    return [text for text, _ in drawn], [place for _, place in drawn]
+
+
+def captions_loss(
+    kind: Loss, images: Tensor, texts: Tensor, positives: Tensor, scale: Tensor, bias: Tensor
+) -> Tensor:
+    """One of the trainer's losses, brought to a like size."""
+    if kind == "infonce":
+        return info_nce(images, texts, positives, scale)
+    if kind == "sigmoid":  # a sum over the texts of a picture
+        return sigmoid(images, texts, positives, scale, bias) / len(LANGUAGES)
+    return 10 * hard_triplet(images, texts, positives, 0.2)  # cosines, where the others have logits
+
+
+def classes_loss(
+    student: Student,
+    images: Tensor,
+    believed: Tensor,
+    drawn: Drawn,
+    labels: tuple[list[str], Tensor],
+    plan: Balancing,
+) -> Tensor:
+    """What the classifier believes, by drawn names; labels of photographs; and the places of names.
+
+    Args:
+        student: gives the rows of names, and the temperature.
+        images: unit rows; labelled photographs last.
+        believed: (pictures, 1000), the classifier's softmax.
+        drawn: one text of each class in order first.
+        labels: of the labelled photographs, and which of them are equal.
+        plan: the weights.
+    """
+    scale = student.class_log_scale.exp().clamp(max=100)
+    names = student.encode_texts(drawn.texts)
+    said = torch.log_softmax(scale * images @ names[: len(CLASSES)].T, 1)
+    beliefs = -(believed * said).sum(1).mean()
+    own, equal = labels
+    labelled = info_nce(images[-len(own) :], student.encode_texts(own), equal, scale)
+    away, outside = misplaced(names, drawn)
+    return plan.beliefs * beliefs + plan.labels * labelled + plan.places * away + plan.outside * outside

@@ -1,0 +1,120 @@
+"""What the teachers say of captions: their rows, as ``teach.py`` wrote them, all brought to one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+WIDTHS = {"use": 512, "minilm": 384, "e5": 384}
+TEACHERS = {"en": ("use", "minilm", "e5"), "zh": ("use", "e5")}
+WIDTHS_BY_LANGUAGE = {lang: sum(WIDTHS[teacher] for teacher in own) for lang, own in TEACHERS.items()}
+
+
+def load_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def load_rows(folder: Path, teacher: str, texts: str) -> tuple[list[str], NDArray[np.float16]]:
+    """The texts of one list that a teacher has read, and (n, width) rows."""
+    path = folder / f"{teacher}-{texts}"
+    return load_lines(path.with_suffix(".txt")), np.load(path.with_suffix(".npy"))
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """One teacher's rows of captions; those of train give its centre and its mean distance from that."""
+
+    place: dict[str, int]
+    rows: NDArray[np.float16]
+    centre: NDArray[np.float32]
+    distance: float
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> Teacher:
+        texts, rows = load_rows(folder, name, "captions")
+        centre = rows.mean(0, dtype=np.float32)
+        distance = float(np.linalg.norm(rows - centre, axis=1).mean())
+        val_texts, val_rows = load_rows(folder, name, "val")
+        place = {text: row for row, text in enumerate([*texts, *val_texts])}
+        return cls(place, np.concatenate([rows, val_rows]), centre, distance)
+
+    def read(self, texts: Sequence[str]) -> Tensor:
+        """(n, width) float32, centred, of mean length about 1."""
+        places = [self.place[text] for text in texts]
+        return torch.from_numpy((self.rows[places] - self.centre) / np.float32(self.distance))
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """All of them."""
+
+    by_name: dict[str, Teacher]
+
+    @classmethod
+    def load(cls, folder: Path) -> Teachers:
+        return cls({name: Teacher.load(folder, name) for name in WIDTHS})
+
+    def have_read(self, language: str, text: str) -> bool:
+        """Whether all teachers of the language have."""
+        return all(text in self.by_name[name].place for name in TEACHERS[language])
+
+    def read(self, language: str, texts: Sequence[str]) -> Tensor:
+        """(n, all widths): the rows of the language's teachers side by side."""
+        return torch.cat([self.by_name[name].read(texts) for name in TEACHERS[language]], 1)
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """The captions of pictures in one language, as its teachers see them; those of one picture follow each other."""
+
+    rows: Tensor
+    starts: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of(cls, teachers: Teachers, language: str, captions: Sequence[Sequence[str]]) -> Sentences:
+        counts = torch.tensor([len(own) for own in captions])
+        rows = teachers.read(language, [text for own in captions for text in own])
+        return cls(rows, counts.cumsum(0) - counts, counts)
+
+    def draw(self, pictures: Tensor) -> Tensor:
+        """(B, all widths): a caption of each of the pictures (B,)."""
+        chosen = (torch.rand(len(pictures)) * self.counts[pictures]).long()
+        return self.rows[self.starts[pictures] + chosen]
+
+    def owners(self) -> list[int]:
+        """The picture of each caption."""
+        return torch.arange(len(self.counts)).repeat_interleave(self.counts).tolist()
+
+    def means(self) -> Tensor:
+        """(pictures, all widths) mean rows."""
+        sums = torch.zeros(len(self.counts), self.rows.shape[1])
+        return sums.index_add_(0, torch.tensor(self.owners()), self.rows) / self.counts[:, None]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The captions of train and of val (for watching) by language, as the teachers see them."""
+
+    train: dict[str, Sentences]
+    val: dict[str, Sentences]
+
+    @classmethod
+    def of(
+        cls, teachers: Teachers, train: Sequence[dict[str, list[str]]], val: Sequence[dict[str, list[str]]]
+    ) -> Reading:
+        """Human and machine Chinese have the same teachers."""
+
+        def sentences(captions: Sequence[dict[str, list[str]]], language: str) -> Sentences:
+            return Sentences.of(teachers, language[:2], [own[language] for own in captions])
+
+        return cls(
+            {language: sentences(train, language) for language in ("en", "zh", "zh-machine")},
+            {language: sentences(val, language) for language in TEACHERS},
+        )
