@@ -39,7 +39,7 @@ class Balancing:
     labels: float = 0.2
     places: float = 1.5
     outside: float = 1.0
-    opinion: float = 2.0
+    opinion: float = 4.0
     remembered: float = 0.3
 
 

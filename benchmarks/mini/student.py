@@ -41,7 +41,15 @@ class Student(nn.Module):
         super().__init__()
         weights = load_file(backbone)
         image = ImageConfig("mobilenet_v2", 224, HALF, HALF, tf_padding=True, kept_from=KEPT_FROM)
-        text = TextConfig("bag", tokenizer.get_vocab_size(), width=384, hidden=1536, context=CONTEXT)
+        text = TextConfig(
+            "bag",
+            tokenizer.get_vocab_size(),
+            384,
+            1536,
+            context=CONTEXT,
+            attention_layers=2,
+            attention_width=192,
+        )
         self.tokenizer = tokenizer
         parts = (LEARNED, DIMENSION - LEARNED)
         self.towers = TwoTowerModel(TwoTowerConfig(DIMENSION, image, text, parts))
@@ -136,13 +144,13 @@ class Student(nn.Module):
     # --- out
 
     def export(self, folder: Path, aspect: float) -> None:
-        """Write the model folder, batch norms put back."""
+        """Write the model folder, batch norms put back, sub-word vectors as bytes."""
         config = self.towers.config
         model = TwoTowerModel(replace(config, image=replace(config.image, aspect=aspect)))
         state = self.towers.state_dict()
         model.load_state_dict({n: v for n, v in state.items() if not n.startswith("image.")}, strict=False)
         unfold(self.towers.image, model.image)
-        save(folder, model, self.tokenizer)
+        save(folder, model, self.tokenizer, small_vectors=True)
 
 
 def unfold(folded: nn.Module, backbone: nn.Module) -> None:

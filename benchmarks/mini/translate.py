@@ -24,7 +24,7 @@ CLASS_LENGTH = 0.5  # of the class part of a caption's vector: captions say some
 class Translating:
     """Settings."""
 
-    epochs: int = 4
+    epochs: int = 6
     batch: int = 512
     rate: float = 2e-3
 
