@@ -55,7 +55,7 @@ def plot_curves(lines: Iterable[Mapping[str, Any]], title: str, target: Path) ->
                 label=f"R@{cut} {shown}{f', {language}' if language else ''}",
             )
     right.set(xlabel="epoch", ylabel="R@1 and R@10 on held-out pairs, %")
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, 1.4 * right.get_ylim()[1])  # room for the legend above the curves
     if epochs:
         right.legend(loc="upper left")
     figure.suptitle(title, fontsize=10)
