@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from checkpoint import Tensors
 from distil import remember
 from lexicon import CLASSES, Drawn, Lexicon, misplaced
 from materials import LANGUAGES, Captions, Labelled, Taught
@@ -30,7 +31,10 @@ class Balancing:
     """Settings; the weights are those of the terms beside captions, which have 1."""
 
     loss: Loss = "infonce"
-    epochs: int = 24
+    epochs: int = 12
+    runs: int = 3
+    kept: float = 0.25  # share of the weights before this stage in those after it
+    class_share: float = 0.55  # what remains of the class part in texts, before they get their length
     batch: int = 1000
     labelled: int = 200
     features_dropped: float = 0.2
@@ -105,6 +109,19 @@ def balance(student: Student, lectures: Lectures, plan: Balancing, seed: int, lo
             step(optimizer, loss, warmup_cosine(done, 20, total))
             losses.append(loss.item())
         log(stage="balance", epoch=epoch + 1, loss=float(np.mean(losses)))
+
+
+def settled(start: Tensors, ends: Sequence[Tensors], plan: Balancing) -> Tensors:
+    """Between the weights before and the mean of those after (WiSE-FT: Wortsman et al., CVPR 2022).
+
+    Then the class part of texts is made smaller: a caption's adds less than it disturbs, and a name's is nearly all
+    that a name has.
+    """
+    after = {name: torch.stack([end[name] for end in ends]).mean(0) for name in start}
+    between = {name: after[name].lerp(value, plan.kept) for name, value in start.items()}
+    for field in ("weight", "bias"):
+        between[f"towers.text_projection.{field}"][LEARNED:] *= plan.class_share
+    return between
 
 
 def optimizer_of(student: Student, bias: nn.Parameter) -> torch.optim.Optimizer:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from data import SIDE
 from opinion import FEATURES, Opinion, unit
 from safetensors.torch import load_file
 from teachers import WIDTHS
@@ -146,7 +147,9 @@ class Student(nn.Module):
     def export(self, folder: Path, aspect: float) -> None:
         """Write the model folder, batch norms put back, sub-word vectors as bytes."""
         config = self.towers.config
-        model = TwoTowerModel(replace(config, image=replace(config.image, aspect=aspect)))
+        # training saw pictures kept in squares of this side: what is sharper at 224 costs a point of R@1
+        image = replace(config.image, aspect=aspect, through=SIDE)
+        model = TwoTowerModel(replace(config, image=image))
         state = self.towers.state_dict()
         model.load_state_dict({n: v for n, v in state.items() if not n.startswith("image.")}, strict=False)
         unfold(self.towers.image, model.image)

@@ -5,7 +5,8 @@
 3. finetune: the image tower learns captions against small networks on teachers' rows; several runs, then their mean.
 4. opinion: such networks are fitted once more, to the features of that mean.
 5. translate: the text tower learns what they say of captions.
-6. balance: text tower and projections learn captions and classes together, on the same features.
+6. balance: text tower and projections learn captions and classes together, on the same features; several runs, then the
+   middle between where they started and their mean.
 
 A stage whose file is there is not done again; a killed fine-tuning goes on at its last epoch.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import get_args
 
 import torch
-from balance import Balancing, Lectures, Loss, balance
+from balance import Balancing, Lectures, Loss, balance, settled
 from checkpoint import write
 from distil import Distilling, distil
 from finetune import Finetuning, Lessons, finetune
@@ -120,7 +121,15 @@ class Training:
     def balance(self) -> None:
         labelled = Labelled.load(self.materials / "classes.json")
         lectures = Lectures(self.captions, labelled, self.features, self.told, self.taught)
-        balance(self.student, lectures, self.recipe.balance, self.recipe.seed, self.log)
+        plan, start = self.recipe.balance, {n: v.clone() for n, v in self.student.state_dict().items()}
+        paths = [self.out / f"balance-{run}.safetensors" for run in range(plan.runs)]
+        for run, path in enumerate(paths):
+            if not path.exists():
+                self.student.load_state_dict(start)
+                balance(self.student, lectures, plan, self.recipe.seed + run, self.log)
+                self._judge(f"balance, run {run}")
+                write(path, self.student.state_dict())
+        self.student.load_state_dict(settled(start, [load_file(path) for path in paths], plan))
         self._judge("balance")
 
     def _judge(self, stage: str) -> None:
@@ -168,6 +177,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--opinion-epochs", type=int, default=Opining.epochs)
     parser.add_argument("--translate-epochs", type=int, default=Translating.epochs)
     parser.add_argument("--balance-epochs", type=int, default=Balancing.epochs)
+    parser.add_argument("--balance-runs", type=int, default=Balancing.runs)
     parser.add_argument("--loss", choices=get_args(Loss), default=Balancing.loss, help="of the last stage")
     parser.add_argument("--aspect", type=float, default=1.4, help="chosen on val by measure.py")
     return parser.parse_args()
@@ -181,7 +191,7 @@ def main() -> None:
         Finetuning(args.runs, args.sizes, args.warm_epochs),
         Opining(args.opinion_epochs),
         Translating(args.translate_epochs),
-        Balancing(args.loss, args.balance_epochs),
+        Balancing(args.loss, args.balance_epochs, args.balance_runs),
     )
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer = load_tokenizer(args.materials / "tokenizer.json")

@@ -20,6 +20,7 @@ from indexer.corpora import CorpusOptions, open_corpus
 from indexer.training.augment import Augmentation, vary_picture
 from indexer.training.cache import CacheRule, cache_pictures, shrink
 from indexer.training.listing import list_corpus
+from retrieval.encoders.two_tower import ImageConfig
 from retrieval.encoders.two_tower.encoder import squeeze
 from retrieval.fetch import read_bytes
 from retrieval.images import decode
@@ -59,7 +60,7 @@ def main(corpus: str) -> None:
                 view: Image = vary_picture(
                     cached[row], False, True, Augmentation(), np.random.default_rng(row)
                 )
-                squeeze(view, SIDE)
+                squeeze(view, ImageConfig(size=SIDE))
 
         print("| of a picture | CPU, ms |\n|---|--:|")
         for name, work in (

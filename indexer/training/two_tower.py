@@ -53,12 +53,15 @@ class TrainableTwoTower:
         self._tokenizer, self._device = tokenizer, device
         self._frozen = tuple(f"image.features.{stage}" for stage in range(frozen_stages))
         config = model.config
+        path = (
+            f"{config.image.through}, then {config.image.size}" if config.image.through else config.image.size
+        )
         self.facts = Facts(
             name=name,
             dimension=config.dimension,
             image_size=config.image.size,
             sees_whole=config.image.aspect > 1,
-            rule=f"squeezed into {config.image.size} from at most {config.image.aspect} to 1, bicubic",
+            rule=f"squeezed into {path} from at most {config.image.aspect} to 1, bicubic",
             rates=_rates(config.text, new_text),
             log_scale=float(model.log_scale.detach().clamp(0, math.log(100))),
             bias=None,
@@ -73,7 +76,7 @@ class TrainableTwoTower:
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
         """See :class:`indexer.training.trainable.Trainable`."""
-        return squeeze(image, self.facts.image_size, self.module.config.image.aspect)
+        return squeeze(image, self.module.config.image)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """See :class:`indexer.training.trainable.Trainable`."""

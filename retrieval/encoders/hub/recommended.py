@@ -55,9 +55,9 @@ RECOMMENDED: tuple[RecommendedModel, ...] = (
     RecommendedModel(
         "mini",
         None,
-        "mini-2",
+        "mini-3",
         ("en", "zh"),
-        24,
+        21,
         512,
         "non-commercial use: trained on Flickr8k",
         None,  # measured on Flickr8k, not on COCO or Flickr30k

@@ -26,6 +26,9 @@ class ImageConfig:
     A picture whose sides differ by a factor of up to ``aspect`` is squeezed into the square whole; a longer one loses
     its ends first. 1 takes the centre square. Of what people photograph, 3:2 and 4:3, the square leaves a third out.
 
+    With ``through`` it is squeezed into a square of that side first, and from there, bilinearly, to ``size``: as
+    pictures were in training that kept them so, for their sharpness is part of what a tower learns.
+
     With ``kept_from`` the stages from that one on exist twice, and features are those of both: one set to fine-tune,
     one kept as it was, since a backbone that learns captions forgets most of the classes that it knew.
     """
@@ -37,6 +40,7 @@ class ImageConfig:
     tf_padding: bool = False
     aspect: float = 1.0
     kept_from: int = 0
+    through: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ _RANGES = {
     "dimension": (1, 2**16),
     "size": (8, 4096),
     "kept_from": (0, 64),
+    "through": (0, 4096),
     "vocabulary": (2, 2**24),
     "width": (1, 2**16),
     "hidden": (1, 2**18),

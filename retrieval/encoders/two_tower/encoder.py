@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from retrieval.encoders.base import fixed_batches
 from retrieval.encoders.reproducible import pass_size, request_equal_bits
 from retrieval.encoders.two_tower.bag import Bag
-from retrieval.encoders.two_tower.config import TwoTowerConfig
+from retrieval.encoders.two_tower.config import ImageConfig, TwoTowerConfig
 from retrieval.encoders.two_tower.text import load_tokenizer, padded, padded_length, token_ids
 from retrieval.errors import ModelError
 from retrieval.identity import Identity
@@ -113,7 +113,7 @@ class TwoTower:
 
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """The picture squeezed into the tower's square, (size, size, 3) uint8 RGB."""
-        return squeeze(image, self.image_size, self._config.image.aspect)
+        return squeeze(image, self._config.image)
 
     def encode_prepared(
         self, prepared: Sequence[NDArray[np.uint8] | NDArray[np.float32]], batch_size: int | None = None
@@ -183,9 +183,11 @@ class TwoTower:
 
 def _preprocessing(config: TwoTowerConfig) -> str:
     """What the configuration adds to an identity, as canonical JSON."""
-    text = asdict(config.text)
-    facts: dict[str, object] = {"image": asdict(config.image), "text": text, "resize": "bicubic-antialiased"}
+    image, text = asdict(config.image), asdict(config.text)
+    facts: dict[str, object] = {"image": image, "text": text, "resize": "bicubic-antialiased"}
     # What came later only where it is used: collections are bound to identities that never heard of it.
+    if not config.image.through:
+        del image["through"]
     if not config.text.attention_layers:
         del text["attention_layers"], text["attention_width"]
     if config.image_parts:
@@ -257,7 +259,7 @@ def _foreign_weights(folder: Path, error: Exception) -> ModelError:
     )
 
 
-def squeeze(image: Image.Image, size: int, aspect: float = 1.0) -> NDArray[np.uint8]:
+def squeeze(image: Image.Image, config: ImageConfig) -> NDArray[np.uint8]:
     """A picture as (size, size, 3) uint8 RGB, cropped about its centre to at most ``aspect`` times as long as wide.
 
     Cropped first: a strip is never enlarged.
@@ -265,12 +267,16 @@ def squeeze(image: Image.Image, size: int, aspect: float = 1.0) -> NDArray[np.ui
     from PIL.Image import Resampling  # late: pictures only
 
     width, height = image.size
-    longest = round(min(width, height) * aspect)
+    longest = round(min(width, height) * config.aspect)
     across, down = min(width, longest), min(height, longest)
     left, top = (width - across) // 2, (height - down) // 2
     part = image.crop((left, top, left + across, top + down)).convert("RGB")
-    # Pillow's bicubic filter widens with the reduction, which is what keeps it free of aliases.
-    return np.asarray(part.resize((size, size), Resampling.BICUBIC))
+    # Pillow's filters widen with the reduction, which is what keeps them free of aliases.
+    side = config.through or config.size
+    square = part.resize((side, side), Resampling.BICUBIC)
+    if side != config.size:
+        square = square.resize((config.size, config.size), Resampling.BILINEAR)
+    return np.asarray(square)
 
 
 def save(

@@ -111,9 +111,20 @@ def test_a_picture_loses_no_more_of_its_ends_than_the_aspect_asks(aspect, column
     columns = np.zeros((100, 200, 3), np.uint8)
     columns[:, 100 - columns_seen // 2 : 100 + columns_seen // 2] = 255
 
-    assert squeeze(Image.fromarray(columns), 32, aspect).min() == 255
+    config = ImageConfig("tiny", 32, aspect=aspect)
+    assert squeeze(Image.fromarray(columns), config).min() == 255
     columns[:, 100 - columns_seen // 2 + 8 : 100 + columns_seen // 2 - 8] = 0
-    assert squeeze(Image.fromarray(columns), 32, aspect)[:, 0].min() > 200
+    assert squeeze(Image.fromarray(columns), config)[:, 0].min() > 200
+
+
+def test_a_picture_that_goes_through_another_size_is_pillows_of_two_steps(folder):
+    config = ImageConfig("tiny", 32, aspect=1.5, through=40)
+    picture = pictures()[0]  # 60 by 40
+
+    two_steps = picture.resize((40, 40), Image.Resampling.BICUBIC).resize((32, 32), Image.Resampling.BILINEAR)
+
+    assert np.array_equal(squeeze(picture, config), np.asarray(two_steps))
+    assert not np.array_equal(squeeze(picture, config), squeeze(picture, replace(config, through=0)))
 
 
 @settings(deadline=None)
@@ -158,14 +169,17 @@ def test_parts_are_part_of_a_models_identity_and_come_back_from_its_folder(folde
     np.testing.assert_allclose(lengths, 0.5**0.5, rtol=1e-5)
 
 
-def test_a_configuration_older_than_parts_has_the_identity_that_collections_know(folder):
+def test_a_configuration_older_than_its_latest_fields_has_the_identity_that_collections_know(folder):
     written = TwoTower.load(folder).identity
     config = json.loads((folder / "config.json").read_text())
     assert config.pop("image_parts") == []
+    assert config["image"].pop("through") == 0
     (folder / "config.json").write_text(json.dumps(config))
 
     assert TwoTower.load(folder).identity == written
-    assert set(json.loads(written.preprocessing)) == {"image", "resize", "text"}
+    facts = json.loads(written.preprocessing)
+    assert set(facts) == {"image", "resize", "text"}
+    assert "through" not in facts["image"]
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
@@ -204,7 +218,8 @@ def test_kept_stages_start_as_copies_and_stay_as_they_are(name):
     with torch.inference_mode():
         before = plain(pixels)
         assert torch.equal(both(pixels), torch.cat([before, before], 1))
-        next(both.features[3].parameters()).add_(1)
+        for value in both.features[3].parameters():  # all: a new residual block starts as nothing
+            value.add_(1)
         after = both(pixels)
     assert torch.equal(after[:, before.shape[1] :], before)
     assert not torch.equal(after[:, : before.shape[1]], before)
