@@ -160,8 +160,13 @@ def _watched(take: Callable[[str], None]) -> Iterator[None]:
         def cursor(self, factory: Any = Cursor) -> Any:
             return super().cursor(factory)
 
+        committed = 0
+
         def commit(self) -> None:
-            around("COMMIT", super().commit)() if self.total_changes else super().commit()
+            # That of a look-up is no step: which thread looks up by which pooled connection is chance.
+            changes = self.total_changes
+            around("COMMIT", super().commit)() if changes > self.committed else super().commit()
+            self.committed = changes
 
     def connect_watched(place: str, **options: Any) -> sqlite3.Connection:
         if "mode=ro" in place:
