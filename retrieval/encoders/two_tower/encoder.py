@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 _DEFAULT_BATCH = 32
-_VECTORS, _STEPS = "text.vectors.weight", "text.vectors.step"
+_WEIGHT, _STEP = ".weight", ".step"  # a step belongs to the weight that has its name but for the end
 
 
 class TwoTower:
@@ -211,8 +211,8 @@ def _digest(data: bytes, tokenizer: Tokenizer) -> str:
 def _build_bag(data: bytes, folder: Path, config: TwoTowerConfig) -> Bag:
     try:
         weights = safetensors.numpy.load(data)
-        if _STEPS in weights:
-            weights[_VECTORS] = weights[_VECTORS].astype(np.float32) * weights.pop(_STEPS).astype(np.float32)
+        for step, name in _steps(weights):
+            weights[name] = weights[name].astype(np.float32) * weights.pop(step).astype(np.float32)
         found = (*weights["text.vectors.weight"].shape, len(weights["text_projection.bias"]))
         expected = (config.text.vocabulary, config.text.width, config.dimension)
         if found != expected:
@@ -245,11 +245,16 @@ def _build_model(data: bytes, folder: Path, config: TwoTowerConfig, device: str)
 
 
 def restored(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as :func:`save` had them before it made them small: float32, vectors of bytes times their steps."""
+    """Weights as :func:`save` had them before it made them small: float32, bytes times their steps."""
     whole = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-    if _STEPS in whole:
-        whole[_VECTORS] = whole[_VECTORS].float() * whole.pop(_STEPS)
+    for step, name in _steps(whole):
+        whole[name] = whole[name].float() * whole.pop(step)
     return whole
+
+
+def _steps(weights: Mapping[str, object]) -> list[tuple[str, str]]:
+    """The names of all steps, each with that of the weight it belongs to."""
+    return [(name, name.removesuffix(_STEP) + _WEIGHT) for name in weights if name.endswith(_STEP)]
 
 
 def _foreign_weights(folder: Path, error: Exception) -> ModelError:
@@ -280,16 +285,17 @@ def squeeze(image: Image.Image, config: ImageConfig) -> NDArray[np.uint8]:
 
 
 def save(
-    folder: Path, model: TwoTowerModel, tokenizer: Tokenizer, half: bool = True, small_vectors: bool = False
+    folder: Path, model: TwoTowerModel, tokenizer: Tokenizer, half: bool = True, small: tuple[str, ...] = ()
 ) -> None:
     """Write a model folder.
 
     Args:
         folder: made if need be.
-        model: of a ``bag`` where ``small_vectors`` is asked for.
+        model: in any mode, on any device.
         tokenizer: written beside it.
         half: weights are float16 (batch-norm statistics stay float32).
-        small_vectors: sub-word vectors are whole numbers from -127 to 127, times a step of their own a row.
+        small: beginnings of names. The weights so named that have rows (sub-words' vectors, kernels) are whole numbers
+            from -127 to 127, times a step of their own a row.
     """
     import torch  # late: for training only
     from safetensors.torch import save_file
@@ -299,10 +305,13 @@ def save(
     for name, value in model.state_dict().items():
         narrow = half and value.is_floating_point() and "running_" not in name
         state[name] = value.detach().cpu().to(torch.float16 if narrow else value.dtype).contiguous().clone()
-    if small_vectors:
-        vectors = model.state_dict()[_VECTORS].detach().cpu()
-        steps = (vectors.abs().amax(1, keepdim=True) / 127).clamp_min(1e-6).half()  # far from float16's least
-        state |= {_VECTORS: (vectors / steps.float()).round().clamp(-127, 127).to(torch.int8), _STEPS: steps}
+    for name, value in model.state_dict().items():
+        if name.startswith(small) and name.endswith(_WEIGHT) and value.dim() > 1:
+            rows = value.detach().cpu()
+            largest = rows.abs().amax(tuple(range(1, rows.dim())), keepdim=True)
+            steps = (largest / 127).clamp_min(1e-6).half()  # far from float16's least
+            state[name] = (rows / steps.float()).round().clamp(-127, 127).to(torch.int8)
+            state[name.removesuffix(_WEIGHT) + _STEP] = steps
     save_file(state, folder / WEIGHTS)
     (folder / CONFIG).write_text(model.config.to_json(), encoding="utf-8")
     (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")

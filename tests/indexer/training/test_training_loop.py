@@ -325,7 +325,7 @@ def test_a_model_that_gives_every_picture_one_vector_finds_one_picture_in_thirty
 
 def test_a_model_whose_vectors_are_bytes_is_trained_on_from_what_they_stand_for(tmp_path: Path) -> None:
     before = tiny_two_tower().module
-    save(tmp_path, before, fit_tokenizer(NAMES, 200), small_vectors=True)
+    save(tmp_path, before, fit_tokenizer(NAMES, 200), small=("text.vectors.",))
 
     after = load_two_tower(tmp_path, "tiny", "cpu").module
 

@@ -78,7 +78,7 @@ def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_an
     text = TextConfig("bag", 1, 32, 64, context=32, attention_layers=layers, attention_width=16)
     model = a_model(text, tokenizer)
     save(tmp_path / "whole", model, tokenizer)
-    save(tmp_path / "small", model, tokenizer, small_vectors=True)
+    save(tmp_path / "small", model, tokenizer, small=("text.vectors.",))
 
     whole, small = (TwoTower.load(tmp_path / name) for name in ("whole", "small"))
 
@@ -92,6 +92,24 @@ def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_an
     with torch.inference_mode():
         expected = torch.cat([small._model().encode_texts(torch.tensor([row])) for row in ids])
     np.testing.assert_allclose(rows, expected, atol=5e-6)
+
+
+def test_small_kernels_are_a_byte_each_and_give_nearly_the_same_pictures(tmp_path):
+    tokenizer = train_tokenizer(TEXTS, 100)
+    text = TextConfig("bag", tokenizer.get_vocab_size(), 8, 8)
+    torch.manual_seed(0)
+    model = TwoTowerModel(TwoTowerConfig(16, ImageConfig("mobilenet_v2", 64, kept_from=17), text)).eval()
+    kernels = [p for n, p in model.named_parameters() if n.startswith("image.kept.") and p.dim() > 1]
+
+    save(tmp_path / "whole", model, tokenizer)
+    save(tmp_path / "small", model, tokenizer, small=("image.kept.",))
+
+    saved = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "small")]
+    bytes_less = sum(kernel.numel() - 2 * len(kernel) for kernel in kernels)
+    assert saved[0] - saved[1] == pytest.approx(bytes_less, rel=0.01)
+    whole, small = (TwoTower.load(tmp_path / name).encode_images(pictures()) for name in ("whole", "small"))
+    assert (whole * small).sum(1).min() > 0.999
+    assert not np.array_equal(whole, small)
 
 
 def test_word_order_counts_where_there_is_attention_and_only_there(folder):
