@@ -113,8 +113,11 @@ def query(
     with open_engine(collection, encoder=model) as engine:
         if single is None:
             assert source is not None
+            line = 0
             for line, text, hits in _answer_lines(engine, source, k, find, distinct):
                 _show_answer(line, text, hits, shape, null)
+            if not line:
+                click.echo(f"{printable(source.name)} holds no query; put one on each line", err=True)
         else:
             with waiting("Loading the model"):
                 hits = engine.search(single, k, find, distinct)

@@ -80,6 +80,18 @@ def test_many_queries_come_from_a_file_and_answers_carry_their_line(
     assert [(answer["line"], len(answer["hits"])) for answer in facts] == [(1, 2), (3, 2)]
 
 
+@pytest.mark.parametrize("empty", ["", "\n\n"])
+def test_a_file_without_a_query_is_said_to_be_one_and_pipes_get_nothing(
+    run: Run, collection: Path, tmp_path: Path, empty: str
+) -> None:
+    (tmp_path / "queries.txt").write_text(empty)
+
+    done = run("query", "--from", tmp_path / "queries.txt")
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == f"{tmp_path / 'queries.txt'} holds no query; put one on each line\n"
+
+
 def test_many_queries_come_from_standard_input(run: Run, collection: Path) -> None:
     done = run("query", "--from", "-", "-k", "1", input="a red square\na blue square\n")
 
