@@ -24,7 +24,7 @@ CAPTIONS_SHOWN = 1
     "--collection",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="The collection's folder. [default: demo in your data folder]",
+    help="The collection's folder. [default: in your data folder, one for each install and model]",
 )
 @click.option("--model", default="auto", show_default=True, help="Model, by alias, hub name or folder.")
 def demo(collection: Path | None, model: str) -> None:
@@ -42,7 +42,7 @@ def demo(collection: Path | None, model: str) -> None:
     import retrieval
     from retrieval.cli.hits import show_hits
 
-    path = collection or _default_collection()
+    path = collection or _default_collection(photographs, model)
     say_model(path, model)
     columns = tuple(indexer.parse_caption_column(name) for name in ("captions:en", "captions_zh:zh"))
     options = indexer.CorpusOptions(images=photographs, caption_columns=columns)
@@ -69,7 +69,14 @@ def _photographs() -> Path:
     return Path(found.origin).parent / "data"
 
 
-def _default_collection() -> Path:
+def _default_collection(photographs: Path, model: str) -> Path:
+    """One for each install, whose photographs lie elsewhere, and each model, which cannot add to another's."""
+    from hashlib import sha256
+
     from platformdirs import user_data_path  # late, as in retrieval.query.location
 
-    return user_data_path("vlsearch", appauthor=False) / "demo"
+    from retrieval.encoders.registry import RECOMMENDED
+
+    weights = next(known.revision for known in RECOMMENDED if known.hub_id is None)
+    about = "\n".join((str(CAPTIONS), str(photographs), model, str(weights)))
+    return user_data_path("vlsearch", appauthor=False) / f"demo-{sha256(about.encode()).hexdigest()[:8]}"

@@ -41,6 +41,14 @@ def test_the_demo_ends_with_ranked_pictures_and_captions_and_a_second_one_encode
     assert run("demo", "--collection", tmp_path / "demo").stdout == done.stdout
 
 
+def test_each_install_and_each_model_has_a_demo_collection_of_its_own(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    paths = [demo._default_collection(*asked) for asked in ((here, "mini"), (there, "mini"), (here, "clip"))]
+
+    assert len(set(paths)) == 3
+    assert demo._default_collection(here, "mini") == paths[0]
+
+
 def test_without_the_extra_one_sentence_names_it(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
