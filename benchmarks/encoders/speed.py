@@ -1,4 +1,4 @@
-"""What the fast image tower gains on the plain one: MobileNetV2 as mini has it, by the CPU seconds of a picture.
+"""What the fast image tower gains on the plain one: mini's backbone, by the CPU seconds of a picture.
 
     python benchmarks/encoders/speed.py > benchmarks/encoders/speed.md
 

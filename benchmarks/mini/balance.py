@@ -34,7 +34,7 @@ class Balancing:
     epochs: int = 12
     runs: int = 3
     kept: float = 0.25  # share of the weights before this stage in those after it
-    class_share: float = 0.55  # what remains of the class part in texts, before they get their length
+    class_share: float = 0.35  # what remains of the class part in texts, before they get their length
     batch: int = 1000
     labelled: int = 200
     features_dropped: float = 0.2
@@ -74,7 +74,7 @@ def balance(student: Student, lectures: Lectures, plan: Balancing, seed: int, lo
         "train": student.logits(features.train[0]).softmax(1),
         "classes": student.logits(features.classes).softmax(1),
     }
-    vectors, trainable = lectures.told.within(student.opinion.directions), lectures.labelled.trainable
+    vectors, trainable = lectures.told.within(student.opinions.directions), lectures.labelled.trainable
     bias = nn.Parameter(torch.tensor(-10.0))
     optimizer = optimizer_of(student, bias)
     size = min(plan.batch, len(lectures.captions))

@@ -21,17 +21,17 @@ from batches import caption_similarity, epoch_order
 from checkpoint import Tensors
 from judge import judge_opinion
 from objective import contrast
-from opinion import Opinion, noisy
+from opinion import Opinion
 from optimization import Log, groups, set_rates, step
 from pixels import Features, Pixels, all_features, may_mirror, vary
 from safetensors.torch import load_file
 from student import FEATURES, Student
-from teachers import Reading
+from teachers import READINGS, Reading
 from torch import Tensor, nn
 
 from indexer.training.schedule import warmup_cosine
 
-HUMAN = ("en", "zh")
+_OPINION = "opinions.members.0."
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Finetuning:
     """
 
     runs: int = 3
-    sizes: tuple[int, ...] = (160,) * 6 + (192,) * 4
+    sizes: tuple[int, ...] = (160,) * 5 + (192,) * 3 + (208,) * 2
     warm_epochs: int = 12
     warm_batch: int = 500
     batch: int = 128
@@ -81,7 +81,7 @@ class Lessons:
 def finetune(student: Student, lessons: Lessons, plan: Finetuning, out: Path, log: Log) -> None:
     """All runs, each kept when it is done, then their mean; the opinion's projection is the first run's."""
     start = {name: value.detach().clone() for name, value in learned(student).items()}
-    stages = [name for name in start if not name.startswith("opinion.")]
+    stages = [name for name in start if not name.startswith(_OPINION)]
     found = []
     for seed in range(plan.runs):
         path = out / f"finetune-{seed}.safetensors"
@@ -99,11 +99,11 @@ def checkpoint_of(out: Path, seed: int) -> Path:
 
 
 def learned(student: Student) -> Tensors:
-    """The parameters that fine-tuning changes: the tuned stages and the opinion."""
+    """The parameters that fine-tuning changes: the tuned stages and an opinion."""
     return {
         name: value
         for name, value in student.named_parameters()
-        if value.requires_grad and name.startswith(("towers.image.features.", "opinion."))
+        if value.requires_grad and name.startswith(("towers.image.features.", _OPINION))
     }
 
 
@@ -111,8 +111,8 @@ def run(student: Student, lessons: Lessons, plan: Finetuning, seed: int, out: Pa
     """The averaged weights of one run; goes on at its last checkpoint."""
     # --- what learns, and its state
     torch.manual_seed(seed)
-    student.opinion = opinion = Opinion()
-    optimizer, trunk = optimizer_of(student, plan)
+    student.opinions.members[0] = opinion = Opinion()
+    optimizer, trunk = optimizer_of(student, opinion, plan)
     start = [value.detach().clone() for value in trunk]
     if not checkpoint_of(out, seed).exists():
         warm_up(opinion, lessons, plan, seed, log)
@@ -159,9 +159,10 @@ def run(student: Student, lessons: Lessons, plan: Finetuning, seed: int, out: Pa
     return averaged
 
 
-def optimizer_of(student: Student, plan: Finetuning) -> tuple[torch.optim.Optimizer, list[nn.Parameter]]:
+def optimizer_of(
+    student: Student, opinion: Opinion, plan: Finetuning
+) -> tuple[torch.optim.Optimizer, list[nn.Parameter]]:
     """AdamW over all that learns, and the tuned stages' parameters."""
-    opinion = student.opinion
     trunk = [value for value in student.towers.image.parameters() if value.requires_grad]
     parts = groups(
         (trunk, plan.image_rate, 0.0),
@@ -180,15 +181,15 @@ def captions_loss(
     others: Sequence[int],
     times: int,
 ) -> Tensor:
-    """InfoNCE of pictures (tuned features, in the order of ``rows``) and captions, ``times`` of each language.
+    """InfoNCE of pictures (tuned features, in the order of ``rows``) and captions, ``times`` of each reading.
 
-    A caption in each language of each of the ``others`` are negatives.
+    A caption of each reading of each of the ``others`` are negatives.
     """
     asked, more = torch.as_tensor(rows).repeat(times), torch.as_tensor(others, dtype=torch.long)
-    texts = [opinion.encode_texts(lang, noisy(reading.train[lang].draw(asked))) for lang in HUMAN]
+    texts = opinion.read(reading, asked, noise=0.1)
     if len(more):
-        texts += [opinion.encode_texts(lang, reading.train[lang].draw(more)) for lang in HUMAN]
-    owners = list(range(len(rows))) * times * len(HUMAN)
+        texts += opinion.read(reading, more)
+    owners = list(range(len(rows))) * times * len(READINGS)
     return contrast(opinion.encode_images(features), torch.cat(texts), owners, opinion.scale())
 
 

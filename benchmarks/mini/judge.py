@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from opinion import Opinion
+from opinion import Opinion, Opinions
 from student import Student
 from teachers import TEACHERS, Sentences
 from torch import Tensor
@@ -17,7 +17,7 @@ Figures = dict[str, dict[str, float]]
 
 
 @torch.no_grad()
-def judge_opinion(opinion: Opinion, features: Tensor, sentences: dict[str, Sentences]) -> Figures:
+def judge_opinion(opinion: Opinion | Opinions, features: Tensor, sentences: dict[str, Sentences]) -> Figures:
     """Of the small networks, by the pictures' tuned features (n, 1280)."""
     opinion.eval()
     images = opinion.encode_images(features).numpy()

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from checkpoint import Tensors
 from judge import judge_opinion
-from materials import LANGUAGES
 from objective import which
-from opinion import KEPT_WIDTH, Opinion, noisy, unit
+from opinion import KEPT_WIDTH, Opinion, Opinions, unit
 from optimization import Log, groups, step
 from pixels import Features
 from student import FEATURES, LEARNED, Student
-from teachers import Reading, Teachers
+from teachers import READINGS, Reading, Teachers
 from torch import Tensor, nn
 from vocabulary import is_chinese
 
@@ -33,13 +33,23 @@ class Opining:
     batch: int = 1000
 
 
-def learn_opinion(
+def learn_opinions(
     student: Student, features: Features, reading: Reading, plan: Opining, seed: int, log: Log
 ) -> None:
-    """The projection goes on from where it is; the networks start anew. ``features`` are tuned ones."""
+    """Each projection goes on from fine-tuning's; the networks start anew. ``features`` are tuned ones."""
+    opinions = student.opinions
+    start = opinions.members[0].image.state_dict()
+    for place in range(len(opinions.members)):
+        opinions.members[place] = learn_opinion(start, features, reading, plan, seed + place, log)
+    log(stage="opinion", val=judge_opinion(opinions, features.val, reading.val))
+
+
+def learn_opinion(
+    projection: Tensors, features: Features, reading: Reading, plan: Opining, seed: int, log: Log
+) -> Opinion:
     torch.manual_seed(seed)
     opinion = Opinion()
-    opinion.image.load_state_dict(student.opinion.image.state_dict())
+    opinion.image.load_state_dict(projection)
     opinion.log_scale.data.fill_(np.log(30))
     optimizer = torch.optim.AdamW(
         groups(
@@ -51,20 +61,18 @@ def learn_opinion(
     count = len(features.train[0])
     batch = min(plan.batch, count)
     steps = count // batch
-    owners = which(list(range(batch)) * len(LANGUAGES), batch)
+    owners = which(list(range(batch)) * len(READINGS), batch)
     for epoch in range(plan.epochs):
         order = np.random.default_rng((seed, 9, epoch)).permutation(count)
         for i in range(steps):
             rows = torch.from_numpy(order[i * batch : (i + 1) * batch])
             view = features.train[(epoch * steps + i) % len(features.train)]
             images = opinion.encode_images(nn.functional.dropout(view[rows], 0.2))
-            texts = [
-                opinion.encode_texts(lang[:2], noisy(reading.train[lang].draw(rows))) for lang in LANGUAGES
-            ]
+            texts = opinion.read(reading, rows, noise=0.1)
             loss = info_nce(images, torch.cat(texts), owners, opinion.scale())
             step(optimizer, loss, warmup_cosine(epoch * steps + i, 20, plan.epochs * steps))
-    student.opinion = opinion
-    log(stage="opinion", loss=loss.item(), val=judge_opinion(opinion, features.val, reading.val))
+    log(stage="opinion", seed=seed, loss=loss.item(), val=judge_opinion(opinion, features.val, reading.val))
+    return opinion
 
 
 @dataclass(frozen=True)
@@ -77,10 +85,10 @@ class Told:
     @classmethod
     @torch.no_grad()
     def by(
-        cls, opinion: Opinion, teachers: Teachers, texts: Sequence[str], translations: dict[str, str]
+        cls, opinions: Opinions, teachers: Teachers, texts: Sequence[str], translations: dict[str, str]
     ) -> Told:
         """All captions that their teachers have read; a machine's Chinese stands where its English original does."""
-        opinion.eval()
+        opinions.eval()
         asked: dict[str, list[tuple[str, str]]] = {"en": [], "zh": []}
         for text in texts:
             original = translations.get(text, text)
@@ -88,11 +96,11 @@ class Told:
             if teachers.have_read(language, original):
                 asked[language].append((text, original))
         vectors = [
-            opinion.encode_texts(language, teachers.read(language, [original for _, original in part]))
+            opinions.encode_texts(language, teachers.read(language, [original for _, original in part]))
             for language, pairs in asked.items()
             for part in (pairs[start : start + 4096] for start in range(0, len(pairs), 4096))
         ]
-        opinion.train()
+        opinions.train()
         return cls([text for pairs in asked.values() for text, _ in pairs], torch.cat(vectors))
 
     def within(self, directions: Tensor) -> Tensor:
@@ -103,10 +111,11 @@ class Told:
 @torch.no_grad()
 def keep_directions(student: Student, features: Features, told: Told, most: int = 20_000) -> None:
     """Keep the main directions of pictures and captions, and project pictures on them in the learned part."""
-    opinion, layer = student.opinion, student.towers.image_projection
+    opinions, layer = student.opinions, student.towers.image_projection
     some = told.vectors[:: len(told.vectors) // most + 1]
-    rows = torch.cat([opinion.encode_images(features.train[0]), some])
-    opinion.directions.copy_(torch.linalg.svd(rows, full_matrices=False)[2][:KEPT_WIDTH])
-    layer.weight[:LEARNED, :FEATURES] = opinion.directions @ opinion.image.weight
+    rows = torch.cat([opinions.encode_images(features.train[0]), some])
+    opinions.directions.copy_(torch.linalg.svd(rows, full_matrices=False)[2][:KEPT_WIDTH])
+    weight, bias = opinions.projection()
+    layer.weight[:LEARNED, :FEATURES] = opinions.directions @ weight
     layer.weight[:LEARNED, FEATURES:] = 0
-    layer.bias[:LEARNED] = opinion.directions @ opinion.image.bias
+    layer.bias[:LEARNED] = opinions.directions @ bias

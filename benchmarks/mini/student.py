@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from data import SIDE
-from opinion import FEATURES, Opinion, unit
+from opinion import FEATURES, Opinions, unit
 from safetensors.torch import load_file
 from teachers import WIDTHS
 from tokenizers import Tokenizer
@@ -30,8 +30,9 @@ from retrieval.encoders.two_tower.model import TwoTowerModel
 from retrieval.encoders.two_tower.text import pad, token_ids
 
 DIMENSION, LEARNED = 512, 256
-KEPT_FROM = 5
-HALF = (0.50196, 0.50196, 0.50196)  # the backbone's own mean and deviation
+KEPT_FROM = 6
+SIZE = 208
+MEAN, DEVIATION = (127 / 255,) * 3, (128 / 255,) * 3  # the backbone's own
 CONTEXT = 48
 
 
@@ -41,14 +42,14 @@ class Student(nn.Module):
     def __init__(self, tokenizer: Tokenizer, backbone: Path) -> None:
         super().__init__()
         weights = load_file(backbone)
-        image = ImageConfig("mobilenet_v2", 224, HALF, HALF, tf_padding=True, kept_from=KEPT_FROM)
+        image = ImageConfig("efficientnet_lite2", SIZE, MEAN, DEVIATION, tf_padding=True, kept_from=KEPT_FROM)
         text = TextConfig(
             "bag",
             tokenizer.get_vocab_size(),
             384,
             1536,
             context=CONTEXT,
-            attention_layers=2,
+            attention_layers=4,
             attention_width=192,
         )
         self.tokenizer = tokenizer
@@ -61,7 +62,7 @@ class Student(nn.Module):
         self.towers.log_scale.data.fill_(np.log(40))
         self.class_log_scale = nn.Parameter(torch.tensor(float(np.log(40))))
         self.to_teacher = nn.Linear(self.towers.text.dimension, WIDTHS["use"])
-        self.opinion = Opinion()
+        self.opinions = Opinions(2)
         for part in (self.towers.image.features[:KEPT_FROM], self.towers.image.kept):
             assert part is not None
             part.requires_grad_(False)
@@ -145,15 +146,16 @@ class Student(nn.Module):
     # --- out
 
     def export(self, folder: Path, aspect: float) -> None:
-        """Write the model folder, batch norms put back, sub-word vectors as bytes."""
+        """Write the model folder, batch norms put back, what is large as bytes."""
         config = self.towers.config
-        # training saw pictures kept in squares of this side: what is sharper at 224 costs a point of R@1
+        # training saw pictures kept in squares of this side: what is sharper costs a point of R@1
         image = replace(config.image, aspect=aspect, through=SIDE)
         model = TwoTowerModel(replace(config, image=image))
         state = self.towers.state_dict()
         model.load_state_dict({n: v for n, v in state.items() if not n.startswith("image.")}, strict=False)
         unfold(self.towers.image, model.image)
-        save(folder, model, self.tokenizer, small_vectors=True)
+        tuned = tuple(f"image.features.{stage}." for stage in range(KEPT_FROM, len(model.image.features)))
+        save(folder, model, self.tokenizer, small=("text.vectors.", "image.kept.", *tuned))
 
 
 def unfold(folded: nn.Module, backbone: nn.Module) -> None:

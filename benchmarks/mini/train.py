@@ -3,7 +3,7 @@
 1. distil: the text tower learns two sentence encoders' rows.
 2. lexicon: it learns where the names of 1,000 classes belong in the class part of the space.
 3. finetune: the image tower learns captions against small networks on teachers' rows; several runs, then their mean.
-4. opinion: such networks are fitted once more, to the features of that mean.
+4. opinion: such networks are fitted once more, to the features of that mean, twice; what follows has their mean.
 5. translate: the text tower learns what they say of captions.
 6. balance: text tower and projections learn captions and classes together, on the same features; several runs, then the
    middle between where they started and their mean.
@@ -27,7 +27,7 @@ from finetune import Finetuning, Lessons, finetune
 from judge import judge_towers
 from lexicon import Naming, learn_lexicon
 from materials import Labelled, Taught, read_captions, read_translations
-from opine import Opining, Told, keep_directions, learn_opinion
+from opine import Opining, Told, keep_directions, learn_opinions
 from optimization import Log
 from pixels import Features, load_pixels
 from safetensors.torch import load_file
@@ -94,7 +94,7 @@ class Training:
     def told(self) -> Told:
         """What the second opinion says, once there is one."""
         texts = load_lines(self.materials / "captions.txt")
-        return Told.by(self.student.opinion, self.teachers, texts, self.translations)
+        return Told.by(self.student.opinions, self.teachers, texts, self.translations)
 
     # --- stages
 
@@ -111,7 +111,7 @@ class Training:
 
     def opinion(self) -> None:
         tuned = self.features.tuned()
-        learn_opinion(self.student, tuned, self.reading, self.recipe.opinion, self.recipe.seed, self.log)
+        learn_opinions(self.student, tuned, self.reading, self.recipe.opinion, self.recipe.seed, self.log)
         keep_directions(self.student, tuned, self.told)
 
     def translate(self) -> None:

@@ -32,7 +32,7 @@ class Translating:
 def translate(student: Student, told: Told, taught: Taught, plan: Translating, seed: int, log: Log) -> None:
     """Pictures have no part in it."""
     lexicon, towers, draw = Lexicon.of(student), student.towers, random.Random(seed)
-    vectors, lengths = told.within(student.opinion.directions), np.array([len(text) for text in told.texts])
+    vectors, lengths = told.within(student.opinions.directions), np.array([len(text) for text in told.texts])
     learners = (towers.text, towers.text_projection, student.to_teacher)
     optimizer = torch.optim.AdamW(
         groups(([p for part in learners for p in part.parameters()], plan.rate, 0.01))

@@ -55,9 +55,9 @@ RECOMMENDED: tuple[RecommendedModel, ...] = (
     RecommendedModel(
         "mini",
         None,
-        "mini-3",
+        "mini-4",
         ("en", "zh"),
-        21,
+        23,
         512,
         "non-commercial use: trained on Flickr8k",
         None,  # measured on Flickr8k, not on COCO or Flickr30k
