@@ -210,7 +210,10 @@ def _digest(data: bytes, tokenizer: Tokenizer) -> str:
 
 def _build_bag(data: bytes, folder: Path, config: TwoTowerConfig) -> Bag:
     try:
-        weights = safetensors.numpy.load(data)
+        loaded = safetensors.numpy.load(data)
+        weights = {
+            name: value for name, value in loaded.items() if name.startswith("text")
+        }  # a picture's can wait
         for step, name in _steps(weights):
             weights[name] = weights[name].astype(np.float32) * weights.pop(step).astype(np.float32)
         found = (*weights["text.vectors.weight"].shape, len(weights["text_projection.bias"]))
@@ -253,8 +256,9 @@ def restored(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _steps(weights: Mapping[str, object]) -> list[tuple[str, str]]:
-    """The names of all steps, each with that of the weight it belongs to."""
-    return [(name, name.removesuffix(_STEP) + _WEIGHT) for name in weights if name.endswith(_STEP)]
+    """The names of all steps, each with that of the weight it belongs to; one that has none is no step."""
+    ends = [(name, name.removesuffix(_STEP) + _WEIGHT) for name in weights if name.endswith(_STEP)]
+    return [(step, weight) for step, weight in ends if weight in weights]
 
 
 def _foreign_weights(folder: Path, error: Exception) -> ModelError:
@@ -303,15 +307,15 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     state = {}
     for name, value in model.state_dict().items():
-        narrow = half and value.is_floating_point() and "running_" not in name
-        state[name] = value.detach().cpu().to(torch.float16 if narrow else value.dtype).contiguous().clone()
-    for name, value in model.state_dict().items():
-        if name.startswith(small) and name.endswith(_WEIGHT) and value.dim() > 1:
-            rows = value.detach().cpu()
+        rows = value.detach().cpu()
+        if name.startswith(small) and name.endswith(_WEIGHT) and rows.dim() > 1:
             largest = rows.abs().amax(tuple(range(1, rows.dim())), keepdim=True)
             steps = (largest / 127).clamp_min(1e-6).half()  # far from float16's least
             state[name] = (rows / steps.float()).round().clamp(-127, 127).to(torch.int8)
             state[name.removesuffix(_WEIGHT) + _STEP] = steps
+        else:
+            narrow = half and rows.is_floating_point() and "running_" not in name
+            state[name] = rows.to(torch.float16 if narrow else rows.dtype).contiguous().clone()
     save_file(state, folder / WEIGHTS)
     (folder / CONFIG).write_text(model.config.to_json(), encoding="utf-8")
     (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
 from retrieval.encoders.two_tower.backbones import build_backbone, fold_norms
@@ -210,6 +211,14 @@ def test_a_bad_file_is_a_sentence(folder, name, damage):
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else b'{"model_type": "clip"}')
     with pytest.raises(ModelError, match=name):
         TwoTower.load(folder)
+
+
+def test_a_step_without_its_weight_is_a_sentence(folder):
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights | {"image.lost.step": torch.ones(1)}, folder / "model.safetensors")
+
+    with pytest.raises(ModelError, match="holds no weights of this model"):
+        TwoTower.load(folder).encode_images(pictures())
 
 
 def test_efficientnet_lite2_and_mobilenet_see_what_tensorflow_padding_asks():
