@@ -1,4 +1,4 @@
-"""An encoder that needs no model, collections built from vectors, and a naive ranking to hold them against."""
+"""An encoder that needs no model, collections built from vectors, what one holds, and a naive ranking to compare."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image
 
 from indexer.changes import Change, NewContent, NewItem
 from indexer.writer import Writer
+from retrieval.collection import Collection
 from retrieval.identity import Identity
 from retrieval.types import Hit
 
@@ -103,3 +104,10 @@ def draw(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (8, 8
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)
     return path
+
+
+def uris(collection: Path, kind: str = "image") -> dict[str, int]:
+    """Items of a kind: the last part of their path, and their ids."""
+    with Collection.open(collection) as opened:
+        hits = opened.items(range(1, 200))
+    return {hit.uri.rpartition("/")[2]: hit.id for hit in hits if hit.kind == kind}
