@@ -47,6 +47,7 @@ def learn_opinions(
 def learn_opinion(
     projection: Tensors, features: Features, reading: Reading, plan: Opining, seed: int, log: Log
 ) -> Opinion:
+    """One opinion, whose pictures' projection starts as the weights given."""
     torch.manual_seed(seed)
     opinion = Opinion()
     opinion.image.load_state_dict(projection)
