@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--kept-from", type=int, nargs="+", default=[5, 7])
+    parser.add_argument("--kept-from", type=int, nargs="+", default=[6])
     args = parser.parse_args()
     retain_freed_memory()  # as vlsearch index does
     torch.set_num_threads(args.threads)

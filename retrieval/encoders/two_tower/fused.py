@@ -1,9 +1,9 @@
 """An image backbone made fast on a CPU: the same function to float32 rounding, and no longer one to train.
 
-Of MobileNetV2's time an eighth went beside its convolutions (``benchmarks/encoders/speed.md``). TensorFlow's padding
-copied whole activations to add a row at the bottom; a picture that stands on its head needs that row at the top, which
-is where a convolution that pads both ends has it. And each ReLU6 read and wrote all that the convolution before it had
-just written: oneDNN does both in one pass. Its weights are laid out once here, not at every call.
+A tenth of EfficientNet-Lite2's time went beside its convolutions (``benchmarks/encoders/speed.md``). TensorFlow's
+padding copied whole activations to add a row at the bottom; a picture that stands on its head needs that row at the
+top, which is where a convolution that pads both ends has it. And each ReLU6 read and wrote all that the convolution
+before it had just written: oneDNN does both in one pass. Its weights are laid out once here, not at every call.
 
 Fusing goes through operators of torch that have no public name (its own compiler calls them). Where a torch lacks
 them, or they do not compute what the plain modules do, those stay: the result is the same, only later.
