@@ -52,9 +52,9 @@ class Finetuning:
     warm_batch: int = 500
     batch: int = 128
     others: int = 256
-    smallest: float = 0.4
-    image_rate: float = 3e-4
-    pull: float = 0.2
+    smallest: float = 0.5
+    image_rate: float = 4e-4
+    pull: float = 0.1
     average: float = 0.995
 
 
@@ -79,19 +79,28 @@ class Lessons:
 
 
 def finetune(student: Student, lessons: Lessons, plan: Finetuning, out: Path, log: Log) -> None:
-    """All runs, each kept when it is done, then their mean; the opinion's projection is the first run's."""
-    start = {name: value.detach().clone() for name, value in learned(student).items()}
-    stages = [name for name in start if not name.startswith(_OPINION)]
-    found = []
+    """All runs that are not done, then their mean; the opinion's projection is the first run's."""
     for seed in range(plan.runs):
-        path = out / f"finetune-{seed}.safetensors"
-        if not path.exists():
-            checkpoint.copy(start, "", {name: learned(student)[name] for name in stages})
-            checkpoint.write(path, run(student, lessons, plan, seed, out, log))
-            checkpoint_of(out, seed).unlink()
-        found.append(load_file(path))
+        tune(student, lessons, plan, seed, out, log)
+    found = [load_file(run_of(out, seed)) for seed in range(plan.runs)]
+    stages = [name for name in found[0] if not name.startswith(_OPINION)]
     mean = {name: torch.stack([one[name] for one in found]).mean(0) for name in stages}
     checkpoint.copy(found[0] | mean, "", learned(student))
+
+
+def tune(student: Student, lessons: Lessons, plan: Finetuning, seed: int, out: Path, log: Log) -> None:
+    """One run, unless it is done; the student is afterwards what it was. Processes may do different ones at a time."""
+    if run_of(out, seed).exists():
+        return
+    weights = learned(student)
+    start = {name: value.detach().clone() for name, value in weights.items() if not name.startswith(_OPINION)}
+    checkpoint.write(run_of(out, seed), run(student, lessons, plan, seed, out, log))
+    checkpoint_of(out, seed).unlink()
+    checkpoint.copy(start, "", {name: weights[name] for name in start})
+
+
+def run_of(out: Path, seed: int) -> Path:
+    return out / f"finetune-{seed}.safetensors"
 
 
 def checkpoint_of(out: Path, seed: int) -> Path:

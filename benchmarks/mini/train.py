@@ -23,7 +23,8 @@ import torch
 from balance import Balancing, Lectures, Loss, balance, settled
 from checkpoint import write
 from distil import Distilling, distil
-from finetune import Finetuning, Lessons, finetune
+from earlier import Earlier, turn
+from finetune import Finetuning, Lessons, finetune, tune
 from judge import judge_towers
 from lexicon import Naming, learn_lexicon
 from materials import Labelled, Taught, read_captions, read_translations
@@ -48,15 +49,24 @@ class Recipe:
     opinion: Opining
     translate: Translating
     balance: Balancing
-    views: int = 2  # of each train picture, whole and cropped, from the opinion stage on
+    views: int = 3  # of each train picture, whole and cropped, from the opinion stage on
     seed: int = 0
 
 
 class Training:
     """The stages, each a method that changes the student; what several need is made once, when it is first needed."""
 
-    def __init__(self, student: Student, recipe: Recipe, flickr8k: Path, materials: Path, out: Path) -> None:
+    def __init__(
+        self,
+        student: Student,
+        recipe: Recipe,
+        flickr8k: Path,
+        materials: Path,
+        out: Path,
+        earlier: Earlier | None = None,
+    ) -> None:
         self.student, self.recipe, self.out, self.log = student, recipe, out, Log(out)
+        self.earlier = earlier
         self.materials, machine = materials, flickr8k / "captions_zh.tsv"
         self.captions = read_captions(materials / "train.json", machine)
         self.val_captions = read_captions(materials / "val.json", machine)
@@ -86,6 +96,11 @@ class Training:
         return Features.of(self.student, self.pixels, 1)
 
     @cached_property
+    def lessons(self) -> Lessons:
+        """For the image tower."""
+        return Lessons.of(self.pixels, self.captions, self.reading, self.frozen)
+
+    @cached_property
     def features(self) -> Features:
         """After it."""
         return Features.of(self.student, self.pixels, self.recipe.views)
@@ -99,20 +114,32 @@ class Training:
     # --- stages
 
     def distil(self) -> None:
+        if self.earlier:
+            self.earlier.lend(self.student, self.taught)
+            return
         distil(self.student, self.taught, self.recipe.distil, self.recipe.seed, self.log)
 
     def lexicon(self) -> None:
+        if self.earlier:  # knows its names
+            return
         self.student.fix_class_part(self.frozen.kept())
         learn_lexicon(self.student, self.taught, self.recipe.lexicon, self.recipe.seed, self.log)
 
     def finetune(self) -> None:
-        lessons = Lessons.of(self.pixels, self.captions, self.reading, self.frozen)
-        finetune(self.student, lessons, self.recipe.finetune, self.out, self.log)
+        finetune(self.student, self.lessons, self.recipe.finetune, self.out, self.log)
+        if self.earlier:
+            self.earlier.join(self.student, self.recipe.finetune.runs)
+
+    def finetune_once(self, seed: int) -> None:
+        """One run of that stage, which needs none of those before."""
+        tune(self.student, self.lessons, self.recipe.finetune, seed, self.out, self.log)
 
     def opinion(self) -> None:
         tuned = self.features.tuned()
         learn_opinions(self.student, tuned, self.reading, self.recipe.opinion, self.recipe.seed, self.log)
         keep_directions(self.student, tuned, self.told)
+        if self.earlier:
+            turn(self.student, self.told)
 
     def translate(self) -> None:
         translate(self.student, self.told, self.taught, self.recipe.translate, self.recipe.seed, self.log)
@@ -169,9 +196,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--image-weights", type=Path, required=True)
     parser.add_argument("--materials", type=Path, required=True, help="what the other scripts wrote")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="an earlier mini's folder, in place of distil and lexicon")
+    parser.add_argument(
+        "--start-runs", type=int, default=3, help="of fine-tuning, in the mean that --start has"
+    )
     parser.add_argument("--distil-epochs", type=int, default=Distilling.epochs)
     parser.add_argument("--lexicon-steps", type=int, default=Naming.steps)
     parser.add_argument("--runs", type=int, default=Finetuning.runs, help="of fine-tuning")
+    parser.add_argument(
+        "--only-run", type=int, help="of fine-tuning, then stop: one process a core may do some"
+    )
     parser.add_argument("--warm-epochs", type=int, default=Finetuning.warm_epochs)
     parser.add_argument("--sizes", type=plan_of, default=Finetuning.sizes, help="of fine-tuning: 160x6,192x4")
     parser.add_argument("--opinion-epochs", type=int, default=Opining.epochs)
@@ -194,13 +228,17 @@ def main() -> None:
         Balancing(args.loss, args.balance_epochs, args.balance_runs),
     )
     args.out.mkdir(parents=True, exist_ok=True)
-    tokenizer = load_tokenizer(args.materials / "tokenizer.json")
+    tokenizer = load_tokenizer((args.start or args.materials) / "tokenizer.json")
     (args.out / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
     torch.manual_seed(recipe.seed)
     student = Student(tokenizer, args.image_weights)
     student.hold_class_part()
-    training = Training(student, recipe, args.flickr8k, args.materials, args.out)
+    earlier = args.start and Earlier.load(args.start, args.start_runs, recipe.balance.class_share)
+    training = Training(student, recipe, args.flickr8k, args.materials, args.out, earlier)
     training.log(settings=asdict(recipe))
+    if args.only_run is not None:
+        training.finetune_once(args.only_run)
+        return
     run(training)
     student.export(args.out / "best", args.aspect)
 
