@@ -213,7 +213,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--balance-epochs", type=int, default=Balancing.epochs)
     parser.add_argument("--balance-runs", type=int, default=Balancing.runs)
     parser.add_argument("--loss", choices=get_args(Loss), default=Balancing.loss, help="of the last stage")
-    parser.add_argument("--aspect", type=float, default=1.4, help="chosen on val by measure.py")
+    parser.add_argument("--aspect", type=float, default=1.2, help="chosen on val by measure.py")
     return parser.parse_args()
 
 

@@ -55,7 +55,7 @@ RECOMMENDED: tuple[RecommendedModel, ...] = (
     RecommendedModel(
         "mini",
         None,
-        "mini-4",
+        "mini-5",
         ("en", "zh"),
         23,
         512,
