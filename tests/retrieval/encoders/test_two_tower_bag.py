@@ -37,7 +37,7 @@ def test_the_bag_in_numpy_gives_the_rows_of_the_bag_in_torch(
     rows = Bag(weights, text).encode(np.array(ids))
 
     assert rows.dtype == np.float32
-    # Weights this large make scores of hundreds, whose rounding in float32 (each processor's BLAS has another) the softmax
+    # Weights this large make scores of hundreds, whose rounding in float32 (other BLAS, other rounding) the softmax
     # turns into differences of 1e-5; with every step in float64 both agree to 2e-8.
     np.testing.assert_allclose(rows, exact, rtol=0, atol=5e-5)
 
