@@ -49,7 +49,11 @@ class Earlier:
 
     def lend(self, student: Student, taught: Taught) -> None:
         """Its text tower, projections and temperature; and a head to the first teacher, fitted to what it says."""
-        own = {name: value for name, value in self.weights.items() if not name.startswith("towers.image.")}
+        own = {
+            name: value.clone()
+            for name, value in self.weights.items()
+            if not name.startswith("towers.image.")
+        }
         for field in ("weight", "bias"):
             own[f"towers.text_projection.{field}"][LEARNED:] /= self.class_share
         student.load_state_dict(own, strict=False)

@@ -32,7 +32,7 @@ fi
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
 set -- --flickr8k "$flickr8k" --image-weights "$weights" --materials "$materials" --out "$out" \
   ${8:+--start "$8" --translate-epochs 2 --balance-epochs 8 --balance-runs 2}
-# Convolutions of this size use a second core badly: the runs of fine-tuning go one a core.
+# The runs of fine-tuning know nothing of each other: one a core.
 printf '%s\n' 0 1 2 |
   OMP_NUM_THREADS=1 xargs -P "$(nproc)" -I RUN python "$here/train.py" "$@" --only-run RUN
 python "$here/train.py" "$@"
