@@ -17,6 +17,7 @@ from objective import which
 from opine import Told
 from optimization import Log, groups, step
 from pixels import Features
+from short import Short
 from student import LEARNED, Student
 from torch import Tensor, nn
 
@@ -31,6 +32,7 @@ class Balancing:
     """Settings; the weights are those of the terms beside captions, which have 1."""
 
     loss: Loss = "infonce"
+    rate: float = 1e-3  # of the text tower
     epochs: int = 12
     runs: int = 3
     kept: float = 0.25  # share of the weights before this stage in those after it
@@ -44,6 +46,7 @@ class Balancing:
     places: float = 1.5
     outside: float = 1.0
     opinion: float = 4.0
+    short: float = 1.0
     remembered: float = 0.3
 
 
@@ -55,7 +58,8 @@ class Lectures:
         captions: of Flickr8k's train pictures.
         labelled: the class photographs' labels.
         features: of both.
-        told: the second opinion.
+        told: the second opinion, of captions.
+        short: the same, of names and words.
         taught: the first teacher's rows.
     """
 
@@ -63,6 +67,7 @@ class Lectures:
     labelled: Labelled
     features: Features
     told: Told
+    short: Short
     taught: Taught
 
 
@@ -75,8 +80,11 @@ def balance(student: Student, lectures: Lectures, plan: Balancing, seed: int, lo
         "classes": student.logits(features.classes).softmax(1),
     }
     vectors, trainable = lectures.told.within(student.opinions.directions), lectures.labelled.trainable
+    short = lectures.short.within(student.opinions.directions)
     bias = nn.Parameter(torch.tensor(-10.0))
-    optimizer = optimizer_of(student, bias)
+    if plan.loss == "sigmoid":
+        calibrate(student, lectures, bias)
+    optimizer = optimizer_of(student, bias, plan.rate)
     size = min(plan.batch, len(lectures.captions))
     steps = len(lectures.captions) // size
     total = plan.epochs * steps
@@ -106,6 +114,7 @@ def balance(student: Student, lectures: Lectures, plan: Balancing, seed: int, lo
             asked = [lectures.told.texts[row] for row in some]
             said = student.encode_texts(asked, plan.words_dropped, draw)[:, :LEARNED]
             loss = loss + plan.opinion * distillation(said, vectors[some])
+            loss = loss + plan.short * lectures.short.loss(student, short, 384, rng, draw)
             step(optimizer, loss, warmup_cosine(done, 20, total))
             losses.append(loss.item())
         log(stage="balance", epoch=epoch + 1, loss=float(np.mean(losses)))
@@ -124,14 +133,33 @@ def settled(start: Tensors, ends: Sequence[Tensors], plan: Balancing) -> Tensors
     return between
 
 
-def optimizer_of(student: Student, bias: nn.Parameter) -> torch.optim.Optimizer:
+def calibrate(student: Student, lectures: Lectures, bias: nn.Parameter, steps: int = 300) -> None:
+    """Fit temperature and bias of the sigmoid loss to vectors as they are.
+
+    SigLIP's start (10 and -10; section 3.2) is for towers that know nothing. Here they know most, the stage has only
+    tens of steps, and so far off the loss would pull all vectors apart first.
+    """
+    count, log_scale = min(1000, len(lectures.captions)), student.towers.log_scale
+    with torch.no_grad():
+        images = student.project(lectures.features.train[0][:count])
+        texts, owners = draw_captions(lectures.captions[:count], random.Random(0))
+        captions = torch.cat([student.encode_texts(texts[i : i + 500]) for i in range(0, len(texts), 500)])
+    optimizer = torch.optim.Adam([log_scale, bias], 0.05)
+    for _ in range(steps):
+        loss = sigmoid(images, captions, which(owners, count), student.towers.scale(), bias)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+
+def optimizer_of(student: Student, bias: nn.Parameter, rate: float) -> torch.optim.Optimizer:
     towers = student.towers
     return torch.optim.AdamW(
         groups(
-            (towers.text.parameters(), 1e-3, 0.05),
-            (towers.text_projection.parameters(), 1e-3, 0.05),
-            (towers.image_projection.parameters(), 5e-4, 0.0),
-            (student.to_teacher.parameters(), 1e-3, 0.0),
+            (towers.text.parameters(), rate, 0.05),
+            (towers.text_projection.parameters(), rate, 0.05),
+            (towers.image_projection.parameters(), rate / 2, 0.0),
+            (student.to_teacher.parameters(), rate, 0.0),
             ([towers.log_scale, student.class_log_scale, bias], 3e-3, 0.0),
         )
     )

@@ -15,7 +15,7 @@ import torch
 from data import Sample
 from numpy.typing import NDArray
 from PIL import Image
-from student import SIZE, Student
+from student import Student
 from vocabulary import ClassNames, Vocabulary
 
 from indexer.training.validation import hit_rates
@@ -25,6 +25,7 @@ from retrieval.encoders.two_tower.text import train_tokenizer
 Vectors = NDArray[np.float32]
 SURE = 0.5
 CUTS = (1, 5, 10)
+_SIDE = 208  # of the pictures that the classifier judges: the same for every mini, so that the pool is
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def classify(backbone: Path, samples: Iterable[Sample]) -> Verdicts:
     with torch.inference_mode():
         for data, _ in samples:
             picture = Image.open(io.BytesIO(data)).convert("RGB")
-            small = np.array(picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+            small = np.array(picture.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR))
             pixels = torch.from_numpy(small).permute(2, 0, 1)[None]
             found.append(student.logits(student.features(pixels)).softmax(1).max(1))
     classes = np.array([int(best.indices) for best in found])

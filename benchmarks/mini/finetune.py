@@ -39,6 +39,7 @@ class Finetuning:
     """Settings.
 
     Attributes:
+        first: the first run's seed; each has the next.
         sizes: the side of the pictures in each epoch.
         others: pictures outside of the batch, whose captions are negatives.
         smallest: area of a crop.
@@ -47,7 +48,8 @@ class Finetuning:
     """
 
     runs: int = 3
-    sizes: tuple[int, ...] = (160,) * 5 + (192,) * 3 + (208,) * 2
+    first: int = 0
+    sizes: tuple[int, ...] = (160,) * 5 + (192,) * 4
     warm_epochs: int = 12
     warm_batch: int = 500
     batch: int = 128
@@ -80,9 +82,10 @@ class Lessons:
 
 def finetune(student: Student, lessons: Lessons, plan: Finetuning, out: Path, log: Log) -> None:
     """All runs that are not done, then their mean; the opinion's projection is the first run's."""
-    for seed in range(plan.runs):
+    seeds = range(plan.first, plan.first + plan.runs)
+    for seed in seeds:
         tune(student, lessons, plan, seed, out, log)
-    found = [load_file(run_of(out, seed)) for seed in range(plan.runs)]
+    found = [load_file(run_of(out, seed)) for seed in seeds]
     stages = [name for name in found[0] if not name.startswith(_OPINION)]
     mean = {name: torch.stack([one[name] for one in found]).mean(0) for name in stages}
     checkpoint.copy(found[0] | mean, "", learned(student))

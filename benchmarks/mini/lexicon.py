@@ -31,11 +31,13 @@ class Drawn:
         texts: first one of each class that was asked for, in order; then broad words.
         stands_for: (1000, texts) bool, the classes that each means.
         places: (texts, 256) unit rows, where each belongs in the class part.
+        specific: how many of the first are a class's own.
     """
 
     texts: list[str]
     stands_for: Tensor
     places: Tensor
+    specific: int
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,17 @@ class Lexicon:
         for column, indices in enumerate(meant):
             stands_for[list(indices), column] = True
         places = unit(torch.stack([self.places[list(indices)].mean(0) for indices in meant]), dim=1)
-        return Drawn(texts, stands_for, places)
+        return Drawn(texts, stands_for, places, len(classes))
 
 
 def misplaced(names: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
     """How far the class part of names' rows (B, 512) is from where it belongs, and how much lies outside of it.
 
-    What a name's vector has in the learned part is noise to those who ask for the class.
+    What a name's vector has in the learned part is noise to those who ask for the class. Broad words ("dog") are
+    words of captions too, so what they have there is left to captions.
     """
     part = names[:, LEARNED:]
-    return distillation(part, drawn.places), 1 - part.norm(dim=1).mean()
+    return distillation(part, drawn.places), 1 - part[: drawn.specific].norm(dim=1).mean()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@
 Hit rates in per cent. Of the class sets' labels every second one was held out of training. ``agreement`` is the share
 of class photographs (held-out labels) for which the nearest of 1,000 class names is what the backbone's own classifier
 says; ``one_a_class`` asks by name for one picture of each class, out of those pictures not shown in training of which
-that classifier is sure. With ``--aspects 1,1.5,2`` val is measured at several, and nothing is written.
+that classifier is sure. ``nouns`` are words alone (nouns.py). With ``--aspects 1,1.5,2`` val is measured at several,
+and nothing is written.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from classes import Vectors, agreement, classify, label_figures, one_a_class
 from data import Sample, read_coco, read_tars
+from nouns import noun_figures
 
 from indexer.training.validation import hit_rates
 from retrieval.encoders.two_tower import TwoTower
@@ -128,6 +130,7 @@ def main() -> None:
             "agreement": agreement(encoder, held, verdicts.classes[-len(held) :]),
         },
         "one_a_class": one_a_class(encoder, np.concatenate([val, coco, held]), verdicts),
+        "nouns": noun_figures(encoder, (val, val_facts), (coco, coco_facts)),
         "speed": speed(encoder),
         "bytes": sum((args.model / name).stat().st_size for name in files),
     }

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from checkpoint import write
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from student import FEATURES, SIZE, Student
 from torch import Tensor
 from torchvision.transforms.functional import resize
@@ -108,6 +110,18 @@ class Features:
         ]
         val, classes = (all_features(student, pixels[name]) for name in ("val", "classes"))
         return cls(tuple(train), val, classes)
+
+    @classmethod
+    def load(cls, path: Path) -> Features:
+        """What :meth:`keep` wrote."""
+        kept = load_file(path)
+        views = sorted(name for name in kept if name.startswith("train."))
+        return cls(tuple(kept[name] for name in views), kept["val"], kept["classes"])
+
+    def keep(self, path: Path) -> None:
+        """Write them: minutes of work for every process that needs them."""
+        views = {f"train.{place}": view for place, view in enumerate(self.train)}
+        write(path, views | {"val": self.val, "classes": self.classes})
 
     def tuned(self) -> Features:
         """The first half alone, (n, 1280)."""

@@ -18,10 +18,8 @@ fi
 teach() {
   [ -e "$materials/$1-$2.txt" ] || "$teachers" "$here/teach.py" "$1" "$2" --folder "$materials"
 }
-for name in captions words names val; do teach use $name; done
-for name in captions val; do
-  teach minilm $name
-  teach e5 $name
+for teacher in use minilm e5; do
+  for name in captions words names val; do teach $teacher $name; done
 done
 if [ ! -e "$materials/tokenizer.json" ]; then
   python "$here/tokens.py" --texts "$materials" --out "$materials/tokenizer.json"

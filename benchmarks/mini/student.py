@@ -31,7 +31,7 @@ from retrieval.encoders.two_tower.text import pad, token_ids
 
 DIMENSION, LEARNED = 512, 256
 KEPT_FROM = 6
-SIZE = 208
+SIZE = 192
 MEAN, DEVIATION = (127 / 255,) * 3, (128 / 255,) * 3  # the backbone's own
 CONTEXT = 48
 

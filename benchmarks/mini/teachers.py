@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def load_rows(folder: Path, teacher: str, texts: str) -> tuple[list[str], NDArra
 
 @dataclass(frozen=True)
 class Teacher:
-    """One teacher's rows of captions; those of train give its centre and its mean distance from that."""
+    """One teacher's rows of all texts; captions of train give its centre and its mean distance from that."""
 
     place: dict[str, int]
     rows: NDArray[np.float16]
@@ -48,9 +49,9 @@ class Teacher:
         texts, rows = load_rows(folder, name, "captions")
         centre = rows.mean(0, dtype=np.float32)
         distance = float(np.linalg.norm(rows - centre, axis=1).mean())
-        val_texts, val_rows = load_rows(folder, name, "val")
-        place = {text: row for row, text in enumerate([*texts, *val_texts])}
-        return cls(place, np.concatenate([rows, val_rows]), centre, distance)
+        others = [load_rows(folder, name, other) for other in ("val", "names", "words")]
+        place = {text: row for row, text in enumerate(chain(texts, *(own for own, _ in others)))}
+        return cls(place, np.concatenate([rows, *(own for _, own in others)]), centre, distance)
 
     def read(self, texts: Sequence[str]) -> Tensor:
         """(n, width) float32, centred, of mean length about 1."""

@@ -32,9 +32,11 @@ from opine import Opining, Told, keep_directions, learn_opinions
 from optimization import Log
 from pixels import Features, load_pixels
 from safetensors.torch import load_file
+from short import Short
 from student import Student
 from teachers import Reading, Teachers, load_lines
 from translate import Translating, translate
+from vocabulary import Vocabulary
 
 from retrieval.encoders.two_tower.text import load_tokenizer
 
@@ -93,7 +95,7 @@ class Training:
     @cached_property
     def frozen(self) -> Features:
         """Before fine-tuning."""
-        return Features.of(self.student, self.pixels, 1)
+        return self._features("frozen", 1)
 
     @cached_property
     def lessons(self) -> Lessons:
@@ -103,13 +105,26 @@ class Training:
     @cached_property
     def features(self) -> Features:
         """After it."""
-        return Features.of(self.student, self.pixels, self.recipe.views)
+        return self._features("features", self.recipe.views)
+
+    def _features(self, name: str, views: int) -> Features:
+        path = self.out / f"{name}.safetensors"
+        if not path.exists():
+            Features.of(self.student, self.pixels, views).keep(path)
+        return Features.load(path)
 
     @cached_property
     def told(self) -> Told:
         """What the second opinion says, once there is one."""
         texts = load_lines(self.materials / "captions.txt")
         return Told.by(self.student.opinions, self.teachers, texts, self.translations)
+
+    @cached_property
+    def short(self) -> Short:
+        """What it says of names and words."""
+        vocabulary = Vocabulary.read(Path(__file__).with_name("classes.tsv"))
+        words = load_lines(self.materials / "words.txt")
+        return Short.by(self.student.opinions, self.teachers, vocabulary, words)
 
     # --- stages
 
@@ -142,12 +157,13 @@ class Training:
             turn(self.student, self.told)
 
     def translate(self) -> None:
-        translate(self.student, self.told, self.taught, self.recipe.translate, self.recipe.seed, self.log)
+        texts, plan = (self.told, self.short, self.taught), self.recipe.translate
+        translate(self.student, *texts, plan, self.recipe.seed, self.log)
         self._judge("translate")
 
     def balance(self) -> None:
         labelled = Labelled.load(self.materials / "classes.json")
-        lectures = Lectures(self.captions, labelled, self.features, self.told, self.taught)
+        lectures = Lectures(self.captions, labelled, self.features, self.told, self.short, self.taught)
         plan, start = self.recipe.balance, {n: v.clone() for n, v in self.student.state_dict().items()}
         paths = [self.out / f"balance-{run}.safetensors" for run in range(plan.runs)]
         for run, path in enumerate(paths):
@@ -204,6 +220,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--lexicon-steps", type=int, default=Naming.steps)
     parser.add_argument("--runs", type=int, default=Finetuning.runs, help="of fine-tuning")
     parser.add_argument(
+        "--first-run", type=int, default=Finetuning.first, help="its seed: one that --start has not had"
+    )
+    parser.add_argument(
         "--only-run", type=int, help="of fine-tuning, then stop: one process a core may do some"
     )
     parser.add_argument("--warm-epochs", type=int, default=Finetuning.warm_epochs)
@@ -213,6 +232,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--balance-epochs", type=int, default=Balancing.epochs)
     parser.add_argument("--balance-runs", type=int, default=Balancing.runs)
     parser.add_argument("--loss", choices=get_args(Loss), default=Balancing.loss, help="of the last stage")
+    parser.add_argument("--balance-rate", type=float, default=Balancing.rate, help="of learning, likewise")
     parser.add_argument("--aspect", type=float, default=1.2, help="chosen on val by measure.py")
     return parser.parse_args()
 
@@ -222,10 +242,10 @@ def main() -> None:
     recipe = Recipe(
         Distilling(args.distil_epochs),
         Naming(args.lexicon_steps),
-        Finetuning(args.runs, args.sizes, args.warm_epochs),
+        Finetuning(args.runs, args.first_run, args.sizes, args.warm_epochs),
         Opining(args.opinion_epochs),
         Translating(args.translate_epochs),
-        Balancing(args.loss, args.balance_epochs, args.balance_runs),
+        Balancing(args.loss, args.balance_rate, args.balance_epochs, args.balance_runs),
     )
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer = load_tokenizer((args.start or args.materials) / "tokenizer.json")

@@ -12,6 +12,7 @@ from lexicon import CLASSES, Lexicon, misplaced
 from materials import Taught
 from opine import Told
 from optimization import Log, groups, step
+from short import Short
 from student import LEARNED, Student
 
 from indexer.training.losses import distillation
@@ -29,10 +30,13 @@ class Translating:
     rate: float = 2e-3
 
 
-def translate(student: Student, told: Told, taught: Taught, plan: Translating, seed: int, log: Log) -> None:
+def translate(
+    student: Student, told: Told, short: Short, taught: Taught, plan: Translating, seed: int, log: Log
+) -> None:
     """Pictures have no part in it."""
     lexicon, towers, draw = Lexicon.of(student), student.towers, random.Random(seed)
     vectors, lengths = told.within(student.opinions.directions), np.array([len(text) for text in told.texts])
+    asked = short.within(student.opinions.directions)
     learners = (towers.text, towers.text_projection, student.to_teacher)
     optimizer = torch.optim.AdamW(
         groups(([p for part in learners for p in part.parameters()], plan.rate, 0.01))
@@ -46,10 +50,12 @@ def translate(student: Student, told: Told, taught: Taught, plan: Translating, s
             length = (captions[:, LEARNED:].norm(dim=1) - CLASS_LENGTH).square().mean()
             drawn = lexicon.draw(draw, draw.sample(CLASSES, 96), 32)
             away, outside = misplaced(student.encode_texts(drawn.texts), drawn)
-            reminder = remember(student, taught, 128, np.random.default_rng((seed, 8, done)))
-            loss = said + 0.3 * length + 0.5 * (away + outside) + 0.3 * reminder
+            rng = np.random.default_rng((seed, 8, done))
+            reminder = remember(student, taught, 128, rng)
+            alone = short.loss(student, asked, 192, rng, draw)
+            loss = said + 0.3 * length + 0.5 * (away + outside) + 0.3 * (reminder + alone)
             step(optimizer, loss, warmup_cosine(done, 50, total))
             done += 1
-            losses.append([loss.item(), said.item(), away.item()])
-        means = dict(zip(("loss", "captions", "names"), np.mean(losses, 0).tolist(), strict=True))
+            losses.append([loss.item(), said.item(), away.item(), alone.item()])
+        means = dict(zip(("loss", "captions", "names", "short"), np.mean(losses, 0).tolist(), strict=True))
         log(stage="translate", epoch=epoch + 1, **means)

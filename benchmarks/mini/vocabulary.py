@@ -32,6 +32,11 @@ def templates(name: str) -> tuple[str, ...]:
     return CHINESE if is_chinese(name) else ENGLISH
 
 
+def spoken(name: str) -> list[str]:
+    """A name bare and in three templates of its language."""
+    return [name, *(template.format(name) for template in templates(name)[4:7])]
+
+
 @dataclass(frozen=True)
 class ClassNames:
     """One class: its label, and what else people call it or its kind."""
@@ -93,10 +98,7 @@ class Vocabulary:
 
     def texts(self) -> list[str]:
         """Every name bare and in three templates of its language, for a teacher to read."""
-        texts = set(self.meanings)
-        for name in self.meanings:
-            texts |= {template.format(name) for template in templates(name)[4:7]}
-        return sorted(texts)
+        return sorted({text for name in self.meanings for text in spoken(name)})
 
     def draw(
         self, rng: random.Random, classes: Sequence[int], broad: int

@@ -34,7 +34,9 @@ class TwoTowerModel(nn.Module):
 
     def image_features(self, pixels: Tensor) -> Tensor:
         """Pooled backbone features, (B, F), of uint8 pictures (B, 3, H, W)."""
-        normal = (pixels.float() / 255 - self.mean) / self.std
+        normal = (
+            pixels.to(torch.float32, copy=True).div_(255).sub_(self.mean).div_(self.std)
+        )  # in place: faster
         features: Tensor = self.image(normal.contiguous(memory_format=torch.channels_last))
         return features
 
