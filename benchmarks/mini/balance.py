@@ -83,7 +83,8 @@ def balance(student: Student, lectures: Lectures, plan: Balancing, seed: int, lo
     short = lectures.short.within(student.opinions.directions)
     bias = nn.Parameter(torch.tensor(-10.0))
     if plan.loss == "sigmoid":
-        calibrate(student, lectures, bias)
+        calibrate(student, lectures, plan, bias)
+        log(stage="balance", scale=student.towers.scale().item(), bias=bias.item())
     optimizer = optimizer_of(student, bias, plan.rate)
     size = min(plan.batch, len(lectures.captions))
     steps = len(lectures.captions) // size
@@ -133,17 +134,22 @@ def settled(start: Tensors, ends: Sequence[Tensors], plan: Balancing) -> Tensors
     return between
 
 
-def calibrate(student: Student, lectures: Lectures, bias: nn.Parameter, steps: int = 300) -> None:
-    """Fit temperature and bias of the sigmoid loss to vectors as they are.
+def calibrate(
+    student: Student, lectures: Lectures, plan: Balancing, bias: nn.Parameter, steps: int = 300
+) -> None:
+    """Fit temperature and bias of the sigmoid loss to vectors as the stage will have them at its start.
 
     SigLIP's start (10 and -10; section 3.2) is for towers that know nothing. Here they know most, the stage has only
     tens of steps, and so far off the loss would pull all vectors apart first.
     """
     count, log_scale = min(1000, len(lectures.captions)), student.towers.log_scale
+    draw = random.Random(0)
     with torch.no_grad():
-        images = student.project(lectures.features.train[0][:count])
-        texts, owners = draw_captions(lectures.captions[:count], random.Random(0))
-        captions = torch.cat([student.encode_texts(texts[i : i + 500]) for i in range(0, len(texts), 500)])
+        features = nn.functional.dropout(lectures.features.train[0][:count], plan.features_dropped)
+        images = student.project(features)
+        texts, owners = draw_captions(lectures.captions[:count], draw)
+        parts = [texts[i : i + 500] for i in range(0, len(texts), 500)]
+        captions = torch.cat([student.encode_texts(part, plan.words_dropped, draw) for part in parts])
     optimizer = torch.optim.Adam([log_scale, bias], 0.05)
     for _ in range(steps):
         loss = sigmoid(images, captions, which(owners, count), student.towers.scale(), bias)

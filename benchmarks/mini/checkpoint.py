@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ Tensors = dict[str, Tensor]
 
 def write(path: Path, tensors: Tensors) -> None:
     """Write or replace the file in one step."""
-    new = path.with_suffix(".new")
+    new = path.with_suffix(f".{os.getpid()}.new")  # several processes may keep the same features
     save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, new)
     new.replace(path)
 

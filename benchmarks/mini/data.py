@@ -1,6 +1,6 @@
 """Pictures squeezed whole into 256x256 squares, once, and the facts that lie beside them in the archives.
 
-python data.py --flickr8k FOLDER --classes FOLDER --coco-mini FOLDER --out FOLDER
+python data.py --flickr8k FOLDER --classes FOLDER --out FOLDER
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def write_cache(out: Path, name: str, samples: Iterable[Sample]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--flickr8k", "--classes", "--coco-mini", "--out"):
+    for name in ("--flickr8k", "--classes", "--out"):
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,6 @@ def main() -> None:
     write_cache(args.out, "val", read_tars([args.flickr8k / "val-000.tar"]))
     sets = [args.classes / f"{name}.tar" for name in ("caltech101", "grocery", "clothing")]
     write_cache(args.out, "classes", read_tars(sets))
-    write_cache(args.out, "coco", read_coco(args.coco_mini))
 
 
 if __name__ == "__main__":

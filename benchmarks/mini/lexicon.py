@@ -65,8 +65,8 @@ class Lexicon:
 def misplaced(names: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
     """How far the class part of names' rows (B, 512) is from where it belongs, and how much lies outside of it.
 
-    What a name's vector has in the learned part is noise to those who ask for the class. Broad words ("dog") are
-    words of captions too, so what they have there is left to captions.
+    A class's own name finds its class by the class part, so most of its length belongs there. Broad words ("dog") are
+    words of captions too: how much of each part they have is left to captions and short queries.
     """
     part = names[:, LEARNED:]
     return distillation(part, drawn.places), 1 - part[: drawn.specific].norm(dim=1).mean()

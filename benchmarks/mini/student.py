@@ -106,7 +106,13 @@ class Student(nn.Module):
         with torch.no_grad():
             layer.weight[LEARNED:, :FEATURES] = 0
             layer.weight[LEARNED:, FEATURES:] = part
-            layer.bias[LEARNED:] = -(part @ kept.mean(0))
+        self.centre_class_part(kept)
+
+    @torch.no_grad()
+    def centre_class_part(self, kept: Tensor) -> None:
+        """Set its bias: the mean of kept features (n, 1280), which depends on the size of pictures, becomes nought."""
+        layer = self.towers.image_projection
+        layer.bias[LEARNED:] = -(layer.weight[LEARNED:, FEATURES:] @ kept.mean(0))
 
     def hold_class_part(self) -> None:
         """From now on gradients leave the class part as it is."""

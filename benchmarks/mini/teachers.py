@@ -32,12 +32,15 @@ def load_lines(path: Path) -> list[str]:
 def load_rows(folder: Path, teacher: str, texts: str) -> tuple[list[str], NDArray[np.float16]]:
     """The texts of one list that a teacher has read, and (n, width) rows."""
     path = folder / f"{teacher}-{texts}"
-    return load_lines(path.with_suffix(".txt")), np.load(path.with_suffix(".npy"))
+    lines, rows = load_lines(path.with_suffix(".txt")), np.load(path.with_suffix(".npy"))
+    if len(lines) != len(rows):
+        raise ValueError(f"{path}.txt was not written to its end: delete it, and start again")
+    return lines, rows
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """One teacher's rows of all texts; captions of train give its centre and its mean distance from that."""
+    """One teacher's rows of all texts; its list of captions gives its centre and its mean distance from that."""
 
     place: dict[str, int]
     rows: NDArray[np.float16]

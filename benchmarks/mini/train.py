@@ -3,12 +3,12 @@
 1. distil: the text tower learns two sentence encoders' rows.
 2. lexicon: it learns where the names of 1,000 classes belong in the class part of the space.
 3. finetune: the image tower learns captions against small networks on teachers' rows; several runs, then their mean.
-4. opinion: such networks are fitted once more, to the features of that mean, twice; what follows has their mean.
+4. opinion: such networks are fitted once more, to the features of that mean, three times; what follows has their mean.
 5. translate: the text tower learns what they say of captions.
 6. balance: text tower and projections learn captions and classes together, on the same features; several runs, then the
    middle between where they started and their mean.
 
-A stage whose file is there is not done again; a killed fine-tuning goes on at its last epoch.
+A stage whose file is there is not done again, unless one before it is; a killed fine-tuning goes on at its last epoch.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ class Training:
         distil(self.student, self.taught, self.recipe.distil, self.recipe.seed, self.log)
 
     def lexicon(self) -> None:
-        if self.earlier:  # knows its names
+        if self.earlier:  # knows its names, and may have seen pictures of another size
+            self.student.centre_class_part(self.frozen.kept())
             return
         self.student.fix_class_part(self.frozen.kept())
         learn_lexicon(self.student, self.taught, self.recipe.lexicon, self.recipe.seed, self.log)
@@ -179,8 +180,18 @@ class Training:
         self.log(stage=stage, val=judge_towers(self.student, self.features.val, self.val_captions))
 
 
+def forget(out: Path, stage: str) -> None:
+    """Delete what a stage kept, since what it was made from is made anew.
+
+    Runs of fine-tuning stay: they do not depend on the stages before.
+    """
+    beside = {"opinion": "features.safetensors", "balance": "balance-*.safetensors"}
+    for path in [out / f"{stage}.safetensors", *out.glob(beside.get(stage, stage))]:
+        path.unlink(missing_ok=True)
+
+
 def run(training: Training) -> None:
-    """All stages that are not done."""
+    """All stages that are not done, and those after them."""
     stages = (
         training.distil,
         training.lexicon,
@@ -189,11 +200,13 @@ def run(training: Training) -> None:
         training.translate,
         training.balance,
     )
-    for stage in stages:
+    for place, stage in enumerate(stages):
         path = training.out / f"{stage.__name__}.safetensors"
         if path.exists():
             training.student.load_state_dict(load_file(path))
         else:
+            for later in stages[place + 1 :]:
+                forget(training.out, later.__name__)
             stage()
             write(path, training.student.state_dict())
 
@@ -234,7 +247,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--loss", choices=get_args(Loss), default=Balancing.loss, help="of the last stage")
     parser.add_argument("--balance-rate", type=float, default=Balancing.rate, help="of learning, likewise")
     parser.add_argument("--aspect", type=float, default=1.2, help="chosen on val by measure.py")
-    return parser.parse_args()
+    args = parser.parse_args()
+    runs = range(args.first_run, args.first_run + args.runs)
+    if args.only_run is not None and args.only_run not in runs:
+        parser.error(f"--only-run {args.only_run} is none of the runs {runs.start} to {runs.stop - 1}")
+    return args
 
 
 def main() -> None:
