@@ -36,7 +36,7 @@ class Balancing:
     epochs: int = 12
     runs: int = 3
     kept: float = 0.25  # share of the weights before this stage in those after it
-    class_share: float = 0.35  # what remains of the class part in texts, before they get their length
+    class_share: float = 0.5  # what remains of the class part in texts, before they get their length
     batch: int = 1000
     labelled: int = 200
     features_dropped: float = 0.2
@@ -122,16 +122,9 @@ def balance(student: Student, lectures: Lectures, plan: Balancing, seed: int, lo
 
 
 def settled(start: Tensors, ends: Sequence[Tensors], plan: Balancing) -> Tensors:
-    """Between the weights before and the mean of those after (WiSE-FT: Wortsman et al., CVPR 2022).
-
-    Then the class part of texts is made smaller: a caption's adds less than it disturbs, and a name's is nearly all
-    that a name has.
-    """
+    """Between the weights before and the mean of those after (WiSE-FT: Wortsman et al., CVPR 2022)."""
     after = {name: torch.stack([end[name] for end in ends]).mean(0) for name in start}
-    between = {name: after[name].lerp(value, plan.kept) for name, value in start.items()}
-    for field in ("weight", "bias"):
-        between[f"towers.text_projection.{field}"][LEARNED:] *= plan.class_share
-    return between
+    return {name: after[name].lerp(value, plan.kept) for name, value in start.items()}
 
 
 def calibrate(

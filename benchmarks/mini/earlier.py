@@ -1,7 +1,8 @@
 """An earlier mini to go on from: its text tower, its class part, and its fine-tuned stages as members of the mean.
 
 A text tower gains from every opinion that it learned. The new opinion's space is another one than the earlier, so it is
-turned to where the tower has its captions already.
+turned to where the tower has its captions already. Hence, too, the weights halfway between both models are a model, and
+a better one than either.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Earlier:
     """A released model's weights by the student's names, batch norms folded.
 
     Attributes:
-        runs: of fine-tuning, whose mean its stages are.
-        class_share: what was left of the class part in texts (see ``balance.settled``).
+        runs: as how many runs of fine-tuning its stages count in the mean with new ones.
+        class_share: what was left of the class part in texts (see ``Student.shrink_class_part``).
     """
 
     weights: Tensors
@@ -49,13 +50,7 @@ class Earlier:
 
     def lend(self, student: Student, taught: Taught) -> None:
         """Its text tower, projections and temperature; and a head to the first teacher, fitted to what it says."""
-        own = {
-            name: value.clone()
-            for name, value in self.weights.items()
-            if not name.startswith("towers.image.")
-        }
-        for field in ("weight", "bias"):
-            own[f"towers.text_projection.{field}"][LEARNED:] /= self.class_share
+        own = {name: value for name, value in self._whole().items() if not name.startswith("towers.image.")}
         student.load_state_dict(own, strict=False)
         _fit_head(student, taught)
 
@@ -66,6 +61,26 @@ class Earlier:
             for name, value in student.named_parameters():
                 if value.requires_grad and name.startswith(_STAGES):
                     value.lerp_(self.weights[name], share)
+
+    @torch.no_grad()
+    def meet(self, student: Student) -> None:
+        """The student becomes the mean of both (WiSE-FT: Wortsman et al., CVPR 2022), class part and all.
+
+        But for where pictures' class part is centred, which depends on the student's size of pictures.
+        """
+        centre = student.towers.image_projection.bias[LEARNED:].clone()
+        own = self._whole()
+        for name, value in student.named_parameters():
+            if name in own:
+                value.lerp_(own[name], 0.5)
+        student.towers.image_projection.bias[LEARNED:] = centre
+
+    def _whole(self) -> Tensors:
+        """Copies of its weights, the class part in texts as it was before it was made smaller."""
+        own = {name: value.clone() for name, value in self.weights.items()}
+        for field in ("weight", "bias"):
+            own[f"towers.text_projection.{field}"][LEARNED:] /= self.class_share
+        return own
 
 
 @torch.no_grad()

@@ -121,6 +121,13 @@ class Student(nn.Module):
         layer.weight.register_hook(lambda gradient: gradient * learned[:, None])
         layer.bias.register_hook(lambda gradient: gradient * learned)
 
+    @torch.no_grad()
+    def shrink_class_part(self, share: float) -> None:
+        """Make it smaller in texts: a caption's adds less than it disturbs, and a name's is nearly all that it has."""
+        layer = self.towers.text_projection
+        for own in (layer.weight, layer.bias):
+            own[LEARNED:] *= share
+
     def class_places(self) -> Tensor:
         """(1000, 256) unit rows: where the class part of a name's vector belongs."""
         weight = self.towers.image_projection.weight[LEARNED:, FEATURES:].detach()

@@ -5,8 +5,8 @@
 3. finetune: the image tower learns captions against small networks on teachers' rows; several runs, then their mean.
 4. opinion: such networks are fitted once more, to the features of that mean, three times; what follows has their mean.
 5. translate: the text tower learns what they say of captions.
-6. balance: text tower and projections learn captions and classes together, on the same features; several runs, then the
-   middle between where they started and their mean.
+6. balance: text tower and projections learn captions and classes together, on the same features; several runs, then
+   between where they started and their mean, then halfway to the earlier mini, if there was one.
 
 A stage whose file is there is not done again, unless one before it is; a killed fine-tuning goes on at its last epoch.
 """
@@ -30,11 +30,12 @@ from lexicon import Naming, learn_lexicon
 from materials import Labelled, Taught, read_captions, read_translations
 from opine import Opining, Told, keep_directions, learn_opinions
 from optimization import Log
-from pixels import Features, load_pixels
+from pixels import Features, all_features, load_pixels
 from safetensors.torch import load_file
 from short import Short
 from student import Student
 from teachers import Reading, Teachers, load_lines
+from torch import Tensor
 from translate import Translating, translate
 from vocabulary import Vocabulary
 
@@ -160,24 +161,31 @@ class Training:
     def translate(self) -> None:
         texts, plan = (self.told, self.short, self.taught), self.recipe.translate
         translate(self.student, *texts, plan, self.recipe.seed, self.log)
-        self._judge("translate")
+        self._judge("translate", self.features.val)
+
+    @cached_property
+    def lectures(self) -> Lectures:
+        """For both towers."""
+        labelled = Labelled.load(self.materials / "classes.json")
+        return Lectures(self.captions, labelled, self.features, self.told, self.short, self.taught)
 
     def balance(self) -> None:
-        labelled = Labelled.load(self.materials / "classes.json")
-        lectures = Lectures(self.captions, labelled, self.features, self.told, self.short, self.taught)
         plan, start = self.recipe.balance, {n: v.clone() for n, v in self.student.state_dict().items()}
         paths = [self.out / f"balance-{run}.safetensors" for run in range(plan.runs)]
         for run, path in enumerate(paths):
             if not path.exists():
                 self.student.load_state_dict(start)
-                balance(self.student, lectures, plan, self.recipe.seed + run, self.log)
-                self._judge(f"balance, run {run}")
+                balance(self.student, self.lectures, plan, self.recipe.seed + run, self.log)
+                self._judge(f"balance, run {run}", self.features.val)
                 write(path, self.student.state_dict())
         self.student.load_state_dict(settled(start, [load_file(path) for path in paths], plan))
-        self._judge("balance")
+        if self.earlier:
+            self.earlier.meet(self.student)
+        self.student.shrink_class_part(plan.class_share)
+        self._judge("balance", all_features(self.student, self.pixels["val"]))
 
-    def _judge(self, stage: str) -> None:
-        self.log(stage=stage, val=judge_towers(self.student, self.features.val, self.val_captions))
+    def _judge(self, stage: str, features: Tensor) -> None:
+        self.log(stage=stage, val=judge_towers(self.student, features, self.val_captions))
 
 
 def forget(out: Path, stage: str) -> None:
@@ -227,7 +235,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="an earlier mini's folder, in place of distil and lexicon")
     parser.add_argument(
-        "--start-runs", type=int, default=3, help="of fine-tuning, in the mean that --start has"
+        "--start-runs", type=int, default=3, help="as how many runs --start counts in the mean with new ones"
+    )
+    parser.add_argument(
+        "--start-class-share", type=float, default=0.35, help="what mini-5 has of the class part in texts"
     )
     parser.add_argument("--distil-epochs", type=int, default=Distilling.epochs)
     parser.add_argument("--lexicon-steps", type=int, default=Naming.steps)
@@ -246,7 +257,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--balance-runs", type=int, default=Balancing.runs)
     parser.add_argument("--loss", choices=get_args(Loss), default=Balancing.loss, help="of the last stage")
     parser.add_argument("--balance-rate", type=float, default=Balancing.rate, help="of learning, likewise")
-    parser.add_argument("--aspect", type=float, default=1.2, help="chosen on val by measure.py")
+    parser.add_argument("--aspect", type=float, default=1.3, help="chosen on val by measure.py")
     args = parser.parse_args()
     runs = range(args.first_run, args.first_run + args.runs)
     if args.only_run is not None and args.only_run not in runs:
@@ -270,7 +281,7 @@ def main() -> None:
     torch.manual_seed(recipe.seed)
     student = Student(tokenizer, args.image_weights)
     student.hold_class_part()
-    earlier = args.start and Earlier.load(args.start, args.start_runs, recipe.balance.class_share)
+    earlier = args.start and Earlier.load(args.start, args.start_runs, args.start_class_share)
     training = Training(student, recipe, args.flickr8k, args.materials, args.out, earlier)
     training.log(settings=asdict(recipe))
     if args.only_run is not None:

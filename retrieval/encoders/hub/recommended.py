@@ -55,7 +55,7 @@ RECOMMENDED: tuple[RecommendedModel, ...] = (
     RecommendedModel(
         "mini",
         None,
-        "mini-5",
+        "mini-6",
         ("en", "zh"),
         23,
         512,
