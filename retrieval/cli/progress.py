@@ -117,7 +117,7 @@ def line(step: Step, seconds: float, done_meanwhile: int) -> str:
     words = [f"{step.stage}: {share}"]
     if seconds > 0 and done_meanwhile > 0:
         rate = done_meanwhile / seconds
-        words.append(f"{rate:.3g}/s")
+        words.append(_per_second(rate))
         if step.total is not None and step.total > step.done:
             words.append(f"{duration((step.total - step.done) / rate)} left")
     if step.note:
@@ -125,6 +125,11 @@ def line(step: Step, seconds: float, done_meanwhile: int) -> str:
     if step.failed:
         words.append(f"{step.failed:,} failed")
     return one_line(", ".join(words))
+
+
+def _per_second(rate: float) -> str:
+    """Three digits, or all of a larger number's."""
+    return f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.3g}/s"
 
 
 def duration(seconds: float) -> str:
@@ -189,7 +194,7 @@ class Bar:
             completed=step.done,
             total=step.total,
             share=f"{step.done:,}" if step.total is None else f"{step.done:,}/{step.total:,}",
-            rate=f"{rate:.3g}/s" if rate else "",
+            rate=_per_second(rate) if rate else "",
             note=one_line(step.note),
             failures=f"{step.failed:,} failed" if step.failed else "",
         )

@@ -36,6 +36,11 @@ def test_without_a_total_there_is_no_time_left() -> None:
     assert line(At(500), seconds=10, done_meanwhile=500) == "indexing: 500, 50/s"
 
 
+def test_a_rate_has_no_exponent() -> None:
+    assert line(At(136_000), seconds=10, done_meanwhile=13_600) == "indexing: 136,000, 1,360/s"
+    assert line(At(5), seconds=70, done_meanwhile=5) == "indexing: 5, 0.0714/s"
+
+
 def test_a_quick_run_prints_nothing_and_a_long_one_a_line_every_five_seconds(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
