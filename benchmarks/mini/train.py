@@ -193,9 +193,10 @@ def forget(out: Path, stage: str) -> None:
 
     Runs of fine-tuning stay: they do not depend on the stages before.
     """
-    beside = {"opinion": "features.safetensors", "balance": "balance-*.safetensors"}
-    for path in [out / f"{stage}.safetensors", *out.glob(beside.get(stage, stage))]:
-        path.unlink(missing_ok=True)
+    beside = {"opinion": ("features.safetensors",), "balance": ("balance-*.safetensors",)}
+    for pattern in (f"{stage}.safetensors", *beside.get(stage, ())):
+        for path in out.glob(pattern):
+            path.unlink()
 
 
 def run(training: Training) -> None:
