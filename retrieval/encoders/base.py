@@ -50,9 +50,9 @@ class Encoder(Protocol):
 
         Args:
             prepared: n arrays; n may be 0.
-            batch_size: if given, every forward pass has exactly that many rows (a short one is filled up), or one
-                where kernels tell a row's place, so that a row's bits depend on its picture alone and not on
-                which or how many others came with it.
+            batch_size: if given, every forward pass has exactly that many rows (a short one is filled up), or a
+                number that follows from it (one, where kernels tell a row's place), so that a row's bits depend on
+                its picture alone and not on which or how many others came with it.
         """
         ...
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 _DEFAULT_BATCH = 32
+# Activations of more pictures than these are beyond what glibc keeps by itself (32 MiB), and are mapped anew in every
+# layer: 80 pictures a second in place of 125. Where freed memory is retained, larger passes are no faster.
+_CPU_PICTURES = 8
 _WEIGHT, _STEP = ".weight", ".step"  # a step belongs to the weight that has its name but for the end
 
 
@@ -123,9 +126,12 @@ class TwoTower:
 
         model = self._model()
         out = np.empty((len(prepared), self.dimension), np.float32)
+        most = _CPU_PICTURES if self._device == "cpu" else _DEFAULT_BATCH
+        if self._device == "cpu" and batch_size is not None:
+            batch_size = min(batch_size, most)
         row = 0
         with torch.inference_mode():
-            for batch, count in fixed_batches(prepared, pass_size(batch_size, self._device), _DEFAULT_BATCH):
+            for batch, count in fixed_batches(prepared, pass_size(batch_size, self._device), most):
                 pixels = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).to(self._device)
                 out[row : row + count] = model.encode_images(pixels)[:count].cpu().numpy()
                 row += count
