@@ -44,8 +44,8 @@ def test_the_bag_in_numpy_gives_the_rows_of_the_bag_in_torch(
     assert rows.dtype == np.float32
     if spread <= 1:
         np.testing.assert_allclose(rows, exact, rtol=0, atol=5e-5)
-    # Weights of ten make scores of hundreds of thousands, which float32 knows to a hundredth: a softmax of near ties
-    # then says little. The formula is held to in float64.
+    # Weights of ten make scores of two millions, which float32 knows to a tenth: a softmax of near ties then says
+    # little. The formula is held to in float64.
     vars(bag).update({name: doubled(value) for name, value in vars(bag).items()})
     np.testing.assert_allclose(bag.encode(np.array(ids)), exact, rtol=0, atol=5e-6)
 
