@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -174,16 +176,20 @@ def test_an_indexing_run_killed_at_random_moments_keeps_what_it_committed(
 ):
     rng = np.random.default_rng(moments)
     last = generations[max(generations)]
+    started = time.monotonic()
+    run_apart(work.index, corpus, tmp_path / "timed")
+    seconds = time.monotonic() - started  # on this machine, as busy as it is
     killed = 0
-    for number in range(moments):
+    for number in itertools.count():
+        if killed == moments:
+            break
         path = tmp_path / f"{number}" / "collection"
         path.parent.mkdir()
 
-        killed += kill_after(rng.uniform(0, 1.5), work.index, corpus, path)
+        killed += kill_after(rng.uniform(0, seconds), work.index, corpus, path)
 
         assert_sound(path)
         state = state_of(path)
         assert state == generations[state.generation]
         indexer.build(corpus, path, model=work.HashEncoder(), workers=2)
         assert state_of(path).holdings == last.holdings
-    assert killed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +27,24 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 Answers = list[list[tuple[str, float]]]
 
 
-def read(path: Path, done: Any, pipe: Any) -> None:
-    """Query until told to stop; send every answer, with the generations just before and just after it."""
+def read(path: Path, saw_two: Any, done: Any, pipe: Any) -> None:
+    """Query until told to stop; send every answer, with the generations just before and just after it.
+
+    ``saw_two`` is set once answers came before and after a commit.
+    """
     seen: list[tuple[int, int, Answers]] = []
     with Collection.open(path) as collection:
         while not done.is_set():
             before = collection.generation
             hits = collection.search(QUERIES, "image", K)
             seen.append((before, collection.generation, [names_and_scores(one) for one in hits]))
+            if before != seen[0][0]:
+                saw_two.set()
     pipe.send(seen)
 
 
-def write(path: Path, rounds: int) -> dict[int, list[int]]:
-    """Add, delete and compact; which rows are live in every generation."""
+def write(path: Path, rounds: int, is_watched: Callable[[], bool]) -> dict[int, list[int]]:
+    """Add, delete and compact for so many rounds, and on until readers have seen it; live rows by generation."""
     live: list[int] = list(range(STEP))
     states: dict[int, list[int]] = {}
     with Writer(path) as writer:
@@ -50,7 +57,9 @@ def write(path: Path, rounds: int) -> dict[int, list[int]]:
             states[number] = list(live)
 
         note()
-        for turn in range(rounds):
+        for turn in itertools.count():
+            if turn >= rounds and is_watched():
+                break
             start = STEP * (1 + turn % (ROWS // STEP - 1))
             added = [number for number in range(start, start + STEP) if number not in live]
             writer.commit(image_change(1, [NAMES[n] for n in added], VECTORS[added]), IDENTITY)
@@ -84,15 +93,23 @@ def test_every_answer_of_two_reading_processes_is_brute_force_over_one_committed
         source = writer.source_id("test:", "test")
         writer.commit(image_change(source, NAMES[:STEP], VECTORS[:STEP]), IDENTITY)
     done = _CONTEXT.Event()
+    watched = [_CONTEXT.Event() for _ in range(2)]
     pipes, readers = [], []
-    for _ in range(2):
+    for saw_two in watched:
         ours, theirs = _CONTEXT.Pipe()
-        readers.append(_CONTEXT.Process(target=read, args=(path, done, theirs), daemon=True))
+        readers.append(_CONTEXT.Process(target=read, args=(path, saw_two, done, theirs), daemon=True))
         readers[-1].start()
+        theirs.close()  # so that a reader that dies ends the wait for its answers
         pipes.append(ours)
 
+    def is_watched() -> bool:
+        return all(
+            saw_two.is_set() or not reader.is_alive()
+            for saw_two, reader in zip(watched, readers, strict=True)
+        )
+
     try:
-        states = write(path, rounds)
+        states = write(path, rounds, is_watched)
     finally:
         done.set()
     seen = [answers for pipe in pipes for answers in pipe.recv()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builders import IDENTITY, collection_of, draw, names_and_scores, unit_rows
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import indexer
@@ -31,7 +31,6 @@ def loads(draw: st.DrawFn) -> list[SegmentLoad]:
     ]
 
 
-@settings(deadline=None)
 @given(segments=loads(), everything=st.booleans())
 def test_a_plan_names_each_segment_at_most_once_and_stays_within_its_memory(segments, everything):
     by_id = {segment.id: segment for segment in segments}
@@ -46,7 +45,6 @@ def test_a_plan_names_each_segment_at_most_once_and_stays_within_its_memory(segm
         assert len(group) > 1 or by_id[group[0]].dead
 
 
-@settings(deadline=None)
 @given(segments=loads(), everything=st.booleans())
 def test_after_a_plan_nothing_is_due_that_a_plan_can_mend(segments, everything):
     groups = plan_compaction(segments, everything)

@@ -119,7 +119,7 @@ def test_a_second_source_is_noted_in_one_commit_and_then_no_more(index, photos, 
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     st.lists(
         st.tuples(

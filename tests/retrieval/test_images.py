@@ -233,7 +233,7 @@ SOUND = [
 ]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     sound=st.sampled_from(SOUND),
     cut=st.floats(0, 1),

@@ -45,7 +45,7 @@ _BRACES = st.recursive(
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="compares with bash, which is not installed")
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(pattern=st.lists(_BRACES, min_size=1, max_size=3).map("".join))
 def test_any_pattern_expands_to_what_bash_makes_of_it(pattern: str) -> None:
     script = f"printf '%s\\n' {pattern}"  # only letters, digits, braces, commas and dots

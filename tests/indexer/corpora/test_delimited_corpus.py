@@ -233,7 +233,7 @@ def test_an_images_option_that_is_no_folder_is_a_usage_error(tmp_path: Path) -> 
 _WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=40)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(captions=st.lists(_WORDS.filter(lambda text: bool(text.strip()))))
 def test_any_captions_written_as_csv_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, captions: list[str]
@@ -251,7 +251,7 @@ def test_any_captions_written_as_csv_are_read_back(
     ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     captions=st.lists(_WORDS.map(lambda text: text.replace("\t", " ").replace("\n", " ")).filter(str.strip))
 )

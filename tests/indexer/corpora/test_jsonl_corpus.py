@@ -116,7 +116,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(captions=st.lists(st.lists(_TEXTS), min_size=1), as_ascii=st.booleans())
 def test_any_captions_written_as_jsonl_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, captions: list[list[str]], as_ascii: bool

@@ -54,7 +54,7 @@ def test_utf16_is_an_error_that_says_so(tmp_path: Path) -> None:
 _LINES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"), max_size=40)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(lines=st.lists(_LINES))
 def test_any_lines_are_read_back_with_their_numbers(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]

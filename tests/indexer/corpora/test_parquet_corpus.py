@@ -105,7 +105,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(captions=st.lists(_TEXTS, min_size=1), size=st.integers(1, 5))
 def test_any_captions_written_as_parquet_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, captions: list[str], size: int

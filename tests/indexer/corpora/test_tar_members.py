@@ -6,7 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.corpora.tar_members import Damage, Member, walk_members
@@ -50,7 +50,6 @@ _NAMES = st.text(
 ).filter(lambda name: name.strip("/") and not name.endswith("/"))
 
 
-@settings(deadline=None)
 @given(
     members=st.lists(st.tuples(_NAMES, st.integers(0, 1500)), max_size=5),
     format=st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
@@ -61,7 +60,6 @@ def test_members_are_those_that_tarfile_finds(members: list[tuple[str, int]], fo
     assert [(one.name, one.offset, one.size) for one in walk(archive)] == as_tarfile_reads(archive)  # type: ignore[union-attr]
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_archive_gives_only_members_that_lie_within_it(data: st.DataObject) -> None:
     archive = bytearray(tar_bytes([regular("a" * 120, 700), regular("b.jpg", 5), regular("日本.jpg", 1)]))

@@ -267,7 +267,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(
 _KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/."), min_size=1, max_size=20)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(samples=st.dictionaries(_KEYS, st.lists(_TEXTS), min_size=1, max_size=4))
 def test_any_captions_packed_into_a_tar_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, samples: dict[str, list[str]]

@@ -118,7 +118,6 @@ def test_info_nce_sets_each_of_two_captions_against_the_negatives_alone() -> Non
 
 
 @given(batch=batches(), scale=st.floats(0.5, 20))
-@settings(deadline=None)
 def test_info_nce_equals_the_formula_written_out(batch: tuple[Tensor, Tensor, Tensor], scale: float) -> None:
     loss = info_nce(*batch, torch.tensor(scale, dtype=torch.float64))
 
@@ -145,7 +144,6 @@ def test_sigmoid_of_one_pair_and_one_stranger_is_what_a_pencil_gives() -> None:
 
 
 @given(batch=batches(), scale=st.floats(0.5, 20), bias=st.floats(-12, 2))
-@settings(deadline=None)
 def test_sigmoid_equals_the_formula_written_out(
     batch: tuple[Tensor, Tensor, Tensor], scale: float, bias: float
 ) -> None:
@@ -166,7 +164,6 @@ def test_hard_triplet_of_two_pairs_is_what_a_pencil_gives() -> None:
 
 
 @given(batch=batches(), margin=st.floats(0, 0.9))
-@settings(deadline=None)
 def test_hard_triplet_equals_the_formula_written_out(
     batch: tuple[Tensor, Tensor, Tensor], margin: float
 ) -> None:
@@ -175,7 +172,7 @@ def test_hard_triplet_equals_the_formula_written_out(
 
 @pytest.mark.parametrize("loss", ["info_nce", "sigmoid", "triplet"])
 @given(batch=batches())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_every_loss_has_a_finite_gradient_whatever_is_linked(
     loss: str, batch: tuple[Tensor, Tensor, Tensor]
 ) -> None:

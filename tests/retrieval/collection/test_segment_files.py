@@ -21,7 +21,7 @@ class Facts:
         self.ids_name, self.ids_size = written.ids.name, written.ids.size
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(n=st.integers(1, 50), d=st.integers(1, 40), cut=st.integers(0, 50))
 def test_the_bytes_are_those_that_faiss_writes_however_the_rows_come(tmp_path_factory, n, d, cut):
     path = tmp_path_factory.mktemp("collection")

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -146,7 +146,6 @@ def test_a_picture_that_goes_through_another_size_is_pillows_of_two_steps(folder
     assert not np.array_equal(squeeze(picture, config), squeeze(picture, replace(config, through=0)))
 
 
-@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5).map(tuple), seed=st.integers(0, 2**32 - 1))
 def test_every_part_of_a_picture_has_the_same_length_and_a_text_keeps_its_own_shares(sizes, seed):
     torch.manual_seed(seed)

@@ -74,7 +74,7 @@ def vector_problems(draw):
     return unit(rows[0]), unit(rows[1]), links, draw(st.integers(1, min(pictures, texts)))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(vector_problems())
 def test_figures_from_vectors_equal_both_plain_implementations_on_the_engines_scores(problem):
     pictures, texts, links, k = problem

@@ -68,7 +68,7 @@ def test_pictures_that_share_a_caption_are_one_group():
     assert queries[3] not in items.tolist()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(-3, 3), min_size=2, max_size=8))
 def test_the_p_value_is_that_of_all_sign_flips(differences):
     sums = np.array(differences, float)

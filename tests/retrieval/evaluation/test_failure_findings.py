@@ -22,7 +22,7 @@ def random_evaluation(pictures=12, seed=0, folds=0):
     return evaluation_of(with_folds(evaluated, folds) if folds else evaluated, {"m": vectors})
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.sampled_from([0, 2]))
 def test_the_worst_misses_are_the_queries_of_the_deepest_ranks_with_what_stands_before_them(seed, folds):
     evaluation = random_evaluation(seed=seed, folds=folds)

@@ -30,7 +30,7 @@ def random_relevance(random, queries, items):
     return Relevance.of_pairs(pairs, queries, items)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**32),
     dimension=st.sampled_from([2, 3, 17, 64, 512]),
@@ -53,7 +53,7 @@ def test_ranks_from_vectors_are_those_of_the_engines_score_matrix(
     assert (fast.rows.tolist(), fast.tied_pairs) == (plain.rows.tolist(), plain.tied_pairs)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**32),
     dimension=st.sampled_from([2, 17, 512]),

@@ -178,7 +178,7 @@ def relation(relevant, items):
     )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(problems())
 def test_every_metric_equals_the_plain_implementation_that_sorts(problem):
     matrix, relevant, k = problem
@@ -201,7 +201,7 @@ def test_every_metric_equals_the_plain_implementation_that_sorts(problem):
         assert ours[name].tolist() == pytest.approx(values, abs=1e-12), name
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(problems())
 def test_every_metric_equals_the_plain_implementation_that_counts(problem):
     matrix, relevant, k = problem
@@ -224,7 +224,7 @@ def test_every_metric_equals_the_plain_implementation_that_counts(problem):
         assert ours.tolist() == pytest.approx(expected, abs=1e-12), name
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(problems())
 def test_best_and_worst_case_are_the_extremes_over_every_way_to_break_ties(problem):
     matrix, relevant, k = problem

@@ -50,7 +50,7 @@ def assert_scored_alike(folder, evaluation, k):
             assert theirs[measure] == pytest.approx(values.mean(), abs=1e-6), (direction, measure)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 6))
 def test_ir_measures_scores_the_files_to_our_numbers_ties_uneven_and_missing_answers_included(
     tmp_path_factory, seed, k

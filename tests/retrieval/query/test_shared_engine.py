@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,8 @@ def test_every_answer_is_brute_force_over_one_committed_generation(tmp_path: Pat
             live = [number for number in live if number not in gone]
             commit(writer, Change(removed=[number + 1 for number in sorted(gone)]), live)
             compact_if_due(writer, everything=step % 2 == 0)
+    while len(batches) <= READERS and not faults:  # on a busy machine the readers may be slow to start
+        time.sleep(0.01)
     over.set()
     for reader in readers:
         reader.join()
