@@ -29,7 +29,7 @@ ABOVE = {  # what a part may import of the house; its own modules always
         "retrieval.evaluation",
     },
 }  # fmt: skip
-GROUND = {"errors", "types", "identity", "uris", "images", "fetch"}
+GROUND = {"errors", "types", "identity", "uris", "suffixes", "images", "fetch"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

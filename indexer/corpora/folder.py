@@ -14,9 +14,9 @@ from indexer.corpora.exclude import excluder
 from indexer.corpora.lines import read_captions
 from indexer.corpora.names import FileNames
 from indexer.corpora.options import CorpusOptions
-from indexer.corpora.pictures import is_picture_name
 from indexer.corpora.textfile import LINE_LIMIT, unreadable
 from retrieval.errors import CorpusFormatError
+from retrieval.suffixes import is_picture_name
 from retrieval.types import Entry, Failure, FileBytes, Picture, Text
 from retrieval.uris import file_uri
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from indexer.corpora.columns import has_usual_columns
 from indexer.corpora.locate import is_url
-from indexer.corpora.pictures import is_picture_name
 from indexer.corpora.textfile import check_encoding, unreadable
 from indexer.corpora.webdataset import compression_of
 from retrieval.errors import CorpusFormatError
+from retrieval.suffixes import is_picture_name
 
 RECOGNISED = (
     "a folder of pictures, CSV (.csv), TSV (.tsv), JSON Lines (.jsonl), Parquet (.parquet), COCO captions or "

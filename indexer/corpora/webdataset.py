@@ -16,11 +16,11 @@ from indexer.corpora.braces import expand_braces
 from indexer.corpora.corpus import Corpus, Entries
 from indexer.corpora.names import FileNames
 from indexer.corpora.options import CaptionColumn, CorpusOptions
-from indexer.corpora.pictures import is_picture_name, suffix_of
 from indexer.corpora.tar_members import Damage, Member, walk_members
 from indexer.corpora.textfile import LINE_LIMIT, lines_in, unreadable
 from indexer.corpora.values import attributes_of, missing_columns, parse_object, text_at, texts_in
 from retrieval.errors import CorpusFormatError
+from retrieval.suffixes import is_picture_name, suffix_of
 from retrieval.types import Entry, Failure, MemberBytes, Picture, Scalar, Text
 from retrieval.uris import file_uri
 

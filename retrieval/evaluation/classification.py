@@ -20,6 +20,7 @@ from retrieval.evaluation.protocols.reading import read_lines
 from retrieval.evaluation.ranks import Ranking, rank_vectors
 from retrieval.evaluation.relevance import Relevance
 from retrieval.identity import Identity
+from retrieval.suffixes import is_picture_name
 from retrieval.types import FileBytes, MemberBytes, Picture
 from retrieval.uris import file_uri
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
 TEMPLATE = "a photo of a {}."
-_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +155,7 @@ def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledPict
 def _read_folder(root: Path) -> Iterator[tuple[Picture, str]]:
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in _PICTURES and path.is_file():
+            if is_picture_name(path.name) and path.is_file():
                 yield Picture(file_uri(path), FileBytes(path), f"{folder.name}/{path.name}"), folder.name
 
 
@@ -168,7 +168,7 @@ def _read_tar(archive: Path) -> Iterator[tuple[Picture, str]]:
                 stem, _, suffix = member.name.rpartition(".")
                 if not member.isfile():
                     continue
-                if f".{suffix.lower()}" in _PICTURES:
+                if is_picture_name(member.name):
                     place = MemberBytes(archive, member.name, member.offset_data, member.size)
                     pictures[stem] = Picture(file_uri(archive, member.name), place, stem)
                 elif suffix in ("json", "cls"):

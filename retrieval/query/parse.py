@@ -19,14 +19,8 @@ from pathlib import Path
 
 from retrieval.errors import QueryError
 from retrieval.query.parts import Part, PicturePart, Query, TextPart
+from retrieval.suffixes import is_picture_name
 from retrieval.uris import expand_home, file_uri
-
-# fmt: off
-PICTURE_SUFFIXES = frozenset({
-    ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png",
-    ".tif", ".tiff", ".webp",
-})
-# fmt: on
 
 _PART = re.compile(
     r"(?P<sign>-(?=\S))?"
@@ -91,7 +85,7 @@ def looks_like_picture(content: str) -> bool:
         or content.startswith("file://")
         or _PATH_START.match(content)
         or _TAR_MEMBER.fullmatch(content)
-        or Path(content).suffix.lower() in PICTURE_SUFFIXES
+        or is_picture_name(content)
     )
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import PurePath
 
 import numpy as np
 
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble
 from retrieval.evaluation.protocols.protocol import ProtocolOptions, as_chosen
+from retrieval.suffixes import is_picture_name
 from retrieval.types import Entry, Failure, Picture, Text
 
 DENOMINATORS = (
     "every text (text to image) and every picture (image to text); a query without an answer is a miss"
 )
-_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic"}
 
 
 def load_entries(name: str, entries: Iterable[Entry | Failure], options: ProtocolOptions) -> EvaluationSet:
@@ -82,7 +81,7 @@ def _language(texts: list[Text], chosen: str | None) -> tuple[str, str | None]:
 
 def _check_captions(name: str, texts: list[Text]) -> None:
     """Refuse captions that are file names: somebody named the wrong column."""
-    files = [text for text in texts if PurePath(text.text.strip()).suffix.lower() in _PICTURE_SUFFIXES]
+    files = [text for text in texts if is_picture_name(text.text.strip())]
     numbers = [text for text in texts if text.text.strip().isdigit()]
     for kind, found in (("picture names", files), ("numbers", numbers)):
         if len(found) * 2 > len(texts):

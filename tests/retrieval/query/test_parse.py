@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.errors import QueryError
-from retrieval.query.parse import PICTURE_SUFFIXES, parse_line, parse_part, parse_query
+from retrieval.query.parse import parse_line, parse_part, parse_query
 from retrieval.query.parts import PicturePart, TextPart
+from retrieval.suffixes import IMAGE_SUFFIXES
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_a_weight_is_read_as_it_is_written(words, weight, negative):
     assert part == TextPart(words, float(weight) * (-1 if negative else 1))
 
 
-@given(st.sampled_from(sorted(PICTURE_SUFFIXES)), st.booleans())
+@given(st.sampled_from(sorted(IMAGE_SUFFIXES)), st.booleans())
 def test_whatever_ends_like_a_picture_is_one(suffix, upper):
     name = f"a{suffix.upper() if upper else suffix}"
 

@@ -1,4 +1,4 @@
-"""Which names promise a picture. The content decides later what it is; here only what is worth a look."""
+"""Which names promise a picture. The one list of suffixes; what a file is, its content decides later."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ IMAGE_SUFFIXES = frozenset({
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether a file's or a member's name ends as those of pictures do, in either case."""
+    """Whether the name of a file or of a tar member ends as those of pictures do, in either case."""
     return suffix_of(name) in IMAGE_SUFFIXES
 
 
