@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -76,12 +77,15 @@ def build(
             total=corpus.total,
             on_progress=on_progress,
         )
-        whole = run.take(corpus.entries())
+        left_out: Counter[str] = Counter()
+        whole = run.take(corpus.entries(left_out))
+        counts = dict(sorted(left_out.items()))
         if whole and prune:
             _prune(writer, run, corpus.uri, corpus.format)
         if whole:
+            writer.note_left_out(run.source_id, counts)
             compact_if_due(writer)
-        return replace(run.report(not whole), seconds=round(time.monotonic() - started, 3))
+        return replace(run.report(not whole), seconds=round(time.monotonic() - started, 3), left_out=counts)
 
 
 def bound_encoder(writer: Writer, model: str | Path | Encoder) -> Encoder:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Report:
         failed: items that could not be taken; their reasons are in the catalogue.
         removed: items dropped because they vanished from the corpus.
         seconds: wall time.
+        left_out: files, folders and members that the reader passed over, by what they are (``RAW picture``).
         interrupted: Ctrl-C came; what was done is committed.
     """
 
@@ -45,6 +47,7 @@ class Report:
     removed: int
     seconds: float
     interrupted: bool = False
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 class SeenItems:

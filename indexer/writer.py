@@ -7,8 +7,9 @@ that no row names; without it nobody sweeps.
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, insert, select, text, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DatabaseError
 
 from indexer import rows
@@ -26,6 +28,7 @@ from indexer.filesystems import check_local
 from retrieval.collection import schema
 from retrieval.collection.catalogue import check_readable, connect, damaged, read_generation
 from retrieval.collection.layout import JOURNAL, SEGMENTS, WRITER_LOCK, is_collection, segments_path
+from retrieval.collection.left_out import LEFT_OUT
 from retrieval.collection.schema import SCHEMA_VERSION, migrate, schema_version
 from retrieval.collection.segments import WrittenSegment, sync_folder, write_segment
 from retrieval.collection.snapshot import active_encoder_id, read_identity
@@ -162,6 +165,15 @@ class Writer:
                 return int(found)
             added = insert(sources).values(uri=uri, format=format_).returning(sources.c.id)
             return int(connection.execute(added).scalar_one())
+
+    def note_left_out(self, source_id: int, counts: Mapping[str, int]) -> None:
+        """Keep what the last whole run over a corpus passed over, for ``info``; no new generation."""
+        values = {"name": f"{LEFT_OUT}{source_id}", "value": json.dumps(dict(counts), sort_keys=True)}
+        upsert = sqlite_insert(schema.settings).values(values)
+        with self.read() as connection:
+            connection.execute(
+                upsert.on_conflict_do_update(index_elements=["name"], set_={"value": values["value"]})
+            )
 
     def commit(self, change: Change, identity: Identity) -> dict[str, int]:
         """Make a change part of the collection: all of it, or, after any failure or power cut, nothing.

@@ -41,6 +41,7 @@ _OPENERS: Mapping[str, Callable[[Path, CorpusOptions], Corpus]] = {
 FORMATS = tuple(_OPENERS)
 """Names that ``CorpusOptions.format`` takes."""
 
+_DEFAULTS = CorpusOptions()
 _TABLES = ("csv", "tsv", "jsonl", "parquet")
 _TAKEN_BY = {  # options that mean nothing elsewhere are refused there, not ignored
     "image_column": ("--image-column", _TABLES),
@@ -48,6 +49,7 @@ _TAKEN_BY = {  # options that mean nothing elsewhere are refused there, not igno
     "images": ("--images", (*_TABLES, "coco", "karpathy")),
     "split": ("--split", ("karpathy",)),
     "exclude": ("--exclude", ("folder",)),
+    "default_excludes": ("--no-default-excludes", ("folder", "webdataset")),
 }
 
 
@@ -115,7 +117,7 @@ def _open_document(path: Path, options: CorpusOptions) -> Corpus:
 
 def _check_options(found: Recognised, options: CorpusOptions) -> None:
     for name, (spelling, formats) in _TAKEN_BY.items():
-        if getattr(options, name) and found.format not in formats:
+        if getattr(options, name) != getattr(_DEFAULTS, name) and found.format not in formats:
             raise UsageError(
                 f"{spelling} has no meaning for {found.path}, read as {found.format}; leave it out"
             )

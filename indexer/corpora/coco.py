@@ -43,7 +43,7 @@ def coco_corpus(path: Path, document: Document, options: CorpusOptions) -> Corpu
     folder = image_folder(path, options, list(_usual_folders(path)), images, _name)
     names = FileNames(path)
     return Corpus(
-        names.whole, "coco", lambda: _entries(names, images, annotations, folder, options.lang), len(images)
+        names.whole, "coco", lambda _: _entries(names, images, annotations, folder, options.lang), len(images)
     )
 
 

@@ -115,7 +115,7 @@ def _open(format: str, path: Path, options: CorpusOptions, read: Callable[[Path]
     table = table_of(path, choose_columns(place, names, options), options)
     lines = estimate_lines(path)
     total = None if lines is None else max(lines - 1, 0)
-    return Corpus(table.names.whole, format, lambda: _entries(table, names, read), total)
+    return Corpus(table.names.whole, format, lambda _: _entries(table, names, read), total)
 
 
 def _entries(table: Table, names: list[str], read: Callable[[Path], Iterator[Row]]) -> Entries:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from indexer.corpora.corpus import Corpus, Entries
+from indexer.corpora.corpus import Corpus, Entries, LeftOut
 from indexer.corpora.exclude import excluder
+from indexer.corpora.left_out import (
+    COLLECTION,
+    EXCLUDED_FILE,
+    EXCLUDED_FOLDER,
+    OTHER_FILE,
+    is_hidden_or_system,
+    kind_of_file,
+)
 from indexer.corpora.lines import read_captions
 from indexer.corpora.names import FileNames
 from indexer.corpora.options import CorpusOptions
+from indexer.corpora.sniff import is_picture_file
 from indexer.corpora.textfile import LINE_LIMIT, unreadable
 from retrieval.errors import CorpusFormatError
 from retrieval.suffixes import is_picture_name
@@ -34,26 +43,51 @@ class _Listing:
 
     pictures: list[str] = field(default_factory=list)
     captions: set[str] = field(default_factory=set)
+    unknown: list[str] = field(default_factory=list)  # regular files whose names do not say what they are
     folders: list[str] = field(default_factory=list)
     linked_folders: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=Counter)
     is_collection: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What is left out of a folder: by the caller's globs, and by default."""
+
+    is_excluded: Callable[[str], bool]
+    by_default: bool
+
+    def reason(self, relative: str, entry: os.DirEntry[str]) -> str | None:
+        """The count under which an entry is left out; None where it is looked at."""
+        if self.is_excluded(relative + entry.name):
+            return EXCLUDED_FOLDER if _is_folder(entry) else EXCLUDED_FILE
+        return is_hidden_or_system(entry.name, _is_folder(entry)) if self.by_default else None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def open_folder(path: Path, options: CorpusOptions) -> Corpus:
     """The pictures in a folder and in those below it, in the order of names, files before folders.
 
-    A name that ends as a picture's makes a candidate; what it is, its content decides later. ``x.txt`` and
-    ``x.jpg.txt`` beside ``x.jpg`` hold its captions, one a line, named ``L1`` in that file; other texts are
-    not taken. Left out without a word: names that begin with a dot, collections, what ``options.exclude``
-    matches. Symbolic links are followed, and each folder is walked once, by its real path if that is in the
-    corpus too. Names of one folder at a time are held in memory, with 100 bytes for each folder seen.
+    A name that ends as a picture's makes a candidate, and so do the first bytes of a file whose suffix is not
+    known; what it is, its content decides later. ``x.txt`` and ``x.jpg.txt`` beside ``x.jpg`` hold its captions,
+    one a line, named ``L1`` in that file. Left out and counted by kind: all other files, collections, what
+    ``options.exclude`` matches, and unless ``options.default_excludes`` is off, hidden files and those of systems
+    (:func:`~indexer.corpora.left_out.is_hidden_or_system`). Symbolic links are followed, and each folder is
+    walked once, by its real path if that is in the corpus too. Names of one folder at a time are held in memory,
+    with 100 bytes for each folder seen.
 
     Raises:
         CorpusFormatError: it cannot be listed, or is a collection.
     """
     try:
-        is_collection = _listed(str(path), "", lambda relative: False).is_collection
+        is_collection = _listed(str(path), "", _Choice(excluder(()), True)).is_collection
     except OSError as error:
         raise CorpusFormatError(
             str(path), unreadable(error), "Check the folder and its permissions"
@@ -61,10 +95,11 @@ def open_folder(path: Path, options: CorpusOptions) -> Corpus:
     if is_collection:
         raise CorpusFormatError(str(path), "is a collection, not a corpus", "Name the folder of the pictures")
     root = os.path.abspath(path)  # noqa: PTH100  resolve() would follow links, which change names
-    return Corpus(file_uri(path), "folder", lambda: _walk(root, excluder(options.exclude), options.lang))
+    choice = _Choice(excluder(options.exclude), options.default_excludes)
+    return Corpus(file_uri(path), "folder", lambda left_out: _walk(root, choice, options.lang, left_out))
 
 
-def _walk(root: str, is_excluded: Callable[[str], bool], lang: str | None) -> Entries:
+def _walk(root: str, choice: _Choice, lang: str | None, left_out: LeftOut) -> Entries:
     """Entries of a tree. ``relative`` paths are empty for the root and else end in a slash."""
     seen: set[tuple[int, int]] = set()
     stack, links = [""], deque[str]()
@@ -76,20 +111,42 @@ def _walk(root: str, is_excluded: Callable[[str], bool], lang: str | None) -> En
             if (facts.st_dev, facts.st_ino) in seen:
                 continue
             seen.add((facts.st_dev, facts.st_ino))
-            listing = _listed(folder, relative, is_excluded)
+            listing = _listed(folder, relative, choice)
         except OSError as error:
             yield Failure(file_uri(Path(folder)), f"the folder {unreadable(error)}")
             continue
         if listing.is_collection:
+            left_out[COLLECTION] += 1
             continue
+        left_out.update(listing.left_out)
         yield from listing.failures
-        for name in listing.pictures:
+        pictures = _with_sniffed(folder, listing, left_out)
+        for name in pictures:
             yield from _picture(folder, name, listing.captions, lang)
+        used = {caption for name in pictures for caption in _caption_files(name, listing.captions)}
+        _count(left_out, "text file", len(listing.captions) - len(used))
         stack.extend(f"{relative}{name}/" for name in reversed(listing.folders))
         links.extend(f"{relative}{name}/" for name in listing.linked_folders)
 
 
-def _listed(folder: str, relative: str, is_excluded: Callable[[str], bool]) -> _Listing:
+def _with_sniffed(folder: str, listing: _Listing, left_out: LeftOut) -> list[str]:
+    """The pictures of a folder by name, and those of unknown names by their first bytes, in the order of names."""
+    sniffed = []
+    for name in listing.unknown:
+        is_picture = not name.startswith(COLLECTION_MARK) and is_picture_file(os.path.join(folder, name))  # noqa: PTH118
+        if is_picture:
+            sniffed.append(name)
+        else:
+            left_out[OTHER_FILE] += 1
+    return sorted([*listing.pictures, *sniffed]) if sniffed else listing.pictures
+
+
+def _count(left_out: LeftOut, kind: str, number: int) -> None:
+    if number:  # a Counter keeps zeros
+        left_out[kind] += number
+
+
+def _listed(folder: str, relative: str, choice: _Choice) -> _Listing:
     """One folder, listed and sorted.
 
     Raises:
@@ -100,8 +157,7 @@ def _listed(folder: str, relative: str, is_excluded: Callable[[str], bool]) -> _
         for entry in entries:
             if entry.name == COLLECTION_MARK and entry.is_file():
                 return _Listing(is_collection=True)
-            if not entry.name.startswith(".") and not is_excluded(relative + entry.name):
-                _sort_in(listing, entry)
+            _sort_in(listing, entry, relative, choice)
     listing.pictures.sort()
     listing.folders.sort()
     listing.linked_folders.sort()
@@ -109,14 +165,21 @@ def _listed(folder: str, relative: str, is_excluded: Callable[[str], bool]) -> _
     return listing
 
 
-def _sort_in(listing: _Listing, entry: os.DirEntry[str]) -> None:
+def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, choice: _Choice) -> None:
     try:
-        if entry.is_dir():
+        reason = choice.reason(relative, entry)
+        if reason is not None:
+            listing.left_out[reason] += 1
+        elif entry.is_dir():
             (listing.linked_folders if entry.is_symlink() else listing.folders).append(entry.name)
         elif entry.name.lower().endswith(".txt"):
             listing.captions.add(entry.name)
         elif not is_picture_name(entry.name):
-            return
+            kind = kind_of_file(entry.name)
+            if kind == OTHER_FILE and entry.is_file():
+                listing.unknown.append(entry.name)
+            else:
+                listing.left_out[kind] += 1
         elif entry.is_file():
             listing.pictures.append(entry.name)
         else:  # never opened: a pipe would block for good
@@ -124,6 +187,9 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str]) -> None:
             fault = "is a link that leads nowhere" if nowhere else "is no regular file"
             listing.failures.append(Failure(file_uri(Path(entry.path)), fault))
     except OSError as error:  # a link that leads to itself
+        if not is_picture_name(entry.name):
+            listing.left_out[kind_of_file(entry.name)] += 1
+            return
         listing.failures.append(Failure(file_uri(Path(entry.path)), unreadable(error)))
 
 

@@ -37,7 +37,7 @@ def open_jsonl(path: Path, options: CorpusOptions) -> Corpus:
         fault = f"holds no JSON object: its first line {faults[0].reason}" if faults else "is empty"
         raise CorpusFormatError(str(path), fault, "Give one JSON object a line")
     table = table_of(path, choose_columns(str(path), list(names), options), options)
-    return Corpus(table.names.whole, "jsonl", lambda: _entries(table), estimate_lines(path))
+    return Corpus(table.names.whole, "jsonl", lambda _: _entries(table), estimate_lines(path))
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, object] | Failure]]:

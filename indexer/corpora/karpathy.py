@@ -44,7 +44,9 @@ def karpathy_corpus(path: Path, document: Document, options: CorpusOptions) -> C
     chosen = [(n, image) for n, image in enumerate(images) if splits is None or _split(image) in splits]
     folder = image_folder(path, options, usual, [image for _, image in chosen], _name)
     names = FileNames(path)
-    return Corpus(names.whole, "karpathy", lambda: _entries(names, chosen, folder, options.lang), len(chosen))
+    return Corpus(
+        names.whole, "karpathy", lambda _: _entries(names, chosen, folder, options.lang), len(chosen)
+    )
 
 
 def _check_splits(path: Path, images: list[object], splits: list[str] | None) -> None:

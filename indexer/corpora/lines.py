@@ -20,7 +20,7 @@ def open_lines(path: Path, options: CorpusOptions) -> Corpus:
     """
     next(read_lines(path), None)  # so that a file that cannot be read is an error now
     names = FileNames(path)
-    return Corpus(names.whole, "lines", lambda: read_captions(names, options.lang), estimate_lines(path))
+    return Corpus(names.whole, "lines", lambda _: read_captions(names, options.lang), estimate_lines(path))
 
 
 def read_captions(names: FileNames, lang: str | None) -> Entries:

@@ -30,6 +30,7 @@ class CorpusOptions:
         images: folder that picture names in a file count from, and may not leave; by default the file's own.
         split: splits of a Karpathy JSON to read, separated by commas.
         exclude: globs of what to leave out of a folder (see :mod:`indexer.corpora.exclude`).
+        default_excludes: leave hidden files and folders, thumbnails and waste baskets out, too.
         lang: language of captions whose column names none, a BCP 47 tag.
 
     Raises:
@@ -42,6 +43,7 @@ class CorpusOptions:
     images: Path | None = None
     split: str | None = None
     exclude: tuple[str, ...] = ()
+    default_excludes: bool = True
     lang: str | None = None
 
     def __post_init__(self) -> None:

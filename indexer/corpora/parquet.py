@@ -37,7 +37,7 @@ def open_parquet(path: Path, options: CorpusOptions) -> Corpus:
         _check_not_embedded(path, schema, columns)
         rows = file.metadata.num_rows
     table = table_of(path, columns, options)
-    return Corpus(table.names.whole, "parquet", lambda: _entries(table), rows)
+    return Corpus(table.names.whole, "parquet", lambda _: _entries(table), rows)
 
 
 def _open(path: Path) -> pq.ParquetFile:

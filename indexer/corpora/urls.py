@@ -21,7 +21,7 @@ def open_urls(path: Path, options: CorpusOptions) -> Corpus:
     """
     next(read_lines(path), None)  # so that a file that cannot be read is an error now
     names = FileNames(path)
-    return Corpus(names.whole, "urls", lambda: _entries(names, options.lang), estimate_lines(path))
+    return Corpus(names.whole, "urls", lambda _: _entries(names, options.lang), estimate_lines(path))
 
 
 def _entries(names: FileNames, lang: str | None) -> Entries:

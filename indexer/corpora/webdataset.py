@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from indexer.corpora.braces import expand_braces
-from indexer.corpora.corpus import Corpus, Entries
+from indexer.corpora.corpus import Corpus, Entries, LeftOut
 from indexer.corpora.names import FileNames
 from indexer.corpora.options import CaptionColumn, CorpusOptions
 from indexer.corpora.tar_members import Damage, Member, walk_members
@@ -82,7 +82,7 @@ def open_webdataset(source: Path, options: CorpusOptions) -> Corpus:
     return Corpus(
         file_uri(source),
         "webdataset",
-        lambda: chain.from_iterable(_entries(archive, options) for archive in archives),
+        lambda left_out: chain.from_iterable(_entries(archive, options, left_out) for archive in archives),
         _estimate(archives),
     )
 
@@ -137,7 +137,7 @@ def _estimate(archives: list[Path]) -> int | None:
     return max(round(sum(one.stat().st_size for one in archives) * len(head) / (last.offset + last.size)), 1)
 
 
-def _entries(archive: Path, options: CorpusOptions) -> Entries:
+def _entries(archive: Path, options: CorpusOptions, left_out: LeftOut) -> Entries:
     names = FileNames(archive)
     try:
         with archive.open("rb") as file:

@@ -41,6 +41,14 @@ _READING = (
         help="Folder that picture names in CORPUS count from. [default: that of CORPUS]",
     ),
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave these out of a folder; repeatable."),
+    click.option(
+        "--no-default-excludes",
+        "default_excludes",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Take hidden files, thumbnail folders and waste baskets of a folder in, too.",
+    ),
     click.option("--lang", metavar="TAG", help="Language of the captions, as in en or zh."),
 )
 _TAKING = (
@@ -83,6 +91,7 @@ def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
             images: Path | None,
             split: str | None,
             exclude: tuple[str, ...],
+            default_excludes: bool,
             lang: str | None,
             **others: Any,
         ) -> Any:
@@ -95,6 +104,7 @@ def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
                 images=images,
                 split=split,
                 exclude=exclude,
+                default_excludes=default_excludes,
                 lang=lang,
             )
             return command(*args, options=options, **others)

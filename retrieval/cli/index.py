@@ -13,7 +13,7 @@ import click
 from retrieval.cli.corpus_options import corpus_options
 from retrieval.cli.model_note import say_model
 from retrieval.cli.options import collection_option, json_option, quiet_option
-from retrieval.cli.printing import counted, json_line, one_line, printable, short_name
+from retrieval.cli.printing import counted, counted_kinds, json_line, one_line, printable, short_name
 from retrieval.cli.progress import duration, progress_display
 from retrieval.errors import CollectionError
 
@@ -108,6 +108,8 @@ def _show_report(report: Report, collection: Path, corpus: str) -> None:
     work += [f"{report.removed:,} removed"] if report.removed else []
     work += [f"{report.failed:,} failed"]
     click.echo(f"{', '.join(work)}, {duration(report.seconds)}")
+    if report.left_out:
+        click.echo(f"left out: {counted_kinds(report.left_out)}")
     if report.failed:
         _show_failures(collection, corpus)
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from retrieval.cli.options import collection_option, json_option
-from retrieval.cli.printing import bytes_size, counted, json_line, one_line, printable, short_name
+from retrieval.cli.printing import (
+    bytes_size,
+    counted,
+    counted_kinds,
+    json_line,
+    one_line,
+    printable,
+    short_name,
+)
 
 if TYPE_CHECKING:
     from retrieval.collection import CollectionInfo
@@ -55,6 +63,8 @@ def _show(facts: CollectionInfo) -> None:
         "on disk": f"{bytes_size(facts.vector_bytes)} vectors, {bytes_size(facts.catalogue_bytes)} catalogue",
         "generation": f"{facts.generation:,}, schema {facts.schema_version}",
     }
+    if facts.left_out:
+        lines["left out"] = counted_kinds(facts.left_out)
     if facts.unencoded:
         lines["unencoded"] = f"{facts.unencoded:,} items; index their corpus again"
     width = max(len(name) for name in lines)

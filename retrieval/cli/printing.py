@@ -75,6 +75,12 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def counted_kinds(counts: Mapping[str, int]) -> str:
+    """``3 hidden files, 1 video``: the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda count: (-count[1], count[0]))
+    return ", ".join(counted(number, printable(kind)) for kind, number in ordered)
+
+
 def bytes_size(count: int) -> str:
     """``512 bytes``, ``1.2 MB``: decimal units, as file managers show them."""
     size, unit = float(count), "bytes"

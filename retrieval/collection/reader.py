@@ -7,10 +7,10 @@ resolves hits, and ends. Nothing holds a transaction between queries: the write-
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +24,7 @@ from retrieval.collection import schema
 from retrieval.collection.catalogue import check_readable, chunked, connect, damaged, read_generation
 from retrieval.collection.hits import read_hits, read_items
 from retrieval.collection.layout import is_collection, segments_path
+from retrieval.collection.left_out import read_left_out
 from retrieval.collection.search import Candidates, search_segments
 from retrieval.collection.snapshot import Snapshot, active_encoder_id, read_identity, read_snapshot
 from retrieval.errors import CollectionDamaged, CollectionNotFound
@@ -38,7 +39,11 @@ SEARCH_THREADS = (
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """Totals of one generation. ``dead`` counts masked rows that the next compaction drops."""
+    """Totals of one generation.
+
+    ``dead`` counts masked rows that the next compaction drops; ``left_out`` what the last run over each corpus
+    passed over, by what it is (``RAW picture``, ``hidden file``).
+    """
 
     path: str
     generation: int
@@ -57,6 +62,7 @@ class CollectionInfo:
     vector_bytes: int
     catalogue_bytes: int
     schema_version: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 class Collection:
@@ -199,6 +205,7 @@ class Collection:
                 vector_bytes=int(connection.execute(size).scalar_one()),
                 catalogue_bytes=page_count * page_size,
                 schema_version=schema.schema_version(connection),
+                left_out=read_left_out(connection),
             )
 
     def close(self) -> None:

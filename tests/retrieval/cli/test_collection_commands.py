@@ -10,7 +10,7 @@ from command_line import Run
 
 INFO = [
     "path", "generation", "model", "dimension", "images", "texts", "links", "contents", "failures", "sources",
-    "segments", "rows", "dead", "unencoded", "vector_bytes", "catalogue_bytes", "schema_version",
+    "segments", "rows", "dead", "unencoded", "vector_bytes", "catalogue_bytes", "schema_version", "left_out",
 ]  # fmt: skip
 
 

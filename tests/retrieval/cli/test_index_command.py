@@ -10,6 +10,7 @@ from PIL import Image
 
 COUNTS = [
     "images", "captions", "links", "encoded", "unchanged", "failed", "removed", "seconds", "interrupted",
+    "left_out",
 ]  # fmt: skip
 
 
