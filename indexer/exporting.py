@@ -227,7 +227,9 @@ class _Export:
             [(column, pyarrow.int64() if column in NUMBERS else pyarrow.string()) for column in COLUMNS]
         )
         table = pyarrow.Table.from_pylist(rows, columns)
-        pyarrow.parquet.write_table(table, self.folder / METADATA / f"{METADATA}_{name}.parquet")
+        # an open file: a name that is not UTF-8 cannot be passed to pyarrow
+        with (self.folder / METADATA / f"{METADATA}_{name}.parquet").open("wb") as file:
+            pyarrow.parquet.write_table(table, file)
         self.partitions += 1
         self.total += len(rows)
         self.partition = _Partition()

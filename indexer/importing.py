@@ -251,7 +251,7 @@ def _metadata_chunks(path: Path) -> Iterator[list[dict[str, Any]]]:
     import pyarrow.parquet
 
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
             for batch in file.iter_batches(CHUNK_ROWS):
                 rows = batch.to_pylist()
                 for row in rows:

@@ -9,6 +9,7 @@ import click
 from retrieval.cli.options import collection_option
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
+from retrieval.uris import file_uri
 
 
 @click.command()
@@ -26,10 +27,19 @@ def delete(names: tuple[str, ...], collection: Path) -> None:
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
-    count = indexer.delete(collection, names)
+    count = indexer.delete(collection, [as_unicode(name) for name in names])
     if not count:
         raise UsageError(
             f"collection {collection} has no item under {', '.join(names)}; see how items are named with: "
             "vlsearch query --json"
         )
     click.echo(f"{counted(count, 'item')} deleted from {printable(str(collection))}")
+
+
+def as_unicode(name: str) -> str:
+    """The name of an item as the catalogue can hold it: a path that is not valid Unicode as its uri."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return file_uri(Path(name))
+    return name

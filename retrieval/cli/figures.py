@@ -56,7 +56,7 @@ def show_accuracies(classified: Classification) -> None:
             "" if accuracy.top5 is None else _percent(accuracy.top5.value),
             _percent(accuracy.mean_per_class),
         )
-    console.print(table)
+    _print_table(console, table)
 
 
 def _show_direction(console: Console, evaluation: Evaluation, direction: Direction) -> None:
@@ -84,7 +84,7 @@ def _show_direction(console: Console, evaluation: Evaluation, direction: Directi
     for name, side in sides:
         for row in _cut_rows(side):
             table.add_row(*((_safe(name),) if several else ()), *row)
-    console.print(table)
+    _print_table(console, table)
     table = _table(
         *(("model",) if several else ()),
         "MRR",
@@ -97,7 +97,7 @@ def _show_direction(console: Console, evaluation: Evaluation, direction: Directi
     )
     for name, side in sides:
         table.add_row(*((_safe(name),) if several else ()), *_rank_row(side))
-    console.print(table)
+    _print_table(console, table)
 
 
 def _cut_rows(side: SideFigures) -> Iterator[tuple[str, ...]]:
@@ -145,7 +145,7 @@ def _show_engine(console: Console, engine: EngineFigures) -> None:
         for rate in side.hit_rates:
             times = _latency(engine.latency[direction]) if rate is side.hit_rates[0] else ("", "", "")
             table.add_row(direction, str(rate.k), _percent(rate.rate.value), _share(rate.rate), *times)
-    console.print(table)
+    _print_table(console, table)
 
 
 def _show_indexes(console: Console, indexes: Sequence[IndexFigures]) -> None:
@@ -169,7 +169,7 @@ def _show_indexes(console: Console, indexes: Sequence[IndexFigures]) -> None:
             bytes_size(figures.bytes),
             f"{figures.build_seconds:.2f} s",
         )
-    console.print(table)
+    _print_table(console, table)
 
 
 def _show_comparisons(console: Console, comparisons: Sequence[Comparison]) -> None:
@@ -187,7 +187,7 @@ def _show_comparisons(console: Console, comparisons: Sequence[Comparison]) -> No
             f"{row.p:.4f}",
             f"{row.corrected:.4f}{' *' if row.corrected < 0.05 else ''}",
         )
-    console.print(table)
+    _print_table(console, table)
 
 
 def _console() -> Console:
@@ -213,6 +213,17 @@ def _table(*columns: str) -> Table:
         words = name in ("model", "index", "from", "to", "figure", "direction")
         table.add_column(Text(name), justify="left" if words and number < 3 else "right", no_wrap=True)
     return table
+
+
+def _print_table(console: Console, table: Table) -> None:
+    """Print a table; where it is wider than the terminal, each row as words, since rich would cut its figures."""
+    if console.measure(table, options=console.options.update(max_width=10_000)).maximum <= console.width:
+        console.print(table)
+        return
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        cells = zip(table.columns, row, strict=True)
+        words = ", ".join(f"{column.header} {cell}" for column, cell in cells if str(cell))
+        console.print(Text(words), soft_wrap=True)
 
 
 def _percent(share: float) -> str:

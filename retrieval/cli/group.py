@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from retrieval.cli.printing import printable
+from retrieval.cli.streams import survive_any_encoding
 from retrieval.errors import UsageError, VlsearchError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -84,6 +85,11 @@ class LazyGroup(click.Group):
         for heading, commands in self.sections.items():
             with formatter.section(heading):
                 formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """Run as a program, whatever the encoding of its output."""
+        survive_any_encoding()
+        return super().main(*arguments, **settings)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; this is the one place that turns faults into a sentence and an exit code."""

@@ -12,6 +12,7 @@ from retrieval.cli.printing import bytes_size, counted, printable
 from retrieval.encoders.registry import RECOMMENDED, RecommendedModel, is_cached, resolve
 
 LEFT = 3  # columns of words; the others are figures
+NARROWEST = 30  # columns: narrower terminals fold the lines themselves
 _HEADINGS = ("model", "here", "languages", "MB", "dim", "COCO", "Flickr30k")
 _LEGEND = (
     "COCO and Flickr30k: published R@1, text to image / image to text (chinese-clip: COCO-CN, Flickr30K-CN); "
@@ -111,7 +112,7 @@ def _print_table() -> None:
     """Two lines a model: figures in columns, then what it is good for; names are never cut, even in a pipe."""
     rows = [_HEADINGS, *(_cells(model) for model in RECOMMENDED)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    width = shutil.get_terminal_size().columns
+    width = max(NARROWEST, shutil.get_terminal_size().columns)
     for model, row in zip([None, *RECOMMENDED], rows, strict=True):
         cells = (
             cell.ljust(w) if n < LEFT else cell.rjust(w)

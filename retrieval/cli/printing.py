@@ -43,7 +43,8 @@ def hit_facts(hit: Hit) -> dict[str, object]:
     """A hit as JSON has it: its own fields, and the plain ``path`` where the item is a whole file."""
     facts = asdict(hit)
     split = split_file_uri(hit.uri)
-    facts["path"] = str(split[0]) if split is not None and split[1] is None else None
+    is_file = split is not None and split[1] is None
+    facts["path"] = _utf8(os.fsencode(split[0])) if split is not None and is_file else None
     return facts
 
 
@@ -55,7 +56,13 @@ def name_bytes(hit: Hit) -> bytes:
     if split is None:
         return hit.uri.encode(errors="surrogateescape")
     path, member = split
-    return os.fsencode(path) + (b"" if member is None else b"#" + os.fsencode(member))
+    # a member's name is UTF-8 whatever the locale's encoding is, and a path is bytes in any
+    return os.fsencode(path) + (b"" if member is None else b"#" + member.encode(errors="surrogateescape"))
+
+
+def _utf8(path: bytes) -> str:
+    """A path as JSON has it, the same under every locale."""
+    return path.decode(errors="surrogateescape")
 
 
 def name_line(hit: Hit) -> bytes:

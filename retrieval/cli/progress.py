@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from retrieval.cli.printing import one_line
+from retrieval.cli.streams import shows
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import ProgressColumn, TaskID
 
 QUICK_SECONDS = 2.0  # what ends sooner shows nothing
 LINE_SECONDS = 5.0  # between two plain lines
+BAR_WIDTH = 60  # columns: on a narrower terminal only the counts are shown
 
 
 class Step(Protocol):
@@ -68,7 +70,8 @@ def waiting(what: str) -> Iterator[None]:
         return
     from rich.console import Console
 
-    status = Console(stderr=True, highlight=False).status(what)
+    spinner = "dots" if shows("⠋") else "line"
+    status = Console(stderr=True, highlight=False).status(what, spinner=spinner)
     timer = threading.Timer(QUICK_SECONDS, status.start)
     timer.daemon = True
     timer.start()
@@ -151,17 +154,21 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[share]}", markup=False),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            TextColumn("{task.fields[note]}", markup=False),
-            TextColumn("{task.fields[failures]}", style="yellow", markup=False),
-            console=Console(stderr=True, highlight=False),
-            transient=True,
-        )
+        console = Console(stderr=True, highlight=False)
+        count = TextColumn("{task.fields[share]}", markup=False)
+        failures = TextColumn("{task.fields[failures]}", style="yellow", markup=False)
+        columns: list[ProgressColumn] = [count, failures]
+        if console.width >= BAR_WIDTH:
+            columns = [
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                count,
+                TextColumn("{task.fields[rate]}", markup=False),
+                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                TextColumn("{task.fields[note]}", markup=False),
+                failures,
+            ]
+        self._progress = Progress(*columns, console=console, transient=True)
         self._task: TaskID | None = None
         self._stage: str | None = None
         self._stage_start, self._stage_done = 0.0, 0

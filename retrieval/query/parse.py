@@ -12,6 +12,7 @@ file.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -62,7 +63,7 @@ def parse_part(argument: str) -> Part:
         )
     number = float(weight or 1) * (-1 if sign else 1)
     if kind == "text:" or (kind is None and not looks_like_picture(content)):
-        return TextPart(content, number)
+        return TextPart(_unicode(content), number)
     return PicturePart(_source(content), number)
 
 
@@ -87,6 +88,16 @@ def looks_like_picture(content: str) -> bool:
         or _TAR_MEMBER.fullmatch(content)
         or is_picture_name(content)
     )
+
+
+def _unicode(words: str) -> str:
+    """Words as they were typed: under a locale of ASCII, Python hands over the bytes of UTF-8 as surrogates."""
+    if not any("\udc80" <= character <= "\udcff" for character in words):
+        return words
+    try:
+        return os.fsencode(words).decode()
+    except UnicodeError:
+        return words
 
 
 def _source(content: str) -> Path | str:
