@@ -1,11 +1,10 @@
-"""An encoder that needs no model, collections built from vectors, what one holds, and a naive ranking to compare."""
+"""Collections built from vectors, what one holds, and a naive ranking to compare."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,48 +14,11 @@ from indexer.changes import Change, NewContent, NewItem
 from indexer.writer import Writer
 from retrieval.collection import Collection
 from retrieval.identity import Identity
+from retrieval.testing import HashEncoder as HashEncoder
 from retrieval.types import Hit
 
-IDENTITY = Identity("fake", "fake", "0" * 64, "", 16, "{}")
-
-
 DIMENSION = 16
-
-
-class HashEncoder:
-    """Equal inputs to equal unit rows, other inputs to rows that have nothing in common."""
-
-    image_size = 8
-
-    def __init__(self, weights: str = "0" * 64, name: str = "hash") -> None:
-        self.identity = Identity(name, "hash", weights, "", DIMENSION, "{}")
-        self.encoded: list[object] = []
-
-    def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
-        return np.asarray(image.convert("RGB").resize((8, 8)))
-
-    def encode_prepared(self, prepared: Sequence[Any], batch_size: int | None = None) -> NDArray[np.float32]:
-        return self._rows([array.tobytes() for array in prepared])
-
-    def encode_images(
-        self, images: Sequence[Image.Image], batch_size: int | None = None
-    ) -> NDArray[np.float32]:
-        self.encoded += images
-        return self.encode_prepared([self.prepare_image(image) for image in images])
-
-    def encode_texts(self, texts: Sequence[str], batch_size: int | None = None) -> NDArray[np.float32]:
-        self.encoded += texts
-        return self._rows([text.encode() for text in texts])
-
-    def _rows(self, contents: Sequence[bytes]) -> NDArray[np.float32]:
-        rows = [
-            np.random.default_rng(
-                list(hashlib.sha256(self.identity.weights.encode() + content).digest())
-            ).standard_normal(DIMENSION)
-            for content in contents
-        ]
-        table = np.array(rows).reshape(-1, DIMENSION)
-        return (table / np.linalg.norm(table, axis=1, keepdims=True)).astype(np.float32)
+IDENTITY = Identity("fake", "fake", "0" * 64, "", DIMENSION, "{}")
 
 
 def unit_rows(n: int, d: int = 16, seed: int = 0) -> NDArray[np.float32]:

@@ -1,22 +1,19 @@
 """How far vlsearch's vectors are from those of transformers alone, for each family of hub checkpoints.
 
-    PYTHONPATH=.:tests/retrieval/encoders python benchmarks/encoders/reference.py > benchmarks/encoders/reference.md
+    PYTHONPATH=tests/retrieval/encoders python -m benchmarks.encoders.reference
 
 Tiny checkpoints of the true architectures with random weights (those of the tests), in float32. Each row is the worst
 cosine over ten texts (empty, Chinese, and three longer than any context among them) and thirteen pictures (strips,
 one pixel, grey, palette, CMYK, transparent), each encoded together, alone, and in fixed batches of 4. The reference
 is transformers with its PIL image processors; the last column has its torchvision ones, which resize with other
-arithmetic.
+arithmetic. Rewrites reference.md.
 """
 
 from __future__ import annotations
 
 import io
-import platform
-import subprocess
 import tempfile
 import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -26,38 +23,35 @@ from library_path import TEXTS, Library, cosines, unit
 from PIL import Image
 from tiny_checkpoints import BUILDERS
 
+from benchmarks.provenance import markdown_table, provenance, write_table
 from retrieval.encoders.hub.encoder import HubEncoder
+
+TABLE = Path(__file__).with_suffix(".md")
+HEAD = ("family", "texts together", "texts alone", "images together", "images alone", "torchvision")
 
 SHAPES = [(64, 48), (37, 211), (640, 480), (32, 32), (1, 1), (3, 2), (900, 2), (2, 700)]
 MODES = [("L", (50, 40)), ("RGBA", (60, 41)), ("LA", (41, 60)), ("P", (40, 50)), ("CMYK", (45, 45))]
 
 
 def main() -> None:
+    """Rewrite the table."""
     warnings.simplefilter("ignore")
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    print("# Vectors against the library's own path\n")
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {platform.machine()}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, Pillow {Image.__version__}. Worst cosine, float32; "
-        "made by `benchmarks/encoders/reference.py`, whose head says over what.\n"
-    )
-    print("| family | texts together | texts alone | pictures together | pictures alone | torchvision |")
-    print("|---|--:|--:|--:|--:|--:|")
+    rows = []
     for family in BUILDERS:
         with tempfile.TemporaryDirectory() as folder:
             BUILDERS[family](Path(folder))
-            print(
-                f"| {family} | "
-                + " | ".join(f"{worst:.7f}" for worst in measure(family, Path(folder)))
-                + " |"
-            )
+            rows.append((family, *(f"{worst:.7f}" for worst in measure(family, Path(folder)))))
+    command = "PYTHONPATH=tests/retrieval/encoders python -m benchmarks.encoders.reference"
+    head = provenance(command, packages=("torch", "transformers", "pillow"), note="worst cosine, float32")
+    write_table(
+        TABLE, ["# Vectors against the library's own path", "", *head, "", *markdown_table(HEAD, rows)]
+    )
 
 
 def measure(family: str, folder: Path) -> list[float]:
+    """Compare our rows with the library's: the worst cosine of each column of the table."""
     ours, library = HubEncoder.load(folder), Library(family, folder)
     images = pictures()
     texts, shown = library.texts(TEXTS), np.concatenate([library.images([image]) for image in images])
@@ -86,6 +80,7 @@ def through_torchvision(library: Library, images: list[Image.Image]) -> np.ndarr
 
 
 def pictures() -> list[Image.Image]:
+    """Make images of odd shapes and modes."""
     random = np.random.default_rng(0)
     made = [_picture(width, height, random) for width, height in SHAPES]
     return made + [_picture(width, height, random).convert(mode) for mode, (width, height) in MODES]

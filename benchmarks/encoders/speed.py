@@ -1,30 +1,27 @@
 """What the fast image tower gains on the plain one: mini's backbone, by the CPU seconds of a picture.
 
-    python benchmarks/encoders/speed.py > benchmarks/encoders/speed.md
+    python -m benchmarks.encoders.speed
 
 Towers have mini's configuration, but for ``kept_from``, and random weights, on which time does not depend. Variants
 take turns, round by round, so that what else the machine does meets all of them; medians, with the lowest and the
 highest. CPU seconds, because they can be compared on a machine that does other work too, if only roughly: its caches
-are shared. With ``--threads 2`` CPU seconds are those of both.
+are shared. With ``--threads 2`` CPU seconds are those of both. Rewrites speed.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from benchmarks.provenance import markdown_table, provenance, write_table
 from retrieval.encoders.registry import BUNDLED
 from retrieval.encoders.two_tower import TwoTowerConfig
 from retrieval.encoders.two_tower.backbones import ImageBackbone, build_backbone, fold_norms
@@ -32,6 +29,8 @@ from retrieval.encoders.two_tower.encoder import CONFIG
 from retrieval.encoders.two_tower.fused import make_fast
 from retrieval.encoders.two_tower.memory import retain_freed_memory
 
+TABLE = Path(__file__).with_suffix(".md")
+HEAD = ("variant", "kept_from", "images a CPU second", "lowest", "highest", "ratio")
 VARIANTS: dict[str, Callable[[ImageBackbone], None]] = {
     "plain": lambda backbone: None,
     "no padding copies": ImageBackbone.stand_on_head,
@@ -40,7 +39,7 @@ VARIANTS: dict[str, Callable[[ImageBackbone], None]] = {
 
 
 def towers(kept_from: int) -> dict[str, ImageBackbone]:
-    """The variants, ready to encode."""
+    """Build the variants, ready to encode."""
     torch.manual_seed(0)
     image = TwoTowerConfig.load(BUNDLED / "mini" / CONFIG).image
     plain = build_backbone(replace(image, kept_from=kept_from)).eval().requires_grad_(False)
@@ -53,7 +52,7 @@ def towers(kept_from: int) -> dict[str, ImageBackbone]:
 
 
 def measure(backbones: dict[str, ImageBackbone], pixels: Tensor, rounds: int) -> dict[str, list[float]]:
-    """Pictures a CPU second, by variant, of each round but a first one to warm up."""
+    """Measure images a CPU second of each variant, in each round but a first one to warm up."""
     rates: dict[str, list[float]] = {name: [] for name in backbones}
     for _ in range(rounds + 1):
         for name, backbone in backbones.items():
@@ -63,31 +62,8 @@ def measure(backbones: dict[str, ImageBackbone], pixels: Tensor, rounds: int) ->
     return {name: values[1:] for name, values in rates.items()}
 
 
-def head(args: argparse.Namespace) -> str:
-    def told(*command: str) -> str:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    here = str(Path(__file__).parent)
-    commit = told("git", "-C", here, "rev-parse", "--short", "HEAD")
-    if told("git", "-C", here, "status", "--porcelain"):
-        commit += " with changes"
-    cpu = next(
-        (
-            x.partition(":")[2].strip()
-            for x in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in x
-        ),
-        "",
-    )
-    return (
-        f"# Speed of the image tower\n\n{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {cpu} "
-        f"({torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}), Python "
-        f"{platform.python_version()}, torch {torch.__version__}, float32, {args.threads} thread(s), passes of "
-        f"{args.batch}, {args.rounds} rounds; made by `benchmarks/encoders/speed.py`, whose head says how.\n"
-    )
-
-
 def main() -> None:
+    """Rewrite the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=32)
@@ -97,17 +73,19 @@ def main() -> None:
     retain_freed_memory()  # as vlsearch index does
     torch.set_num_threads(args.threads)
     pixels = torch.randn(args.batch, 3, 224, 224).contiguous(memory_format=torch.channels_last)
-    print(head(args))
-    print(
-        "| kept_from | variant | pictures a CPU second | lowest | highest | ratio |\n|--:|---|--:|--:|--:|--:|"
-    )
+    rows = []
     for kept_from in args.kept_from:
         rates = measure(towers(kept_from), pixels, args.rounds)
         base = statistics.median(rates["plain"])
         for name, values in rates.items():
             middle = statistics.median(values)
-            spread = f"{min(values):.1f} | {max(values):.1f}"
-            print(f"| {kept_from} | {name} | {middle:.1f} | {spread} | {middle / base:.2f} |", flush=True)
+            spread = (f"{min(values):.1f}", f"{max(values):.1f}")
+            rows.append((name, kept_from, f"{middle:.1f}", *spread, f"{middle / base:.2f}"))
+    conditions = f"float32, {args.threads} thread(s), passes of {args.batch}, {args.rounds} rounds"
+    isa = torch.backends.cpu.get_cpu_capability()
+    command = "python -m benchmarks.encoders.speed"
+    head = provenance(command, packages=("torch", "torchvision"), note=f"{conditions}, {isa}")
+    write_table(TABLE, ["# Speed of the image tower", "", *head, "", *markdown_table(HEAD, rows)])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measures models and indexes and rewrites results.md beside this file, with where it comes from.
 
-    python benchmarks/evaluation/measure.py --flickr8k FOLDER [--classes FOLDER] [--model MODEL ...]
+    python -m benchmarks.evaluation.measure --flickr8k FOLDER [--classes FOLDER] [--model MODEL ...]
 
 FLICKR8K holds ``val-000.tar`` (1,000 pictures, five English and five human Chinese captions each), CLASSES tars of
 pictures with a ``label``. Models are names, aliases or folders; the bundled one by default. Embeddings are kept, so
@@ -17,9 +17,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from provenance import provenance
-
 import indexer
+from benchmarks.provenance import ROOT, provenance, write_table
 from retrieval.evaluation.facts import preprocessing
 from retrieval.evaluation.figures import HitRate, SideFigures
 from retrieval.evaluation.run import Evaluation
@@ -43,15 +42,16 @@ def main() -> None:
     val, tars = args.flickr8k / "val-000.tar", sorted(args.classes.glob("*.tar")) if args.classes else []
     evaluations = [_evaluate(val, language, column, models) for language, column in LANGUAGES]
     if not args.no_speed:
-        done = subprocess.run([sys.executable, HERE / "scale.py"], check=True, capture_output=True, text=True)
+        scale = [sys.executable, "-m", "benchmarks.evaluation.scale"]
+        done = subprocess.run(scale, cwd=ROOT, check=True, capture_output=True, text=True)
         SPEED.write_text(json.dumps(json.loads(done.stdout), indent=2) + "\n")
     classes = " --classes CLASSES" if args.classes else ""
     given = "".join(f" --model {model}" for model in args.model or [])
-    command = f"python benchmarks/evaluation/measure.py --flickr8k FLICKR8K{classes}{given}"
+    command = f"python -m benchmarks.evaluation.measure --flickr8k FLICKR8K{classes}{given}"
     lines = [
         "# Evaluation, measured",
         "",
-        *provenance([val, *tars], command),
+        *provenance(command, files=[val, *tars]),
         *_models(evaluations[0]),
         *_retrieval(evaluations),
         *_comparisons(evaluations),
@@ -59,7 +59,7 @@ def main() -> None:
         *_indexes(evaluations),
         *_speed(json.loads(SPEED.read_text())),
     ]
-    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_table(RESULTS, lines)
 
 
 def _evaluate(val: Path, language: str, column: str, models: Sequence[str]) -> Evaluation:

@@ -1,6 +1,6 @@
 """COCO's size on random vectors: 5,000 pictures x 25,010 captions x 512, both directions, every figure.
 
-    python benchmarks/evaluation/scale.py
+    python -m benchmarks.evaluation.scale
 
 Prints one JSON object: wall and CPU seconds and peak memory of the evaluation, those of one plain float32 matrix
 product of that size, and their ratios; medians of the repeats. Each runs in a process of its own, so that peaks are
@@ -16,6 +16,11 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PICTURES, TEXTS, DIMENSION = 5_000, 25_010, 512
 
@@ -68,7 +73,7 @@ def product() -> dict[str, object]:
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": _peak_mb(), "shape": scores.shape}
 
 
-def _vectors():
+def _vectors() -> list[NDArray[np.float32]]:
     import numpy as np
 
     random = np.random.default_rng(0)
@@ -85,9 +90,10 @@ def _peak_mb() -> float:
 
 
 def _run(part: str) -> dict[str, float]:
-    command = [sys.executable, __file__, "--part", part]
+    command = [sys.executable, "-m", "benchmarks.evaluation.scale", "--part", part]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
 
 
 if __name__ == "__main__":

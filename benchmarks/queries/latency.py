@@ -1,120 +1,149 @@
-"""How long queries take: a text query with mini in a warm process, and batches over 100,000 random vectors.
+"""How long warm queries take and what they ask of the catalogue, at 1,000 and at 200,000 images.
 
-    python benchmarks/queries/latency.py > benchmarks/queries/latency.json
+    python -m benchmarks.queries.latency
 
-Prints one JSON object: milliseconds, wall and CPU (of all threads; what to read on a machine that does other work
-too), medians over the repeats with the least and the most. Vectors are random unit rows of mini's dimension,
-100,000 in five segments, written through the real writer under mini's identity; k is 10.
+Collections hold random unit rows of ``mini``'s dimension under its identity, written through the real writer: images,
+and five captions for each of the first thousand. Wall and CPU milliseconds (of all threads; what to read on a machine
+that does other work too) are medians; statements and transactions are those that SQLite is sent for one query.
+Rewrites latency.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
-import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine, event
 
 import retrieval
-from indexer.changes import Change, NewContent, NewItem
+from benchmarks.provenance import markdown_table, provenance, write_table
+from indexer.changes import Change, NewContent, NewItem, NewLink, text_digest
 from indexer.writer import Writer
 
-ROWS, SEGMENTS, QUERIES = 100_000, 5, 256
+TABLE = Path(__file__).with_suffix(".md")
+HEAD = ("images", "query", "wall, ms", "lowest", "CPU, ms", "statements", "transactions")
+SIZES = (1_000, 200_000)
+SEGMENT_ROWS = 40_000
+CAPTIONED, CAPTIONS = 1_000, 5
+WORDS = "a dog in the snow"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--repeats", type=int, default=5)
+    """Rewrite the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--repeats", type=int, default=41)
     args = parser.parse_args()
     encoder = retrieval.load_encoder("mini")
-    texts = [f"{n} dogs in the {place}" for n in range(32) for place in ("snow", "sea", "sun", "sky") * 2]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "collection"
-        fill(path, encoder, args.rows)
-        with retrieval.open(path, encoder=encoder) as engine:
-            engine.search("warm up")
-            vectors = random_rows(QUERIES, encoder.identity.dimension, seed=1)
-            measured = {
-                "encode_text": timed(
-                    args.repeats * 4, lambda: encoder.encode_texts(["a dog in the snow"], 1)
-                ),
-                "text_query": timed(args.repeats * 4, lambda: engine.search("a dog in the snow")),
-                "one_vector": timed(
-                    args.repeats * 4, lambda: engine.collection.search(vectors[:1], "image", 10)
-                ),
-                "batch_of_256_vectors": timed(
-                    args.repeats, lambda: engine.collection.search(vectors, "image", 10)
-                ),
-                "search_batch_of_256_texts": timed(
-                    args.repeats, lambda: engine.search_batch(texts[:QUERIES])
-                ),
-            }
-        with retrieval.open(path) as cold:
-            measured["first_text_query_of_an_engine"] = timed(1, lambda: cold.search("a dog"))
-    print(json.dumps(provenance(args.rows, encoder.identity.dimension, args.repeats) | measured, indent=1))
+    rows = []
+    for images in args.images:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "collection")
+            fill(path, encoder, images)
+            with retrieval.open(path, encoder=encoder) as engine:
+                for name, work in queries(engine, encoder):
+                    rows.append((f"{images:,}", name, *measure(work, args.repeats)))
+    head = provenance(
+        "python -m benchmarks.queries.latency",
+        packages=("numpy", "faiss-cpu", "sqlalchemy"),
+        note=f"{args.repeats} repeats, k = 10 unless said",
+    )
+    intro = (
+        (__doc__ or "")
+        .split("\n\n")[2]
+        .replace(" Rewrites latency.md.", "")
+        .replace("\nRewrites latency.md.", "")
+    )
+    write_table(
+        TABLE, ["# Latency of warm queries", "", *head, "", intro.strip(), "", *markdown_table(HEAD, rows)]
+    )
 
 
-def fill(path: Path, encoder: retrieval.Encoder, rows: int) -> None:
-    """Random vectors under the encoder's identity, a segment a commit; what they are vectors of does not exist."""
-    vectors = random_rows(rows, encoder.identity.dimension, seed=0)
-    with Writer(path) as writer:
-        source = writer.source_id("random:", "random")
-        for part in np.array_split(np.arange(rows), SEGMENTS):
-            change = Change()
-            for number in part.tolist():
-                digest, uri = hashlib.sha256(str(number).encode()).digest(), f"random:{number}"
-                change.contents["image", digest] = NewContent("image", digest, vectors[number])
-                change.items[uri] = NewItem(uri, "image", digest, source)
-            writer.commit(change, encoder.identity)
+def queries(
+    engine: retrieval.SearchEngine, encoder: retrieval.Encoder
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Give each query that is measured, by name."""
+    vector = random_rows(1, encoder.identity.dimension, seed=1)
+    yield "encoding of a text alone", lambda: encoder.encode_texts([WORDS], 1)
+    yield "vector, without encoding", lambda: engine.collection.search(vector, "image", 10)
+    yield "text", lambda: engine.search(WORDS)
+    yield "text, k = 1,000", lambda: engine.search(WORDS, k=1_000)
+    yield "text that finds texts", lambda: engine.search(WORDS, find="text")
 
 
-def random_rows(count: int, dimension: int, seed: int) -> np.ndarray:
-    rows = np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def timed(repeats: int, work: Callable[[], object]) -> dict[str, float]:
+def measure(work: Callable[[], object], repeats: int) -> tuple[str, ...]:
+    """Time a query after a warm-up, and count what one of them sends to SQLite."""
+    work()
     wall, cpu = [], []
     for _ in range(repeats):
         start, used = time.perf_counter(), time.process_time()
         work()
         wall.append((time.perf_counter() - start) * 1e3)
         cpu.append((time.process_time() - used) * 1e3)
-    return {
-        "wall_ms": round(statistics.median(wall), 2),
-        "wall_ms_least": round(min(wall), 2),
-        "wall_ms_most": round(max(wall), 2),
-        "cpu_ms": round(statistics.median(cpu), 2),
-        "repeats": repeats,
-    }
+    with counted() as sent:
+        work()
+    times = (f"{statistics.median(wall):.2f}", f"{min(wall):.2f}", f"{statistics.median(cpu):.2f}")
+    return *times, str(sent["statement"]), str(sent["BEGIN"])
 
 
-def provenance(rows: int, dimension: int, repeats: int) -> dict[str, object]:
-    import faiss
+@contextmanager
+def counted() -> Iterator[Counter[str]]:
+    """Count statements (transaction control left out) and transactions while the block runs."""
+    sent: Counter[str] = Counter()
 
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return {
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "commit": commit,
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "versions": {"numpy": np.__version__, "faiss": faiss.__version__},
-        "rows": rows,
-        "dimension": dimension,
-        "repeats": repeats,
-    }
+    def note(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
+        sent["BEGIN" if statement.startswith("BEGIN") else "statement"] += 1
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def fill(path: Path, encoder: retrieval.Encoder, images: int) -> None:
+    """Write random rows under the encoder's identity; what they are rows of does not exist."""
+    dimension = encoder.identity.dimension
+    with Writer(path) as writer:
+        source = writer.source_id("random:", "random")
+        for start in range(0, images, SEGMENT_ROWS):
+            numbers = range(start, min(images, start + SEGMENT_ROWS))
+            change = Change()
+            for number, vector in zip(numbers, random_rows(len(numbers), dimension, seed=start), strict=True):
+                digest, uri = hashlib.sha256(str(number).encode()).digest(), f"random:{number}"
+                change.contents["image", digest] = NewContent("image", digest, vector)
+                change.items[uri] = NewItem(uri, "image", digest, source)
+            for number in [number for number in numbers if number < CAPTIONED]:
+                _add_captions(change, number, source, dimension)
+            writer.commit(change, encoder.identity)
+
+
+def _add_captions(change: Change, number: int, source: int, dimension: int) -> None:
+    for which, vector in enumerate(random_rows(CAPTIONS, dimension, seed=10**9 + number)):
+        words = f"caption {which} of image {number}"
+        digest, uri = text_digest(words), f"random:{number}/caption/{which}"
+        change.contents["text", digest] = NewContent("text", digest, vector, words)
+        change.items[uri] = NewItem(uri, "text", digest, source, lang="en")
+        change.links[f"random:{number}", uri] = NewLink(f"random:{number}", uri, source)
+
+
+def random_rows(count: int, dimension: int, seed: int) -> NDArray[np.float32]:
+    """Make unit rows, (count, dimension) float32."""
+    rows = np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
+    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
 
 
 if __name__ == "__main__":

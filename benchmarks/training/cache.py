@@ -1,6 +1,8 @@
 """CPU time of a training picture: decoded anew in each epoch, or out of the memory-mapped cache; and varied.
 
-Usage: python benchmarks/training/cache.py CORPUS.tar
+    python -m benchmarks.training.cache CORPUS.tar
+
+Rewrites cache.md.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from threading import Event
 import numpy as np
 from PIL.Image import Image
 
+from benchmarks.provenance import markdown_table, provenance, write_table
 from indexer.corpora import CorpusOptions, open_corpus
 from indexer.training.augment import Augmentation, vary_picture
 from indexer.training.cache import CacheRule, cache_pictures, shrink
@@ -27,6 +30,7 @@ from retrieval.images import decode
 from retrieval.types import Limits
 
 COUNT, SIDE, REPEATS = 300, 224, 3
+TABLE = Path(__file__).with_suffix(".md")
 
 
 def cpu_ms(work: Callable[[], None]) -> float:
@@ -40,7 +44,7 @@ def cpu_ms(work: Callable[[], None]) -> float:
 
 
 def main(corpus: str) -> None:
-    """Print a Markdown table."""
+    """Rewrite the table."""
     listing = list_corpus(islice(open_corpus(corpus, CorpusOptions()).entries(), COUNT))
     limits = Limits()
     with tempfile.TemporaryDirectory() as folder:
@@ -62,13 +66,16 @@ def main(corpus: str) -> None:
                 )
                 squeeze(view, ImageConfig(size=SIDE))
 
-        print("| of a picture | CPU, ms |\n|---|--:|")
-        for name, work in (
-            ("read and decode (JPEG, short side 224)", decode_all),
-            ("read out of the cache", read_all),
-            ("crop, light, resize to 224 (either way)", vary_all),
-        ):
-            print(f"| {name} | {cpu_ms(work):.2f} |")
+        work = {
+            "read and decode (JPEG, short side 224)": decode_all,
+            "read out of the cache": read_all,
+            "crop, light, resize to 224 (either way)": vary_all,
+        }
+        rows = [(name, f"{cpu_ms(one):.2f}") for name, one in work.items()]
+    note = f"{COUNT} images, least of {REPEATS} repeats, CPU time of one thread"
+    head = provenance("python -m benchmarks.training.cache CORPUS.tar", files=[Path(corpus)], note=note)
+    table = markdown_table(("of an image", "CPU, ms"), rows)
+    write_table(TABLE, ["# Decoding in each epoch against the cache", "", *head, "", *table])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""One command a table: each module measures something and rewrites the table beside it, with where it comes from."""

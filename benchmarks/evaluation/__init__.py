@@ -1,0 +1,1 @@
+"""Retrieval figures of models and approximate indexes, and the speed of the evaluation itself."""
