@@ -43,6 +43,8 @@ WINDOW = 64  # pictures read ahead; prepared ones are small, so this bounds memo
 COMMIT_CONTENTS = 2048
 COMMIT_ITEMS = 16384
 COMMIT_SECONDS = 20.0
+ITEMS_INSIDE = ("folder", "webdataset", "lines")
+"""Formats whose items are all named after the file or folder that the reader found them in."""
 MERGE_COMMITS = 32  # a reader holds a file open for every segment, and some systems allow 256
 
 
@@ -73,7 +75,8 @@ class Run:
         self.images, self.texts, self.changed, self.kept = (SeenItems() for _ in range(4))
         self.failed_uris: set[str] = set()
         self.done = self.encoded = self.links = self.failed = self.removed = self.commits = 0
-        self.reader_failed = False
+        self.unread: set[str] = set()
+        self.holds_its_items = source[1] in ITEMS_INSIDE
         self.staged = Staged()
 
     def take(self, entries: Iterable[Entry | Failure]) -> bool:
@@ -128,8 +131,9 @@ class Run:
         """Take back that this source lists those of these items that the run has not met; drop what nobody lists.
 
         A picture that could not be taken this time is listed still, and a source that has captions of a picture
-        lists it. No folder lists a file that is gone: ``folders`` are the sources that are folders. After a failure
-        of the reader itself (a folder that could not be listed) only items whose file is known to be gone count.
+        lists it. No folder lists a file that is gone: ``folders`` are the sources that are folders. Of what the reader
+        itself could not read (a folder that cannot be listed, a link that leads nowhere) only items whose file is
+        known to be gone count.
         """
         for chunk in chunked(item for item in candidates if not self._was_met(item)):
             change = self._withdrawal(chunk, folders)
@@ -146,7 +150,7 @@ class Run:
         change = Change()
         for item in listings:
             is_gone = _is_gone(item.uri)
-            if self.reader_failed and not is_gone:
+            if not is_gone and self._may_be_unread(item.uri):
                 continue
             others = (item.sources | item.captioned_by) - {self.source_id}
             if not others.difference(folders if is_gone else ()):
@@ -154,6 +158,16 @@ class Run:
             elif self.source_id in item.sources and len(item.sources) > 1:
                 change.withdrawn.append((item.id, self.source_id))
         return change
+
+    def _may_be_unread(self, uri: str) -> bool:
+        """Whether an item may stand in a part of the corpus that could not be read this time.
+
+        A folder and a tar name their items after the places in them. A row of a table that cannot be read may be
+        of any picture.
+        """
+        if not self.holds_its_items:
+            return bool(self.unread)
+        return any(place in self.unread for place in _places_around(uri))
 
     def _settle(self) -> None:
         """Forget failures of this corpus that a whole run has not met again."""
@@ -209,7 +223,7 @@ class Run:
         self.failed += 1
         self.failed_uris.add(failure.uri)
         if task.picture is None:
-            self.reader_failed = True
+            self.unread.add(failure.uri)
         elif task.known is not None and not _is_gone(task.uri):
             self.kept.add(task.known.id)
         if not task.repeated:
@@ -356,6 +370,13 @@ def _up_to_a_break(
         yield from entries
     except CorpusFormatError as error:
         broken.append(error)
+
+
+def _places_around(uri: str) -> Iterator[str]:
+    """A uri, and those of the places that hold it: members, files and folders, from the inside out."""
+    while uri:
+        yield uri
+        uri = uri[: max(uri.rfind("/"), uri.rfind("#"), 0)]
 
 
 def _is_gone(uri: str) -> bool:

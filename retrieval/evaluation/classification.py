@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from retrieval.evaluation.ranks import Ranking, rank_vectors
 from retrieval.evaluation.relevance import Relevance
 from retrieval.identity import Identity
 from retrieval.suffixes import is_picture_name
+from retrieval.tar_members import Damage, walk_members
 from retrieval.types import FileBytes, MemberBytes, Picture
 from retrieval.uris import file_uri
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
 TEMPLATE = "a photo of a {}."
+LABEL_LIMIT = 2**20  # bytes of a JSON with a label
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,22 +164,21 @@ def _read_tar(archive: Path) -> Iterator[tuple[Picture, str]]:
     pictures: dict[str, Picture] = {}
     labels: dict[str, str] = {}
     try:
-        with tarfile.open(archive, "r:") as tar:
-            for member in tar:
+        with archive.open("rb") as file:
+            for member in walk_members(file, archive.stat().st_size):
+                if isinstance(member, Damage):
+                    raise _not_a_tar(archive, f"{member.reason}, at byte {member.offset:,}")
                 stem, _, suffix = member.name.rpartition(".")
-                if not member.isfile():
+                if member.fault:
                     continue
                 if is_picture_name(member.name):
-                    place = MemberBytes(archive, member.name, member.offset_data, member.size)
+                    place = MemberBytes(archive, member.name, member.offset, member.size)
                     pictures[stem] = Picture(file_uri(archive, member.name), place, stem)
                 elif suffix in ("json", "cls"):
-                    content = tar.extractfile(member)
-                    labels[stem] = _label(archive, member.name, content.read() if content else b"")
-    except (tarfile.TarError, OSError) as error:
-        fault = f"it cannot be read as an uncompressed tar ({error})"
-        raise CorpusFormatError(
-            str(archive), fault, "Give a folder with one folder a class, or a plain tar"
-        ) from error
+                    file.seek(member.offset)
+                    labels[stem] = _label(archive, member.name, file.read(min(member.size, LABEL_LIMIT)))
+    except OSError as error:
+        raise _not_a_tar(archive, error.strerror or str(error)) from error
     for stem, picture in pictures.items():
         if stem not in labels:
             raise EvaluationError(
@@ -187,12 +187,17 @@ def _read_tar(archive: Path) -> Iterator[tuple[Picture, str]]:
         yield picture, labels[stem]
 
 
+def _not_a_tar(archive: Path, reason: str) -> CorpusFormatError:
+    fault = f"it cannot be read as an uncompressed tar ({reason})"
+    return CorpusFormatError(str(archive), fault, "Give a folder with one folder a class, or a plain tar")
+
+
 def _label(archive: Path, name: str, content: bytes) -> str:
     place = f"{archive}#{name}"
     try:
         text = content.decode()
         label = json.loads(text).get("label") if name.endswith(".json") else text.strip()
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise CorpusFormatError(
             place, "this is no JSON object in UTF-8", 'Write {"label": "name"}'
         ) from error

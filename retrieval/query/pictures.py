@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError, QueryError
 from retrieval.query.parts import Source
+from retrieval.tar_members import Damage, member_path, walk_members
 from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
 from retrieval.uris import display, split_file_uri
 
@@ -66,16 +66,29 @@ def _existing(path: Path) -> Path:
 
 
 def _find_member(archive: Path, name: str) -> MemberBytes:
+    """The last member of a name, which is the one that unpacking the archive leaves."""
+    if not archive.is_file():  # a pipe would block for good
+        raise QueryError(f"{archive} is not a regular file; name a tar archive")
+    path, last, damage = member_path(name), None, None
     try:
-        with tarfile.open(archive, "r:") as tar:
-            member = tar.getmember(name)
-    except KeyError:
+        with archive.open("rb") as file:
+            for found in walk_members(file, archive.stat().st_size):
+                if isinstance(found, Damage):
+                    damage = found
+                elif member_path(found.name) == path:
+                    last = found
+    except OSError as error:
+        raise QueryError(f"cannot read {archive} ({error.strerror or error}); check the path") from error
+    if last is None and damage is not None:
         raise QueryError(
-            f"there is no member {name} in {archive}; list them with: tar -tf {archive}"
-        ) from None
-    except (OSError, tarfile.TarError) as error:
-        raise QueryError(f"cannot read {archive} as an uncompressed tar: {error}; check the path") from error
-    return MemberBytes(archive, member.name, member.offset_data, member.size)
+            f"cannot read {archive} as an uncompressed tar: {damage.reason} (at byte {damage.offset:,}); "
+            "check the path"
+        )
+    if last is None:
+        raise QueryError(f"there is no member {name} in {archive}; list them with: tar -tf {archive}")
+    if last.fault:
+        raise QueryError(f"member {name} of {archive} {last.fault}; choose another picture")
+    return MemberBytes(archive, last.name, last.offset, last.size)
 
 
 def _name(source: Path | str | bytes) -> str:

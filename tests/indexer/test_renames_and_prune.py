@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from builders import draw, uris
 
+from indexer.corpora import CorpusOptions, folder
 from retrieval.errors import UsageError
 
 
@@ -100,6 +101,36 @@ def test_prune_of_a_folder_leaves_archives_in_it_alone(index, photos, collection
 
     assert index(photos, prune=True).removed == 0
     assert "a.tar#member.png" in uris(collection)
+
+
+def test_a_link_that_leads_nowhere_does_not_keep_what_is_excluded_from_prune(index, photos, collection):
+    index(photos)
+    (photos / "dangling.jpg").symlink_to("nowhere.jpg")
+
+    report = index(photos, prune=True, options=CorpusOptions(exclude=("sub",)))
+
+    assert (report.failed, report.removed) == (1, 2)
+    assert uris(collection).keys() == {"red.png", "green.png"}
+
+
+def test_prune_spares_what_lies_in_a_folder_that_cannot_be_listed_and_nothing_else(
+    index, photos, collection, monkeypatch
+):
+    index(photos)
+    (photos / "red.png").rename(photos / ".red.png")
+    (photos / "red.txt").unlink()
+    listed = folder._listed
+
+    def refuse(path: str, relative: str, choice: object) -> object:
+        if relative == "sub/":
+            raise PermissionError(13, "Permission denied")
+        return listed(path, relative, choice)
+
+    monkeypatch.setattr(folder, "_listed", refuse)
+    report = index(photos, prune=True)
+
+    assert (report.failed, report.removed) == (1, 2)
+    assert uris(collection).keys() == {"blue.png", "green.png"}
 
 
 def test_prune_refuses_to_empty_a_collection_whose_corpus_is_empty_all_of_a_sudden(index, photos, collection):

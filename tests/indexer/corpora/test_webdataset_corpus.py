@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import tarfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from corpus_reading import read, write, write_tar
+from corpus_reading import Read, read, write, write_tar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.corpora import CaptionColumn, CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Entry, MemberBytes, Picture, Text
+from retrieval.fetch import read_bytes
+from retrieval.types import Entry, Limits, MemberBytes, Picture, Text
 from retrieval.uris import file_uri
 
 
@@ -283,3 +286,66 @@ def test_any_captions_packed_into_a_tar_are_read_back(
     assert [picture.uri for picture in found.pictures] == [file_uri(path, f"{key}.jpg") for key in samples]
     assert [[text.text for text in entry.texts] for entry in found.entries] == list(samples.values())
     assert len({text.uri for text in found.texts}) == len(found.texts)
+
+
+def append(path: Path, name: str, data: bytes) -> None:
+    """What ``tar -r`` does."""
+    with tarfile.open(path, "a") as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        archive.addfile(info, io.BytesIO(data))
+
+
+def test_of_members_with_one_name_the_last_counts_in_the_place_of_the_first(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "x.tar", {"a.jpg": b"old", "a.txt": b"old words", "b.jpg": b"b"})
+    append(path, "a.jpg", b"new bytes")
+    append(path, "./a.txt", b"new words")
+    append(path, "a.txt", b"newest words")
+    left_out: Counter[str] = Counter()
+
+    found = Read(open_corpus(str(path), CorpusOptions()).entries(left_out))
+
+    (picture, other) = found.pictures
+    assert isinstance(picture.location, MemberBytes)
+    assert read_bytes(picture.location, Limits()) == b"new bytes"
+    assert other.uri.endswith("x.tar#b.jpg")
+    assert found.words == ["newest words"]
+    assert left_out == {"replaced member": 3}
+    assert not found.failures
+
+
+def test_a_member_that_is_a_hard_link_to_itself_replaces_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as archive:  # tar cf x.tar a.jpg a.jpg
+        info = tarfile.TarInfo("a.jpg")
+        info.size = 3
+        archive.addfile(info, io.BytesIO(b"abc"))
+        info = tarfile.TarInfo("a.jpg")
+        info.type, info.linkname = tarfile.LNKTYPE, "a.jpg"
+        archive.addfile(info)
+
+    found = read(path)
+
+    assert [one.uri.rpartition("#")[2] for one in found.pictures] == ["a.jpg"]
+    assert not found.failures
+
+
+def test_members_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    members = {"a.jpg": b"a", "a.cls": b"3", "b.mp4": b"v", "._a.jpg": b"", ".c.jpg": b"", "d.npy": b"n"}
+    path = write_tar(tmp_path / "x.tar", members)
+    left_out: Counter[str] = Counter()
+
+    Read(open_corpus(str(path), CorpusOptions()).entries(left_out))
+
+    assert left_out == {"sidecar file": 1, "video": 1, "system file": 1, "hidden file": 1, "table": 1}
+
+
+def test_captions_of_many_pictures_under_one_key_are_a_failure(tmp_path: Path) -> None:
+    members = {f"a.{n}.jpg": b"x" for n in range(200)}
+    path = write_tar(tmp_path / "x.tar", members | {"a.txt": b"words\n" * 200})
+
+    found = read(path)
+
+    assert not found.entries
+    (reason,) = found.reasons
+    assert "200 captions of 200 pictures" in reason

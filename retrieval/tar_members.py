@@ -8,14 +8,21 @@ an archive that is cut short between two members for a whole one; the tests comp
 
 from __future__ import annotations
 
+import posixpath
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 _BLOCK = 512
 _EXTENSION_LIMIT = 2**20  # bytes of a long name or of pax records, which are held in memory
+_NAME_LIMIT = 4096  # characters; no file system takes a longer path
+_MEMBERS_LIMIT = 2**24  # 8 GB of headers alone
+_REPEATED_LIMIT = 2**28  # bytes that names which occur again may take
 _NO_DATA = b"123456"  # links, devices, folders, pipes: a size in their header counts nothing
 _REGULAR = (b"0", b"\0", b"7")
+_PAX_KEYS = (b"path", b"size", b"linkpath", b"GNU.sparse.name")  # the others say nothing that matters here
+_SPARSE = "GNU.sparse"
 _KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"5": "a folder", b"S": "a sparse file"}
 
 
@@ -45,6 +52,51 @@ class _Damaged(Exception):
     """Never leaves this module: the walk ends in a Damage."""
 
 
+def find_repeated(file: BinaryIO, size: int) -> dict[str, Member]:
+    """The last member of each path that an archive holds more than once, as ``tar -r`` and ``tar -u`` write them.
+
+    Whoever unpacks the archive is left with these, whatever stood there before.
+
+    Args:
+        file: opened for reading and seekable.
+        size: of the archive in bytes.
+
+    Returns:
+        Members by :func:`member_path`. Found in two walks, of which the first holds 8 bytes a member.
+
+    Raises:
+        ValueError: there are so many that they take more than 256 MiB.
+    """
+    import numpy as np  # late: only archives need it
+
+    hashes = array("q", (hash(member_path(one.name)) for one in _members(file, size)))
+    ordered = np.sort(np.frombuffer(hashes, dtype=np.int64))
+    doubtful = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    if not doubtful:
+        return {}
+    counts: dict[str, int] = {}
+    last: dict[str, Member] = {}
+    held = 0
+    for one in _members(file, size):
+        path = member_path(one.name)
+        if hash(path) in doubtful:
+            held += 0 if path in last else len(path) + 400
+            if held > _REPEATED_LIMIT:
+                raise ValueError("too many members have the name of another one")
+            counts[path] = counts.get(path, 0) + 1
+            last[path] = one
+    return {path: one for path, one in last.items() if counts[path] > 1}
+
+
+def member_path(name: str) -> str:
+    """Where a member is unpacked: ``./a//b.jpg`` and ``a/b.jpg`` are one file."""
+    return posixpath.normpath(name).lstrip("/")
+
+
+def _members(file: BinaryIO, size: int) -> Iterator[Member]:
+    return (one for one in walk_members(file, size) if isinstance(one, Member))
+
+
 def walk_members(file: BinaryIO, size: int) -> Iterator[Member | Damage]:
     """The members of a tar in their order; after damage, a Damage is the last.
 
@@ -52,11 +104,14 @@ def walk_members(file: BinaryIO, size: int) -> Iterator[Member | Damage]:
         file: opened for reading and seekable; its position may be changed between two members.
         size: of the archive in bytes. No member that reaches beyond it is yielded.
     """
-    position = 0
+    position, count = 0, 0
     extended: dict[str, str] = {}
     everywhere: dict[str, str] = {}
     while True:
         try:
+            count += 1
+            if count > _MEMBERS_LIMIT:
+                raise _Damaged(f"the archive holds more than {_MEMBERS_LIMIT:,} headers; split it")
             header = _read(file, position, _BLOCK, size)
             if not header.strip(b"\0"):
                 return
@@ -65,8 +120,8 @@ def walk_members(file: BinaryIO, size: int) -> Iterator[Member | Damage]:
             length = _number(header[124:136])
             if kind in b"LKxg" and kind:
                 data = _extension(file, start, length, size)
-                if kind == b"L":
-                    extended["path"] = _text(data)
+                if kind in b"LK":
+                    extended["path" if kind == b"L" else "linkpath"] = _text(data)
                 elif kind in b"xg":
                     (extended if kind == b"x" else everywhere).update(_pax_records(data))
                 position = start + _padded(length)
@@ -83,11 +138,20 @@ def walk_members(file: BinaryIO, size: int) -> Iterator[Member | Damage]:
                 raise _Damaged(
                     f"member {name!a} claims {length:,} bytes, and {max(size - start, 0):,} are left"
                 )
-            yield Member(name, start, length, _fault(kind, name, facts))
+            if kind != b"1" or (facts.get("linkpath") or _text(header[157:257])) != name:  # a link to itself
+                yield _member(name, start, length, _fault(kind, name, facts))
             position = start + _padded(length)
         except _Damaged as damage:
             yield Damage(position, str(damage))
             return
+
+
+def _member(name: str, start: int, length: int, fault: str | None) -> Member:
+    if len(name) > _NAME_LIMIT:
+        return Member(
+            name[:_NAME_LIMIT], start, length, f"its name is longer than {_NAME_LIMIT:,} characters"
+        )
+    return Member(name, start, length, fault)
 
 
 def _read(file: BinaryIO, offset: int, length: int, size: int) -> bytes:
@@ -102,8 +166,10 @@ def _read(file: BinaryIO, offset: int, length: int, size: int) -> bytes:
 def _check_sum(header: bytes) -> None:
     summed = header[:148] + b" " * 8 + header[156:]
     stored = _number(header[148:156])
+    if stored == sum(summed):
+        return
     signed = sum(byte - 256 if byte > 127 else byte for byte in summed)  # some old writers
-    if stored not in (sum(summed), signed):
+    if stored != signed:
         raise _Damaged("no tar header stands there (its checksum is wrong)")
 
 
@@ -145,8 +211,10 @@ def _pax_records(data: bytes) -> dict[str, str]:
         key, equals, value = data[position + len(digits) + 1 : end].partition(b"=")
         if not equals or end > len(data) or not value.endswith(b"\n"):
             raise _Damaged("a pax header is malformed")
-        if key in (b"path", b"size") or key.startswith(b"GNU.sparse."):
-            records[key.decode("ascii", "replace")] = _text(value[:-1])
+        if key in _PAX_KEYS:
+            records[key.decode("ascii")] = _text(value[:-1])
+        elif key.startswith(b"GNU.sparse."):
+            records[_SPARSE] = ""
         position = end
     return records
 
@@ -169,7 +237,7 @@ def _name(header: bytes) -> str:
 def _fault(kind: bytes, name: str, facts: dict[str, str]) -> str | None:
     if kind == b"\0" and name.endswith("/"):  # a folder, before ustar
         return "is a folder in the archive, not a file"
-    if any(key.startswith("GNU.sparse.") for key in facts):
+    if _SPARSE in facts or "GNU.sparse.name" in facts:
         kind = b"S"
     return (
         None if kind in _REGULAR else f"is {_KINDS.get(kind, 'no regular file')} in the archive, not a file"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.corpora.tar_members import Damage, Member, walk_members
+from retrieval.tar_members import Damage, Member, find_repeated, walk_members
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 
@@ -230,3 +230,48 @@ def test_walking_an_archive_of_many_members_takes_no_more_memory_than_one_of_few
 
     assert count == 50_000
     assert peak < 2**18
+
+
+def test_pax_records_that_name_and_measure_nothing_are_not_kept() -> None:
+    records = b"".join(_pax_record(f"GNU.sparse.x{n}", "1") for n in range(20_000))
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = tarfile.XGLTYPE, len(records)
+    archive = header.tobuf(tarfile.USTAR_FORMAT) + records.ljust(-(-len(records) // 512) * 512, b"\0")
+    archive += tar_bytes([regular(f"{n}.jpg") for n in range(500)])
+    tracemalloc.start()
+
+    found = walk_members(io.BytesIO(archive), len(archive))
+    faults = {one.fault for one in found if isinstance(one, Member)}
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert faults == {"is a sparse file in the archive, not a file"}
+    assert peak < 3 * len(records)
+
+
+def test_a_name_that_no_file_system_takes_is_cut_and_a_fault() -> None:
+    (member,) = walk(tar_bytes([regular("n" * 100_000 + ".jpg")]))
+
+    assert isinstance(member, Member)
+    assert member == Member("n" * 4096, member.offset, 3, "its name is longer than 4,096 characters")
+
+
+def test_repeated_members_are_found_by_where_they_would_be_unpacked() -> None:
+    archive = tar_bytes(
+        [regular("a.jpg", 1), regular("b.jpg"), regular("./a.jpg", 2), regular("c//d"), regular("c/d", 9)]
+    )
+
+    repeated = find_repeated(io.BytesIO(archive), len(archive))
+
+    assert {path: (one.name, one.size) for path, one in repeated.items()} == {
+        "a.jpg": ("./a.jpg", 2),
+        "c/d": ("c/d", 9),
+    }
+
+
+def _pax_record(key: str, value: str) -> bytes:
+    body = f" {key}={value}\n"
+    length = len(body)
+    while len(f"{length}{body}") != length:
+        length = len(f"{length}{body}")
+    return f"{length}{body}".encode()
