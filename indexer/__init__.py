@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from indexer.corpora import CorpusOptions as CorpusOptions
     from indexer.corpora import open_corpus as open_corpus
     from indexer.corpora import parse_caption_column as parse_caption_column
+    from indexer.deletion import Deleted as Deleted
+    from indexer.deletion import delete_items as delete
     from indexer.diagnosis import Diagnosis as Diagnosis
     from indexer.diagnosis import doctor as doctor
     from indexer.evaluation import classify as classify
     from indexer.evaluation import evaluate as evaluate
     from indexer.exporting import Exported as Exported
     from indexer.exporting import export_collection as export_collection
+    from indexer.hiding import hide_items as hide
+    from indexer.hiding import unhide_items as unhide
     from indexer.importing import Imported as Imported
     from indexer.importing import import_collection as import_collection
     from indexer.items import ItemWriter as ItemWriter
     from indexer.items import open_writer as open_writer
-    from indexer.maintenance import delete_items as delete
     from indexer.maintenance import optimize as optimize
     from indexer.reindexing import Reindexed as Reindexed
     from indexer.reindexing import reindex as reindex
@@ -43,6 +46,7 @@ _WHERE = {
     "Augmentation": ("indexer.training.augment", "Augmentation"),
     "Corpus": ("indexer.corpora", "Corpus"),
     "CorpusOptions": ("indexer.corpora", "CorpusOptions"),
+    "Deleted": ("indexer.deletion", "Deleted"),
     "Diagnosis": ("indexer.diagnosis", "Diagnosis"),
     "Exported": ("indexer.exporting", "Exported"),
     "FromModel": ("indexer.training.start", "FromModel"),
@@ -58,10 +62,11 @@ _WHERE = {
     "Trained": ("indexer.training.run", "Trained"),
     "build": ("indexer.building", "build"),
     "classify": ("indexer.evaluation", "classify"),
-    "delete": ("indexer.maintenance", "delete_items"),
+    "delete": ("indexer.deletion", "delete_items"),
     "doctor": ("indexer.diagnosis", "doctor"),
     "evaluate": ("indexer.evaluation", "evaluate"),
     "export_collection": ("indexer.exporting", "export_collection"),
+    "hide": ("indexer.hiding", "hide_items"),
     "import_collection": ("indexer.importing", "import_collection"),
     "open_corpus": ("indexer.corpora", "open_corpus"),
     "open_writer": ("indexer.items", "open_writer"),
@@ -69,12 +74,14 @@ _WHERE = {
     "parse_caption_column": ("indexer.corpora", "parse_caption_column"),
     "reindex": ("indexer.reindexing", "reindex"),
     "train": ("indexer.training.entry", "train"),
+    "unhide": ("indexer.hiding", "unhide_items"),
 }
 
 __all__ = [
     "Augmentation",
     "Corpus",
     "CorpusOptions",
+    "Deleted",
     "Diagnosis",
     "Exported",
     "FromModel",
@@ -94,6 +101,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "export_collection",
+    "hide",
     "import_collection",
     "open_corpus",
     "open_writer",
@@ -101,6 +109,7 @@ __all__ = [
     "parse_caption_column",
     "reindex",
     "train",
+    "unhide",
 ]
 
 

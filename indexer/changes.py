@@ -71,7 +71,8 @@ class Change:
 
     ``links`` replace what their source said before of the same texts; ``removed`` are item ids; ``listed`` and
     ``withdrawn`` are pairs of item id and source, which lists the item as well, or no longer, while another does;
-    ``settled`` are uris whose recorded failure is over.
+    ``settled`` are uris whose recorded failure is over; ``hidden`` and ``unhidden`` are uris that no search may find
+    from now on, or may find again.
     """
 
     contents: dict[tuple[Kind, bytes], NewContent] = field(default_factory=dict)
@@ -82,10 +83,12 @@ class Change:
     listed: list[tuple[int, int]] = field(default_factory=list)
     withdrawn: list[tuple[int, int]] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    unhidden: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         parts = (self.contents, self.items, self.links, self.failures, self.removed)
-        return any((*parts, self.listed, self.withdrawn, self.settled))
+        return any((*parts, self.listed, self.withdrawn, self.settled, self.hidden, self.unhidden))
 
 
 def normalise_text(text: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 IMAGES, TEXTS, METADATA = "img_emb", "text_emb", "metadata"
 MANIFEST = "vlsearch.json"
 MANIFEST_VERSION = 1
+HIDING_VERSION = 2  # with a list of hidden uris, which a program that does not know it would show
 NUMBERS = ("image_width", "image_height")
 COLUMNS = (
     "image_path",

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError
 
-from indexer.exchange import COLUMNS, IMAGES, MANIFEST, MANIFEST_VERSION, METADATA, NUMBERS, TEXTS
+from indexer.exchange import (
+    COLUMNS,
+    HIDING_VERSION,
+    IMAGES,
+    MANIFEST,
+    MANIFEST_VERSION,
+    METADATA,
+    NUMBERS,
+    TEXTS,
+)
 from retrieval.collection import schema
 from retrieval.collection.catalogue import check_readable, connect, damaged, read_generation
 from retrieval.collection.snapshot import Snapshot, read_identity, read_snapshot
@@ -38,10 +47,11 @@ class Exported:
     left_out: int
 
 
-def export_collection(collection: str | Path, folder: str | Path) -> Exported:
+def export_collection(collection: str | Path, folder: str | Path, *, hidden: bool = False) -> Exported:
     """Write a collection into a new folder that :func:`indexer.import_collection` and clip-retrieval read.
 
     The folder appears when it is whole. Vectors are the collection's own bits, as little-endian float32.
+    With ``hidden`` hidden items go out too, and an import hides them again; without it they do not go out.
 
     Raises:
         UsageError: ``folder`` is there already, and not empty.
@@ -60,7 +70,7 @@ def export_collection(collection: str | Path, folder: str | Path) -> Exported:
             if snapshot.encoder_id is None:
                 raise CollectionError(f"collection {path} is empty; there is nothing to export")
             identity = read_identity(connection, path, snapshot.encoder_id)
-            done = _Export(connection, snapshot, identity, building).run()
+            done = _Export(connection, snapshot, identity, building, hidden).run()
         if target.exists():
             target.rmdir()
         building.chmod(0o755)  # mkdtemp makes folders that only their owner sees
@@ -87,10 +97,15 @@ class _Partition:
 
 
 class _Export:
-    def __init__(self, connection: Connection, snapshot: Snapshot, identity: Identity, folder: Path) -> None:
+    def __init__(
+        self, connection: Connection, snapshot: Snapshot, identity: Identity, folder: Path, with_hidden: bool
+    ) -> None:
         self.connection, self.snapshot, self.folder = connection, snapshot, folder
         self.identity = identity
         self.zeros = np.zeros(self.identity.dimension, np.float32)
+        self.hidden_uris = _hidden_uris(connection) if with_hidden else []
+        hidden = () if with_hidden else snapshot.hidden.values()
+        self.unwanted = {item for of_kind in hidden for item in of_kind.tolist()}
         self.partition = _Partition()
         self.partitions = self.images = self.texts = self.total = self.left_out = 0
 
@@ -104,10 +119,12 @@ class _Export:
         self._flush()
         manifest = {
             "format": "vlsearch export",
-            "version": MANIFEST_VERSION,
+            "version": HIDING_VERSION if self.hidden_uris else MANIFEST_VERSION,
             "generation": self.snapshot.generation,
             "identity": json.loads(self.identity.to_json()),
         }
+        if self.hidden_uris:
+            manifest["hidden"] = self.hidden_uris
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
         (self.folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
         return Exported(self.images, self.texts, self.total, self.left_out)
@@ -142,7 +159,7 @@ class _Export:
         while page := list(self.connection.execute(statement.where(items.c.id > last))):
             self.left_out -= len(page)
             last = page[-1].id
-            yield page
+            yield [item for item in page if item.id not in self.unwanted]
 
     def _add_pictures(self, page: list[Any]) -> None:
         vectors = self._vectors("image", page)
@@ -159,9 +176,8 @@ class _Export:
         self.texts += len(page)
         links = schema.links
         ids = [item.id for item in page]
-        linked = set(
-            self.connection.execute(select(links.c.text_item).where(links.c.text_item.in_(ids))).scalars()
-        )
+        pairs = self.connection.execute(select(links).where(links.c.text_item.in_(ids)))
+        linked = {pair.text_item for pair in pairs if pair.image_item not in self.unwanted}
         alone = [item for item in page if item.id not in linked]
         for item, vector in zip(alone, self._vectors("text", alone), strict=True):
             self._add(None, vector, {}, item)
@@ -183,6 +199,7 @@ class _Export:
                 .order_by(links.c.image_item, links.c.rank, items.c.id)
             )
         )
+        rows = [row for row in rows if row.id not in self.unwanted]
         found: dict[int, list[tuple[Any, NDArray[np.float32]]]] = {}
         for row, vector in zip(rows, self._vectors("text", rows), strict=True):
             found.setdefault(row.image_item, []).append((row, vector))
@@ -233,6 +250,12 @@ class _Export:
         self.partitions += 1
         self.total += len(rows)
         self.partition = _Partition()
+
+
+def _hidden_uris(connection: Connection) -> list[str]:
+    if schema.schema_version(connection) < schema.HIDDEN_SINCE:
+        return []
+    return list(connection.execute(select(schema.hidden.c.uri).order_by(schema.hidden.c.uri)).scalars())
 
 
 def _picture_facts(item: Any) -> dict[str, Any]:

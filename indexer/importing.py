@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.changes import Change, NewContent, NewFailure, NewItem, NewLink, normalise_text, text_digest
-from indexer.exchange import COLUMNS, IMAGES, MANIFEST, MANIFEST_VERSION, METADATA, NUMBERS, TEXTS
+from indexer.exchange import (
+    COLUMNS,
+    HIDING_VERSION,
+    IMAGES,
+    MANIFEST,
+    MANIFEST_VERSION,
+    METADATA,
+    NUMBERS,
+    TEXTS,
+)
 from indexer.known import drop_encoded
 from indexer.rows import ensure_encoder, item_ids_of
 from indexer.writer import Writer
@@ -65,6 +74,8 @@ def import_collection(
     identity = _identity(source, model)
     with Writer(Path(collection)) as writer:
         writer.check_identity(identity)
+        if hidden := _hidden_uris(source):  # first, so that a killed import shows none of them
+            writer.commit_rows(Change(hidden=hidden))
         run = _Import(writer, identity, writer.source_id(file_uri(source), FORMAT))
         for partition in partitions:
             run.take(partition)
@@ -108,15 +119,39 @@ def _identity(folder: Path, model: str | Path | Encoder | None) -> Identity:
     try:
         facts = json.loads(manifest.read_text(encoding="utf-8"))
         version = facts["version"]
-        identity = Identity(**facts["identity"]) if version == MANIFEST_VERSION else None
+        known = version in (MANIFEST_VERSION, HIDING_VERSION)
+        identity = Identity(**facts["identity"]) if known else None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CorpusFormatError(
             str(manifest), f"is not as export writes it ({error})", "Export again"
         ) from error
     if identity is None:
-        fault = f"has version {version}, and this vlsearch reads version {MANIFEST_VERSION}"
+        fault = f"has version {version}, and this vlsearch reads versions up to {HIDING_VERSION}"
         raise CorpusFormatError(str(manifest), fault, "Upgrade vlsearch")
     return identity
+
+
+def _hidden_uris(folder: Path) -> list[str]:
+    """What an export says is hidden.
+
+    Raises:
+        CorpusFormatError: it is not a list of uris.
+    """
+    manifest = folder / MANIFEST
+    try:
+        facts = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+        uris = facts.get("hidden", []) if isinstance(facts, dict) else None
+    except (OSError, ValueError, RecursionError):
+        uris = None
+    if not isinstance(uris, list) or not all(
+        isinstance(uri, str) and uri and _is_unicode(uri) for uri in uris
+    ):
+        raise CorpusFormatError(str(manifest), 'has no list of uris as "hidden"', "Export again")
+    return uris
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 class _Import:

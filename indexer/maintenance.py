@@ -1,4 +1,4 @@
-"""Compaction and deletion: what keeps a collection small and fast, under the writer's lock."""
+"""Compaction: what keeps a collection small and fast, under the writer's lock."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete, func, select
 
-from indexer.changes import Change
 from indexer.rows import drop_encodings, insert_segment
 from indexer.writer import KINDS, Writer
 from retrieval.collection import schema
-from retrieval.collection.catalogue import is_inside
 from retrieval.collection.segments import SegmentFacts, open_segment, write_segment
 from retrieval.collection.snapshot import active_encoder_id
-from retrieval.errors import UsageError
 from retrieval.types import Kind
-from retrieval.uris import file_uri
 
 SEGMENT_BYTES = 256 * 2**20  # of vectors: what one merge may write
 BLOCK_ROWS = 4096  # that a merge holds in memory: 8 MB at 512 dimensions
@@ -101,32 +97,6 @@ def optimize(collection: str | Path) -> tuple[int, int]:
         before = _count_segments(writer)
         compact_if_due(writer, everything=True)
         return before, _count_segments(writer)
-
-
-def delete_items(collection: str | Path, names: Sequence[str]) -> int:
-    """Remove items by key, uri or plain path (a folder or tar: everything under it); how many went.
-
-    Raises:
-        UsageError: a name is empty; as a path it would be the working directory, with everything under it.
-        CollectionNotFound: there is none.
-        CollectionLocked: another process writes to it.
-    """
-    if "" in names:
-        raise UsageError("the name of an item is empty; name its key, its uri or a path (. is this folder)")
-    items = schema.items
-    with Writer.existing(Path(collection)) as writer:
-        ids: set[int] = set()
-        with writer.read() as connection:
-            for name in names:
-                uri = name if "://" in name else file_uri(Path(name))
-                inside = is_inside(items.c.uri, uri, "/") | is_inside(items.c.uri, uri, "#")
-                named = (items.c.key == name) | (items.c.uri == uri) | inside
-                ids.update(connection.execute(select(items.c.id).where(named)).scalars())
-        identity = writer.identity
-        if ids and identity is not None:
-            writer.commit(Change(removed=sorted(ids)), identity)
-            compact_if_due(writer)
-        return len(ids)
 
 
 def _count_segments(writer: Writer) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Update, delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.changes import Change, NewContent
@@ -21,7 +21,9 @@ from retrieval.types import Kind
 def apply(connection: Connection, change: Change) -> dict[str, int]:
     """Carry out a change whose new contents are in already; item ids of ``change.items`` by uri."""
     touched = contents_touched(connection, change)
+    returned = find_returned(connection, change)
     ids = upsert_items(connection, change)
+    record_hidden(connection, change, returned)
     replace_links(connection, change, ids)
     record_failures(connection, change)
     record_listings(connection, change, ids)
@@ -75,8 +77,12 @@ def insert_segment(connection: Connection, kind: Kind, encoder_id: int, segment:
 
 
 def remove_items(connection: Connection, ids: Iterable[int]) -> None:
-    """Delete items with their links; contents left without items are buried by the same commit."""
+    """Delete items with their links; contents left without items are buried by the same commit.
+
+    A hidden picture leaves its digest behind: it stays hidden if it comes back under another name.
+    """
     for chunk in chunked(ids):
+        connection.execute(_remember_digests(chunk))
         connection.execute(delete(schema.items).where(schema.items.c.id.in_(chunk)))
 
 
@@ -157,6 +163,7 @@ def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
     content_ids = content_ids_of(connection, ((item.kind, item.sha256) for item in change.items.values()))
     for item in change.items.values():
         if item.renames is not None:
+            connection.execute(text(_RENAME_HIDDEN), {"item": item.renames, "uri": item.uri})
             connection.execute(
                 update(table).where(table.c.id == item.renames).values(uri=item.uri, source_id=item.source_id)
             )
@@ -194,6 +201,62 @@ def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
         rows,
     )
     return item_ids_of(connection, change.items)
+
+
+# The hiding of a renamed item goes with it; its old name is free for another file.
+_RENAME_HIDDEN = (
+    "UPDATE OR REPLACE hidden SET uri = :uri WHERE uri = (SELECT uri FROM items WHERE id = :item)"
+)
+
+
+def find_returned(connection: Connection, change: Change) -> list[dict[str, str]]:
+    """Hidden pictures without an item that this change brings back under another name: their old and new uris.
+
+    Of several new items with such a picture's bytes the first one is the picture that came back.
+    """
+    hidden, items = schema.hidden, schema.items
+    waiting = select(hidden.c.uri).where(hidden.c.sha256.is_not(None)).limit(1)
+    if not change.items or connection.execute(waiting).first() is None:
+        return []
+    known = item_ids_of(connection, change.items)
+    new: dict[bytes, str] = {}
+    for item in change.items.values():
+        if item.kind == "image" and item.uri not in known and item.renames is None:
+            new.setdefault(item.sha256, item.uri)
+    has_item = select(items.c.id).where(items.c.uri == hidden.c.uri).exists()
+    returned = []
+    for chunk in chunked(new):
+        for row in connection.execute(select(hidden).where(hidden.c.sha256.in_(chunk), ~has_item)):
+            if row.uri not in change.items:
+                returned.append({"old": row.uri, "uri": new[row.sha256]})
+    return returned
+
+
+def record_hidden(connection: Connection, change: Change, returned: list[dict[str, str]]) -> None:
+    """Hide and unhide uris, and hide what came back under another name."""
+    table = schema.hidden
+    if returned:
+        connection.execute(
+            text("UPDATE OR REPLACE hidden SET uri = :uri, sha256 = NULL WHERE uri = :old"), returned
+        )
+    if change.hidden:
+        connection.execute(
+            sqlite_insert(table).on_conflict_do_nothing(), [{"uri": uri} for uri in change.hidden]
+        )
+    for chunk in chunked(change.unhidden):
+        connection.execute(delete(table).where(table.c.uri.in_(chunk)))
+
+
+def _remember_digests(item_ids: Sequence[int]) -> Update:
+    hidden, items, contents = schema.hidden, schema.items, schema.contents
+    removed = items.c.id.in_(item_ids) & (items.c.kind == "image")
+    digest = (
+        select(contents.c.sha256)
+        .join(items, items.c.content_id == contents.c.id)
+        .where(items.c.uri == hidden.c.uri)
+        .scalar_subquery()
+    )
+    return update(hidden).where(hidden.c.uri.in_(select(items.c.uri).where(removed))).values(sha256=digest)
 
 
 def replace_links(connection: Connection, change: Change, names: dict[str, int]) -> None:

@@ -196,6 +196,16 @@ class Writer:
                 _insert_segments(connection, segments, encoder_id)
                 return rows.apply(connection, change)
 
+    def commit_rows(self, change: Change) -> None:
+        """Make a change that brings no new content part of the collection; needs no encoder.
+
+        Raises:
+            CollectionError: the disk is full or fails; nothing of the change is there.
+        """
+        assert not change.contents, "new contents come with their encoder's identity"
+        with self.switch(self.next_generation()) as connection:
+            rows.apply(connection, change)
+
     def commit_beside(self, contents: Iterable[NewContent], encoder_id: int) -> None:
         """Make vectors of contents that are in the catalogue part of it, under an encoder that need not be active.
 

@@ -94,6 +94,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class HiddenItem:
+    """A uri that is hidden; ``kind`` is None while the collection has no such item, and ``key`` where it has none."""
+
+    uri: str
+    key: str | None
+    kind: Kind | None
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What is accepted from untrusted input; beyond it an item is a failure."""
 

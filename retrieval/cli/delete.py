@@ -9,7 +9,6 @@ import click
 from retrieval.cli.options import collection_option
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
-from retrieval.uris import file_uri
 
 
 @click.command()
@@ -18,8 +17,9 @@ from retrieval.uris import file_uri
 def delete(names: tuple[str, ...], collection: Path) -> None:
     r"""Delete items from a collection.
 
-    The files themselves stay where they are. A NAME is an item's key, its uri, or a path; a folder or a tar
-    stands for everything in it.
+    The files themselves stay where they are, and the next index run over them brings the items back: to keep
+    them out, hide them. Failures recorded under a NAME are forgotten. A NAME is an item's key, its uri, or a
+    path; a folder or a tar stands for everything in it.
 
     \b
         vlsearch delete ~/Pictures/2019
@@ -27,19 +27,17 @@ def delete(names: tuple[str, ...], collection: Path) -> None:
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
-    count = indexer.delete(collection, [as_unicode(name) for name in names])
-    if not count:
+    done = indexer.delete(collection, names)
+    if not (done.items or done.failures):
         raise UsageError(
             f"collection {collection} has no item under {', '.join(names)}; see how items are named with: "
             "vlsearch query --json"
         )
-    click.echo(f"{counted(count, 'item')} deleted from {printable(str(collection))}")
-
-
-def as_unicode(name: str) -> str:
-    """The name of an item as the catalogue can hold it: a path that is not valid Unicode as its uri."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return file_uri(Path(name))
-    return name
+    forgotten = f", {counted(done.failures, 'failure')} forgotten" if done.failures else ""
+    click.echo(f"{counted(done.items, 'item')} deleted from {printable(str(collection))}{forgotten}")
+    if done.still_there:
+        click.echo(
+            "Their files are still there, and the next index of them brings them back; to keep them out use "
+            "vlsearch hide instead of vlsearch delete.",
+            err=True,
+        )

@@ -13,16 +13,17 @@ from retrieval.cli.progress import waiting
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--hidden", is_flag=True, help="Export hidden items too; an import hides them again.")
 @collection_option
-def export(folder: Path, collection: Path) -> None:
+def export(folder: Path, hidden: bool, collection: Path) -> None:
     """Write a collection as npy and Parquet files.
 
-    They go into a new FOLDER, in the layout that clip-retrieval reads.
+    They go into a new FOLDER, in the layout that clip-retrieval reads. Hidden items stay out.
     """
     import indexer  # numpy, sqlalchemy, pyarrow: not for --help
 
     with waiting("Exporting"):
-        done = indexer.export_collection(collection, folder)
+        done = indexer.export_collection(collection, folder, hidden=hidden)
     held = f"{counted(done.images, 'image')}, {counted(done.texts, 'text')}"
     click.echo(f"{held} exported to {printable(str(folder))}")
     if done.left_out:

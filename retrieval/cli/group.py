@@ -28,6 +28,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Collections": {
         "info": ("retrieval.cli.info", "Show what a collection holds, and what could not be taken."),
         "delete": ("retrieval.cli.delete", "Delete items from a collection."),
+        "hide": ("retrieval.cli.hide", "Keep items out of all hits, until they are unhidden."),
+        "unhide": ("retrieval.cli.hide", "Let hidden items be found again."),
         "reindex": ("retrieval.cli.reindex", "Encode a collection again with another model."),
         "optimize": ("retrieval.cli.optimize", "Merge segments and drop deleted rows."),
         "doctor": ("retrieval.cli.doctor", "Check a collection byte by byte, and repair it."),

@@ -18,6 +18,7 @@ from retrieval.cli.printing import (
     printable,
     short_name,
 )
+from retrieval.errors import UsageError
 
 if TYPE_CHECKING:
     from retrieval.collection import CollectionInfo
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--failures", is_flag=True, help="List what could not be taken, and why.")
-@json_option("Print one JSON object; with --failures, one a failure.")
+@click.option("--hidden", is_flag=True, help="List what is hidden.")
+@json_option("Print one JSON object; with --failures or --hidden, one a line of the list.")
 @collection_option
-def info(failures: bool, as_json: bool, collection: Path) -> None:
+def info(failures: bool, hidden: bool, as_json: bool, collection: Path) -> None:
     """Show what a collection holds, and what could not be taken."""
     from retrieval.collection import Collection  # sqlalchemy, faiss: not for --help
 
+    if failures and hidden:
+        raise UsageError("--failures and --hidden are two lists; ask for one of them")
     with Collection.open(collection) as opened:
         if failures:
             for failure in opened.failures():
@@ -38,6 +42,12 @@ def info(failures: bool, as_json: bool, collection: Path) -> None:
                     click.echo(json_line(asdict(failure)).encode())
                 else:
                     click.echo(f"{short_name(failure.uri)}: {one_line(failure.reason)}")
+        elif hidden:
+            for item in opened.hidden():
+                if as_json:
+                    click.echo(json_line(asdict(item)).encode())
+                else:
+                    click.echo(short_name(item.uri) + ("" if item.kind else " (not in the collection now)"))
         elif as_json:
             click.echo(json_line(asdict(opened.info())).encode())
         else:
@@ -65,6 +75,8 @@ def _show(facts: CollectionInfo) -> None:
     }
     if facts.left_out:
         lines["left out"] = counted_kinds(facts.left_out)
+    if facts.hidden:
+        lines["hidden"] = f"{counted(facts.hidden, 'item')} (see: vlsearch info --hidden)"
     if facts.unencoded:
         lines["unencoded"] = f"{facts.unencoded:,} items; index their corpus again"
     width = max(len(name) for name in lines)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from retrieval.collection import schema
@@ -13,21 +15,25 @@ from retrieval.collection.catalogue import chunked
 from retrieval.types import Hit, LinkedText
 
 
-def read_hits(connection: Connection, ranked: Sequence[Sequence[tuple[int, float]]]) -> list[list[Hit]]:
-    """Hits of each query, in the order of its (item id, score) pairs."""
+def read_hits(
+    connection: Connection, ranked: Sequence[Sequence[tuple[int, float]]], hidden_texts: NDArray[np.int64]
+) -> list[list[Hit]]:
+    """Hits of each query, in the order of its (item id, score) pairs; without captions that are hidden."""
     wanted = {item for pairs in ranked for item, _ in pairs}
     rows = _read_rows(connection, wanted)
-    captions = _read_captions(connection, (number for number, row in rows.items() if row.kind == "image"))
+    images = (number for number, row in rows.items() if row.kind == "image")
+    captions = _read_captions(connection, images, hidden_texts)
     return [
         [_hit(rows[item], rank, score, captions) for rank, (item, score) in enumerate(pairs, start=1)]
         for pairs in ranked
     ]
 
 
-def read_items(connection: Connection, ids: Iterable[int]) -> list[Hit]:
-    """Items by id, ascending, as hits of rank 0 and score 0."""
+def read_items(connection: Connection, ids: Iterable[int], hidden_texts: NDArray[np.int64]) -> list[Hit]:
+    """Items by id, ascending, as hits of rank 0 and score 0; without captions that are hidden."""
     rows = _read_rows(connection, ids)
-    captions = _read_captions(connection, (number for number, row in rows.items() if row.kind == "image"))
+    images = (number for number, row in rows.items() if row.kind == "image")
+    captions = _read_captions(connection, images, hidden_texts)
     return [_hit(rows[number], 0, 0.0, captions) for number in sorted(rows)]
 
 
@@ -57,7 +63,10 @@ def _read_rows(connection: Connection, ids: Iterable[int]) -> dict[int, Any]:
     return rows
 
 
-def _read_captions(connection: Connection, images: Iterable[int]) -> dict[int, list[LinkedText]]:
+def _read_captions(
+    connection: Connection, images: Iterable[int], hidden_texts: NDArray[np.int64]
+) -> dict[int, list[LinkedText]]:
+    unwanted = set(hidden_texts.tolist())
     links, items, contents = schema.links, schema.items, schema.contents
     statement = (
         select(links.c.image_item, items.c.id, items.c.uri, items.c.lang, contents.c.text)
@@ -68,5 +77,7 @@ def _read_captions(connection: Connection, images: Iterable[int]) -> dict[int, l
     captions: dict[int, list[LinkedText]] = {}
     for chunk in chunked(sorted(images)):
         for row in connection.execute(statement.where(links.c.image_item.in_(chunk))):
+            if row.id in unwanted:
+                continue
             captions.setdefault(row.image_item, []).append(LinkedText(row.id, row.uri, row.text, row.lang))
     return captions

@@ -29,7 +29,7 @@ from retrieval.collection.search import Candidates, search_segments
 from retrieval.collection.snapshot import Snapshot, active_encoder_id, read_identity, read_snapshot
 from retrieval.errors import CollectionDamaged, CollectionNotFound
 from retrieval.identity import Identity
-from retrieval.types import Failure, Hit, Kind
+from retrieval.types import Failure, HiddenItem, Hit, Kind
 
 OPEN_ATTEMPTS = 20  # compactions that may overtake one query before it gives up
 SEARCH_THREADS = (
@@ -41,8 +41,9 @@ SEARCH_THREADS = (
 class CollectionInfo:
     """Totals of one generation.
 
-    ``dead`` counts masked rows that the next compaction drops; ``left_out`` what the last run over each corpus
-    passed over, by what it is (``RAW picture``, ``hidden file``).
+    ``images`` and ``texts`` count hidden items too, ``hidden`` those alone; ``dead`` counts masked rows that the next
+    compaction drops; ``left_out`` what the last run over each corpus passed over, by what it is (``RAW picture``,
+    ``hidden file``).
     """
 
     path: str
@@ -59,6 +60,7 @@ class CollectionInfo:
     rows: int
     dead: int
     unencoded: int
+    hidden: int
     vector_bytes: int
     catalogue_bytes: int
     schema_version: int
@@ -126,32 +128,42 @@ class Collection:
         """
         with self._transaction() as (connection, snapshot):
             segments = [segment for segment in snapshot.segments[find].values() if segment.rows]
-            found = search_segments(segments, snapshot.dead, vectors, k, self._pool)
-            return self._resolve(connection, found, k, distinct)
+            found = search_segments(segments, snapshot.masked, vectors, k, self._pool)
+            return self._resolve(connection, snapshot, found, k, distinct)
 
     def has(self, kind: Kind) -> bool:
-        """Whether there is any item of a kind."""
+        """Whether there is any item of a kind that is not hidden."""
         table = schema.items
-        with self._transaction() as (connection, _):
-            return (
-                connection.execute(select(table.c.id).where(table.c.kind == kind).limit(1)).first()
-                is not None
-            )
+        with self._transaction() as (connection, snapshot):
+            hidden = len(snapshot.hidden[kind])
+            some = select(table.c.id).where(table.c.kind == kind).limit(hidden + 1)
+            return len(connection.execute(some).all()) > hidden
 
     def count(self, kind: Kind) -> int:
-        """Number of items of a kind."""
+        """Number of items of a kind that are not hidden."""
         table = schema.items
-        with self._transaction() as (connection, _):
-            return int(
-                connection.execute(
-                    select(func.count()).select_from(table).where(table.c.kind == kind)
-                ).scalar_one()
-            )
+        with self._transaction() as (connection, snapshot):
+            all_items = select(func.count()).select_from(table).where(table.c.kind == kind)
+            return int(connection.execute(all_items).scalar_one()) - len(snapshot.hidden[kind])
 
     def items(self, ids: Sequence[int]) -> list[Hit]:
-        """Items by id, ascending, as hits of rank 0 and score 0; ids that are gone are left out."""
+        """Items by id, ascending, as hits of rank 0 and score 0; ids that are gone or hidden are left out."""
+        with self._transaction() as (connection, snapshot):
+            hidden = {item for of_kind in snapshot.hidden.values() for item in of_kind.tolist()}
+            return read_items(connection, [id_ for id_ in ids if id_ not in hidden], snapshot.hidden["text"])
+
+    def hidden(self) -> Iterator[HiddenItem]:
+        """What is hidden, by uri: items, and uris that no item has now."""
+        table, items = schema.hidden, schema.items
         with self._transaction() as (connection, _):
-            return read_items(connection, ids)
+            if schema.schema_version(connection) < schema.HIDDEN_SINCE:
+                return iter(())
+            rows = connection.execute(
+                select(table.c.uri, items.c.key, items.c.kind)
+                .outerjoin(items, items.c.uri == table.c.uri)
+                .order_by(table.c.uri)
+            ).all()
+        return (HiddenItem(row.uri, row.key, row.kind) for row in rows)
 
     def failures(self, source: str | None = None) -> Iterator[Failure]:
         """Items that could not be taken, of all corpora or of the one with this uri, in the order of first failure."""
@@ -202,6 +214,7 @@ class Collection:
                 rows=snapshot.rows("image") + snapshot.rows("text"),
                 dead=len(snapshot.dead),
                 unencoded=count(schema.items, ~encoded),
+                hidden=sum(len(of_kind) for of_kind in snapshot.hidden.values()),
                 vector_bytes=int(connection.execute(size).scalar_one()),
                 catalogue_bytes=page_count * page_size,
                 schema_version=schema.schema_version(connection),
@@ -259,7 +272,12 @@ class Collection:
         return snapshot
 
     def _resolve(
-        self, connection: Connection, found: Sequence[Candidates], k: int, distinct: bool
+        self,
+        connection: Connection,
+        snapshot: Snapshot,
+        found: Sequence[Candidates],
+        k: int,
+        distinct: bool,
     ) -> list[list[Hit]]:
         encoding_ids = {number for candidates in found for number in candidates.ids.tolist()}
         content_of: dict[int, int] = {}
@@ -270,14 +288,16 @@ class Collection:
             )
             content_of.update((row.id, row.content_id) for row in rows)
         items_of: dict[int, list[int]] = {}
+        hidden = {item for of_kind in snapshot.hidden.values() for item in of_kind.tolist()}
         for ids in chunked(sorted(set(content_of.values()))):
             rows = connection.execute(
                 select(items.c.id, items.c.content_id).where(items.c.content_id.in_(ids)).order_by(items.c.id)
             )
             for row in rows:
-                items_of.setdefault(row.content_id, []).append(row.id)
+                if row.id not in hidden:
+                    items_of.setdefault(row.content_id, []).append(row.id)
         ranked = [_rank(candidates, content_of, items_of, k, distinct) for candidates in found]
-        return read_hits(connection, ranked)
+        return read_hits(connection, ranked, snapshot.hidden["text"])
 
 
 def _rank(

@@ -157,6 +157,20 @@ dead = Table(
 )
 """Encodings that no item uses any more: masked in search until compaction drops their rows."""
 
+hidden = Table(
+    "hidden",
+    metadata,
+    Column("uri", String, primary_key=True),
+    Column("sha256", LargeBinary(32)),
+    Index("hidden_by_sha256", "sha256"),
+    sqlite_with_rowid=False,
+)
+"""Uris that no search finds, whether an item has them now or not.
+
+``sha256`` is that of the picture whose item was removed: if it comes back elsewhere, the hiding goes with it."""
+
+HIDDEN_SINCE = 3  # the schema that added the table: readers of older collections must not ask for it
+
 
 def _m001_first_tables(connection: Connection) -> None:
     for statement in _M001.strip().split(";\n"):
@@ -168,7 +182,12 @@ def _m002_listings(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_first_tables, _m002_listings)
+def _m003_hidden(connection: Connection) -> None:
+    for statement in _M003.strip().split(";\n"):
+        connection.execute(text(statement))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_first_tables, _m002_listings, _m003_hidden)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
@@ -275,4 +294,12 @@ CREATE TABLE listings (
     PRIMARY KEY (item_id, source_id)
 ) WITHOUT ROWID;
 CREATE INDEX listings_by_source ON listings (source_id)
+"""
+
+_M003 = """
+CREATE TABLE hidden (
+    uri TEXT NOT NULL PRIMARY KEY,
+    sha256 BLOB CHECK (length(sha256) = 32)
+) WITHOUT ROWID;
+CREATE INDEX hidden_by_sha256 ON hidden (sha256)
 """

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.score import error_bound, exact_scores
 from retrieval.collection.segments import Segment
+from retrieval.collection.snapshot import contains
 
 MARGIN_ROWS = 64  # proposed beyond k at first: nearly every query closes in one pass
 BLAS_FROM_QUERIES = 20  # 32 queries over 100,000 rows: 71 ms; 239 ms with FAISS's default threshold
@@ -34,19 +35,19 @@ class Candidates:
 
 def search_segments(
     segments: Sequence[Segment],
-    dead: NDArray[np.int64],
+    masked: NDArray[np.int64],
     queries: NDArray[np.float32],
     k: int,
     pool: ThreadPoolExecutor | None = None,
 ) -> list[Candidates]:
-    """For each query the live encodings that score at least as its k-th best one does.
+    """For each query the encodings, masked ones left out, that score at least as its k-th best one does.
 
-    Fewer than k come back only where fewer than k are live. The answer does not depend on how rows are spread over
-    segments, on the other queries, on threads or on which rows are masked.
+    Fewer than k come back only where fewer than k are not masked. The answer does not depend on how rows are spread
+    over segments, on the other queries, on threads or on which rows are masked.
 
     Args:
         segments: disjoint.
-        dead: masked encoding ids, ascending.
+        masked: ids of encodings that may not be found, ascending.
         queries: (q, d) float32 unit rows.
         k: >= 1.
         pool: threads for many segments; None searches them one after another.
@@ -69,7 +70,7 @@ def search_segments(
     return [
         _close(
             [
-                _Proposal(segment, scores[number], rows[number], dead)
+                _Proposal(segment, scores[number], rows[number], masked)
                 for segment, (scores, rows) in zip(segments, proposals, strict=True)
             ],
             query,
@@ -80,16 +81,16 @@ def search_segments(
 
 
 class _Proposal:
-    """What FAISS has shown of one segment for one query so far: its best rows by FAISS's score, dead ones dropped."""
+    """What FAISS has shown of one segment for one query so far: its best rows by FAISS's score, masked ones dropped."""
 
     def __init__(
         self,
         segment: Segment,
         scores: NDArray[np.float32],
         rows: NDArray[np.int64],
-        dead: NDArray[np.int64],
+        masked: NDArray[np.int64],
     ) -> None:
-        self.segment, self.dead = segment, dead
+        self.segment, self.masked = segment, masked
         self._take(scores, rows)
 
     def _take(self, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
@@ -98,7 +99,7 @@ class _Proposal:
         # Nothing unseen scores above this by FAISS's arithmetic.
         self.unseen_bound = -np.inf if self.exhausted else float(scores[-1])
         ids = self.segment.ids[rows]
-        live = ~_contains(self.dead, ids)
+        live = ~contains(self.masked, ids)
         self.rows, self.ids, self.scores = rows[live], ids[live], scores[live]
 
     def deepen(self, query: NDArray[np.float32]) -> None:
@@ -140,11 +141,3 @@ def _kth(scores: NDArray[np.float32], k: int) -> float:
     if len(scores) < k:
         return -np.inf
     return float(np.partition(scores, len(scores) - k)[len(scores) - k])
-
-
-def _contains(ascending: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-    if not len(ascending):
-        return np.zeros(len(ids), bool)
-    at = np.searchsorted(ascending, ids)
-    found: NDArray[np.bool_] = ascending[np.minimum(at, len(ascending) - 1)] == ids
-    return found

@@ -1,4 +1,4 @@
-"""One generation of a collection as searches see it: its mapped segments and its masked rows."""
+"""One generation of a collection as searches see it: its mapped segments, its masked rows, its hidden items."""
 
 from __future__ import annotations
 
@@ -25,13 +25,18 @@ class Snapshot:
         generation: number of the committed state.
         encoder_id: the active encoder's id in the catalogue, or None before the first commit.
         segments: mapped segments of the active encoder by catalogue id, for each kind.
-        dead: masked encoding ids, ascending int64.
+        dead: ids of encodings that no item uses, ascending int64.
+        hidden: ids of hidden items of each kind, ascending int64.
+        masked: ids of encodings that no search may find, ascending int64: the dead ones, and those of contents whose
+            items are all hidden.
     """
 
     generation: int
     encoder_id: int | None
     segments: dict[Kind, dict[int, Segment]]
     dead: NDArray[np.int64]
+    hidden: dict[Kind, NDArray[np.int64]]
+    masked: NDArray[np.int64]
 
     def rows(self, kind: Kind) -> int:
         """Rows of a kind, masked ones included."""
@@ -58,7 +63,53 @@ def read_snapshot(
     for row in connection.execute(select(table).where(table.c.encoder_id == encoder_id).order_by(table.c.id)):
         segments[row.kind][row.id] = mapped.get(row.id) or open_segment(collection, row)
     dead = connection.execute(select(schema.dead.c.encoding_id).order_by(schema.dead.c.encoding_id)).scalars()
-    return Snapshot(generation, encoder_id, segments, np.fromiter(dead, np.int64))
+    dead_ids = np.fromiter(dead, np.int64)
+    hidden = _hidden_items(connection)
+    masked = dead_ids
+    if any(map(len, hidden.values())):
+        masked = np.union1d(dead_ids, _hidden_encodings(connection, encoder_id))
+    return Snapshot(generation, encoder_id, segments, dead_ids, hidden, masked)
+
+
+def contains(ascending: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the ids are among the ascending ones."""
+    if not len(ascending):
+        return np.zeros(len(ids), bool)
+    at = np.searchsorted(ascending, ids)
+    found: NDArray[np.bool_] = ascending[np.minimum(at, len(ascending) - 1)] == ids
+    return found
+
+
+def _hidden_items(connection: Connection) -> dict[Kind, NDArray[np.int64]]:
+    """Ids of hidden items of each kind, ascending; none where the schema is older than hiding."""
+    ids: dict[Kind, list[int]] = {"image": [], "text": []}
+    if schema.schema_version(connection) >= schema.HIDDEN_SINCE:
+        items, hidden = schema.items, schema.hidden
+        found = (
+            select(items.c.id, items.c.kind).join(hidden, hidden.c.uri == items.c.uri).order_by(items.c.id)
+        )
+        for row in connection.execute(found):
+            ids[row.kind].append(row.id)
+    return {kind: np.array(of_kind, np.int64) for kind, of_kind in ids.items()}
+
+
+def _hidden_encodings(connection: Connection, encoder_id: int | None) -> NDArray[np.int64]:
+    """Ids of the encodings of contents whose items are all hidden."""
+    items, hidden, encodings = schema.items, schema.hidden, schema.encodings
+    other = items.alias()
+    seen = (
+        select(other.c.id)
+        .where(other.c.content_id == items.c.content_id, other.c.uri.not_in(select(hidden.c.uri)))
+        .exists()
+    )
+    found = (
+        select(encodings.c.id)
+        .distinct()
+        .join(items, items.c.content_id == encodings.c.content_id)
+        .join(hidden, hidden.c.uri == items.c.uri)
+        .where(encodings.c.encoder_id == encoder_id, ~seen)
+    )
+    return np.fromiter(connection.execute(found).scalars(), np.int64)
 
 
 def active_encoder_id(connection: Connection) -> int | None:

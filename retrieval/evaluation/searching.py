@@ -92,20 +92,22 @@ def search_collection(
 
 
 def collection_pictures(path: Path) -> tuple[list[str], NDArray[np.float32]]:
-    """Every picture of a collection, in the order of item ids: uris, and (n, d) float32 unit rows, in memory."""
+    """Uris of the pictures of a collection that are not hidden, by item id, and their vectors, (n, d) float32."""
     items, encodings = schema.items, schema.encodings
     engine = connect(path, "read")
     try:
         with engine.connect() as connection, connection.begin():
             snapshot = read_snapshot(connection, path, read_generation(connection), None)
             found = connection.execute(
-                select(items.c.uri, encodings.c.id)
+                select(items.c.uri, items.c.id.label("item_id"), encodings.c.id)
                 .join(encodings, encodings.c.content_id == items.c.content_id)
                 .where(items.c.kind == "image", encodings.c.encoder_id == snapshot.encoder_id)
                 .order_by(items.c.id)
             ).all()
     finally:
         engine.dispose()
+    hidden = set(snapshot.hidden["image"].tolist())
+    found = [row for row in found if row.item_id not in hidden]
     segments = [segment for segment in snapshot.segments["image"].values() if segment.rows]
     ids = np.concatenate([np.asarray(segment.ids) for segment in segments])
     vectors = np.concatenate([segment.vectors(np.arange(segment.rows)) for segment in segments])

@@ -19,11 +19,12 @@ class State:
     links: frozenset[tuple[object, ...]] = frozenset()
     failures: frozenset[tuple[object, ...]] = frozenset()
     vectors: frozenset[tuple[str, str, bytes]] = frozenset()
+    hidden: frozenset[tuple[object, ...]] = frozenset()
 
     @property
     def holdings(self) -> tuple[frozenset[tuple[object, ...]], ...]:
         """All but the number."""
-        return (self.items, self.links, self.failures, self.vectors)
+        return (self.items, self.links, self.failures, self.vectors, self.hidden)
 
 
 NOTHING = State(0)
@@ -54,6 +55,7 @@ def state_of(collection: Path) -> State:
             ),
             rows("SELECT uri, reason, stamp, source_id FROM failures"),
             _vectors(connection, collection),
+            rows("SELECT uri, hex(sha256) FROM hidden"),
         )
 
 

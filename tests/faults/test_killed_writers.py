@@ -90,7 +90,7 @@ def kill_everywhere(
 
     counted = fresh("counted")
     steps = steps_of(counted, *act(counted))
-    assert len(steps) >= 10
+    assert len(steps) >= 7
     for step in spread(steps, count):
         path = fresh(f"{step.number}")
         kill_at(step, *act(path))
@@ -149,6 +149,27 @@ def test_a_deletion_killed_at_any_step_has_happened_whole_or_not_at_all(tmp_path
         assert indexer.doctor(path).faults == ()
 
     kill_everywhere(tmp_path, count, whole, lambda path: (work.delete, path, corpus), check)
+
+
+@pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
+def test_a_hiding_killed_at_any_step_has_happened_whole_or_not_at_all(tmp_path, corpus, whole, count):
+    before = state_of(whole)
+    reference = tmp_path / "reference" / "collection"
+    shutil.copytree(whole, reference)
+    work.hide(reference, corpus)
+    after = state_of(reference)
+    assert len(after.hidden) == 20
+    assert after.items == before.items
+
+    def check(path: Path, step: Step) -> None:
+        happened = step.generation > before.generation
+        assert state_of(path).holdings == (after if happened else before).holdings
+        work.hide(path, corpus)
+        run_apart(work.index, corpus, path)
+        assert state_of(path).holdings == after.holdings
+        assert indexer.doctor(path) == indexer.Diagnosis((), ())
+
+    kill_everywhere(tmp_path, count, whole, lambda path: (work.hide, path, corpus), check)
 
 
 @pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])

@@ -60,6 +60,10 @@ def delete(collection: Path, corpus: Path) -> None:
     indexer.delete(collection, [str(corpus / f"{number:03}.png") for number in range(0, 20)])
 
 
+def hide(collection: Path, corpus: Path) -> None:
+    indexer.hide(collection, [str(corpus / f"{number:03}.png") for number in range(0, 20)])
+
+
 def optimize(collection: Path) -> None:
     indexer.optimize(collection)
 

@@ -19,9 +19,9 @@ def test_a_path_a_uri_and_a_key_each_delete_one_item(index, photos, collection, 
     with indexer.open_writer(collection, model=encoder) as writer:
         writer.add("my key", "some words")
 
-    assert indexer.delete(collection, [str(photos / "green.png")]) == 1
-    assert indexer.delete(collection, [file_uri(photos / "red.png")]) == 1
-    assert indexer.delete(collection, ["my key"]) == 1
+    assert indexer.delete(collection, [str(photos / "green.png")]).items == 1
+    assert indexer.delete(collection, [file_uri(photos / "red.png")]).items == 1
+    assert indexer.delete(collection, ["my key"]).items == 1
     assert uris(collection).keys() == {"blue.png"}
 
 
@@ -30,7 +30,7 @@ def test_a_folder_deletes_what_is_in_it_and_not_its_namesakes(index, tmp_path, c
         draw(tmp_path / "root" / name, (len(name), 0, 0))
     index(tmp_path / "root")
 
-    assert indexer.delete(collection, [str(tmp_path / "root/a")]) == 2
+    assert indexer.delete(collection, [str(tmp_path / "root/a")]).items == 2
     assert uris(collection).keys() == {"3.png", "4.png", "a.png"}
 
 
@@ -41,7 +41,7 @@ def test_an_archive_deletes_its_members(index, photos, tmp_path, collection):
     index(tmp_path / "a.tar")
     index(photos)
 
-    assert indexer.delete(collection, [str(tmp_path / "a.tar")]) == 2
+    assert indexer.delete(collection, [str(tmp_path / "a.tar")]).items == 2
     assert uris(collection).keys() == {"red.png", "green.png", "blue.png"}
 
 
@@ -50,7 +50,7 @@ def test_wildcards_of_sql_are_plain_letters_of_a_name(index, tmp_path, collectio
         draw(tmp_path / "root" / name, (len(name), ord(name[1]), 0))
     index(tmp_path / "root")
 
-    assert indexer.delete(collection, [str(tmp_path / "root/100%"), str(tmp_path / "root/a_b")]) == 2
+    assert indexer.delete(collection, [str(tmp_path / "root/100%"), str(tmp_path / "root/a_b")]).items == 2
     assert uris(collection).keys() == {"2.png", "4.png"}
 
 
@@ -70,7 +70,7 @@ def test_an_item_without_a_vector_leaves_nothing_behind(index, photos, collectio
         path.unlink()
     indexer.doctor(collection, repair=True)
 
-    assert indexer.delete(collection, [str(photos)]) == 5
+    assert indexer.delete(collection, [str(photos)]).items == 5
     with Collection.open(collection) as opened:
         assert opened.info().contents == 0
 
@@ -78,7 +78,7 @@ def test_an_item_without_a_vector_leaves_nothing_behind(index, photos, collectio
 def test_what_is_not_there_counts_nothing(index, photos, collection):
     index(photos)
 
-    assert indexer.delete(collection, ["nothing", str(photos / "no.png")]) == 0
+    assert indexer.delete(collection, ["nothing", str(photos / "no.png")]).items == 0
 
 
 def test_deleting_from_a_mistyped_collection_makes_none(tmp_path):
@@ -92,3 +92,52 @@ def test_deleting_beside_a_writer_is_refused(index, photos, collection, encoder)
     index(photos)
     with indexer.open_writer(collection, model=encoder), pytest.raises(CollectionLocked):
         indexer.delete(collection, ["x"])
+
+
+def failures(collection):
+    with Collection.open(collection) as opened:
+        return {failure.uri.rpartition("/")[2] for failure in opened.failures()}
+
+
+def test_a_deleted_root_takes_its_failures_with_it(index, photos, tmp_path, collection):
+    (photos / "sub/broken.png").write_bytes(b"x" * 100)
+    (tmp_path / "side").mkdir()
+    (tmp_path / "side/torn.png").write_bytes(b"x" * 100)
+    index(photos)
+    index(tmp_path / "side")
+
+    gone = indexer.delete(collection, [str(photos)])
+
+    assert (gone.items, gone.failures, gone.still_there) == (5, 1, True)
+    assert failures(collection) == {"torn.png"}
+    assert indexer.delete(collection, [str(tmp_path / "side/torn.png")]) == indexer.Deleted(0, 1, False)
+    assert failures(collection) == set()
+
+
+def test_a_deleted_archive_and_a_deleted_table_take_their_failures_with_them(
+    index, photos, tmp_path, collection
+):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(photos / "red.png", "one.png")
+        tar.add(photos / "red.txt", "two.png")
+    (tmp_path / "t.csv").write_text(f"image,caption\n{photos}/red.png,red\n{photos}/none.png,none\n")
+    index(tmp_path / "a.tar")
+    index(tmp_path / "t.csv")
+    assert failures(collection) == {"a.tar#two.png", "none.png"}
+
+    assert indexer.delete(collection, [str(tmp_path / "a.tar")]).failures == 1
+    assert indexer.delete(collection, [str(tmp_path / "t.csv")]).failures == 1
+    assert failures(collection) == set()
+
+
+def test_a_deletion_tells_whether_the_next_run_brings_the_items_back(
+    index, photos, tmp_path, collection, encoder
+):
+    index(photos)
+    with indexer.open_writer(collection, model=encoder) as writer:
+        writer.add("my key", "some words")
+    (photos / "green.png").unlink()
+
+    assert not indexer.delete(collection, ["my key"]).still_there
+    assert not indexer.delete(collection, [str(photos / "green.png")]).still_there
+    assert indexer.delete(collection, [str(photos / "red.png")]).still_there

@@ -10,7 +10,8 @@ from command_line import Run
 
 INFO = [
     "path", "generation", "model", "dimension", "images", "texts", "links", "contents", "failures", "sources",
-    "segments", "rows", "dead", "unencoded", "vector_bytes", "catalogue_bytes", "schema_version", "left_out",
+    "segments", "rows", "dead", "unencoded", "hidden", "vector_bytes", "catalogue_bytes", "schema_version",
+    "left_out",
 ]  # fmt: skip
 
 
@@ -52,6 +53,58 @@ def test_delete_takes_a_path_and_leaves_the_file(run: Run, collection: Path, ind
     assert done.stdout == f"1 item deleted from {collection}\n"
     assert red.is_file()
     assert str(red) not in run("query", "red").stdout
+
+
+def test_delete_says_that_the_next_index_brings_a_file_back_and_names_hide(
+    run: Run, collection: Path, indexed_photos: Path
+) -> None:
+    said = run("delete", indexed_photos / "red.png").stderr
+
+    assert said.count("\n") == 1
+    assert "vlsearch hide" in said
+
+
+def test_delete_forgets_failures_alone_too(run: Run, photos: Path, collection: Path) -> None:
+    (photos / "empty.jpg").touch()
+    run("index", photos)
+
+    assert (
+        run("delete", photos / "empty.jpg").stdout
+        == f"0 items deleted from {collection}, 1 failure forgotten\n"
+    )
+    assert run("info", "--failures").stdout == ""
+
+
+def test_hide_takes_a_picture_out_of_the_hits_until_unhide(
+    run: Run, collection: Path, indexed_photos: Path
+) -> None:
+    red = indexed_photos / "red.png"
+
+    done = run("hide", red)
+
+    assert done.stdout == f"1 item hidden in {collection}; show again with: vlsearch unhide\n"
+    run("index", indexed_photos)
+    assert str(red) not in run("query", "red").stdout
+    assert run("info", "--hidden").stdout == f"{red}\n"
+    assert json.loads(run("info", "--hidden", "--json").stdout) == {
+        "uri": red.as_uri(),
+        "key": None,
+        "kind": "image",
+    }
+    assert "hidden      1 item (see: vlsearch info --hidden)" in run("info").stdout
+    assert run("unhide", indexed_photos).stdout == f"1 item no longer hidden in {collection}\n"
+    assert str(red) in run("query", "red").stdout
+    assert run("info", "--hidden").stdout == ""
+
+
+def test_hide_and_unhide_of_what_is_not_there_say_so_in_one_sentence(run: Run, collection: Path) -> None:
+    for command in ("hide", "unhide"):
+        done = run(command, "nothing", exit_code=2)
+        assert "nothing" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert run("info", "--hidden", "--failures", exit_code=2).stderr.startswith(
+        "Error: --failures and --hidden"
+    )
 
 
 def test_delete_takes_a_folder_for_everything_in_it(run: Run, collection: Path, indexed_photos: Path) -> None:

@@ -1,0 +1,89 @@
+"""Deletion: items out of a collection, and failures out of its list.
+
+The next run over a corpus that has the items brings them back; what is to stay away is hidden (indexer/hiding.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from indexer.changes import Change
+from indexer.maintenance import compact_if_due
+from indexer.named import checked_names, find_named, is_named
+from indexer.writer import Writer
+from retrieval.collection import schema
+from retrieval.collection.catalogue import chunked
+from retrieval.uris import split_file_uri
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What went: items, and failures that are no longer listed.
+
+    ``still_there``: the file of a deleted item, or the one that lists it, is on disk, so that the next ``index`` of its
+    corpus brings it back.
+    """
+
+    items: int
+    failures: int
+    still_there: bool
+
+
+def delete_items(collection: str | Path, names: Sequence[str]) -> Deleted:
+    """Remove items by key, uri or plain path (a folder or tar: everything under it), and forget its failures.
+
+    Failures are forgotten that lie under such a name, or that a corpus under it met. No file is touched.
+
+    Raises:
+        UsageError: a name is empty.
+        CollectionNotFound: there is none.
+        CollectionLocked: another process writes to it.
+    """
+    names = checked_names(names)
+    with Writer.existing(Path(collection)) as writer:
+        with writer.read() as connection:
+            found = find_named(connection, names)
+            failed = _find_failures(connection, names)
+            failed |= _failures_of(connection, [row.uri for row in found.values()])
+        places = (row.uri if split_file_uri(row.uri) else row.source for row in found.values())
+        still_there = any_exists(places)
+        if found or failed:
+            writer.commit_rows(Change(removed=sorted(found), settled=sorted(failed)))
+            compact_if_due(writer)
+        return Deleted(len(found), len(failed), still_there)
+
+
+def any_exists(uris: Iterable[str]) -> bool:
+    """Whether one of these uris is a file, or lies in a file, that is on disk."""
+    seen: set[Path] = set()
+    for uri in uris:
+        split = split_file_uri(uri)
+        if split is not None and split[0] not in seen:
+            seen.add(split[0])
+            if os.path.lexists(split[0]) and not split[0].is_dir():
+                return True
+    return False
+
+
+def _find_failures(connection: Connection, names: Sequence[str]) -> set[str]:
+    failures, sources = schema.failures, schema.sources
+    found: set[str] = set()
+    for name in names:
+        of_corpus = failures.c.source_id.in_(select(sources.c.id).where(is_named(sources.c.uri, name)))
+        statement = select(failures.c.uri).where(is_named(failures.c.uri, name) | of_corpus)
+        found.update(connection.execute(statement).scalars())
+    return found
+
+
+def _failures_of(connection: Connection, uris: Sequence[str]) -> set[str]:
+    failures = schema.failures
+    found: set[str] = set()
+    for chunk in chunked(uris):
+        statement = select(failures.c.uri).where(failures.c.uri.in_(chunk))
+        found.update(connection.execute(statement).scalars())
+    return found

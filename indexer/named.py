@@ -1,0 +1,75 @@
+"""Which items, failures and hidden uris a NAME on the command line or in Python means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from retrieval.collection import schema
+from retrieval.collection.catalogue import is_inside
+from retrieval.errors import UsageError
+from retrieval.uris import file_uri
+
+
+@dataclass(frozen=True, slots=True)
+class NamedItem:
+    """An item's uri, and that of its source."""
+
+    uri: str
+    source: str
+
+
+def checked_names(names: Iterable[str]) -> list[str]:
+    """Names as the catalogue can hold them: a path that is not valid Unicode as its uri.
+
+    Raises:
+        UsageError: a name is empty; as a path it would be the working directory, with everything under it.
+    """
+    names = list(names)
+    if "" in names:
+        raise UsageError("the name of an item is empty; name its key, its uri or a path (. is this folder)")
+    return [name if _is_unicode(name) else file_uri(Path(name)) for name in names]
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def uri_of(name: str) -> str:
+    """The uri that a name means where it is not a key: the uri itself, or that of a path.
+
+    ``ARCHIVE.tar#MEMBER``, as hits are shown to people, is the member, unless a file has that very name.
+    """
+    if "://" in name:
+        return name
+    path, mark, member = name.partition("#")
+    if mark and path and member and not Path(name).exists():
+        return file_uri(Path(path), member)
+    return file_uri(Path(name))
+
+
+def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """Whether a uri is what a name means, or lies in the folder or the archive that it means."""
+    uri = uri_of(name)
+    return (column == uri) | is_inside(column, uri, "/") | is_inside(column, uri, "#")
+
+
+def find_named(connection: Connection, names: Sequence[str]) -> dict[int, NamedItem]:
+    """Items by id that names mean, by key, uri or path."""
+    items, sources = schema.items, schema.sources
+    statement = select(items.c.id, items.c.uri, sources.c.uri.label("source")).join(
+        sources, sources.c.id == items.c.source_id
+    )
+    found: dict[int, NamedItem] = {}
+    for name in names:
+        named = (items.c.key == name) | is_named(items.c.uri, name)
+        for row in connection.execute(statement.where(named)):
+            found[row.id] = NamedItem(row.uri, row.source)
+    return found

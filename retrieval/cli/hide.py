@@ -1,0 +1,59 @@
+"""``vlsearch hide`` and ``vlsearch unhide``: items that stay in their corpus and are not found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from retrieval.cli.options import collection_option
+from retrieval.cli.printing import counted, printable
+from retrieval.errors import UsageError
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@collection_option
+def hide(names: tuple[str, ...], collection: Path) -> None:
+    r"""Keep items out of all hits, until they are unhidden.
+
+    The files stay where they are, and no later index run, rename or --prune shows the items again. A NAME is
+    an item's key, its uri, or a path; a folder or a tar stands for every item that is in it now. A file that is
+    not in the collection yet is hidden when it comes. List what is hidden with: vlsearch info --hidden
+
+    \b
+        vlsearch hide ~/Pictures/passport.jpg
+        vlsearch hide ~/Pictures/private
+    """
+    import indexer  # numpy, sqlalchemy: not for --help
+
+    count = indexer.hide(collection, names)
+    if not count:
+        raise UsageError(
+            f"collection {collection} has no item under {', '.join(names)}; index it first, or name a file"
+        )
+    click.echo(
+        f"{counted(count, 'item')} hidden in {printable(str(collection))}; show again with: vlsearch unhide"
+    )
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@collection_option
+def unhide(names: tuple[str, ...], collection: Path) -> None:
+    r"""Let hidden items be found again.
+
+    A NAME is an item's key, its uri, or a path; a folder or a tar stands for everything hidden in it.
+
+    \b
+        vlsearch unhide ~/Pictures/private
+    """
+    import indexer  # numpy, sqlalchemy: not for --help
+
+    count = indexer.unhide(collection, names)
+    if not count:
+        raise UsageError(
+            f"collection {collection} hides nothing under {', '.join(names)}; see what it hides with: "
+            "vlsearch info --hidden"
+        )
+    click.echo(f"{counted(count, 'item')} no longer hidden in {printable(str(collection))}")
