@@ -36,6 +36,7 @@ def build(
     limits: Limits | None = None,
     prune: bool = False,
     retry_failed: bool = False,
+    reread: bool = False,
     workers: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
@@ -53,6 +54,8 @@ def build(
         limits: bytes, pixels and seconds that a picture may take.
         prune: drop items of this corpus that have vanished from it, unless another corpus lists them too.
         retry_failed: try pictures again that failed before and have not changed since.
+        reread: read every picture again, and download it again, even if nothing suggests that it has changed; only
+            one whose bytes have changed is encoded.
         workers: decoder threads; one a core by default.
         on_progress: called after each entry.
 
@@ -73,6 +76,7 @@ def build(
             (corpus.uri, corpus.format),
             limits or Limits(),
             retry_failed=retry_failed,
+            reread=reread,
             workers=workers,
             total=corpus.total,
             on_progress=on_progress,

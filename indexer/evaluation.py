@@ -18,6 +18,7 @@ from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.evaluation.protocols import ProtocolOptions, load_entries, load_protocol
 from retrieval.evaluation.protocols.protocol import Captions
 from retrieval.evaluation.run import Choices, Evaluation, evaluate_models
+from retrieval.types import Limits
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -37,6 +38,7 @@ def evaluate(
     ann: bool = False,
     indexes: Sequence[str] = (),
     seed: int = 0,
+    limits: Limits | None = None,
     cache: Path | None = None,
     on_progress: Advance | None = None,
 ) -> Evaluation:
@@ -55,6 +57,7 @@ def evaluate(
         ann: compare approximate indexes with exact search, on the text queries.
         indexes: which ones (:attr:`retrieval.evaluation.indexes.IndexFigures.name`); by default a range.
         seed: of intervals and tests.
+        limits: what is accepted of a picture.
         cache: folder of embeddings; the user's cache folder by default.
         on_progress: told (stage, done, total).
 
@@ -62,7 +65,9 @@ def evaluate(
         VlsearchError: the corpus, a model or the collection cannot be used as asked; the sentence says why.
     """
     cuts = None if k is None else tuple(k)
-    choices = Choices(cuts, tuple(templates) or (PLAIN,), ann or bool(indexes), tuple(indexes), seed)
+    choices = Choices(
+        cuts, tuple(templates) or (PLAIN,), ann or bool(indexes), tuple(indexes), seed, limits or Limits()
+    )
     evaluated = load_evaluation(corpus, protocol=protocol, options=options, captions=captions, folds=folds)
     with ExitStack() as stack:
         opened = None if collection is None else stack.enter_context(Collection.open(collection))

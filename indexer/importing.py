@@ -31,7 +31,7 @@ from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CorpusFormatError, UsageError
 from retrieval.identity import Identity
 from retrieval.types import Scalar
-from retrieval.uris import file_uri
+from retrieval.uris import file_uri, hide_passwords
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -342,7 +342,7 @@ def _picture_uri(row: Mapping[str, Any]) -> str | None:
     """The uri of a row that vlsearch did not write: its URL, or its path where that is absolute."""
     url, path = row.get("url"), row.get("image_path")
     if isinstance(url, str) and url:
-        return url
+        return hide_passwords(url)
     if isinstance(path, str) and path:
         return path if "://" in path else file_uri(Path(path)) if Path(path).is_absolute() else None
     return None

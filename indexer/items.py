@@ -30,7 +30,7 @@ from retrieval.fetch import read_bytes, stamp
 from retrieval.identity import Identity
 from retrieval.images import decode, shown_size
 from retrieval.types import FileBytes, InlineBytes, Kind, Limits, Scalar
-from retrieval.uris import file_uri
+from retrieval.uris import file_uri, hide_passwords
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -221,7 +221,7 @@ class ItemWriter:
             raise UsageError(f"{key!r} is a picture, and only texts describe pictures")
         if uri is None:
             uri = file_uri(content) if isinstance(content, Path) else old.uri if old is not None else None
-        uri = uri if uri is not None else f"key:{quote(key, safe='')}"
+        uri = hide_passwords(uri) if uri is not None else f"key:{quote(key, safe='')}"
         if not _is_unicode(uri):
             raise UsageError(f"{uri!a} is no uri; percent-encode it")
         if old is not None and old.id is None and old.uri != uri:

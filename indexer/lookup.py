@@ -63,10 +63,16 @@ class LookUp:
     """Looks entries up in batches, on the writer's connection."""
 
     def __init__(
-        self, writer: Writer, encoder_id: int, source_id: int, limits: Limits, retry_failed: bool
+        self,
+        writer: Writer,
+        encoder_id: int,
+        source_id: int,
+        limits: Limits,
+        retry_failed: bool,
+        reread: bool = False,
     ) -> None:
         self.writer, self.encoder_id, self.source_id = writer, encoder_id, source_id
-        self.limits, self.retry_failed = limits, retry_failed
+        self.limits, self.retry_failed, self.reread = limits, retry_failed, reread
 
     def tasks(self, entries: Iterable[Entry | Failure]) -> Iterator[Task]:
         """A task for every entry, in order."""
@@ -78,7 +84,8 @@ class LookUp:
         """What must change before a failed picture is worth another try: its bytes, or what is accepted of any."""
         if task.stamp is None:
             return None
-        return f"{task.stamp} {self.limits.file_bytes}/{self.limits.pixels}/{self.limits.seconds:g}"
+        private = " private" if self.limits.private_addresses else ""
+        return f"{task.stamp} {self.limits.file_bytes}/{self.limits.pixels}/{self.limits.seconds:g}{private}"
 
     def _batch(self, batch: Sequence[Entry | Failure]) -> list[Task]:
         tasks = [_task(entry) for entry in batch]
@@ -107,11 +114,11 @@ class LookUp:
         known = task.known
         same = known is not None and task.stamp is not None and known.stamp == task.stamp
         hopeless = failed is not None and failed.stamp == self.failure_stamp(task) is not None and not same
-        if failed is not None and hopeless and not self.retry_failed:
+        if failed is not None and hopeless and not self.retry_failed and not self.reread:
             task.failure = Failure(task.uri, failed.reason)
             task.repeated = failed.source_id == self.source_id
         else:
-            task.read = not (same and known is not None and known.encoded)
+            task.read = self.reread or not (same and known is not None and known.encoded)
 
 
 def _task(entry: Entry | Failure) -> Task:

@@ -59,6 +59,7 @@ class Run:
         limits: Limits,
         *,
         retry_failed: bool = False,
+        reread: bool = False,
         workers: int | None = None,
         total: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -70,7 +71,7 @@ class Run:
         self.workers = workers or max(2, os.cpu_count() or 1)
         with writer.read() as connection:
             self.encoder_id = ensure_encoder(connection, encoder.identity, activate=False)
-        self.look_up = LookUp(writer, self.encoder_id, self.source_id, limits, retry_failed)
+        self.look_up = LookUp(writer, self.encoder_id, self.source_id, limits, retry_failed, reread)
         self.started = self.committed_at = time.monotonic()
         self.images, self.texts, self.changed, self.kept = (SeenItems() for _ in range(4))
         self.failed_uris: set[str] = set()

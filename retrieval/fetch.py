@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError
 from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
+from retrieval.uris import hide_passwords
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,11 +119,17 @@ def _download(url: str, limits: Limits) -> bytes:
 def _transfer(url: str, limits: Limits, deadline: float) -> bytes:
     import httpx
 
+    from retrieval.addresses import PublicTransport
+
+    transport = None if limits.private_addresses else PublicTransport()
     data = bytearray()
     try:
         with (
             httpx.Client(
-                follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=limits.seconds
+                follow_redirects=True,
+                max_redirects=MAX_REDIRECTS,
+                timeout=limits.seconds,
+                transport=transport,
             ) as client,
             client.stream("GET", url) as response,
         ):
@@ -138,10 +145,25 @@ def _transfer(url: str, limits: Limits, deadline: float) -> bytes:
                     raise _too_long(limits)
     except httpx.TimeoutException as error:
         raise ImageError(f"the server did not answer within {limits.seconds:g} s (--timeout)") from error
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ImageError(f"the download failed ({reason})") from error
+    except httpx.InvalidURL:  # its words repeat parts of the URL, a password among them
+        raise ImageError("the download failed (its URL is not valid)") from None
+    except (httpx.HTTPError, OSError, ValueError) as error:
+        reason = hide_passwords(" ".join(str(error).split()))[:200] or type(error).__name__
+        raise ImageError(f"the download failed ({reason}{_about_proxies(error, limits)})") from error
     return bytes(data)
+
+
+def _about_proxies(error: Exception, limits: Limits) -> str:
+    """Why a machine that reaches the internet through a proxy alone cannot connect."""
+    import urllib.request
+
+    import httpx
+
+    if limits.private_addresses or not isinstance(error, (httpx.ConnectError, OSError)):
+        return ""
+    if not {"http", "https", "all"} & urllib.request.getproxies().keys():
+        return ""
+    return "; a proxy of the environment is used only with --allow-private"
 
 
 def _too_long(limits: Limits) -> ImageError:

@@ -109,6 +109,7 @@ class Limits:
     file_bytes: int = 256 * 2**20
     pixels: int = 200_000_000  # about 200 megapixels: the largest phone sensors, below decompression bombs
     seconds: float = 30.0  # for one picture, to download or to decode
+    private_addresses: bool = False  # whether downloads may connect to this machine and its network
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,16 @@ UTF-8) survives the way into the catalogue and back. The fragment names a tar me
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 _SCHEME = "file://"
+_USERINFO = re.compile(
+    r"(https?://)(?:[^\s/?#]*@"
+    r"|(?!\[)[^\s/?#@]*:(?![0-9]{0,5}(?:[/?#\s]|\Z))[^\s@]*@)",  # a password with a bare slash: no valid URL
+    re.IGNORECASE,
+)
 
 
 def file_uri(path: Path, fragment: str | None = None) -> str:
@@ -46,7 +52,15 @@ def display(uri: str) -> str:
     """
     split = split_file_uri(uri)
     if split is None:
-        return uri
+        return hide_passwords(uri)
     path, fragment = split
     shown = f"{path}" + (f"#{fragment}" if fragment is not None else "")
     return shown if shown.isprintable() else uri
+
+
+def hide_passwords(text: str) -> str:
+    """A URL, or a text with URLs in it, without the user names and passwords of http(s) URLs.
+
+    The catalogue holds URLs so; what stands in a URL's path or query (``?token=...``) stays.
+    """
+    return _USERINFO.sub(r"\1", text)

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server(ThreadingHTTPServer):
-    """Answers ``/name`` with ``files[name]``; the paths in ``WAYS`` misbehave."""
+    """Answers ``/name`` with ``files[name]``; the paths in ``WAYS`` misbehave, and ``/locked`` needs a password."""
 
     daemon_threads = True
     block_on_close = False
@@ -18,7 +18,10 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, bytes] = {}
+        self.redirects: dict[str, str] = {}
+        self.locked = b""
         self.asked: list[str] = []
+        self.hosts: list[str] = []
         self.over = threading.Event()
 
     @property
@@ -33,7 +36,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         name = self.path.partition("?")[0].removeprefix("/")
         self.server.asked.append(name)
-        if name in WAYS:
+        self.server.hosts.append(self.headers["Host"])
+        if name == "locked":
+            told = self.headers["Authorization"] is not None
+            self.give(self.server.locked if told else b"", 200 if told else 401)
+        elif name in self.server.redirects:
+            self.give(b"", 302, Location=self.server.redirects[name])
+        elif name in WAYS:
             WAYS[name](self)
         elif name in self.server.files:
             self.give(self.server.files[name])

@@ -30,7 +30,7 @@ ABOVE = {  # what a part may import of the house; its own modules always
         "retrieval.evaluation",
     },
 }  # fmt: skip
-GROUND = {"errors", "types", "identity", "uris", "suffixes", "tar_members", "images", "fetch"}
+GROUND = {"errors", "types", "identity", "uris", "suffixes", "tar_members", "images", "fetch", "addresses"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

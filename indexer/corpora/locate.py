@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from indexer.corpora.values import is_unicode, kind_of
 from retrieval.errors import UsageError
 from retrieval.types import Failure, FileBytes, Picture, Scalar, UrlBytes
-from retrieval.uris import file_uri
+from retrieval.uris import file_uri, hide_passwords
 
 _URL_LIMIT = 8192  # characters; servers refuse longer ones
 
@@ -48,7 +48,7 @@ class ImageFolder:
             return (
                 Failure(place, fault_of_url)
                 if fault_of_url
-                else Picture(name, UrlBytes(name), None, attributes)
+                else Picture(hide_passwords(name), UrlBytes(name), None, attributes)
             )
         if not is_unicode(name) or "\0" in name:
             return Failure(place, f"the picture's name {name!a} cannot be a file's name")
@@ -78,15 +78,16 @@ def is_url(text: str) -> bool:
 
 def url_fault(url: str) -> str | None:
     """Why a URL cannot be downloaded from, in a clause; None where it can be tried."""
+    shown = repr(url.rpartition("@")[2][:200].encode("ascii", "backslashreplace").decode())  # no password
     if not is_url(url):
-        return f"{url[:200]!a} is no http or https URL"
+        return f"{shown} is no http or https URL"
     if len(url) > _URL_LIMIT:
         return f"the URL is longer than {_URL_LIMIT:,} characters"
     if not url.isprintable() or " " in url:  # lone surrogates are not printable either
-        return f"the URL {url[:200]!a} holds blanks or control characters; percent-encode them"
+        return f"the URL {shown} holds blanks or control characters; percent-encode them"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        return f"{url[:200]!a} is no URL ({error})"
-    return None if host else f"the URL {url[:200]!a} names no host"
+    except ValueError:
+        return f"{shown} is no URL (its host or its port cannot be read)"
+    return None if host else f"the URL {shown} names no host"

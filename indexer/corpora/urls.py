@@ -11,6 +11,7 @@ from indexer.corpora.options import CorpusOptions
 from indexer.corpora.textfile import estimate_lines, read_lines
 from indexer.corpora.values import text_at
 from retrieval.types import Entry, Failure, Picture, Text, UrlBytes
+from retrieval.uris import hide_passwords
 
 
 def open_urls(path: Path, options: CorpusOptions) -> Corpus:
@@ -35,4 +36,7 @@ def _entries(names: FileNames, lang: str | None) -> Entries:
         elif url:
             found = list(text_at(caption, uri, lang))
             yield from (failure for failure in found if isinstance(failure, Failure))
-            yield Entry(Picture(url, UrlBytes(url)), tuple(text for text in found if isinstance(text, Text)))
+            yield Entry(
+                Picture(hide_passwords(url), UrlBytes(url)),
+                tuple(text for text in found if isinstance(text, Text)),
+            )

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from retrieval.cli.options import allow_private_option
 from retrieval.types import Limits
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -74,6 +75,7 @@ _TAKING = (
         callback=_check_number,
         help="Seconds to download or to decode one picture.",
     ),
+    allow_private_option,
     click.option("--workers", type=click.IntRange(min=1), help="Decoder threads. [default: one a core]"),
 )
 
@@ -120,8 +122,11 @@ def corpus_options(command: Command) -> Command:
     """Options of a corpus whose pictures are taken in: beside ``options``, ``limits`` and ``workers``."""
 
     @functools.wraps(command)
-    def wrapped(*args: Any, max_bytes: int, max_pixels: int, timeout: float, **others: Any) -> Any:
-        return command(*args, limits=Limits(max_bytes, max_pixels, timeout), **others)
+    def wrapped(
+        *args: Any, max_bytes: int, max_pixels: int, timeout: float, allow_private: bool, **others: Any
+    ) -> Any:
+        limits = Limits(max_bytes, max_pixels, timeout, private_addresses=allow_private)
+        return command(*args, limits=limits, **others)
 
     taking: Command = _with(_TAKING, wrapped)
     return reading_options()(taking)

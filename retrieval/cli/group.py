@@ -16,6 +16,7 @@ import click
 from retrieval.cli.printing import printable
 from retrieval.cli.streams import survive_any_encoding
 from retrieval.errors import UsageError, VlsearchError
+from retrieval.uris import hide_passwords
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -103,7 +104,7 @@ class LazyGroup(click.Group):
             ctx.exit(INTERRUPTED)
         except VlsearchError as error:
             fault = UsageFault if isinstance(error, UsageError) else click.ClickException
-            raise fault(printable(str(error))) from error
+            raise fault(printable(hide_passwords(str(error)))) from error
         except OSError as error:
             if error.errno == errno.EPIPE or error.filename is None:
                 raise  # a closed pipe, which click ends quietly; or a fault of ours, shown with its trace

@@ -37,6 +37,7 @@ INTERRUPTED = 130
 @corpus_options
 @click.option("--prune", is_flag=True, help="Drop items that are no longer in CORPUS, nor in another.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before, even if it is unchanged.")
+@click.option("--reread", is_flag=True, help="Read everything again; encode only what has changed.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @json_option("Print one JSON object of counts at the end.")
 @quiet_option
@@ -49,6 +50,7 @@ def index(
     workers: int | None,
     prune: bool,
     retry_failed: bool,
+    reread: bool,
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -81,6 +83,7 @@ def index(
             limits=limits,
             prune=prune,
             retry_failed=retry_failed,
+            reread=reread,
             workers=workers,
             on_progress=show,
         )

@@ -39,3 +39,12 @@ def json_option(help_text: str) -> Callable[[Command], Command]:
 def quiet_option(command: Command) -> Command:
     """``--quiet``: neither progress nor summary."""
     return click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")(command)
+
+
+def allow_private_option(command: Command) -> Command:
+    """``--allow-private``: downloads may connect to this machine and its network."""
+    return click.option(
+        "--allow-private",
+        is_flag=True,
+        help="Download from private addresses too (this machine, its network), and through proxies.",
+    )(command)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from retrieval.cli.options import collection_option, json_option
+from retrieval.cli.options import allow_private_option, collection_option, json_option
 from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.errors import UsageError
 from retrieval.query.parse import parse_line, parse_query
 from retrieval.query.parts import Query, TextPart
-from retrieval.types import Hit, Kind
+from retrieval.types import Hit, Kind, Limits
+from retrieval.uris import hide_passwords
 
 if TYPE_CHECKING:
     from retrieval.query.engine import SearchEngine
@@ -56,6 +57,7 @@ class _QueryCommand(click.Command):
 )
 @click.option("--distinct", is_flag=True, help="Show equal pictures, and equal texts, once.")
 @click.option("--model", metavar="MODEL", help="Where the collection's model is now, if it was moved.")
+@allow_private_option
 @click.option(
     "--list/--paths",
     "as_list",
@@ -74,6 +76,7 @@ def query(
     find: Kind | None,
     distinct: bool,
     model: str | None,
+    allow_private: bool,
     as_list: bool | None,
     null: bool,
     as_json: bool,
@@ -110,12 +113,13 @@ def query(
     single = None if source is not None else parse_query([*parts, *add], subtract)
     if single is not None:
         _warn_of_namesakes(single)
-    with open_engine(collection, encoder=model) as engine:
+    limits = Limits(private_addresses=allow_private)
+    with open_engine(collection, encoder=model, limits=limits) as engine:
         if single is None:
             assert source is not None
             line = 0
             for line, text, hits in _answer_lines(engine, source, k, find, distinct):
-                _show_answer(line, text, hits, shape, null)
+                _show_answer(line, hide_passwords(text), hits, shape, null)
             if not line:
                 click.echo(f"{printable(source.name)} holds no query; put one on each line", err=True)
         else:

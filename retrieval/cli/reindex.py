@@ -6,17 +6,19 @@ from pathlib import Path
 
 import click
 
-from retrieval.cli.options import collection_option, quiet_option
+from retrieval.cli.options import allow_private_option, collection_option, quiet_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import progress_display
+from retrieval.types import Limits
 
 
 @click.command()
 @click.option("--model", required=True, help="Model to encode with, by alias, hub name or folder.")
 @click.option("--skip-unreadable", is_flag=True, help="Switch even if some pictures cannot be read again.")
+@allow_private_option
 @collection_option
 @quiet_option
-def reindex(model: str, skip_unreadable: bool, collection: Path, quiet: bool) -> None:
+def reindex(model: str, skip_unreadable: bool, allow_private: bool, collection: Path, quiet: bool) -> None:
     r"""Encode a collection again with another model.
 
     The new vectors are built beside the old ones, and one commit switches: until then, and if anything
@@ -28,7 +30,13 @@ def reindex(model: str, skip_unreadable: bool, collection: Path, quiet: bool) ->
     import indexer  # numpy, sqlalchemy: not for --help
 
     with progress_display(quiet) as show:
-        done = indexer.reindex(collection, model, skip_unreadable=skip_unreadable, on_progress=show)
+        done = indexer.reindex(
+            collection,
+            model,
+            skip_unreadable=skip_unreadable,
+            limits=Limits(private_addresses=allow_private),
+            on_progress=show,
+        )
     if not quiet:
         click.echo(f"{printable(str(collection))} is now encoded by {printable(model)}")
         if done.unreadable:

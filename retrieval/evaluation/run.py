@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from retrieval.evaluation.metrics import check_cut
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.significance import Comparison
 from retrieval.identity import Identity
+from retrieval.types import Limits
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
@@ -36,6 +37,7 @@ class Choices:
         ann: compare approximate indexes with exact search.
         indexes: which ones (:attr:`retrieval.evaluation.indexes.IndexFigures.name`); none for a usual range.
         seed: of bootstrap and permutation test.
+        limits: what is accepted of a picture.
     """
 
     cuts: tuple[int, ...] | None = None
@@ -43,6 +45,7 @@ class Choices:
     ann: bool = False
     indexes: tuple[str, ...] = ()
     seed: int = 0
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         if self.cuts is not None and (not self.cuts or min(self.cuts) < 1):
@@ -118,7 +121,7 @@ def evaluate_models(
         _check_collection(collection, encoders, evaluated)
     models = []
     for name, encoder in encoders.items():
-        embedded = embed(encoder, evaluated, choices.templates, cache, advance)
+        embedded = embed(encoder, evaluated, choices.templates, cache, advance, choices.limits)
         figures = evaluate_vectors(evaluated, embedded.pictures, embedded.texts, cuts, choices.seed)
         engine = (
             None
@@ -180,7 +183,7 @@ def _ask(
     from retrieval.evaluation.searching import search_collection
 
     depth = max(*cuts, *PAPER_CUTS)
-    asked = embed(encoder, evaluated, choices.templates, cache, advance, batches=QUERYING)
+    asked = embed(encoder, evaluated, choices.templates, cache, advance, choices.limits, QUERYING)
     found = search_collection(collection, evaluated, asked.pictures, asked.texts, depth, advance)
     figures = evaluate_lists(evaluated, found.lists, depth, cuts, choices.seed)
     items = collection.count("image"), collection.count("text")

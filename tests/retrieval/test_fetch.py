@@ -13,8 +13,10 @@ from retrieval.errors import ImageError
 from retrieval.fetch import read_bytes
 from retrieval.types import FileBytes, InlineBytes, Limits, MemberBytes, UrlBytes
 
-PATIENT = Limits(file_bytes=2**20, seconds=600)  # for answers that come: no busy machine makes them too late
-IMPATIENT = Limits(file_bytes=2**20, seconds=0.25)  # for those that never come
+# for answers that come: no busy machine makes them too late
+PATIENT = Limits(file_bytes=2**20, seconds=600, private_addresses=True)
+# for those that never come
+IMPATIENT = Limits(file_bytes=2**20, seconds=0.25, private_addresses=True)
 
 
 @pytest.fixture

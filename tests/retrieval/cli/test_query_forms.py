@@ -41,7 +41,7 @@ def server(indexed_photos: Path) -> Iterator[Server]:
 
 
 def scores(run: Run, *arguments: str) -> list[tuple[str, float]]:
-    done = run("query", "--json", *arguments)
+    done = run("query", "--json", "--allow-private", *arguments)
     assert done.exit_code == 0, done.output
     return [(hit["uri"], hit["score"]) for hit in map(json.loads, done.stdout.splitlines())]
 
@@ -95,7 +95,7 @@ def test_a_url_that_gives_no_picture_is_a_sentence_that_names_it(
 ) -> None:
     server.files["page.html"] = b"<html>not a picture</html>"
 
-    done = run("query", f"{server.url}/{path}")
+    done = run("query", "--allow-private", f"{server.url}/{path}")
 
     assert done.exit_code == 2
     assert sentence in done.stderr
