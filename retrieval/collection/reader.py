@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,16 +24,15 @@ from retrieval.collection.catalogue import check_readable, chunked, connect, dam
 from retrieval.collection.hits import read_hits, read_items
 from retrieval.collection.layout import is_collection, segments_path
 from retrieval.collection.left_out import read_left_out
-from retrieval.collection.search import Candidates, search_segments
+from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot, active_encoder_id, read_identity, read_snapshot
+from retrieval.collection.stores.segments import SegmentStore, search_threads
 from retrieval.errors import CollectionDamaged, CollectionNotFound
 from retrieval.identity import Identity
 from retrieval.types import Failure, HiddenItem, Hit, Kind
 
 OPEN_ATTEMPTS = 20  # compactions that may overtake one query before it gives up
-SEARCH_THREADS = (
-    2  # 50 segments of 20,000 rows: 43 ms with two workers, 76 serial, 190 with OpenMP's own threads
-)
+SEARCH_THREADS = 2  # that searches of one collection share
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Collection:
         self._engine = connect(path, "read")
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
-        self._pool = ThreadPoolExecutor(SEARCH_THREADS, thread_name_prefix="vlsearch-search")
+        self._threads = search_threads(SEARCH_THREADS)
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -128,7 +126,7 @@ class Collection:
         """
         with self._transaction() as (connection, snapshot):
             segments = [segment for segment in snapshot.segments[find].values() if segment.rows]
-            found = search_segments(segments, snapshot.masked, vectors, k, self._pool)
+            found = search(SegmentStore(segments, self._threads), vectors, k, snapshot.masked)
             return self._resolve(connection, snapshot, found, k, distinct)
 
     def has(self, kind: Kind) -> bool:
@@ -223,7 +221,7 @@ class Collection:
 
     def close(self) -> None:
         """Close the catalogue; mapped files go when the last thread lets go of them."""
-        self._pool.shutdown()
+        self._threads.shutdown()
         self._engine.dispose()
 
     def __enter__(self) -> Self:

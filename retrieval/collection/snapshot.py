@@ -71,15 +71,6 @@ def read_snapshot(
     return Snapshot(generation, encoder_id, segments, dead_ids, hidden, masked)
 
 
-def contains(ascending: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of the ids are among the ascending ones."""
-    if not len(ascending):
-        return np.zeros(len(ids), bool)
-    at = np.searchsorted(ascending, ids)
-    found: NDArray[np.bool_] = ascending[np.minimum(at, len(ascending) - 1)] == ids
-    return found
-
-
 def _hidden_items(connection: Connection) -> dict[Kind, NDArray[np.int64]]:
     """Ids of hidden items of each kind, ascending; none where the schema is older than hiding."""
     ids: dict[Kind, list[int]] = {"image": [], "text": []}
