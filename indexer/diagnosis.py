@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, Engine, delete, insert, select
 from sqlalchemy.exc import DatabaseError
 
+from indexer.item_rules import stored_item_fault
 from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import check_readable, chunked, connect, damaged, read_generation
@@ -19,6 +20,7 @@ from retrieval.collection.segments import SegmentFacts, check_rows, open_segment
 from retrieval.collection.snapshot import active_encoder_id, read_identity
 from retrieval.errors import CollectionDamaged, CollectionNotFound
 
+FAULTS = 20  # kinds of them that are told apart
 ATTEMPTS = 5  # a writer may compact while the doctor looks
 
 
@@ -100,13 +102,30 @@ def _catalogue_faults(connection: Connection) -> Iterator[str]:
         " WHERE EXISTS (SELECT 1 FROM items WHERE items.content_id = encodings.content_id)",
         "encodings of no item that are not masked": "SELECT count(*) FROM encodings WHERE NOT EXISTS (SELECT 1 FROM"
         " items WHERE items.content_id = encodings.content_id) AND id NOT IN (SELECT encoding_id FROM dead)",
-        "items whose attributes are no JSON": "SELECT count(*) FROM items WHERE NOT json_valid(attributes)",
         "text contents without their text": "SELECT count(*) FROM contents WHERE kind = 'text' AND text IS NULL",
     }
     for what, statement in checks.items():
         number = connection.exec_driver_sql(statement).scalar_one()
         if number:
             yield f"{number} {what}"
+    yield from _item_faults(connection)
+
+
+def _item_faults(connection: Connection) -> Iterator[str]:
+    """What breaks the rules of items, counted by rule, each with the first such item."""
+    items, contents = schema.items, schema.contents
+    rows = select(items, contents.c.text, contents.c.width, contents.c.height).join(
+        contents, contents.c.id == items.c.content_id
+    )
+    counts: dict[str, int] = {}
+    first: dict[str, str] = {}
+    for item in connection.execute(rows.order_by(items.c.id).execution_options(yield_per=1000)):
+        fault = stored_item_fault(item)
+        if fault is not None and (fault in counts or len(counts) < FAULTS):
+            counts[fault] = counts.get(fault, 0) + 1
+            first.setdefault(fault, item.uri)
+    for fault, number in counts.items():
+        yield f"{number} items break a rule, the first being {first[fault]!a}: {fault}"
 
 
 def _encoder_faults(connection: Connection, path: Path) -> Iterator[str]:

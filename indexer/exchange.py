@@ -12,6 +12,7 @@ IMAGES, TEXTS, METADATA = "img_emb", "text_emb", "metadata"
 MANIFEST = "vlsearch.json"
 MANIFEST_VERSION = 1
 HIDING_VERSION = 2  # with a list of hidden uris, which a program that does not know it would show
+MANIFEST_BYTES = 2**26  # a million hidden uris
 NUMBERS = ("image_width", "image_height")
 COLUMNS = (
     "image_path",
@@ -31,3 +32,6 @@ COLUMNS = (
     "caption_attributes",
 )
 """The first three are clip-retrieval's. ``*_attributes`` are JSON objects, ``image_sha256`` is hexadecimal."""
+
+EMPTY_ROW: dict[str, str | int] = {column: 0 if column in NUMBERS else "" for column in COLUMNS}
+"""A cell that has nothing to say. None is null: clip-retrieval asks the file system for the ``image_path`` of a hit."""

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DatabaseError
 
 from indexer.exchange import (
     COLUMNS,
+    EMPTY_ROW,
     HIDING_VERSION,
     IMAGES,
     MANIFEST,
@@ -174,9 +175,19 @@ class _Export:
 
     def _add_unlinked(self, page: list[Any]) -> None:
         self.texts += len(page)
-        links = schema.links
-        ids = [item.id for item in page]
-        pairs = self.connection.execute(select(links).where(links.c.text_item.in_(ids)))
+        """Texts that no row of a picture has brought."""
+        links, items, encodings = schema.links, schema.items, schema.encodings
+        with_vector = (
+            (encodings.c.content_id == items.c.content_id)
+            & (encodings.c.encoder_id == self.snapshot.encoder_id)
+            & (encodings.c.part == 0)
+        )
+        pairs = self.connection.execute(
+            select(links)
+            .join(items, items.c.id == links.c.image_item)
+            .join(encodings, with_vector)
+            .where(links.c.text_item.in_([item.id for item in page]))
+        )
         linked = {pair.text_item for pair in pairs if pair.image_item not in self.unwanted}
         alone = [item for item in page if item.id not in linked]
         for item, vector in zip(alone, self._vectors("text", alone), strict=True):
@@ -225,7 +236,10 @@ class _Export:
     ) -> None:
         self.partition.images.append(self.zeros if image is None else image)
         self.partition.texts.append(self.zeros if text is None else text)
-        self.partition.rows.append(facts | ({} if caption is None else _caption_facts(caption)))
+        row = EMPTY_ROW | facts | ({} if caption is None else _caption_facts(caption))
+        self.partition.rows.append(
+            {name: EMPTY_ROW[name] if value is None else value for name, value in row.items()}
+        )
         if len(self.partition.rows) == PARTITION_ROWS:
             self._flush()
 

@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
 
-from indexer.changes import Change, NewContent, NewFailure, NewItem, NewLink, normalise_text, text_digest
+from indexer.changes import Change, NewContent, NewFailure, NewItem, NewLink, text_digest
 from indexer.exchange import (
-    COLUMNS,
     HIDING_VERSION,
     IMAGES,
     MANIFEST,
+    MANIFEST_BYTES,
     MANIFEST_VERSION,
     METADATA,
-    NUMBERS,
     TEXTS,
 )
+from indexer.item_rules import uri_fault
 from indexer.known import drop_encoded
-from indexer.rows import ensure_encoder, item_ids_of
+from indexer.metadata_rows import MetadataRow, count_rows, read_rows
+from indexer.npy import NpyRows, open_npy, unit_rows
+from indexer.rows import ensure_encoder
 from indexer.writer import Writer
-from retrieval.collection.segments import UNIT_TOLERANCE
+from retrieval.collection import schema
+from retrieval.collection.catalogue import chunked
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CorpusFormatError, UsageError
 from retrieval.identity import Identity
-from retrieval.types import Scalar
-from retrieval.uris import file_uri, hide_passwords
+from retrieval.json_files import read_object
+from retrieval.types import Kind
+from retrieval.uris import file_uri
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
 CHUNK_ROWS = 8192
+CHUNK_BYTES = 64 * 2**20  # of vectors, or of texts, that a commit holds
 FORMAT = "clip-retrieval"
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came in: items and links that the collection holds now, and rows that could not be taken."""
+    """What came in: items and links that the collection holds now, and faults of rows that could not be taken."""
 
     images: int
     captions: int
@@ -56,8 +61,9 @@ def import_collection(
     """Take a folder that :func:`indexer.export_collection` or clip-retrieval wrote into a collection.
 
     A folder of vlsearch's own says which model made its vectors; for any other, ``model`` says it. Vectors that are
-    not of unit length (clip-retrieval writes float16) are brought to it; a row that is all zeros is no vector. Run
-    again, it changes nothing. Killed, it has kept whole chunks of rows, and is run again.
+    not of unit length (clip-retrieval writes float16) are brought to it; a row that is all zeros is not a vector. A
+    row that cannot be taken is a failure in the catalogue. Run again, it changes nothing. Killed, it has kept whole
+    chunks of rows, and is run again.
 
     Args:
         folder: holds ``img_emb`` and/or ``text_emb``, and ``metadata``.
@@ -70,20 +76,27 @@ def import_collection(
         IdentityMismatch: the collection holds vectors of another model.
     """
     source = Path(folder)
-    partitions = _partitions(source)
-    identity = _identity(source, model)
+    files = _files(source)
+    manifest = _manifest(source)
+    if model is not None:
+        identity = (load_encoder(model) if isinstance(model, (str, Path)) else model).identity
+    elif manifest is not None:
+        identity = manifest.identity
+    else:
+        raise UsageError(f"{source} does not say which model made its vectors; name it with --model")
+    partitions = [_opened(found, identity) for found in files]  # all, before anything is made
     with Writer(Path(collection)) as writer:
         writer.check_identity(identity)
-        if hidden := _hidden_uris(source):  # first, so that a killed import shows none of them
-            writer.commit_rows(Change(hidden=hidden))
+        if manifest is not None and manifest.hidden:  # first, so that a killed import shows none of them
+            writer.commit_rows(Change(hidden=manifest.hidden))
         run = _Import(writer, identity, writer.source_id(file_uri(source), FORMAT))
         for partition in partitions:
             run.take(partition)
-        return Imported(len(run.pictures), len(run.texts), len(run.links), run.failed)
+        return run.result()
 
 
 @dataclass(frozen=True, slots=True)
-class _Partition:
+class _Files:
     """Three files with the same rows; either array may be missing."""
 
     metadata: Path
@@ -91,180 +104,144 @@ class _Partition:
     texts: Path | None
 
 
-def _partitions(folder: Path) -> list[_Partition]:
+@dataclass(frozen=True, slots=True)
+class _Partition:
+    """The same, found to have as many vectors as rows."""
+
+    metadata: Path
+    images: NpyRows | None
+    texts: NpyRows | None
+
+
+def _files(folder: Path) -> list[_Files]:
     found = []
     for metadata in sorted((folder / METADATA).glob(f"{METADATA}_*.parquet")):
         number = metadata.stem.removeprefix(f"{METADATA}_")
         arrays = [folder / kind / f"{kind}_{number}.npy" for kind in (IMAGES, TEXTS)]
-        there = [path if path.is_file() else None for path in arrays]
+        there = [path if path.exists() else None for path in arrays]
         if there == [None, None]:
             raise CorpusFormatError(
                 str(metadata), f"has neither {arrays[0]} nor {arrays[1]} beside it", "Copy the folder again"
             )
-        found.append(_Partition(metadata, there[0], there[1]))
+        found.append(_Files(metadata, there[0], there[1]))
     if not found:
-        fault = f"holds no {METADATA}/{METADATA}_*.parquet"
+        fault = f"does not hold {METADATA}/{METADATA}_*.parquet"
         raise CorpusFormatError(
             str(folder), fault, "Name a folder that vlsearch export or clip-retrieval inference wrote"
         )
     return found
 
 
-def _identity(folder: Path, model: str | Path | Encoder | None) -> Identity:
-    if model is not None:
-        return (load_encoder(model) if isinstance(model, (str, Path)) else model).identity
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        raise UsageError(f"{folder} does not say which model made its vectors; name it with --model")
-    try:
-        facts = json.loads(manifest.read_text(encoding="utf-8"))
-        version = facts["version"]
-        known = version in (MANIFEST_VERSION, HIDING_VERSION)
-        identity = Identity(**facts["identity"]) if known else None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CorpusFormatError(
-            str(manifest), f"is not as export writes it ({error})", "Export again"
-        ) from error
-    if identity is None:
-        fault = f"has version {version}, and this vlsearch reads versions up to {HIDING_VERSION}"
-        raise CorpusFormatError(str(manifest), fault, "Upgrade vlsearch")
-    return identity
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """What an export says of itself; ``hidden`` are uris."""
+
+    identity: Identity
+    hidden: list[str]
 
 
-def _hidden_uris(folder: Path) -> list[str]:
-    """What an export says is hidden.
+def _manifest(folder: Path) -> _Manifest | None:
+    """The manifest of a folder, None where it has none.
 
     Raises:
-        CorpusFormatError: it is not a list of uris.
+        CorpusFormatError: it is not as export writes it.
     """
-    manifest = folder / MANIFEST
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
     try:
-        facts = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
-        uris = facts.get("hidden", []) if isinstance(facts, dict) else None
-    except (OSError, ValueError, RecursionError):
-        uris = None
-    if not isinstance(uris, list) or not all(
-        isinstance(uri, str) and uri and _is_unicode(uri) for uri in uris
-    ):
-        raise CorpusFormatError(str(manifest), 'has no list of uris as "hidden"', "Export again")
-    return uris
+        facts = read_object(path, MANIFEST_BYTES)
+        version, hidden = facts.get("version"), facts.get("hidden", [])
+        if type(version) is not int:
+            raise ValueError("it does not say its version")
+        if version not in (MANIFEST_VERSION, HIDING_VERSION):
+            fault = f"has version {version}, and this vlsearch reads versions up to {HIDING_VERSION}"
+            raise CorpusFormatError(str(path), fault, "Upgrade vlsearch")
+        if not isinstance(hidden, list) or any(uri_fault(uri) for uri in hidden):
+            raise ValueError('it has no list of uris as "hidden"')
+        return _Manifest(Identity.from_facts(facts.get("identity")), hidden)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CorpusFormatError(
+            str(path), f"is not as export writes it ({reason})", "Export again"
+        ) from error
 
 
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _opened(files: _Files, identity: Identity) -> _Partition:
+    """Check three files against each other and against the model.
+
+    Raises:
+        CorpusFormatError: they do not fit.
+    """
+    rows = count_rows(files.metadata)
+    arrays: list[NpyRows | None] = []
+    for path in (files.images, files.texts):
+        array = None if path is None else open_npy(path)
+        arrays.append(array)
+        if array is None:
+            continue
+        if array.dimension != identity.dimension:
+            raise CorpusFormatError(
+                str(path),
+                f"holds rows of {array.dimension} floats, not rows of {identity.dimension} floats, as "
+                f"{identity.name} makes them",
+                "Name the model that made the vectors with --model",
+            )
+        if array.rows < rows:
+            fault = f"has {array.rows} rows, fewer than {files.metadata}"
+            raise CorpusFormatError(str(path), fault, "Copy both again")
+    return _Partition(files.metadata, arrays[0], arrays[1])
 
 
 class _Import:
+    """A run: what it does to the collection, and what it has found."""
+
     def __init__(self, writer: Writer, identity: Identity, source_id: int) -> None:
         self.writer, self.identity, self.source_id = writer, identity, source_id
-        self.pictures: set[str] = set()
-        self.texts: set[str] = set()
-        self.links: set[tuple[str, str]] = set()
+        self.ids: dict[Kind, list[NDArray[np.int64]]] = {"image": [], "text": []}
         self.failed = 0
 
     def take(self, partition: _Partition) -> None:
         """Commit a partition, chunk by chunk."""
-        images, texts = self._array(partition.images), self._array(partition.texts)
+        most = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (4 * self.identity.dimension)))
         start = 0
-        for rows in _metadata_chunks(partition.metadata):
+        for rows in _chunks(read_rows(partition.metadata), most):
             stop = start + len(rows)
-            for array, path in ((images, partition.images), (texts, partition.texts)):
-                if array is not None and len(array) < stop:
+            for array in (partition.images, partition.texts):
+                if array is not None and array.rows < stop:
                     raise CorpusFormatError(
-                        str(path),
-                        f"has {len(array)} rows, fewer than {partition.metadata}",
+                        str(partition.metadata),
+                        f"has more rows than {array.path}, and says otherwise",
                         "Copy both again",
                     )
-            change = Change()
-            self._stage(
-                change, partition, rows, start, _units(images, start, stop), _units(texts, start, stop)
-            )
-            self._leave_out(change)
-            if change:
-                self.writer.commit(change, self.identity)
-            self.links |= change.links.keys()
+            with self.writer.read() as connection:
+                chunk = _Chunk(partition.metadata, self.source_id, _Known.of(connection, rows))
+            images, texts = (_units(array, start, stop) for array in (partition.images, partition.texts))
+            for at, (row, image, text) in enumerate(zip(rows, images, texts, strict=True), start=start):
+                chunk.stage(file_uri(partition.metadata, f"row={at}"), row, image, text)
+            self._commit(chunk.change)
             start = stop
 
-    def _array(self, path: Path | None) -> NDArray[Any] | None:
-        if path is None:
-            return None
-        try:
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except OSError as error:
-            raise CorpusFormatError(
-                str(path), f"cannot be read ({error.strerror})", "Copy it again"
-            ) from error
-        except (ValueError, EOFError) as error:  # their words advise to load pickles
-            raise CorpusFormatError(str(path), "is no whole .npy file of numbers", "Copy it again") from error
-        if array.ndim != 2 or array.dtype.kind != "f" or array.shape[1] != self.identity.dimension:
-            raise CorpusFormatError(
-                str(path),
-                f"holds {array.dtype} of shape {array.shape}, not rows of {self.identity.dimension} floats, as "
-                f"{self.identity.name} makes them",
-                "Name the model that made the vectors with --model",
-            )
-        return array
-
-    def _stage(
-        self,
-        change: Change,
-        partition: _Partition,
-        rows: list[dict[str, Any]],
-        start: int,
-        images: list[NDArray[np.float32] | None],
-        texts: list[NDArray[np.float32] | None],
-    ) -> None:
-        for at, (row, image, text) in enumerate(zip(rows, images, texts, strict=True), start=start):
-            place = file_uri(partition.metadata, f"row={at}")
-            picture = row.get("image_uri") or _picture_uri(row) or (place if image is not None else None)
-            words = normalise_text(row.get("caption") or "")
-            if image is not None:
-                self._stage_picture(change, row, picture or place, image, words if text is None else "")
-            if text is not None and words:
-                uri = row.get("caption_uri") or f"{place}/caption"
-                self._stage_text(change, row, uri, words, text)
-                if picture is not None:
-                    change.links[picture, uri] = NewLink(picture, uri, self.source_id)
-            elif image is None:
-                self.failed += 1
-                change.failures[place] = NewFailure(place, "the row has no vector", self.source_id)
-
-    def _stage_picture(
-        self, change: Change, row: dict[str, Any], uri: str, vector: NDArray[np.float32], caption: str
-    ) -> None:
-        digest = _digest(row.get("image_sha256")) or vector_digest(vector)
-        attributes = _attributes(row, "image_attributes") | ({"caption": caption} if caption else {})
-        change.contents.setdefault(
-            ("image", digest),
-            NewContent("image", digest, vector, None, row.get("image_width"), row.get("image_height")),
+    def result(self) -> Imported:
+        """What the collection holds now of what this run has brought."""
+        links = schema.links
+        count = select(func.count()).select_from(links).where(links.c.source_id == self.source_id)
+        with self.writer.read() as connection:
+            linked = int(connection.execute(count).scalar_one())
+        images, captions = (
+            len(np.unique(np.concatenate(self.ids[kind]))) if self.ids[kind] else 0 for kind in _KINDS
         )
-        change.items[uri] = NewItem(
-            uri=uri,
-            kind="image",
-            sha256=digest,
-            source_id=self.source_id,
-            key=row.get("image_key"),
-            attributes=attributes,
-            stamp=row.get("image_stamp"),
-            extent=row.get("image_extent"),
-        )
-        self.pictures.add(uri)
+        return Imported(images, captions, linked, self.failed)
 
-    def _stage_text(
-        self, change: Change, row: dict[str, Any], uri: str, words: str, vector: NDArray[np.float32]
-    ) -> None:
-        digest = text_digest(words)
-        change.contents.setdefault(("text", digest), NewContent("text", digest, vector, words))
-        change.items[uri] = NewItem(
-            uri=uri,
-            kind="text",
-            sha256=digest,
-            source_id=self.source_id,
-            key=row.get("caption_key"),
-            lang=row.get("caption_lang"),
-            attributes=_attributes(row, "caption_attributes") if "caption_attributes" in row else {},
-        )
-        self.texts.add(uri)
+    def _commit(self, change: Change) -> None:
+        self._leave_out(change)
+        self.failed += len(change.failures)
+        if not change:
+            return
+        ids = self.writer.commit(change, self.identity)
+        for kind in _KINDS:
+            of_kind = [ids[uri] for uri, item in change.items.items() if item.kind == kind]
+            self.ids[kind].append(np.array(of_kind, np.int64))
 
     def _leave_out(self, change: Change) -> None:
         """Leave out contents that have a vector, and links to pictures that no row has brought."""
@@ -272,88 +249,144 @@ class _Import:
         with self.writer.read() as connection:
             encoder_id = ensure_encoder(connection, self.identity, activate=False)
             drop_encoded(connection, change.contents, encoder_id)
-            missing = pictures - item_ids_of(connection, pictures).keys()
+            kinds = _kinds_of(connection, pictures)
+        missing = {picture for picture in pictures if kinds.get(picture) != "image"}
         for pair in [pair for pair in change.links if pair[0] in missing]:
             del change.links[pair]
-            self.failed += 1
-            change.failures[pair[1]] = NewFailure(
-                pair[1], f"no row brings its picture {pair[0]}", self.source_id
-            )
+            reason = f"no row brings its picture {pair[0]}"
+            change.failures[pair[1]] = NewFailure(pair[1], reason, self.source_id)
 
 
-def _metadata_chunks(path: Path) -> Iterator[list[dict[str, Any]]]:
-    import pyarrow  # late: slow to come up
-    import pyarrow.parquet
-
-    try:
-        with path.open("rb") as opened, pyarrow.parquet.ParquetFile(opened) as file:
-            for batch in file.iter_batches(CHUNK_ROWS):
-                rows = batch.to_pylist()
-                for row in rows:
-                    _check_types(path, row)
-                yield rows
-    except (OSError, ValueError, pyarrow.ArrowException) as error:  # ValueError: text that is no UTF-8
-        raise CorpusFormatError(str(path), f"cannot be read ({error})", "Copy it again") from error
+_KINDS: tuple[Kind, Kind] = ("image", "text")
 
 
-def _check_types(path: Path, row: Mapping[str, Any]) -> None:
-    """Refuse a file whose known columns hold something else than their name says."""
-    for column in COLUMNS:
-        value, wanted = row.get(column), int if column in NUMBERS else str
-        if value is not None and not isinstance(value, wanted):
-            fault = f"has {value!r} in column {column}, where {wanted.__name__} values belong"
-            raise CorpusFormatError(str(path), fault, "Rename the column")
-        if column.endswith("_attributes") and value:
-            try:
-                held = json.loads(str(value))
-            except ValueError:
-                held = None
-            if not isinstance(held, dict):
-                raise CorpusFormatError(str(path), f"has no JSON object in column {column}", "Export again")
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the collection holds under the names of a chunk's rows: kinds of items by uri, uris by key."""
+
+    kinds: dict[str, Kind]
+    keys: dict[str, str]
+
+    @classmethod
+    def of(cls, connection: Connection, rows: Iterable[MetadataRow | str]) -> _Known:
+        """Look a chunk's names up."""
+        facts = [part for row in rows if isinstance(row, MetadataRow) for part in (row.picture, row.caption)]
+        items = schema.items
+        keys: dict[str, str] = {}
+        for chunk in chunked({part.key for part in facts if part.key is not None}):
+            found = connection.execute(select(items.c.key, items.c.uri).where(items.c.key.in_(chunk)))
+            keys |= {row.key: row.uri for row in found}
+        return cls(_kinds_of(connection, {part.uri for part in facts if part.uri is not None}), keys)
 
 
-def _units(array: NDArray[Any] | None, start: int, stop: int) -> list[NDArray[np.float32] | None]:
-    """Unit float32 rows; None for those that are missing, all zeros or not finite. Unit rows keep their bits."""
-    if array is None:
-        return [None] * (stop - start)
-    rows = np.array(array[start:stop], np.float32)  # a copy: the file is mapped
-    with np.errstate(invalid="ignore", over="ignore"):
-        norms = np.linalg.norm(rows.astype(np.float64), axis=1)
-        usable = np.isfinite(norms) & (norms > UNIT_TOLERANCE)
-        far = usable & (np.abs(norms - 1.0) > UNIT_TOLERANCE)
-    rows[far] = (rows[far] / norms[far, None]).astype(np.float32)
-    return [row if good else None for row, good in zip(rows, usable, strict=True)]
+class _Chunk:
+    """Rows on their way into one commit."""
+
+    def __init__(self, metadata: Path, source_id: int, known: _Known) -> None:
+        self.metadata, self.source_id, self.known = metadata, source_id, known
+        self.change = Change()
+
+    def stage(
+        self,
+        place: str,
+        row: MetadataRow | str,
+        image: NDArray[np.float32] | None,
+        text: NDArray[np.float32] | None,
+    ) -> None:
+        """Stage what a row brings, under ``place`` where it does not name it; what cannot be taken is a failure."""
+        if isinstance(row, str):
+            self._fail(place, row)
+            return
+        words = row.caption.words
+        picture = row.picture.uri or (place if image is not None else None)
+        if image is not None:
+            self._stage_picture(place, row, image, words if text is None else "")
+        if text is not None and words:
+            self._stage_text(f"{place}/caption", row, picture, text)
+        elif image is None:
+            self._fail(place, "the row has no vector" if text is None else "the row has no caption")
+
+    def _stage_picture(self, place: str, row: MetadataRow, vector: NDArray[np.float32], caption: str) -> None:
+        facts, digest = row.picture, row.picture.sha256 or vector_digest(vector)
+        item = NewItem(
+            uri=facts.uri or place,
+            kind="image",
+            sha256=digest,
+            source_id=self.source_id,
+            key=facts.key,
+            attributes={**facts.attributes, **({"caption": caption} if caption else {})},
+            stamp=facts.stamp,
+            extent=facts.extent,
+        )
+        if self._clashes(place, item):
+            return
+        self.change.contents.setdefault(
+            ("image", digest), NewContent("image", digest, vector, None, facts.width, facts.height)
+        )
+
+    def _stage_text(
+        self, place: str, row: MetadataRow, picture: str | None, vector: NDArray[np.float32]
+    ) -> None:
+        facts, digest = row.caption, text_digest(row.caption.words)
+        item = NewItem(
+            uri=facts.uri or place,
+            kind="text",
+            sha256=digest,
+            source_id=self.source_id,
+            key=facts.key,
+            lang=facts.lang,
+            attributes=facts.attributes,
+        )
+        if self._clashes(place, item):
+            return
+        self.change.contents.setdefault(("text", digest), NewContent("text", digest, vector, facts.words))
+        if picture is not None:
+            self.change.links[picture, item.uri] = NewLink(picture, item.uri, self.source_id)
+
+    def _clashes(self, place: str, item: NewItem) -> bool:
+        """Whether an item's uri or key is that of another one, which is a failure; else it is staged."""
+        kind = self.known.kinds.setdefault(item.uri, item.kind)
+        if kind != item.kind:
+            self._fail(place, f"{item.uri} is an item of kind {kind} already, and here of kind {item.kind}")
+            return True
+        owner = item.uri if item.key is None else self.known.keys.setdefault(item.key, item.uri)
+        if owner != item.uri:
+            self._fail(place, f"the key {item.key!r} is that of {owner}")
+            return True
+        self.change.items[item.uri] = item
+        return False
+
+    def _fail(self, place: str, reason: str) -> None:
+        self.change.failures[place] = NewFailure(place, reason, self.source_id)
+
+
+def _kinds_of(connection: Connection, uris: Iterable[str]) -> dict[str, Kind]:
+    items = schema.items
+    found: dict[str, Kind] = {}
+    for chunk in chunked(sorted(set(uris))):
+        rows = connection.execute(select(items.c.uri, items.c.kind).where(items.c.uri.in_(chunk)))
+        found.update((row.uri, row.kind) for row in rows)
+    return found
+
+
+def _chunks(rows: Iterator[MetadataRow | str], most: int) -> Iterator[list[MetadataRow | str]]:
+    """Rows in lists of at most so many, and of about CHUNK_BYTES."""
+    chunk: list[MetadataRow | str] = []
+    held = 0
+    for row in rows:
+        chunk.append(row)
+        held += len(row) if isinstance(row, str) else row.size_bytes
+        if len(chunk) == most or held >= CHUNK_BYTES:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+def _units(array: NpyRows | None, start: int, stop: int) -> list[NDArray[np.float32] | None]:
+    return [None] * (stop - start) if array is None else unit_rows(array.read(start, stop))
 
 
 def vector_digest(vector: NDArray[np.float32]) -> bytes:
     """The sha256 that names a picture of which nothing but the vector is known."""
     return hashlib.sha256(b"vlsearch vector\0" + vector.astype("<f4").tobytes()).digest()
-
-
-def _digest(spelt: object) -> bytes | None:
-    try:
-        digest = bytes.fromhex(spelt) if isinstance(spelt, str) else b""
-    except ValueError:
-        return None
-    return digest if len(digest) == 32 else None
-
-
-def _picture_uri(row: Mapping[str, Any]) -> str | None:
-    """The uri of a row that vlsearch did not write: its URL, or its path where that is absolute."""
-    url, path = row.get("url"), row.get("image_path")
-    if isinstance(url, str) and url:
-        return hide_passwords(url)
-    if isinstance(path, str) and path:
-        return path if "://" in path else file_uri(Path(path)) if Path(path).is_absolute() else None
-    return None
-
-
-def _attributes(row: Mapping[str, Any], column: str) -> dict[str, Scalar]:
-    """The attributes that our column holds, or, in a foreign file, every other plain value."""
-    if column in row:
-        return dict(json.loads(row[column])) if row[column] else {}
-    return {
-        name: value
-        for name, value in row.items()
-        if name not in COLUMNS and isinstance(value, (str, int, float, bool)) and value == value
-    }

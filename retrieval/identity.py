@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+
+LARGEST_DIMENSION = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,31 @@ class Identity:
     precision: str = "float32"
     runtime: str = "torch"
 
+    @classmethod
+    def from_facts(cls, facts: object) -> Identity:
+        """Read an identity from what :meth:`to_json` writes, once it is parsed.
+
+        Raises:
+            ValueError: it is something else; the message is a clause.
+        """
+        if not isinstance(facts, dict):
+            raise ValueError("the identity is not an object")
+        try:
+            identity = cls(**facts)
+        except TypeError as error:
+            raise ValueError(f"the identity has other fields ({error})") from error
+        for name in (field.name for field in fields(cls)):
+            value = getattr(identity, name)
+            if name == "dimension":
+                sound = type(value) is int and 1 <= value <= LARGEST_DIMENSION
+            else:
+                sound = isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+            if not sound:
+                raise ValueError(f"the identity has {value!r:.80} as its {name}")
+        return identity
+
     def to_json(self) -> str:
-        """Canonical JSON; ``Identity(**json.loads(...))`` reads it back."""
+        """Canonical JSON; :meth:`from_facts` reads it back."""
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
 
     @property

@@ -30,7 +30,18 @@ ABOVE = {  # what a part may import of the house; its own modules always
         "retrieval.evaluation",
     },
 }  # fmt: skip
-GROUND = {"errors", "types", "identity", "uris", "suffixes", "tar_members", "images", "fetch", "addresses"}
+GROUND = {
+    "errors",
+    "types",
+    "identity",
+    "uris",
+    "suffixes",
+    "tar_members",
+    "images",
+    "fetch",
+    "addresses",
+    "json_files",
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

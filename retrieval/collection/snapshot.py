@@ -120,8 +120,8 @@ def read_identity(connection: Connection, collection: Path, encoder_id: int) -> 
     table = schema.encoders
     stored = connection.execute(select(table.c.identity).where(table.c.id == encoder_id)).scalar_one_or_none()
     try:
-        return Identity(**json.loads(stored or ""))
-    except (ValueError, TypeError) as error:
+        return Identity.from_facts(json.loads(stored or ""))
+    except (ValueError, TypeError, RecursionError) as error:
         raise CollectionDamaged(
             collection, f"the catalogue does not know its encoder {encoder_id}"
         ) from error

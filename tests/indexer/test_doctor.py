@@ -181,7 +181,7 @@ def test_a_folder_of_segments_that_is_gone_is_damage_and_is_repaired(index, phot
         ("UPDATE settings SET value = 'x' WHERE name = 'generation'", "which generation"),
         ("UPDATE settings SET value = '77' WHERE name = 'active_encoder'", "its encoder 77"),
         ("UPDATE encoders SET identity = '{}'", "its encoder 1"),
-        ("UPDATE items SET attributes = '{' WHERE id = 1", "attributes are no JSON"),
+        ("UPDATE items SET attributes = '{' WHERE id = 1", "attributes are not JSON"),
     ],
 )
 def test_settings_that_make_no_sense_are_damage_to_doctor_and_readers(
