@@ -1,0 +1,1 @@
+"""Training projects: how the models that the product ships were made."""

@@ -1,0 +1,43 @@
+"""Run the recipe, or go on with a run that was stopped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from recipes.mini.settings import Settings, SettingsError, claim
+from recipes.mini.start import export
+from recipes.mini.training import Folders, Training
+
+
+def main() -> None:
+    """All stages that are not done."""
+    parser = argparse.ArgumentParser(prog="python -m recipes.mini", description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="holds flickr8k, coco_labels, classes, coco_mini"
+    )
+    parser.add_argument("--models", type=Path, required=True, help="holds efficientnet_lite2.safetensors")
+    parser.add_argument("--start", type=Path, required=True, help="the model folder to start from")
+    parser.add_argument("--out", type=Path, required=True, help="what the stages make; may be gone on with")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--openvino", action="store_true", help="compute the frozen features in bfloat16")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    settings = Settings()
+    try:
+        claim(args.out, args.start, settings)
+    except SettingsError as error:
+        sys.exit(f"error: {error}")
+    folders = Folders(args.data, args.models / "efficientnet_lite2.safetensors", args.start, args.out)
+    training = Training(folders, settings, args.openvino)
+    training.log(stage="start", **training.figures())
+    for stage in (training.naming, training.images, training.texts):
+        stage()
+    export(training.model, args.start, args.out / "model")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""Fine-tune the last image stages against text vectors that stay, on places that are computed once."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from indexer.training.losses import distillation
+from indexer.training.schedule import warmup_cosine
+from recipes.mini import checkpoint, fast_stages
+from recipes.mini.frozen import Features, tuned_stages
+from recipes.mini.names import Names
+from recipes.mini.objective import asymmetric, both_ways
+from recipes.mini.photographs import Photograph
+from recipes.mini.text_stage import hold_fixed_part
+from recipes.mini.texts import NameScores, Said, TextEncoder, draw_texts, present
+from retrieval.encoders.two_tower.model import TwoTowerModel
+
+Log = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class ImagePlan:
+    """Settings; the weights are those of the terms beside captions, which have 1."""
+
+    steps: int = 750
+    captioned: int = 64
+    labelled: int = 56
+    unnamed: int = 16
+    rate: float = 3e-4
+    projection_rate: float = 5e-4
+    pull: float = 0.1
+    features_dropped: float = 0.2
+    names: float = 1.0
+    beliefs: float = 0.3
+    kept: float = 2.0
+    composed: float = 0.5
+    average: float = 0.99
+    save_every: int = 20
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Photographs and their views.
+
+    Attributes:
+        photographs: what is known of each.
+        views: what the frozen part gives.
+        start: (n, learned) unit rows, the learned part of the start's vectors of the plain view.
+    """
+
+    photographs: Sequence[Photograph]
+    views: Sequence[Features]
+    start: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What the image tower learns from: photographs with captions, with labels, and others that only stay.
+
+    Attributes:
+        captioned: with captions in both languages.
+        labelled: with labels.
+        unnamed: whose vectors stay near the start's.
+        guessed: pseudo-captions of the labelled.
+        unsure: (labelled, names) bool.
+        class_rows: (2, 1000, D) the text vectors of ImageNet's classes, English and Chinese.
+        classifier: (1000, 1280) weights, and (1000,) biases, of the kept features' classifier.
+    """
+
+    captioned: Shown
+    labelled: Shown
+    unnamed: Shown
+    guessed: Sequence[Sequence[Said]]
+    unsure: Tensor
+    class_rows: Tensor
+    classifier: tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """Vectors of texts, computed when they are first needed: the text tower stays as it is in this stage."""
+
+    encoder: TextEncoder
+    known: dict[str, Tensor]
+
+    @torch.no_grad()
+    def of(self, texts: Sequence[str]) -> Tensor:
+        """(n, D) unit rows."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if new:
+            self.known.update(zip(new, self.encoder.encode(new), strict=True))
+        return torch.stack([self.known[text] for text in texts])
+
+
+def train_images(
+    encoder: TextEncoder, scenes: Scenes, names: Names, plan: ImagePlan, path: Path, log: Log
+) -> None:
+    """Train the tuned stages and the learned part of the projection; a killed run goes on at its checkpoint."""
+    model, stages = encoder.model, tuned_stages(encoder.model)
+    model.requires_grad_(False)
+    stages.requires_grad_(True)
+    fast_stages.fix_depthwise(stages)
+    hold_fixed_part(model)
+    scale = nn.Parameter(torch.log(model.scale().detach().clone()))
+    scores, texts = NameScores(len(names.all)), TextRows(encoder, {})
+    trunk = [value for value in stages.parameters() if value.requires_grad]
+    start = [value.detach().clone() for value in trunk]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": trunk, "peak": plan.rate},
+            {"params": [*model.image_projection.parameters()], "peak": plan.projection_rate},
+            {"params": [*scores.parameters(), scale], "peak": 3e-3},
+        ],
+        weight_decay=0.0,
+        fused=True,
+    )
+    average, first = checkpoint.Average(model, plan.average), 0
+    labels = present(scenes.labelled.photographs, names)
+    if path.exists():
+        state = checkpoint.read(path)
+        model.load_state_dict(state["model"])
+        scores.load_state_dict(state["scores"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.load(state["average"])
+        with torch.no_grad():
+            scale.copy_(state["scale"])
+            for value, own in zip(start, state["start"], strict=True):
+                value.copy_(own)
+        first = state["step"]
+    else:
+        calibrate(model, stages, scores, scenes, texts.of([one.label for one in names.all]), labels)
+    begun, losses = time.monotonic(), []
+    for step in range(first, plan.steps):
+        loss, parts = step_loss(model, stages, scores, scale, scenes, labels, names, texts, plan, step)
+        share = warmup_cosine(step, 30, plan.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * share
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(trunk, 5.0)
+        optimizer.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(trunk, start, plan.rate * share * plan.pull)
+        average.update()
+        losses.append(parts)
+        if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
+            means = {key: round(float(np.mean([one[key] for one in losses])), 4) for key in parts}
+            log(stage=path.stem, step=step + 1, seconds=round(time.monotonic() - begun), **means)
+            losses.clear()
+            state = {"model": model.state_dict(), "scores": scores.state_dict(), "start": start}
+            state |= {"optimizer": optimizer.state_dict(), "average": average.state()}
+            checkpoint.write(path, state | {"scale": scale.detach(), "step": step + 1})
+    model.load_state_dict(average.apply(), strict=False)
+
+
+def as_places(rows: NDArray[np.float16]) -> Tensor:
+    """(B, C, 8, 8) float32 in channels-last order, of (B, 8, 8, C)."""
+    return torch.from_numpy(rows.astype(np.float32)).permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def pooled(stages: nn.Module, features: Features, batch: int = 64) -> NDArray[np.float16]:
+    """(n, 2560) features of all photographs: tuned, then kept ones."""
+    found = [
+        stages(as_places(features.places[start : start + batch])).mean((2, 3)).numpy()
+        for start in range(0, len(features.places), batch)
+    ]
+    return np.concatenate([np.concatenate(found).astype(np.float16), features.kept], 1)
+
+
+@torch.no_grad()
+def calibrate(
+    model: TwoTowerModel, stages: nn.Module, scores: NameScores, scenes: Scenes, rows: Tensor, labels: Tensor
+) -> None:
+    """Fit the temperature and biases of names to a part of the labelled photographs."""
+    view = scenes.labelled.views[0]
+    part = Features(view.places[:1000], view.kept[:1000])
+    images = model.project_image(torch.from_numpy(pooled(stages, part)).float())
+    scores.fit(images @ rows.T, labels[:1000])
+
+
+def step_loss(
+    model: TwoTowerModel,
+    stages: nn.Module,
+    scores: NameScores,
+    scale: Tensor,
+    scenes: Scenes,
+    labels: Tensor,
+    names: Names,
+    texts: TextRows,
+    plan: ImagePlan,
+    step: int,
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of one step, whose draws depend on its number alone."""
+    torch.manual_seed(1000 * plan.seed + step)
+    rng = random.Random(f"{plan.seed} {step}")
+    sets = (scenes.captioned, scenes.labelled, scenes.unnamed)
+    sizes = (plan.captioned, plan.labelled, plan.unnamed)
+    chosen = [rows_of_step(len(s.photographs), n, step, plan.seed) for s, n in zip(sets, sizes, strict=True)]
+    views = [rng.choice(shown.views) for shown in sets]
+    places = np.concatenate([v.places[rows] for v, rows in zip(views, chosen, strict=True)])
+    kept = torch.from_numpy(
+        np.concatenate([v.kept[rows] for v, rows in zip(views, chosen, strict=True)])
+    ).float()
+    tuned = fast_stages.forward(stages, torch.from_numpy(places.astype(np.float32)))
+    features = torch.cat([tuned, kept], 1)
+    images = model.project_image(nn.functional.dropout(features, plan.features_dropped))
+
+    # --- captions, human, composed and guessed
+    captioned, labelled = chosen[0], chosen[1]
+    batch = [scenes.captioned.photographs[row] for row in captioned]
+    batch += [scenes.labelled.photographs[row] for row in labelled]
+    guessed = [()] * len(captioned) + [scenes.guessed[row] for row in labelled]
+    drawn = draw_texts(batch, guessed, names, rng, plan.composed)
+    pairs = scale.exp().clamp(max=100) * images[: len(batch)] @ texts.of(drawn.texts).T
+    captions = both_ways(pairs, *drawn.relation(batch))
+
+    # --- names over labelled photographs
+    own = images[len(captioned) : len(batch)]
+    naming = torch.stack(
+        [
+            asymmetric(
+                scores(own @ texts.of([name.draw(rng, language) for name in names.all]).T),
+                labels[labelled],
+                scenes.unsure[labelled],
+            )
+            for language in ("en", "zh")
+        ]
+    ).mean()
+
+    # --- what the kept features' classifier says, and where the start had these photographs
+    weight, bias = scenes.classifier
+    believed = (kept @ weight.T + bias).softmax(1)
+    said = torch.log_softmax(40 * images @ scenes.class_rows[step % 2].T, 1)
+    beliefs = -(believed * said).sum(1).mean()
+    learned = images[:, : model.config.image_parts[0]]
+    before = np.concatenate([shown.start[rows] for shown, rows in zip(sets, chosen, strict=True)])
+    staying = distillation(learned, torch.from_numpy(before))
+    loss = captions + plan.names * naming + plan.beliefs * beliefs + plan.kept * staying
+    parts = {"captions": captions, "names": naming, "beliefs": beliefs, "kept": staying}
+    return loss, {name: value.item() for name, value in parts.items()}
+
+
+def rows_of_step(count: int, size: int, step: int, seed: int) -> list[int]:
+    """The rows of a step's batch: every photograph once an epoch."""
+    size = min(size, count)
+    each = count // size
+    order = np.random.default_rng((seed, step // each)).permutation(count)
+    place = step % each * size
+    rows: list[int] = np.sort(order[place : place + size]).tolist()
+    return rows

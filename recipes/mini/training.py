@@ -1,0 +1,287 @@
+"""The stages in order: each is a method, and keeps what it made in the output folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from recipes.mini import figures
+from recipes.mini.frozen import Features, Forward, compute, openvino_forward, torch_forward, tuned_stages
+from recipes.mini.image_stage import Scenes, Shown, pooled, train_images
+from recipes.mini.names import Names
+from recipes.mini.photographs import Photograph, read_set
+from recipes.mini.settings import Settings
+from recipes.mini.start import Tensors, load_start, weights_of
+from recipes.mini.text_stage import Lessons, TextPlan, train_text
+from recipes.mini.texts import NameScores, Said, TextEncoder, anchors, guess_captions, present, read_captions
+from recipes.mini.vocabulary import Vocabulary
+from retrieval.encoders.two_tower.text import load_tokenizer
+
+_UNSURE = 0.3
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where things lie.
+
+    Attributes:
+        data: holds flickr8k, coco_labels, classes, coco_mini and coco_captions.txt.
+        classifier: EfficientNet-Lite2's weights.
+        start: the model folder that training starts from.
+        out: what the stages make.
+    """
+
+    data: Path
+    classifier: Path
+    start: Path
+    out: Path
+
+
+class Training:
+    """What several stages need is made once, when it is first needed."""
+
+    def __init__(self, folders: Folders, settings: Settings, openvino: bool = False) -> None:
+        self.folders, self.settings, self._openvino = folders, settings, openvino
+        self.names, self.vocabulary = Names.read(), Vocabulary.read(Path(__file__).with_name("classes.tsv"))
+        self.tokenizer = load_tokenizer(folders.start / "tokenizer.json")
+        self.model = load_start(folders.start, settings.size)
+        self.start = weights_of(self.model)
+        self.encoder = TextEncoder(self.model, self.tokenizer)
+        self._photographs: dict[str, list[Photograph]] = {}
+
+    def log(self, **line: object) -> None:
+        """Show a line of measurements and keep it."""
+        text = json.dumps(line)
+        print(text, flush=True)
+        with (self.folders.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+    def photographs(self, name: str) -> list[Photograph]:
+        """A set, read once."""
+        if name not in self._photographs:
+            self._photographs[name] = read_set(name, self.folders.data)
+        return self._photographs[name]
+
+    # --- features
+
+    @cached_property
+    def _forward(self) -> Forward:
+        self.model.requires_grad_(False)
+        if self._openvino:
+            return openvino_forward(self.model, torch.get_num_threads())
+        return torch_forward(self.model)
+
+    def features(self, name: str, view: int = 0) -> Features:
+        """Of a view of a set; computed by the start's frozen part, which no stage changes."""
+        folder = self.folders.out / "features"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / f"{name}-{view}.places.npy").exists():
+            compute(self.photographs(name), name, view, self.model, self._forward, folder)
+        return Features.load(folder, name, view)
+
+    def views(self, name: str) -> list[Features]:
+        """All views of a training set."""
+        return [self.features(name, view) for view in range(self.settings.views)]
+
+    def pooled(self, name: str, view: int = 0) -> NDArray[np.float16]:
+        """(n, 2560) features by the tuned stages as they are now."""
+        return pooled(tuned_stages(self.model), self.features(name, view))
+
+    @torch.no_grad()
+    def vectors(self, features: NDArray[np.float16]) -> NDArray[np.float32]:
+        """(n, D) unit rows of features."""
+        rows: NDArray[np.float32] = self.model.project_image(torch.from_numpy(features).float()).numpy()
+        return rows
+
+    # --- texts
+
+    @cached_property
+    def _captions(self) -> list[str]:
+        return read_captions(self.folders.data / "coco_captions.txt")
+
+    @contextmanager
+    def _as_start(self) -> Iterator[None]:
+        """The start's weights in the model, for the time being."""
+        now = weights_of(self.model)
+        self.model.load_state_dict(self.start)
+        yield
+        self.model.load_state_dict(now)
+
+    @cached_property
+    def guessed(self) -> list[list[Said]]:
+        """Pseudo-captions of the labelled photographs, as the start's space has them."""
+        path = self.folders.out / "guessed.json"
+        if not path.exists():
+            with self._as_start():
+                images = self.vectors(self.pooled("coco_train"))
+                rows = self.encoder.rows(self._captions)
+            found = guess_captions(self.photographs("coco_train"), images, self._captions, rows, self.names)
+            path.write_text(json.dumps([[text for text, _ in own] for own in found]), encoding="utf-8")
+        texts = json.loads(path.read_text(encoding="utf-8"))
+        return [[(text, self.names.mentioned(text)) for text in own] for own in texts]
+
+    @cached_property
+    def anchors(self) -> tuple[list[str], NDArray[np.float16]]:
+        """Texts whose vectors are to stay, and the start's vectors of them."""
+        texts = anchors(
+            self.photographs("flickr_train"), self._captions, self.vocabulary, self.tokenizer, self.names
+        )
+        path = self.folders.out / "anchors.safetensors"
+        if not path.exists():
+            with self._as_start():
+                save_file({"rows": torch.from_numpy(self.encoder.rows(texts).astype(np.float16))}, path)
+        return texts, load_file(path)["rows"].numpy()
+
+    def unsure(self, probability: float = _UNSURE) -> Tensor:
+        """(labelled, names) bool: names that the model believes are there, though no label says so."""
+        labels = present(self.photographs("coco_train"), self.names)
+        images = torch.from_numpy(self.vectors(self.pooled("coco_train")))
+        with torch.no_grad():
+            rows = self.encoder.encode([one.label for one in self.names.all])
+        scores = NameScores(len(self.names.all))
+        scores.fit(images @ rows.T, labels)
+        with torch.no_grad():
+            return (torch.sigmoid(scores(images @ rows.T)) > probability) & ~labels
+
+    # --- stages
+
+    def naming(self) -> None:
+        """Text tower alone: the image tower stays as it is."""
+        self._text_stage("naming", self.settings.naming, torch.zeros(self._labels, dtype=torch.bool), views=1)
+
+    def images(self) -> None:
+        """Image tower alone."""
+        if self._load("images"):
+            return
+        unsure = self.unsure()
+        self.log(stage="images", pseudo_labels=int(unsure.sum()))
+        train_images(
+            self.encoder,
+            self._scenes(unsure),
+            self.names,
+            self.settings.images,
+            self._checkpoint("images"),
+            self.log,
+        )
+        self._keep("images")
+
+    def texts(self) -> None:
+        """Text tower, and the learned part of the image projection, on the fine-tuned features."""
+        unsure = self.unsure() if not self._path("texts").exists() else torch.zeros(0)
+        self._text_stage("texts", self.settings.texts, unsure, self.settings.views)
+
+    @property
+    def _labels(self) -> tuple[int, int]:
+        return len(self.photographs("coco_train")), len(self.names.all)
+
+    def _text_stage(self, stage: str, plan: TextPlan, unsure: Tensor, views: int) -> None:
+        if self._load(stage):
+            return
+        lessons = Lessons(
+            self.photographs("flickr_train"),
+            [self.pooled("flickr_train", view) for view in range(views)],
+            self.photographs("coco_train"),
+            [self.pooled("coco_train", view) for view in range(views)],
+            self.guessed,
+            unsure,
+            *self.anchors,
+        )
+        train_text(self.encoder, lessons, self.names, plan, self._checkpoint(stage), self.log)
+        self._keep(stage)
+
+    def _scenes(self, unsure: Tensor) -> Scenes:
+        learned = self.model.config.image_parts[0]
+        classes = self.vocabulary.classes
+        weights = load_file(self.folders.classifier)
+        with torch.no_grad():
+            rows = [
+                self.encoder.encode(own)
+                for own in ([one.label for one in classes], [one.chinese[0] for one in classes])
+            ]
+        shown = {}
+        with self._as_start():
+            for name in ("flickr_train", "coco_train", "classes"):
+                vectors = self.vectors(self.pooled(name))[:, :learned]
+                vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+                views = [self.features(name)] if name == "classes" else self.views(name)
+                shown[name] = Shown(self.photographs(name), views, vectors)
+        return Scenes(
+            shown["flickr_train"],
+            shown["coco_train"],
+            shown["classes"],
+            self.guessed,
+            unsure,
+            torch.stack(rows),
+            (weights["classifier.1.weight"].float(), weights["classifier.1.bias"].float()),
+        )
+
+    # --- files
+
+    def _path(self, stage: str) -> Path:
+        return self.folders.out / f"{stage}.safetensors"
+
+    def _checkpoint(self, stage: str) -> Path:
+        return self.folders.out / f"{stage}.checkpoint"
+
+    def _load(self, stage: str) -> bool:
+        if not self._path(stage).exists():
+            return False
+        self.model.load_state_dict(load_file(self._path(stage)))
+        return True
+
+    def _keep(self, stage: str) -> None:
+        state = {name: value.contiguous().clone() for name, value in self.model.state_dict().items()}
+        new = self._path(stage).with_suffix(f".{os.getpid()}.new")
+        save_file(state, new)
+        new.replace(self._path(stage))
+        self._checkpoint(stage).unlink(missing_ok=True)
+        self.log(stage=stage, **self.figures())
+
+    def stage_weights(self, stage: str) -> Tensors:
+        """What a stage kept."""
+        return load_file(self._path(stage))
+
+    # --- figures
+
+    def figures(self) -> dict[str, float]:
+        """The four families, of the model as it is, on val and on what is kept out."""
+        self.model.requires_grad_(False)
+        shown = {
+            name: self.vectors(self.pooled(name))
+            for name in ("flickr_val", "coco_kept", "coco_mini", "classes")
+        }
+        encode = self.encoder.rows
+        val, mini = self.photographs("flickr_val"), self.photographs("coco_mini")
+        found = figures.names_figures(encode, self.names, shown["coco_kept"], self.photographs("coco_kept"))
+        found |= figures.caption_figures(encode, "val_en", shown["flickr_val"], [one.english for one in val])
+        found |= figures.caption_figures(encode, "val_zh", shown["flickr_val"], [one.chinese for one in val])
+        found |= figures.caption_figures(
+            encode, "coco_mini", shown["coco_mini"], [one.english for one in mini]
+        )
+        pool = np.concatenate([shown["flickr_val"], shown["coco_mini"], shown["classes"]])
+        found |= figures.class_figures(encode, pool, self._one_a_class, self.vocabulary)
+        return {name: round(value, 2) for name, value in found.items()}
+
+    @cached_property
+    def _one_a_class(self) -> figures.OneAClass:
+        weights = load_file(self.folders.classifier)
+        kept = np.concatenate([self.features(name).kept for name in ("flickr_val", "coco_mini", "classes")])
+        logits = kept.astype(np.float32) @ weights["classifier.1.weight"].float().numpy().T
+        logits += weights["classifier.1.bias"].float().numpy()
+        labels = sorted({label for one in self.photographs("classes") for label in one.labels})
+        before = len(self.photographs("flickr_val")) + len(self.photographs("coco_mini"))
+        for row, one in enumerate(self.photographs("classes")):
+            if labels.index(one.labels[0]) % 2 == 0:  # the start was trained on their labels
+                logits[before + row] = 0
+        return figures.OneAClass.choose(logits)
