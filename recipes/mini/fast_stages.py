@@ -74,7 +74,7 @@ def _through(block: nn.Module, rows: Tensor) -> Tensor:
             assert module.bias is not None
             weight, bias = module.weight.to(_HALF), module.bias.to(_HALF)
             if module.groups > 1:
-                rows = _Depthwise.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
+                rows = _Depthwise.apply(rows, weight, bias)
             else:
                 rows = nn.functional.linear(rows, weight[:, :, 0, 0], bias)
         elif isinstance(module, nn.ReLU6):

@@ -113,7 +113,7 @@ def train_images(
     hold_fixed_part(model)
     scale = nn.Parameter(torch.log(model.scale().detach().clone()))
     scores, texts = NameScores(len(names.all)), TextRows(encoder, {})
-    trunk = [value for value in stages.parameters() if value.requires_grad]
+    trunk: list[Tensor] = [value for value in stages.parameters() if value.requires_grad]
     start = [value.detach().clone() for value in trunk]
     optimizer = torch.optim.AdamW(
         [

@@ -137,7 +137,7 @@ def hold_fixed_part(model: TwoTowerModel) -> None:
         value.requires_grad_(True)
         mask = (torch.arange(len(value)) < learned).float()
         mask = mask.view(-1, *[1] * (value.dim() - 1))
-        value.register_hook(lambda gradient, mask=mask: gradient * mask)
+        value.register_hook(lambda gradient, mask=mask: gradient * mask)  # type: ignore[no-untyped-call]
 
 
 def step_loss(

@@ -91,13 +91,22 @@ def anchors(
     vocabulary: Vocabulary,
     tokenizer: Tokenizer,
     names: Names,
+    most: int = 6_000,
 ) -> list[str]:
-    """Texts whose vectors are to stay: captions, class names, words; without the names that are to move."""
+    """Texts whose vectors are to stay, without the names that are to move: human captions, class names, words.
+
+    At most ``most`` of each of the three kinds.
+    """
     moving = {text.lower() for one in names.all for text in (one.label, *one.english, *one.chinese)}
-    texts = {text for photograph in photographs for text in (*photograph.english, *photograph.chinese)}
-    classes = {name for name in vocabulary.meanings if name not in moving}
+    written = {text for photograph in photographs for text in (*photograph.english, *photograph.chinese)}
     words = {piece.removeprefix("▁") for piece in tokenizer.get_vocab()}
-    return sorted(texts | set(captions) | classes | {word for word in words - moving if len(word) > 1})
+    kinds = (
+        written | set(captions),
+        vocabulary.meanings.keys() - moving,
+        {word for word in words - moving if len(word) > 1},
+    )
+    rng = random.Random(0)
+    return [text for kind in kinds for text in rng.sample(sorted(kind), min(most, len(kind)))]
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,11 @@ class Training:
 
     # --- stages
 
+    def begin(self) -> None:
+        """Measure the start."""
+        if not self._load("begin"):
+            self._keep("begin")
+
     def naming(self) -> None:
         """Text tower alone: the image tower stays as it is."""
         self._text_stage("naming", self.settings.naming, torch.zeros(self._labels, dtype=torch.bool), views=1)
@@ -246,15 +251,16 @@ class Training:
         save_file(state, new)
         new.replace(self._path(stage))
         self._checkpoint(stage).unlink(missing_ok=True)
-        self.log(stage=stage, **self.figures())
+        self.log(stage=stage, **self.measured())
 
     def stage_weights(self, stage: str) -> Tensors:
         """What a stage kept."""
-        return load_file(self._path(stage))
+        weights: Tensors = load_file(self._path(stage))
+        return weights
 
     # --- figures
 
-    def figures(self) -> dict[str, float]:
+    def measured(self) -> dict[str, float]:
         """The four families, of the model as it is, on val and on what is kept out."""
         self.model.requires_grad_(False)
         shown = {

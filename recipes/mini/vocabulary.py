@@ -63,8 +63,7 @@ class Vocabulary:
     def read(cls, path: Path) -> Vocabulary:
         """The classes of ``classes.tsv``, in order."""
         rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
-        split = [(row[1], *(tuple(filter(None, cell.split("|"))) for cell in row[2:6])) for row in rows]
-        return cls([ClassNames(*row) for row in split])
+        return cls([ClassNames(row[1], *(_names(cell) for cell in row[2:6])) for row in rows])
 
     @cached_property
     def meanings(self) -> dict[str, frozenset[int]]:
@@ -117,3 +116,7 @@ class Vocabulary:
 
     def _only(self, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name in names if len(self.meanings[name.lower()]) == 1)
+
+
+def _names(cell: str) -> tuple[str, ...]:
+    return tuple(filter(None, cell.split("|")))

@@ -295,6 +295,7 @@ def lessons(count: int = 6) -> Lessons:
 PLAN = TextPlan(steps=20, captioned=3, labelled=3, kept=2, image_rate=1e-3)
 
 
+@pytest.mark.slow
 def test_a_stopped_text_stage_ends_with_the_same_weights(
     start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,6 +327,7 @@ def trained(start: Path, path: Path) -> dict[str, Tensor]:
     return weights_of(model)
 
 
+@pytest.mark.slow
 def test_the_text_stage_leaves_the_class_part_and_the_image_tower_alone(start: Path, tmp_path: Path) -> None:
     before, after = weights_of(load_start(start, SIZE)), trained(start, tmp_path / "stage")
 
