@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from data import Sample
 from numpy.typing import NDArray
 from PIL import Image
-from student import Student
-from vocabulary import ClassNames, Vocabulary
 
 from indexer.training.validation import hit_rates
+from recipes.mini.from_imagenet.data import Sample
+from recipes.mini.from_imagenet.student import Student
+from recipes.mini.vocabulary import ClassNames, Vocabulary
 from retrieval.encoders.two_tower import TwoTower
 from retrieval.encoders.two_tower.text import train_tokenizer
 
@@ -51,7 +51,7 @@ def classify(backbone: Path, samples: Iterable[Sample]) -> Verdicts:
 
 
 def read_vocabulary() -> Vocabulary:
-    return Vocabulary.read(Path(__file__).with_name("classes.tsv"))
+    return Vocabulary.of_imagenet()
 
 
 def label_figures(

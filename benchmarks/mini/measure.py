@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 from classes import Vectors, agreement, classify, label_figures, one_a_class
-from data import Sample, read_coco, read_tars
 from nouns import noun_figures
 
 from indexer.training.validation import hit_rates
+from recipes.mini.from_imagenet.data import Sample, read_coco, read_tars
 from retrieval.encoders.two_tower import TwoTower
 from retrieval.encoders.two_tower.memory import retain_freed_memory
 from retrieval.images import decode

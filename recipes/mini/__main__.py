@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from recipes.mini.settings import Settings, SettingsError, claim
+from recipes.mini.output_folder import SettingsError, claim
+from recipes.mini.settings import Settings
 from recipes.mini.start import export
 from recipes.mini.training import Folders, Training
 
@@ -28,7 +29,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     settings = Settings()
     try:
-        claim(args.out, args.start, settings)
+        claim(args.out, settings.facts(args.start))
     except SettingsError as error:
         sys.exit(f"error: {error}")
     folders = Folders(args.data, args.models / "efficientnet_lite2.safetensors", args.start, args.out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,28 +19,19 @@ Figures = dict[str, float]
 _SURE = 0.5  # of a photograph's class, by the classifier of the kept features
 
 
-@dataclass(frozen=True)
-class OneAClass:
-    """One photograph of each ImageNet class of which the kept features' classifier is sure.
+def one_a_class(logits: NDArray[np.float32]) -> dict[int, int]:
+    """Of each class that a classifier is sure of, the row of the photograph that is most surely of it.
 
-    Attributes:
-        rows: of the photographs, in the vectors of all sets in order.
-        classes: their classes.
+    Args:
+        logits: (n, classes).
     """
-
-    rows: list[int]
-    classes: list[int]
-
-    @classmethod
-    def choose(cls, logits: NDArray[np.float32]) -> OneAClass:
-        """Of each class the photograph that is most surely of it; logits are (n, 1000)."""
-        shifted = np.exp(logits - logits.max(1, keepdims=True))
-        sureness = (shifted / shifted.sum(1, keepdims=True)).max(1)
-        said, best = logits.argmax(1), dict[int, int]()
-        for row in np.argsort(-sureness, kind="stable").tolist():
-            if sureness[row] > _SURE:
-                best.setdefault(int(said[row]), row)
-        return cls(list(best.values()), list(best))
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    sureness = (shifted / shifted.sum(1, keepdims=True)).max(1)
+    said, best = logits.argmax(1), dict[int, int]()
+    for row in np.argsort(-sureness, kind="stable").tolist():
+        if sureness[row] > _SURE:
+            best.setdefault(int(said[row]), row)
+    return best
 
 
 def average_precision(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
@@ -73,12 +63,23 @@ def caption_figures(
     return {f"{name}_{kind}": value for kind, value in rates.items()}
 
 
-def class_figures(encode: Encode, vectors: Vectors, chosen: OneAClass, vocabulary: Vocabulary) -> Figures:
-    """Class names as queries over one photograph a class: R@1 of labels in English and Chinese."""
-    pool, links = vectors[chosen.rows], [(row, row) for row in range(len(chosen.rows))]
-    kinds = [vocabulary.classes[index] for index in chosen.classes]
+def class_figures(
+    encode: Encode, vectors: Vectors, classes: Sequence[int], vocabulary: Vocabulary
+) -> Figures:
+    """Class names as queries over one photograph a class: R@1 of labels in English and Chinese.
+
+    Args:
+        encode: texts to unit rows.
+        vectors: (n, D) of the photographs.
+        classes: of each photograph.
+        vocabulary: has the names.
+    """
+    links, kinds = (
+        [(row, row) for row in range(len(classes))],
+        [vocabulary.classes[index] for index in classes],
+    )
     queries = {"en": [one.label for one in kinds], "zh": [one.chinese[0] for one in kinds]}
     return {
-        f"one_a_class_{language}_r1": hit_rates(pool, encode(texts), links)["t2i_r1"]
+        f"one_a_class_{language}_r1": hit_rates(vectors, encode(texts), links)["t2i_r1"]
         for language, texts in queries.items()
     }

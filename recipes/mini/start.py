@@ -45,14 +45,14 @@ def export(model: TwoTowerModel, start: Path, folder: Path) -> None:
     unfolded = TwoTowerModel(model.config)
     state = {name: value for name, value in model.state_dict().items() if not name.startswith("image.")}
     unfolded.load_state_dict(state, strict=False)
-    _unfold(model.image, unfolded.image)
+    unfold(model.image, unfolded.image)
     first = model.config.image.kept_from
     tuned = tuple(f"image.features.{stage}." for stage in range(first, len(model.image.features)))
     tokenizer = load_tokenizer(start / "tokenizer.json")
     save(folder, unfolded, tokenizer, small=("text.vectors.", "image.kept.", *tuned))
 
 
-def _unfold(folded: nn.Module, backbone: nn.Module) -> None:
+def unfold(folded: nn.Module, backbone: nn.Module) -> None:
     """Copy folded convolutions into a backbone whose batch norms then only add the bias."""
     for mine, theirs in zip(folded.modules(), backbone.modules(), strict=True):
         if isinstance(mine, nn.Sequential) and isinstance(theirs, nn.Sequential):

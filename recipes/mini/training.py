@@ -53,7 +53,7 @@ class Training:
 
     def __init__(self, folders: Folders, settings: Settings, openvino: bool = False) -> None:
         self.folders, self.settings, self._openvino = folders, settings, openvino
-        self.names, self.vocabulary = Names.read(), Vocabulary.read(Path(__file__).with_name("classes.tsv"))
+        self.names, self.vocabulary = Names.read(), Vocabulary.of_imagenet()
         self.tokenizer = load_tokenizer(folders.start / "tokenizer.json")
         self.model = load_start(folders.start, settings.size)
         self.start = weights_of(self.model)
@@ -275,19 +275,29 @@ class Training:
         found |= figures.caption_figures(
             encode, "coco_mini", shown["coco_mini"], [one.english for one in mini]
         )
-        pool = np.concatenate([shown["flickr_val"], shown["coco_mini"], shown["classes"]])
-        found |= figures.class_figures(encode, pool, self._one_a_class, self.vocabulary)
+        chosen, photographs = self._one_a_class
+        pool = self.vectors(pooled(tuned_stages(self.model), photographs))
+        found |= figures.class_figures(encode, pool, chosen, self.vocabulary)
         return {name: round(value, 2) for name, value in found.items()}
 
     @cached_property
-    def _one_a_class(self) -> figures.OneAClass:
+    def _one_a_class(self) -> tuple[list[int], Features]:
+        """One photograph of each ImageNet class of which the kept features' classifier is sure, and those classes."""
         weights = load_file(self.folders.classifier)
-        kept = np.concatenate([self.features(name).kept for name in ("flickr_val", "coco_mini", "classes")])
+        sets = [self.features(name) for name in ("flickr_val", "coco_mini", "classes")]
+        kept = np.concatenate([one.kept for one in sets])
         logits = kept.astype(np.float32) @ weights["classifier.1.weight"].float().numpy().T
         logits += weights["classifier.1.bias"].float().numpy()
         labels = sorted({label for one in self.photographs("classes") for label in one.labels})
-        before = len(self.photographs("flickr_val")) + len(self.photographs("coco_mini"))
+        before = len(kept) - len(self.photographs("classes"))
         for row, one in enumerate(self.photographs("classes")):
             if labels.index(one.labels[0]) % 2 == 0:  # the start was trained on their labels
                 logits[before + row] = 0
-        return figures.OneAClass.choose(logits)
+        chosen = figures.one_a_class(logits)
+        places = [one.places for one in sets]
+        starts = np.cumsum([0, *map(len, places)])
+        found = []
+        for row in chosen.values():
+            place = int(np.searchsorted(starts, row, "right")) - 1
+            found.append(places[place][row - starts[place]])
+        return list(chosen), Features(np.stack(found), kept[list(chosen.values())])

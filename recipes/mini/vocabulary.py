@@ -65,6 +65,11 @@ class Vocabulary:
         rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
         return cls([ClassNames(row[1], *(_names(cell) for cell in row[2:6])) for row in rows])
 
+    @classmethod
+    def of_imagenet(cls) -> Vocabulary:
+        """The 1,000 classes, from the file beside this module."""
+        return cls.read(Path(__file__).with_name("classes.tsv"))
+
     @cached_property
     def meanings(self) -> dict[str, frozenset[int]]:
         """The classes that each name, in lower case, stands for."""

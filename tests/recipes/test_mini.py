@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +24,9 @@ from recipes.mini.image_stage import rows_of_step
 from recipes.mini.interpolation import interpolate, mean
 from recipes.mini.names import Names
 from recipes.mini.objective import asymmetric, both_ways, multi_positive_info_nce
+from recipes.mini.output_folder import SettingsError, claim
 from recipes.mini.photographs import Photograph, is_kept_out, random_view
-from recipes.mini.settings import Settings, SettingsError, claim
+from recipes.mini.settings import Settings
 from recipes.mini.start import export, load_start, weights_of
 from recipes.mini.text_stage import Lessons, TextPlan, train_text
 from recipes.mini.texts import TextEncoder, draw_texts, guess_captions
@@ -32,6 +35,7 @@ from retrieval.encoders.two_tower.encoder import save
 from retrieval.encoders.two_tower.model import TwoTowerModel
 from retrieval.encoders.two_tower.text import load_tokenizer, train_tokenizer
 
+ROOT = Path(__file__).resolve().parents[2]
 SIZE = 64
 NAMES = Names.read()
 
@@ -367,19 +371,53 @@ def test_average_precision_is_the_mean_of_precisions_at_right_items() -> None:
 
 
 def test_an_output_folder_made_with_another_size_is_refused(start: Path, tmp_path: Path) -> None:
-    claim(tmp_path / "out", start, Settings())
-    claim(tmp_path / "out", start, Settings())
+    claim(tmp_path / "out", Settings().facts(start))
+    claim(tmp_path / "out", Settings().facts(start))
 
     with pytest.raises(SettingsError, match="made with another size"):
-        claim(tmp_path / "out", start, replace(Settings(), size=288))
+        claim(tmp_path / "out", replace(Settings(), size=288).facts(start))
+    assert json.loads((tmp_path / "out" / "settings.json").read_text())["size"] == Settings().size
 
 
 def test_an_output_folder_made_from_another_start_is_refused(start: Path, tmp_path: Path) -> None:
-    claim(tmp_path / "out", start, Settings())
+    claim(tmp_path / "out", Settings().facts(start))
     other = tmp_path / "other"
     other.mkdir()
     (other / "model.safetensors").write_bytes(b"others")
 
     with pytest.raises(SettingsError, match="made with another start"):
-        claim(tmp_path / "out", other, Settings())
-    assert json.loads((tmp_path / "out" / "settings.json").read_text())["size"] == Settings().size
+        claim(tmp_path / "out", Settings().facts(other))
+
+
+def test_stages_of_unknown_settings_are_refused(start: Path, tmp_path: Path) -> None:
+    (tmp_path / "images.safetensors").write_bytes(b"")
+
+    with pytest.raises(SettingsError, match=r"no settings\.json"):
+        claim(tmp_path, Settings().facts(start))
+
+
+@pytest.mark.slow
+def test_the_recipe_from_imagenet_says_in_one_sentence_that_a_folder_has_another_start(
+    start: Path, tmp_path: Path
+) -> None:
+    claim(tmp_path / "out", {"size": 192, "sizes of fine-tuning": [160], "start": None})
+    command = [
+        sys.executable,
+        "-m",
+        "recipes.mini.from_imagenet.train",
+        "--start",
+        str(start),
+        "--sizes",
+        "160x1",
+    ]
+    for option in ("--flickr8k", "--image-weights", "--materials"):
+        command += [option, str(tmp_path)]
+
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, cwd=ROOT
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "made with another start;" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -8,24 +8,26 @@
 # glibc maps and unmaps every activation by default; its thresholds are raised, because convolutions then run
 # 1.6 to 2 times as fast.
 set -eu
-here=$(dirname "$0")
+root=$(cd "$(dirname "$0")/../../.." && pwd)
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+package=recipes.mini.from_imagenet
 flickr8k=$1 coco_captions=$2 coco_mini=$3 classes=$5 teachers=$6 out=$7
 weights="$4/efficientnet_lite2.safetensors" materials="$7/materials"
 mkdir -p "$materials"
 if [ ! -e "$materials/names.txt" ]; then
-  "$teachers" "$here/texts.py" --flickr8k "$flickr8k" --coco-captions "$coco_captions" --out "$materials"
+  "$teachers" -m $package.texts --flickr8k "$flickr8k" --coco-captions "$coco_captions" --out "$materials"
 fi
 teach() {
-  [ -e "$materials/$1-$2.txt" ] || "$teachers" "$here/teach.py" "$1" "$2" --folder "$materials"
+  [ -e "$materials/$1-$2.txt" ] || "$teachers" -m $package.teach "$1" "$2" --folder "$materials"
 }
 for teacher in use minilm e5; do
   for name in captions words names val; do teach $teacher $name; done
 done
 if [ $# -lt 8 ] && [ ! -e "$materials/tokenizer.json" ]; then
-  python "$here/tokens.py" --texts "$materials" --out "$materials/tokenizer.json"
+  python -m $package.tokens --texts "$materials" --out "$materials/tokenizer.json"
 fi
 if [ ! -e "$materials/classes.json" ]; then
-  python "$here/data.py" --flickr8k "$flickr8k" --classes "$classes" --out "$materials"
+  python -m $package.data --flickr8k "$flickr8k" --classes "$classes" --out "$materials"
 fi
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
 runs="0 1 2"
@@ -36,7 +38,7 @@ if [ $# -gt 8 ]; then
 fi
 # The runs of fine-tuning know nothing of each other: one a core.
 printf '%s\n' $runs |
-  OMP_NUM_THREADS=1 xargs -P "$(nproc)" -I RUN python "$here/train.py" "$@" --only-run RUN
-python "$here/train.py" "$@"
-python "$here/measure.py" --model "$out/best" --flickr8k "$flickr8k" --coco-mini "$coco_mini" --classes "$classes" \
+  OMP_NUM_THREADS=1 xargs -P "$(nproc)" -I RUN python -m $package.train "$@" --only-run RUN
+python -m $package.train "$@"
+python "$root/benchmarks/mini/measure.py" --model "$out/best" --flickr8k "$flickr8k" --coco-mini "$coco_mini" --classes "$classes" \
   --image-weights "$weights"

@@ -26,6 +26,7 @@ WIDTHS_BY_LANGUAGE = {lang: sum(WIDTHS[teacher] for teacher in own) for lang, ow
 
 
 def load_lines(path: Path) -> list[str]:
+    """Read a text file's lines."""
     return path.read_text(encoding="utf-8").splitlines()
 
 
@@ -49,6 +50,7 @@ class Teacher:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Teacher:
+        """Read what ``teach.py`` wrote."""
         texts, rows = load_rows(folder, name, "captions")
         centre = rows.mean(0, dtype=np.float32)
         distance = float(np.linalg.norm(rows - centre, axis=1).mean())
@@ -70,6 +72,7 @@ class Teachers:
 
     @classmethod
     def load(cls, folder: Path) -> Teachers:
+        """Read what ``teach.py`` wrote."""
         return cls({name: Teacher.load(folder, name) for name in WIDTHS})
 
     def have_read(self, language: str, text: str) -> bool:
@@ -91,6 +94,7 @@ class Sentences:
 
     @classmethod
     def of(cls, teachers: Teachers, language: str, captions: Sequence[Sequence[str]]) -> Sentences:
+        """Gather the rows of all captions, photograph by photograph."""
         counts = torch.tensor([len(own) for own in captions])
         rows = teachers.read(language, [text for own in captions for text in own])
         return cls(rows, counts.cumsum(0) - counts, counts)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from checkpoint import Tensors
-from materials import Taught
-from opine import Told
 from safetensors.torch import load_file
-from student import LEARNED, Student, unit
 from torch import Tensor
 
+from recipes.mini.from_imagenet.checkpoint import Tensors
+from recipes.mini.from_imagenet.materials import Taught
+from recipes.mini.from_imagenet.opine import Told
+from recipes.mini.from_imagenet.opinion import unit
+from recipes.mini.from_imagenet.student import LEARNED, Student
 from retrieval.encoders.two_tower.backbones import fold_norms
 from retrieval.encoders.two_tower.config import TwoTowerConfig
 from retrieval.encoders.two_tower.encoder import restored

@@ -15,9 +15,9 @@ import re
 from pathlib import Path
 
 from tokenizers import Tokenizer
-from vocabulary import Vocabulary, is_chinese
 
 from indexer.training.vocabulary import fit_tokenizer
+from recipes.mini.vocabulary import Vocabulary, is_chinese
 
 PIECES = 16_000  # before Chinese phrases are taken out; 12,260 after
 NAME_WEIGHT = 3  # how often each class name stands among the texts that the tokenizer is fitted to
@@ -44,11 +44,12 @@ def prune(fitted: Tokenizer, names: frozenset[str], texts: list[str]) -> Tokeniz
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--texts", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    names = frozenset(Vocabulary.read(Path(__file__).with_name("classes.tsv")).meanings)
+    names = frozenset(Vocabulary.of_imagenet().meanings)
     captions, words, own = (
         (args.texts / f"{name}.txt").read_text(encoding="utf-8").splitlines()
         for name in ("captions", "words", "names")

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from teachers import load_lines, load_rows
 from torch import Tensor
+
+from recipes.mini.from_imagenet.teachers import load_lines, load_rows
 
 LANGUAGES = ("en", "zh", "zh-machine")
 Captions = list[dict[str, list[str]]]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from opinion import Opinion, Opinions
-from student import Student
-from teachers import TEACHERS, Sentences
 from torch import Tensor
 
 from indexer.training.validation import hit_rates
+from recipes.mini.from_imagenet.opinion import Opinion, Opinions
+from recipes.mini.from_imagenet.student import Student
+from recipes.mini.from_imagenet.teachers import TEACHERS, Sentences
 
 Figures = dict[str, dict[str, float]]
 """Per cent, by language."""

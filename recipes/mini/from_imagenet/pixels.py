@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from checkpoint import write
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from student import FEATURES, SIZE, Student
 from torch import Tensor
 from torchvision.transforms.functional import resize
+
+from recipes.mini.from_imagenet.checkpoint import write
+from recipes.mini.from_imagenet.opinion import FEATURES
+from recipes.mini.from_imagenet.student import SIZE, Student
 
 SIDED = re.compile(r"\b(left|right)\b|左|右", re.IGNORECASE)
 _BATCH = 32

@@ -14,31 +14,33 @@ A stage whose file is there is not done again, unless one before it is; a killed
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
 import torch
-from balance import Balancing, Lectures, Loss, balance, settled
-from checkpoint import write
-from distil import Distilling, distil
-from earlier import Earlier, turn
-from finetune import Finetuning, Lessons, finetune, tune
-from judge import judge_towers
-from lexicon import Naming, learn_lexicon
-from materials import Labelled, Taught, read_captions, read_translations
-from opine import Opining, Told, keep_directions, learn_opinions
-from optimization import Log
-from pixels import Features, all_features, load_pixels
 from safetensors.torch import load_file
-from short import Short
-from student import Student
-from teachers import Reading, Teachers, load_lines
 from torch import Tensor
-from translate import Translating, translate
-from vocabulary import Vocabulary
 
+from recipes.mini.from_imagenet.balance import Balancing, Lectures, Loss, balance, settled
+from recipes.mini.from_imagenet.checkpoint import write
+from recipes.mini.from_imagenet.distil import Distilling, distil
+from recipes.mini.from_imagenet.earlier import Earlier, turn
+from recipes.mini.from_imagenet.finetune import Finetuning, Lessons, finetune, tune
+from recipes.mini.from_imagenet.judge import judge_towers
+from recipes.mini.from_imagenet.lexicon import Naming, learn_lexicon
+from recipes.mini.from_imagenet.materials import Labelled, Taught, read_captions, read_translations
+from recipes.mini.from_imagenet.opine import Opining, Told, keep_directions, learn_opinions
+from recipes.mini.from_imagenet.optimization import Log
+from recipes.mini.from_imagenet.pixels import Features, all_features, load_pixels
+from recipes.mini.from_imagenet.short import Short
+from recipes.mini.from_imagenet.student import SIZE, Student
+from recipes.mini.from_imagenet.teachers import Reading, Teachers, load_lines
+from recipes.mini.from_imagenet.translate import Translating, translate
+from recipes.mini.output_folder import SettingsError, claim, digest
+from recipes.mini.vocabulary import Vocabulary
 from retrieval.encoders.two_tower.text import load_tokenizer
 
 
@@ -123,19 +125,21 @@ class Training:
     @cached_property
     def short(self) -> Short:
         """What it says of names and words."""
-        vocabulary = Vocabulary.read(Path(__file__).with_name("classes.tsv"))
+        vocabulary = Vocabulary.of_imagenet()
         words = load_lines(self.materials / "words.txt")
         return Short.by(self.student.opinions, self.teachers, vocabulary, words)
 
     # --- stages
 
     def distil(self) -> None:
+        """Teach the text tower the teachers' rows, or take an earlier one."""
         if self.earlier:
             self.earlier.lend(self.student, self.taught)
             return
         distil(self.student, self.taught, self.recipe.distil, self.recipe.seed, self.log)
 
     def lexicon(self) -> None:
+        """Teach the text tower where class names belong."""
         if self.earlier:  # knows its names, and may have seen pictures of another size
             self.student.centre_class_part(self.frozen.kept())
             return
@@ -143,6 +147,7 @@ class Training:
         learn_lexicon(self.student, self.taught, self.recipe.lexicon, self.recipe.seed, self.log)
 
     def finetune(self) -> None:
+        """Fine-tune the image tower in several runs."""
         finetune(self.student, self.lessons, self.recipe.finetune, self.out, self.log)
         if self.earlier:
             self.earlier.join(self.student, self.recipe.finetune.runs)
@@ -152,6 +157,7 @@ class Training:
         tune(self.student, self.lessons, self.recipe.finetune, seed, self.out, self.log)
 
     def opinion(self) -> None:
+        """Fit the small networks to the fine-tuned features."""
         tuned = self.features.tuned()
         learn_opinions(self.student, tuned, self.reading, self.recipe.opinion, self.recipe.seed, self.log)
         keep_directions(self.student, tuned, self.told)
@@ -159,6 +165,7 @@ class Training:
             turn(self.student, self.told)
 
     def translate(self) -> None:
+        """Teach the text tower what the networks say."""
         texts, plan = (self.told, self.short, self.taught), self.recipe.translate
         translate(self.student, *texts, plan, self.recipe.seed, self.log)
         self._judge("translate", self.features.val)
@@ -170,6 +177,7 @@ class Training:
         return Lectures(self.captions, labelled, self.features, self.told, self.short, self.taught)
 
     def balance(self) -> None:
+        """Train the text tower and the projections together."""
         plan, start = self.recipe.balance, {n: v.clone() for n, v in self.student.state_dict().items()}
         paths = [self.out / f"balance-{run}.safetensors" for run in range(plan.runs)]
         for run, path in enumerate(paths):
@@ -227,6 +235,7 @@ def plan_of(text: str) -> tuple[int, ...]:
 
 
 def parse() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -267,6 +276,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     recipe = Recipe(
         Distilling(args.distil_epochs),
@@ -276,7 +286,11 @@ def main() -> None:
         Translating(args.translate_epochs),
         Balancing(args.loss, args.balance_rate, args.balance_epochs, args.balance_runs),
     )
-    args.out.mkdir(parents=True, exist_ok=True)
+    made_with = {"size": SIZE, "sizes of fine-tuning": args.sizes, "start": args.start and digest(args.start)}
+    try:
+        claim(args.out, made_with)
+    except SettingsError as error:
+        sys.exit(f"error: {error}")
     tokenizer = load_tokenizer((args.start or args.materials) / "tokenizer.json")
     (args.out / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
     torch.manual_seed(recipe.seed)

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from checkpoint import Tensors
-from judge import judge_opinion
-from objective import which
-from opinion import KEPT_WIDTH, Opinion, Opinions, unit
-from optimization import Log, groups, step
-from pixels import Features
-from student import FEATURES, LEARNED, Student
-from teachers import READINGS, Reading, Teachers
 from torch import Tensor, nn
-from vocabulary import is_chinese
 
 from indexer.training.losses import info_nce
 from indexer.training.schedule import warmup_cosine
+from recipes.mini.from_imagenet.checkpoint import Tensors
+from recipes.mini.from_imagenet.judge import judge_opinion
+from recipes.mini.from_imagenet.objective import which
+from recipes.mini.from_imagenet.opinion import FEATURES, KEPT_WIDTH, Opinion, Opinions, unit
+from recipes.mini.from_imagenet.optimization import Log, groups, step
+from recipes.mini.from_imagenet.pixels import Features
+from recipes.mini.from_imagenet.student import LEARNED, Student
+from recipes.mini.from_imagenet.teachers import READINGS, Reading, Teachers
+from recipes.mini.vocabulary import is_chinese
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def learn_opinions(
 ) -> None:
     """Each projection goes on from fine-tuning's; the networks start anew. ``features`` are tuned ones."""
     opinions = student.opinions
-    start = opinions.members[0].image.state_dict()
+    start = opinions.each()[0].image.state_dict()
     for place in range(len(opinions.members)):
         opinions.members[place] = learn_opinion(start, features, reading, plan, seed + place, log)
     log(stage="opinion", val=judge_opinion(opinions, features.val, reading.val))

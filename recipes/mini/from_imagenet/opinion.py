@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from teachers import READINGS, WIDTHS_BY_LANGUAGE, Reading
 from torch import Tensor, nn
+
+from recipes.mini.from_imagenet.teachers import READINGS, WIDTHS_BY_LANGUAGE, Reading
 
 FEATURES = 1280  # of one set of the image tower's stages
 WIDTH, KEPT_WIDTH = 384, 256
@@ -65,9 +66,13 @@ class Opinions(nn.Module):
         self.register_buffer("directions", torch.zeros(KEPT_WIDTH, WIDTH))
         self.directions: Tensor
 
+    def each(self) -> list[Opinion]:
+        """The members, in order."""
+        return [one for one in self.members if isinstance(one, Opinion)]
+
     def encode_texts(self, language: str, rows: Tensor) -> Tensor:
         """(B, 384) unit rows of standardised teachers' rows."""
-        return unit(torch.stack([one.encode_texts(language, rows) for one in self.members]).sum(0), dim=1)
+        return unit(torch.stack([one.encode_texts(language, rows) for one in self.each()]).sum(0), dim=1)
 
     def encode_images(self, features: Tensor) -> Tensor:
         """(B, 384) unit rows of tuned features (B, 1280)."""
@@ -75,7 +80,7 @@ class Opinions(nn.Module):
 
     def projection(self) -> tuple[Tensor, Tensor]:
         """The mean weight and bias of pictures."""
-        layers = [one.image for one in self.members]
+        layers = [one.image for one in self.each()]
         weights = torch.stack([layer.weight for layer in layers])
         return weights.mean(0), torch.stack([layer.bias for layer in layers]).mean(0)
 

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from data import SIDE
-from opinion import FEATURES, Opinions, unit
 from safetensors.torch import load_file
-from teachers import WIDTHS
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from recipes.mini.from_imagenet.data import SIDE
+from recipes.mini.from_imagenet.opinion import FEATURES, Opinions, unit
+from recipes.mini.from_imagenet.teachers import WIDTHS
+from recipes.mini.start import unfold
 from retrieval.encoders.two_tower.backbones import fold_norms, torchvision_state
 from retrieval.encoders.two_tower.config import ImageConfig, TextConfig, TwoTowerConfig
 from retrieval.encoders.two_tower.encoder import save
@@ -118,8 +119,8 @@ class Student(nn.Module):
         """From now on gradients leave the class part as it is."""
         layer = self.towers.image_projection
         learned = (torch.arange(DIMENSION) < LEARNED).float()
-        layer.weight.register_hook(lambda gradient: gradient * learned[:, None])
-        layer.bias.register_hook(lambda gradient: gradient * learned)
+        layer.weight.register_hook(lambda gradient: gradient * learned[:, None])  # type: ignore[no-untyped-call]
+        layer.bias.register_hook(lambda gradient: gradient * learned)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def shrink_class_part(self, share: float) -> None:
@@ -169,21 +170,3 @@ class Student(nn.Module):
         unfold(self.towers.image, model.image)
         tuned = tuple(f"image.features.{stage}." for stage in range(KEPT_FROM, len(model.image.features)))
         save(folder, model, self.tokenizer, small=("text.vectors.", "image.kept.", *tuned))
-
-
-def unfold(folded: nn.Module, backbone: nn.Module) -> None:
-    """Copy folded convolutions into a backbone whose batch norms then only add the bias."""
-    for mine, theirs in zip(folded.modules(), backbone.modules(), strict=True):
-        if isinstance(mine, nn.Sequential) and isinstance(theirs, nn.Sequential):
-            for place in range(len(theirs) - 1):
-                conv, norm = theirs[place], theirs[place + 1]
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    source = mine[place]
-                    assert isinstance(source, nn.Conv2d)
-                    assert source.bias is not None
-                    with torch.no_grad():
-                        conv.weight.copy_(source.weight)
-                        norm.weight.fill_(1)
-                        norm.bias.copy_(source.bias)
-                        norm.running_mean.zero_()
-                        norm.running_var.fill_(1 - norm.eps)

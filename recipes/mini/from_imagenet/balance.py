@@ -9,20 +9,20 @@ from typing import Literal
 
 import numpy as np
 import torch
-from checkpoint import Tensors
-from distil import remember
-from lexicon import CLASSES, Drawn, Lexicon, misplaced
-from materials import LANGUAGES, Captions, Labelled, Taught
-from objective import which
-from opine import Told
-from optimization import Log, groups, step
-from pixels import Features
-from short import Short
-from student import LEARNED, Student
 from torch import Tensor, nn
 
 from indexer.training.losses import distillation, hard_triplet, info_nce, sigmoid
 from indexer.training.schedule import warmup_cosine
+from recipes.mini.from_imagenet.checkpoint import Tensors
+from recipes.mini.from_imagenet.distil import remember
+from recipes.mini.from_imagenet.lexicon import CLASSES, Drawn, Lexicon, misplaced
+from recipes.mini.from_imagenet.materials import LANGUAGES, Captions, Labelled, Taught
+from recipes.mini.from_imagenet.objective import which
+from recipes.mini.from_imagenet.opine import Told
+from recipes.mini.from_imagenet.optimization import Log, groups, step
+from recipes.mini.from_imagenet.pixels import Features
+from recipes.mini.from_imagenet.short import Short
+from recipes.mini.from_imagenet.student import LEARNED, Student
 
 Loss = Literal["infonce", "sigmoid", "triplet"]
 
@@ -152,6 +152,7 @@ def calibrate(
 
 
 def optimizer_of(student: Student, bias: nn.Parameter, rate: float) -> torch.optim.Optimizer:
+    """Make AdamW with a rate of its own for each part."""
     towers = student.towers
     return torch.optim.AdamW(
         groups(

@@ -14,22 +14,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import checkpoint
 import numpy as np
 import torch
-from batches import caption_similarity, epoch_order
-from checkpoint import Tensors
-from judge import judge_opinion
-from objective import contrast
-from opinion import Opinion
-from optimization import Log, groups, set_rates, step
-from pixels import Features, Pixels, all_features, may_mirror, vary
+from numpy.typing import NDArray
 from safetensors.torch import load_file
-from student import FEATURES, Student
-from teachers import READINGS, Reading
 from torch import Tensor, nn
 
 from indexer.training.schedule import warmup_cosine
+from recipes.mini.from_imagenet import checkpoint
+from recipes.mini.from_imagenet.batches import caption_similarity, epoch_order
+from recipes.mini.from_imagenet.checkpoint import Tensors
+from recipes.mini.from_imagenet.judge import judge_opinion
+from recipes.mini.from_imagenet.objective import contrast
+from recipes.mini.from_imagenet.opinion import FEATURES, Opinion
+from recipes.mini.from_imagenet.optimization import Log, groups, set_rates, step
+from recipes.mini.from_imagenet.pixels import Features, Pixels, all_features, may_mirror, vary
+from recipes.mini.from_imagenet.student import Student
+from recipes.mini.from_imagenet.teachers import READINGS, Reading
 
 _OPINION = "opinions.members.0."
 
@@ -77,6 +78,7 @@ class Lessons:
         reading: Reading,
         frozen: Features,
     ) -> Lessons:
+        """Choose what may be mirrored, by the captions."""
         return cls(pixels, [may_mirror(own) for own in captions], reading, frozen.tuned())
 
 
@@ -103,10 +105,12 @@ def tune(student: Student, lessons: Lessons, plan: Finetuning, seed: int, out: P
 
 
 def run_of(out: Path, seed: int) -> Path:
+    """Name the file of a run that is done."""
     return out / f"finetune-{seed}.safetensors"
 
 
 def checkpoint_of(out: Path, seed: int) -> Path:
+    """Name the checkpoint of a run that is not done."""
     return out / f"finetune-{seed}-checkpoint.safetensors"
 
 
@@ -149,7 +153,8 @@ def run(student: Student, lessons: Lessons, plan: Finetuning, seed: int, out: Pa
             mirrors = [lessons.mirrors[row] for row in rows]
             pixels = vary(lessons.pixels["train"][rows], plan.sizes[epoch], plan.smallest, mirrors, draw)
             features = nn.functional.dropout(student.tuned_features(pixels), 0.2)
-            others = np.setdiff1d(rng.choice(len(order), min(plan.others, len(order)), replace=False), rows)
+            drawn = rng.choice(len(order), min(plan.others, len(order)), replace=False)
+            others = np.setdiff1d(drawn, rows).astype(np.int64)
             loss = captions_loss(opinion, features, lessons.reading, rows, others, 2)
             share = warmup_cosine(done, 40, total)
             set_rates(optimizer, share)
@@ -158,7 +163,7 @@ def run(student: Student, lessons: Lessons, plan: Finetuning, seed: int, out: Pa
             nn.utils.clip_grad_norm_(weights.values(), 5.0)
             optimizer.step()
             with torch.no_grad():
-                torch._foreach_lerp_(trunk, start, plan.image_rate * share * plan.pull)
+                torch._foreach_lerp_(list[Tensor](trunk), start, plan.image_rate * share * plan.pull)
                 follow(averaged, weights, min(plan.average, (done + 1) / (done + 11)))
             losses.append(loss.item())
         checkpoint.keep(checkpoint_of(out, seed), weights, averaged, optimizer, epoch + 1)
@@ -175,7 +180,7 @@ def optimizer_of(
     student: Student, opinion: Opinion, plan: Finetuning
 ) -> tuple[torch.optim.Optimizer, list[nn.Parameter]]:
     """AdamW over all that learns, and the tuned stages' parameters."""
-    trunk = [value for value in student.towers.image.parameters() if value.requires_grad]
+    trunk: list[nn.Parameter] = [value for value in student.towers.image.parameters() if value.requires_grad]
     parts = groups(
         (trunk, plan.image_rate, 0.0),
         (opinion.texts.parameters(), 3e-4, 0.1),
@@ -189,8 +194,8 @@ def captions_loss(
     opinion: Opinion,
     features: Tensor,
     reading: Reading,
-    rows: Sequence[int],
-    others: Sequence[int],
+    rows: Sequence[int] | NDArray[np.int64],
+    others: Sequence[int] | NDArray[np.int64],
     times: int,
 ) -> Tensor:
     """InfoNCE of pictures (tuned features, in the order of ``rows``) and captions, ``times`` of each reading.

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from opinion import Opinions, unit
-from student import LEARNED, Student
-from teachers import TEACHERS, Teachers
 from torch import Tensor
-from vocabulary import Vocabulary, is_chinese, spoken, templates
 
 from indexer.training.losses import distillation
+from recipes.mini.from_imagenet.opinion import Opinions, unit
+from recipes.mini.from_imagenet.student import LEARNED, Student
+from recipes.mini.from_imagenet.teachers import TEACHERS, Teachers
+from recipes.mini.vocabulary import Vocabulary, is_chinese, spoken, templates
 
 FREQUENT = slice(
     100, 8000

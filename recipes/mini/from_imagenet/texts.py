@@ -13,13 +13,14 @@ import argparse
 import re
 from pathlib import Path
 
-from vocabulary import Vocabulary
+from recipes.mini.vocabulary import Vocabulary
 
 WORDS = 40_000
 ENGLISH_WORD, CHINESE_WORD = re.compile(r"[a-z][a-z' -]{1,30}"), re.compile("[\u4e00-\u9fff]{1,8}")
 
 
 def lines(path: Path) -> list[str]:
+    """Read a text file's lines."""
     return path.read_text(encoding="utf-8").splitlines()
 
 
@@ -44,6 +45,7 @@ def captions(flickr8k: Path, coco: Path, classes: Vocabulary) -> list[str]:
 
 
 def words() -> list[str]:
+    """List frequent English and Chinese words."""
     from wordfreq import top_n_list  # of the teachers' environment
 
     english = [word for word in top_n_list("en", WORDS) if ENGLISH_WORD.fullmatch(word)]
@@ -52,12 +54,13 @@ def words() -> list[str]:
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--flickr8k", "--coco-captions", "--out"):
         parser.add_argument(name, type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    classes = Vocabulary.read(Path(__file__).with_name("classes.tsv"))
+    classes = Vocabulary.of_imagenet()
     lists = {
         "captions": captions(args.flickr8k, args.coco_captions, classes),
         "val": sorted(of_split(args.flickr8k, "val", machine=False)),
