@@ -1,6 +1,6 @@
 """Pictures squeezed whole into 256x256 squares, once, and the facts that lie beside them in the archives.
 
-python data.py --flickr8k FOLDER --classes FOLDER --out FOLDER
+python -m recipes.mini.from_imagenet.data --flickr8k FOLDER --classes FOLDER --out FOLDER
 """
 
 from __future__ import annotations

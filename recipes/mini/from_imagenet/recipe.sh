@@ -40,5 +40,5 @@ fi
 printf '%s\n' $runs |
   OMP_NUM_THREADS=1 xargs -P "$(nproc)" -I RUN python -m $package.train "$@" --only-run RUN
 python -m $package.train "$@"
-python "$root/benchmarks/mini/measure.py" --model "$out/best" --flickr8k "$flickr8k" --coco-mini "$coco_mini" --classes "$classes" \
-  --image-weights "$weights"
+python "$root/benchmarks/mini/measure.py" --model "$out/best" --flickr8k "$flickr8k" --coco-mini "$coco_mini" \
+  --classes "$classes" --image-weights "$weights"

@@ -1,8 +1,8 @@
 """Teachers' rows of texts, computed once, apart from the product and in an environment of their own.
 
-    python teach.py use captions --folder MATERIALS
-    python teach.py minilm captions --folder MATERIALS
-    python teach.py e5 captions --folder MATERIALS
+    python -m recipes.mini.from_imagenet.teach use captions --folder MATERIALS
+    python -m recipes.mini.from_imagenet.teach minilm captions --folder MATERIALS
+    python -m recipes.mini.from_imagenet.teach e5 captions --folder MATERIALS
 
 Reads ``captions.txt``, one text a line; writes ``use-captions.npy`` (rows, float16) and, beside it, the texts that the
 teacher has read. Needs the teacher's package:

@@ -1,6 +1,6 @@
 """Lists the texts that teachers read, one a line: captions, class names, words.
 
-python texts.py --flickr8k FOLDER --coco-captions FILE --out FOLDER
+python -m recipes.mini.from_imagenet.texts --flickr8k FOLDER --coco-captions FILE --out FOLDER
 
 Writes ``captions.txt`` (of Flickr8k's train split, and COCO's), ``val.txt`` (human captions of val, only to watch
 training by), ``names.txt`` and, with the package wordfreq (in the teachers' environment), ``words.txt``: the most

@@ -1,6 +1,6 @@
 """Fits mini's tokenizer: sub-words of English, words and characters of Chinese.
 
-python tokens.py --texts FOLDER --out tokenizer.json
+python -m recipes.mini.from_imagenet.tokens --texts FOLDER --out tokenizer.json
 
 A unigram model takes whole Chinese phrases for one piece (there are no spaces), which a bag of pieces cannot take
 apart again: pieces of more than two Chinese characters stay only if they are names of classes. Every Chinese
