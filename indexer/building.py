@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,12 +84,17 @@ def build(
         left_out: Counter[str] = Counter()
         whole = run.take(corpus.entries(left_out))
         counts = dict(sorted(left_out.items()))
-        if whole and prune:
-            _prune(writer, run, corpus.uri, corpus.format)
+        vanished = 0
         if whole:
+            unmet, folders = _not_met(writer, run, corpus.uri, corpus.format)
+            if prune:
+                _prune(run, corpus.uri, unmet, folders)
+            else:
+                vanished = run.count_vanished(unmet, folders)
             writer.note_left_out(run.source_id, counts)
             compact_if_due(writer)
-        return replace(run.report(not whole), seconds=round(time.monotonic() - started, 3), left_out=counts)
+        seconds = round(time.monotonic() - started, 3)
+        return replace(run.report(not whole), seconds=seconds, vanished=vanished, left_out=counts)
 
 
 def bound_encoder(writer: Writer, model: str | Path | Encoder) -> Encoder:
@@ -109,24 +114,32 @@ def bound_encoder(writer: Writer, model: str | Path | Encoder) -> Encoder:
     return encoder
 
 
-def _prune(writer: Writer, run: Run, uri: str, format_: str) -> None:
-    items, sources = schema.items, schema.sources
-    with writer.read() as connection:
-        candidates = _listed_by(connection, {run.source_id}, true())
-        folders = set(connection.execute(select(sources.c.id).where(sources.c.format == "folder")).scalars())
-        if format_ == "folder":  # files that are gone, and that a run over a folder above or below took
-            candidates |= _listed_by(connection, folders, is_inside(items.c.uri, uri, "/"))
+def _prune(run: Run, uri: str, candidates: Collection[int], folders: Collection[int]) -> None:
     if candidates and not (run.images.count or run.texts.count):
         raise UsageError(
             f"{uri} holds nothing now, and --prune would drop all {len(candidates)} items that came from it; "
             "if the drive is not missing and that is meant, use vlsearch delete"
         )
-    run.prune(sorted(candidates), folders)
+    run.prune(candidates, folders)
 
 
-def _listed_by(connection: Connection, sources: Collection[int], condition: ColumnElement[bool]) -> set[int]:
+def _not_met(writer: Writer, run: Run, uri: str, format_: str) -> tuple[list[int], set[int]]:
+    """Items that came from this corpus and that the run has not met, ascending; and the sources that are folders."""
+    items, sources = schema.items, schema.sources
+    with writer.read() as connection:
+        folders = set(connection.execute(select(sources.c.id).where(sources.c.format == "folder")).scalars())
+        unmet = {item for item in _listed_by(connection, {run.source_id}, true()) if not run.was_met(item)}
+        if format_ == "folder":  # files that are gone, and that a run over a folder above or below took
+            inside = _listed_by(connection, folders, is_inside(items.c.uri, uri, "/"))
+            unmet |= {item for item in inside if not run.was_met(item)}
+    return sorted(unmet), folders
+
+
+def _listed_by(
+    connection: Connection, sources: Collection[int], condition: ColumnElement[bool]
+) -> Iterable[int]:
     """Ids of the items that one of these sources lists."""
     items, listings = schema.items, schema.listings
     also = select(listings.c.item_id).where(listings.c.source_id.in_(sources))
     listed = items.c.source_id.in_(sources) | items.c.id.in_(also)
-    return set(connection.execute(select(items.c.id).where(listed, condition)).scalars())
+    return connection.execute(select(items.c.id).where(listed, condition)).scalars()

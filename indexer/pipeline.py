@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from indexer.interrupts import interrupts_noted
 from indexer.known import KnownItem, drop_encoded, find_encoded, find_links, find_listings, find_namesakes
 from indexer.lookup import LookUp, Task, TextTask
 from indexer.maintenance import merge_small
-from indexer.report import Progress, Report, SeenItems
+from indexer.report import Failures, Progress, Report, SeenItems
 from indexer.rows import ensure_encoder, item_ids_of
 from indexer.staging import ReadPicture, Staged
 from indexer.writer import Writer
@@ -73,9 +73,9 @@ class Run:
             self.encoder_id = ensure_encoder(connection, encoder.identity, activate=False)
         self.look_up = LookUp(writer, self.encoder_id, self.source_id, limits, retry_failed, reread)
         self.started = self.committed_at = time.monotonic()
-        self.images, self.texts, self.changed, self.kept = (SeenItems() for _ in range(4))
-        self.failed_uris: set[str] = set()
-        self.done = self.encoded = self.links = self.failed = self.removed = self.commits = 0
+        self.images, self.texts, self.changed, self.encoded, self.kept = (SeenItems() for _ in range(5))
+        self.failures = Failures()
+        self.done = self.links = self.removed = self.commits = 0
         self.unread: set[str] = set()
         self.holds_its_items = source[1] in ITEMS_INSIDE
         self.staged = Staged()
@@ -116,33 +116,41 @@ class Run:
 
     def report(self, interrupted: bool) -> Report:
         """The counts so far."""
+        known = self.changed.count_without(self.encoded)
         return Report(
             images=self.images.count,
             captions=self.texts.count,
             links=self.links,
-            encoded=self.encoded,
-            unchanged=self.images.count + self.texts.count - self.changed.count,
-            failed=self.failed,
+            encoded=self.encoded.count,
+            known=known,
+            unchanged=self.images.count + self.texts.count - self.encoded.count - known,
+            failed=len(self.failures),
             removed=self.removed,
             seconds=round(time.monotonic() - self.started, 3),
             interrupted=interrupted,
+            reasons=self.failures.groups(),
         )
 
     def prune(self, candidates: Iterable[int], folders: Collection[int]) -> None:
-        """Take back that this source lists those of these items that the run has not met; drop what nobody lists.
+        """Take back that this source lists these items, which the run has not met; drop what nobody lists.
 
         A picture that could not be taken this time is listed still, and a source that has captions of a picture
         lists it. No folder lists a file that is gone: ``folders`` are the sources that are folders. Of what the reader
         itself could not read (a folder that cannot be listed, a link that leads nowhere) only items whose file is
         known to be gone count.
         """
-        for chunk in chunked(item for item in candidates if not self._was_met(item)):
+        for chunk in chunked(candidates):
             change = self._withdrawal(chunk, folders)
             if change:
                 self.writer.commit(change, self.encoder.identity)
                 self.removed += len(change.removed)
 
-    def _was_met(self, item: int) -> bool:
+    def count_vanished(self, candidates: Iterable[int], folders: Collection[int]) -> int:
+        """How many items :meth:`prune` would drop."""
+        return sum(len(self._withdrawal(chunk, folders).removed) for chunk in chunked(candidates))
+
+    def was_met(self, item: int) -> bool:
+        """Whether the run has met an item, or has kept it because its file could not be read this time."""
         return item in self.images or item in self.texts or item in self.kept
 
     def _withdrawal(self, ids: Iterable[int], folders: Collection[int]) -> Change:
@@ -175,7 +183,7 @@ class Run:
         table = schema.failures
         with self.writer.read() as connection:
             before = connection.execute(select(table.c.uri).where(table.c.source_id == self.source_id))
-            settled = [uri for uri in before.scalars() if uri not in self.failed_uris]
+            settled = [uri for uri in before.scalars() if uri not in self.failures]
         if settled:
             self.writer.commit(Change(settled=settled), self.encoder.identity)
 
@@ -212,6 +220,7 @@ class Run:
         elif task.first is not None:
             task.taken = task.first.taken
         elif task.picture is not None:
+            self.failures.forget(task.uri)
             self._stage_picture(task, task.picture, outcome)
             task.taken = True
         for text in task.texts:
@@ -221,8 +230,9 @@ class Run:
                 self.staged.change.links[pair] = NewLink(*pair, self.source_id)
 
     def _stage_failure(self, task: Task, failure: Failure) -> None:
-        self.failed += 1
-        self.failed_uris.add(failure.uri)
+        if task.known is not None and task.known.id in self.images:
+            return  # this run has taken it already, from another place in the corpus
+        self.failures.add(failure)
         if task.picture is None:
             self.unread.add(failure.uri)
         elif task.known is not None and not _is_gone(task.uri):
@@ -268,6 +278,8 @@ class Run:
         text, known = task.text, task.known
         if known is not None and known.sha256 == task.digest and known.lang == text.lang:
             self.texts.add(known.id)
+            if not task.encoded:
+                self.staged.restored["text", task.digest] = known.id
             if dict(known.attributes) == dict(text.attributes):
                 self._list(known)
                 return
@@ -330,17 +342,27 @@ class Run:
             # whose twin a commit took while they were on their way through the workers
             drop_encoded(connection, change.contents, self.encoder_id)
         names = self.writer.commit(change, self.encoder.identity) if change else {}
-        for uri, item in names.items():
-            (self.images if change.items[uri].kind == "image" else self.texts).add(item)
-            if uri in self.staged.fresh:
-                self.changed.add(item)
-        self.encoded += len(change.contents)
+        self._count(names, change)
         self.links += len(self.staged.known_links) + len(change.links)
         self.staged = Staged()
         self.commits += 1
         if self.commits % MERGE_COMMITS == 0:
             merge_small(self.writer)
         self.committed_at = time.monotonic()
+
+    def _count(self, names: Mapping[str, int], change: Change) -> None:
+        """Note what a commit has done: each content that it encoded counts for one item, the first that has it."""
+        unclaimed = set(change.contents)
+        for uri, item in names.items():
+            new = change.items[uri]
+            (self.images if new.kind == "image" else self.texts).add(item)
+            if uri in self.staged.fresh:
+                self.changed.add(item)
+            if (new.kind, new.sha256) in unclaimed:
+                unclaimed.discard((new.kind, new.sha256))
+                self.encoded.add(item)
+        for content in unclaimed & self.staged.restored.keys():
+            self.encoded.add(self.staged.restored[content])
 
     def _drop_known_links(self, connection: Connection) -> None:
         """Leave out links that are in the catalogue as they should be; the common case on a second run."""
@@ -360,7 +382,7 @@ class Run:
 
     def _tell(self, stage: str) -> None:
         if self.on_progress is not None:
-            self.on_progress(Progress(stage, self.done, self.total, self.failed))
+            self.on_progress(Progress(stage, self.done, self.total, len(self.failures)))
 
 
 def _up_to_a_break(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from retrieval.types import Failure
+
+_VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9][0-9,._]*")  # what differs between two failures of one kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +27,90 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failures of one kind: how many, and the uri and the reason of the first of them."""
+
+    count: int
+    example: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Counts of one run.
+
+    Each item that the run has met is one of ``encoded``, ``known``, ``unchanged``, ``failed`` and ``left_out``, so that
+    they add up to :attr:`seen`; the first three add up to ``images + captions``.
 
     Attributes:
         images: pictures of this corpus that the collection holds now.
         captions: texts likewise.
         links: picture-text links likewise.
-        encoded: contents encoded in this run (equal bytes once).
+        encoded: items whose content this run has encoded (of several with equal bytes, the first).
+        known: new, renamed or changed items whose content had a vector already.
         unchanged: items that were in the collection before and are as they were.
         failed: items that could not be taken; their reasons are in the catalogue.
         removed: items dropped because they vanished from the corpus.
         seconds: wall time.
-        left_out: files, folders and members that the reader passed over, by what they are (``RAW picture``).
         interrupted: Ctrl-C came; what was done is committed.
+        vanished: items that are no longer in the corpus, and stay in the collection until a run that prunes.
+        left_out: files, folders and members that the reader passed over, by what they are (``RAW picture``).
+        reasons: the failures, grouped by reason, the most frequent first.
     """
 
     images: int
     captions: int
     links: int
     encoded: int
+    known: int
     unchanged: int
     failed: int
     removed: int
     seconds: float
     interrupted: bool = False
+    vanished: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    reasons: tuple[FailureGroup, ...] = ()
+
+    @property
+    def seen(self) -> int:
+        """All that the run has met."""
+        return self.encoded + self.known + self.unchanged + self.failed + sum(self.left_out.values())
+
+
+class Failures:
+    """The failures of a run, each uri once."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, str] = {}
+        self._groups: dict[str, FailureGroup] = {}
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def __contains__(self, uri: str) -> bool:
+        return uri in self._kinds
+
+    def add(self, failure: Failure) -> None:
+        """Count a failure, unless its item has failed before."""
+        if failure.uri in self._kinds:
+            return
+        kind = _VARIABLE.sub("", failure.reason)
+        group = self._groups.get(kind, FailureGroup(0, failure.uri, failure.reason))
+        self._kinds[failure.uri] = kind
+        self._groups[kind] = FailureGroup(group.count + 1, group.example, group.reason)
+
+    def forget(self, uri: str) -> None:
+        """Take a failure back: a second try in the same run went well."""
+        kind = self._kinds.pop(uri, None)
+        if kind is not None:
+            group = self._groups[kind]
+            self._groups[kind] = FailureGroup(group.count - 1, group.example, group.reason)
+
+    def groups(self) -> tuple[FailureGroup, ...]:
+        """Failures by kind, the most frequent first."""
+        there = [group for group in self._groups.values() if group.count]
+        return tuple(sorted(there, key=lambda group: (-group.count, group.reason)))
 
 
 class SeenItems:
@@ -71,3 +134,10 @@ class SeenItems:
     def __contains__(self, item: int) -> bool:
         at = item >> 3
         return at < len(self._bits) and bool(self._bits[at] & 1 << (item & 7))
+
+    def count_without(self, other: SeenItems) -> int:
+        """How many are here and not in ``other``."""
+        return (self._number() & ~other._number()).bit_count()
+
+    def _number(self) -> int:
+        return int.from_bytes(self._bits, "little")

@@ -39,6 +39,9 @@ class Staged:
     def __init__(self) -> None:
         self.change = Change()
         self.fresh: set[str] = set()  # uris of items that are new, or whose content is
+        self.restored: dict[
+            tuple[Kind, bytes], int
+        ] = {}  # contents of unchanged items that had lost their vector
         self.known_links: set[tuple[str, str]] = set()
         self.digests: dict[Kind, set[bytes]] = {"image": set(), "text": set()}
         self._pictures: list[tuple[ReadPicture, NDArray[Any]]] = []

@@ -24,9 +24,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from retrieval.shell import shell_command, shell_word
+
 
 class VlsearchError(Exception):
     """Base of the family; catch it to catch every fault that is not a bug."""
+
+    def in_shell(self) -> str:
+        """The sentence for somebody at a command line; ``str`` gives the one for somebody who writes Python."""
+        return str(self)
 
 
 class UsageError(VlsearchError):
@@ -52,6 +58,60 @@ class CorpusFormatError(UsageError):
 
 class QueryError(UsageError):
     """A query is empty, or a part of it cannot be used."""
+
+
+class PlacedQueryError(QueryError):
+    """A :class:`QueryError` of one query among several; ``place`` names it (``query 3``, ``queries.txt:7``)."""
+
+    def __init__(self, place: str, error: QueryError) -> None:
+        super().__init__(place, error)
+        self.place, self.error = place, error
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.error}"
+
+    def in_shell(self) -> str:
+        """The place, and the query's own sentence."""
+        return f"{self.place}: {self.error.in_shell()}"
+
+
+class NothingOfKind(QueryError):
+    """A collection holds no items of the kind that was asked for, ``image`` or ``text``, but some of the other."""
+
+    def __init__(self, collection: Path, kind: str) -> None:
+        super().__init__(collection, kind)
+        self.collection, self.kind = collection, kind
+
+    def __str__(self) -> str:
+        return f"{self._fault()}; search with find={self._other()!r}"
+
+    def in_shell(self) -> str:
+        """The fault, and the option to use instead."""
+        return f"{self._fault()}; search with --find {self._other()}"
+
+    def _fault(self) -> str:
+        return f"collection {self.collection} holds no {'pictures' if self.kind == 'image' else 'texts'}"
+
+    def _other(self) -> str:
+        return "text" if self.kind == "image" else "image"
+
+
+class NoSuchPicture(QueryError):
+    """A picture of a query is not there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return (
+            f"there is no file {self.path}; check the path, or to search for these words pass them as a str"
+        )
+
+    def in_shell(self) -> str:
+        """The fault, and how to search for the words themselves."""
+        words = shell_word(f"text:{self.path}")
+        return f"there is no file {self.path}; check the path, or to search for these words write {words}"
 
 
 class UnknownModel(UsageError):
@@ -83,7 +143,8 @@ class CollectionNotFound(CollectionError):
         self.path = path
 
     def __str__(self) -> str:
-        return f"there is no collection at {self.path}; make one with: vlsearch index CORPUS --collection {self.path}"
+        make = shell_command("index", "CORPUS", "--collection", self.path)
+        return f"there is no collection at {self.path}; make one with: {make}"
 
 
 class CollectionDamaged(CollectionError):
@@ -94,7 +155,8 @@ class CollectionDamaged(CollectionError):
         self.path, self.fault = path, fault
 
     def __str__(self) -> str:
-        return f"collection {self.path} is damaged: {self.fault}. Look closer with: vlsearch doctor"
+        look = shell_command("doctor", "--collection", self.path)
+        return f"collection {self.path} is damaged: {self.fault}. Look closer with: {look}"
 
 
 class CollectionTooNew(CollectionError):
@@ -130,7 +192,8 @@ class IdentityMismatch(CollectionError):
         self.collection, self.bound, self.given, self.difference = collection, bound, given, difference
 
     def __str__(self) -> str:
-        again = f"re-encode with: vlsearch reindex --model {self.given} --collection {self.collection}"
+        reindex = shell_command("reindex", "--model", self.given, "--collection", self.collection)
+        again = f"re-encode with: {reindex}"
         if self.bound == self.given:
             return (
                 f"collection {self.collection} holds vectors of {self.bound} as it was, and the model of that name has "

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from retrieval.uris import is_missing
+
 Kind = Literal["image", "text"]
 """What an item is: a picture or a text."""
 
@@ -140,3 +142,8 @@ class Hit:
     lang: str | None
     captions: tuple[LinkedText, ...]
     attributes: Mapping[str, Scalar]
+
+    @property
+    def missing(self) -> bool:
+        """Whether the item's file is not there now; it is looked for on each use, and a URL never is."""
+        return is_missing(self.uri)

@@ -64,3 +64,17 @@ def hide_passwords(text: str) -> str:
     The catalogue holds URLs so; what stands in a URL's path or query (``?token=...``) stays.
     """
     return _USERINFO.sub(r"\1", text)
+
+
+def is_missing(uri: str) -> bool:
+    """Whether the file that a uri names, or names a place in, is not there; False for URLs and where it is unknown."""
+    split = split_file_uri(uri)
+    if split is None:
+        return False
+    try:
+        split[0].stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False

@@ -41,6 +41,7 @@ GROUND = {
     "fetch",
     "addresses",
     "json_files",
+    "shell",
 }
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from retrieval.cli.model_note import say_model
-from retrieval.cli.printing import counted, printable
+from retrieval.cli.printing import counted
 from retrieval.cli.progress import progress_display
 from retrieval.errors import MissingExtra
+from retrieval.shell import shell_command
 
 CAPTIONS = Path(__file__).parent / "demo_captions.jsonl"
 WORDS = ("a red motorbike in a garage", "a photographer with a tripod", "红色的摩托车")
@@ -59,7 +60,7 @@ def demo(collection: Path | None, model: str) -> None:
             click.echo()
             hits = engine.search(photographs / name, HITS, "text")
             show_hits(hits, f"A picture finds captions: {name}")
-    click.echo(f'\nNow yours:\nvlsearch query "a cat" --collection {printable(str(path))}')
+    click.echo(f"\nNow yours:\n{shell_command('query', 'a cat', '--collection', path)}")
 
 
 def _photographs() -> Path:

@@ -78,8 +78,11 @@ class LazyGroup(click.Group):
             click.UsageError: there is none; the sentence names the nearest ones.
         """
         if args and args[0] not in self.table and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self.table) or list(self.table)
-            ctx.fail(f"there is no command {args[0]!r}; did you mean {' or '.join(near[:3])}?")
+            near = difflib.get_close_matches(args[0], self.table)
+            advice = (
+                f"did you mean {' or '.join(near)}?" if near else "to search for words, put query before them"
+            )
+            ctx.fail(printable(f"there is no command {args[0]!r}; {advice}"))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -104,7 +107,7 @@ class LazyGroup(click.Group):
             ctx.exit(INTERRUPTED)
         except VlsearchError as error:
             fault = UsageFault if isinstance(error, UsageError) else click.ClickException
-            raise fault(printable(hide_passwords(str(error)))) from error
+            raise fault(printable(hide_passwords(error.in_shell()))) from error
         except OSError as error:
             if error.errno == errno.EPIPE or error.filename is None:
                 raise  # a closed pipe, which click ends quietly; or a fault of ours, shown with its trace

@@ -33,8 +33,9 @@ def _show_hit(console: Console, hit: Hit, width: int, captions: int) -> None:
     head = Text.assemble((f"{hit.rank:>{width}}", "bold"), "  ", (f"{hit.score:.4f}", "cyan"), "  ")
     indent = head.cell_len
     name = Text(short_name(hit.uri))
+    missing = Text("  (the file is missing)" if hit.missing else "", style="yellow")
     if hit.text is None:
-        console.print(head + name, soft_wrap=True)  # never folded: a name must survive being copied
+        console.print(head + name + missing, soft_wrap=True)  # never folded: a name must survive being copied
         shown = [one_line(caption.text) for caption in hit.captions[:captions]]
         left = len(hit.captions) - len(shown)
         if shown and left:
@@ -44,7 +45,7 @@ def _show_hit(console: Console, hit: Hit, width: int, captions: int) -> None:
     else:
         _show_wrapped(console, Text(one_line(hit.text)), indent, head)
         name.stylize("dim")
-        console.print(Text(" " * indent) + name, soft_wrap=True)
+        console.print(Text(" " * indent) + name + missing, soft_wrap=True)
 
 
 def _show_wrapped(console: Console, text: Text, indent: int, head: Text | None = None) -> None:

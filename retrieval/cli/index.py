@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +11,22 @@ import click
 from retrieval.cli.corpus_options import corpus_options
 from retrieval.cli.model_note import say_model
 from retrieval.cli.options import collection_option, json_option, quiet_option
-from retrieval.cli.printing import counted, counted_kinds, json_line, one_line, printable, short_name
+from retrieval.cli.printing import (
+    counted,
+    counted_kinds,
+    json_line,
+    one_line,
+    printable,
+    short_name,
+)
 from retrieval.cli.progress import duration, progress_display
-from retrieval.errors import CollectionError
+from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
     from indexer import CorpusOptions, Report
     from retrieval.types import Limits
 
-FAILURES_SHOWN = 5
+REASONS_SHOWN = 5
 INTERRUPTED = 130
 
 
@@ -88,9 +93,9 @@ def index(
             on_progress=show,
         )
     if as_json:
-        click.echo(json_line(asdict(report)).encode())
+        click.echo(json_line(asdict(report) | {"seen": report.seen}).encode())
     elif not quiet:
-        _show_report(report, collection, source.uri)
+        _show_report(report, collection)
     if report.interrupted:
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
         raise SystemExit(INTERRUPTED)
@@ -98,31 +103,39 @@ def index(
         raise SystemExit(1)
 
 
-def _show_report(report: Report, collection: Path, corpus: str) -> None:
-    held = ", ".join(
-        [
-            counted(report.images, "image"),
-            counted(report.captions, "caption"),
-            counted(report.links, "link"),
-        ]
+def _show_report(report: Report, collection: Path) -> None:
+    held = (
+        counted(report.images, "image"),
+        counted(report.captions, "caption"),
+        counted(report.links, "link"),
     )
-    click.echo(f"{held} in {printable(str(collection))}")
-    work = [f"{report.encoded:,} encoded", f"{report.unchanged:,} unchanged"]
+    click.echo(f"{', '.join(held)} in {printable(str(collection))}")
+    work = [f"{report.encoded:,} encoded"]
+    work += [f"{report.known:,} known by content"] if report.known else []
+    work += [f"{report.unchanged:,} unchanged", f"{report.failed:,} failed"]
+    work += [f"{sum(report.left_out.values()):,} left out"] if report.left_out else []
     work += [f"{report.removed:,} removed"] if report.removed else []
-    work += [f"{report.failed:,} failed"]
     click.echo(f"{', '.join(work)}, {duration(report.seconds)}")
     if report.left_out:
         click.echo(f"left out: {counted_kinds(report.left_out)}")
     if report.failed:
-        _show_failures(collection, corpus)
+        click.echo("failed:")
+        _show_failures(report, collection)
+    if report.vanished:
+        gone, them = ("item is", "it") if report.vanished == 1 else ("items are", "them")
+        click.echo(
+            f"{report.vanished:,} {gone} no longer in the corpus and can still be found; drop {them} with this "
+            "command and --prune, or by name with vlsearch delete"
+        )
 
 
-def _show_failures(collection: Path, corpus: str) -> None:
-    from retrieval.collection import Collection  # sqlalchemy, faiss: not for --help
-
-    with contextlib.suppress(CollectionError), Collection.open(collection) as opened:
-        failures = opened.failures(corpus)
-        for failure in islice(failures, FAILURES_SHOWN):
-            click.echo(f"  {short_name(failure.uri)}: {one_line(failure.reason)}")
-        if next(failures, None) is not None:
-            click.echo(f"  See all with: vlsearch info --failures --collection {printable(str(collection))}")
+def _show_failures(report: Report, collection: Path) -> None:
+    width = len(f"{report.reasons[0].count:,}") if report.reasons else 0
+    for group in report.reasons[:REASONS_SHOWN]:
+        more = f" and {group.count - 1:,} more" if group.count > 1 else ""
+        click.echo(f"  {group.count:>{width},}  {short_name(group.example)}{more}: {one_line(group.reason)}")
+    left = len(report.reasons) - REASONS_SHOWN
+    if left > 0:
+        click.echo(f"  and {counted(left, 'other reason')}")
+    if report.failed > len(report.reasons) or left > 0:
+        click.echo(f"  See all with: {shell_command('info', '--failures', '--collection', collection)}")

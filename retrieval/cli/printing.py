@@ -40,11 +40,12 @@ def json_line(value: Mapping[str, object]) -> str:
 
 
 def hit_facts(hit: Hit) -> dict[str, object]:
-    """A hit as JSON has it: its own fields, and the plain ``path`` where the item is a whole file."""
+    """A hit as JSON has it: its own fields, the plain ``path`` of a whole file, and whether its file is missing."""
     facts = asdict(hit)
     split = split_file_uri(hit.uri)
     is_file = split is not None and split[1] is None
     facts["path"] = _utf8(os.fsencode(split[0])) if split is not None and is_file else None
+    facts["missing"] = hit.missing
     return facts
 
 

@@ -14,8 +14,9 @@ from retrieval.cli.options import allow_private_option, collection_option, json_
 from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.errors import UsageError
-from retrieval.query.parse import parse_line, parse_query
+from retrieval.query.parse import looks_like_picture, parse_line, parse_query
 from retrieval.query.parts import Query, TextPart
+from retrieval.shell import shell_command, shell_word
 from retrieval.types import Hit, Kind, Limits
 from retrieval.uris import hide_passwords
 
@@ -86,7 +87,8 @@ def query(
 
     Words find pictures; a picture finds captions, or pictures where the collection has no captions.
     Several PARTs are summed. A PART is a picture if it is a URL, begins like a path (./ ../ / ~/), ends
-    like a picture's name (.jpg, .png, ...) or names a tar's member (ARCHIVE.tar#MEMBER); else it is words.
+    like a picture's name (.jpg, .png, ...), names a tar's member (ARCHIVE.tar#MEMBER) or is the name of a
+    file that holds a picture; else it is words.
     In front may stand:
 
     \b
@@ -110,9 +112,9 @@ def query(
     if source is not None and (parts or add or subtract):
         raise UsageError("give the query as arguments or as lines of --from, not both")
     shape = "json" if as_json else "list" if _wants_list(as_list, null) else "paths"
-    single = None if source is not None else parse_query([*parts, *add], subtract)
+    single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
     if single is not None:
-        _warn_of_namesakes(single)
+        _note_namesakes(single)
     limits = Limits(private_addresses=allow_private)
     with open_engine(collection, encoder=model, limits=limits) as engine:
         if single is None:
@@ -185,17 +187,34 @@ def _show_answer(line: int, text: str, hits: Sequence[Hit], shape: str, null: bo
         show_hits(hits, title=text)
 
 
-def _warn_of_namesakes(query: Query) -> None:
-    """Say so where words are also the name of a file: it may have been meant, and is not read."""
+def _is_picture(content: str) -> bool:
+    """Whether unmarked content is a picture: it is written like one, or it is the name of a file that holds one."""
+    if looks_like_picture(content):
+        return True
+    from indexer.corpora.sniff import is_picture_file  # late: most queries are words that name no file
+
+    if not (_exists(content) and is_picture_file(content)):
+        return False
+    words = shell_word(f"text:{content}")
+    click.echo(f"Note: {printable(content)} is a picture here; for the words write {words}", err=True)
+    return True
+
+
+def _note_namesakes(query: Query) -> None:
+    """Say so where words are also the name of a file or folder: it may have been meant, and is not read."""
     for part in query.parts:
-        if isinstance(part, TextPart) and _is_file(part.text):
-            name = printable(part.text)
-            note = f"Note: {name} was read as words; for the picture of that name write ./{name}"
-            click.echo(note, err=True)
+        if not isinstance(part, TextPart) or not _exists(part.text):
+            continue
+        name, path = printable(part.text), Path(part.text)
+        if path.is_dir():
+            advice = f"the folder of that name is indexed with: {shell_command('index', path)}"
+        else:
+            advice = f"for the picture of that name write {shell_word(f'./{part.text}')}"
+        click.echo(f"Note: {name} was read as words; {advice}", err=True)
 
 
-def _is_file(name: str) -> bool:
+def _exists(name: str) -> bool:
     try:
-        return Path(name).is_file()
+        return Path(name).exists()
     except (OSError, ValueError):  # too long for a name, or with a NUL
         return False

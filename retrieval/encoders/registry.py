@@ -19,6 +19,7 @@ from retrieval.encoders.hub.recommended import RECOMMENDED as RECOMMENDED
 from retrieval.encoders.hub.recommended import Published as Published
 from retrieval.encoders.hub.recommended import RecommendedModel as RecommendedModel
 from retrieval.errors import ModelError, UnknownModel
+from retrieval.shell import shell_command
 from retrieval.uris import expand_home
 
 if TYPE_CHECKING:
@@ -244,9 +245,10 @@ def _cached(spec: ModelSpec) -> tuple[Path, str]:
     if partial_snapshot(spec.place, spec.revisions) is not None:
         raise ModelError(
             f"{spec.name} is in the local cache only in part, or only as pickles, which vlsearch does not "
-            f"open; get its safetensors with: vlsearch models get {spec.name}"
+            f"open; get its safetensors with: {shell_command('models', 'get', spec.name)}"
         )
-    raise ModelError(f"{spec.name} is not in the local cache; get it with: vlsearch models get {spec.name}")
+    get = shell_command("models", "get", spec.name)
+    raise ModelError(f"{spec.name} is not in the local cache; get it with: {get}")
 
 
 def _load_folder(folder: Path, name: str, device: str | None, revision: str) -> Encoder:

@@ -13,12 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection import Collection, CollectionInfo
-from retrieval.errors import CollectionError, IdentityMismatch, QueryError, UsageError
+from retrieval.errors import (
+    CollectionError,
+    IdentityMismatch,
+    NothingOfKind,
+    PlacedQueryError,
+    QueryError,
+    UsageError,
+)
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
 from retrieval.query.location import collection_path
 from retrieval.query.parts import Part, Query, Queryable, TextPart
 from retrieval.query.pictures import read_picture
+from retrieval.shell import shell_command
 from retrieval.types import Hit, Kind, Limits
 
 if TYPE_CHECKING:
@@ -181,8 +189,7 @@ class SearchEngine:
         if find is None:
             return [direction(query, held) for query in queries]
         if not held[find]:
-            other, noun = ("text", "pictures") if find == "image" else ("image", "texts")
-            raise QueryError(f"collection {self.collection.path} holds no {noun}; search with find={other}")
+            raise NothingOfKind(self.collection.path, find)
         return [find] * len(queries)
 
     def _identity(self) -> Identity:
@@ -194,7 +201,7 @@ class SearchEngine:
     def _empty(self) -> CollectionError:
         path = self.collection.path
         return CollectionError(
-            f"collection {path} is empty; fill it with: vlsearch index CORPUS --collection {path}"
+            f"collection {path} is empty; fill it with: {shell_command('index', 'CORPUS', '--collection', path)}"
         )
 
     def _encoder_for(self, identity: Identity) -> Encoder:
@@ -248,7 +255,7 @@ def _named(place: str | None) -> Iterator[None]:
     except QueryError as error:
         if place is None:
             raise
-        raise QueryError(f"{place}: {error}") from error
+        raise PlacedQueryError(place, error) from error
 
 
 def _encode_part(

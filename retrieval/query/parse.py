@@ -4,7 +4,7 @@
 
 A weight is a decimal number below 100 (``2``, ``0.5``, ``.5``) whose colon is directly followed by something
 other than a blank or a digit, so ``3:30 pm``, ``16:9`` and ``2: the sequel`` are texts. After ``text:``
-nothing is parsed. What an argument means depends on how it is written and never on which files exist: an
+nothing is parsed. What an argument means depends on how it is written (unless the caller judges otherwise): an
 argument is a picture if it is an http(s) or file uri, ends like a picture's name (``.jpg``), is a tar
 member (``ARCHIVE.tar#MEMBER``), or begins like a path (``./``, ``../``, ``/``, ``~/``). Pure: reads no
 file.
@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from retrieval.errors import QueryError
+from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.query.parts import Part, PicturePart, Query, TextPart
+from retrieval.shell import shell_word
 from retrieval.suffixes import is_picture_name
 from retrieval.uris import expand_home, file_uri
 
@@ -35,19 +36,30 @@ _PATH_START = re.compile(r"/|~/|\.{1,2}[/\\]|[A-Za-z]:[/\\]|\\\\")
 _TAR_MEMBER = re.compile(r"(?P<archive>.+\.tar)#(?P<member>.+)", re.DOTALL | re.IGNORECASE)
 
 
-def parse_query(arguments: Iterable[str], subtract: Iterable[str] = ()) -> Query:
+def parse_query(
+    arguments: Iterable[str],
+    subtract: Iterable[str] = (),
+    is_picture: Callable[[str], bool] | None = None,
+) -> Query:
     """The query that a command line's arguments mean; those in ``subtract`` have their weights negated.
+
+    ``is_picture`` judges contents without a mark; by default :func:`looks_like_picture`.
 
     Raises:
         QueryError: there is no argument, or one of them is empty or contradicts itself.
     """
-    parts = [parse_part(argument) for argument in arguments]
-    parts += [replace(part, weight=-part.weight) for part in map(parse_part, subtract)]
+    is_picture = is_picture or looks_like_picture
+    parts = [parse_part(argument, is_picture) for argument in arguments]
+    parts += [
+        replace(part, weight=-part.weight) for part in (parse_part(one, is_picture) for one in subtract)
+    ]
     return Query(tuple(parts))
 
 
-def parse_part(argument: str) -> Part:
+def parse_part(argument: str, is_picture: Callable[[str], bool] | None = None) -> Part:
     """One weighted text or picture from one argument (the grammar is this module's docstring).
+
+    ``is_picture`` judges a content without a mark; by default :func:`looks_like_picture`.
 
     Raises:
         QueryError: the argument is empty, or its sign stands in the wrong place.
@@ -56,13 +68,14 @@ def parse_part(argument: str) -> Part:
     assert match is not None  # every group may be empty, and the last takes anything
     sign, weight, kind, content = match.group("sign", "weight", "kind", "content")
     if kind is None and (sign or weight) and content.startswith("-"):
-        words = content.lstrip("-")
+        words, meant = content.lstrip("-"), f"{sign or ''}{weight or 1}:text:{content}"
         raise QueryError(
-            f"the sign in {argument!r} stands in the wrong place; to subtract write -{weight or 1}:{words}, "
-            f"or for the words themselves {sign or ''}{weight or 1}:text:{content}"
+            f"the sign in {argument!r} stands in the wrong place; "
+            f"to subtract write {shell_word(f'-{weight or 1}:{words}')}, "
+            f"or for the words themselves {shell_word(meant)}"
         )
     number = float(weight or 1) * (-1 if sign else 1)
-    if kind == "text:" or (kind is None and not looks_like_picture(content)):
+    if kind == "text:" or (kind is None and not (is_picture or looks_like_picture)(content)):
         return TextPart(_unicode(content), number)
     return PicturePart(_source(content), number)
 
@@ -76,7 +89,7 @@ def parse_line(line: str, place: str) -> Query:
     try:
         return replace(parse_query(line.split("\t")), place=place)
     except QueryError as error:
-        raise QueryError(f"{place}: {error}") from error
+        raise PlacedQueryError(place, error) from error
 
 
 def looks_like_picture(content: str) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrieval.errors import ImageError, QueryError
+from retrieval.errors import ImageError, NoSuchPicture, QueryError
 from retrieval.query.parts import Source
+from retrieval.shell import shell_command, shell_word
 from retrieval.tar_members import Damage, member_path, walk_members
 from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
 from retrieval.uris import display, split_file_uri
@@ -53,13 +54,10 @@ def _locate(source: Path | str | bytes) -> Location:
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise QueryError(
-            f"there is no file {path}; check the path, or to search for these words write text:{path} "
-            "(in Python: pass them as a str)"
-        )
+        raise NoSuchPicture(path)
     if path.is_dir():
         raise QueryError(
-            f"{path} is a folder, not a picture; name a picture in it, or index it: vlsearch index {path}"
+            f"{path} is a folder, not a picture; name a picture in it, or index it: {shell_command('index', path)}"
         )
 
     return path
@@ -85,7 +83,9 @@ def _find_member(archive: Path, name: str) -> MemberBytes:
             "check the path"
         )
     if last is None:
-        raise QueryError(f"there is no member {name} in {archive}; list them with: tar -tf {archive}")
+        raise QueryError(
+            f"there is no member {name} in {archive}; list them with: tar -tf {shell_word(archive)}"
+        )
     if last.fault:
         raise QueryError(f"member {name} of {archive} {last.fault}; choose another picture")
     return MemberBytes(archive, last.name, last.offset, last.size)

@@ -335,8 +335,8 @@ def test_indexing_works_in_a_thread_of_its_own(index, photos):
 
 
 def test_a_corpus_that_breaks_off_keeps_what_came_before(index, photos, collection):
-    def entries():
-        yield from open_corpus(str(photos), CorpusOptions()).entries()
+    def entries(left_out):
+        yield from open_corpus(str(photos), CorpusOptions()).entries(left_out)
         raise CorpusFormatError("somewhere", "ends in the middle", "Copy it again")
 
     with pytest.raises(CorpusFormatError, match="ends in the middle"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,16 @@ USAGE, FAILED = 2, 1
 ERRORS = [
     # arguments, exit code, what the sentence says
     ("qery", USAGE, "there is no command 'qery'; did you mean query?"),
+    ("'a dog'", USAGE, "there is no command 'a dog'; to search for words, put query before them"),
+    ("xyz", USAGE, "there is no command 'xyz'; to search for words, put query before them"),
     ("query", USAGE, "the query is empty; give words, or the path of a picture"),
     ("query ''", USAGE, "the text of a query is empty"),
     ("query x -k 0", USAGE, "Invalid value for '-k'"),
     ("query x --find video", USAGE, "'video' is not one of 'image', 'text'"),
     ("query x --limit 3", USAGE, "No such option '--limit'"),
-    ("query ./none.jpg", USAGE, "there is no file none.jpg; check the path, or to search for these words write text:"),
+    ("query ./none.jpg", USAGE, "or to search for these words write text:none.jpg"),
+    ("query ./none.jpg", USAGE, "there is no file none.jpg; check the path"),
+    ("query './no ne.jpg'", USAGE, "or to search for these words write 'text:no ne.jpg'"),
     ("query none.jpg", USAGE, "there is no file none.jpg"),
     ("query -people", USAGE, "No such option '-p'. To subtract words, put -- before the first such argument."),
     ("query {here}", USAGE, "is a folder, not a picture; name a picture in it, or index it"),
@@ -25,6 +31,10 @@ ERRORS = [
     ("query {here}/empty.jpg", USAGE, "the file is empty"),
     ("query {here}/none.tar#a.jpg", USAGE, "there is no file"),
     ("query {here}/notes.txt.tar#a.jpg", USAGE, "there is no file"),
+    ("query '{blank}'", USAGE, "or index it: vlsearch index '{blank}'"),
+    ("query '{blank}/a.tar#none.jpg'", USAGE, "list them with: tar -tf '{blank}/a.tar'"),
+    ("query red --collection '{blank}'", FAILED, "vlsearch index CORPUS --collection '{blank}'"),
+    ("query -- '--red one'", USAGE, "to subtract write '-1:red one', or for the words themselves '-1:text:-red one'"),
     ("query -- --red", USAGE, "the sign in '--red' stands in the wrong place; to subtract write -1:red"),
     ("query red -- -red", USAGE, "cancel"),
     ("query x --from queries.txt", USAGE, "No such file or directory"),
@@ -72,8 +82,12 @@ def test_an_error_is_a_sentence_and_an_exit_code(
     (here / "empty.jpg").touch()
     (here / "unknown.bin").write_bytes(bytes(range(256)))
     monkeypatch.chdir(here)
-    places = {"here": here, "collection": collection, "model": model}
-    arguments = [word.strip("'").format(**places) for word in line.split(" ")]
+    blank = tmp_path / "a b"
+    blank.mkdir()
+    with tarfile.open(blank / "a.tar", "w") as tar:
+        tar.add(here / "notes.txt", "notes.txt")
+    places = {"here": here, "collection": collection, "model": model, "blank": blank}
+    arguments = [word.format(**places) for word in shlex.split(line)]
 
     done = run(*arguments)
 

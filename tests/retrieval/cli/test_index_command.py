@@ -9,8 +9,8 @@ from command_line import Run
 from PIL import Image
 
 COUNTS = [
-    "images", "captions", "links", "encoded", "unchanged", "failed", "removed", "seconds", "interrupted",
-    "left_out",
+    "images", "captions", "links", "encoded", "known", "unchanged", "failed", "removed", "seconds", "interrupted",
+    "vanished", "left_out", "reasons", "seen",
 ]  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def test_index_json_is_one_object_of_counts(run: Run, photos: Path, model: Path,
 
     counts = json.loads(done.stdout)
     assert list(counts) == COUNTS
-    assert [counts[name] for name in COUNTS[:7]] == [3, 6, 6, 9, 0, 0, 0]
+    assert [counts[name] for name in COUNTS[:8]] == [3, 6, 6, 9, 0, 0, 0, 0]
+    assert counts["seen"] == 9
     assert counts["interrupted"] is False
 
 
@@ -73,7 +74,7 @@ def test_index_strict_exits_with_1_if_an_item_failed(
     assert "the file is empty" in done.stdout
 
 
-def test_more_than_five_failures_end_with_where_to_see_them_all(
+def test_failures_of_one_kind_are_one_line_and_say_where_to_see_them_all(
     run: Run, photos: Path, model: Path, tmp_path: Path
 ) -> None:
     for number in range(7):
@@ -81,7 +82,8 @@ def test_more_than_five_failures_end_with_where_to_see_them_all(
 
     done = run("index", photos, "--model", model, "--collection", tmp_path / "c")
 
-    assert done.stdout.count("the file is empty") == 5
+    assert "  7  " in done.stdout
+    assert f"{photos / 'bad0.jpg'} and 6 more: the file is empty\n" in done.stdout
     assert f"vlsearch info --failures --collection {tmp_path / 'c'}" in done.stdout
 
 

@@ -8,7 +8,20 @@ from pathlib import Path
 import pytest
 from command_line import Run
 
-HIT = ["rank", "score", "id", "kind", "uri", "key", "text", "lang", "captions", "attributes", "path"]
+HIT = [
+    "rank",
+    "score",
+    "id",
+    "kind",
+    "uri",
+    "key",
+    "text",
+    "lang",
+    "captions",
+    "attributes",
+    "path",
+    "missing",
+]
 
 
 def test_into_a_pipe_a_query_prints_plain_paths_one_a_line(
