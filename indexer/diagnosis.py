@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,21 +14,28 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 from sqlalchemy.exc import DatabaseError
 
 from indexer.item_rules import stored_item_fault
+from indexer.sweeping import is_known, named_files, sweepable, unknown_files
 from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import check_readable, chunked, connect, damaged, read_generation
-from retrieval.collection.layout import is_collection, segments_path
+from retrieval.collection.column_types import WrongValue
+from retrieval.collection.folder import SegmentsFolder, reading, require_collection, without_catalogue
+from retrieval.collection.layout import ASIDE_PREFIX
 from retrieval.collection.segments import SegmentFacts, check_rows, open_segment
 from retrieval.collection.snapshot import active_encoder_id, read_identity
-from retrieval.errors import CollectionDamaged, CollectionNotFound
+from retrieval.errors import CollectionDamaged
 
 FAULTS = 20  # kinds of them that are told apart
+READ_ROWS = 1000  # of a table that are held at a time
 ATTEMPTS = 5  # a writer may compact while the doctor looks
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found: ``faults`` are damage; ``orphans`` are files that no row names and the next writer sweeps."""
+    """What was found: ``faults`` are damage; ``orphans`` is what lies in ``segments/`` and no row names.
+
+    Of orphans the next writer removes what its catalogue noted as its own; other segment files it sets aside.
+    """
 
     faults: tuple[str, ...]
     orphans: tuple[str, ...]
@@ -45,8 +54,8 @@ def doctor(collection: str | Path, repair: bool = False) -> Diagnosis:
         CollectionLocked: ``repair`` while another process writes.
     """
     path = Path(collection)
-    if not is_collection(path):
-        raise CollectionNotFound(path)
+    if repair:
+        require_collection(path)
     before = _examine(path)
     if not repair:
         return before
@@ -58,16 +67,24 @@ def doctor(collection: str | Path, repair: bool = False) -> Diagnosis:
 
 
 def _examine(path: Path) -> Diagnosis:
-    engine = connect(path, "read")
+    try:
+        engine = connect(path, "read")
+    except CollectionDamaged as error:
+        return Diagnosis((error.fault,), ())
     try:
         for attempt in range(ATTEMPTS):
             with engine.connect() as connection, connection.begin():
                 check_readable(connection, path)
                 generation = read_generation(connection)
-                faults = [*_catalogue_faults(connection), *_encoder_faults(connection, path)]
+                faults = [
+                    *_catalogue_faults(connection),
+                    *_value_faults(connection),
+                    *_encoder_faults(connection, path),
+                ]
                 for _, of_segment in _segment_faults(connection, path):
                     faults += of_segment
-                orphans = _orphans(connection, path)
+                orphans, of_folder = _orphans(connection, path)
+                faults += of_folder
             if attempt == ATTEMPTS - 1 or not (faults or orphans) or _generation(engine) == generation:
                 return Diagnosis(tuple(faults), tuple(orphans))
         raise AssertionError("the last attempt returns")
@@ -119,13 +136,27 @@ def _item_faults(connection: Connection) -> Iterator[str]:
     )
     counts: dict[str, int] = {}
     first: dict[str, str] = {}
-    for item in connection.execute(rows.order_by(items.c.id).execution_options(yield_per=1000)):
-        fault = stored_item_fault(item)
-        if fault is not None and (fault in counts or len(counts) < FAULTS):
-            counts[fault] = counts.get(fault, 0) + 1
-            first.setdefault(fault, item.uri)
+    with contextlib.suppress(WrongValue):  # which the look at all values names
+        for item in connection.execute(rows.order_by(items.c.id).execution_options(yield_per=READ_ROWS)):
+            fault = stored_item_fault(item)
+            if fault is not None and (fault in counts or len(counts) < FAULTS):
+                counts[fault] = counts.get(fault, 0) + 1
+                first.setdefault(fault, item.uri)
     for fault, number in counts.items():
         yield f"{number} items break a rule, the first being {first[fault]!a}: {fault}"
+
+
+def _value_faults(connection: Connection) -> Iterator[str]:
+    """Tables with a value that does not belong where it is; the first of each."""
+    there = set(connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars())
+    for table in schema.metadata.sorted_tables:
+        if table.name not in there:  # of a newer schema
+            continue
+        try:
+            for _ in connection.execution_options(yield_per=READ_ROWS).execute(select(table)):
+                pass
+        except DatabaseError as error:
+            yield f"table {table.name}: {error.orig}"
 
 
 def _encoder_faults(connection: Connection, path: Path) -> Iterator[str]:
@@ -140,23 +171,36 @@ def _encoder_faults(connection: Connection, path: Path) -> Iterator[str]:
 def _segment_faults(connection: Connection, path: Path) -> Iterator[tuple[int, list[str]]]:
     segments = schema.segments
     for row in connection.execute(select(segments).order_by(segments.c.id)).all():
-        faults = []
-        for name, size, digest in (
-            (row.vectors_name, row.vectors_size, row.vectors_sha256),
-            (row.ids_name, row.ids_size, row.ids_sha256),
-        ):
-            file = segments_path(path) / name
-            try:
-                found = file.stat().st_size
-                if found != size:
-                    faults.append(f"segments/{name} has {found} bytes, and should have {size}")
-                elif _sha256(file) != digest:
-                    faults.append(f"segments/{name} is not what was written (its sha256 differs)")
-            except FileNotFoundError:
-                faults.append(f"segments/{name} is missing")
+        faults = [
+            *_file_faults(path, row.vectors_name, row.vectors_size, row.vectors_sha256),
+            *_file_faults(path, row.ids_name, row.ids_size, row.ids_sha256),
+        ]
         if not faults:
             faults += _row_faults(connection, path, row)
         yield row.id, faults
+
+
+def _file_faults(path: Path, name: str, size: int, digest: str) -> Iterator[str]:
+    """What is wrong with a segment's file, as a file."""
+    try:
+        with SegmentsFolder(path) as folder, reading(folder, name) as descriptor:
+            found = os.fstat(descriptor).st_size
+            if found != size:
+                yield f"segments/{name} has {found} bytes, and should have {size}"
+            elif _sha256(descriptor) != digest:
+                yield f"segments/{name} is not what was written (its sha256 differs)"
+    except FileNotFoundError:
+        yield f"segments/{name} is missing{_advice(path, name)}"
+    except CollectionDamaged as error:
+        yield error.fault
+
+
+def _advice(path: Path, name: str) -> str:
+    """A clause on a missing file that a writer has set aside."""
+    with contextlib.suppress(FileNotFoundError), SegmentsFolder(path) as folder:
+        if ASIDE_PREFIX + name in folder.files():
+            return " (a writer set it aside under an older catalogue; --repair brings it back)"
+    return ""
 
 
 def _row_faults(connection: Connection, path: Path, row: SegmentFacts) -> Iterator[str]:
@@ -164,6 +208,9 @@ def _row_faults(connection: Connection, path: Path, row: SegmentFacts) -> Iterat
     encodings = schema.encodings
     try:
         segment = open_segment(path, row)
+        identity = read_identity(connection, path, row.encoder_id)
+        if segment.dimension != identity.dimension:
+            yield f"segments/{row.vectors_name} has dimension {segment.dimension}, and its encoder {identity.dimension}"
         for _, block in segment.blocks():
             check_rows(block)
     except CollectionDamaged as error:
@@ -178,21 +225,22 @@ def _row_faults(connection: Connection, path: Path, row: SegmentFacts) -> Iterat
         yield f"segments/{row.ids_name} names other encodings than the catalogue"
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
+def _sha256(descriptor: int) -> str:
+    with open(descriptor, "rb", closefd=False) as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _orphans(connection: Connection, path: Path) -> list[str]:
-    segments = schema.segments
-    kept = {
-        name
-        for row in connection.execute(select(segments.c.vectors_name, segments.c.ids_name))
-        for name in row
-    }
-    folder = segments_path(path)
-    found = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-    return sorted(f"segments/{name}" for name in found - kept)
+def _orphans(connection: Connection, path: Path) -> tuple[list[str], list[str]]:
+    """What lies in ``segments/`` and no row names; and, as a fault, that the catalogue knows nothing of it."""
+    try:
+        with SegmentsFolder(path) as folder:
+            found, files = folder.names(), folder.files()
+    except FileNotFoundError:
+        return [], []
+    named = named_files(connection)
+    orphans = sorted(f"segments/{name}" for name in found - named)
+    lost = unknown_files(files, named, sweepable(connection)) and not is_known(files, named)
+    return orphans, [without_catalogue(path).fault] if lost else []
 
 
 def _broken_segments(path: Path) -> list[int]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, type_coerce
 
 from indexer.changes import NewContent
 from retrieval.collection import schema
-from retrieval.collection.catalogue import chunked
+from retrieval.collection.catalogue import chunked, parse_attributes
+from retrieval.collection.column_types import OptionalNumber
 from retrieval.types import Kind, Scalar
 
 
@@ -62,7 +62,7 @@ def find_items(
             items.c.stamp,
             items.c.lang,
             items.c.attributes,
-            encodings.c.id.label("encoding_id"),
+            type_coerce(encodings.c.id, OptionalNumber()).label("encoding_id"),
             ((items.c.source_id == source_id) | listings.c.source_id.is_not(None)).label("listed"),
         )
         .join(contents, contents.c.id == items.c.content_id)
@@ -82,7 +82,7 @@ def find_items(
                 row.sha256,
                 row.stamp,
                 row.lang,
-                json.loads(row.attributes),
+                parse_attributes(row.attributes),
                 row.encoding_id is not None,
                 bool(row.listed),
             )

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select
 from indexer.rows import drop_encodings, insert_segment
 from indexer.writer import KINDS, Writer
 from retrieval.collection import schema
-from retrieval.collection.segments import SegmentFacts, open_segment, write_segment
+from retrieval.collection.segments import SegmentFacts, open_segment
 from retrieval.collection.snapshot import active_encoder_id
 from retrieval.types import Kind
 
@@ -148,7 +148,7 @@ def _rewrite(writer: Writer, kind: Kind, group: Sequence[int], gone: NDArray[np.
     with writer.new_files():
         merged = _Merged(writer.path, old, gone)
         ids = merged.ids
-        written = write_segment(writer.path, generation, ids, merged.blocks()) if len(ids) else None
+        written = writer.write_segment(generation, ids, merged.blocks()) if len(ids) else None
         with writer.switch(generation) as connection:
             if written is not None:
                 segment_id = insert_segment(connection, kind, old[0].encoder_id, written)

@@ -1,13 +1,14 @@
 """The commit protocol, and only that: new files first, durable; then one SQLite transaction, which is the switch.
 
 One writer at a time holds ``writer.lock`` (an OS lock: a dead writer frees it). Its holder may sweep every file
-that no row names; without it nobody sweeps.
+that it has noted as its own to remove; without it nobody sweeps.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,24 +19,38 @@ from typing import Self
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine, insert, select, text, update
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DatabaseError
 
-from indexer import rows
+from indexer import rows, sweeping
 from indexer.changes import Change, NewContent
 from indexer.filesystems import check_local
 from retrieval.collection import schema
 from retrieval.collection.catalogue import check_readable, connect, damaged, read_generation
-from retrieval.collection.layout import JOURNAL, SEGMENTS, WRITER_LOCK, is_collection, segments_path
+from retrieval.collection.folder import (
+    catalogue_is_empty,
+    check_files,
+    has_segments,
+    require_collection,
+    sync_folder,
+    without_catalogue,
+)
+from retrieval.collection.layout import (
+    CATALOGUE_FILES,
+    JOURNAL,
+    SEGMENTS,
+    WRITER_LOCK,
+    is_collection,
+    segments_path,
+)
 from retrieval.collection.left_out import LEFT_OUT
 from retrieval.collection.schema import SCHEMA_VERSION, migrate, schema_version
-from retrieval.collection.segments import WrittenSegment, sync_folder, write_segment
+from retrieval.collection.segments import WrittenSegment, new_stem, stem_names, write_segment
 from retrieval.collection.snapshot import active_encoder_id, read_identity
 from retrieval.errors import (
     CollectionError,
     CollectionLocked,
-    CollectionNotFound,
     CollectionTooNew,
     IdentityMismatch,
     UsageError,
@@ -73,6 +88,9 @@ class Writer:
         check_local(collection)
         try:
             _check_free(collection)
+            check_files(collection, writes=True)
+            if catalogue_is_empty(collection) and has_segments(collection):
+                raise without_catalogue(collection)
             _make_folders(collection)
             self._lock = FileLock(collection / WRITER_LOCK, timeout=0)
             self._lock.acquire()
@@ -82,9 +100,14 @@ class Writer:
             raise CollectionError(
                 f"collection {collection} cannot be written ({error.strerror}); check the path and your rights to it"
             ) from error
-        self._engine: Engine = connect(collection, "write")
+        try:
+            self._engine: Engine = connect(collection, "write")
+        except BaseException:
+            self._lock.release()
+            raise
         try:
             self._migrate()
+            sweeping.sort_files(self)
             self.sweep()
         except BaseException:
             self.close()
@@ -97,8 +120,7 @@ class Writer:
         Raises:
             CollectionNotFound: there is none, and none is made.
         """
-        if not is_collection(collection):
-            raise CollectionNotFound(collection)
+        require_collection(collection)
         return cls(collection)
 
     def __enter__(self) -> Self:
@@ -188,6 +210,10 @@ class Writer:
             CollectionError: the disk is full or fails; nothing of the change is there.
         """
         self.check_identity(identity)
+        if any(content.vector.shape != (identity.dimension,) for content in change.contents.values()):
+            raise CollectionError(
+                f"an encoder gave vectors that cannot be kept: their dimension is not {identity.dimension}"
+            )
         generation = self.next_generation()
         with self.new_files():
             segments = self._write_segments(change.contents.values(), generation)
@@ -232,11 +258,24 @@ class Writer:
                 next_id += len(ids)
                 vectors = np.stack([content.vector for content in fresh])
                 try:
-                    files = write_segment(self.path, generation, ids, [vectors])
+                    files = self.write_segment(generation, ids, [vectors])
                 except ValueError as error:
                     raise CollectionError(f"an encoder gave vectors that cannot be kept: {error}") from error
                 written.append(_NewSegment(kind, fresh, ids, files))
         return written
+
+    def write_segment(
+        self, generation: int, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.float32]]
+    ) -> WrittenSegment:
+        """Write a segment's files (see :func:`retrieval.collection.segments.write_segment`), inside :meth:`new_files`.
+
+        Their names are noted in the catalogue first: no one but us can have committed them, so that they may be
+        removed if we die before their commit.
+        """
+        stem = new_stem(generation)
+        with self.read() as connection:
+            sweeping.note_sweepable(connection, stem_names(stem))
+        return write_segment(self.path, stem, ids, blocks)
 
     @contextlib.contextmanager
     def new_files(self) -> Iterator[None]:
@@ -270,7 +309,9 @@ class Writer:
         self._check_open()
         try:
             with self._engine.begin() as connection:
+                before = sweeping.named_files(connection)
                 yield connection
+                sweeping.settle_sweepable(connection, before)
                 connection.execute(
                     update(schema.settings)
                     .where(schema.settings.c.name == "generation")
@@ -284,26 +325,8 @@ class Writer:
             raise damaged(self.path, error) from error
 
     def sweep(self) -> list[str]:
-        """Remove every file under ``segments/`` that no row names; one that cannot go now waits for the next sweep.
-
-        A commit that failed while syncing may lie in the write-ahead log, whole, and come back after a power cut,
-        naming files that we are about to remove. A commit of our own takes its place in the log first.
-        """
-        segments, folder = schema.segments, segments_path(self.path)
-        with self.read() as connection:
-            named = connection.execute(select(segments.c.vectors_name, segments.c.ids_name)).all()
-        doomed = {path.name for path in folder.iterdir()} - {name for row in named for name in row}
-        if not doomed:
-            return []
-        with self.read() as connection:
-            connection.execute(text(_OVERWRITE_THE_LOG))
-        removed = []
-        for name in sorted(doomed):
-            with contextlib.suppress(OSError):  # Windows: mapped by a reader
-                (folder / name).unlink()
-                removed.append(name)
-        sync_folder(folder)
-        return removed
+        """Remove the files that are this catalogue's own to remove; see :func:`indexer.sweeping.sweep`."""
+        return sweeping.sweep(self)
 
     def _check_open(self) -> None:
         if not self._lock.is_locked:  # a connection opened now would write without the lock
@@ -322,13 +345,6 @@ class Writer:
             raise damaged(self.path, error) from error
 
 
-# The value changes, because SQLite writes no page where nothing does.
-_OVERWRITE_THE_LOG = (
-    "INSERT INTO settings (name, value) VALUES ('sweeps', '1') "
-    "ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
-)
-
-
 def _insert_segments(connection: Connection, segments: Iterable[_NewSegment], encoder_id: int) -> None:
     for new in segments:
         segment_id = rows.insert_segment(connection, new.kind, encoder_id, new.files)
@@ -340,7 +356,7 @@ def _check_free(collection: Path) -> None:
     if is_collection(collection) or not collection.is_dir():
         return
     names = sorted(path.name for path in collection.iterdir() if not path.name.startswith("."))
-    others = [name for name in names if name not in (SEGMENTS, WRITER_LOCK, JOURNAL)]
+    others = [name for name in names if name not in (SEGMENTS, WRITER_LOCK, JOURNAL, *CATALOGUE_FILES)]
     if others:
         raise UsageError(
             f"{collection} is no collection and holds other files ({others[0]}); give a new collection a folder of "
@@ -350,7 +366,7 @@ def _check_free(collection: Path) -> None:
 
 def _make_folders(collection: Path) -> None:
     """The collection's folders, durable, so that no power cut leaves a catalogue without its segments."""
-    if not segments_path(collection).is_dir():
+    if not os.path.lexists(segments_path(collection)):
         segments_path(collection).mkdir(parents=True, exist_ok=True)
         sync_folder(collection)
         with contextlib.suppress(OSError):  # a folder above ours may be one that we may not open

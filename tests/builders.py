@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,8 @@ def collection_of(path: Path, *parts: tuple[Sequence[str], NDArray[np.float32]])
     with Writer(path) as writer:
         source = writer.source_id("test:", "test")
         for names, vectors in parts:
-            writer.commit(image_change(source, names, vectors), IDENTITY)
+            identity = replace(IDENTITY, dimension=vectors.shape[1])
+            writer.commit(image_change(source, names, vectors), identity)
     return path
 
 

@@ -7,26 +7,32 @@ transaction begins explicitly: BEGIN for readers, BEGIN IMMEDIATE for the writer
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 from weakref import finalize
 
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, select
-from sqlalchemy.exc import DatabaseError, IntegrityError, NoResultFound
+from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
+from retrieval.collection.column_types import WrongValue, number_of
+from retrieval.collection.folder import check_files, require_collection
 from retrieval.collection.layout import CATALOGUE, catalogue_path
-from retrieval.collection.schema import SCHEMA_VERSION, schema_version, settings
+from retrieval.collection.schema import SCHEMA_VERSION, objects_of, schema_version, settings
 from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound, CollectionTooNew
 
 BUSY_TIMEOUT_S = 60.0  # a reader waits this long for a checkpoint or a WAL recovery, never for a whole commit
 SHARED_MEMORY_BYTES = 32_768
+VALUE_BYTES = 256 * 2**20  # of one text: a damaged row that claims more is refused before it is read
 IN_CHUNK = 10_000  # values in one IN (...); SQLite's limit is 32,766 parameters a statement
 
 T = TypeVar("T")
@@ -37,11 +43,18 @@ def connect(collection: Path, mode: Literal["read", "write"]) -> Engine:
 
     Read engines never write anything but SQLite's own ``-wal`` and ``-shm``; in a folder that cannot be written
     they read in place where that is safe, else from a private copy that goes away with the engine.
+
+    Raises:
+        CollectionNotFound: there is nothing to read.
+        CollectionDamaged: a file is a link, is not a regular file, or is shared with another folder by a hard link; or
+            the catalogue is gone and segment files are there.
     """
+    check_files(collection, writes=mode == "write")
     if mode == "write":
-        return _engine(catalogue_path(collection), "rwc", "BEGIN IMMEDIATE")
+        return _engine(collection, catalogue_path(collection), "rwc", "BEGIN IMMEDIATE")
+    require_collection(collection)
     folder, query, copied = _readable(collection)
-    engine = _engine(folder / CATALOGUE, query, "BEGIN")
+    engine = _engine(collection, folder / CATALOGUE, query, "BEGIN")
     if copied:
         remove = finalize(engine, shutil.rmtree, folder, ignore_errors=True)
         event.listen(engine, "engine_disposed", lambda _: remove())
@@ -58,16 +71,13 @@ def check_readable(connection: Connection, collection: Path) -> None:
     """
     try:
         version = schema_version(connection)
+        if version == 0:
+            raise CollectionNotFound(collection)
+        if version > SCHEMA_VERSION:
+            raise CollectionTooNew(collection, version, SCHEMA_VERSION)
+        read_generation(connection)
     except DatabaseError as error:
         raise damaged(collection, error) from error
-    if version == 0:
-        raise CollectionNotFound(collection)
-    if version > SCHEMA_VERSION:
-        raise CollectionTooNew(collection, version, SCHEMA_VERSION)
-    try:
-        read_generation(connection)
-    except (NoResultFound, ValueError, TypeError) as error:
-        raise CollectionDamaged(collection, "the catalogue does not say which generation it holds") from error
 
 
 def damaged(collection: Path, error: DatabaseError) -> CollectionError:
@@ -77,7 +87,9 @@ def damaged(collection: Path, error: DatabaseError) -> CollectionError:
         return CollectionError(
             f"collection {collection} refuses this change ({said}); nothing of it was kept"
         )
-    if "malformed" in said or "not a database" in said:
+    if isinstance(error, WrongValue):
+        return CollectionDamaged(collection, said)
+    if any(sign in said for sign in _SIGNS_OF_DAMAGE):
         return CollectionDamaged(collection, f"SQLite cannot read {CATALOGUE} ({said})")
     if "full" in said or ("disk I/O" in said and _is_full(collection)):
         return CollectionError(
@@ -85,6 +97,22 @@ def damaged(collection: Path, error: DatabaseError) -> CollectionError:
             "free some space and run this again"
         )
     return CollectionError(f"collection {collection} cannot be read: {said}")
+
+
+_SIGNS_OF_DAMAGE = ("malformed", "not a database", "decode to UTF-8", "too big", "out of memory")
+
+
+def unreadable(collection: Path, error: OSError) -> CollectionError:
+    """What the system says of a folder or file of a collection, as an error of ours."""
+    said = error.strerror or str(error)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return CollectionError(
+            f"collection {collection} has more files than this process may open ({said}); allow more (ulimit -n), or "
+            f"merge them with: vlsearch optimize --collection {collection}"
+        )
+    return CollectionError(
+        f"collection {collection} cannot be read: {said}; check the disk and your rights to it"
+    )
 
 
 def _is_full(collection: Path) -> bool:
@@ -96,10 +124,28 @@ def _is_full(collection: Path) -> bool:
 
 
 def read_generation(connection: Connection) -> int:
-    """The number of the committed state that this transaction sees."""
-    return int(
-        connection.execute(select(settings.c.value).where(settings.c.name == "generation")).scalar_one()
-    )
+    """The number of the committed state that this transaction sees.
+
+    Raises:
+        WrongValue: the catalogue does not say.
+    """
+    value = connection.execute(select(settings.c.value).where(settings.c.name == "generation")).scalar()
+    return number_of(value, "generation")
+
+
+def parse_attributes(stored: str) -> dict[str, Any]:
+    """An item's attributes.
+
+    Raises:
+        WrongValue: they are not a JSON object.
+    """
+    try:
+        found = json.loads(stored)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise WrongValue("attributes of an item are not a JSON object")
+    return found
 
 
 def chunked(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[Sequence[T]]:
@@ -123,7 +169,7 @@ def is_inside(uri: ColumnElement[str], place: str, mark: str) -> ColumnElement[b
     return (uri >= start) & (uri < start[:-1] + chr(ord(mark) + 1))
 
 
-def _engine(path: Path, mode: str, begin: str) -> Engine:
+def _engine(collection: Path, path: Path, mode: str, begin: str) -> Engine:
     writes = begin == "BEGIN IMMEDIATE"
 
     def driver_connection() -> sqlite3.Connection:
@@ -134,12 +180,17 @@ def _engine(path: Path, mode: str, begin: str) -> Engine:
             check_same_thread=False,  # the pool hands a connection to one thread at a time
             timeout=BUSY_TIMEOUT_S,
         )
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        if writes:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA fullfsync = ON")
+        try:
+            _harden(connection)
+            _check_schema(connection, collection)
+            connection.execute("PRAGMA foreign_keys = ON")
+            if writes:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA fullfsync = ON")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     engine = create_engine(
@@ -157,6 +208,46 @@ def _engine(path: Path, mode: str, begin: str) -> Engine:
     return engine
 
 
+def _harden(connection: sqlite3.Connection) -> None:
+    """Have SQLite expect that somebody hostile wrote the file."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.execute("PRAGMA mmap_size = 0")  # a file cut short under a mapping kills the process
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    if sys.version_info >= (3, 12):
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE)
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
+
+
+def _check_schema(connection: sqlite3.Connection, collection: Path) -> None:
+    """Refuse a catalogue with anything in it that our migrations do not make, or without something that they make.
+
+    A trigger, or a view, a virtual table or a generated column in the place of one of ours, would be code of a
+    stranger's that our statements run.
+    """
+    connection.execute("BEGIN")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    found = set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")) - _STATISTICS
+    connection.execute("COMMIT")
+    if not 0 <= version <= SCHEMA_VERSION:
+        return  # refused where its sentence is
+    expected = objects_of(version)
+    for of_a_kind, said in ((found - expected, "holds"), (expected - found, "lacks, or holds otherwise,")):
+        if of_a_kind:
+            kind, name, _, _ = min(of_a_kind, key=str)
+            raise CollectionDamaged(
+                collection, f"{CATALOGUE} {said} the {kind} {name}, as vlsearch never made it"
+            )
+
+
+_STATISTICS = {  # what ANALYZE leaves
+    ("table", "sqlite_stat1", "sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)"),
+    ("table", "sqlite_stat4", "sqlite_stat4", "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)"),
+}
+
+
 def _readable(collection: Path) -> tuple[Path, str, bool]:
     """Folder to read from, SQLite's open mode, and whether the folder is a private copy.
 
@@ -164,8 +255,6 @@ def _readable(collection: Path) -> tuple[Path, str, bool]:
     can write and that have none. A ``-wal`` without ``-shm`` in such a folder cannot be read in place at all.
     """
     path = catalogue_path(collection)
-    if not path.is_file():
-        raise CollectionNotFound(collection)
     if os.access(collection, os.W_OK):
         return collection, "ro", False
     wal, shm = Path(f"{path}-wal"), Path(f"{path}-shm")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from retrieval.collection import schema
-from retrieval.collection.catalogue import chunked
+from retrieval.collection.catalogue import chunked, parse_attributes
+from retrieval.collection.column_types import WrongValue
 from retrieval.types import Hit, LinkedText
 
 
@@ -21,6 +21,8 @@ def read_hits(
     """Hits of each query, in the order of its (item id, score) pairs; without captions that are hidden."""
     wanted = {item for pairs in ranked for item, _ in pairs}
     rows = _read_rows(connection, wanted)
+    if len(rows) < len(wanted):
+        raise WrongValue("the catalogue holds items without a content")
     images = (number for number, row in rows.items() if row.kind == "image")
     captions = _read_captions(connection, images, hidden_texts)
     return [
@@ -48,7 +50,7 @@ def _hit(row: Any, rank: int, score: float, captions: dict[int, list[LinkedText]
         text=row.text,
         lang=row.lang,
         captions=tuple(captions.get(row.id, ())),
-        attributes=json.loads(row.attributes),
+        attributes=parse_attributes(row.attributes),
     )
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 CATALOGUE = "catalogue.sqlite"
+CATALOGUE_FILES = (CATALOGUE, f"{CATALOGUE}-wal", f"{CATALOGUE}-shm", f"{CATALOGUE}-journal")
 SEGMENTS = "segments"
 WRITER_LOCK = "writer.lock"
 JOURNAL = "decoding.journal"  # what is being decoded: the suspects of a run that died (indexer/decoding.py)
+TEMPORARY_PREFIX = ".new-"
+ASIDE_PREFIX = ".aside-"
+
+_STEM = r"[0-9]{1,20}-[0-9a-f]{16}"
+_VECTORS_NAME = re.compile(rf"{_STEM}\.faiss")
+_IDS_NAME = re.compile(rf"{_STEM}\.ids\.npy")
 
 
 def catalogue_path(collection: Path) -> Path:
@@ -21,5 +30,30 @@ def segments_path(collection: Path) -> Path:
 
 
 def is_collection(folder: Path) -> bool:
-    """Whether a folder holds a catalogue; walkers of corpora leave such folders out."""
-    return catalogue_path(folder).is_file()
+    """Whether a folder holds something by the name of a catalogue; walkers of corpora leave such folders out."""
+    return os.path.lexists(catalogue_path(folder))
+
+
+def is_vectors_name(name: str) -> bool:
+    """Whether a name has the shape ``<generation>-<16 hex digits>.faiss``."""
+    return _VECTORS_NAME.fullmatch(name) is not None
+
+
+def is_ids_name(name: str) -> bool:
+    """Whether a name has the shape ``<generation>-<16 hex digits>.ids.npy``."""
+    return _IDS_NAME.fullmatch(name) is not None
+
+
+def is_segment_name(name: str) -> bool:
+    """Whether a name is that of a segment's file, of vectors or of ids."""
+    return is_vectors_name(name) or is_ids_name(name)
+
+
+def is_temporary_name(name: str) -> bool:
+    """Whether a name is that of a segment's file that is being written."""
+    return name.startswith(TEMPORARY_PREFIX) and is_segment_name(name.removeprefix(TEMPORARY_PREFIX))
+
+
+def is_aside_name(name: str) -> bool:
+    """Whether a name is that of a segment's file that a sweep found to be another catalogue's."""
+    return name.startswith(ASIDE_PREFIX) and is_segment_name(name.removeprefix(ASIDE_PREFIX))

@@ -16,18 +16,26 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select, type_coerce
 from sqlalchemy.exc import DatabaseError
 
 from retrieval.collection import schema
-from retrieval.collection.catalogue import check_readable, chunked, connect, damaged, read_generation
+from retrieval.collection.catalogue import (
+    check_readable,
+    chunked,
+    connect,
+    damaged,
+    read_generation,
+    unreadable,
+)
+from retrieval.collection.column_types import OptionalText, WrongValue
 from retrieval.collection.hits import read_hits, read_items
-from retrieval.collection.layout import is_collection, segments_path
+from retrieval.collection.layout import segments_path
 from retrieval.collection.left_out import read_left_out
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot, active_encoder_id, read_identity, read_snapshot
 from retrieval.collection.stores.segments import SegmentStore, search_threads
-from retrieval.errors import CollectionDamaged, CollectionNotFound
+from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
 from retrieval.types import Failure, HiddenItem, Hit, Kind
 
@@ -85,8 +93,6 @@ class Collection:
             CollectionDamaged: SQLite cannot read the catalogue, or a segment's file is missing or cut short.
         """
         folder = Path(path)
-        if not is_collection(folder):
-            raise CollectionNotFound(folder)
         collection = cls(folder)
         try:
             with collection._transaction():
@@ -126,7 +132,10 @@ class Collection:
         """
         with self._transaction() as (connection, snapshot):
             segments = [segment for segment in snapshot.segments[find].values() if segment.rows]
-            found = search(SegmentStore(segments, self._threads), vectors, k, snapshot.masked)
+            try:
+                found = search(SegmentStore(segments, self._threads), vectors, k, snapshot.masked)
+            except KeyError as error:  # the store looks ids up by bisection
+                raise WrongValue("the ids of a segment are not in order") from error
             return self._resolve(connection, snapshot, found, k, distinct)
 
     def has(self, kind: Kind) -> bool:
@@ -157,7 +166,7 @@ class Collection:
             if schema.schema_version(connection) < schema.HIDDEN_SINCE:
                 return iter(())
             rows = connection.execute(
-                select(table.c.uri, items.c.key, items.c.kind)
+                select(table.c.uri, items.c.key, type_coerce(items.c.kind, OptionalText()).label("kind"))
                 .outerjoin(items, items.c.uri == table.c.uri)
                 .order_by(table.c.uri)
             ).all()
@@ -256,6 +265,10 @@ class Collection:
                     return
             except DatabaseError as error:
                 raise damaged(self.path, error) from error
+            except IndexError as error:
+                raise CollectionDamaged(self.path, str(error)) from error
+            except OSError as error:
+                raise unreadable(self.path, error) from error
 
     def _current(self, connection: Connection) -> Snapshot:
         generation = read_generation(connection)
@@ -285,6 +298,8 @@ class Collection:
                 select(encodings.c.id, encodings.c.content_id).where(encodings.c.id.in_(ids))
             )
             content_of.update((row.id, row.content_id) for row in rows)
+        if len(content_of) < len(encoding_ids):
+            raise WrongValue("segments hold encodings that the catalogue does not know")
         items_of: dict[int, list[int]] = {}
         hidden = {item for of_kind in snapshot.hidden.values() for item in of_kind.tolist()}
         for ids in chunked(sorted(set(content_of.values()))):
@@ -292,8 +307,11 @@ class Collection:
                 select(items.c.id, items.c.content_id).where(items.c.content_id.in_(ids)).order_by(items.c.id)
             )
             for row in rows:
+                of_content = items_of.setdefault(row.content_id, [])
                 if row.id not in hidden:
-                    items_of.setdefault(row.content_id, []).append(row.id)
+                    of_content.append(row.id)
+        if len(items_of) < len(set(content_of.values())):
+            raise WrongValue("the catalogue holds encodings of no item that are not masked")
         ranked = [_rank(candidates, content_of, items_of, k, distinct) for candidates in found]
         return read_hits(connection, ranked, snapshot.hidden["text"])
 

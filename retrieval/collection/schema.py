@@ -7,19 +7,28 @@ migrations are history and are never edited once released: a test compares what 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
     Index,
-    Integer,
-    LargeBinary,
     MetaData,
-    String,
     Table,
     UniqueConstraint,
+    create_engine,
     text,
+)
+
+from retrieval.collection.column_types import (
+    Digest,
+    KindName,
+    Number,
+    OptionalDigest,
+    OptionalNumber,
+    OptionalText,
+    Text,
 )
 
 metadata = MetaData()
@@ -27,17 +36,17 @@ metadata = MetaData()
 settings = Table(
     "settings",
     metadata,
-    Column("name", String, primary_key=True),
-    Column("value", String, nullable=False),
+    Column("name", Text(), primary_key=True),
+    Column("value", Text(), nullable=False),
 )
 """``generation`` (decimal), ``active_encoder`` (id, absent until the first commit)."""
 
 encoders = Table(
     "encoders",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("digest", String, nullable=False, unique=True),
-    Column("identity", String, nullable=False),
+    Column("id", Number(), primary_key=True),
+    Column("digest", Text(), nullable=False, unique=True),
+    Column("identity", Text(), nullable=False),
     sqlite_autoincrement=True,
 )
 """Identities, as canonical JSON; ``digest`` leaves out the name."""
@@ -45,21 +54,21 @@ encoders = Table(
 sources = Table(
     "sources",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("uri", String, nullable=False, unique=True),
-    Column("format", String, nullable=False),
+    Column("id", Number(), primary_key=True),
+    Column("uri", Text(), nullable=False, unique=True),
+    Column("format", Text(), nullable=False),
     sqlite_autoincrement=True,
 )
 
 contents = Table(
     "contents",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("sha256", LargeBinary(32), nullable=False),
-    Column("text", String),
-    Column("width", Integer),
-    Column("height", Integer),
+    Column("id", Number(), primary_key=True),
+    Column("kind", KindName(), nullable=False),
+    Column("sha256", Digest(), nullable=False),
+    Column("text", OptionalText()),
+    Column("width", OptionalNumber()),
+    Column("height", OptionalNumber()),
     UniqueConstraint("sha256", "kind"),
     sqlite_autoincrement=True,
 )
@@ -68,28 +77,28 @@ contents = Table(
 segments = Table(
     "segments",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("encoder_id", Integer, ForeignKey("encoders.id"), nullable=False),
-    Column("rows", Integer, nullable=False),
-    Column("vectors_name", String, nullable=False, unique=True),
-    Column("vectors_size", Integer, nullable=False),
-    Column("vectors_sha256", String, nullable=False),
-    Column("ids_name", String, nullable=False, unique=True),
-    Column("ids_size", Integer, nullable=False),
-    Column("ids_sha256", String, nullable=False),
+    Column("id", Number(), primary_key=True),
+    Column("kind", KindName(), nullable=False),
+    Column("encoder_id", Number(), ForeignKey("encoders.id"), nullable=False),
+    Column("rows", Number(), nullable=False),
+    Column("vectors_name", Text(), nullable=False, unique=True),
+    Column("vectors_size", Number(), nullable=False),
+    Column("vectors_sha256", Text(), nullable=False),
+    Column("ids_name", Text(), nullable=False, unique=True),
+    Column("ids_size", Number(), nullable=False),
+    Column("ids_sha256", Text(), nullable=False),
     sqlite_autoincrement=True,
 )
 
 encodings = Table(
     "encodings",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("content_id", Integer, ForeignKey("contents.id"), nullable=False),
-    Column("encoder_id", Integer, ForeignKey("encoders.id"), nullable=False),
-    Column("part", Integer, nullable=False),
-    Column("segment_id", Integer, ForeignKey("segments.id"), nullable=False),
-    Column("row", Integer, nullable=False),
+    Column("id", Number(), primary_key=True),
+    Column("content_id", Number(), ForeignKey("contents.id"), nullable=False),
+    Column("encoder_id", Number(), ForeignKey("encoders.id"), nullable=False),
+    Column("part", Number(), nullable=False),
+    Column("segment_id", Number(), ForeignKey("segments.id"), nullable=False),
+    Column("row", Number(), nullable=False),
     UniqueConstraint("content_id", "encoder_id", "part"),
     Index("encodings_by_segment", "segment_id", "row"),
     sqlite_autoincrement=True,
@@ -98,16 +107,16 @@ encodings = Table(
 items = Table(
     "items",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("content_id", Integer, ForeignKey("contents.id"), nullable=False),
-    Column("source_id", Integer, ForeignKey("sources.id"), nullable=False),
-    Column("kind", String, nullable=False),
-    Column("uri", String, nullable=False, unique=True),
-    Column("key", String, unique=True),
-    Column("lang", String),
-    Column("attributes", String, nullable=False),
-    Column("stamp", String),
-    Column("extent", String),
+    Column("id", Number(), primary_key=True),
+    Column("content_id", Number(), ForeignKey("contents.id"), nullable=False),
+    Column("source_id", Number(), ForeignKey("sources.id"), nullable=False),
+    Column("kind", KindName(), nullable=False),
+    Column("uri", Text(), nullable=False, unique=True),
+    Column("key", OptionalText(), unique=True),
+    Column("lang", OptionalText()),
+    Column("attributes", Text(), nullable=False),
+    Column("stamp", OptionalText()),
+    Column("extent", OptionalText()),
     Index("items_by_content", "content_id"),
     Index("items_by_source", "source_id"),
     Index("items_by_kind", "kind"),
@@ -120,8 +129,8 @@ items = Table(
 listings = Table(
     "listings",
     metadata,
-    Column("item_id", Integer, ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
-    Column("source_id", Integer, ForeignKey("sources.id"), primary_key=True),
+    Column("item_id", Number(), ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_id", Number(), ForeignKey("sources.id"), primary_key=True),
     Index("listings_by_source", "source_id"),
     sqlite_with_rowid=False,
 )
@@ -130,10 +139,10 @@ listings = Table(
 links = Table(
     "links",
     metadata,
-    Column("image_item", Integer, ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
-    Column("text_item", Integer, ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
-    Column("source_id", Integer, ForeignKey("sources.id"), nullable=False),
-    Column("rank", Integer, nullable=False),
+    Column("image_item", Number(), ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
+    Column("text_item", Number(), ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_id", Number(), ForeignKey("sources.id"), nullable=False),
+    Column("rank", Number(), nullable=False),
     Index("links_by_text", "text_item"),
     sqlite_with_rowid=False,
 )
@@ -141,11 +150,11 @@ links = Table(
 failures = Table(
     "failures",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("source_id", Integer, ForeignKey("sources.id"), nullable=False),
-    Column("uri", String, nullable=False, unique=True),
-    Column("reason", String, nullable=False),
-    Column("stamp", String),
+    Column("id", Number(), primary_key=True),
+    Column("source_id", Number(), ForeignKey("sources.id"), nullable=False),
+    Column("uri", Text(), nullable=False, unique=True),
+    Column("reason", Text(), nullable=False),
+    Column("stamp", OptionalText()),
     Index("failures_by_source", "source_id"),
     sqlite_autoincrement=True,
 )
@@ -153,15 +162,15 @@ failures = Table(
 dead = Table(
     "dead",
     metadata,
-    Column("encoding_id", Integer, ForeignKey("encodings.id"), primary_key=True),
+    Column("encoding_id", Number(), ForeignKey("encodings.id"), primary_key=True),
 )
 """Encodings that no item uses any more: masked in search until compaction drops their rows."""
 
 hidden = Table(
     "hidden",
     metadata,
-    Column("uri", String, primary_key=True),
-    Column("sha256", LargeBinary(32)),
+    Column("uri", Text(), primary_key=True),
+    Column("sha256", OptionalDigest()),
     Index("hidden_by_sha256", "sha256"),
     sqlite_with_rowid=False,
 )
@@ -202,6 +211,20 @@ def migrate(connection: Connection) -> None:
     for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
         migration(connection)
         connection.execute(text(f"PRAGMA user_version = {number}"))
+
+
+@cache
+def objects_of(version: int) -> frozenset[tuple[str, str, str, str | None]]:
+    """All that the catalogue of a schema holds: type, name, table and SQL of tables and indexes, SQLite's own too."""
+    engine = create_engine("sqlite://")
+    try:
+        with engine.connect() as connection:
+            for migration in MIGRATIONS[:version]:
+                migration(connection)
+            rows = connection.execute(text("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+            return frozenset((row.type, row.name, row.tbl_name, row.sql) for row in rows)
+    finally:
+        engine.dispose()
 
 
 _M001 = """

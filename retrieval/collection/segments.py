@@ -7,8 +7,11 @@ when a writer unlinks it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
+import re
 import secrets
 import struct
 from dataclasses import dataclass
@@ -19,18 +22,28 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.layout import segments_path
+from retrieval.collection.folder import SegmentsFolder, reading
+from retrieval.collection.layout import TEMPORARY_PREFIX, segments_path
 from retrieval.errors import CollectionDamaged
+from retrieval.identity import LARGEST_DIMENSION
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 UNIT_TOLERANCE = 1e-4
-TEMPORARY_PREFIX = ".new-"
 EXACT_SCAN_BYTES = (
     8 * 2**20
 )  # of float32 rows at a time: half of a core's share of the cache gains nothing more
+
+_VECTORS_HEAD = struct.Struct("<4siqqq?iQ")
+_NPY_MAGIC = b"\x93NUMPY\x01\x00"
+_IDS_HEAD_BYTES = 1024
+_IDS_HEAD = re.compile(
+    rb"\x93NUMPY\x01\x00(?P<length>..)"
+    rb"\{'descr': '<i8', 'fortran_order': False, 'shape': \((?P<rows>[0-9]{1,18}),\), \} *\n",
+    re.DOTALL,
+)
 
 
 class SegmentFacts(Protocol):
@@ -38,6 +51,7 @@ class SegmentFacts(Protocol):
 
     id: int
     kind: Kind
+    encoder_id: int
     rows: int
     vectors_name: str
     vectors_size: int
@@ -78,7 +92,13 @@ class Segment:
         return scores, rows
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Rows by number, (n, d) float32, C-contiguous. A numpy view into the file would be unaligned: 100x slower."""
+        """Rows by number, (n, d) float32, C-contiguous. A numpy view into the file would be unaligned: 100x slower.
+
+        Raises:
+            IndexError: there is no such row; FAISS would read past the file's end.
+        """
+        if len(rows) and (rows.min() < 0 or rows.max() >= self.rows):
+            raise IndexError(f"a segment of {self.rows} rows has not all of the rows asked for")
         vectors: NDArray[np.float32] = self._index.reconstruct_batch(
             np.ascontiguousarray(rows, dtype=np.int64)
         )
@@ -96,24 +116,71 @@ def open_segment(collection: Path, facts: SegmentFacts) -> Segment:
 
     Raises:
         FileNotFoundError: a file is gone; a reader that began before a compaction starts again.
-        CollectionDamaged: a file's size is not the catalogue's (mapping a short file would kill the process).
+        CollectionDamaged: a file is not one of vectors, or of ids, of the catalogue's size and number of rows. FAISS
+            and numpy see none but sound headers: a map beyond a file's end, and some lies, kill the process.
     """
-    folder = segments_path(collection)
-    for name, size in ((facts.vectors_name, facts.vectors_size), (facts.ids_name, facts.ids_size)):
-        found = (folder / name).stat().st_size
-        if found != size:
-            raise CollectionDamaged(collection, f"segments/{name} has {found} bytes, and should have {size}")
+    with SegmentsFolder(collection) as folder:
+        with reading(folder, facts.ids_name) as descriptor:
+            _check_size(collection, facts.ids_name, descriptor, facts.ids_size)
+            ids = _map_ids(collection, facts, descriptor)
+        with reading(folder, facts.vectors_name) as descriptor:
+            _check_size(collection, facts.vectors_name, descriptor, facts.vectors_size)
+            _check_header(collection, facts, descriptor)
+            index = _map_vectors(collection, facts.vectors_name, descriptor)
+    return Segment(index, ids)
+
+
+def _check_size(collection: Path, name: str, descriptor: int, size: int) -> None:
+    found = os.fstat(descriptor).st_size
+    if found != size:
+        raise CollectionDamaged(collection, f"segments/{name} has {found} bytes, and should have {size}")
+
+
+def _map_ids(collection: Path, facts: SegmentFacts, descriptor: int) -> NDArray[np.int64]:
+    """The ids of a file that holds just what :func:`write_segment` writes: no other dtype, order or shape."""
+    head = os.read(descriptor, _IDS_HEAD_BYTES)
+    match = _IDS_HEAD.match(head)
+    start = 0 if match is None else len(_NPY_MAGIC) + 2 + int.from_bytes(match["length"], "little")
+    if match is None or int(match["rows"]) != facts.rows or facts.ids_size != start + 8 * facts.rows:
+        raise CollectionDamaged(collection, f"segments/{facts.ids_name} does not hold {facts.rows} ids")
+    with open(descriptor, "rb", closefd=False) as file:
+        ids = np.memmap(file, "<i8", "r", start, (facts.rows,))
+    return ids
+
+
+def _check_header(collection: Path, facts: SegmentFacts, descriptor: int) -> None:
+    head = os.read(descriptor, _VECTORS_HEAD.size)
+    d = (facts.vectors_size - _VECTORS_HEAD.size) // (4 * facts.rows) if facts.rows > 0 else 0
+    whole = _VECTORS_HEAD.size + 4 * facts.rows * d == facts.vectors_size
+    if not (0 < d <= LARGEST_DIMENSION and whole) or head != _vectors_head(facts.rows, d):
+        raise CollectionDamaged(
+            collection, f"segments/{facts.vectors_name} does not hold {facts.rows} rows of vectors"
+        )
+
+
+def _map_vectors(collection: Path, name: str, descriptor: int) -> Any:
+    """The FAISS index of an open file, mapped.
+
+    FAISS opens by name. ``/proc/self/fd/N`` (``/dev/fd/N`` on macOS) names the very file that was checked; where there
+    is neither, the file that lies under the name after mapping must be that file.
+    """
+    checked = os.fstat(descriptor)
+    path = segments_path(collection) / name
+    for place in (f"/proc/self/fd/{descriptor}", f"/dev/fd/{descriptor}"):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(place), checked):  # noqa: PTH116 - as FAISS will see it
+                path = Path(place)
+                break
     try:
         # IO_FLAG_MMAP alone copies flat indexes into memory; only IFC maps them.
-        index = faiss.read_index(str(folder / facts.vectors_name), faiss.IO_FLAG_MMAP_IFC)
-        ids = np.load(folder / facts.ids_name, mmap_mode="r", allow_pickle=False)
-    except (RuntimeError, ValueError) as error:
-        raise CollectionDamaged(
-            collection, f"segments/{facts.vectors_name} cannot be read ({error})"
-        ) from error
-    if index.ntotal != facts.rows or ids.shape != (facts.rows,) or ids.dtype != np.int64:
-        raise CollectionDamaged(collection, f"segments/{facts.vectors_name} does not hold {facts.rows} rows")
-    return Segment(index, ids)
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:
+        if os.strerror(errno.EMFILE) in str(error):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
+        raise CollectionDamaged(collection, f"segments/{name} cannot be read ({error})") from error
+    if not os.path.samestat(path.stat(), checked):
+        raise CollectionDamaged(collection, f"segments/{name} was exchanged while it was opened")
+    return index
 
 
 def check_rows(vectors: NDArray[np.float32]) -> None:
@@ -132,32 +199,42 @@ def check_rows(vectors: NDArray[np.float32]) -> None:
 
 
 def write_segment(
-    collection: Path, generation: int, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.float32]]
+    collection: Path, stem: str, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.float32]]
 ) -> WrittenSegment:
     """Write and make durable the two files of a segment; it becomes part of the collection with its row's commit.
 
     After success both files are complete under their final names and survive a power cut. After a failure only
-    files that no row names are left, which the next holder of the writer's lock sweeps. Holds one block in memory:
-    an index of FAISS's own would hold all rows twice.
+    files that no row names are left, which the next holder of the writer's lock sweeps if they are noted (see
+    :class:`indexer.writer.Writer`). Holds one block in memory: an index of FAISS's own would hold all rows twice.
 
     Args:
         collection: the collection's folder.
-        generation: the generation that will be committed with it; only part of the name.
+        stem: what the files' names begin with, by :func:`new_stem`.
         ids: (n,) int64 encoding ids, ascending, n >= 1.
         blocks: (m, d) float32 unit rows, n in all, in the order of their ids.
 
     Raises:
         ValueError: a row is not finite or not of unit length; nothing of its block is written.
     """
-    folder = segments_path(collection)
-    stem = f"{generation}-{secrets.token_hex(8)}"
-    written = WrittenSegment(
-        rows=len(ids),
-        vectors=_write_file(folder, f"{stem}.faiss", lambda sink: _write_flat(sink, len(ids), blocks)),
-        ids=_write_file(folder, f"{stem}.ids.npy", lambda sink: np.save(sink, ids, allow_pickle=False)),
-    )
-    sync_folder(folder)
+    vectors_name, ids_name = stem_names(stem)
+    with SegmentsFolder(collection) as folder:
+        written = WrittenSegment(
+            rows=len(ids),
+            vectors=_write_file(folder, vectors_name, lambda sink: _write_flat(sink, len(ids), blocks)),
+            ids=_write_file(folder, ids_name, lambda sink: np.save(sink, ids, allow_pickle=False)),
+        )
+        folder.sync()
     return written
+
+
+def new_stem(generation: int) -> str:
+    """What the names of a new segment's files begin with; unique for good."""
+    return f"{generation}-{secrets.token_hex(8)}"
+
+
+def stem_names(stem: str) -> tuple[str, str]:
+    """Names of the files of vectors and of ids that have a stem."""
+    return f"{stem}.faiss", f"{stem}.ids.npy"
 
 
 def _write_flat(sink: _Sink, n: int, blocks: Iterable[NDArray[np.float32]]) -> None:
@@ -166,24 +243,16 @@ def _write_flat(sink: _Sink, n: int, blocks: Iterable[NDArray[np.float32]]) -> N
     for block in blocks:
         check_rows(block)
         if not written and len(block):
-            d = block.shape[1]
-            unused = 1 << 20  # FAISS's own word for two fields that it does not use
-            sink.write(struct.pack("<4siqqq?iQ", b"IxFI", d, n, unused, unused, True, 0, n * d))
+            sink.write(_vectors_head(n, block.shape[1]))
         sink.write(np.ascontiguousarray(block, "<f4").tobytes())
         written += len(block)
     if written != n:
         raise ValueError(f"{written} rows were given for {n} ids")
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames and unlinks in a folder durable; Windows has no such call and needs none."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _vectors_head(n: int, d: int) -> bytes:
+    unused = 1 << 20  # FAISS's own word for two fields that it does not use
+    return _VECTORS_HEAD.pack(b"IxFI", d, n, unused, unused, True, 0, n * d)
 
 
 def sync_file(descriptor: int) -> None:
@@ -215,14 +284,12 @@ class _Sink:
         return len(data)
 
 
-def _write_file(folder: Path, name: str, write: Callable[[_Sink], None]) -> WrittenFile:
-    temporary, final = folder / f"{TEMPORARY_PREFIX}{name}", folder / name
-    with temporary.open("xb") as file:
+def _write_file(folder: SegmentsFolder, name: str, write: Callable[[_Sink], None]) -> WrittenFile:
+    temporary = f"{TEMPORARY_PREFIX}{name}"
+    with open(folder.create(temporary), "wb") as file:  # noqa: PTH123 - a descriptor
         sink = _Sink(file)
         write(sink)
         file.flush()
         sync_file(file.fileno())
-    if final.exists():  # a 64-bit random name: this is a bug or an attack, never chance
-        raise FileExistsError(f"{final} exists already")
-    temporary.rename(final)
+    folder.rename(temporary, name)
     return WrittenFile(name, sink.size, sink.hash.hexdigest())

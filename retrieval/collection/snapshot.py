@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from retrieval.collection import schema
+from retrieval.collection.column_types import number_of
 from retrieval.collection.segments import Segment, open_segment
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
@@ -53,6 +54,7 @@ def read_snapshot(
         CollectionDamaged: a file is not what the catalogue says.
     """
     encoder_id = active_encoder_id(connection)
+    dimension = 0 if encoder_id is None else read_identity(connection, collection, encoder_id).dimension
     mapped: dict[int, Segment] = {}
     if last is not None:
         mapped = {
@@ -61,7 +63,13 @@ def read_snapshot(
     segments: dict[Kind, dict[int, Segment]] = {"image": {}, "text": {}}
     table = schema.segments
     for row in connection.execute(select(table).where(table.c.encoder_id == encoder_id).order_by(table.c.id)):
-        segments[row.kind][row.id] = mapped.get(row.id) or open_segment(collection, row)
+        segment = mapped.get(row.id) or open_segment(collection, row)
+        if segment.dimension != dimension:
+            raise CollectionDamaged(
+                collection,
+                f"segments/{row.vectors_name} has dimension {segment.dimension}, and its encoder {dimension}",
+            )
+        segments[row.kind][row.id] = segment
     dead = connection.execute(select(schema.dead.c.encoding_id).order_by(schema.dead.c.encoding_id)).scalars()
     dead_ids = np.fromiter(dead, np.int64)
     hidden = _hidden_items(connection)
@@ -104,11 +112,15 @@ def _hidden_encodings(connection: Connection, encoder_id: int | None) -> NDArray
 
 
 def active_encoder_id(connection: Connection) -> int | None:
-    """Catalogue id of the encoder whose vectors are searched, or None before the first commit."""
+    """Catalogue id of the encoder whose vectors are searched, or None before the first commit.
+
+    Raises:
+        WrongValue: the catalogue says something else.
+    """
     value = connection.execute(
         select(schema.settings.c.value).where(schema.settings.c.name == "active_encoder")
-    ).scalar_one_or_none()
-    return None if value is None else int(value)
+    ).scalar()
+    return None if value is None else number_of(value, "active_encoder")
 
 
 def read_identity(connection: Connection, collection: Path, encoder_id: int) -> Identity:
@@ -118,10 +130,10 @@ def read_identity(connection: Connection, collection: Path, encoder_id: int) -> 
         CollectionDamaged: it is not there, or not what a writer writes.
     """
     table = schema.encoders
-    stored = connection.execute(select(table.c.identity).where(table.c.id == encoder_id)).scalar_one_or_none()
+    stored = connection.execute(select(table.c.identity).where(table.c.id == encoder_id)).scalar()
     try:
         return Identity.from_facts(json.loads(stored or ""))
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CollectionDamaged(
             collection, f"the catalogue does not know its encoder {encoder_id}"
         ) from error

@@ -61,11 +61,11 @@ def test_a_sound_collection_has_neither_faults_nor_orphans(index, photos, collec
 
 def test_orphans_are_reported_are_no_damage_and_are_left_to_the_next_writer(index, photos, collection):
     index(photos)
-    (collection / "segments" / ".new-7-00.faiss").touch()
+    (collection / "segments" / ".new-7-7f3a09c1e4b2d855.faiss").touch()
 
     diagnosis = indexer.doctor(collection)
 
-    assert diagnosis == indexer.Diagnosis((), ("segments/.new-7-00.faiss",))
+    assert diagnosis == indexer.Diagnosis((), ("segments/.new-7-7f3a09c1e4b2d855.faiss",))
     index(photos)
     assert indexer.doctor(collection).orphans == ()
 
@@ -177,8 +177,11 @@ def test_a_folder_of_segments_that_is_gone_is_damage_and_is_repaired(index, phot
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
-        ("DELETE FROM settings WHERE name = 'generation'", "which generation"),
-        ("UPDATE settings SET value = 'x' WHERE name = 'generation'", "which generation"),
+        ("DELETE FROM settings WHERE name = 'generation'", "the setting generation is not a number"),
+        (
+            "UPDATE settings SET value = 'x' WHERE name = 'generation'",
+            "the setting generation is not a number",
+        ),
         ("UPDATE settings SET value = '77' WHERE name = 'active_encoder'", "its encoder 77"),
         ("UPDATE encoders SET identity = '{}'", "its encoder 1"),
         ("UPDATE items SET attributes = '{' WHERE id = 1", "attributes are not JSON"),

@@ -327,17 +327,15 @@ def test_a_collection_of_schema_2_is_read_as_it_is_and_migrated_by_the_next_writ
 
 
 def test_a_migration_to_schema_3_that_fails_leaves_schema_2(
-    index: Index, photos: Path, collection: Path
+    index: Index, photos: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index(photos)
     make_schema_2(collection)
-    with closing(sqlite3.connect(collection / "catalogue.sqlite")) as catalogue, catalogue:
-        catalogue.execute(
-            "CREATE TABLE hidden_by_sha256 (x)"
-        )  # the index's name: fails after the table is made
 
-    with pytest.raises(CollectionError, match="hidden_by_sha256"):
-        indexer.hide(collection, [str(photos / "red.png")])
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "_M003", f"{schema._M003.strip()};\nCREATE TABLE items (fails)")
+        with pytest.raises(CollectionError, match="table items already exists"):
+            indexer.hide(collection, [str(photos / "red.png")])
 
     with closing(sqlite3.connect(collection / "catalogue.sqlite")) as catalogue:
         assert catalogue.execute("PRAGMA user_version").fetchone() == (2,)

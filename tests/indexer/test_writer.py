@@ -85,25 +85,31 @@ def test_a_commit_in_doubt_that_did_happen_counts_and_keeps_its_files(collection
         assert {hit.uri for hit in opened.search(unit_rows(1), "image", 5)[0]} == {"test:a", "test:b"}
 
 
+def leave_as_a_dead_writer(path: Path) -> list[Path]:
+    """Files that a writer leaves behind that dies between writing them and their commit."""
+    before = files(path)
+    with Writer(path) as writer:
+        writer.write_segment(writer.next_generation(), np.arange(5, 6), [unit_rows(1)])
+    temporary = path / "segments" / ".new-4-0123456789abcdef.faiss"
+    temporary.touch()
+    return [path / "segments" / name for name in files(path) - before]
+
+
 def test_the_log_is_written_over_before_a_file_is_removed(collection):
     path = collection_of(collection, (["a"], unit_rows(1)))
-    orphan = path / "segments" / "9-0123456789abcdef.faiss"
-    orphan.write_bytes(b"left by a dead writer")
-    settled = []
+    orphans = leave_as_a_dead_writer(path)
     with Writer(path) as writer, writer.read() as connection:
-        settled = (
-            connection.exec_driver_sql("SELECT value FROM settings WHERE name = 'sweeps'").scalars().all()
-        )
+        statement = "SELECT value FROM settings WHERE name = 'sweeps'"
+        settled = connection.exec_driver_sql(statement).scalars().all()
 
     assert settled == ["1"]
-    assert not orphan.exists()
+    assert not any(orphan.exists() for orphan in orphans)
 
 
 def test_a_writer_sweeps_what_a_dead_one_left_and_nothing_else(collection):
     path = collection_of(collection, (["a"], unit_rows(1)))
     kept = files(path)
-    for name in (".new-4-00.faiss", "4-00.faiss", "4-00.ids.npy"):
-        (path / "segments" / name).touch()
+    assert len(leave_as_a_dead_writer(path)) == 3
 
     with Writer(path):
         pass
@@ -113,15 +119,14 @@ def test_a_writer_sweeps_what_a_dead_one_left_and_nothing_else(collection):
 
 def test_a_file_that_cannot_be_removed_waits_for_the_next_sweep(collection, monkeypatch):
     path = collection_of(collection, (["a"], unit_rows(1)))
-    orphan = path / "segments" / "4-00.faiss"
-    orphan.touch()
+    orphans = leave_as_a_dead_writer(path)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "unlink", lambda *_, **__: (_ for _ in ()).throw(PermissionError("mapped")))
         with Writer(path):
-            assert orphan.exists()
+            assert all(orphan.exists() for orphan in orphans)
     with Writer(path):
-        assert not orphan.exists()
+        assert not any(orphan.exists() for orphan in orphans)
 
 
 def test_rows_that_are_not_finite_and_unit_are_refused_before_anything_is_written(collection):

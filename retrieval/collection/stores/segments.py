@@ -120,7 +120,8 @@ class _Part:
         self._depth = len(rows)
         self.unseen_bound = -np.inf if self._depth >= self._segment.rows else float(scores[-1])
         ids = self._segment.ids[rows]
-        live = ~_is_in(self._masked, ids)
+        # A damaged row that is no number has FAISS propose fewer rows than were asked for, and -1 for the rest.
+        live = ~_is_in(self._masked, ids) & (rows >= 0)
         self.ids, self.scores = ids[live], scores[live]
 
     def deepen(self, query: NDArray[np.float32]) -> None:

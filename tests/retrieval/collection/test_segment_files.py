@@ -31,7 +31,7 @@ def test_the_bytes_are_those_that_faiss_writes_however_the_rows_come(tmp_path_fa
     index.add(vectors)
     blocks = [block for block in (vectors[:cut], vectors[cut:]) if len(block)]
 
-    written = write_segment(path, 3, ids, blocks)
+    written = write_segment(path, "3-7f3a09c1e4b2d855", ids, blocks)
 
     data = (path / "segments" / written.vectors.name).read_bytes()
     assert data == faiss.serialize_index(index).tobytes()
@@ -44,4 +44,4 @@ def test_rows_and_ids_that_do_not_fit_each_other_are_refused(tmp_path):
     (tmp_path / "segments").mkdir()
 
     with pytest.raises(ValueError, match="2 rows were given for 3 ids"):
-        write_segment(tmp_path, 1, np.arange(3), [unit_rows(2)])
+        write_segment(tmp_path, "1-7f3a09c1e4b2d855", np.arange(3), [unit_rows(2)])
