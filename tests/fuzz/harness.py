@@ -2,7 +2,9 @@
 
 The parent imports what commands need and computes nothing, so that a child starts in milliseconds and with no
 threads. A child has a deadline and a limit on its address space, and is a session of its own; whatever it leaves
-behind is adopted by the parent (a subreaper), reported and killed. Linux only.
+behind is adopted by the parent (a subreaper), reported and killed. At its end a child runs what was registered for
+the interpreter's exit, by the parent too: a TemporaryDirectory of the parent's would go with its first child. Linux
+only.
 """
 
 from __future__ import annotations
@@ -160,6 +162,10 @@ def _be_the_command(
         for source, target in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
         os.closerange(3, 1024)
+        # Streams of its own: the parent's remember a position in what may have been a file.
+        sys.stdin = os.fdopen(0, "r", encoding="utf-8", closefd=False)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR1)
         mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
