@@ -11,6 +11,8 @@ from retrieval.errors import UsageError
 EXPANSION_LIMIT = 100_000
 """Names that one pattern may stand for."""
 
+_PATTERN_LIMIT = 4096  # characters, as of a path
+_BRACES_LIMIT = 32
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 
 
@@ -21,8 +23,13 @@ def expand_braces(pattern: str) -> list[str]:
     ``{a,b}`` may hold further braces. Braces around one word are literal, as in bash.
 
     Raises:
-        UsageError: there are more than 100,000.
+        UsageError: there are more than 100,000, or the pattern is longer than a path or has more than 32 braces.
     """
+    if len(pattern) > _PATTERN_LIMIT or pattern.count("{") > _BRACES_LIMIT:
+        raise UsageError(
+            f"{pattern[:100]}... is longer than a pattern of names may be ({_PATTERN_LIMIT:,} characters, "
+            f"{_BRACES_LIMIT} braces); split it into several runs"
+        )
     names: list[str] = []
     for name in _expanded(pattern):
         names.append(name)

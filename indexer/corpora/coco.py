@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from indexer.corpora.corpus import Corpus, Entries
+from indexer.corpora.corpus import TEXTS_LIMIT, Corpus, Entries
 from indexer.corpora.document import Document, image_folder, list_in, load_document
 from indexer.corpora.locate import ImageFolder
 from indexer.corpora.names import FileNames
 from indexer.corpora.options import CorpusOptions
-from indexer.corpora.values import attributes_of, is_unicode, text_fault
+from indexer.corpora.values import attributes_of, id_of, text_fault
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Entry, Failure, Text
 
-Annotations = dict[object, list[Text]]
-"""Captions by the id of their picture."""
+MOST_TEXTS = TEXTS_LIMIT + 1  # one more than is taken of a picture
+Captions = dict[str, list[int]]
+"""Ordinals of annotations by the id of their picture."""
 
 
 def open_coco(path: Path, options: CorpusOptions) -> Corpus:
@@ -59,51 +60,66 @@ def _name(image: object) -> object:
 
 
 def _entries(
-    names: FileNames, images: list[object], annotations: list[object], folder: ImageFolder, lang: str | None
+    names: FileNames,
+    images: Sequence[object],
+    annotations: Sequence[object],
+    folder: ImageFolder,
+    lang: str | None,
 ) -> Entries:
-    captions: Annotations = {}
-    yield from _group(names, annotations, lang, captions)
-    seen: set[object] = set()
+    captions: Captions = {}
+    yield from _group(names, annotations, captions)
+    seen: set[str] = set()
     for ordinal, image in enumerate(images):
         place = names.part(f"images/{ordinal}")
-        if not isinstance(image, dict) or not isinstance(image.get("id"), int | str):
+        number = id_of(image.get("id")) if isinstance(image, dict) else None
+        if number is None or not isinstance(image, dict):
             yield Failure(place, "a picture has no id")
-        elif image["id"] in seen:
-            yield Failure(place, f"picture id {image['id']!r} occurs twice")
+        elif number in seen:
+            yield Failure(place, f"picture id {number} occurs twice")
         else:
-            seen.add(image["id"])
-            attributes = {"image_id": image["id"], **attributes_of(image, without=("id", "image_id"))}
-            picture = folder.picture(image.get("file_name"), place, attributes)
-            texts = tuple(captions.pop(image["id"], ()))
-            yield picture if isinstance(picture, Failure) else Entry(picture, texts)
-    for image_id, texts_left in captions.items():
-        for text in texts_left:
-            yield Failure(text.uri, f"the caption is of picture {image_id!r}, which is not in the file")
+            seen.add(number)
+            of_it = {"image_id": image["id"], **{name: image[name] for name in image if name != "image_id"}}
+            picture = folder.picture(image.get("file_name"), place, attributes_of(of_it, without=("id",)))
+            texts = _texts(names, annotations, captions.pop(number, ())[:MOST_TEXTS], lang)
+            yield picture if isinstance(picture, Failure) else Entry(picture, tuple(texts))
+    for number, ordinals in captions.items():
+        for text in _texts(names, annotations, ordinals, lang):
+            yield Failure(text.uri, f"the caption is of picture {number}, which is not in the file")
 
 
-def _group(
-    names: FileNames, annotations: list[object], lang: str | None, captions: Annotations
-) -> Iterator[Failure]:
+def _group(names: FileNames, annotations: Sequence[object], captions: Captions) -> Iterator[Failure]:
     """Fill in the captions by picture; yield what is none."""
-    seen: set[object] = set()
+    seen: set[str] = set()
     for ordinal, annotation in enumerate(annotations):
         place = names.part(f"annotations/{ordinal}")
         if not isinstance(annotation, dict):
             yield Failure(place, "the annotation is no object")
             continue
-        number = annotation.get("id")
-        if isinstance(number, int) or (isinstance(number, str) and is_unicode(number)):
+        number = id_of(annotation.get("id"))
+        if number is not None:
             if number in seen:
-                yield Failure(place, f"annotation id {number!r} occurs twice")
+                yield Failure(place, f"annotation id {number} occurs twice")
                 continue
             seen.add(number)
             place = names.part(f"annotation={number}")
-        caption, image_id = annotation.get("caption"), annotation.get("image_id")
+        caption, image_id = annotation.get("caption"), id_of(annotation.get("image_id"))
         if not isinstance(caption, str) or not caption or caption.isspace():
             yield Failure(place, "the annotation has no caption")
         elif fault := text_fault(caption):
             yield Failure(place, fault)
-        elif not isinstance(image_id, int | str):
+        elif image_id is None:
             yield Failure(place, "the annotation names no picture")
         else:
-            captions.setdefault(image_id, []).append(Text(place, caption, lang=lang))
+            captions.setdefault(image_id, []).append(ordinal)
+
+
+def _texts(
+    names: FileNames, annotations: Sequence[object], ordinals: Sequence[int], lang: str | None
+) -> Iterator[Text]:
+    """The captions among the annotations at some ordinals, all of which :func:`_group` has found to be sound."""
+    for ordinal in ordinals:
+        annotation = annotations[ordinal]
+        assert isinstance(annotation, dict), annotation
+        number = id_of(annotation.get("id"))
+        place = f"annotations/{ordinal}" if number is None else f"annotation={number}"
+        yield Text(names.part(place), annotation["caption"], lang=lang)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from retrieval.types import Entry, Failure
+from retrieval.types import Entry, Failure, Scalar
+
+ATTRIBUTES_LIMIT = 4096
+TEXTS_LIMIT = 1000
+ENTRY_LIMIT = 2**20  # characters
+"""What is taken of one picture and the texts beside it: thousands of them are on their way at once."""
+
+_REASON_LIMIT = 2000  # characters; a sentence that quotes what it found
 
 Entries = Iterator[Entry | Failure]
 """A stream of what a reader found; failures stand where the faulty item stood."""
@@ -43,4 +50,43 @@ class Corpus:
         Raises:
             CorpusFormatError: while iterating, the source has become unreadable.
         """
-        return self.read(Counter() if left_out is None else left_out)
+        for found in self.read(Counter() if left_out is None else left_out):
+            if isinstance(found, Failure):
+                yield _printable(found)
+            else:
+                yield from _bounded(found)
+
+
+def weight_of(entry: Entry) -> int:
+    """Characters of what an entry says: its texts and attributes."""
+    weight = 0 if entry.picture is None else _characters(entry.picture.attributes)
+    weight += sum(len(text.text) for text in entry.texts)
+    return weight + (_characters(entry.texts[0].attributes) if entry.texts else 0)
+
+
+def _characters(attributes: Mapping[str, Scalar]) -> int:
+    return sum(
+        len(name) + (len(value) if isinstance(value, str) else 8) for name, value in attributes.items()
+    )
+
+
+def _printable(failure: Failure) -> Failure:
+    """A failure that UTF-8 can hold, whatever the corpus quotes."""
+    reason = failure.reason.encode(errors="backslashreplace").decode()
+    return Failure(failure.uri.encode(errors="backslashreplace").decode(), reason[:_REASON_LIMIT])
+
+
+def _bounded(entry: Entry) -> Entries:
+    """An entry within the limits of what is held of one; a failure of its own says what does not fit."""
+    name = entry.texts[0].uri if entry.picture is None else entry.picture.uri
+    attributes = entry.texts[0].attributes if entry.picture is None else entry.picture.attributes
+    if len(attributes) > ATTRIBUTES_LIMIT:
+        yield Failure(
+            name, f"it has {len(attributes):,} attributes, and at most {ATTRIBUTES_LIMIT:,} are kept"
+        )
+    elif len(entry.texts) > TEXTS_LIMIT:
+        yield Failure(name, f"it has {len(entry.texts):,} captions, and at most {TEXTS_LIMIT:,} are taken")
+    elif weight_of(entry) > ENTRY_LIMIT:
+        yield Failure(name, f"its captions and attributes are longer than {ENTRY_LIMIT:,} characters")
+    else:
+        yield entry

@@ -1,68 +1,63 @@
-"""A JSON document loaded whole: COCO and Karpathy files are one object each, whose parts refer to each other.
+"""A JSON document: COCO and Karpathy files are one object each, whose parts refer to each other.
 
-COCO 2017's training captions (590,000, 91 MB) take about half a gigabyte; larger corpora belong into JSONL.
+COCO 2017's training captions (590,000, 91 MB) take about a third of a gigabyte; larger corpora belong into JSONL.
 """
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from indexer.corpora.json_lists import FILE_LIMIT, NotJson, RawList, read_lists
 from indexer.corpora.locate import ImageFolder
 from indexer.corpora.options import CorpusOptions
 from indexer.corpora.textfile import check_encoding, unreadable
-from indexer.corpora.values import kind_of, parse_object
+from indexer.corpora.values import kind_of
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Failure
 
 Document = dict[str, object]
 
-_LIMIT = 2 * 2**30  # bytes; parsed, a document takes five times its size
-_PROBED = 20  # pictures looked for in each folder: a few may be missing in the right one
+PROBED = 20  # pictures looked for in each folder: a few may be missing in the right one
 
 
 def load_document(path: Path) -> Document:
     """The object in a JSON file.
 
     Raises:
-        CorpusFormatError: it cannot be read, is larger than 2 GiB, or holds no JSON object.
+        CorpusFormatError: it cannot be read, is larger than 1 GiB, or holds no JSON object.
     """
     try:
-        if path.stat().st_size > _LIMIT:
-            raise CorpusFormatError(
-                str(path), "is larger than 2 GiB, and is loaded whole", "Convert it to JSONL"
-            )
-        raw = path.read_bytes()
+        if path.stat().st_size > FILE_LIMIT:
+            raise CorpusFormatError(str(path), "is larger than 1 GiB", "Convert it to JSONL")
+        with path.open("rb") as file:
+            check_encoding(file.read(4), path)
+        return read_lists(path, ("images", "annotations"))
     except OSError as error:
         raise CorpusFormatError(str(path), unreadable(error), "Check the file and its permissions") from error
-    check_encoding(raw[:4], path)
-    document = parse_object(raw.removeprefix(codecs.BOM_UTF8), "")
-    if isinstance(document, Failure):
+    except NotJson as error:
         remedy = "Give COCO captions or a Karpathy JSON, or pass --format jsonl if it has one object a line"
-        raise CorpusFormatError(str(path), document.reason, remedy)
-    return document
+        raise CorpusFormatError(str(path), str(error), remedy) from error
 
 
 def kind_of_document(document: Document) -> Literal["coco", "karpathy"] | None:
     """The format of a document, by its keys and those of its first picture."""
     images = document.get("images")
-    if not isinstance(images, list):
+    if not isinstance(images, RawList):
         return None
-    if isinstance(document.get("annotations"), list):
+    if isinstance(document.get("annotations"), RawList):
         return "coco"
     return "karpathy" if images and isinstance(images[0], dict) and "sentences" in images[0] else None
 
 
-def list_in(document: Document, key: str, path: Path) -> list[object]:
+def list_in(document: Document, key: str, path: Path) -> Sequence[object]:
     """The list under a key.
 
     Raises:
         CorpusFormatError: there is none.
     """
     value = document.get(key)
-    if not isinstance(value, list):
+    if not isinstance(value, RawList):
         found = f"{kind_of(value)} under" if key in document else "no"
         raise CorpusFormatError(
             str(path), f"has {found} {key!r}, where a list is expected", "Check the --format"
@@ -74,7 +69,7 @@ def image_folder(
     path: Path,
     options: CorpusOptions,
     usual: Sequence[Path],
-    images: list[object],
+    images: Sequence[object],
     name_of: Callable[[object], object],
 ) -> ImageFolder:
     """The folder that picture names count from: ``options.images``, else the usual one that holds any.
@@ -92,7 +87,7 @@ def image_folder(
     """
     if options.images is not None:
         return ImageFolder(options.images)
-    names = [name_of(image) for image in images[:_PROBED]]
+    names = [name_of(image) for image in images[:PROBED]]
     for folder in (ImageFolder(one) for one in usual if one.is_dir()):
         if not names or any(folder.holds(name) for name in names):
             return folder

@@ -15,6 +15,8 @@ from indexer.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Failure
 
+_KEYS_LIMIT = 10_000  # different keys among these, of which each could be a column
+_KEY_LIMIT = 1000  # characters
 _HEAD = 1000  # objects whose keys are the columns to choose from: JSONL has no header, and keys may come late
 
 
@@ -32,7 +34,11 @@ def open_jsonl(path: Path, options: CorpusOptions) -> Corpus:
         if isinstance(found, Failure):
             faults.append(found)
         else:
-            names.update(dict.fromkeys(found))
+            names.update(
+                dict.fromkeys(
+                    islice((key for key in found if len(key) <= _KEY_LIMIT), _KEYS_LIMIT - len(names))
+                )
+            )
     if not names:
         fault = f"holds no JSON object: its first line {faults[0].reason}" if faults else "is empty"
         raise CorpusFormatError(str(path), fault, "Give one JSON object a line")

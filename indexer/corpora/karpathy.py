@@ -7,15 +7,15 @@ One object: ``images``, each with ``filename``, at times ``filepath`` (a folder)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from indexer.corpora.corpus import Corpus, Entries
-from indexer.corpora.document import Document, image_folder, list_in, load_document
+from indexer.corpora.document import PROBED, Document, image_folder, list_in, load_document
 from indexer.corpora.locate import ImageFolder
 from indexer.corpora.names import FileNames
 from indexer.corpora.options import CorpusOptions
-from indexer.corpora.values import attributes_of, is_unicode, text_fault
+from indexer.corpora.values import attributes_of, id_of, text_fault
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Entry, Failure, Text
 
@@ -41,21 +41,20 @@ def karpathy_corpus(path: Path, document: Document, options: CorpusOptions) -> C
     _check_splits(path, images, splits)
     own = path.absolute().parent
     usual = (own, own / "images", own.parent / "images")
-    chosen = [(n, image) for n, image in enumerate(images) if splits is None or _split(image) in splits]
-    folder = image_folder(path, options, usual, [image for _, image in chosen], _name)
+    chosen = [n for n, image in enumerate(images) if splits is None or _split(image) in splits]
+    folder = image_folder(path, options, usual, [images[n] for n in chosen[:PROBED]], _name)
     names = FileNames(path)
     return Corpus(
-        names.whole, "karpathy", lambda _: _entries(names, chosen, folder, options.lang), len(chosen)
+        names.whole, "karpathy", lambda _: _entries(names, images, chosen, folder, options.lang), len(chosen)
     )
 
 
-def _check_splits(path: Path, images: list[object], splits: list[str] | None) -> None:
+def _check_splits(path: Path, images: Sequence[object], splits: list[str] | None) -> None:
     there = Counter(_split(image) for image in images)
     for name in splits or ():
         if name not in there:
-            listed = (
-                ", ".join(f"{split} ({count:,})" for split, count in there.items() if split) or "no splits"
-            )
+            shown = [f"{split[:100]} ({count:,})" for split, count in there.most_common(20) if split]
+            listed = ", ".join(shown) or "no splits"
             raise CorpusFormatError(str(path), f"no picture is in split {name!r}", f"It has {listed}")
 
 
@@ -75,10 +74,11 @@ def _name(image: object) -> object:
 
 
 def _entries(
-    names: FileNames, images: list[tuple[int, object]], folder: ImageFolder, lang: str | None
+    names: FileNames, images: Sequence[object], chosen: Sequence[int], folder: ImageFolder, lang: str | None
 ) -> Entries:
     seen: set[object] = set()
-    for ordinal, image in images:
+    for ordinal in chosen:
+        image = images[ordinal]
         place = f"images/{ordinal}"
         if not isinstance(image, dict):
             yield Failure(names.part(place), "the picture is no object")
@@ -102,10 +102,10 @@ def _sentences(
         return
     for ordinal, sentence in enumerate(sentences):
         uri = names.part(f"{place}/sentences/{ordinal}")
-        number = sentence.get("sentid") if isinstance(sentence, dict) else None
-        if isinstance(number, int) or (isinstance(number, str) and is_unicode(number)):
+        number = id_of(sentence.get("sentid")) if isinstance(sentence, dict) else None
+        if number is not None:
             if number in seen:
-                yield Failure(uri, f"sentence id {number!r} occurs twice")
+                yield Failure(uri, f"sentence id {number} occurs twice")
                 continue
             seen.add(number)
             uri = names.part(f"sentid={number}")

@@ -19,5 +19,5 @@ class FileNames:
         self.whole = file_uri(path)
 
     def part(self, fragment: str) -> str:
-        """The uri of a place in the file; ``fragment`` must be encodable as UTF-8."""
-        return f"{self.whole}#{quote(fragment)}"
+        """The uri of a place in the file; halves of surrogate pairs are written as escapes."""
+        return f"{self.whole}#{quote(fragment, errors='backslashreplace')}"

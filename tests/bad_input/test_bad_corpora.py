@@ -74,7 +74,7 @@ CORPORA = [
     Refused("table.parquet", b"PAR1" + bytes(50), "Parquet"),
     Refused("empty.json", b"", "JSON"),
     Refused("cut.json", coco([RIGHT], [SAID])[:-9], "JSON"),
-    Refused("deep.json", b"[" * 200_000, "nested"),
+    Refused("deep.json", b'{"a":' * 200_000, "nested"),
     Refused("list.json", b"[1, 2, 3]", "JSON"),
     Refused("neither.json", b'{"a": 1}', "is neither COCO captions nor a Karpathy JSON (its keys: a)"),
     Refused("texts.jsonl", b"just words\n", "holds no JSON object"),
