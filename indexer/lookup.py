@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from indexer.changes import normalise_text, text_digest
+from indexer.corpora.corpus import weight_of
 from indexer.known import KnownFailure, KnownItem, find_encoded, find_failures, find_items
 from indexer.writer import Writer
 from retrieval.errors import ImageError
@@ -14,6 +14,7 @@ from retrieval.fetch import stamp
 from retrieval.types import Entry, Failure, Limits, Picture, Text
 
 LOOK_UP = 256  # entries a catalogue look-up
+LOOK_UP_CHARACTERS = 2**22  # of their texts and attributes
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Task:
         known: the picture's item.
         read: whether the picture must be read.
         first: an entry shortly before with the same picture, as in a table with one caption a row.
+        weight: characters of its texts and attributes.
         taken: whether the picture is an item of the collection, or will be with the next commit.
     """
 
@@ -51,6 +53,7 @@ class Task:
     known: KnownItem | None = None
     read: bool = False
     first: Task | None = None
+    weight: int = 0
     taken: bool = False
 
     @property
@@ -76,9 +79,15 @@ class LookUp:
 
     def tasks(self, entries: Iterable[Entry | Failure]) -> Iterator[Task]:
         """A task for every entry, in order."""
-        iterator = iter(entries)
-        while batch := list(itertools.islice(iterator, LOOK_UP)):
-            yield from self._batch(batch)
+        batch: list[Entry | Failure] = []
+        weight = 0
+        for entry in entries:
+            batch.append(entry)
+            weight += weight_of(entry) if isinstance(entry, Entry) else 0
+            if len(batch) >= LOOK_UP or weight > LOOK_UP_CHARACTERS:
+                yield from self._batch(batch)
+                batch, weight = [], 0
+        yield from self._batch(batch)
 
     def failure_stamp(self, task: Task) -> str | None:
         """What must change before a failed picture is worth another try: its bytes, or what is accepted of any."""
@@ -124,7 +133,7 @@ class LookUp:
 def _task(entry: Entry | Failure) -> Task:
     if isinstance(entry, Failure):
         return Task(failure=entry)
-    task = Task(entry.picture)
+    task = Task(entry.picture, weight=weight_of(entry))
     for text in entry.texts:
         normalised = normalise_text(text.text)
         if normalised:

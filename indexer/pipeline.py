@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 WINDOW = 64  # pictures read ahead; prepared ones are small, so this bounds memory
 COMMIT_CONTENTS = 2048
 COMMIT_ITEMS = 16384
+COMMIT_CHARACTERS = 2**24  # of texts and attributes
 COMMIT_SECONDS = 20.0
 ITEMS_INSIDE = ("folder", "webdataset", "lines")
 """Formats whose items are all named after the file or folder that the reader found them in."""
@@ -78,7 +79,7 @@ class Run:
         self.done = self.links = self.removed = self.commits = 0
         self.unread: set[str] = set()
         self.holds_its_items = source[1] in ITEMS_INSIDE
-        self.staged = Staged()
+        self.staged, self.characters = Staged(), 0
 
     def take(self, entries: Iterable[Entry | Failure]) -> bool:
         """Index entries, committing on the way; whether all were taken (False: Ctrl-C came and work is committed).
@@ -214,6 +215,7 @@ class Run:
 
     def _stage(self, task: Task, outcome: ReadPicture | ImageError | None) -> None:
         self.done += 1
+        self.characters += task.weight
         failure = Failure(task.uri, str(outcome)) if isinstance(outcome, ImageError) else task.failure
         if failure is not None:
             self._stage_failure(task, failure)
@@ -331,6 +333,8 @@ class Run:
             or len(change.items) >= COMMIT_ITEMS
             or len(change.links) >= COMMIT_ITEMS
             or len(change.listed) >= COMMIT_ITEMS
+            or len(change.failures) >= COMMIT_ITEMS
+            or self.characters >= COMMIT_CHARACTERS
             or time.monotonic() - self.committed_at > COMMIT_SECONDS
         )
 
@@ -344,7 +348,7 @@ class Run:
         names = self.writer.commit(change, self.encoder.identity) if change else {}
         self._count(names, change)
         self.links += len(self.staged.known_links) + len(change.links)
-        self.staged = Staged()
+        self.staged, self.characters = Staged(), 0
         self.commits += 1
         if self.commits % MERGE_COMMITS == 0:
             merge_small(self.writer)

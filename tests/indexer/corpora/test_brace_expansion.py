@@ -54,3 +54,9 @@ def test_any_pattern_expands_to_what_bash_makes_of_it(pattern: str) -> None:
     )
 
     assert expand_braces(pattern) == bash[:-1]
+
+
+@pytest.mark.parametrize("pattern", ["{a," * 30_000, "{a,b}" * 200, "{0..9}" * 40, "x" * 5000 + "{a,b}"])
+def test_a_pattern_longer_than_a_path_or_of_many_braces_is_refused_at_once(pattern: str) -> None:
+    with pytest.raises(UsageError, match="split it into several runs"):
+        expand_braces(pattern)

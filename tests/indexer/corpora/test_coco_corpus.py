@@ -165,3 +165,36 @@ def test_a_json_that_is_nothing_known_is_an_error(tmp_path: Path, content: bytes
 def test_a_list_that_is_missing_is_an_error(tmp_path: Path, document: object) -> None:
     with pytest.raises(CorpusFormatError, match="where a list is expected"):
         read(write_json(tmp_path / "c.json", document), format="coco")
+
+
+@pytest.mark.parametrize(("id", "image_id"), [(1, "1"), ("1", 1), (1.0, 1), ("a", "a")])
+def test_an_id_is_found_whether_it_is_spelt_as_a_number_or_as_a_text(
+    tmp_path: Path, id: object, image_id: object
+) -> None:
+    images = [{"id": id, "file_name": "1.jpg"}]
+    path = write_coco(tmp_path / "c.json", images, [{"id": 5, "image_id": image_id, "caption": "one"}])
+
+    assert [[text.text for text in entry.texts] for entry in read(path).entries] == [["one"]]
+
+
+def test_halves_of_surrogate_pairs_anywhere_in_a_record_are_failures_or_replaced(tmp_path: Path) -> None:
+    half = "\ud800"
+    images = [
+        {"id": half, "file_name": "1.jpg"},
+        {"id": 2, "file_name": half},
+        {"id": 3, "file_name": "1.jpg", half: half, "list": [half]},
+    ]
+    annotations = [
+        {"id": half, "image_id": 3, "caption": "three"},
+        {"id": 6, "image_id": half, "caption": "of none"},
+    ]
+    path = write_coco(tmp_path / "c.json", images, annotations)
+
+    found = read(path)
+
+    for text in [*found.reasons, *(one.uri for one in found.failures), *found.words]:
+        text.encode()
+    assert found.words == ["three"]
+    assert found.pictures[0].attributes == {
+        "image_id": 3, "file_name": "1.jpg", "?": "?", "list": '["?"]',
+    }  # fmt: skip

@@ -38,10 +38,11 @@ def test_a_line_that_is_no_utf8_or_too_long_is_a_failure_and_the_rest_goes_on(tm
     ]
 
 
-def test_a_line_of_exactly_the_limit_is_taken(tmp_path: Path) -> None:
-    found = read(write(tmp_path / "t.txt", "x" * 2**20 + "\n" + "y" * 2**20))
+def test_a_caption_of_exactly_the_limit_is_taken(tmp_path: Path) -> None:
+    found = read(write(tmp_path / "t.txt", "x" * 2**16 + "\n" + "y" * (2**16 + 1)))
 
-    assert [len(words) for words in found.words] == [2**20, 2**20]
+    assert [len(words) for words in found.words] == [2**16]
+    assert found.reasons == ["a caption is longer than 65,536 characters"]
 
 
 def test_utf16_is_an_error_that_says_so(tmp_path: Path) -> None:
