@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -89,13 +87,3 @@ class Change:
     def __bool__(self) -> bool:
         parts = (self.contents, self.items, self.links, self.failures, self.removed)
         return any((*parts, self.listed, self.withdrawn, self.settled, self.hidden, self.unhidden))
-
-
-def normalise_text(text: str) -> str:
-    """A text as the catalogue keeps it: NFC, outer white space stripped, case kept."""
-    return unicodedata.normalize("NFC", text).strip()
-
-
-def text_digest(normalised: str) -> bytes:
-    """The sha256 that names a text content."""
-    return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).digest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
-from indexer.changes import Change, NewContent, NewFailure, NewItem, NewLink, text_digest
+from indexer.changes import Change, NewContent, NewFailure, NewItem, NewLink
 from indexer.exchange import (
     HIDING_VERSION,
     IMAGES,
@@ -30,6 +29,7 @@ from indexer.rows import ensure_encoder
 from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
+from retrieval.contents import text_digest, vector_digest
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CorpusFormatError, UsageError
 from retrieval.identity import Identity
@@ -385,8 +385,3 @@ def _chunks(rows: Iterator[MetadataRow | str], most: int) -> Iterator[list[Metad
 
 def _units(array: NpyRows | None, start: int, stop: int) -> list[NDArray[np.float32] | None]:
     return [None] * (stop - start) if array is None else unit_rows(array.read(start, stop))
-
-
-def vector_digest(vector: NDArray[np.float32]) -> bytes:
-    """The sha256 that names a picture of which nothing but the vector is known."""
-    return hashlib.sha256(b"vlsearch vector\0" + vector.astype("<f4").tobytes()).digest()

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Protocol
 
-from indexer.changes import normalise_text
 from indexer.corpora.values import is_unicode
+from retrieval.contents import normalise_text
 from retrieval.types import Kind
 
 LARGEST = 2**63 - 1  # what SQLite's integers hold

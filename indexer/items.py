@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ import numpy as np
 from sqlalchemy import select
 
 from indexer.building import bound_encoder
-from indexer.changes import Change, NewContent, NewItem, NewLink, normalise_text, text_digest
-from indexer.importing import vector_digest
+from indexer.changes import Change, NewContent, NewItem, NewLink
 from indexer.known import drop_encoded, find_encoded
 from indexer.maintenance import compact_if_due
 from indexer.rows import ensure_encoder
@@ -25,6 +23,7 @@ from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.segments import check_rows
+from retrieval.contents import normalise_text, picture_digest, pixel_digest, text_digest, vector_digest
 from retrieval.errors import UsageError
 from retrieval.fetch import read_bytes, stamp
 from retrieval.identity import Identity
@@ -290,9 +289,9 @@ class ItemWriter:
         if isinstance(content, (bytes, Path)):
             place = InlineBytes(content) if isinstance(content, bytes) else FileBytes(content)
             data = read_bytes(place, self._limits)
-            digest = hashlib.sha256(data).digest()
+            digest = picture_digest(data)
         else:
-            digest = _pixel_digest(content)
+            digest = pixel_digest(content)
         if row is not None:
             self._staged.change.contents.setdefault(("image", digest), NewContent("image", digest, row))
         elif not self._is_there("image", digest):
@@ -344,12 +343,6 @@ class ItemWriter:
                 raise UsageError("this writer knows an identity and no encoder; give every item its vector")
             self._encoder = bound_encoder(self._writer, self._model)
         return self._encoder
-
-
-def _pixel_digest(picture: Image) -> bytes:
-    """The sha256 that names a PIL picture: its RGB pixels and their arrangement."""
-    rgb = picture.convert("RGB")
-    return hashlib.sha256(b"vlsearch pixels %d %d\0" % rgb.size + rgb.tobytes()).digest()
 
 
 def _checked(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from indexer.changes import normalise_text, text_digest
 from indexer.corpora.corpus import weight_of
 from indexer.known import KnownFailure, KnownItem, find_encoded, find_failures, find_items
 from indexer.writer import Writer
+from retrieval.contents import normalise_text, text_digest
 from retrieval.errors import ImageError
 from retrieval.fetch import stamp
 from retrieval.types import Entry, Failure, Limits, Picture, Text

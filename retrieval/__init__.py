@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from retrieval.query.engine import SearchEngine as SearchEngine
     from retrieval.query.engine import open_engine as open
     from retrieval.query.parse import parse_query as parse_query
+    from retrieval.query.parts import KeyPart as KeyPart
     from retrieval.query.parts import PicturePart as PicturePart
     from retrieval.query.parts import Query as Query
+    from retrieval.query.parts import Queryable as Queryable
     from retrieval.query.parts import TextPart as TextPart
     from retrieval.types import Failure as Failure
     from retrieval.types import Hit as Hit
@@ -58,10 +60,12 @@ _EXPORTS = {
     "Failure": "retrieval.types",
     "Hit": "retrieval.types",
     "Identity": "retrieval.identity",
+    "KeyPart": "retrieval.query.parts",
     "Limits": "retrieval.types",
     "LinkedText": "retrieval.types",
     "PicturePart": "retrieval.query.parts",
     "Query": "retrieval.query.parts",
+    "Queryable": "retrieval.query.parts",
     "SearchEngine": "retrieval.query.engine",
     "TextPart": "retrieval.query.parts",
     "load_encoder": "retrieval.encoders.registry",
@@ -86,6 +90,7 @@ __all__ = [
     "Identity",
     "IdentityMismatch",
     "ImageError",
+    "KeyPart",
     "Limits",
     "LinkedText",
     "MissingExtra",
@@ -93,6 +98,7 @@ __all__ = [
     "PicturePart",
     "Query",
     "QueryError",
+    "Queryable",
     "SearchEngine",
     "TextPart",
     "TrainingError",

@@ -36,6 +36,7 @@ GROUND = {
     "identity",
     "uris",
     "suffixes",
+    "contents",
     "tar_members",
     "images",
     "fetch",

@@ -27,8 +27,9 @@ from sqlalchemy import Engine, event
 
 import retrieval
 from benchmarks.provenance import markdown_table, provenance, write_table
-from indexer.changes import Change, NewContent, NewItem, NewLink, text_digest
+from indexer.changes import Change, NewContent, NewItem, NewLink
 from indexer.writer import Writer
+from retrieval.contents import text_digest
 
 TABLE = Path(__file__).with_suffix(".md")
 HEAD = ("images", "query", "wall, ms", "lowest", "CPU, ms", "statements", "transactions")

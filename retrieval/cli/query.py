@@ -96,6 +96,7 @@ def query(
         2: or .5:  weigh it: a number below 100, its colon followed by no blank and no digit
         text:      take all that follows as words
         image:     take all that follows as the path or URL of a picture
+        key:       take all that follows as the key of an item of the collection
 
     \b
         vlsearch query "a dog in the snow"
@@ -103,6 +104,9 @@ def query(
         vlsearch query "beach" -- "-people" "2:./sunset.jpg"
         vlsearch query "3:30 pm"                    words: a digit follows the colon
         vlsearch query --from queries.txt --json
+
+    What the collection holds, be it a picture, words or the item of a key, is asked with by its stored vector,
+    and needs no model.
 
     At a terminal, hits come with rank, score and captions; into a pipe, as plain paths (or words), one a
     line, with --from each behind its query's line number and a tab.

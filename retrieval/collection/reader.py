@@ -7,9 +7,10 @@ resolves hits, and ends. Nothing holds a transaction between queries: the write-
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,11 +35,13 @@ from retrieval.collection.layout import segments_path
 from retrieval.collection.left_out import read_left_out
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot, active_encoder_id, read_identity, read_snapshot
+from retrieval.collection.stored import KeyedVector, read_keyed, read_vectors
 from retrieval.collection.stores.segments import SegmentStore, search_threads
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
 from retrieval.types import Failure, HiddenItem, Hit, Kind
 
+KEYS_PAGE = 1000  # keys a read transaction
 OPEN_ATTEMPTS = 20  # compactions that may overtake one query before it gives up
 SEARCH_THREADS = 2  # that searches of one collection share
 
@@ -131,11 +134,8 @@ class Collection:
             distinct: give each content once, as its item with the lowest id.
         """
         with self._transaction() as (connection, snapshot):
-            segments = [segment for segment in snapshot.segments[find].values() if segment.rows]
-            try:
-                found = search(SegmentStore(segments, self._threads), vectors, k, snapshot.masked)
-            except KeyError as error:  # the store looks ids up by bisection
-                raise WrongValue("the ids of a segment are not in order") from error
+            with _ids_in_order():
+                found = search(self._store(snapshot, find), vectors, k, snapshot.masked)
             return self._resolve(connection, snapshot, found, k, distinct)
 
     def has(self, kind: Kind) -> bool:
@@ -158,6 +158,44 @@ class Collection:
         with self._transaction() as (connection, snapshot):
             hidden = {item for of_kind in snapshot.hidden.values() for item in of_kind.tolist()}
             return read_items(connection, [id_ for id_ in ids if id_ not in hidden], snapshot.hidden["text"])
+
+    def get(self, key: str) -> Hit | None:
+        """The item with a key, as a hit of rank 0 and score 0; None if there is none, or it is hidden."""
+        table = schema.items
+        with self._transaction() as (connection, snapshot):
+            found = connection.execute(select(table.c.id).where(table.c.key == key)).scalar_one_or_none()
+            if found is None or snapshot.hides(found):
+                return None
+            return read_items(connection, [found], snapshot.hidden["text"])[0]
+
+    def keys(self) -> Iterator[str]:
+        """Keys of the items that have one and are not hidden, in the order in which the items came.
+
+        Read a page at a time, each in one generation, so that a commit may come between two of them.
+        """
+        table = schema.items
+        keyed = select(table.c.id, table.c.key).where(table.c.key.is_not(None)).order_by(table.c.id)
+        last = 0
+        while True:
+            with self._transaction() as (connection, snapshot):
+                page = connection.execute(keyed.where(table.c.id > last).limit(KEYS_PAGE)).all()
+                seen = [row.key for row in page if not snapshot.hides(row.id)]
+            yield from seen
+            if len(page) < KEYS_PAGE:
+                return
+            last = page[-1].id
+
+    def vectors(
+        self, contents: Iterable[tuple[Kind, bytes]]
+    ) -> dict[tuple[Kind, bytes], NDArray[np.float32]]:
+        """Stored vectors, (d,) float32, of contents by kind and sha256; what no item has is left out."""
+        with self._transaction() as (connection, snapshot), _ids_in_order():
+            return read_vectors(connection, snapshot, partial(self._store, snapshot), contents)
+
+    def keyed_vectors(self, keys: Sequence[str]) -> dict[str, KeyedVector]:
+        """Kinds and stored vectors of items by key; unknown and hidden ones are left out."""
+        with self._transaction() as (connection, snapshot), _ids_in_order():
+            return read_keyed(connection, snapshot, partial(self._store, snapshot), keys)
 
     def hidden(self) -> Iterator[HiddenItem]:
         """What is hidden, by uri: items, and uris that no item has now."""
@@ -270,6 +308,10 @@ class Collection:
             except OSError as error:
                 raise unreadable(self.path, error) from error
 
+    def _store(self, snapshot: Snapshot, kind: Kind) -> SegmentStore:
+        segments = [segment for segment in snapshot.segments[kind].values() if segment.rows]
+        return SegmentStore(segments, self._threads)
+
     def _current(self, connection: Connection) -> Snapshot:
         generation = read_generation(connection)
         last = self._snapshot
@@ -314,6 +356,15 @@ class Collection:
             raise WrongValue("the catalogue holds encodings of no item that are not masked")
         ranked = [_rank(candidates, content_of, items_of, k, distinct) for candidates in found]
         return read_hits(connection, ranked, snapshot.hidden["text"])
+
+
+@contextmanager
+def _ids_in_order() -> Iterator[None]:
+    """A block that looks vectors up by id, which a store does by bisection."""
+    try:
+        yield
+    except KeyError as error:
+        raise WrongValue("the ids of a segment are not in order") from error
 
 
 def _rank(

@@ -43,6 +43,11 @@ class Snapshot:
         """Rows of a kind, masked ones included."""
         return sum(segment.rows for segment in self.segments[kind].values())
 
+    def hides(self, item: int) -> bool:
+        """Whether the item with this id is hidden."""
+        places = ((ids, int(np.searchsorted(ids, item))) for ids in self.hidden.values())
+        return any(place < len(ids) and ids[place] == item for ids, place in places)
+
 
 def read_snapshot(
     connection: Connection, collection: Path, generation: int, last: Snapshot | None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,19 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection import Collection, CollectionInfo
+from retrieval.collection.stored import KeyedVector
 from retrieval.errors import (
     CollectionError,
     IdentityMismatch,
     NothingOfKind,
-    PlacedQueryError,
     QueryError,
     UsageError,
 )
 from retrieval.identity import Identity
-from retrieval.query.compose import compose
 from retrieval.query.location import collection_path
-from retrieval.query.parts import Part, Query, Queryable, TextPart
-from retrieval.query.pictures import read_picture
+from retrieval.query.parts import KeyPart, Query, Queryable
+from retrieval.query.vectors import QueryVectors, named
 from retrieval.shell import shell_command
 from retrieval.types import Hit, Kind, Limits
 
@@ -89,16 +87,22 @@ class SearchEngine:
 
     def search(
         self,
-        query: Query | Queryable | Sequence[Queryable],
+        query: Query | Queryable | Sequence[Queryable] | None = None,
         k: int = 10,
         find: Kind | None = None,
         distinct: bool = False,
+        *,
+        key: str | None = None,
     ) -> list[Hit]:
         """The k items that answer a query best: by score descending, exact ties by item id.
+
+        A text or picture that the collection holds is asked with by its stored vector, and a query of such parts
+        and of keys alone loads no encoder. That vector may differ from a freshly encoded one in its last bits.
 
         Args:
             query: a ``str`` is always a text; a ``Path``, bytes or PIL picture is a picture; several parts,
                 plain or weighted, are summed.
+            key: in place of a query: what is like the item with this key, that item included.
             k: >= 1; fewer hits come back only where the collection holds fewer.
             find: the kind of item wanted. By default words find pictures, pictures find texts, and a query
                 of both finds pictures; a kind that the collection has none of gives way to the other.
@@ -107,11 +111,14 @@ class SearchEngine:
         Raises:
             QueryError: the query is empty, one of its pictures cannot be read, its parts cancel each other
                 out, or the collection holds nothing of the kind that ``find`` names.
-            UsageError: k is below 1.
+            UsageError: k is below 1, or both or neither of ``query`` and ``key`` are given.
             CollectionError: the collection is empty.
             IdentityMismatch: the encoder is not the one that the collection was built with.
         """
-        return self._search([Query.of(query)], k, find, distinct)[0]
+        if (query is None) == (key is None):
+            raise UsageError("search with a query or with the key of an item, one of the two")
+        asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
+        return self._search([asked], k, find, distinct)[0]
 
     def search_batch(
         self,
@@ -130,9 +137,17 @@ class SearchEngine:
         """
         parsed = []
         for number, query in enumerate(queries, start=1):
-            with _named(f"query {number}"):
+            with named(f"query {number}"):
                 parsed.append(Query.of(query))
         return self._search(parsed, k, find, distinct) if parsed else []
+
+    def get(self, key: str) -> Hit | None:
+        """The item with a key, as a hit of rank 0 and score 0; None if there is none, or it is hidden."""
+        return self.collection.get(key)
+
+    def keys(self) -> Iterator[str]:
+        """Keys of the items that have one and are not hidden, in the order in which the items came, read lazily."""
+        return self.collection.keys()
 
     def info(self) -> CollectionInfo:
         """The collection's totals, counted in one generation."""
@@ -156,8 +171,10 @@ class SearchEngine:
             raise UsageError(f"k is {k}; ask for at least 1 hit")
         for _ in range(ATTEMPTS):
             identity = self._identity()
-            kinds = self._directions(queries, find)
-            vectors = _encode(self._encoder_for(identity), queries, self.limits)
+            self._check_given(identity)
+            keyed = self._keyed(queries)
+            kinds = self._directions(queries, find, {key: item.kind for key, item in keyed.items()})
+            vectors = self._vectors(queries, identity, keyed)
             try:
                 hits = self._rank(vectors, kinds, k, distinct)
             except (
@@ -182,12 +199,36 @@ class SearchEngine:
                 answers[number] = hits
         return answers
 
-    def _directions(self, queries: Sequence[Query], find: Kind | None) -> list[Kind]:
+    def _keyed(self, queries: Sequence[Query]) -> dict[str, KeyedVector]:
+        """The items that the queries ask with by key."""
+        wanted = [key for query in queries for key in query.keys]
+        found = self.collection.keyed_vectors(wanted) if wanted else {}
+        for number, query in enumerate(queries, start=1):
+            for key in query.keys:
+                if key not in found:
+                    with named(query.place or (f"query {number}" if len(queries) > 1 else None)):
+                        raise QueryError(
+                            f"collection {self.collection.path} has no item with the key {key!r}, or hides it; "
+                            "keys are given when items are added"
+                        )
+        return found
+
+    def _vectors(
+        self, queries: Sequence[Query], identity: Identity, keyed: Mapping[str, KeyedVector]
+    ) -> NDArray[np.float32]:
+        def load() -> Encoder:
+            return self._encoder_for(identity)
+
+        return QueryVectors(self.collection, keyed, self.limits, load).compose(queries)
+
+    def _directions(
+        self, queries: Sequence[Query], find: Kind | None, keyed: Mapping[str, Kind]
+    ) -> list[Kind]:
         held: dict[Kind, bool] = {"image": self.collection.has("image"), "text": self.collection.has("text")}
         if not any(held.values()):
             raise self._empty()
         if find is None:
-            return [direction(query, held) for query in queries]
+            return [direction(query, held, keyed) for query in queries]
         if not held[find]:
             raise NothingOfKind(self.collection.path, find)
         return [find] * len(queries)
@@ -203,6 +244,15 @@ class SearchEngine:
         return CollectionError(
             f"collection {path} is empty; fill it with: {shell_command('index', 'CORPUS', '--collection', path)}"
         )
+
+    def _check_given(self, identity: Identity) -> None:
+        """Refuse an encoder of the caller's that is not the collection's, even where nothing is to be encoded.
+
+        One that goes by the collection's own name is loaded, and checked, only when it has something to encode.
+        """
+        given = self._given
+        if given is not None and not (isinstance(given, (str, Path)) and str(given) == identity.name):
+            self._encoder_for(identity)
 
     def _encoder_for(self, identity: Identity) -> Encoder:
         with self._lock:
@@ -226,61 +276,12 @@ class SearchEngine:
         return load_encoder(given) if given is not None else load_bound_encoder(identity)
 
 
-def direction(query: Query, held: dict[Kind, bool]) -> Kind:
+def direction(query: Query, held: dict[Kind, bool], keyed: Mapping[str, Kind]) -> Kind:
     """The kind of item that a query finds where nobody says: texts for pictures alone, else pictures.
 
-    ``held`` says which kinds the collection has any of (at least one); the kind that it lacks gives way.
+    ``held`` says which kinds the collection has any of (at least one); the kind that it lacks gives way. ``keyed``
+    are the kinds of the items that the query asks with by key.
     """
-    wanted: Kind = "text" if query.only_pictures else "image"
+    wanted: Kind = "text" if query.only_pictures(keyed) else "image"
     other: Kind = "image" if wanted == "text" else "text"
     return wanted if held[wanted] else other
-
-
-def _encode(encoder: Encoder, queries: Sequence[Query], limits: Limits) -> NDArray[np.float32]:
-    """Query vectors, (q, d) float32 unit rows, whose bits do not depend on the other queries."""
-    vectors = []
-    known: dict[object, NDArray[np.float32]] = {}
-    for number, query in enumerate(queries, start=1):
-        with _named(query.place or (f"query {number}" if len(queries) > 1 else None)):
-            rows = np.stack([_encode_part(encoder, part, limits, known) for part in query.parts])
-            vectors.append(compose(rows, [part.weight for part in query.parts]))
-    return np.stack(vectors)
-
-
-@contextmanager
-def _named(place: str | None) -> Iterator[None]:
-    """Errors say which query of a batch they are about."""
-    try:
-        yield
-    except QueryError as error:
-        if place is None:
-            raise
-        raise PlacedQueryError(place, error) from error
-
-
-def _encode_part(
-    encoder: Encoder, part: Part, limits: Limits, known: dict[object, NDArray[np.float32]]
-) -> NDArray[np.float32]:
-    """One row, (d,) float32. Every row is encoded alone: a batch's size changes the last bits of its rows.
-
-    ``known`` holds the rows of the texts and of the pictures with a name that were met so far.
-    """
-    name = _name(part)
-    if name in known:
-        return known[name]
-    if isinstance(part, TextPart):
-        rows = encoder.encode_texts([part.words], batch_size=1)
-    else:
-        picture = read_picture(part.source, limits, encoder.image_size)
-        rows = encoder.encode_images([picture], batch_size=1)
-    vector: NDArray[np.float32] = rows[0]
-    if name is not None:
-        known[name] = vector
-    return vector
-
-
-def _name(part: Part) -> object:
-    """What two parts with one vector share; None where that is unknown."""
-    if isinstance(part, TextPart):
-        return ("text", part.words)
-    return ("picture", part.source) if isinstance(part.source, (Path, str)) else None

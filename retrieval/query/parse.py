@@ -1,10 +1,11 @@
 """The command line's notation for queries: which argument is a text, which a picture, and how it weighs.
 
-    argument = ["-"] [weight ":"] ("text:" words | "image:" picture | picture | words)
+    argument = ["-"] [weight ":"] ("text:" words | "image:" picture | "key:" key | picture | words)
 
 A weight is a decimal number below 100 (``2``, ``0.5``, ``.5``) whose colon is directly followed by something
 other than a blank or a digit, so ``3:30 pm``, ``16:9`` and ``2: the sequel`` are texts. After ``text:``
-nothing is parsed. What an argument means depends on how it is written (unless the caller judges otherwise): an
+nothing is parsed. After ``key:``, directly followed by something other than a blank, stands the key of an item
+of the collection. What an argument means depends on how it is written (unless the caller judges otherwise): an
 argument is a picture if it is an http(s) or file uri, ends like a picture's name (``.jpg``), is a tar
 member (``ARCHIVE.tar#MEMBER``), or begins like a path (``./``, ``../``, ``/``, ``~/``). Pure: reads no
 file.
@@ -19,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from retrieval.errors import PlacedQueryError, QueryError
-from retrieval.query.parts import Part, PicturePart, Query, TextPart
+from retrieval.query.parts import KeyPart, Part, PicturePart, Query, TextPart
 from retrieval.shell import shell_word
 from retrieval.suffixes import is_picture_name
 from retrieval.uris import expand_home, file_uri
@@ -27,7 +28,7 @@ from retrieval.uris import expand_home, file_uri
 _PART = re.compile(
     r"(?P<sign>-(?=\S))?"
     r"(?:(?P<weight>[0-9]{1,2}(?:\.[0-9]+)?|\.[0-9]+):(?=[^\s0-9]))?"
-    r"(?P<kind>text:|image:)?"
+    r"(?P<kind>text:|image:|key:(?=\S))?"
     r"(?P<content>.*)",
     re.DOTALL,
 )
@@ -77,6 +78,8 @@ def parse_part(argument: str, is_picture: Callable[[str], bool] | None = None) -
     number = float(weight or 1) * (-1 if sign else 1)
     if kind == "text:" or (kind is None and not (is_picture or looks_like_picture)(content)):
         return TextPart(_unicode(content), number)
+    if kind == "key:":
+        return KeyPart(_unicode(content), number)
     return PicturePart(_source(content), number)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, Union
 
+from retrieval.contents import normalise_text
 from retrieval.errors import QueryError
+from retrieval.types import Kind
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,7 +41,7 @@ class TextPart:
     @property
     def words(self) -> str:
         """The text as collections hold texts, NFC-normalised and stripped: equal texts are one vector."""
-        return unicodedata.normalize("NFC", self.text).strip()
+        return normalise_text(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,26 @@ class PicturePart:
             raise QueryError(f"the name {str(self.source)!r} holds a NUL, which no file name does")
 
 
-Part: TypeAlias = TextPart | PicturePart
-Queryable: TypeAlias = "str | Path | bytes | Image | Part"
+@dataclass(frozen=True, slots=True)
+class KeyPart:
+    """The item with a key: its stored vector is looked for, or with a negative weight kept away from.
+
+    Raises:
+        QueryError: the key is empty or not valid Unicode, or the weight is zero or not finite.
+    """
+
+    key: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight, f"the key {self.key!a}")
+        if not self.key or any("\ud800" <= character <= "\udfff" for character in self.key):
+            raise QueryError(f"{self.key!a} is not a key; give the key of an item, a text that is not empty")
+
+
+Part: TypeAlias = TextPart | PicturePart | KeyPart
+Queryable: TypeAlias = Union[str, Path, bytes, "Image", TextPart, PicturePart, KeyPart]
+"""What can be searched for: a ``str`` is a text; a ``Path``, bytes or PIL picture is a picture; or a weighted part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +118,16 @@ class Query:
         return cls((as_part(query),))  # type: ignore[arg-type]  # other sequences are refused there
 
     @property
-    def only_pictures(self) -> bool:
-        """Whether no part is a text."""
-        return all(isinstance(part, PicturePart) for part in self.parts)
+    def keys(self) -> list[str]:
+        """Keys of the items that it asks with."""
+        return [part.key for part in self.parts if isinstance(part, KeyPart)]
+
+    def only_pictures(self, keyed: Mapping[str, Kind]) -> bool:
+        """Whether no part is a text; ``keyed`` tells the kinds of the items that it asks with by key."""
+        return all(
+            keyed[part.key] == "image" if isinstance(part, KeyPart) else isinstance(part, PicturePart)
+            for part in self.parts
+        )
 
 
 def as_part(value: Queryable) -> Part:
@@ -110,7 +136,7 @@ def as_part(value: Queryable) -> Part:
     Raises:
         TypeError: the value is nothing that can be searched for.
     """
-    if isinstance(value, (TextPart, PicturePart)):
+    if isinstance(value, (TextPart, PicturePart, KeyPart)):
         return value
     if isinstance(value, str):
         return TextPart(value)

@@ -29,15 +29,41 @@ def read_picture(source: Source, limits: Limits, short_side: int) -> Image:
     """
     if not isinstance(source, (Path, str, bytes)):
         return source
+    return decode_source(read_source(source, limits), source, limits, short_side)
+
+
+def read_source(source: Path | str | bytes, limits: Limits) -> bytes:
+    """The encoded bytes of a picture.
+
+    Raises:
+        QueryError: there is no such picture, or it cannot be read.
+    """
     location = _locate(source)
-    from retrieval.fetch import read_bytes  # late: httpx and Pillow, which queries of words do not need
-    from retrieval.images import decode
+    from retrieval.fetch import read_bytes  # late: queries of words do not need it
 
     try:
-        picture: Image = decode(read_bytes(location, limits), limits, short_side)
+        return read_bytes(location, limits)
     except ImageError as error:
-        raise QueryError(f"cannot search for {_name(source)}: {error}; choose another picture") from error
+        raise _refusal(source, error) from error
+
+
+def decode_source(data: bytes, source: Path | str | bytes, limits: Limits, short_side: int) -> Image:
+    """An upright RGB picture from its encoded bytes; ``source`` names it in errors.
+
+    Raises:
+        QueryError: it cannot be decoded.
+    """
+    from retrieval.images import decode  # late: Pillow, which queries of words do not need
+
+    try:
+        picture: Image = decode(data, limits, short_side)
+    except ImageError as error:
+        raise _refusal(source, error) from error
     return picture
+
+
+def _refusal(source: Path | str | bytes, error: ImageError) -> QueryError:
+    return QueryError(f"cannot search for {_name(source)}: {error}; choose another picture")
 
 
 def _locate(source: Path | str | bytes) -> Location:

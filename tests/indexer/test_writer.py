@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from builders import IDENTITY, collection_of, draw, image_change, unit_rows
 
-from indexer.changes import Change, NewContent, NewFailure, NewItem, NewLink, text_digest
+from indexer.changes import Change, NewContent, NewFailure, NewItem, NewLink
 from indexer.writer import Writer
 from retrieval.collection import Collection, schema
 from retrieval.collection.catalogue import connect, read_generation
+from retrieval.contents import text_digest
 from retrieval.errors import (
     CollectionError,
     CollectionLocked,

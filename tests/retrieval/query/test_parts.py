@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from indexer.changes import normalise_text
+from retrieval.contents import normalise_text
 from retrieval.errors import QueryError
 from retrieval.query.parts import PicturePart, Query, TextPart
 

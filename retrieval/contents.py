@@ -1,0 +1,38 @@
+"""How contents are named: equal bytes of a picture, or equal words, are one content with one vector."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+
+def normalise_text(text: str) -> str:
+    """A text as the catalogue keeps it: NFC, outer white space stripped, case kept."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def text_digest(normalised: str) -> bytes:
+    """The sha256 that names a text content."""
+    return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).digest()
+
+
+def picture_digest(data: bytes) -> bytes:
+    """The sha256 that names a picture: that of its encoded bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def pixel_digest(picture: Image) -> bytes:
+    """The sha256 that names a PIL picture: that of its RGB pixels and their arrangement."""
+    rgb = picture.convert("RGB")
+    return hashlib.sha256(b"vlsearch pixels %d %d\0" % rgb.size + rgb.tobytes()).digest()
+
+
+def vector_digest(vector: NDArray[np.float32]) -> bytes:
+    """The sha256 that names a picture of which nothing but the vector is known."""
+    return hashlib.sha256(b"vlsearch vector\0" + vector.astype("<f4").tobytes()).digest()
