@@ -38,6 +38,7 @@ def build(
     retry_failed: bool = False,
     reread: bool = False,
     workers: int | None = None,
+    timeout: float = 0.0,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Index a corpus: encode what is new or changed, commit as it goes, and count.
@@ -57,6 +58,7 @@ def build(
         reread: read every picture again, and download it again, even if nothing suggests that it has changed; only
             one whose bytes have changed is encoded.
         workers: decoder threads; one a core by default.
+        timeout: seconds to wait for another process that writes to the collection; by default none.
         on_progress: called after each entry.
 
     Raises:
@@ -68,7 +70,7 @@ def build(
     corpus = source if isinstance(source, Corpus) else open_corpus(str(source), options or CorpusOptions())
     if isinstance(model, str) and not is_collection(Path(collection)):
         model = load_encoder(model)  # so that a name that does not exist leaves no empty collection
-    with Writer(Path(collection)) as writer:
+    with Writer(Path(collection), timeout) as writer:
         encoder = bound_encoder(writer, model)
         run = Run(
             writer,
@@ -126,7 +128,7 @@ def _prune(run: Run, uri: str, candidates: Collection[int], folders: Collection[
 def _not_met(writer: Writer, run: Run, uri: str, format_: str) -> tuple[list[int], set[int]]:
     """Items that came from this corpus and that the run has not met, ascending; and the sources that are folders."""
     items, sources = schema.items, schema.sources
-    with writer.read() as connection:
+    with writer.look_up() as connection:
         folders = set(connection.execute(select(sources.c.id).where(sources.c.format == "folder")).scalars())
         unmet = {item for item in _listed_by(connection, {run.source_id}, true()) if not run.was_met(item)}
         if format_ == "folder":  # files that are gone, and that a run over a folder above or below took

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-from retrieval.types import Kind, Scalar
+from retrieval.types import Attribute, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class NewItem:
     source_id: int
     key: str | None = None
     lang: str | None = None
-    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
     stamp: str | None = None
     extent: str | None = None
     renames: int | None = None
@@ -70,7 +70,7 @@ class Change:
     ``links`` replace what their source said before of the same texts; ``removed`` are item ids; ``listed`` and
     ``withdrawn`` are pairs of item id and source, which lists the item as well, or no longer, while another does;
     ``settled`` are uris whose recorded failure is over; ``hidden`` and ``unhidden`` are uris that no search may find
-    from now on, or may find again.
+    from now on, or may find again; ``attributes`` replace those of items, by uri, that are in the catalogue.
     """
 
     contents: dict[tuple[Kind, bytes], NewContent] = field(default_factory=dict)
@@ -83,7 +83,10 @@ class Change:
     settled: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     unhidden: list[str] = field(default_factory=list)
+    attributes: dict[str, Mapping[str, Attribute]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         parts = (self.contents, self.items, self.links, self.failures, self.removed)
-        return any((*parts, self.listed, self.withdrawn, self.settled, self.hidden, self.unhidden))
+        return any(
+            (*parts, self.listed, self.withdrawn, self.settled, self.hidden, self.unhidden, self.attributes)
+        )

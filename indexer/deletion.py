@@ -34,10 +34,11 @@ class Deleted:
     still_there: bool
 
 
-def delete_items(collection: str | Path, names: Sequence[str]) -> Deleted:
+def delete_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> Deleted:
     """Remove items by key, uri or plain path (a folder or tar: everything under it), and forget its failures.
 
-    Failures are forgotten that lie under such a name, or that a corpus under it met. No file is touched.
+    Failures are forgotten that lie under such a name, or that a corpus under it met. No file is touched. ``timeout``
+    is how many seconds to wait for another process that writes to the collection.
 
     Raises:
         UsageError: a name is empty.
@@ -45,8 +46,8 @@ def delete_items(collection: str | Path, names: Sequence[str]) -> Deleted:
         CollectionLocked: another process writes to it.
     """
     names = checked_names(names)
-    with Writer.existing(Path(collection)) as writer:
-        with writer.read() as connection:
+    with Writer.existing(Path(collection), timeout) as writer:
+        with writer.look_up() as connection:
             found = find_named(connection, names)
             failed = _find_failures(connection, names)
             failed |= _failures_of(connection, [row.uri for row in found.values()])

@@ -42,7 +42,7 @@ class Diagnosis:
     repaired: tuple[str, ...] = ()
 
 
-def doctor(collection: str | Path, repair: bool = False) -> Diagnosis:
+def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0) -> Diagnosis:
     """Examine a collection; with ``repair``, mend what can be mended and examine it again.
 
     Repair sweeps orphans, drops segments whose files are damaged, so that the next ``index`` encodes their contents
@@ -59,7 +59,7 @@ def doctor(collection: str | Path, repair: bool = False) -> Diagnosis:
     before = _examine(path)
     if not repair:
         return before
-    with Writer(path) as writer:  # sweeps
+    with Writer(path, timeout) as writer:  # sweeps
         _drop_segments(writer, _broken_segments(path))
         writer.sweep()
     after = _examine(path)

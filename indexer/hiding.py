@@ -19,11 +19,12 @@ from retrieval.suffixes import is_picture_name
 from retrieval.uris import split_file_uri
 
 
-def hide_items(collection: str | Path, names: Sequence[str]) -> int:
+def hide_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> int:
     """Hide items by key, uri or plain path (a folder or tar: every item under it); how many there are.
 
     They keep their vectors, and no index run, rename or compaction shows them again: only :func:`unhide_items` does.
-    A picture's file that is on disk and not in the collection is hidden before it comes in.
+    A picture's file that is on disk and not in the collection is hidden before it comes in. ``timeout`` is how many
+    seconds to wait for another process that writes to the collection.
 
     Raises:
         UsageError: a name is empty.
@@ -31,16 +32,18 @@ def hide_items(collection: str | Path, names: Sequence[str]) -> int:
         CollectionLocked: another process writes to it.
     """
     names = checked_names(names)
-    with Writer.existing(Path(collection)) as writer:
-        with writer.read() as connection:
+    with Writer.existing(Path(collection), timeout) as writer:
+        with writer.look_up() as connection:
             uris = {uri for name in names for uri in _to_hide(connection, name)}
         if uris:
             writer.commit_rows(Change(hidden=sorted(uris)))
         return len(uris)
 
 
-def unhide_items(collection: str | Path, names: Sequence[str]) -> int:
+def unhide_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> int:
     """Let items be found again, named as for :func:`hide_items`; how many were hidden.
+
+    ``timeout`` is how many seconds to wait for another process that writes to the collection.
 
     Raises:
         UsageError: a name is empty.
@@ -48,8 +51,8 @@ def unhide_items(collection: str | Path, names: Sequence[str]) -> int:
         CollectionLocked: another process writes to it.
     """
     names = checked_names(names)
-    with Writer.existing(Path(collection)) as writer:
-        with writer.read() as connection:
+    with Writer.existing(Path(collection), timeout) as writer:
+        with writer.look_up() as connection:
             uris = _find_hidden(connection, names)
         if uris:
             writer.commit_rows(Change(unhidden=sorted(uris)))

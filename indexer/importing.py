@@ -25,7 +25,6 @@ from indexer.item_rules import uri_fault
 from indexer.known import drop_encoded
 from indexer.metadata_rows import MetadataRow, count_rows, read_rows
 from indexer.npy import NpyRows, open_npy, unit_rows
-from indexer.rows import ensure_encoder
 from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
@@ -56,7 +55,11 @@ class Imported:
 
 
 def import_collection(
-    folder: str | Path, collection: str | Path, *, model: str | Path | Encoder | None = None
+    folder: str | Path,
+    collection: str | Path,
+    *,
+    model: str | Path | Encoder | None = None,
+    timeout: float = 0.0,
 ) -> Imported:
     """Take a folder that :func:`indexer.export_collection` or clip-retrieval wrote into a collection.
 
@@ -69,6 +72,7 @@ def import_collection(
         folder: holds ``img_emb`` and/or ``text_emb``, and ``metadata``.
         collection: folder of the collection, made if it is not there.
         model: name, alias or folder of the model that made the vectors, or its encoder.
+        timeout: seconds to wait for another process that writes to the collection; by default none.
 
     Raises:
         CorpusFormatError: files are missing, damaged, or do not fit each other.
@@ -85,7 +89,7 @@ def import_collection(
     else:
         raise UsageError(f"{source} does not say which model made its vectors; name it with --model")
     partitions = [_opened(found, identity) for found in files]  # all, before anything is made
-    with Writer(Path(collection)) as writer:
+    with Writer(Path(collection), timeout) as writer:
         writer.check_identity(identity)
         if manifest is not None and manifest.hidden:  # first, so that a killed import shows none of them
             writer.commit_rows(Change(hidden=manifest.hidden))
@@ -214,7 +218,7 @@ class _Import:
                         f"has more rows than {array.path}, and says otherwise",
                         "Copy both again",
                     )
-            with self.writer.read() as connection:
+            with self.writer.look_up() as connection:
                 chunk = _Chunk(partition.metadata, self.source_id, _Known.of(connection, rows))
             images, texts = (_units(array, start, stop) for array in (partition.images, partition.texts))
             for at, (row, image, text) in enumerate(zip(rows, images, texts, strict=True), start=start):
@@ -226,7 +230,7 @@ class _Import:
         """What the collection holds now of what this run has brought."""
         links = schema.links
         count = select(func.count()).select_from(links).where(links.c.source_id == self.source_id)
-        with self.writer.read() as connection:
+        with self.writer.look_up() as connection:
             linked = int(connection.execute(count).scalar_one())
         images, captions = (
             len(np.unique(np.concatenate(self.ids[kind]))) if self.ids[kind] else 0 for kind in _KINDS
@@ -246,8 +250,8 @@ class _Import:
     def _leave_out(self, change: Change) -> None:
         """Leave out contents that have a vector, and links to pictures that no row has brought."""
         pictures = {picture for picture, _ in change.links} - change.items.keys()
-        with self.writer.read() as connection:
-            encoder_id = ensure_encoder(connection, self.identity, activate=False)
+        encoder_id = self.writer.encoder_id(self.identity)
+        with self.writer.look_up() as connection:
             drop_encoded(connection, change.contents, encoder_id)
             kinds = _kinds_of(connection, pictures)
         missing = {picture for picture in pictures if kinds.get(picture) != "image"}

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 from urllib.parse import quote
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from indexer.building import bound_encoder
 from indexer.changes import Change, NewContent, NewItem, NewLink
+from indexer.corpora.values import is_unicode
+from indexer.item_rules import attributes_fault, key_fault
 from indexer.known import drop_encoded, find_encoded
 from indexer.maintenance import compact_if_due
-from indexer.rows import ensure_encoder
+from indexer.rows import find_encoder
 from indexer.staging import ReadPicture, Staged
 from indexer.writer import Writer
 from retrieval.collection import schema
@@ -28,7 +29,7 @@ from retrieval.errors import UsageError
 from retrieval.fetch import read_bytes, stamp
 from retrieval.identity import Identity
 from retrieval.images import decode, shown_size
-from retrieval.types import FileBytes, InlineBytes, Kind, Limits, Scalar
+from retrieval.types import Attribute, FileBytes, InlineBytes, Kind, Limits
 from retrieval.uris import file_uri, hide_passwords
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ _SOURCE = ("api:", "python")
 
 
 def open_writer(
-    collection: str | Path, *, model: str | Path | Encoder | Identity = "auto", limits: Limits | None = None
+    collection: str | Path,
+    *,
+    model: str | Path | Encoder | Identity = "auto",
+    limits: Limits | None = None,
+    timeout: float = 0.0,
 ) -> ItemWriter:
     """A collection, made if it is not there, for adding, replacing and deleting single items.
 
@@ -57,15 +62,16 @@ def open_writer(
 
     Args:
         collection: its folder.
-        model: name, alias or folder of the encoder, or an encoder; ``auto`` keeps the collection's own. An identity
-            is enough where every item comes with its vector.
+        model: name, alias or folder of the encoder, or an encoder; ``auto`` keeps the collection's own. It is loaded
+            when something has to be encoded. An identity is enough where every item comes with its vector.
         limits: what is accepted of pictures.
+        timeout: seconds to wait for another process that writes to the collection; by default none.
 
     Raises:
         CollectionLocked: another process writes to the collection.
         IdentityMismatch: ``model`` is not the one the collection was built with.
     """
-    return ItemWriter(Writer(Path(collection)), model, limits or Limits())
+    return ItemWriter(Writer(Path(collection), timeout), model, limits or Limits())
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,37 @@ class _Held:
     id: int | None
     uri: str
     kind: Kind
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a look-up found: items by key, the key of the item that has the uri, whether the content has a vector."""
+
+    by_key: dict[str, _Held] = field(default_factory=dict)
+    owner: str | None = None
+    encoded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a caller says of an item beside its key; see :meth:`ItemWriter.add`."""
+
+    content: Content
+    vector: ArrayLike | None
+    uri: str | None
+    lang: str | None
+    attributes: Mapping[str, Attribute] | None
+    describes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A content's name, its vector where the caller gave one, and its words, encoded bytes or picture."""
+
+    kind: Kind
+    digest: bytes
+    vector: NDArray[np.float32] | None
+    held: str | bytes | Image | None = None
 
 
 class ItemWriter:
@@ -93,6 +130,7 @@ class ItemWriter:
             given = model if isinstance(model, Identity) else self._encoder and self._encoder.identity
             if given:
                 writer.check_identity(given)
+            self._bound = writer.identity
             self._source_id = writer.source_id(*_SOURCE)
         except BaseException:
             writer.close()
@@ -119,7 +157,7 @@ class ItemWriter:
         vector: ArrayLike | None = None,
         uri: str | None = None,
         lang: str | None = None,
-        attributes: Mapping[str, Scalar] | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
         describes: Sequence[str] = (),
     ) -> None:
         """Add an item.
@@ -131,16 +169,14 @@ class ItemWriter:
                 collection has a vector of already keeps that one.
             uri: where it is; by default that of the path given, else one made from the key.
             lang: BCP 47 tag of a text.
-            attributes: what hits carry; plain JSON values.
+            attributes: what hits carry; plain JSON values, or lists of texts (tags).
             describes: keys of pictures that this text describes, added before.
 
         Raises:
             UsageError: the key is taken, or an argument cannot be used; nothing was added.
             ImageError: the picture cannot be read; nothing was added.
         """
-        if self._find(key) is not None:
-            raise UsageError(f"there is an item with the key {key!r} already; replace it with upsert")
-        self._put(key, None, content, vector, uri, lang, attributes, describes)
+        self._put(key, _Given(content, vector, uri, lang, attributes, describes), may_replace=False)
 
     def upsert(
         self,
@@ -150,7 +186,7 @@ class ItemWriter:
         vector: ArrayLike | None = None,
         uri: str | None = None,
         lang: str | None = None,
-        attributes: Mapping[str, Scalar] | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
         describes: Sequence[str] = (),
     ) -> None:
         """Add an item, or replace the one with this key, which keeps its id; arguments as in :meth:`add`.
@@ -161,158 +197,183 @@ class ItemWriter:
             UsageError: as :meth:`add`, or the item is of the other kind.
             ImageError: the picture cannot be read; nothing was changed.
         """
-        self._put(key, self._find(key), content, vector, uri, lang, attributes, describes)
+        self._put(key, _Given(content, vector, uri, lang, attributes, describes), may_replace=True)
+
+    def set_attributes(self, key: str, attributes: Mapping[str, Attribute]) -> None:
+        """Give an item these attributes instead of those that it has; nothing is encoded.
+
+        An item that a corpus lists gets the corpus's own again when that is indexed.
+
+        Raises:
+            UsageError: there is no such item, or an attribute cannot be kept.
+        """
+        checked, staged = _checked(attributes), self._keys.get(key)
+        if staged is not None:
+            item = replace(staged, attributes=checked)
+            self._staged.change.items[item.uri] = self._keys[key] = item
+            return
+        held = self._look_up([key]).by_key.get(key)
+        if held is None:
+            raise UsageError(f"there is no item with the key {key!r}; add it first")
+        self._staged.change.attributes[held.uri] = checked
+        if self._staged.size >= COMMIT_CONTENTS:
+            self.commit()
 
     def delete(self, *keys: str) -> int:
         """Delete items by key, with their links, after committing what was added before; how many there were."""
-        self.commit()
-        items = schema.items
-        ids: list[int] = []
-        with self._writer.read() as connection:
-            for chunk in chunked(keys):
-                found = select(items.c.id).where(items.c.key.in_(chunk))
-                ids += connection.execute(found).scalars().all()
-        identity = self._writer.identity
-        if ids and identity is not None:
-            self._writer.commit(Change(removed=ids), identity)
-        return len(ids)
+        held = self._committed(keys)
+        if held:
+            self._writer.commit_rows(Change(removed=[item.id for item in held if item.id is not None]))
+        return len(held)
+
+    def hide(self, *keys: str) -> int:
+        """Keep items out of all hits, by key, after committing what was added before; how many there are.
+
+        They stay hidden, whatever becomes of them, until :meth:`unhide` (or ``vlsearch unhide``) names them.
+        """
+        held = self._committed(keys)
+        if held:
+            self._writer.commit_rows(Change(hidden=[item.uri for item in held]))
+        return len(held)
+
+    def unhide(self, *keys: str) -> int:
+        """Let items be found again, by key, after committing what was added before; how many there are."""
+        held = self._committed(keys)
+        if held:
+            self._writer.commit_rows(Change(unhidden=[item.uri for item in held]))
+        return len(held)
 
     def commit(self) -> None:
         """Encode and make visible what was added so far: all of it or, after a failure, nothing."""
         staged, self._staged, self._keys = self._staged, Staged(), {}
-        if not staged.change.items:
-            return
         if staged.waiting:
             staged.encode_rest(self._load())
+        if not staged.change.items:
+            if staged.change:
+                self._writer.commit_rows(staged.change)
+            return
         identity = self._identity()
-        with self._writer.read() as connection:
-            encoder_id = ensure_encoder(connection, identity, activate=False)
-            drop_encoded(connection, staged.change.contents, encoder_id)
+        with self._writer.look_up() as connection:
+            encoder_id = find_encoder(connection, identity)
+            if encoder_id is not None:
+                drop_encoded(connection, staged.change.contents, encoder_id)
         self._writer.commit(staged.change, identity)
+        self._bound = identity
 
-    def _find(self, key: str) -> _Held | None:
-        """The item of a key, staged or in the catalogue."""
-        if not key or not _is_unicode(key):
-            raise UsageError(f"{key!a} is no key; give a text that is not empty")
-        if key in self._keys:
-            return _Held(None, self._keys[key].uri, self._keys[key].kind)
-        items = schema.items
-        statement = select(items.c.id, items.c.uri, items.c.kind).where(items.c.key == key)
-        with self._writer.read() as connection:
-            row = connection.execute(statement).one_or_none()
-        return None if row is None else _Held(row.id, row.uri, row.kind)
+    def _committed(self, keys: Sequence[str]) -> list[_Held]:
+        """The items of keys in the catalogue, after committing what is staged."""
+        self.commit()
+        return list(self._look_up(keys).by_key.values())
 
-    def _put(
-        self,
-        key: str,
-        old: _Held | None,
-        content: Content,
-        vector: ArrayLike | None,
-        uri: str | None,
-        lang: str | None,
-        attributes: Mapping[str, Scalar] | None,
-        describes: Sequence[str],
-    ) -> None:
-        kind: Kind = "text" if isinstance(content, str) else "image"
-        if old is not None and old.kind != kind:
+    def _put(self, key: str, given: _Given, *, may_replace: bool) -> None:
+        _check_key(key)
+        uri = _uri_of(key, given)
+        content = self._read(given)
+        found = self._look_up([key, *given.describes], uri, content)
+        old = found.by_key.get(key)
+        if old is not None and not may_replace:
+            raise UsageError(f"there is an item with the key {key!r} already; replace it with upsert")
+        if old is not None and old.kind != content.kind:
             raise UsageError(f"the item with the key {key!r} is of kind {old.kind}; delete it first")
-        if describes and kind == "image":
-            raise UsageError(f"{key!r} is a picture, and only texts describe pictures")
-        if uri is None:
-            uri = file_uri(content) if isinstance(content, Path) else old.uri if old is not None else None
-        uri = hide_passwords(uri) if uri is not None else f"key:{quote(key, safe='')}"
-        if not _is_unicode(uri):
-            raise UsageError(f"{uri!a} is no uri; percent-encode it")
+        if old is not None and given.uri is None and not isinstance(given.content, Path):
+            uri = old.uri
+        elif found.owner not in (None, key):
+            raise UsageError(f"{uri} is the item with the key {found.owner!r}; give {key!r} another uri")
         if old is not None and old.id is None and old.uri != uri:
             raise UsageError(f"the item with the key {key!r} is not committed yet; commit before you move it")
-        self._check_free(uri, key)
-        pictures = [self._picture_uri(picture) for picture in describes]
+        pictures = [_picture_uri(found, picture) for picture in given.describes]
         item = NewItem(
             uri=uri,
-            kind=kind,
-            sha256=self._stage_content(content, vector),
+            kind=content.kind,
+            sha256=content.digest,
             source_id=self._source_id,
             key=key,
-            lang=lang,
-            attributes=_checked(attributes or {}),
-            stamp=stamp(FileBytes(content)) if isinstance(content, Path) else None,
+            lang=given.lang,
+            attributes=_checked(given.attributes or {}),
+            stamp=stamp(FileBytes(given.content)) if isinstance(given.content, Path) else None,
             renames=old.id if old is not None and old.uri != uri else None,
         )
+        self._stage_content(content, found.encoded)
+        if old is not None:
+            self._staged.change.attributes.pop(old.uri, None)
         self._staged.change.items[uri] = self._keys[key] = item
         for picture in pictures:
             self._staged.change.links[picture, uri] = NewLink(picture, uri, self._source_id)
         if self._staged.size >= COMMIT_CONTENTS:
             self.commit()
 
-    def _check_free(self, uri: str, key: str) -> None:
+    def _look_up(
+        self, keys: Sequence[str], uri: str | None = None, content: _Content | None = None
+    ) -> _Found:
+        """What is staged and, in one read transaction, what the catalogue holds."""
         items = schema.items
-        staged = self._staged.change.items.get(uri)
-        with self._writer.read() as connection:
-            held = connection.execute(select(items.c.key).where(items.c.uri == uri)).scalar_one_or_none()
-        other = staged.key if staged is not None else held
-        if other is not None and other != key:
-            raise UsageError(f"{uri} is the item with the key {other!r}; give {key!r} another uri")
+        found = _Found()
+        with self._writer.look_up() as connection:
+            for chunk in chunked(dict.fromkeys(keys)):
+                named = items.c.key.in_(chunk)
+                rows = connection.execute(
+                    select(items).where(named if uri is None else named | (items.c.uri == uri))
+                )
+                for row in rows:
+                    if row.key in chunk:
+                        found.by_key[row.key] = _Held(row.id, row.uri, row.kind)
+                    if row.uri == uri:
+                        found.owner = row.key
+            if content is not None and content.vector is None:
+                found.encoded = self._has_vector(connection, content)
+        for key in keys:
+            if key in self._keys:
+                found.by_key[key] = _Held(None, self._keys[key].uri, self._keys[key].kind)
+        staged = self._staged.change.items.get(uri or "")
+        found.owner = staged.key if staged is not None else found.owner
+        return found
 
-    def _picture_uri(self, key: str) -> str:
-        found = self._find(key)
-        if found is None or found.kind != "image":
-            raise UsageError(
-                f"there is no picture with the key {key!r}; add it before the texts that describe it"
-            )
-        return found.uri
+    def _has_vector(self, connection: Connection, content: _Content) -> bool:
+        """Whether a content has a vector already, or will have one with the next commit."""
+        digest, kind = content.digest, content.kind
+        if digest in self._staged.digests[kind] or (kind, digest) in self._staged.change.contents:
+            return True
+        if self._bound is None:
+            return False
+        encoder_id = find_encoder(connection, self._bound)
+        return bool(find_encoded(connection, kind, [digest], encoder_id))
 
-    def _stage_content(self, content: Content, vector: ArrayLike | None) -> bytes:
-        row = None if vector is None else self._row(vector)
+    def _read(self, given: _Given) -> _Content:
+        """A content as it is named and, if need be, encoded; nothing is decoded."""
+        row = None if given.vector is None else self._row(given.vector)
+        content = given.content
         if isinstance(content, str):
-            return self._stage_text(content, row)
-        return self._stage_picture(content, row)
-
-    def _stage_text(self, content: str, row: NDArray[np.float32] | None) -> bytes:
-        words = normalise_text(content)
-        if not words or not _is_unicode(words):
-            raise UsageError(f"{content!a} is no text that can be searched")
-        digest = text_digest(words)
-        if row is not None:
-            self._staged.change.contents.setdefault(("text", digest), NewContent("text", digest, row, words))
-        elif not self._is_there("text", digest):
-            self._staged.add_text(digest, words, self._load())
-        return digest
-
-    def _stage_picture(self, content: bytes | Path | Image | None, row: NDArray[np.float32] | None) -> bytes:
+            words = normalise_text(content)
+            if not words or not is_unicode(words):
+                raise UsageError(f"{content!a} is no text that can be searched")
+            return _Content("text", text_digest(words), row, words)
         if content is None:
             if row is None:
                 raise UsageError("an item needs a content or a vector")
-            digest = vector_digest(row)
-            self._staged.change.contents["image", digest] = NewContent("image", digest, row)
-            return digest
-        data: bytes | None = None
+            return _Content("image", vector_digest(row), row)
         if isinstance(content, (bytes, Path)):
             place = InlineBytes(content) if isinstance(content, bytes) else FileBytes(content)
             data = read_bytes(place, self._limits)
-            digest = picture_digest(data)
-        else:
-            digest = pixel_digest(content)
-        if row is not None:
-            self._staged.change.contents.setdefault(("image", digest), NewContent("image", digest, row))
-        elif not self._is_there("image", digest):
-            encoder = self._load()
-            picture = content if data is None else decode(data, self._limits, encoder.image_size)
-            assert not isinstance(picture, (bytes, Path))
-            width, height = picture.size if data is None else shown_size(data)
-            read = ReadPicture(digest, encoder.prepare_image(picture), width, height)
-            self._staged.add_picture(read, encoder)
-        return digest
+            return _Content("image", picture_digest(data), row, data)
+        return _Content("image", pixel_digest(content), row, content)
 
-    def _is_there(self, kind: Kind, digest: bytes) -> bool:
-        """Whether a content has a vector already, or will have one with the next commit."""
-        if digest in self._staged.digests[kind] or (kind, digest) in self._staged.change.contents:
-            return True
-        identity = (
-            self._identity()
-        )  # before the transaction: it may need one of its own, and there is one connection
-        with self._writer.read() as connection:
-            encoder_id = ensure_encoder(connection, identity, activate=False)
-            return bool(find_encoded(connection, kind, [digest], encoder_id))
+    def _stage_content(self, content: _Content, encoded: bool) -> None:
+        key, held = (content.kind, content.digest), content.held
+        words = held if isinstance(held, str) else None
+        if content.vector is not None:
+            new = NewContent(content.kind, content.digest, content.vector, words)
+            self._staged.change.contents.setdefault(key, new)
+        elif encoded:
+            return
+        elif words is not None:
+            self._staged.add_text(content.digest, words, self._load())
+        else:
+            assert not isinstance(held, (str, type(None)))
+            encoder = self._load()
+            picture = decode(held, self._limits, encoder.image_size) if isinstance(held, bytes) else held
+            width, height = shown_size(held) if isinstance(held, bytes) else picture.size
+            read = ReadPicture(content.digest, encoder.prepare_image(picture), width, height)
+            self._staged.add_picture(read, encoder)
 
     def _row(self, vector: ArrayLike) -> NDArray[np.float32]:
         row = np.array(vector, dtype=np.float32)
@@ -331,10 +392,12 @@ class ItemWriter:
     def _identity(self) -> Identity:
         if isinstance(self._model, Identity):
             return self._model
-        if self._encoder is None and self._model == "auto":
-            bound = self._writer.identity
-            if bound is not None:
-                return bound
+        if (
+            self._encoder is None
+            and self._bound is not None
+            and str(self._model) in ("auto", self._bound.name)
+        ):
+            return self._bound  # what goes by its name is loaded, and checked, only to encode something
         return self._load().identity
 
     def _load(self) -> Encoder:
@@ -345,16 +408,37 @@ class ItemWriter:
         return self._encoder
 
 
-def _checked(attributes: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    for name, value in attributes.items():
-        if not isinstance(name, str) or not isinstance(value, (str, int, float, bool, type(None))):
-            raise UsageError(f"the attribute {name!r} is {value!r}; attributes are named, plain JSON values")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"the attribute {name!r} is {value}, which JSON cannot hold")
-        if not _is_unicode(name) or (isinstance(value, str) and not _is_unicode(value)):
-            raise UsageError(f"the attribute {name!a} is not valid Unicode")
-    return dict(attributes)
+def _check_key(key: str) -> None:
+    if fault := key_fault(key):
+        raise UsageError(f"{key!a} is no key ({fault}); give a text that is not empty")
 
 
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _uri_of(key: str, given: _Given) -> str:
+    """The uri asked for, or that of the path given, or one made from the key."""
+    if given.describes and not isinstance(given.content, str):
+        raise UsageError(f"{key!r} is a picture, and only texts describe pictures")
+    if given.uri is None and not isinstance(given.content, Path):
+        return f"key:{quote(key, safe='')}"
+    uri = hide_passwords(given.uri) if given.uri is not None else file_uri(Path(str(given.content)))
+    if not uri or not is_unicode(uri):
+        raise UsageError(f"{uri!a} is no uri; percent-encode it")
+    return uri
+
+
+def _picture_uri(found: _Found, key: str) -> str:
+    held = found.by_key.get(key)
+    if held is None or held.kind != "image":
+        raise UsageError(
+            f"there is no picture with the key {key!r}; add it before the texts that describe it"
+        )
+    return held.uri
+
+
+def _checked(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Attributes as the catalogue keeps them, tuples as lists."""
+    kept: dict[str, Attribute] = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in attributes.items()
+    }
+    if fault := attributes_fault(kept):
+        raise UsageError(f"{fault}; attributes are named, plain JSON values or lists of texts")
+    return kept

@@ -11,7 +11,7 @@ from indexer.changes import NewContent
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked, parse_attributes
 from retrieval.collection.column_types import OptionalNumber
-from retrieval.types import Kind, Scalar
+from retrieval.types import Attribute, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class KnownItem:
     sha256: bytes
     stamp: str | None
     lang: str | None
-    attributes: Mapping[str, Scalar]
+    attributes: Mapping[str, Attribute]
     encoded: bool
     listed: bool
 

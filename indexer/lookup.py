@@ -100,7 +100,7 @@ class LookUp:
         tasks = [_task(entry) for entry in batch]
         uris = {task.uri for task in tasks if task.picture is not None}
         uris |= {text.text.uri for task in tasks for text in task.texts}
-        with self.writer.read() as connection:
+        with self.writer.look_up() as connection:
             known = find_items(connection, uris, self.encoder_id, self.source_id)
             failed = find_failures(connection, uris)
             digests = {text.digest for task in tasks for text in task.texts}

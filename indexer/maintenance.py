@@ -86,21 +86,23 @@ def merge_small(writer: Writer) -> int:
     return gone
 
 
-def optimize(collection: str | Path) -> tuple[int, int]:
+def optimize(collection: str | Path, *, timeout: float = 0.0) -> tuple[int, int]:
     """Drop masked rows and merge small segments; segments before and after. No answer changes.
+
+    ``timeout`` is how many seconds to wait for another process that writes to the collection.
 
     Raises:
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
-    with Writer.existing(Path(collection)) as writer:
+    with Writer.existing(Path(collection), timeout) as writer:
         before = _count_segments(writer)
         compact_if_due(writer, everything=True)
         return before, _count_segments(writer)
 
 
 def _count_segments(writer: Writer) -> int:
-    with writer.read() as connection:
+    with writer.look_up() as connection:
         return int(connection.execute(select(func.count()).select_from(schema.segments)).scalar_one())
 
 
@@ -112,7 +114,7 @@ def _loads(writer: Writer, kind: Kind) -> list[SegmentLoad]:
         .group_by(encodings.c.segment_id)
         .subquery()
     )
-    with writer.read() as connection:
+    with writer.look_up() as connection:
         rows = connection.execute(
             select(
                 segments.c.id,
@@ -130,7 +132,7 @@ def _loads(writer: Writer, kind: Kind) -> list[SegmentLoad]:
 def _masked(writer: Writer, group: Sequence[int]) -> NDArray[np.int64]:
     """Ids of the masked encodings of segments."""
     encodings, dead = schema.encodings, schema.dead
-    with writer.read() as connection:
+    with writer.look_up() as connection:
         masked = connection.execute(
             select(dead.c.encoding_id)
             .join(encodings, encodings.c.id == dead.c.encoding_id)
@@ -143,7 +145,7 @@ def _rewrite(writer: Writer, kind: Kind, group: Sequence[int], gone: NDArray[np.
     """Replace segments by one without the encodings that are ``gone``, which leave the catalogue; one commit."""
     segments = schema.segments
     generation = writer.next_generation()
-    with writer.read() as connection:
+    with writer.look_up() as connection:
         old = connection.execute(select(segments).where(segments.c.id.in_(group))).all()
     with writer.new_files():
         merged = _Merged(writer.path, old, gone)

@@ -19,7 +19,7 @@ from indexer.exchange import COLUMNS, NUMBERS
 from indexer.item_rules import attributes_fault, extent_fault, size_fault
 from retrieval.contents import normalise_text
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Scalar
+from retrieval.types import Attribute
 from retrieval.uris import file_uri, hide_passwords
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _BATCH_VALUES = 2**18
 _INDEX = "__index_level_"  # what pandas calls a frame's index
 _AGAIN = "Copy it again"
 
-Attributes = Mapping[str, Scalar]
+Attributes = Mapping[str, Attribute]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from indexer.known import KnownItem, drop_encoded, find_encoded, find_links, fin
 from indexer.lookup import LookUp, Task, TextTask
 from indexer.maintenance import merge_small
 from indexer.report import Failures, Progress, Report, SeenItems
-from indexer.rows import ensure_encoder, item_ids_of
+from indexer.rows import item_ids_of
 from indexer.staging import ReadPicture, Staged
 from indexer.writer import Writer
 from retrieval.collection import schema
@@ -70,8 +70,7 @@ class Run:
         self.source_id = writer.source_id(*source)
         self.total, self.on_progress = total, on_progress
         self.workers = workers or max(2, os.cpu_count() or 1)
-        with writer.read() as connection:
-            self.encoder_id = ensure_encoder(connection, encoder.identity, activate=False)
+        self.encoder_id = writer.encoder_id(encoder.identity)
         self.look_up = LookUp(writer, self.encoder_id, self.source_id, limits, retry_failed, reread)
         self.started = self.committed_at = time.monotonic()
         self.images, self.texts, self.changed, self.encoded, self.kept = (SeenItems() for _ in range(5))
@@ -155,7 +154,7 @@ class Run:
         return item in self.images or item in self.texts or item in self.kept
 
     def _withdrawal(self, ids: Iterable[int], folders: Collection[int]) -> Change:
-        with self.writer.read() as connection:
+        with self.writer.look_up() as connection:
             listings = find_listings(connection, ids)
         change = Change()
         for item in listings:
@@ -182,7 +181,7 @@ class Run:
     def _settle(self) -> None:
         """Forget failures of this corpus that a whole run has not met again."""
         table = schema.failures
-        with self.writer.read() as connection:
+        with self.writer.look_up() as connection:
             before = connection.execute(select(table.c.uri).where(table.c.source_id == self.source_id))
             settled = [uri for uri in before.scalars() if uri not in self.failures]
         if settled:
@@ -313,7 +312,7 @@ class Run:
         split = split_file_uri(uri)
         if split is None or uri in items:
             return None
-        with self.writer.read() as connection:
+        with self.writer.look_up() as connection:
             namesakes = find_namesakes(connection, kind, digest)
         if not namesakes:
             return None
@@ -341,7 +340,7 @@ class Run:
     def _commit(self) -> None:
         self.staged.encode_rest(self.encoder)
         change = self.staged.change
-        with self.writer.read() as connection:
+        with self.writer.look_up() as connection:
             self._drop_known_links(connection)
             # whose twin a commit took while they were on their way through the workers
             drop_encoded(connection, change.contents, self.encoder_id)

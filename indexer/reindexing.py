@@ -64,6 +64,7 @@ def reindex(
     skip_unreadable: bool = False,
     limits: Limits | None = None,
     workers: int = 2,
+    timeout: float = 0.0,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Reindexed:
     """Encode every content of a collection with another model, then switch to it in one commit.
@@ -78,6 +79,7 @@ def reindex(
             by no query, and are encoded when their corpus is indexed again.
         limits: bytes, pixels and seconds that a picture may take.
         workers: decoder threads.
+        timeout: seconds to wait for another process that writes to the collection; by default none.
         on_progress: called after each content.
 
     Raises:
@@ -85,10 +87,9 @@ def reindex(
         CollectionError: pictures cannot be read again, and nothing has been switched.
         KeyboardInterrupt: Ctrl-C; what is done is kept for the next run.
     """
-    with Writer.existing(Path(collection)) as writer:
+    with Writer.existing(Path(collection), timeout) as writer:
         encoder = load_encoder(model) if isinstance(model, (str, Path)) else model
-        with writer.read() as connection:
-            encoder_id = ensure_encoder(connection, encoder.identity, activate=False)
+        encoder_id = writer.encoder_id(encoder.identity)
         work = _Work(writer, encoder, encoder_id, limits or Limits(), workers, on_progress)
         if not work.encode_missing():
             raise KeyboardInterrupt
@@ -116,7 +117,7 @@ class _Work:
         self.encoded = self.done = self.unreadable = 0
         self.failures: list[Failure] = []
         self.staged = Staged()
-        with writer.read() as connection:
+        with writer.look_up() as connection:
             statement = select(func.count()).select_from(schema.contents).where(*self._missing())
             self.total = int(connection.execute(statement).scalar_one())
 
@@ -149,7 +150,7 @@ class _Work:
         contents, items = schema.contents, schema.items
         last = 0
         while True:
-            with self.writer.read() as connection:
+            with self.writer.look_up() as connection:
                 page = connection.execute(
                     select(contents)
                     .where(contents.c.id > last, *self._missing())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.segments import WrittenSegment
 from retrieval.identity import Identity
-from retrieval.types import Kind
+from retrieval.types import Attribute, Kind
 
 
 def apply(connection: Connection, change: Change) -> dict[str, int]:
@@ -23,6 +23,7 @@ def apply(connection: Connection, change: Change) -> dict[str, int]:
     touched = contents_touched(connection, change)
     returned = find_returned(connection, change)
     ids = upsert_items(connection, change)
+    replace_attributes(connection, change)
     record_hidden(connection, change, returned)
     replace_links(connection, change, ids)
     record_failures(connection, change)
@@ -53,6 +54,14 @@ def ensure_encoder(connection: Connection, identity: Identity, activate: bool) -
             .on_conflict_do_update(index_elements=["name"], set_={"value": str(encoder_id)})
         )
     return encoder_id
+
+
+def find_encoder(connection: Connection, identity: Identity) -> int | None:
+    """Catalogue id of an encoder, or None where it is new."""
+    table = schema.encoders
+    return connection.execute(
+        select(table.c.id).where(table.c.digest == identity.digest)
+    ).scalar_one_or_none()
 
 
 def insert_segment(connection: Connection, kind: Kind, encoder_id: int, segment: WrittenSegment) -> int:
@@ -177,7 +186,7 @@ def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
             "uri": item.uri,
             "key": item.key,
             "lang": item.lang,
-            "attributes": json.dumps(dict(item.attributes), ensure_ascii=False, sort_keys=True),
+            "attributes": _attributes_json(item.attributes),
             "stamp": item.stamp,
             "extent": item.extent,
         }
@@ -201,6 +210,20 @@ def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
         rows,
     )
     return item_ids_of(connection, change.items)
+
+
+def replace_attributes(connection: Connection, change: Change) -> None:
+    """Give items other attributes; nothing else of them changes."""
+    if change.attributes:
+        rows = [
+            {"uri": uri, "attributes": _attributes_json(attributes)}
+            for uri, attributes in change.attributes.items()
+        ]
+        connection.execute(text("UPDATE items SET attributes = :attributes WHERE uri = :uri"), rows)
+
+
+def _attributes_json(attributes: Mapping[str, Attribute]) -> str:
+    return json.dumps(dict(attributes), ensure_ascii=False, sort_keys=True)
 
 
 # The hiding of a renamed item goes with it; its old name is free for another file.

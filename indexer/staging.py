@@ -56,7 +56,7 @@ class Staged:
     def size(self) -> int:
         """Contents and items staged, whichever are more."""
         waiting = len(self._pictures) + len(self._sentences)
-        return max(len(self.change.contents) + waiting, len(self.change.items))
+        return max(len(self.change.contents) + waiting, len(self.change.items) + len(self.change.attributes))
 
     def add_picture(self, read: ReadPicture, encoder: Encoder) -> None:
         """Take a picture's content in, unless it is on its way already."""

@@ -53,12 +53,12 @@ def sweep(writer: Writer) -> list[str]:
 
 def _sweep(writer: Writer, folder: SegmentsFolder) -> list[str]:
     files = folder.files()
-    with writer.read() as connection:
+    with writer.look_up() as connection:
         ours = sweepable(connection) - named_files(connection)
     doomed = {name for name in files if name in ours or is_temporary_name(name)}
     if not doomed:
         return []
-    with writer.read() as connection:
+    with writer.without_generation() as connection:
         connection.execute(text(_OVERWRITE_THE_LOG))
         _store(connection, _SWEEPABLE, ours & files)
         shared = _noted(connection, _SHARED)
@@ -98,13 +98,13 @@ def sort_files(writer: Writer) -> None:
     try:
         with SegmentsFolder(writer.path) as folder:
             files = folder.files()
-            with writer.read() as connection:
+            with writer.look_up() as connection:
                 named, ours = named_files(connection), sweepable(connection)
             unknown = unknown_files(files, named, ours)
             if unknown and not is_known(files, named):
                 raise without_catalogue(writer.path)
             if unknown:
-                with writer.read() as connection:
+                with writer.without_generation() as connection:
                     _store(connection, _SHARED, _noted(connection, _SHARED) | named)
             for name in sorted(name for name in named - files if ASIDE_PREFIX + name in files):
                 folder.rename(ASIDE_PREFIX + name, name)

@@ -60,6 +60,7 @@ from retrieval.identity import Identity
 from retrieval.types import Kind
 
 KINDS: tuple[Kind, Kind] = ("image", "text")
+LONGEST_WAIT_S = 1e9
 CHECKPOINT_WAIT_MS = 1000  # for readers in the middle of a query; the next writer folds what these leave
 
 
@@ -76,14 +77,18 @@ class _NewSegment:
 class Writer:
     """The one writer of a collection, which it makes where there is none; a context manager that holds the lock.
 
+    Args:
+        collection: its folder.
+        timeout_s: how long to wait for another writer to end, >= 0.
+
     Raises:
-        CollectionLocked: another process (or another Writer here) holds the lock.
+        CollectionLocked: another process (or another Writer here) holds the lock, and held it that long.
         CollectionTooNew: a newer vlsearch wrote the collection.
         CollectionError: the folder cannot be written, or is on a network file system.
         UsageError: there is no collection yet, and the folder has other files in it.
     """
 
-    def __init__(self, collection: Path) -> None:
+    def __init__(self, collection: Path, timeout_s: float = 0.0) -> None:
         self.path = collection
         check_local(collection)
         try:
@@ -92,7 +97,7 @@ class Writer:
             if catalogue_is_empty(collection) and has_segments(collection):
                 raise without_catalogue(collection)
             _make_folders(collection)
-            self._lock = FileLock(collection / WRITER_LOCK, timeout=0)
+            self._lock = FileLock(collection / WRITER_LOCK, timeout=_checked_timeout(timeout_s))
             self._lock.acquire()
         except Timeout as error:
             raise CollectionLocked(collection) from error
@@ -114,14 +119,14 @@ class Writer:
             raise
 
     @classmethod
-    def existing(cls, collection: Path) -> Self:
+    def existing(cls, collection: Path, timeout_s: float = 0.0) -> Self:
         """A writer of a collection that is there, for what makes no sense on an empty one.
 
         Raises:
             CollectionNotFound: there is none, and none is made.
         """
         require_collection(collection)
-        return cls(collection)
+        return cls(collection, timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -147,8 +152,24 @@ class Writer:
             self._lock.release()
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A transaction of the writer's connection, for look-ups between commits; it makes no generation."""
+    def look_up(self) -> Iterator[Connection]:
+        """A read transaction between commits; SQLite refuses to write in it."""
+        self._check_open()
+        try:
+            with self._engine.connect() as connection:
+                reading = connection.execution_options(begin="BEGIN")
+                with reading.begin():
+                    reading.exec_driver_sql("PRAGMA query_only = ON")
+                    try:
+                        yield reading
+                    finally:
+                        reading.exec_driver_sql("PRAGMA query_only = OFF")
+        except DatabaseError as error:
+            raise damaged(self.path, error) from error
+
+    @contextlib.contextmanager
+    def without_generation(self) -> Iterator[Connection]:
+        """A write transaction that changes no answer, and so makes no generation: for sources, encoders and notes."""
         self._check_open()
         try:
             with self._engine.begin() as connection:
@@ -159,7 +180,7 @@ class Writer:
     @property
     def identity(self) -> Identity | None:
         """Identity of the active encoder; None before the first commit of a vector."""
-        with self.read() as connection:
+        with self.look_up() as connection:
             encoder_id = active_encoder_id(connection)
             return None if encoder_id is None else read_identity(connection, self.path, encoder_id)
 
@@ -175,24 +196,34 @@ class Writer:
 
     def next_generation(self) -> int:
         """The number that the next commit gets."""
-        with self.read() as connection:
+        with self.look_up() as connection:
             return read_generation(connection) + 1
 
     def source_id(self, uri: str, format_: str) -> int:
         """Catalogue id of a corpus, added where it is new."""
         sources = schema.sources
-        with self.read() as connection:
+        with self.look_up() as connection:
             found = connection.execute(select(sources.c.id).where(sources.c.uri == uri)).scalar_one_or_none()
-            if found is not None:
-                return int(found)
+        if found is not None:
+            return int(found)
+        with self.without_generation() as connection:
             added = insert(sources).values(uri=uri, format=format_).returning(sources.c.id)
             return int(connection.execute(added).scalar_one())
+
+    def encoder_id(self, identity: Identity) -> int:
+        """Catalogue id of an encoder, added where it is new; the active one stays active."""
+        with self.look_up() as connection:
+            found = rows.find_encoder(connection, identity)
+        if found is not None:
+            return found
+        with self.without_generation() as connection:
+            return rows.ensure_encoder(connection, identity, activate=False)
 
     def note_left_out(self, source_id: int, counts: Mapping[str, int]) -> None:
         """Keep what the last whole run over a corpus passed over, for ``info``; no new generation."""
         values = {"name": f"{LEFT_OUT}{source_id}", "value": json.dumps(dict(counts), sort_keys=True)}
         upsert = sqlite_insert(schema.settings).values(values)
-        with self.read() as connection:
+        with self.without_generation() as connection:
             connection.execute(
                 upsert.on_conflict_do_update(index_elements=["name"], set_={"value": values["value"]})
             )
@@ -246,7 +277,7 @@ class Writer:
 
     def _write_segments(self, contents: Iterable[NewContent], generation: int) -> list[_NewSegment]:
         """One segment on disk for each kind that has new contents; part of nothing yet."""
-        with self.read() as connection:
+        with self.look_up() as connection:
             next_id = rows.next_id(connection, "encodings")
         by_kind: dict[Kind, list[NewContent]] = {kind: [] for kind in KINDS}
         for content in contents:
@@ -273,7 +304,7 @@ class Writer:
         removed if we die before their commit.
         """
         stem = new_stem(generation)
-        with self.read() as connection:
+        with self.without_generation() as connection:
             sweeping.note_sweepable(connection, stem_names(stem))
         return write_segment(self.path, stem, ids, blocks)
 
@@ -319,7 +350,7 @@ class Writer:
                 )
         except DatabaseError as error:
             self._engine.dispose()
-            with self.read() as connection:
+            with self.look_up() as connection:
                 if read_generation(connection) == generation:
                     return
             raise damaged(self.path, error) from error
@@ -343,6 +374,12 @@ class Writer:
                 check_readable(connection, self.path)
         except DatabaseError as error:
             raise damaged(self.path, error) from error
+
+
+def _checked_timeout(timeout_s: float) -> float:
+    if not 0 <= timeout_s < LONGEST_WAIT_S:  # filelock takes -1 for "wait for ever"
+        raise UsageError(f"the timeout is {timeout_s}; give seconds to wait for another writer, 0 or more")
+    return timeout_s
 
 
 def _insert_segments(connection: Connection, segments: Iterable[_NewSegment], encoder_id: int) -> None:

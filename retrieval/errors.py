@@ -181,7 +181,10 @@ class CollectionLocked(CollectionError):
         self.path = path
 
     def __str__(self) -> str:
-        return f"another process is writing to collection {self.path}; wait for it to end and run this again"
+        return (
+            f"another process is writing to collection {self.path}; wait for it to end and run this again, or let "
+            "this wait for it with --wait SECONDS (in Python: timeout=)"
+        )
 
 
 class IdentityMismatch(CollectionError):

@@ -13,7 +13,9 @@ Kind = Literal["image", "text"]
 """What an item is: a picture or a text."""
 
 Scalar = str | int | float | bool | None
-"""What an attribute may hold."""
+
+Attribute = Scalar | list[str] | tuple[str, ...]
+"""What an attribute may hold: a plain JSON value, or a list of texts (tags). It is read back as a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Picture:
     uri: str
     location: Location
     key: str | None = None
-    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class Text:
     text: str
     key: str | None = None
     lang: str | None = None
-    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class Hit:
     text: str | None
     lang: str | None
     captions: tuple[LinkedText, ...]
-    attributes: Mapping[str, Scalar]
+    attributes: Mapping[str, Attribute]
 
     @property
     def missing(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from retrieval.types import Entry, Failure, Scalar
+from retrieval.types import Attribute, Entry, Failure
 
 ATTRIBUTES_LIMIT = 4096
 TEXTS_LIMIT = 1000
@@ -64,7 +64,7 @@ def weight_of(entry: Entry) -> int:
     return weight + (_characters(entry.texts[0].attributes) if entry.texts else 0)
 
 
-def _characters(attributes: Mapping[str, Scalar]) -> int:
+def _characters(attributes: Mapping[str, Attribute]) -> int:
     return sum(
         len(name) + (len(value) if isinstance(value, str) else 8) for name, value in attributes.items()
     )

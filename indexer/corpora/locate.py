@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from indexer.corpora.values import is_unicode, kind_of
 from retrieval.errors import UsageError
-from retrieval.types import Failure, FileBytes, Picture, Scalar, UrlBytes
+from retrieval.types import Attribute, Failure, FileBytes, Picture, UrlBytes
 from retrieval.uris import file_uri, hide_passwords
 
 _URL_LIMIT = 8192  # characters; servers refuse longer ones
@@ -38,7 +38,7 @@ class ImageFolder:
         self.path = Path(os.path.abspath(path))  # noqa: PTH100  resolve() would follow links, which change names
         self._prefix = os.path.join(self.path, "")  # noqa: PTH118  a Path drops the separator at the end
 
-    def picture(self, name: object, place: str, attributes: Mapping[str, Scalar]) -> Picture | Failure:
+    def picture(self, name: object, place: str, attributes: Mapping[str, Attribute]) -> Picture | Failure:
         """The picture that a corpus file names, or why there can be none (``place`` is where it is named)."""
         if not isinstance(name, str) or not name:
             fault = "is empty" if name is None or name == "" else f"is {kind_of(name)}"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from indexer.corpora.corpus import TEXTS_LIMIT
 from indexer.corpora.options import CaptionColumn
-from retrieval.types import Failure, Scalar, Text
+from retrieval.types import Attribute, Failure, Text
 
 NESTING_LIMIT = 100
 """Levels of lists and objects in one JSON value."""
@@ -113,11 +113,12 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def attributes_of(record: Mapping[str, object], without: Collection[str]) -> dict[str, Scalar]:
-    """The fields of a record, except some, as attributes: scalars as they are, nested values as JSON text.
+def attributes_of(record: Mapping[str, object], without: Collection[str]) -> dict[str, Attribute]:
+    """The fields of a record, except some, as attributes.
 
-    Left out are fields without a name, without a value, and with one that JSON has no place for (bytes,
-    numbers that are not finite). Integers beyond 64 bits become texts, halves of surrogate pairs ``?``.
+    Plain values and lists of texts stay as they are, other nested values become JSON text. Left out are fields
+    without a name, without a value, and with one that JSON has no place for (bytes, numbers that are not finite).
+    Integers beyond 64 bits become texts, halves of surrogate pairs ``?``.
     """
     scalars = ((name, _scalar(value)) for name, value in record.items() if name and name not in without)
     return {_clean(name): scalar for name, scalar in scalars if scalar is not None and scalar != ""}
@@ -153,7 +154,7 @@ def kind_of(value: object) -> str:
     return kinds.get(type(value), f"a {type(value).__name__}")
 
 
-def _scalar(value: object) -> Scalar:
+def _scalar(value: object) -> Attribute:
     if isinstance(value, str):
         return _clean(value)
     if value is None or isinstance(value, bool):
@@ -162,6 +163,8 @@ def _scalar(value: object) -> Scalar:
         return value if -_INT64 <= value < _INT64 else _digits(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return [_clean(part) for part in value]
     if isinstance(value, dict | list | tuple):
         return _clean(json.dumps(value, ensure_ascii=False, default=str))
     return None if isinstance(value, bytes) else _clean(str(value))  # dates and decimals of Parquet

@@ -23,7 +23,7 @@ from indexer.corpora.values import attributes_of, missing_columns, parse_object,
 from retrieval.errors import CorpusFormatError
 from retrieval.suffixes import is_picture_name, suffix_of
 from retrieval.tar_members import Damage, Member, find_repeated, member_path, walk_members
-from retrieval.types import Entry, Failure, MemberBytes, Picture, Scalar, Text
+from retrieval.types import Attribute, Entry, Failure, MemberBytes, Picture, Text
 from retrieval.uris import file_uri
 
 DEFAULT_KEYS = (CaptionColumn("caption"), CaptionColumn("captions"))
@@ -62,7 +62,7 @@ class _Found:
     """What the JSON and text members of a sample say about the pictures that bear their name."""
 
     texts: list[tuple[str, Text]] = field(default_factory=list)  # with the stem of their member
-    attributes: dict[str, dict[str, Scalar]] = field(default_factory=dict)  # by stem
+    attributes: dict[str, dict[str, Attribute]] = field(default_factory=dict)  # by stem
     failures: list[Failure] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
 
@@ -238,7 +238,7 @@ def _sample_entries(file: BinaryIO, names: FileNames, sample: _Sample, options: 
         if member.fault:
             yield Failure(uri, member.fault)
             continue
-        attributes: dict[str, Scalar] = {}
+        attributes: dict[str, Attribute] = {}
         for of, more in found.attributes.items():
             if of == stem or of not in stems:
                 attributes.update(more)

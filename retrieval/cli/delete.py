@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from retrieval.cli.options import collection_option
+from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
 
@@ -14,7 +14,8 @@ from retrieval.errors import UsageError
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @collection_option
-def delete(names: tuple[str, ...], collection: Path) -> None:
+@wait_option
+def delete(names: tuple[str, ...], wait: float, collection: Path) -> None:
     r"""Delete items from a collection.
 
     The files themselves stay where they are, and the next index run over them brings the items back: to keep
@@ -27,7 +28,7 @@ def delete(names: tuple[str, ...], collection: Path) -> None:
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
-    done = indexer.delete(collection, names)
+    done = indexer.delete(collection, names, timeout=wait)
     if not (done.items or done.failures):
         raise UsageError(
             f"collection {collection} has no item under {', '.join(names)}; see how items are named with: "

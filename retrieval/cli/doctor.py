@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retrieval.cli.options import collection_option
+from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, one_line, printable
 from retrieval.errors import CollectionDamaged, CollectionError
 
@@ -26,7 +26,8 @@ class NotExamined(click.ClickException):
 @click.command()
 @click.option("--repair", is_flag=True, help="Drop what is damaged, so that index encodes it again.")
 @collection_option
-def doctor(repair: bool, collection: Path) -> None:
+@wait_option
+def doctor(repair: bool, wait: float, collection: Path) -> None:
     """Check a collection byte by byte, and repair it.
 
     Files that nothing refers to are no damage: the next writer removes those that a killed one left,
@@ -36,7 +37,7 @@ def doctor(repair: bool, collection: Path) -> None:
     import indexer  # numpy, sqlalchemy: not for --help
 
     try:
-        diagnosis = indexer.doctor(collection, repair=repair)
+        diagnosis = indexer.doctor(collection, repair=repair, timeout=wait)
     except CollectionDamaged as error:
         raise click.ClickException(
             f"collection {printable(str(collection))} is beyond repair: {printable(error.fault)}; "

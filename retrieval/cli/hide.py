@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from retrieval.cli.options import collection_option
+from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
 
@@ -14,7 +14,8 @@ from retrieval.errors import UsageError
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @collection_option
-def hide(names: tuple[str, ...], collection: Path) -> None:
+@wait_option
+def hide(names: tuple[str, ...], wait: float, collection: Path) -> None:
     r"""Keep items out of all hits, until they are unhidden.
 
     The files stay where they are, and no later index run, rename or --prune shows the items again. A NAME is
@@ -27,7 +28,7 @@ def hide(names: tuple[str, ...], collection: Path) -> None:
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
-    count = indexer.hide(collection, names)
+    count = indexer.hide(collection, names, timeout=wait)
     if not count:
         raise UsageError(
             f"collection {collection} has no item under {', '.join(names)}; index it first, or name a file"
@@ -40,7 +41,8 @@ def hide(names: tuple[str, ...], collection: Path) -> None:
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @collection_option
-def unhide(names: tuple[str, ...], collection: Path) -> None:
+@wait_option
+def unhide(names: tuple[str, ...], wait: float, collection: Path) -> None:
     r"""Let hidden items be found again.
 
     A NAME is an item's key, its uri, or a path; a folder or a tar stands for everything hidden in it.
@@ -50,7 +52,7 @@ def unhide(names: tuple[str, ...], collection: Path) -> None:
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
-    count = indexer.unhide(collection, names)
+    count = indexer.unhide(collection, names, timeout=wait)
     if not count:
         raise UsageError(
             f"collection {collection} hides nothing under {', '.join(names)}; see what it hides with: "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from retrieval.cli.options import collection_option
+from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import waiting
 
@@ -15,7 +15,8 @@ from retrieval.cli.progress import waiting
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--model", help="Model that made the vectors; export notes it, clip-retrieval does not.")
 @collection_option
-def import_(folder: Path, model: str | None, collection: Path) -> None:
+@wait_option
+def import_(folder: Path, model: str | None, wait: float, collection: Path) -> None:
     """Read a folder of npy and Parquet files into a collection.
 
     FOLDER is one that export or clip-retrieval wrote.
@@ -23,7 +24,7 @@ def import_(folder: Path, model: str | None, collection: Path) -> None:
     import indexer  # numpy, sqlalchemy, pyarrow: not for --help
 
     with waiting("Importing"):
-        done = indexer.import_collection(folder, collection, model=model)
+        done = indexer.import_collection(folder, collection, model=model, timeout=wait)
     held = f"{counted(done.images, 'image')}, {counted(done.captions, 'caption')}"
     click.echo(f"{held}, {counted(done.links, 'link')} imported into {printable(str(collection))}")
     if done.failed:

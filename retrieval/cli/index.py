@@ -10,7 +10,7 @@ import click
 
 from retrieval.cli.corpus_options import corpus_options
 from retrieval.cli.model_note import say_model
-from retrieval.cli.options import collection_option, json_option, quiet_option
+from retrieval.cli.options import collection_option, json_option, quiet_option, wait_option
 from retrieval.cli.printing import (
     counted,
     counted_kinds,
@@ -46,8 +46,10 @@ INTERRUPTED = 130
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @json_option("Print one JSON object of counts at the end.")
 @quiet_option
+@wait_option
 def index(
     corpus: str,
+    wait: float,
     collection: Path,
     model: str,
     options: CorpusOptions,
@@ -90,6 +92,7 @@ def index(
             retry_failed=retry_failed,
             reread=reread,
             workers=workers,
+            timeout=wait,
             on_progress=show,
         )
     if as_json:

@@ -48,3 +48,15 @@ def allow_private_option(command: Command) -> Command:
         is_flag=True,
         help="Download from private addresses too (this machine, its network), and through proxies.",
     )(command)
+
+
+def wait_option(command: Command) -> Command:
+    """``--wait SECONDS``: how long to wait for another writer."""
+    option = click.option(
+        "--wait",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        default=0.0,
+        help="Wait so long for another process that writes to the collection. [default: not at all]",
+    )
+    return option(command)

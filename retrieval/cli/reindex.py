@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from retrieval.cli.options import allow_private_option, collection_option, quiet_option
+from retrieval.cli.options import allow_private_option, collection_option, quiet_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import progress_display
 from retrieval.types import Limits
@@ -18,7 +18,10 @@ from retrieval.types import Limits
 @allow_private_option
 @collection_option
 @quiet_option
-def reindex(model: str, skip_unreadable: bool, allow_private: bool, collection: Path, quiet: bool) -> None:
+@wait_option
+def reindex(
+    model: str, skip_unreadable: bool, allow_private: bool, wait: float, collection: Path, quiet: bool
+) -> None:
     r"""Encode a collection again with another model.
 
     The new vectors are built beside the old ones, and one commit switches: until then, and if anything
@@ -35,6 +38,7 @@ def reindex(model: str, skip_unreadable: bool, allow_private: bool, collection: 
             model,
             skip_unreadable=skip_unreadable,
             limits=Limits(private_addresses=allow_private),
+            timeout=wait,
             on_progress=show,
         )
     if not quiet:

@@ -203,7 +203,7 @@ def _engine(collection: Path, path: Path, mode: str, begin: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql(connection.get_execution_options().get("begin", begin))
 
     return engine
 

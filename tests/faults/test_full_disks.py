@@ -93,7 +93,7 @@ def test_a_commit_beyond_the_disk_is_refused_by_sqlite_and_leaves_its_files_swep
     run_apart(work.index, corpus, path)
     before = state_of(path)
     with Writer(path) as writer:
-        with writer.read() as connection:
+        with writer.look_up() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         change = Change()

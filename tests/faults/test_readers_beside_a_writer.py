@@ -50,7 +50,7 @@ def write(path: Path, rounds: int, is_watched: Callable[[], bool]) -> dict[int, 
     with Writer(path) as writer:
 
         def note() -> None:
-            with writer.read() as connection:
+            with writer.look_up() as connection:
                 number = read_generation(connection)
             for missed in range(max(states, default=number), number):
                 states.setdefault(missed, states[max(states)])  # a compaction of several groups: same rows
@@ -76,7 +76,7 @@ def write(path: Path, rounds: int, is_watched: Callable[[], bool]) -> dict[int, 
 
 def _remove(writer: Writer, rows: list[int]) -> None:
     uris = {f"test:{NAMES[number]}" for number in rows}
-    with writer.read() as connection:
+    with writer.look_up() as connection:
         found = connection.exec_driver_sql("SELECT id, uri FROM items").all()
     writer.commit(Change(removed=[row[0] for row in found if row[1] in uris]), IDENTITY)
 

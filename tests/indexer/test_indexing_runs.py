@@ -220,7 +220,7 @@ def test_merging_in_the_middle_of_a_run_keeps_masked_contents_that_the_run_may_h
     red = (photos / "red.png").read_bytes()
     (photos / "red.png").unlink()
     index(photos, prune=True)
-    with Writer(collection) as writer, writer.read() as connection:
+    with Writer(collection) as writer, writer.look_up() as connection:
         before = connection.exec_driver_sql("SELECT count(*) FROM dead").scalar_one()
     with Writer(collection) as writer:
         for number in range(9):

@@ -158,7 +158,7 @@ def test_a_collection_of_schema_1_is_read_as_it_is_and_gets_its_listings_from_th
 ):
     index(photos)
     listed = table(tmp_path / "one.jsonl", photos, {"green.png": None})
-    with Writer(collection) as writer, writer.read() as connection:
+    with Writer(collection) as writer, writer.without_generation() as connection:
         connection.exec_driver_sql("DROP TABLE hidden")
         connection.exec_driver_sql("DROP TABLE listings")
         connection.exec_driver_sql("PRAGMA user_version = 1")
@@ -168,5 +168,5 @@ def test_a_collection_of_schema_1_is_read_as_it_is_and_gets_its_listings_from_th
     assert index(listed).encoded == 0
     (photos / "green.png").rename(photos / "green.gone")
     assert index(photos, prune=True).removed == 0
-    with Writer(collection) as writer, writer.read() as connection:
+    with Writer(collection) as writer, writer.look_up() as connection:
         assert schema.schema_version(connection) == schema.SCHEMA_VERSION

@@ -31,7 +31,7 @@ def files(collection: Path) -> set[str]:
 
 
 def generation(writer: Writer) -> int:
-    with writer.read() as connection:
+    with writer.look_up() as connection:
         return read_generation(connection)
 
 
@@ -99,7 +99,7 @@ def leave_as_a_dead_writer(path: Path) -> list[Path]:
 def test_the_log_is_written_over_before_a_file_is_removed(collection):
     path = collection_of(collection, (["a"], unit_rows(1)))
     orphans = leave_as_a_dead_writer(path)
-    with Writer(path) as writer, writer.read() as connection:
+    with Writer(path) as writer, writer.look_up() as connection:
         statement = "SELECT value FROM settings WHERE name = 'sweeps'"
         settled = connection.exec_driver_sql(statement).scalars().all()
 
@@ -200,7 +200,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(collection, monkeypatch
         with pytest.raises(CollectionError, match="no_such_table"):
             Writer(path)
 
-    with Writer(path) as writer, writer.read() as connection:
+    with Writer(path) as writer, writer.look_up() as connection:
         assert schema.schema_version(connection) == schema.SCHEMA_VERSION
         tables = connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()
         assert "half" not in tables
@@ -215,13 +215,13 @@ def test_an_older_collection_is_migrated_by_its_writer_in_one_step(collection, m
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, add_a_column))
     for module in ("indexer.writer", "retrieval.collection.catalogue"):
         monkeypatch.setattr(f"{module}.SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
-    with Writer(path) as writer, writer.read() as connection:
+    with Writer(path) as writer, writer.look_up() as connection:
         assert schema.schema_version(connection) == schema.SCHEMA_VERSION + 1
         assert connection.exec_driver_sql("SELECT note FROM sources").scalars().all() == [None]
 
 
 def test_the_migrations_make_the_tables_that_the_code_asks(collection):
-    with Writer(collection) as writer, writer.read() as connection:
+    with Writer(collection) as writer, writer.look_up() as connection:
         for table in schema.metadata.sorted_tables:
             columns = connection.exec_driver_sql(f"PRAGMA table_info({table.name})").all()
             assert {row[1] for row in columns} == set(table.c.keys())
@@ -279,7 +279,7 @@ def test_a_pictures_captions_rank_in_the_order_of_the_corpus_however_commits_cut
                     _add_text(change, source, f"test:{number}", f"caption {number}")
                     change.links["test:a", f"test:{number}"] = NewLink("test:a", f"test:{number}", source)
                 writer.commit(change, IDENTITY)
-            with writer.read() as connection:
+            with writer.look_up() as connection:
                 rows = connection.exec_driver_sql(
                     "SELECT uri, rank FROM links JOIN items ON items.id = text_item ORDER BY rank"
                 )

@@ -197,5 +197,5 @@ def test_readers_see_one_generation_while_a_writer_adds_deletes_and_compacts(tmp
 def _generation(writer: Writer) -> int:
     from retrieval.collection.catalogue import read_generation
 
-    with writer.read() as connection:
+    with writer.look_up() as connection:
         return read_generation(connection)
