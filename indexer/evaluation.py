@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from indexer.corpora import CorpusOptions, open_corpus
 from retrieval.collection import Collection
 from retrieval.encoders.registry import auto_choice, load_bound_encoder, load_encoder
-from retrieval.errors import CollectionError, UsageError
+from retrieval.errors import CollectionEmpty, UsageError
 from retrieval.evaluation.classification import TEMPLATE, Classification, classify_models, load_labelled
 from retrieval.evaluation.embedding import PLAIN, Advance
 from retrieval.evaluation.evaluation_set import EvaluationSet
@@ -159,5 +159,5 @@ def load_encoders(models: Sequence[str | Path]) -> dict[str, Encoder]:
 def _bound_encoder(collection: Collection) -> dict[str, Encoder]:
     identity = collection.identity
     if identity is None:
-        raise CollectionError(f"collection {collection.path} is empty; fill it with: vlsearch index CORPUS")
+        raise CollectionEmpty(collection.path)
     return {Path(identity.name).name: load_bound_encoder(identity)}

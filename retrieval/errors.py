@@ -4,10 +4,14 @@ VlsearchError
 ├── UsageError                what was asked cannot be done as asked (the command line exits 2)
 │   ├── CorpusFormatError     a corpus is not in the format that it was read as
 │   ├── QueryError            a query is empty, or a part of it cannot be used
+│   │   ├── PlacedQueryError  the same of one query among several
+│   │   ├── NothingOfKind     the collection holds no pictures, or no texts
+│   │   └── NoSuchPicture     a picture of the query is not there
 │   └── UnknownModel          no model goes by that name
 ├── MissingExtra              an optional package is needed
 ├── CollectionError
 │   ├── CollectionNotFound    there is no collection at that path
+│   ├── CollectionEmpty       it holds nothing yet
 │   ├── CollectionDamaged     a file is missing, cut short or altered
 │   ├── CollectionTooNew      written by a newer vlsearch
 │   ├── CollectionLocked      another process is writing
@@ -145,6 +149,18 @@ class CollectionNotFound(CollectionError):
     def __str__(self) -> str:
         make = shell_command("index", "CORPUS", "--collection", self.path)
         return f"there is no collection at {self.path}; make one with: {make}"
+
+
+class CollectionEmpty(CollectionError):
+    """A collection holds nothing yet, and so has no model."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        fill = shell_command("index", "CORPUS", "--collection", self.path)
+        return f"collection {self.path} is empty; fill it with: {fill}"
 
 
 class CollectionDamaged(CollectionError):

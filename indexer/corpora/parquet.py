@@ -46,6 +46,8 @@ def _open(path: Path) -> pq.ParquetFile:
 
     try:
         return pq.ParquetFile(path)
+    except UnicodeEncodeError as error:  # pyarrow takes no other names
+        raise CorpusFormatError(str(path), "has a name that is not valid Unicode", "Rename it") from error
     except pa.ArrowException as error:
         raise CorpusFormatError(
             str(path), f"is no Parquet file ({_first_line(error)})", "Write it again"

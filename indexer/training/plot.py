@@ -58,7 +58,8 @@ def plot_curves(lines: Iterable[Mapping[str, Any]], title: str, target: Path) ->
     right.set_ylim(0, 1.4 * right.get_ylim()[1])  # room for the legend above the curves
     if epochs:
         right.legend(loc="upper left")
-    figure.suptitle(title, fontsize=10)
+    drawable = title.encode(errors="backslashreplace").decode()  # a path need not be valid Unicode
+    figure.suptitle(drawable, fontsize=10, parse_math=False)
     draft = target.with_name(f".{target.name}.draft")
     figure.savefig(draft, dpi=120, format="png", metadata={"Software": None})
     draft.replace(target)

@@ -26,7 +26,7 @@ class MetricsLog:
         Raises:
             TrainingError: it cannot be written.
         """
-        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
+        with writing(self.path), self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps(line) + "\n")
 
     def size(self) -> int:
@@ -54,7 +54,7 @@ def write_settings(folder: Path, facts: Mapping[str, Any]) -> None:
     text = json.dumps(facts, indent=2, ensure_ascii=False, default=str) + "\n"
     draft = folder / f".{SETTINGS}.draft"
     with writing(folder / SETTINGS):
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
         draft.replace(folder / SETTINGS)
 
 

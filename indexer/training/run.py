@@ -306,7 +306,7 @@ def _tell(out: Path, facts: dict[str, Any], start: Start, at: At, log: MetricsLo
         if epoch in figures and (out / name).is_dir():
             text = card.render(_card(facts, start, at, epoch, figures[epoch]))
             with writing(out / name / card.FILE):
-                (out / name / card.FILE).write_text(text, encoding="utf-8")
+                (out / name / card.FILE).write_text(text, encoding="utf-8", errors="backslashreplace")
     try:
         with writing(out / plot.FILE):
             plot.plot_curves(log.lines(), f"{facts['corpus']}", out / plot.FILE)

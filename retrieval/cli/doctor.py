@@ -10,6 +10,7 @@ import click
 from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, one_line, printable
 from retrieval.errors import CollectionDamaged, CollectionError
+from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
     from indexer import Diagnosis
@@ -59,9 +60,8 @@ def _show(diagnosis: Diagnosis, collection: Path) -> None:
         click.echo(f"orphan: {one_line(orphan)}")
     where = printable(str(collection))
     if diagnosis.faults:
-        click.echo(
-            f"{where} is damaged: {counted(len(diagnosis.faults), 'fault')}; try vlsearch doctor --repair"
-        )
+        repair = shell_command("doctor", "--repair", "--collection", collection)
+        click.echo(f"{where} is damaged: {counted(len(diagnosis.faults), 'fault')}; try {repair}")
     else:
         click.echo(f"{where} is sound")
     if diagnosis.repaired:

@@ -9,6 +9,7 @@ import click
 from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
+from retrieval.shell import shell_command
 
 
 @click.command()
@@ -56,6 +57,6 @@ def unhide(names: tuple[str, ...], wait: float, collection: Path) -> None:
     if not count:
         raise UsageError(
             f"collection {collection} hides nothing under {', '.join(names)}; see what it hides with: "
-            "vlsearch info --hidden"
+            f"{shell_command('info', '--hidden', '--collection', collection)}"
         )
     click.echo(f"{counted(count, 'item')} no longer hidden in {printable(str(collection))}")

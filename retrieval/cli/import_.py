@@ -9,6 +9,7 @@ import click
 from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import waiting
+from retrieval.shell import shell_command
 
 
 @click.command("import")
@@ -28,4 +29,5 @@ def import_(folder: Path, model: str | None, wait: float, collection: Path) -> N
     held = f"{counted(done.images, 'image')}, {counted(done.captions, 'caption')}"
     click.echo(f"{held}, {counted(done.links, 'link')} imported into {printable(str(collection))}")
     if done.failed:
-        click.echo(f"{counted(done.failed, 'row')} failed; see: vlsearch info --failures")
+        see = shell_command("info", "--failures", "--collection", collection)
+        click.echo(f"{counted(done.failed, 'row')} failed; see: {see}")

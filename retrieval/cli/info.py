@@ -19,6 +19,7 @@ from retrieval.cli.printing import (
     short_name,
 )
 from retrieval.errors import UsageError
+from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
     from retrieval.collection import CollectionInfo
@@ -69,16 +70,20 @@ def _show(facts: CollectionInfo) -> None:
         "contents": f"{facts.contents:,} (equal bytes count once)",
         "vectors": rows + (f", {facts.dead:,} of them deleted" if facts.dead else ""),
         "sources": f"{facts.sources:,}",
-        "failures": f"{facts.failures:,}" + (" (see: vlsearch info --failures)" if facts.failures else ""),
+        "failures": f"{facts.failures:,}" + (_see("--failures", facts) if facts.failures else ""),
         "on disk": f"{bytes_size(facts.vector_bytes)} vectors, {bytes_size(facts.catalogue_bytes)} catalogue",
         "generation": f"{facts.generation:,}, schema {facts.schema_version}",
     }
     if facts.left_out:
         lines["left out"] = counted_kinds(facts.left_out)
     if facts.hidden:
-        lines["hidden"] = f"{counted(facts.hidden, 'item')} (see: vlsearch info --hidden)"
+        lines["hidden"] = f"{counted(facts.hidden, 'item')}{_see('--hidden', facts)}"
     if facts.unencoded:
         lines["unencoded"] = f"{facts.unencoded:,} items; index their corpus again"
     width = max(len(name) for name in lines)
     for name, value in lines.items():
         click.echo(f"{name:<{width}}  {value}")
+
+
+def _see(option: str, facts: CollectionInfo) -> str:
+    return f" (see: {shell_command('info', option, '--collection', facts.path)})"

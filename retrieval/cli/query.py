@@ -88,7 +88,7 @@ def query(
     Words find pictures; a picture finds captions, or pictures where the collection has no captions.
     Several PARTs are summed. A PART is a picture if it is a URL, begins like a path (./ ../ / ~/), ends
     like a picture's name (.jpg, .png, ...), names a tar's member (ARCHIVE.tar#MEMBER) or is the name of a
-    file that holds a picture; else it is words.
+    file that holds a picture (not with --from); else it is words.
     In front may stand:
 
     \b

@@ -29,6 +29,7 @@ from retrieval.collection.folder import check_files, require_collection
 from retrieval.collection.layout import CATALOGUE, catalogue_path
 from retrieval.collection.schema import SCHEMA_VERSION, objects_of, schema_version, settings
 from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound, CollectionTooNew
+from retrieval.shell import shell_command
 
 BUSY_TIMEOUT_S = 60.0  # a reader waits this long for a checkpoint or a WAL recovery, never for a whole commit
 SHARED_MEMORY_BYTES = 32_768
@@ -108,7 +109,7 @@ def unreadable(collection: Path, error: OSError) -> CollectionError:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return CollectionError(
             f"collection {collection} has more files than this process may open ({said}); allow more (ulimit -n), or "
-            f"merge them with: vlsearch optimize --collection {collection}"
+            f"merge them with: {shell_command('optimize', '--collection', collection)}"
         )
     return CollectionError(
         f"collection {collection} cannot be read: {said}; check the disk and your rights to it"

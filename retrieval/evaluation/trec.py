@@ -84,7 +84,7 @@ def _run(queries: Sequence[str], items: Sequence[str], rows: NDArray[np.int64], 
 
 
 def _write_lines(path: Path, lines: Iterator[str]) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(lines)
 
 

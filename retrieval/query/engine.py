@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from retrieval.collection import Collection, CollectionInfo
 from retrieval.collection.stored import KeyedVector
 from retrieval.errors import (
+    CollectionEmpty,
     CollectionError,
     IdentityMismatch,
     NothingOfKind,
@@ -24,7 +25,6 @@ from retrieval.identity import Identity
 from retrieval.query.location import collection_path
 from retrieval.query.parts import KeyPart, Query, Queryable
 from retrieval.query.vectors import QueryVectors, named
-from retrieval.shell import shell_command
 from retrieval.types import Hit, Kind, Limits
 
 if TYPE_CHECKING:
@@ -240,10 +240,7 @@ class SearchEngine:
         return identity
 
     def _empty(self) -> CollectionError:
-        path = self.collection.path
-        return CollectionError(
-            f"collection {path} is empty; fill it with: {shell_command('index', 'CORPUS', '--collection', path)}"
-        )
+        return CollectionEmpty(self.collection.path)
 
     def _check_given(self, identity: Identity) -> None:
         """Refuse an encoder of the caller's that is not the collection's, even where nothing is to be encoded.

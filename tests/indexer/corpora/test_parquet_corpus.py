@@ -118,3 +118,10 @@ def test_any_captions_written_as_parquet_are_read_back(
     assert found.texts == [
         Text(f"{file_uri(path, f'row={row}')}/caption/0", text) for row, text in enumerate(captions, 1)
     ]
+
+
+def test_a_table_whose_name_is_not_valid_unicode_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "t.parquet", {"caption": ["x"]}).rename(tmp_path / "t\udcff.parquet")
+
+    with pytest.raises(CorpusFormatError, match=r"has a name that is not valid Unicode\. Rename it"):
+        open_corpus(str(path), CorpusOptions())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sqlite3
+import ssl
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +182,37 @@ def test_a_netrc_file_is_not_read(server: Server, tmp_path: Path, monkeypatch: p
 
     with pytest.raises(ImageError, match="the server answered 401"):
         read_bytes(UrlBytes(f"{server.url}/locked"), Limits(private_addresses=True))
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for example.org that is its own authority, with its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl here to make a certificate with")
+    file = tmp_path / "example.org.pem"
+    name = ("-subj", "/CN=example.org", "-addext", "subjectAltName=DNS:example.org")
+    command = (openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name)
+    subprocess.run((*command, "-keyout", file, "-out", tmp_path / "c"), check=True, capture_output=True)
+    file.write_text(file.read_text() + (tmp_path / "c").read_text())
+    return file
+
+
+@pytest.mark.usefixtures("one_public")
+def test_the_certificate_is_checked_against_the_name_and_not_the_address(
+    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(lambda _: "127.0.0.1", []))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    url = "https://{}:" + f"{server.server_port}/picture.png"
+    assert read_bytes(UrlBytes(url.format("example.org")), LIMITS) == PICTURE
+    for other in ("127.0.0.1", "localhost"):
+        with pytest.raises(ImageError, match="certificate verify failed"):
+            read_bytes(UrlBytes(url.format(other)), LIMITS)
 
 
 SECRET = "s3cret"
