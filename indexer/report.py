@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -97,7 +98,7 @@ class Failures:
             return
         kind = _VARIABLE.sub("", failure.reason)
         group = self._groups.get(kind, FailureGroup(0, failure.uri, failure.reason))
-        self._kinds[failure.uri] = kind
+        self._kinds[failure.uri] = sys.intern(kind)  # one string for all failures of a kind
         self._groups[kind] = FailureGroup(group.count + 1, group.example, group.reason)
 
     def forget(self, uri: str) -> None:

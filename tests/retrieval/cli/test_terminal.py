@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.cli.progress import Bar, progress_display
+from retrieval.cli.streams import survive_any_encoding
 
 pty = pytest.importorskip("pty", reason="there are no pseudo-terminals on this platform")
 
@@ -75,3 +77,32 @@ def test_the_bar_shows_rate_time_left_and_failures_once_the_run_has_lasted_a_whi
     assert "500/1,000" in shown
     assert "/s" in shown
     assert "2 failed" in shown
+
+
+class _Screen(io.TextIOWrapper):
+    """A terminal of some encoding that keeps what it is sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk", "ascii", "cp1252"])
+@pytest.mark.parametrize("columns", ["1", "20", "60", "100"])
+def test_the_bar_shows_its_counts_at_every_width_and_in_every_encoding(
+    monkeypatch: pytest.MonkeyPatch, columns: str, encoding: str
+) -> None:
+    screen = _Screen(io.BytesIO(), encoding=encoding, errors="strict")
+    monkeypatch.setattr("retrieval.cli.progress.QUICK_SECONDS", 0.0)
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TERM", "xterm")
+    survive_any_encoding()
+
+    with progress_display() as show:
+        show(At(700, note="雪 – 😀"))
+    screen.flush()
+
+    shown = screen.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]  # a BytesIO
+    if columns != "1":
+        assert "700/1,000" in shown
+        assert "2 failed" in shown
