@@ -379,7 +379,7 @@ def _chunks(rows: Iterator[MetadataRow | str], most: int) -> Iterator[list[Metad
     held = 0
     for row in rows:
         chunk.append(row)
-        held += len(row) if isinstance(row, str) else row.size_bytes
+        held += len(row) if isinstance(row, str) else row.size_characters
         if len(chunk) == most or held >= CHUNK_BYTES:
             yield chunk
             chunk, held = [], 0

@@ -64,11 +64,14 @@ class CaptionFacts:
 
 @dataclass(frozen=True, slots=True)
 class MetadataRow:
-    """A row that can be taken; ``size_bytes`` is about what it holds in memory."""
+    """A row that can be taken.
+
+    ``size_characters`` is about what it holds in memory; a text that rows share is counted with the first of them.
+    """
 
     picture: PictureFacts
     caption: CaptionFacts
-    size_bytes: int
+    size_characters: int
 
 
 def count_rows(path: Path) -> int:
@@ -92,14 +95,24 @@ def read_rows(path: Path) -> Iterator[MetadataRow | str]:
         names = [column.name for column in file.schema_arrow if _is_plain(column.type)]
         names = [name for name in names if not name.startswith(_INDEX)]
         for batch in file.iter_batches(_batch_rows(file, len(names)), columns=names):
+            decoded = _Decoded()
             columns = {
-                name: _values(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)
+                name: _values(column, decoded)
+                for name, column in zip(batch.schema.names, batch.columns, strict=True)
             }
             for at in range(batch.num_rows):
-                yield _row(columns, at)
+                decoded.characters = 0
+                yield _row(columns, at, decoded)
 
 
-def _row(columns: Mapping[str, Callable[[int], object]], at: int) -> MetadataRow | str:
+@dataclass(slots=True)
+class _Decoded:
+    """How many characters a row has decoded that no row of its batch had before."""
+
+    characters: int = 0
+
+
+def _row(columns: Mapping[str, Callable[[int], object]], at: int, decoded: _Decoded) -> MetadataRow | str:
     record: dict[str, object] = {}
     for name, value_at in columns.items():
         try:
@@ -107,21 +120,20 @@ def _row(columns: Mapping[str, Callable[[int], object]], at: int) -> MetadataRow
         except ValueError as error:  # a UnicodeDecodeError is one
             return f"column {name!r} holds a value that cannot be read ({error})"
     try:
-        return _parsed(record)
+        return _parsed(record, decoded.characters)
     except ValueError as error:
         return str(error)
 
 
-def _parsed(record: Mapping[str, object]) -> MetadataRow:
+def _parsed(record: Mapping[str, object], fresh: int) -> MetadataRow:
     """A row whose values keep the rules.
 
     Raises:
         ValueError: one does not; the message is a clause.
     """
-    attributes = _attributes(record, "image_attributes")
-    size = sum(len(value) for value in record.values() if isinstance(value, str))
-    if size > LINE_LIMIT:
+    if sum(len(value) for value in record.values() if isinstance(value, str)) > LINE_LIMIT:
         raise ValueError(f"the row is longer than {LINE_LIMIT:,} characters")
+    attributes = _attributes(record, "image_attributes")
     width, height = _side(record, "image_width"), _side(record, "image_height")
     _check(size_fault(width, height))
     extent = _word(record, "image_extent")
@@ -145,7 +157,9 @@ def _parsed(record: Mapping[str, object]) -> MetadataRow:
         lang=_word(record, "caption_lang"),
         attributes=_attributes(record, "caption_attributes") if "caption_attributes" in record else {},
     )
-    return MetadataRow(picture, caption, size)
+    parsed = sum(len(_word(record, f"{part}_attributes") or "") for part in ("image", "caption"))
+    changed = 0 if caption.words is words else len(caption.words)
+    return MetadataRow(picture, caption, fresh + parsed + changed)
 
 
 def _check(fault: str | None) -> None:
@@ -262,7 +276,7 @@ def _batch_rows(file: pq.ParquetFile, columns: int) -> int:
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // of_row, _BATCH_VALUES // max(1, columns)))
 
 
-def _values(column: pa.Array) -> Callable[[int], object]:
+def _values(column: pa.Array, decoded: _Decoded) -> Callable[[int], object]:
     """What stands in a row of a column.
 
     The function raises ValueError where a value cannot be read.
@@ -270,13 +284,13 @@ def _values(column: pa.Array) -> Callable[[int], object]:
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
-        return _texts(column)
+        return _texts(column, decoded)
     if pa.types.is_temporal(column.type):
         column = column.cast(pa.string())  # Python's times have microseconds, those of Parquet nanoseconds
     return lambda at: column[at].as_py()
 
 
-def _texts(column: pa.DictionaryArray) -> Callable[[int], object]:
+def _texts(column: pa.DictionaryArray, decoded: _Decoded) -> Callable[[int], object]:
     import pyarrow.compute as pc
 
     indices, dictionary = column.indices.to_pylist(), column.dictionary
@@ -291,6 +305,7 @@ def _texts(column: pa.DictionaryArray) -> Callable[[int], object]:
             if lengths[index].as_py() > 4 * LINE_LIMIT:
                 raise ValueError(f"it is longer than {LINE_LIMIT:,} characters")
             read[index] = dictionary[index].as_py()
+            decoded.characters += len(read[index])
         return read[index]
 
     return value_at

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from retrieval.encoders.two_tower.config import TextConfig
+from retrieval.encoders.hub.family import Checkpoint
+from retrieval.encoders.hub.vetted import CONFIG_BYTES, check_config, library_folder
+from retrieval.encoders.safetensors_header import numbers, read_shapes
+from retrieval.encoders.tokenizer_files import tokenizer_faults
+from retrieval.encoders.two_tower.config import ImageConfig, TextConfig, TwoTowerConfig
 from retrieval.encoders.two_tower.text import PAD
 from retrieval.encoders.two_tower.text_towers import BertTower
-from retrieval.errors import TrainingError
+from retrieval.errors import ModelError, TrainingError
+from retrieval.json_files import read_object
 
 CONTEXT = 64  # captions are short; longer positions would be carried along for nothing
 _OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # of layer norms, in files converted from TensorFlow
@@ -48,9 +53,10 @@ def read_bert(folder: Path) -> BertWeights:
         TrainingError: one is missing or damaged, or the model is no BERT whose padding is token 0.
     """
     try:
-        facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        facts = read_object(folder / "config.json", CONFIG_BYTES)
         if facts.get("model_type") != "bert":
             raise TrainingError(f"{folder} holds {facts.get('model_type')} and not BERT; name another folder")
+        check_config(folder / "config.json", facts)
         context = min(CONTEXT, int(facts["max_position_embeddings"]))
         config = TextConfig(
             "bert",
@@ -62,11 +68,17 @@ def read_bert(folder: Path) -> BertWeights:
             context,
             lowercase=False,  # the tokenizer does it, where the model wants it
         )
+        held, needed = (
+            numbers(read_shapes(folder / "model.safetensors")),
+            TwoTowerConfig(1, ImageConfig(), config),
+        )
+        if held < needed.least_numbers:
+            raise ValueError(f"its weights are fewer than its config.json calls for, {held:,} numbers")
         state = {
             _name(name): value.float() for name, value in load_file(folder / "model.safetensors").items()
         }
-        tokenizer = _read_tokenizer(folder)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        tokenizer = _read_tokenizer(folder, facts)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, ModelError) as error:
         raise TrainingError(
             f"{folder} is no folder of BERT ({error}); it needs config.json, model.safetensors and tokenizer.json"
         ) from error
@@ -83,10 +95,14 @@ def _name(name: str) -> str:
     return f"{stem}.{_OLD_NAMES.get(last, last)}" if stem.endswith("LayerNorm") else f"{stem}.{last}"
 
 
-def _read_tokenizer(folder: Path) -> Tokenizer:
+def _read_tokenizer(folder: Path, facts: dict[str, Any]) -> Tokenizer:
     from transformers import AutoTokenizer  # slow to import
 
-    loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    tokenizer_config = folder / "tokenizer_config.json"
+    settings = read_object(tokenizer_config, CONFIG_BYTES) if tokenizer_config.exists() else {}
+    checkpoint = Checkpoint(folder, facts, {}, settings)
+    with library_folder(checkpoint, []) as private, tokenizer_faults(str(folder)):
+        loaded = AutoTokenizer.from_pretrained(str(private), local_files_only=True, trust_remote_code=False)
     if loaded.pad_token_id != PAD:
         raise TrainingError(f"{folder} pads with token {loaded.pad_token_id}, and the text tower with {PAD}")
     tokenizer: Tokenizer = loaded.backend_tokenizer

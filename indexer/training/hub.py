@@ -118,7 +118,7 @@ class TrainableHub:
         names = {file.name for file in weight_files(self._folder)} | {"config.json"}
         for file in sorted(self._folder.iterdir()):
             is_index = file.name.endswith(".safetensors.index.json")
-            if file.suffix in _COPIED and file.name not in names and not is_index:
+            if file.suffix in _COPIED and file.is_file() and file.name not in names and not is_index:
                 shutil.copyfile(file, folder / file.name)
 
 

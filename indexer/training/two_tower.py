@@ -16,11 +16,21 @@ from torch import Tensor
 from indexer.training.bert import BertWeights
 from indexer.training.schedule import Part
 from indexer.training.trainable import Facts, Rates
+from retrieval.encoders.safetensors_header import read_shapes
+from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.encoders.two_tower.backbones import torchvision_state
 from retrieval.encoders.two_tower.config import TextConfig, TwoTowerConfig
-from retrieval.encoders.two_tower.encoder import CONFIG, TOKENIZER, WEIGHTS, restored, save, squeeze
+from retrieval.encoders.two_tower.encoder import (
+    CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    check_weights,
+    restored,
+    save,
+    squeeze,
+)
 from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text import load_tokenizer, pad, padded_length, token_ids
+from retrieval.encoders.two_tower.text import pad, padded_length, token_ids
 from retrieval.encoders.two_tower.text_towers import BertTower
 from retrieval.errors import ModelError, TrainingError
 
@@ -107,7 +117,9 @@ def load_two_tower(folder: Path, name: str, device: str, frozen_stages: int = 0)
     Raises:
         ModelError: a file is missing, damaged or of another model.
     """
-    model = TwoTowerModel(TwoTowerConfig.load(folder / CONFIG))
+    config = TwoTowerConfig.load(folder / CONFIG)
+    check_weights(folder, config)
+    model = TwoTowerModel(config)
     try:
         model.load_state_dict(restored(load_file(folder / WEIGHTS)))
     except (OSError, SafetensorError, RuntimeError) as error:
@@ -146,8 +158,9 @@ def new_two_tower(
 def load_image_weights(model: TwoTowerModel, path: Path) -> None:
     """Start the image backbone from a torchvision classifier; TrainingError where the file does not fit."""
     try:
+        read_shapes(path)  # a pipe, a header that lies
         model.image.load_state_dict(torchvision_state(model.config.image, load_file(path)))
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError, ModelError) as error:
         reason = str(error).splitlines()[0]
         raise TrainingError(
             f"{path} holds no weights of {model.config.image.backbone} ({reason}); name others"

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.encoders.two_tower.backbones import fold_norms
 from retrieval.encoders.two_tower.config import TwoTowerConfig
 from retrieval.encoders.two_tower.encoder import restored, save
 from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text import load_tokenizer
 
 Tensors = dict[str, Tensor]
 

@@ -26,7 +26,7 @@ from recipes.mini.start import Tensors, load_start, weights_of
 from recipes.mini.text_stage import Lessons, TextPlan, train_text
 from recipes.mini.texts import NameScores, Said, TextEncoder, anchors, guess_captions, present, read_captions
 from recipes.mini.vocabulary import Vocabulary
-from retrieval.encoders.two_tower.text import load_tokenizer
+from retrieval.encoders.tokenizer_files import load_tokenizer
 
 _UNSURE = 0.3
 

@@ -6,7 +6,6 @@ that the checkpoint does not have is an error; transformers alone would start it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from retrieval.encoders.hub.families import FAMILIES
 from retrieval.encoders.hub.family import Checkpoint, Family
+from retrieval.encoders.hub.vetted import CONFIG_BYTES, check_config, check_weights, library_folder
 from retrieval.errors import ModelError
+from retrieval.json_files import read_object
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SLACK = 2**24  # numbers, 64 MiB: what a checkpoint with some weights missing may cost before it is refused
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.msgpack", "*.h5")
 
 
@@ -32,16 +34,13 @@ def read_json(file: Path) -> dict[str, Any]:
         ModelError: there is no such file, or it holds something else.
     """
     try:
-        value = json.loads(file.read_bytes())
+        return read_object(file, CONFIG_BYTES)
     except OSError as exc:
         best = file.parent / "best"  # the folder of a training run, in place of the model in it
         hint = f"; the model of this run is {best}" if (best / file.name).is_file() else ""
         raise ModelError(f"{file} cannot be read ({exc.strerror}); a model folder needs it{hint}") from exc
     except ValueError as exc:
-        raise ModelError(f"{file} is not JSON ({exc}); download the model again") from exc
-    if not isinstance(value, dict):
-        raise ModelError(f"{file} holds no JSON object; download the model again")
-    return value
+        raise ModelError(f"{file} {exc}; download the model again") from exc
 
 
 def model_type(folder: Path) -> str:
@@ -67,6 +66,7 @@ def open_checkpoint(folder: Path) -> tuple[Checkpoint, Family]:
                 f"{folder / name} asks for Python code that comes with the model (auto_map); "
                 "vlsearch never runs such code, so choose another model"
             )
+    check_config(folder / CONFIG, config)
     kind = str(config.get("model_type", ""))
     if kind not in FAMILIES:
         raise ModelError(
@@ -110,18 +110,22 @@ def load_model(checkpoint: Checkpoint, family: Family, device: str) -> Module:
     import torch
     import transformers
 
-    weight_files(checkpoint.folder)  # refuses with a sentence of ours
+    files = weight_files(checkpoint.folder)
+    held = check_weights(checkpoint, files)
     architecture = getattr(transformers, family.architecture)
     try:
-        with _quiet():
+        with _quiet(), library_folder(checkpoint, files) as private:
+            _check_size(checkpoint.folder, architecture, private, held)
             model, report = architecture.from_pretrained(
-                str(checkpoint.folder),
+                str(private),
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
                 dtype=torch.float32,
                 output_loading_info=True,
             )
+    except ModelError:
+        raise
     except (
         Exception
     ) as exc:  # what the files say reaches every corner of transformers, which raises anything at all
@@ -140,6 +144,26 @@ def save_model(model: Module, folder: Path) -> None:
     saver: Any = model
     with _quiet():
         saver.save_pretrained(folder)
+
+
+def _check_size(folder: Path, architecture: Any, private: Path, held: int) -> None:
+    """Refuse a configuration that calls for far more numbers than the weights hold, before room is made for them.
+
+    What is missing within :data:`SLACK` the library finds, and names.
+
+    Raises:
+        ModelError: it does.
+    """
+    import torch
+
+    config = architecture.config_class.from_pretrained(str(private), local_files_only=True)
+    with torch.device("meta"):  # shapes alone
+        needed = sum(weight.numel() for weight in architecture(config).parameters())
+    if needed > held + SLACK:
+        raise ModelError(
+            f"{folder} lacks weights that its config.json calls for, or has them in other shapes ({needed:,} "
+            f"numbers, and there are {held:,}); it would answer at random, so download the model again"
+        )
 
 
 def _frozen(model: Module, device: str) -> Module:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retrieval.encoders.tokenizer_files import FILE_BYTES, check_charsmap, check_pieces, tokenizer_faults
 from retrieval.errors import ModelError
+from retrieval.json_files import read_regular
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -51,8 +53,11 @@ def read_sentencepiece(file: Path) -> Tokenizer:
     from tokenizers.models import Unigram
 
     model = parse_model(file)
-    tokenizer = Tokenizer(Unigram(model.pieces, model.unknown, model.byte_fallback))
-    steps: list[normalizers.Normalizer] = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
+    with tokenizer_faults(str(file)):
+        tokenizer = Tokenizer(Unigram(model.pieces, model.unknown, model.byte_fallback))
+        steps: list[normalizers.Normalizer] = (
+            [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
+        )
     steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
@@ -66,14 +71,16 @@ def parse_model(file: Path) -> UnigramModel:
         ModelError: the file is missing, damaged, or of another kind than unigram.
     """
     try:
-        data = file.read_bytes()
+        data = read_regular(file, FILE_BYTES)
+        model = _parse(data)
+        if model.charsmap:
+            check_charsmap(model.charsmap)
+        check_pieces(piece for piece, _ in model.pieces)
     except OSError as exc:
         raise ModelError(
             f"{file} cannot be read ({exc.strerror}); the model needs it or tokenizer.json"
         ) from exc
-    try:
-        model = _parse(data)
-    except (IndexError, ValueError, struct.error) as exc:
+    except (IndexError, ValueError, TypeError, struct.error) as exc:
         raise ModelError(
             f"{file} is not a SentencePiece unigram model ({exc}); download the model again"
         ) from exc

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from retrieval.encoders.hub.family import Checkpoint, Family, fixed_pictures
 from retrieval.encoders.hub.sentencepiece import read_sentencepiece
 from retrieval.encoders.hub.tokens import Tokens, check_vocabulary, limit_length, vocabulary_digest
+from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
@@ -86,15 +87,8 @@ def _gemma(checkpoint: Checkpoint, tokenizer: Tokenizer, context: int) -> Tokens
 
 
 def _read_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    from tokenizers import Tokenizer
-
     file = checkpoint.folder / "tokenizer.json"
-    if not file.is_file():
-        return read_sentencepiece(checkpoint.folder / "spiece.model")
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as exc:  # tokenizers raises bare Exception
-        raise ModelError(f"{file} is not a tokenizer ({exc}); download the model again") from exc
+    return load_tokenizer(file) if file.is_file() else read_sentencepiece(checkpoint.folder / "spiece.model")
 
 
 def _token_id(checkpoint: Checkpoint, tokenizer: Tokenizer, role: str, default: str) -> int:

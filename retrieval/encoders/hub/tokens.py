@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval.encoders.hub.family import Checkpoint
+from retrieval.encoders.hub.vetted import library_folder
+from retrieval.encoders.tokenizer_files import cut, tokenizer_faults
 from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
@@ -70,7 +72,9 @@ class Tokens:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, special tokens included, cut at the context length, not padded."""
-        rows = self.tokenizer.encode_batch([self.clean(text) for text in texts], add_special_tokens=True)
+        cleaned = [self.clean(cut(text, self.context)) for text in texts]
+        with tokenizer_faults("the model"):
+            rows = self.tokenizer.encode_batch(cleaned, add_special_tokens=True)
         if self.end_id is None:
             return [row.ids for row in rows]
         return [[*row.ids[: self.context - 1], self.end_id] for row in rows]
@@ -115,16 +119,9 @@ def library_tokens(checkpoint: Checkpoint, context: int) -> Tokens:
     if not any((checkpoint.folder / name).is_file() for name in VOCABULARIES):
         # without one, transformers makes up a tokenizer of a few special tokens and says nothing
         raise ModelError(f"{checkpoint.folder} has no tokenizer; a model folder needs tokenizer.json")
-    try:
-        loaded = AutoTokenizer.from_pretrained(
-            str(checkpoint.folder), local_files_only=True, trust_remote_code=False
-        )
+    with library_folder(checkpoint, []) as private, tokenizer_faults(str(checkpoint.folder)):
+        loaded = AutoTokenizer.from_pretrained(str(private), local_files_only=True, trust_remote_code=False)
         backend: Tokenizer = loaded.backend_tokenizer
-    except Exception as exc:  # transformers and tokenizers raise anything at all, bare Exception included
-        reason = (str(exc).strip() or type(exc).__name__).split("\n")[0]
-        raise ModelError(
-            f"{checkpoint.folder}: its tokenizer cannot be loaded ({reason}); it must hold tokenizer.json"
-        ) from exc
     check_vocabulary(checkpoint, backend)
     context = min(context, stated_context(checkpoint))
     limit_length(checkpoint, backend, context)

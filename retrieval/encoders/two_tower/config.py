@@ -6,11 +6,13 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from retrieval.errors import ModelError
+from retrieval.json_files import read_object
 
 MODEL_TYPE = "vlsearch-two-tower"
+CONFIG_BYTES = 2**20
 
 ImageBackbone = Literal["resnet50", "mobilenet_v2", "efficientnet_lite2", "tiny"]
 TextBackbone = Literal["bert", "bag"]
@@ -85,12 +87,23 @@ class TwoTowerConfig:
         """``config.json``, as text."""
         return json.dumps({"model_type": MODEL_TYPE, **asdict(self)}, indent=2, sort_keys=True) + "\n"
 
+    @property
+    def least_numbers(self) -> int:
+        """How many numbers the weights hold at least: those that grow with what the configuration says."""
+        text, width = self.text, self.text.width
+        held = text.vocabulary * width + self.dimension * width + 2 * width * text.hidden
+        if text.backbone == "bert":
+            layer = 4 * width * width + 2 * width * text.hidden
+            return held - 2 * width * text.hidden + text.layers * layer + text.context * width
+        attention = text.attention_layers * 4 * width * text.attention_width
+        return held + attention + (text.context * width if text.attention_layers else 0)
+
     @classmethod
     def load(cls, path: Path) -> TwoTowerConfig:
         """Read ``config.json``; raises ModelError where it is missing, damaged or of another model."""
         try:
-            facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(facts, dict) or facts.get("model_type") != MODEL_TYPE:
+            facts = read_object(path, CONFIG_BYTES)
+            if facts.get("model_type") != MODEL_TYPE:
                 raise ModelError(
                     f"{path} is not the configuration of a two-tower model; give its folder to --model"
                 )

@@ -21,9 +21,11 @@ from tokenizers import Tokenizer
 
 from retrieval.encoders.base import fixed_batches
 from retrieval.encoders.reproducible import pass_size, request_equal_bits
+from retrieval.encoders.safetensors_header import check_memory, numbers, read_shapes
+from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.encoders.two_tower.bag import Bag
 from retrieval.encoders.two_tower.config import ImageConfig, TwoTowerConfig
-from retrieval.encoders.two_tower.text import load_tokenizer, padded, padded_length, token_ids
+from retrieval.encoders.two_tower.text import padded, padded_length, token_ids
 from retrieval.errors import ModelError
 from retrieval.identity import Identity
 
@@ -80,7 +82,7 @@ class TwoTower:
         """
         config = TwoTowerConfig.load(folder / CONFIG)
         tokenizer = load_tokenizer(folder / TOKENIZER)
-        data = _read_weights(folder)
+        data = _read_weights(folder, config)
         identity = Identity(
             name=name or str(folder.absolute()),
             family="two-tower",
@@ -178,7 +180,7 @@ class TwoTower:
         """
         with self._lock:
             if self._built is None:
-                data = _read_weights(self._folder)
+                data = _read_weights(self._folder, self._config)
                 if _digest(data, self._tokenizer) != self._identity.weights:
                     raise ModelError(
                         f"{self._folder / WEIGHTS} has changed while it was in use; run the command again"
@@ -201,7 +203,21 @@ def _preprocessing(config: TwoTowerConfig) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
-def _read_weights(folder: Path) -> bytes:
+def check_weights(folder: Path, config: TwoTowerConfig) -> None:
+    """Refuse weights whose header lies, or that are fewer than the configuration calls for, before room is made.
+
+    Raises:
+        ModelError: they are.
+    """
+    held = numbers(read_shapes(folder / WEIGHTS))
+    check_memory(folder, held)
+    if held < config.least_numbers:
+        reason = f"{held:,} numbers, and {CONFIG} calls for {config.least_numbers:,}"
+        raise _foreign_weights(folder, ValueError(reason))
+
+
+def _read_weights(folder: Path, config: TwoTowerConfig) -> bytes:
+    check_weights(folder, config)
     try:
         return (folder / WEIGHTS).read_bytes()
     except OSError as error:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from retrieval.encoders.tokenizer_files import cut, tokenizer_faults
 from retrieval.encoders.two_tower.config import TextConfig
-from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,8 +23,10 @@ _BUCKETS = (8, 16, 32, 64, 128, 256, 512)
 
 def token_ids(tokenizer: Tokenizer, config: TextConfig, texts: Sequence[str]) -> list[list[int]]:
     """Ids of each text, at least one and at most ``config.context``."""
-    words = [text.lower() if config.lowercase else text for text in texts]
-    return [encoding.ids[: config.context] or [1] for encoding in tokenizer.encode_batch(words)]
+    short = [cut(text, config.context) for text in texts]
+    words = [text.lower() if config.lowercase else text for text in short]
+    with tokenizer_faults("the model"):
+        return [encoding.ids[: config.context] or [1] for encoding in tokenizer.encode_batch(words)]
 
 
 def padded_length(count: int, context: int) -> int:
@@ -61,15 +62,3 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, lowercase: bool = Tru
     )
     tokenizer.train_from_iterator((t.lower() if lowercase else t for t in texts), trainer)
     return tokenizer
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """Read ``tokenizer.json``; raises ModelError where it is missing or damaged."""
-    try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(
-            f"cannot read {path}: {error.strerror}; give a complete model folder to --model"
-        ) from error
-    except Exception as error:  # the library raises bare Exception for bad files
-        raise ModelError(f"{path} is damaged ({error}); copy the model folder again") from error

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
 from retrieval.encoders.two_tower.backbones import build_backbone, fold_norms
 from retrieval.encoders.two_tower.encoder import save, squeeze
-from retrieval.encoders.two_tower.text import load_tokenizer, train_tokenizer
+from retrieval.encoders.two_tower.text import train_tokenizer
 from retrieval.errors import ModelError
 
 TEXTS = ["a dog", "a cat on a mat", "雪地里的狗", "", "a very long story about a dog " * 20]
