@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DatabaseError
 
 from indexer.item_rules import stored_item_fault
 from indexer.sweeping import is_known, named_files, sweepable, unknown_files
 from indexer.writer import Writer
 from retrieval.collection import schema
-from retrieval.collection.catalogue import check_readable, chunked, connect, damaged, read_generation
+from retrieval.collection.catalogue import chunked, read_generation, read_transaction
 from retrieval.collection.column_types import WrongValue
 from retrieval.collection.folder import SegmentsFolder, reading, require_collection, without_catalogue
 from retrieval.collection.layout import ASIDE_PREFIX
@@ -67,41 +67,32 @@ def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0
 
 
 def _examine(path: Path) -> Diagnosis:
-    try:
-        engine = connect(path, "read")
-    except CollectionDamaged as error:
-        return Diagnosis((error.fault,), ())
-    try:
-        for attempt in range(ATTEMPTS):
-            with engine.connect() as connection, connection.begin():
-                check_readable(connection, path)
+    for attempt in range(ATTEMPTS):
+        try:
+            with read_transaction(path) as connection:
                 generation = read_generation(connection)
-                faults = [
-                    *_catalogue_faults(connection),
-                    *_value_faults(connection),
-                    *_encoder_faults(connection, path),
-                ]
-                for _, of_segment in _segment_faults(connection, path):
-                    faults += of_segment
-                orphans, of_folder = _orphans(connection, path)
-                faults += of_folder
-            if attempt == ATTEMPTS - 1 or not (faults or orphans) or _generation(engine) == generation:
-                return Diagnosis(tuple(faults), tuple(orphans))
-        raise AssertionError("the last attempt returns")
-    except DatabaseError as error:
-        found = damaged(path, error)
-        if isinstance(found, CollectionDamaged):
-            return Diagnosis((found.fault,), ())
-        raise found from error
-    except CollectionDamaged as error:
-        return Diagnosis((error.fault,), ())
-    finally:
-        engine.dispose()
+                found = _examine_generation(connection, path)
+        except CollectionDamaged as error:
+            found = Diagnosis((error.fault,), ())
+            break
+        if attempt == ATTEMPTS - 1 or not (found.faults or found.orphans):
+            break
+        with read_transaction(path) as connection:
+            if read_generation(connection) == generation:
+                break
+    return found
 
 
-def _generation(engine: Engine) -> int:
-    with engine.connect() as connection, connection.begin():
-        return read_generation(connection)
+def _examine_generation(connection: Connection, path: Path) -> Diagnosis:
+    faults = [
+        *_catalogue_faults(connection),
+        *_value_faults(connection),
+        *_encoder_faults(connection, path),
+    ]
+    for _, of_segment in _segment_faults(connection, path):
+        faults += of_segment
+    orphans, of_folder = _orphans(connection, path)
+    return Diagnosis((*faults, *of_folder), tuple(orphans))
 
 
 def _catalogue_faults(connection: Connection) -> Iterator[str]:
@@ -244,13 +235,8 @@ def _orphans(connection: Connection, path: Path) -> tuple[list[str], list[str]]:
 
 
 def _broken_segments(path: Path) -> list[int]:
-    engine = connect(path, "read")
-    try:
-        with engine.connect() as connection, connection.begin():
-            check_readable(connection, path)
-            return [number for number, faults in _segment_faults(connection, path) if faults]
-    finally:
-        engine.dispose()
+    with read_transaction(path) as connection:
+        return [number for number, faults in _segment_faults(connection, path) if faults]
 
 
 def _drop_segments(writer: Writer, broken: list[int]) -> None:

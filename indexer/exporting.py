@@ -224,7 +224,7 @@ class _Export:
             places.setdefault(row.segment_id, []).append(at)
         for segment_id, of_segment in places.items():
             numbers = np.array([rows[at].row for at in of_segment], np.int64)
-            vectors[of_segment] = self.snapshot.segments[kind][segment_id].vectors(numbers)
+            vectors[of_segment] = self.snapshot.segment(kind, segment_id).vectors(numbers)
         return vectors
 
     def _add(

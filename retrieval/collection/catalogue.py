@@ -15,6 +15,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -60,6 +61,27 @@ def connect(collection: Path, mode: Literal["read", "write"]) -> Engine:
         remove = finalize(engine, shutil.rmtree, folder, ignore_errors=True)
         event.listen(engine, "engine_disposed", lambda _: remove())
     return engine
+
+
+@contextmanager
+def read_transaction(collection: Path) -> Iterator[Connection]:
+    """One read transaction on a collection, whose faults are errors of ours.
+
+    Raises:
+        CollectionNotFound, CollectionTooNew, CollectionDamaged: as :func:`connect` and :func:`check_readable`.
+        CollectionError: a file cannot be read.
+    """
+    engine = connect(collection, "read")
+    try:
+        with engine.connect() as connection, connection.begin():
+            check_readable(connection, collection)
+            yield connection
+    except DatabaseError as error:
+        raise damaged(collection, error) from error
+    except OSError as error:
+        raise unreadable(collection, error) from error
+    finally:
+        engine.dispose()
 
 
 def check_readable(connection: Connection, collection: Path) -> None:

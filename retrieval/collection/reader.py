@@ -303,8 +303,6 @@ class Collection:
                     return
             except DatabaseError as error:
                 raise damaged(self.path, error) from error
-            except IndexError as error:
-                raise CollectionDamaged(self.path, str(error)) from error
             except OSError as error:
                 raise unreadable(self.path, error) from error
 

@@ -22,6 +22,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.collection.column_types import WrongValue
 from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.layout import TEMPORARY_PREFIX, segments_path
 from retrieval.errors import CollectionDamaged
@@ -95,10 +96,10 @@ class Segment:
         """Rows by number, (n, d) float32, C-contiguous. A numpy view into the file would be unaligned: 100x slower.
 
         Raises:
-            IndexError: there is no such row; FAISS would read past the file's end.
+            WrongValue: there is no such row, though the catalogue says so; FAISS would read past the file's end.
         """
         if len(rows) and (rows.min() < 0 or rows.max() >= self.rows):
-            raise IndexError(f"a segment of {self.rows} rows has not all of the rows asked for")
+            raise WrongValue(f"the catalogue names rows that a segment of {self.rows} rows does not have")
         vectors: NDArray[np.float32] = self._index.reconstruct_batch(
             np.ascontiguousarray(rows, dtype=np.int64)
         )

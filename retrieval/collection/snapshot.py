@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from retrieval.collection import schema
-from retrieval.collection.column_types import number_of
+from retrieval.collection.column_types import WrongValue, number_of
 from retrieval.collection.segments import Segment, open_segment
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
@@ -47,6 +47,18 @@ class Snapshot:
         """Whether the item with this id is hidden."""
         places = ((ids, int(np.searchsorted(ids, item))) for ids in self.hidden.values())
         return any(place < len(ids) and ids[place] == item for ids, place in places)
+
+    def segment(self, kind: Kind, number: int) -> Segment:
+        """A segment by its id in the catalogue.
+
+        Raises:
+            WrongValue: no segment of this kind has it.
+        """
+        if number not in self.segments[kind]:
+            raise WrongValue(
+                f"the catalogue names a segment {number} of kind {kind!r}, which it does not have"
+            )
+        return self.segments[kind][number]
 
 
 def read_snapshot(

@@ -135,12 +135,12 @@ def replace_by_folder(collection: Path, rng: random.Random, _: Path) -> None:
 def alter_values(collection: Path, rng: random.Random, _: Path) -> None:
     """Any column of one row or of all rows, in the file or in a log that waits."""
     with closing(_connect(collection)) as connection:
-        for _ in range(rng.choice([1, 1, 3])):
+        for _ in range(rng.choice([1, 3, 6])):
             tables = [
                 row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             ]
             table = rng.choice([*tables, "settings", "segments", "items", "encoders"])
-            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")] or ["id"]
             row = rng.choice(["1", "rowid % 2", f"rowid = {rng.randrange(1, 12)}"])
             if table in ("links", "listings"):
                 row = "1"
@@ -156,7 +156,7 @@ def alter_values(collection: Path, rng: random.Random, _: Path) -> None:
 def drop_or_double_rows(collection: Path, rng: random.Random, _: Path) -> None:
     with closing(_connect(collection)) as connection, suppress(sqlite3.Error):
         tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        table = rng.choice(tables)
+        table = rng.choice(tables or ["items"])
         limit = rng.choice([1, 1, 1000])
         if table in ("links", "listings") or rng.random() < 0.6:
             where = (
@@ -166,7 +166,7 @@ def drop_or_double_rows(collection: Path, rng: random.Random, _: Path) -> None:
             )
             connection.execute(f"DELETE FROM {table} WHERE {where}")
         else:
-            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")] or ["id"]
             rest = ", ".join(columns[1:])
             connection.execute(
                 f"INSERT OR IGNORE INTO {table} ({rest}) SELECT {rest} FROM {table} LIMIT {limit}"
