@@ -11,8 +11,8 @@ Importing this package loads nothing heavy: every name is imported when it is fi
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing's, without importing it: see retrieval/cli/start.py
 if TYPE_CHECKING:
     from retrieval.collection import Collection as Collection
     from retrieval.collection import CollectionInfo as CollectionInfo

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.errors import MissingExtra
+from retrieval.evaluation.report.drawing import import_matplotlib
 
 FILE = "curves.png"
 
@@ -18,6 +19,7 @@ def plot_curves(lines: Iterable[Mapping[str, Any]], title: str, target: Path) ->
         MissingExtra: matplotlib is not installed.
     """
     try:
+        import_matplotlib()
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:

@@ -1,5 +1,6 @@
 """``python -m retrieval.cli``: the command line without an installed script."""
 
-from retrieval.cli.group import main
+from retrieval.cli.start import main
 
-main(prog_name="vlsearch")
+if __name__ == "__main__":
+    main()

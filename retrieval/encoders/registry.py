@@ -69,7 +69,7 @@ def resolve(name: str | Path) -> ModelSpec:
 
     Args:
         name: an alias, ``organisation/name``, either with ``@revision``, or the path of a folder; an alias
-            goes first.
+            goes first, then the hub id of a recommended model, then a folder, then any other hub id.
 
     Raises:
         UnknownModel: no model goes by that name; says which come near.
@@ -86,11 +86,12 @@ def resolve(name: str | Path) -> ModelSpec:
             return ModelSpec(plain, "bundled", str(BUNDLED / plain), None, model)
         return ModelSpec(name, "hub", model.hub_id, revision or None, model)
     path = expand_home(name)
+    if (recommended := _recommended(plain)) is not None:
+        return ModelSpec(name, "hub", plain, revision or None, recommended)
     if path.is_dir() or name.startswith((".", "/", "~")) or path.is_absolute():
         return _folder(path)
     if _HUB_ID.fullmatch(plain):
-        recommended = next((row for row in RECOMMENDED if row.hub_id == plain), None)
-        return ModelSpec(name, "hub", plain, revision or None, recommended)
+        return ModelSpec(name, "hub", plain, revision or None)
     raise UnknownModel(_unknown(plain))
 
 
@@ -122,15 +123,36 @@ def load_bound_encoder(identity: Identity) -> Encoder:
         UnknownModel: no model goes by that name, or its folder is gone.
         ModelError: it is not in the local cache at that commit, or its files are missing, damaged or refused.
     """
-    spec = resolve(identity.name)
+    spec = _resolve_bound(identity.name)
     if spec.kind != "hub" or spec.revision is not None or not identity.revision:
-        return load_encoder(identity.name)
+        return load_encoder(spec.place if spec.kind == "folder" else identity.name)
     from retrieval.encoders.hub.encoder import HubEncoder  # late: imports torch
 
     folder, commit = _cached(
         replace(spec, name=f"{spec.name}@{identity.revision}", revision=identity.revision)
     )
     return HubEncoder.load(folder, spec.name, commit)
+
+
+def _resolve_bound(name: str) -> ModelSpec:
+    """What the name in a collection's identity means: never a folder relative to the working directory.
+
+    Collections are bound to absolute folders; a name that a stranger wrote must not pick up what lies where we are.
+
+    Raises:
+        UnknownModel: no model goes by that name.
+    """
+    spec = resolve(name)
+    if spec.kind != "folder" or Path(name).is_absolute():
+        return spec
+    plain, _, revision = name.partition("@")
+    if _HUB_ID.fullmatch(plain):
+        return ModelSpec(name, "hub", plain, revision or None)
+    raise UnknownModel(_unknown(name))
+
+
+def _recommended(hub_id: str) -> RecommendedModel | None:
+    return next((row for row in RECOMMENDED if row.hub_id == hub_id), None)
 
 
 def local_folder(spec: ModelSpec) -> Path:

@@ -15,6 +15,7 @@ from retrieval.evaluation.figures import Figures
 from retrieval.evaluation.findings import LengthBin
 from retrieval.evaluation.indexes import IndexFigures
 from retrieval.evaluation.metrics import first_rank
+from retrieval.evaluation.report.drawing import import_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,6 +111,7 @@ def index_plot(indexes: Sequence[IndexFigures]) -> str:
 
 
 def _axes(wide: bool = False) -> tuple[Figure, Axes]:
+    import_matplotlib()
     from matplotlib.figure import Figure as MatplotlibFigure
 
     figure = MatplotlibFigure(figsize=(7.6 if wide else 5.6, 3.4), layout="constrained")

@@ -1,0 +1,32 @@
+"""Where the command line starts: nothing is imported from the working directory, and no program is run from it.
+
+A folder of a stranger's may hold a ``json.py`` or a ``matplotlib/``, and commands are typed in it. ``python -m`` puts
+the working directory in front of all packages, and so does a ``PYTHONPATH`` with an empty entry; a ``PATH`` with one
+has programs found there. This module, and the packages above it, import only what Python has loaded by itself.
+"""
+
+import os
+import sys
+
+_SOURCE = os.path.realpath(f"{__file__}/../../..")
+
+
+def main() -> None:
+    """Run ``vlsearch``; the installed command and ``python -m retrieval.cli`` both start here."""
+    _leave_out_working_directory()
+    from retrieval.cli.group import main as group  # only now: it imports click
+
+    group(prog_name="vlsearch")
+
+
+def _leave_out_working_directory() -> None:
+    """Take the working directory off the paths of modules and of programs; it may be where vlsearch itself lies."""
+    try:
+        here = os.path.realpath(os.getcwd())  # noqa: PTH109 - pathlib is not loaded yet
+    except OSError:  # it has been removed
+        here = ""
+    if here != _SOURCE:
+        sys.path[:] = [entry for entry in sys.path if entry and os.path.realpath(entry) != here]
+    if "PATH" in os.environ:
+        programs = os.environ["PATH"].split(os.pathsep)
+        os.environ["PATH"] = os.pathsep.join(entry for entry in programs if os.path.isabs(entry))  # noqa: PTH117
