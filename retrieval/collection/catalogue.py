@@ -50,12 +50,16 @@ def connect(collection: Path, mode: Literal["read", "write"]) -> Engine:
         CollectionNotFound: there is nothing to read.
         CollectionDamaged: a file is a link, is not a regular file, or is shared with another folder by a hard link; or
             the catalogue is gone and segment files are there.
+        CollectionError: the folder cannot be read.
     """
-    check_files(collection, writes=mode == "write")
-    if mode == "write":
-        return _engine(collection, catalogue_path(collection), "rwc", "BEGIN IMMEDIATE")
-    require_collection(collection)
-    folder, query, copied = _readable(collection)
+    try:
+        check_files(collection, writes=mode == "write")
+        if mode == "write":
+            return _engine(collection, catalogue_path(collection), "rwc", "BEGIN IMMEDIATE")
+        require_collection(collection)
+        folder, query, copied = _readable(collection)
+    except OSError as error:
+        raise unreadable(collection, error) from error
     engine = _engine(collection, folder / CATALOGUE, query, "BEGIN")
     if copied:
         remove = finalize(engine, shutil.rmtree, folder, ignore_errors=True)

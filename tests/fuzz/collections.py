@@ -220,6 +220,10 @@ MUTATIONS: Sequence[Mutation] = (
 )  # fmt: skip
 
 
+LAST = (replace_by_link, replace_by_pipe, replace_by_folder)
+"""After the others, which would wait for a pipe themselves, or alter what a link leads to."""
+
+
 def _connect(collection: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(collection / "catalogue.sqlite", isolation_level=None)
     connection.execute("PRAGMA ignore_check_constraints = ON")
@@ -294,7 +298,8 @@ def try_case(number: int, seed: int, work: Path, template: Path, tally: harness.
     with closing(sqlite3.connect(canary / "accounts.sqlite")) as connection:
         connection.execute("CREATE TABLE accounts (balance)")
     names = []
-    for mutation in rng.sample(MUTATIONS, rng.choice([1, 1, 1, 2, 3])):
+    chosen = rng.sample(MUTATIONS, rng.choice([1, 1, 1, 2, 3]))
+    for mutation in sorted(chosen, key=lambda mutation: mutation in LAST):
         names.append(mutation.__name__)
         with suppress(sqlite3.Error, OSError):  # what an earlier mutation left of a file may not be one
             mutation(collection, rng, canary)
