@@ -244,8 +244,6 @@ def _harden(connection: sqlite3.Connection) -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     if sys.version_info >= (3, 12):
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE)
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, False)
 
 
 def _check_schema(connection: sqlite3.Connection, collection: Path) -> None:
@@ -258,8 +256,10 @@ def _check_schema(connection: sqlite3.Connection, collection: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     found = set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")) - _STATISTICS
     connection.execute("COMMIT")
-    if not 0 <= version <= SCHEMA_VERSION:
-        return  # refused where its sentence is
+    if version < 0:
+        raise CollectionDamaged(collection, f"{CATALOGUE} says that it has schema {version}")
+    if version > SCHEMA_VERSION:
+        return  # refused where its sentence is, before any other statement
     expected = objects_of(version)
     for of_a_kind, said in ((found - expected, "holds"), (expected - found, "lacks, or holds otherwise,")):
         if of_a_kind:

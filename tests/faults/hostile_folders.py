@@ -182,6 +182,11 @@ def virtual_table(collection: Path, own: Path) -> None:
     alter(collection, "CREATE VIRTUAL TABLE v USING fts5(x)")
 
 
+def trigger_under_a_negative_schema(collection: Path, own: Path) -> None:
+    trigger(collection, own)
+    alter(collection, "PRAGMA user_version = -1")
+
+
 def another_index(collection: Path, own: Path) -> None:
     alter(collection, "CREATE INDEX i ON items (abs(id))")
 
@@ -191,7 +196,7 @@ REFUSED: list[Trick] = [
     catalogue_hard_link, catalogue_pipe, catalogue_folder, catalogue_nowhere, log_link, log_hard_link,
     shared_memory_link, shared_memory_hard_link, journal_link, journal_of_another, vectors_link, vectors_pipe,
     ids_link, ids_pipe, ids_device, names_outside, absolute_names, names_with_nul, trigger, view, virtual_table,
-    another_index,
+    another_index, trigger_under_a_negative_schema,
 ]  # fmt: skip
 """Each of them is refused by writers in a sentence; by readers too, but for those that only a writer would open."""
 
