@@ -32,7 +32,8 @@ class PublicTransport(httpx.BaseTransport):
     """
 
     def __init__(self) -> None:
-        self._inner = httpx.HTTPTransport()
+        # no connection serves two requests: two hosts at one address have two certificates to check
+        self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request to an address of its host that has been checked."""

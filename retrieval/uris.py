@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 
 _SCHEME = "file://"
 _USERINFO = re.compile(
-    r"(https?://)(?:[^\s/?#]*@"
-    r"|(?!\[)[^\s/?#@]*:(?![0-9]{0,5}(?:[/?#\s]|\Z))[^\s@]*@)",  # a password with a bare slash: no valid URL
+    r"(https?://)(?:[^\s/?#\"<>]*@"
+    r"|(?!\[)[^\s/?#@\"<>]*:(?![0-9]{0,5}(?:[/?#\s]|\Z))[^\s@\"<>]*@)",  # a password with a bare slash: no valid URL
     re.IGNORECASE,
 )
 

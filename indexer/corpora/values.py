@@ -11,6 +11,7 @@ from urllib.parse import quote
 from indexer.corpora.corpus import TEXTS_LIMIT
 from indexer.corpora.options import CaptionColumn
 from retrieval.types import Attribute, Failure, Text
+from retrieval.uris import hide_passwords
 
 NESTING_LIMIT = 100
 """Levels of lists and objects in one JSON value."""
@@ -118,7 +119,8 @@ def attributes_of(record: Mapping[str, object], without: Collection[str]) -> dic
 
     Plain values and lists of texts stay as they are, other nested values become JSON text. Left out are fields
     without a name, without a value, and with one that JSON has no place for (bytes, numbers that are not finite).
-    Integers beyond 64 bits become texts, halves of surrogate pairs ``?``.
+    Integers beyond 64 bits become texts, halves of surrogate pairs ``?``, and URLs lose their user names
+    and passwords.
     """
     scalars = ((name, _scalar(value)) for name, value in record.items() if name and name not in without)
     return {_clean(name): scalar for name, scalar in scalars if scalar is not None and scalar != ""}
@@ -178,4 +180,5 @@ def _digits(number: int) -> str | None:
 
 
 def _clean(text: str) -> str:
-    return text if is_unicode(text) else text.encode(errors="replace").decode()
+    text = text if is_unicode(text) else text.encode(errors="replace").decode()
+    return hide_passwords(text) if "@" in text and "://" in text else text

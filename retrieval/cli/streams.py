@@ -8,6 +8,7 @@ pipe, JSON) pass by unchanged.
 from __future__ import annotations
 
 import codecs
+import functools
 import io
 import sys
 
@@ -24,8 +25,7 @@ _PLAIN = {  # what this program and rich print themselves
 
 def survive_any_encoding() -> None:
     """Make stdout and stderr write what they cannot show in a readable replacement, instead of raising."""
-    codecs.register_error(_HANDLER, _replace)
-    codecs.register(_find_ascii)
+    _register()
     for stream in (sys.stdout, sys.stderr):
         if not isinstance(
             stream, io.TextIOWrapper
@@ -34,6 +34,12 @@ def survive_any_encoding() -> None:
         # click writes UTF-8 to a stream whose codec is named ascii, which is not what the user asked for
         is_ascii = codecs.lookup(stream.encoding).name == "ascii"
         stream.reconfigure(encoding=_ASCII if is_ascii else None, errors=_HANDLER)
+
+
+@functools.cache
+def _register() -> None:
+    codecs.register_error(_HANDLER, _replace)
+    codecs.register(_find_ascii)
 
 
 def shows(mark: str) -> bool:

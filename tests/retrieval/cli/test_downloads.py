@@ -126,12 +126,12 @@ def test_a_redirect_to_another_scheme_is_refused(server: Server, target: str) ->
 
 
 def resolver(answers: Callable[[int], str], asked: list[str]) -> Callable[..., Any]:
-    """``getaddrinfo`` that answers for example.org what ``answers`` says of the number of the question."""
+    """``getaddrinfo`` that answers for example.org and .net what ``answers`` says of the number of the question."""
     real = socket.getaddrinfo
 
     def getaddrinfo(host: Any, port: Any, *arguments: Any, **settings: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
-        if name == "example.org":
+        if name in ("example.org", "example.net"):
             asked.append(name)
             return real(answers(len(asked)), port, *arguments, **settings)
         return real(host, port, *arguments, **settings)
@@ -215,6 +215,22 @@ def test_the_certificate_is_checked_against_the_name_and_not_the_address(
             read_bytes(UrlBytes(url.format(other)), LIMITS)
 
 
+@pytest.mark.usefixtures("one_public")
+def test_a_redirect_to_another_name_at_the_same_address_has_its_own_certificate_checked(
+    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(lambda _: "127.0.0.1", []))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    server.redirects["away"] = f"https://example.net:{server.server_port}/picture.png"
+
+    with pytest.raises(ImageError, match="certificate verify failed"):
+        read_bytes(UrlBytes(f"https://example.org:{server.server_port}/away"), LIMITS)
+    assert server.asked == ["away"]
+
+
 SECRET = "s3cret"
 
 
@@ -229,7 +245,10 @@ def test_a_password_in_a_url_is_used_and_neither_stored_nor_printed(
         f"http://{place}/locked\ta caption\nhttp://{place}/gone\nhttp://{place}/a b\nhttp://somebody:{SECRET}/x@y:z\n"
     )
     table = tmp_path / "table.csv"
-    table.write_text(f"image,caption\nhttp://{place}/locked?again,more words\nhttp://{place}/nothing,none\n")
+    table.write_text(
+        f"image,caption,page\nhttp://{place}/locked?again,more words,http://{place}/page\n"
+        f"http://{place}/nothing,none,at http://{place}\n"
+    )
     collection = ("--collection", tmp_path / "c")
     printed = ""
     for arguments in (
@@ -286,6 +305,9 @@ def test_every_command_that_downloads_refuses_private_addresses_by_default(
         ("http://h/x@y", "http://h/x@y"),
         ("http://h:80/x@y?t=u:p@z", "http://h:80/x@y?t=u:p@z"),
         ("http://[::1]:80/x@y", "http://[::1]:80/x@y"),
+        ('{"a": "http://h", "b": "x@y"}', '{"a": "http://h", "b": "x@y"}'),
+        ('["http://u:p@h","x@y"]', '["http://h","x@y"]'),
+        ('["http://h","x@y"]', '["http://h","x@y"]'),
         ("file:///a@b", "file:///a@b"),
         ("mail me@example.org", "mail me@example.org"),
     ],
