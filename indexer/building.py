@@ -19,6 +19,7 @@ from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
 from retrieval.collection.layout import is_collection
+from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.registry import load_bound_encoder, load_encoder
 from retrieval.errors import UsageError
 from retrieval.types import Limits
@@ -52,12 +53,13 @@ def build(
         collection: folder of the collection, made if it is not there.
         model: name, alias or folder of the encoder, or an encoder; ``auto`` keeps the collection's own.
         options: how to read a corpus that is named.
-        limits: bytes, pixels and seconds that a picture may take.
+        limits: bytes, pixels and seconds that a picture may take, and memory that all may take that are decoded.
         prune: drop items of this corpus that have vanished from it, unless another corpus lists them too.
-        retry_failed: try pictures again that failed before and have not changed since.
+        retry_failed: try pictures again that failed before, even where neither they nor what may be the cause has
+            changed since.
         reread: read every picture again, and download it again, even if nothing suggests that it has changed; only
             one whose bytes have changed is encoded.
-        workers: decoder threads; one a core by default.
+        workers: processes that decode; one a core by default, fewer where memory is short.
         timeout: seconds to wait for another process that writes to the collection; by default none.
         on_progress: called after each entry.
 
@@ -70,16 +72,19 @@ def build(
     corpus = source if isinstance(source, Corpus) else open_corpus(str(source), options or CorpusOptions())
     if isinstance(model, str) and not is_collection(Path(collection)):
         model = load_encoder(model)  # so that a name that does not exist leaves no empty collection
-    with Writer(Path(collection), timeout) as writer:
+    with (
+        DecodePool(limits or Limits(), workers) as pool,
+        Writer(Path(collection), timeout) as writer,
+    ):
+        pool.start()  # while the model is loaded
         encoder = bound_encoder(writer, model)
         run = Run(
             writer,
             encoder,
             (corpus.uri, corpus.format),
-            limits or Limits(),
+            pool,
             retry_failed=retry_failed,
             reread=reread,
-            workers=workers,
             total=corpus.total,
             on_progress=on_progress,
         )

@@ -19,16 +19,17 @@ from indexer.item_rules import attributes_fault, key_fault
 from indexer.known import drop_encoded, find_encoded
 from indexer.maintenance import compact_if_due
 from indexer.rows import find_encoder
-from indexer.staging import ReadPicture, Staged
+from indexer.staging import Staged
 from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.segments import check_rows
 from retrieval.contents import normalise_text, picture_digest, pixel_digest, text_digest, vector_digest
+from retrieval.decoding.pool import DecodePool
+from retrieval.encoders.preparing import ReadPicture, prepare_picture
 from retrieval.errors import UsageError
 from retrieval.fetch import read_bytes, stamp
 from retrieval.identity import Identity
-from retrieval.images import decode, shown_size
 from retrieval.types import Attribute, FileBytes, InlineBytes, Kind, Limits
 from retrieval.uris import file_uri, hide_passwords
 
@@ -123,6 +124,7 @@ class ItemWriter:
 
     def __init__(self, writer: Writer, model: str | Path | Encoder | Identity, limits: Limits) -> None:
         self._writer, self._limits = writer, limits
+        self._pool = DecodePool(limits, workers=1)
         self._model, self._encoder = model, None if isinstance(model, (str, Path, Identity)) else model
         self._staged = Staged()
         self._keys: dict[str, NewItem] = {}
@@ -147,6 +149,7 @@ class ItemWriter:
                 self.commit()
                 compact_if_due(self._writer)
         finally:
+            self._pool.close()
             self._writer.close()
 
     def add(
@@ -370,9 +373,10 @@ class ItemWriter:
         else:
             assert not isinstance(held, (str, type(None)))
             encoder = self._load()
-            picture = decode(held, self._limits, encoder.image_size) if isinstance(held, bytes) else held
-            width, height = shown_size(held) if isinstance(held, bytes) else picture.size
-            read = ReadPicture(content.digest, encoder.prepare_image(picture), width, height)
+            if isinstance(held, bytes):
+                read = prepare_picture(self._pool, InlineBytes(held), encoder)
+            else:
+                read = ReadPicture(content.digest, encoder.prepare_image(held), *held.size)
             self._staged.add_picture(read, encoder)
 
     def _row(self, vector: ArrayLike) -> NDArray[np.float32]:

@@ -9,12 +9,18 @@ from indexer.corpora.corpus import weight_of
 from indexer.known import KnownFailure, KnownItem, find_encoded, find_failures, find_items
 from indexer.writer import Writer
 from retrieval.contents import normalise_text, text_digest
+from retrieval.decoding.budget import default_budget
+from retrieval.decoding.versions import decoder_versions
 from retrieval.errors import ImageError
 from retrieval.fetch import stamp
 from retrieval.types import Entry, Failure, Limits, Picture, Text
 
 LOOK_UP = 256  # entries a catalogue look-up
 LOOK_UP_CHARACTERS = 2**22  # of their texts and attributes
+ATTEMPTS = 3
+"""Runs that try a picture whose decoding was given up (a deadline, a crash) before it waits for something to change."""
+
+_TRIED = " tried "
 
 
 @dataclass(slots=True)
@@ -42,6 +48,7 @@ class Task:
         read: whether the picture must be read.
         first: an entry shortly before with the same picture, as in a table with one caption a row.
         weight: characters of its texts and attributes.
+        attempts: how often in a row its decoding was given up, so far.
         taken: whether the picture is an item of the collection, or will be with the next commit.
     """
 
@@ -54,6 +61,7 @@ class Task:
     read: bool = False
     first: Task | None = None
     weight: int = 0
+    attempts: int = 0
     taken: bool = False
 
     @property
@@ -75,7 +83,11 @@ class LookUp:
         reread: bool = False,
     ) -> None:
         self.writer, self.encoder_id, self.source_id = writer, encoder_id, source_id
-        self.limits, self.retry_failed, self.reread = limits, retry_failed, reread
+        self.retry_failed, self.reread = retry_failed, reread
+        memory = (limits.memory or default_budget()) >> 20
+        private = " private" if limits.private_addresses else ""
+        accepted = f"{limits.file_bytes}/{limits.pixels}/{limits.seconds:g}/{memory}{private}"
+        self._conditions = f"{accepted} {decoder_versions()}"
 
     def tasks(self, entries: Iterable[Entry | Failure]) -> Iterator[Task]:
         """A task for every entry, in order."""
@@ -90,11 +102,13 @@ class LookUp:
         yield from self._batch(batch)
 
     def failure_stamp(self, task: Task) -> str | None:
-        """What must change before a failed picture is worth another try: its bytes, or what is accepted of any."""
-        if task.stamp is None:
-            return None
-        private = " private" if self.limits.private_addresses else ""
-        return f"{task.stamp} {self.limits.file_bytes}/{self.limits.pixels}/{self.limits.seconds:g}{private}"
+        """What must change before a failed picture is worth another try; ``task.attempts`` counts those given up."""
+        cause = self._cause(task)
+        return cause if cause is None or not task.attempts else f"{cause}{_TRIED}{task.attempts}"
+
+    def _cause(self, task: Task) -> str | None:
+        """All that may be the cause of a failure: its bytes, what is accepted of any, and what decodes them."""
+        return None if task.stamp is None else f"{task.stamp} {self._conditions}"
 
     def _batch(self, batch: Sequence[Entry | Failure]) -> list[Task]:
         tasks = [_task(entry) for entry in batch]
@@ -122,12 +136,20 @@ class LookUp:
     def _decide(self, task: Task, failed: KnownFailure | None) -> None:
         known = task.known
         same = known is not None and task.stamp is not None and known.stamp == task.stamp
-        hopeless = failed is not None and failed.stamp == self.failure_stamp(task) is not None and not same
-        if failed is not None and hopeless and not self.retry_failed and not self.reread:
+        ask_again = self.retry_failed or self.reread
+        if failed is not None and self._is_hopeless(task, failed) and not same and not ask_again:
             task.failure = Failure(task.uri, failed.reason)
             task.repeated = failed.source_id == self.source_id
         else:
             task.read = self.reread or not (same and known is not None and known.encoded)
+
+    def _is_hopeless(self, task: Task, failed: KnownFailure) -> bool:
+        """Whether all is as it was when a picture failed; one that was given up has a few tries."""
+        cause, _, tried = (failed.stamp or "").partition(_TRIED)
+        if not cause or cause != self._cause(task):
+            return False
+        task.attempts = int(tried) if tried.isdigit() else 0
+        return task.attempts == 0 or task.attempts >= ATTEMPTS
 
 
 def _task(entry: Entry | Failure) -> Task:

@@ -1,14 +1,12 @@
 """From a corpus into a collection: look up, read, decode, encode, commit.
 
-Entries are looked up in batches; what is new or changed is read, hashed, decoded and prepared by worker threads, in
+Entries are looked up in batches; what is new or changed is read, hashed, decoded and prepared by worker processes, in
 order and bounded; this thread encodes and commits every so often, so that a killed run loses seconds and a resumed
 one ends with equal vectors.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,22 +16,21 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DatabaseError
 
 from indexer.changes import Change, NewFailure, NewItem, NewLink
-from indexer.decoding import DecodePool
 from indexer.interrupts import interrupts_noted
 from indexer.known import KnownItem, drop_encoded, find_encoded, find_links, find_listings, find_namesakes
 from indexer.lookup import LookUp, Task, TextTask
 from indexer.maintenance import merge_small
 from indexer.report import Failures, Progress, Report, SeenItems
 from indexer.rows import item_ids_of
-from indexer.staging import ReadPicture, Staged
+from indexer.staging import Staged
 from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked, connect, damaged
-from retrieval.collection.layout import JOURNAL
-from retrieval.errors import CorpusFormatError, ImageError
-from retrieval.fetch import read_bytes
-from retrieval.images import shown_size
-from retrieval.types import Entry, Failure, Kind, Limits, MemberBytes, Picture, UrlBytes
+from retrieval.decoding.ordered import map_in_order
+from retrieval.decoding.pool import DecodePool
+from retrieval.encoders.preparing import ReadPicture, prepare_picture
+from retrieval.errors import CorpusFormatError, ImageError, ImageGivenUp, ImageUnreadable
+from retrieval.types import Entry, Failure, Kind, MemberBytes, Picture
 from retrieval.uris import split_file_uri
 
 if TYPE_CHECKING:
@@ -57,21 +54,19 @@ class Run:
         writer: Writer,
         encoder: Encoder,
         source: tuple[str, str],
-        limits: Limits,
+        pool: DecodePool,
         *,
         retry_failed: bool = False,
         reread: bool = False,
-        workers: int | None = None,
         total: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         writer.check_identity(encoder.identity)
-        self.writer, self.encoder, self.limits = writer, encoder, limits
+        self.writer, self.encoder, self.pool = writer, encoder, pool
         self.source_id = writer.source_id(*source)
         self.total, self.on_progress = total, on_progress
-        self.workers = workers or max(2, os.cpu_count() or 1)
         self.encoder_id = writer.encoder_id(encoder.identity)
-        self.look_up = LookUp(writer, self.encoder_id, self.source_id, limits, retry_failed, reread)
+        self.look_up = LookUp(writer, self.encoder_id, self.source_id, pool.limits, retry_failed, reread)
         self.started = self.committed_at = time.monotonic()
         self.images, self.texts, self.changed, self.encoded, self.kept = (SeenItems() for _ in range(5))
         self.failures = Failures()
@@ -88,23 +83,19 @@ class Run:
                 off in the same place.
         """
         reader = connect(self.writer.path, "read")
-        with (
-            interrupts_noted() as interrupted,
-            DecodePool(self.workers, self.limits, self.writer.path / JOURNAL) as pool,
-        ):
+        with interrupts_noted() as interrupted:
 
             def read(task: Task) -> ReadPicture | None:
-                return self._read(task, pool, reader)
+                return self._read(task, reader)
 
             broken: list[CorpusFormatError] = []
             tasks = self.look_up.tasks(_up_to_a_break(entries, broken))
             try:
-                for task, outcome in pool.map(read, tasks, lambda task: task.uri, WINDOW, interrupted):
+                for task, outcome in map_in_order(read, tasks, self.pool.workers, WINDOW, interrupted):
                     self._stage(task, outcome)
                     self._tell("indexing")
                     if self._due():
                         self._commit()
-                        pool.checkpoint()
                 self._commit()
                 if broken:
                     raise broken[0]
@@ -187,28 +178,28 @@ class Run:
         if settled:
             self.writer.commit(Change(settled=settled), self.encoder.identity)
 
-    # Worker threads: bytes to prepared pixels
+    # Threads, each of which waits for a worker process
 
-    def _read(self, task: Task, pool: DecodePool, reader: Engine) -> ReadPicture | None:
+    def _read(self, task: Task, reader: Engine) -> ReadPicture | None:
         if task.picture is None or not task.read:
             return None
         try:
-            data = read_bytes(task.picture.location, self.limits)
-        except ImageError:
-            if not isinstance(task.picture.location, UrlBytes):
-                task.stamp = None  # rights and drives come back without a change of the file: try every time
+            return prepare_picture(
+                self.pool, task.picture.location, self.encoder, lambda digest: self._is_wanted(digest, reader)
+            )
+        except ImageUnreadable:
+            task.stamp = None  # rights and drives come back without a change of the file: try every time
             raise
-        digest = hashlib.sha256(data).digest()
+
+    def _is_wanted(self, digest: bytes, reader: Engine) -> bool:
+        """Whether a content has no vector yet."""
         if digest in self.staged.digests["image"]:
-            return ReadPicture(digest)
+            return False
         try:
             with reader.begin() as connection:
-                if find_encoded(connection, "image", [digest], self.encoder_id):
-                    return ReadPicture(digest)
+                return not find_encoded(connection, "image", [digest], self.encoder_id)
         except DatabaseError as error:
             raise damaged(self.writer.path, error) from error
-        image = pool.decode_picture(data, task.uri, self.encoder.image_size)
-        return ReadPicture(digest, self.encoder.prepare_image(image), *shown_size(data))
 
     # This thread: stage what came back, in the order of the corpus
 
@@ -216,6 +207,8 @@ class Run:
         self.done += 1
         self.characters += task.weight
         failure = Failure(task.uri, str(outcome)) if isinstance(outcome, ImageError) else task.failure
+        if isinstance(outcome, ImageError):
+            task.attempts = task.attempts + 1 if isinstance(outcome, ImageGivenUp) else 0
         if failure is not None:
             self._stage_failure(task, failure)
         elif task.first is not None:

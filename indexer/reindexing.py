@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +10,18 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ColumnElement, delete, func, select
 
 from indexer.changes import NewContent
-from indexer.decoding import DecodePool
 from indexer.interrupts import interrupts_noted
 from indexer.maintenance import compact_if_due
 from indexer.report import Progress
 from indexer.rows import ensure_encoder
-from indexer.staging import ReadPicture, Staged
+from indexer.staging import Staged
 from indexer.writer import Writer
 from retrieval.collection import schema
-from retrieval.collection.layout import JOURNAL
+from retrieval.decoding.ordered import map_in_order
+from retrieval.decoding.pool import DecodePool
+from retrieval.encoders.preparing import ReadPicture, prepare_picture
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CollectionError, ImageError
-from retrieval.fetch import read_bytes
 from retrieval.types import Failure, FileBytes, Limits, Location, MemberBytes, UrlBytes
 from retrieval.uris import display, split_file_uri
 
@@ -77,8 +76,8 @@ def reindex(
         model: name, alias or folder of the encoder, or an encoder.
         skip_unreadable: switch even if some pictures cannot be read again; they stay in the catalogue, are found
             by no query, and are encoded when their corpus is indexed again.
-        limits: bytes, pixels and seconds that a picture may take.
-        workers: decoder threads.
+        limits: bytes, pixels and seconds that a picture may take, and memory that all may take that are decoded.
+        workers: processes that decode.
         timeout: seconds to wait for another process that writes to the collection; by default none.
         on_progress: called after each content.
 
@@ -87,10 +86,14 @@ def reindex(
         CollectionError: pictures cannot be read again, and nothing has been switched.
         KeyboardInterrupt: Ctrl-C; what is done is kept for the next run.
     """
-    with Writer.existing(Path(collection), timeout) as writer:
+    with (
+        DecodePool(limits or Limits(), workers) as pool,
+        Writer.existing(Path(collection), timeout) as writer,
+    ):
+        pool.start()  # while the model is loaded
         encoder = load_encoder(model) if isinstance(model, (str, Path)) else model
         encoder_id = writer.encoder_id(encoder.identity)
-        work = _Work(writer, encoder, encoder_id, limits or Limits(), workers, on_progress)
+        work = _Work(writer, encoder, encoder_id, pool, on_progress)
         if not work.encode_missing():
             raise KeyboardInterrupt
         if work.failures and not skip_unreadable:
@@ -108,12 +111,11 @@ class _Work:
         writer: Writer,
         encoder: Encoder,
         encoder_id: int,
-        limits: Limits,
-        workers: int,
+        pool: DecodePool,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         self.writer, self.encoder, self.encoder_id = writer, encoder, encoder_id
-        self.limits, self.workers, self.on_progress = limits, workers, on_progress
+        self.pool, self.on_progress = pool, on_progress
         self.encoded = self.done = self.unreadable = 0
         self.failures: list[Failure] = []
         self.staged = Staged()
@@ -123,19 +125,12 @@ class _Work:
 
     def encode_missing(self) -> bool:
         """Encode and commit; False if Ctrl-C ended it early."""
-        with (
-            interrupts_noted() as interrupted,
-            DecodePool(self.workers, self.limits, self.writer.path / JOURNAL) as pool,
-        ):
-
-            def read(content: _Content) -> ReadPicture | None:
-                return self._read(content, pool)
-
-            for content, outcome in pool.map(read, self._contents(), _uri_of, WINDOW, interrupted):
+        with interrupts_noted() as interrupted:
+            outcomes = map_in_order(self._read, self._contents(), self.pool.workers, WINDOW, interrupted)
+            for content, outcome in outcomes:
                 self._stage(content, outcome)
                 if len(self.staged.change.contents) >= COMMIT_CONTENTS:
                     self._commit()
-                    pool.checkpoint()
             self._commit()
             return not interrupted.is_set()
 
@@ -170,19 +165,18 @@ class _Work:
                 yield _Content(row.id, row.sha256, row.text, tuple(places[row.id]))
             last = page[-1].id
 
-    def _read(self, content: _Content, pool: DecodePool) -> ReadPicture | None:
+    def _read(self, content: _Content) -> ReadPicture | None:
         """The picture's pixels, from the first of its places that still holds the same bytes; None for a text."""
         if content.text is not None:
             return None
         reason = "was given as a vector or as bytes, and lies nowhere"
-        for uri, location in content.places:
+        for _, location in content.places:
             if location is None:
                 continue
             try:
-                data = read_bytes(location, self.limits)
-                if hashlib.sha256(data).digest() == content.sha256:
-                    image = pool.decode_picture(data, uri, self.encoder.image_size)
-                    return ReadPicture(content.sha256, self.encoder.prepare_image(image))
+                read = prepare_picture(self.pool, location, self.encoder, content.sha256.__eq__)
+                if read.prepared is not None:
+                    return read
                 reason = "has changed since it was indexed; index its corpus first"
             except ImageError as error:
                 reason = str(error)
@@ -252,7 +246,3 @@ def _location(uri: str, extent: str | None) -> Location | None:
         return None
     offset, size = (int(number) for number in extent.split("+"))
     return MemberBytes(path, member, offset, size)
-
-
-def _uri_of(content: _Content) -> str:
-    return content.uri

@@ -5,10 +5,10 @@ The encoder gets batches of a fixed size: a row's bits must not depend on which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from indexer.changes import Change, NewContent
+from retrieval.encoders.preparing import ReadPicture
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
 
 IMAGE_BATCH = 32  # rows of every forward pass of the image tower
 TEXT_BATCH = 64
-
-
-@dataclass(frozen=True, slots=True)
-class ReadPicture:
-    """A picture's bytes as a worker thread leaves them; ``prepared`` is None where a vector is there already.
-
-    ``width`` and ``height`` are those of the whole picture, upright.
-    """
-
-    digest: bytes
-    prepared: NDArray[Any] | None = None
-    width: int | None = None
-    height: int | None = None
 
 
 class Staged:

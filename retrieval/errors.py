@@ -20,6 +20,9 @@ VlsearchError
 ├── EvaluationError           figures asked for cannot be computed from what is there
 ├── TrainingError             a training run cannot start or go on
 └── ImageError                one picture cannot be decoded (becomes a Failure while indexing)
+    ├── ImageUnreadable       its bytes cannot be read from where they are
+    ├── ImageTooLarge         it takes more memory than it may
+    └── ImageGivenUp          decoding was ended from outside: a deadline, a crash
 
 Facts are attributes and ``args``, so that an error survives the way back from a worker process.
 """
@@ -239,3 +242,25 @@ class TrainingError(VlsearchError):
 
 class ImageError(VlsearchError):
     """One picture cannot be decoded; the argument is the reason, in one clause."""
+
+
+class ImageUnreadable(ImageError):
+    """The bytes of one picture cannot be read from where they are: rights and drives come back without it changing."""
+
+
+class ImageTooLarge(ImageError):
+    """One picture takes more memory than it may; ``needed`` is an estimate in bytes, or None where memory ran out."""
+
+    def __init__(self, needed: int | None) -> None:
+        super().__init__(needed)
+        self.needed = needed
+
+    def __str__(self) -> str:
+        if self.needed is None:
+            return "takes more memory to decode than there is for it (--max-memory)"
+        needed = f"{self.needed / 2**30:.1f} GiB"
+        return f"takes about {needed} of memory to decode, more than there is for it (--max-memory)"
+
+
+class ImageGivenUp(ImageError):
+    """The decoding of one picture was ended from outside, by a deadline or a crash; another run may fare better."""

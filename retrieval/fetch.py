@@ -9,7 +9,7 @@ import time
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
-from retrieval.errors import ImageError
+from retrieval.errors import ImageError, ImageGivenUp
 from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
 from retrieval.uris import hide_passwords
 
@@ -26,6 +26,7 @@ def read_bytes(location: Location, limits: Limits) -> bytes:
     are read, and a download ends within ``limits.seconds`` even from a server that trickles.
 
     Raises:
+        ImageGivenUp: a download was over time.
         ImageError: with the reason, in one clause.
     """
     match location:
@@ -144,7 +145,7 @@ def _transfer(url: str, limits: Limits, deadline: float) -> bytes:
                 if time.monotonic() > deadline:
                     raise _too_long(limits)
     except httpx.TimeoutException as error:
-        raise ImageError(f"the server did not answer within {limits.seconds:g} s (--timeout)") from error
+        raise ImageGivenUp(f"the server did not answer within {limits.seconds:g} s (--timeout)") from error
     except httpx.InvalidURL:  # its words repeat parts of the URL, a password among them
         raise ImageError("the download failed (its URL is not valid)") from None
     except (httpx.HTTPError, OSError, ValueError) as error:
@@ -166,8 +167,8 @@ def _about_proxies(error: Exception, limits: Limits) -> str:
     return "; a proxy of the environment is used only with --allow-private"
 
 
-def _too_long(limits: Limits) -> ImageError:
-    return ImageError(f"the download took longer than {limits.seconds:g} s (--timeout)")
+def _too_long(limits: Limits) -> ImageGivenUp:
+    return ImageGivenUp(f"the download took longer than {limits.seconds:g} s (--timeout)")
 
 
 def _too_large(size: int, limits: Limits) -> ImageError:

@@ -114,6 +114,7 @@ class Limits:
     pixels: int = 200_000_000  # about 200 megapixels: the largest phone sensors, below decompression bombs
     seconds: float = 30.0  # for one picture, to download or to decode
     private_addresses: bool = False  # whether downloads may connect to this machine and its network
+    memory: int | None = None  # bytes, of all processes that decode; None: a quarter of the machine's
 
 
 @dataclass(frozen=True, slots=True)

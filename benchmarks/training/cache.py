@@ -21,10 +21,10 @@ from PIL.Image import Image
 from benchmarks.provenance import markdown_table, provenance, write_table
 from indexer.corpora import CorpusOptions, open_corpus
 from indexer.training.augment import Augmentation, vary_picture
-from indexer.training.cache import CacheRule, cache_pictures, shrink
+from indexer.training.cache import LONGEST, CacheRule, cache_pictures
 from indexer.training.listing import list_corpus
+from retrieval.decoding.preparations import Shrink
 from retrieval.encoders.two_tower import ImageConfig
-from retrieval.encoders.two_tower.encoder import squeeze
 from retrieval.fetch import read_bytes
 from retrieval.images import decode
 from retrieval.types import Limits
@@ -48,12 +48,12 @@ def main(corpus: str) -> None:
     listing = list_corpus(islice(open_corpus(corpus, CorpusOptions()).entries(), COUNT))
     limits = Limits()
     with tempfile.TemporaryDirectory() as folder:
-        rule = CacheRule(lambda image: shrink(image, SIDE), f"short side {SIDE}", SIDE)
+        rule = CacheRule(Shrink(SIDE, LONGEST), f"short side {SIDE}")
         cached = cache_pictures(listing, rule, Path(folder), limits, 2, lambda _: None, Event())
 
         def decode_all() -> None:
             for one in listing.entries:
-                shrink(decode(read_bytes(one.picture.location, limits), limits, SIDE), SIDE)
+                Shrink(SIDE, LONGEST).prepare(decode(read_bytes(one.picture.location, limits), limits, SIDE))
 
         def read_all() -> None:
             for row in range(len(cached)):
@@ -64,7 +64,7 @@ def main(corpus: str) -> None:
                 view: Image = vary_picture(
                     cached[row], False, True, Augmentation(), np.random.default_rng(row)
                 )
-                squeeze(view, ImageConfig(size=SIDE))
+                ImageConfig(size=SIDE).preparation.prepare(view)
 
         work = {
             "read and decode (JPEG, short side 224)": decode_all,

@@ -11,27 +11,24 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.decoding import DecodePool
 from indexer.report import Progress
 from indexer.training.errors import writing
 from indexer.training.listing import Caption, Listed, Listing
+from retrieval.decoding.ordered import map_in_order
+from retrieval.decoding.pool import DecodePool, PreparedPicture
+from retrieval.decoding.preparations import Preparation
 from retrieval.errors import ImageError
-from retrieval.fetch import read_bytes
 from retrieval.types import Failure, Limits
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 LONGEST = 2.0  # times the short side: what a panorama has beyond that is left out of training
-_JOURNAL = "decoding.journal"
 _WINDOW = 64  # pictures under way, as in indexing
 
 
@@ -40,14 +37,12 @@ class CacheRule:
     """What a picture becomes before it is stored.
 
     Attributes:
-        prepare: an upright RGB picture to uint8 pixels; safe in many threads.
+        preparation: what is done.
         name: tells two rules apart, in the cache's name.
-        short_side: pixels that the decoder should deliver at least.
     """
 
-    prepare: Callable[[Image], NDArray[np.uint8]]
+    preparation: Preparation
     name: str
-    short_side: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,21 +87,6 @@ class Cached:
         )
 
 
-def shrink(image: Image, side: int) -> NDArray[np.uint8]:
-    """A picture with its short side at most ``side``, (height, width, 3) uint8; never enlarged.
-
-    What is longer than twice its short side keeps its middle.
-    """
-    from PIL.Image import Resampling
-
-    longest = int(min(image.size) * LONGEST)
-    left, top = max(0, (image.width - longest) // 2), max(0, (image.height - longest) // 2)
-    part = image.crop((left, top, min(image.width, left + longest), min(image.height, top + longest)))
-    scale = min(1.0, side / min(part.size))
-    size = (max(1, round(part.width * scale)), max(1, round(part.height * scale)))
-    return np.asarray(part.convert("RGB").resize(size, Resampling.BICUBIC))
-
-
 def cache_pictures(
     listing: Listing,
     rule: CacheRule,
@@ -126,7 +106,9 @@ def cache_pictures(
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256(json.dumps([rule.name, listing.digest(), asdict(limits)]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([rule.name, listing.digest(), *_accepted(limits)]).encode()).hexdigest()[
+        :16
+    ]
     pixels, table = folder / f"{key}.u8", folder / f"{key}.json"
     if not table.is_file():
         temporary = pixels.with_suffix(".tmp")
@@ -152,21 +134,19 @@ def _decode_all(
     """Write the pixels to ``target``; the table, as JSON values."""
     place: dict[str, int] = {}  # by digest
     table: dict[str, list[Any]] = {"shapes": [], "captions": [], "rows": [], "digests": [], "failures": []}
-    with target.open("wb") as out, DecodePool(workers, limits, target.parent / _JOURNAL) as pool:
+    with target.open("wb") as out, DecodePool(limits, workers) as pool:
 
-        def read(one: Listed) -> tuple[str, NDArray[np.uint8] | None]:
-            data = read_bytes(one.picture.location, limits)
-            digest = hashlib.sha256(data).hexdigest()
-            if digest in place:
-                return digest, None
-            return digest, rule.prepare(pool.decode_picture(data, one.picture.uri, rule.short_side))
+        def read(one: Listed) -> PreparedPicture:
+            return pool.prepare(
+                one.picture.location, rule.preparation, lambda digest: digest.hex() not in place
+            )
 
-        outcomes = pool.map(read, listing.entries, lambda one: one.picture.uri, _WINDOW, stop)
+        outcomes = map_in_order(read, listing.entries, pool.workers, _WINDOW, stop)
         for done, (one, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome, ImageError):
                 table["failures"].append([one.picture.uri, str(outcome)])
             else:
-                digest, array = outcome
+                digest, array = outcome.digest.hex(), outcome.array
                 if digest not in place:
                     assert array is not None
                     place[digest] = len(place)
@@ -183,6 +163,11 @@ def _decode_all(
         out.flush()
         os.fsync(out.fileno())
     return table
+
+
+def _accepted(limits: Limits) -> list[object]:
+    """The limits that decide which pictures a cache holds."""
+    return [limits.file_bytes, limits.pixels, limits.seconds, limits.memory]
 
 
 def _open(pixels: Path, table: Path) -> Cached:

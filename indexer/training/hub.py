@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from retrieval.decoding.preparations import Preparation
+
 RATES = Rates(image=1e-5, text=1e-5, head=1e-4)
 LORA_RATES = Rates(image=2e-4, text=2e-4, head=2e-4)
 _TEMPERATURES = ("logit_scale", "logit_bias", "temperature")
@@ -82,6 +84,11 @@ class TrainableHub:
         if name in self._kept or name.rpartition(".")[2] in _TEMPERATURES:
             return None
         return "image" if "vision_model" in name else "text" if "text_model" in name else "head"
+
+    @property
+    def preparation(self) -> Preparation:
+        """See :class:`indexer.training.trainable.Trainable`."""
+        return self._pictures.preparation
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
         """See :class:`indexer.training.trainable.Trainable`."""

@@ -20,7 +20,7 @@ from indexer.corpora import CorpusOptions, open_corpus
 from indexer.interrupts import interrupts_noted
 from indexer.report import Progress
 from indexer.training import card, plot
-from indexer.training.cache import Cached, CacheRule, cache_pictures, shrink
+from indexer.training.cache import LONGEST, Cached, CacheRule, cache_pictures
 from indexer.training.checkpoint import At
 from indexer.training.errors import no_pairs, no_validation, writing
 from indexer.training.listing import Listing, list_corpus
@@ -37,6 +37,7 @@ from indexer.training.record import (
 from indexer.training.start import NewTwoTower, Start, build, weights_digest
 from indexer.training.trainable import Trainable
 from indexer.training.validation import Figures
+from retrieval.decoding.preparations import Shrink
 from retrieval.encoders.reproducible import request_equal_bits
 from retrieval.errors import MissingExtra, TrainingError, UsageError
 from retrieval.types import Failure, Limits
@@ -279,8 +280,8 @@ def _decode(
     """Pictures to vary, with their short side at the tower's; pictures to judge on, as the tower sees them."""
     side = model.facts.image_size
     rules = (
-        CacheRule(lambda image: shrink(image, side), f"short side {side}", side),
-        CacheRule(model.prepare, model.facts.rule, side),
+        CacheRule(Shrink(side, LONGEST), f"short side {side}"),
+        CacheRule(model.preparation, model.facts.rule),
     )
     folder, workers = data.cache or out / _CACHE, data.workers or max(2, os.cpu_count() or 1)
     train, val = (

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor, nn
 
+    from retrieval.decoding.preparations import Preparation
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:
@@ -65,6 +67,11 @@ class Trainable(Protocol):
 
     def part_of(self, name: str) -> Part | None:
         """What a parameter or a module of :attr:`module` belongs to, by name; None if it never learns."""
+        ...
+
+    @property
+    def preparation(self) -> Preparation:
+        """What :meth:`prepare` does, as a worker process is told of it."""
         ...
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:

@@ -27,7 +27,6 @@ from retrieval.encoders.two_tower.encoder import (
     check_weights,
     restored,
     save,
-    squeeze,
 )
 from retrieval.encoders.two_tower.model import TwoTowerModel
 from retrieval.encoders.two_tower.text import pad, padded_length, token_ids
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
+
+    from retrieval.decoding.preparations import Preparation
 
 # With BERT's head at 1e-3 all rows fell into one direction; at these a ResNet-50 and a BERT, both from scratch, learn
 # (benchmarks/training). A BERT that was trained before takes what its paper fine-tunes with (Devlin et al., 2019).
@@ -84,9 +85,14 @@ class TrainableTwoTower:
         tower = name.partition(".")[0]
         return "image" if tower == "image" else "text" if tower == "text" else "head"
 
+    @property
+    def preparation(self) -> Preparation:
+        """See :class:`indexer.training.trainable.Trainable`."""
+        return self.module.config.image.preparation
+
     def prepare(self, image: Image) -> NDArray[np.uint8]:
         """See :class:`indexer.training.trainable.Trainable`."""
-        return squeeze(image, self.module.config.image)
+        return self.preparation.prepare(image)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """See :class:`indexer.training.trainable.Trainable`."""

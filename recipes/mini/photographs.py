@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retrieval.encoders.two_tower.config import ImageConfig
-from retrieval.encoders.two_tower.encoder import squeeze
 
 KEPT_OUT = 5
 """One in so many photographs of ``coco_labels`` is kept out of training."""
@@ -121,7 +120,7 @@ def _samples(tars: Sequence[Path]) -> Iterator[tuple[bytes, dict[str, Any]]]:
 
 def plain_view(photograph: Photograph, config: ImageConfig) -> NDArray[np.uint8]:
     """(size, size, 3) RGB as the product prepares it."""
-    return squeeze(photograph.open(), config)
+    return config.preparation.prepare(photograph.open())
 
 
 def random_view(photograph: Photograph, size: int, rng: random.Random) -> NDArray[np.uint8]:

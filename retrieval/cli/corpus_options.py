@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from retrieval.cli.memory_size import MemorySize
 from retrieval.cli.options import allow_private_option
 from retrieval.types import Limits
 
@@ -76,7 +77,15 @@ _TAKING = (
         help="Seconds to download or to decode one picture.",
     ),
     allow_private_option,
-    click.option("--workers", type=click.IntRange(min=1), help="Decoder threads. [default: one a core]"),
+    click.option(
+        "--max-memory",
+        type=MemorySize(),
+        metavar="SIZE",
+        help="Memory for decoding, all processes together, as in 4G (at least 1G). [default: a quarter of all]",
+    ),
+    click.option(
+        "--workers", type=click.IntRange(min=1), help="Processes that decode. [default: one a core]"
+    ),
 )
 
 
@@ -123,9 +132,15 @@ def corpus_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapped(
-        *args: Any, max_bytes: int, max_pixels: int, timeout: float, allow_private: bool, **others: Any
+        *args: Any,
+        max_bytes: int,
+        max_pixels: int,
+        timeout: float,
+        allow_private: bool,
+        max_memory: int | None,
+        **others: Any,
     ) -> Any:
-        limits = Limits(max_bytes, max_pixels, timeout, private_addresses=allow_private)
+        limits = Limits(max_bytes, max_pixels, timeout, private_addresses=allow_private, memory=max_memory)
         return command(*args, limits=limits, **others)
 
     taking: Command = _with(_TAKING, wrapped)

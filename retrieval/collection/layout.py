@@ -10,7 +10,7 @@ CATALOGUE = "catalogue.sqlite"
 CATALOGUE_FILES = (CATALOGUE, f"{CATALOGUE}-wal", f"{CATALOGUE}-shm", f"{CATALOGUE}-journal")
 SEGMENTS = "segments"
 WRITER_LOCK = "writer.lock"
-JOURNAL = "decoding.journal"  # what is being decoded: the suspects of a run that died (indexer/decoding.py)
+JOURNAL = "decoding.journal"  # left by earlier versions; neither read nor written
 TEMPORARY_PREFIX = ".new-"
 ASIDE_PREFIX = ".aside-"
 

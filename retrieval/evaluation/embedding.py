@@ -6,17 +6,20 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.decoding.ordered import map_in_order
+from retrieval.decoding.pool import DecodePool
+from retrieval.encoders.preparing import ReadPicture, prepare_picture
 from retrieval.errors import EvaluationError, ImageError, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.types import Limits, Picture
@@ -24,7 +27,6 @@ from retrieval.types import Limits, Picture
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
-DECODERS = 2
 LIMITS = Limits()
 PLAIN = "{}"
 
@@ -217,22 +219,23 @@ def _picture_digest(pictures: Sequence[Picture], limits: Limits, advance: Advanc
 def _encode_pictures(
     encoder: Encoder, pictures: Sequence[Picture], batch: int, limits: Limits, advance: Advance
 ) -> NDArray[np.float32]:
-    from retrieval.fetch import read_bytes
-    from retrieval.images import decode
+    rows: list[NDArray[np.float32]] = []
+    prepared: list[NDArray[Any]] = []
+    with DecodePool(limits) as pool:
 
-    def prepare(picture: Picture) -> NDArray[np.uint8] | NDArray[np.float32]:
-        try:
-            image = decode(read_bytes(picture.location, limits), limits, encoder.image_size)
-        except ImageError as error:
-            raise _refused(picture, error) from error
-        return encoder.prepare_image(image)
+        def read(picture: Picture) -> ReadPicture:
+            return prepare_picture(pool, picture.location, encoder)
 
-    rows = []
-    with ThreadPoolExecutor(DECODERS) as pool:
-        for start in range(0, len(pictures), batch):
-            prepared = list(pool.map(prepare, pictures[start : start + batch]))
-            rows.append(encoder.encode_prepared(prepared, batch))
-            advance("encoding pictures", start + len(prepared), len(pictures))
+        outcomes = map_in_order(read, pictures, pool.workers, 2 * batch, threading.Event())
+        for done, (picture, outcome) in enumerate(outcomes, start=1):
+            if isinstance(outcome, ImageError):
+                raise _refused(picture, outcome) from outcome
+            assert outcome.prepared is not None, "nothing was said of not wanting it"
+            prepared.append(outcome.prepared)
+            if len(prepared) == batch or done == len(pictures):
+                rows.append(encoder.encode_prepared(prepared, batch))
+                prepared = []
+                advance("encoding pictures", done, len(pictures))
     return np.concatenate(rows)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection import Collection, CollectionInfo
 from retrieval.collection.stored import KeyedVector
+from retrieval.decoding.pool import DecodePool
 from retrieval.errors import (
     CollectionEmpty,
     CollectionError,
@@ -74,6 +75,7 @@ class SearchEngine:
         self._given = encoder
         self._loaded: Encoder | None = None
         self._lock = threading.Lock()
+        self._pool = DecodePool(limits, workers=1)
 
     @property
     def encoder(self) -> Encoder:
@@ -156,6 +158,7 @@ class SearchEngine:
     def close(self) -> None:
         """Close the collection and let go of the encoder."""
         self._loaded = None
+        self._pool.close()
         self.collection.close()
 
     def __enter__(self) -> Self:
@@ -219,7 +222,7 @@ class SearchEngine:
         def load() -> Encoder:
             return self._encoder_for(identity)
 
-        return QueryVectors(self.collection, keyed, self.limits, load).compose(queries)
+        return QueryVectors(self.collection, keyed, self._pool, load).compose(queries)
 
     def _directions(
         self, queries: Sequence[Query], find: Kind | None, keyed: Mapping[str, Kind]

@@ -1,35 +1,24 @@
-"""The picture that a part of a query names: found, read and decoded as indexing does it."""
+"""The picture that a part of a query names: found, read, decoded and prepared as indexing does it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retrieval.decoding.preparations import Whole
+from retrieval.encoders.preparing import preparation_of
 from retrieval.errors import ImageError, NoSuchPicture, QueryError
-from retrieval.query.parts import Source
 from retrieval.shell import shell_command, shell_word
 from retrieval.tar_members import Damage, member_path, walk_members
 from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
 from retrieval.uris import display, split_file_uri
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    import numpy as np
+    from numpy.typing import NDArray
 
-
-def read_picture(source: Source, limits: Limits, short_side: int) -> Image:
-    """An upright RGB picture, decoded as indexing decodes it; a PIL picture is returned as it is.
-
-    Args:
-        source: where the picture is.
-        limits: what is accepted of it.
-        short_side: the encoder's ``image_size``.
-
-    Raises:
-        QueryError: there is no such picture, or it cannot be read or decoded.
-    """
-    if not isinstance(source, (Path, str, bytes)):
-        return source
-    return decode_source(read_source(source, limits), source, limits, short_side)
+    from retrieval.decoding.pool import DecodePool
+    from retrieval.encoders.base import Encoder
 
 
 def read_source(source: Path | str | bytes, limits: Limits) -> bytes:
@@ -47,19 +36,30 @@ def read_source(source: Path | str | bytes, limits: Limits) -> bytes:
         raise _refusal(source, error) from error
 
 
-def decode_source(data: bytes, source: Path | str | bytes, limits: Limits, short_side: int) -> Image:
-    """An upright RGB picture from its encoded bytes; ``source`` names it in errors.
+def encode_source(
+    data: bytes, source: Path | str | bytes, encoder: Encoder, pool: DecodePool
+) -> NDArray[np.float32]:
+    """The vector, (d,) float32, of a picture from its encoded bytes; ``source`` names it in errors.
+
+    It is encoded alone: a batch's size changes the last bits of its rows.
 
     Raises:
         QueryError: it cannot be decoded.
     """
-    from retrieval.images import decode  # late: Pillow, which queries of words do not need
-
+    preparation = preparation_of(encoder)
     try:
-        picture: Image = decode(data, limits, short_side)
+        array = pool.prepare(InlineBytes(data), preparation or Whole(encoder.image_size)).array
     except ImageError as error:
         raise _refusal(source, error) from error
-    return picture
+    assert array is not None, "nothing was said of not wanting it"
+    if preparation is not None:
+        rows = encoder.encode_prepared([array], batch_size=1)
+    else:
+        from PIL import Image  # late: only an encoder that says nothing of its preparation needs it
+
+        rows = encoder.encode_images([Image.fromarray(array)], batch_size=1)
+    row: NDArray[np.float32] = rows[0]
+    return row
 
 
 def _refusal(source: Path | str | bytes, error: ImageError) -> QueryError:

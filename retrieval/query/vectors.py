@@ -20,10 +20,11 @@ from retrieval.contents import picture_digest, pixel_digest, text_digest
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.query.compose import compose
 from retrieval.query.parts import KeyPart, Part, PicturePart, Query, TextPart
-from retrieval.query.pictures import decode_source, read_source
-from retrieval.types import Kind, Limits
+from retrieval.query.pictures import encode_source, read_source
+from retrieval.types import Kind
 
 if TYPE_CHECKING:
+    from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
 
 
@@ -34,10 +35,10 @@ class QueryVectors:
         self,
         collection: Collection,
         keyed: Mapping[str, KeyedVector],
-        limits: Limits,
+        pool: DecodePool,
         load: Callable[[], Encoder],
     ) -> None:
-        self._collection, self._keyed, self._limits, self._load = collection, keyed, limits, load
+        self._collection, self._keyed, self._pool, self._load = collection, keyed, pool, load
         self._known: dict[object, NDArray[np.float32]] = {}
 
     def compose(self, queries: Sequence[Query]) -> NDArray[np.float32]:
@@ -81,18 +82,16 @@ class QueryVectors:
     def _of_picture(self, part: PicturePart) -> NDArray[np.float32]:
         source = part.source
         if isinstance(source, (Path, str, bytes)):
-            data = read_source(source, self._limits)
+            data = read_source(source, self._pool.limits)
             stored = self._stored(picture_digest(data))
             if stored is not None:
                 return stored
-            encoder = self._load()
-            picture = decode_source(data, source, self._limits, encoder.image_size)
-        else:
-            stored = self._stored(pixel_digest(source))
-            if stored is not None:
-                return stored
-            encoder, picture = self._load(), source
-        row: NDArray[np.float32] = encoder.encode_images([picture], batch_size=1)[0]
+            self._pool.start()  # while the encoder is loaded
+            return encode_source(data, source, self._load(), self._pool)
+        stored = self._stored(pixel_digest(source))
+        if stored is not None:
+            return stored
+        row: NDArray[np.float32] = self._load().encode_images([source], batch_size=1)[0]
         return row
 
     def _stored(self, digest: bytes) -> NDArray[np.float32] | None:

@@ -18,7 +18,7 @@ from indexer.corpora import Corpus, CorpusOptions, open_corpus
 from indexer.maintenance import merge_small
 from indexer.writer import Writer
 from retrieval.collection import Collection
-from retrieval.errors import CorpusFormatError, IdentityMismatch, ImageError, UnknownModel
+from retrieval.errors import CorpusFormatError, IdentityMismatch, ImageUnreadable, UnknownModel
 from retrieval.types import Limits
 from retrieval.uris import file_uri
 
@@ -116,15 +116,15 @@ def test_a_failure_is_forgotten_when_its_file_is_gone(index, photos, collection)
 def test_a_picture_that_may_be_read_again_is_taken_though_the_file_is_as_it_was(
     index, photos, collection, monkeypatch
 ):
-    real = pipeline.read_bytes
+    real = pipeline.prepare_picture
 
-    def refuse(location, limits):
+    def refuse(pool, location, *others):
         if "red" in str(location):
-            raise ImageError("cannot be read (Permission denied)")
-        return real(location, limits)
+            raise ImageUnreadable("cannot be read (Permission denied)")
+        return real(pool, location, *others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "read_bytes", refuse)
+        patch.setattr(pipeline, "prepare_picture", refuse)
         assert index(photos).failed == 1
 
     report = index(photos)
@@ -154,8 +154,10 @@ def test_the_size_of_a_file_is_capped(index, photos, collection):
 def test_retry_failed_tries_an_unchanged_file_again(index, photos, monkeypatch):
     (photos / "broken.png").touch()
     index(photos)
-    read = []
-    monkeypatch.setattr(pipeline, "read_bytes", lambda *arguments: read.append(arguments) or b"")
+    real, read = pipeline.prepare_picture, []
+    monkeypatch.setattr(
+        pipeline, "prepare_picture", lambda *arguments: read.append(arguments) or real(*arguments)
+    )
 
     index(photos)
     assert read == []
@@ -301,15 +303,15 @@ def test_ctrl_c_commits_what_is_done_and_the_next_run_goes_on(index, tmp_path, c
 
 def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(index, photos, monkeypatch, collection):
     stuck = threading.Event()
-    real = pipeline.read_bytes
+    real = pipeline.prepare_picture
 
-    def read(location, limits):
+    def read(pool, location, *others):
         if "green" in str(location):
             os.kill(os.getpid(), signal.SIGINT)
             stuck.wait(60)
-        return real(location, limits)
+        return real(pool, location, *others)
 
-    monkeypatch.setattr(pipeline, "read_bytes", read)
+    monkeypatch.setattr(pipeline, "prepare_picture", read)
     report = index(photos)
     stuck.set()
 

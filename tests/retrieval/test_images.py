@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from retrieval.errors import ImageError
-from retrieval.images import MAX_ASPECT, decode, shown_size
+from retrieval.images import MAX_ASPECT, decode, decode_whole
 from retrieval.types import Limits
 
 LIMITS = Limits()
@@ -177,7 +177,9 @@ def test_an_orientation_that_does_not_exist_turns_nothing(orientation: int) -> N
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_shown_size_is_the_upright_one_of_the_whole_picture(orientation: int) -> None:
-    assert shown_size(turned(orientation)) == (40, 30)
+    decoded = decode_whole(turned(orientation), LIMITS, short_side=8)
+
+    assert (decoded.width, decoded.height) == (40, 30)
 
 
 # Limits
@@ -215,7 +217,8 @@ def test_a_jpeg_may_come_smaller_but_not_below_twice_what_the_encoder_sees() -> 
     assert decode(data, LIMITS).size == (4000, 3000)
     small = decode(data, LIMITS, short_side=224)
     assert 448 <= min(small.size) < 3000
-    assert shown_size(data) == (4000, 3000)
+    whole = decode_whole(data, LIMITS, short_side=224)
+    assert (whole.width, whole.height) == (4000, 3000)
 
 
 @pytest.mark.parametrize(

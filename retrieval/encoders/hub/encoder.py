@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from retrieval.decoding.preparations import Preparation
+
 DEFAULT_BATCH = 32
 
 
@@ -82,6 +84,11 @@ class HubEncoder:
     def image_size(self) -> int:
         """Short side, in pixels, that the preprocessing asks for."""
         return self._pictures.short_side
+
+    @property
+    def preparation(self) -> Preparation:
+        """What :meth:`prepare_image` does, as a worker process is told of it."""
+        return self._pictures.preparation
 
     def prepare_image(self, image: Image) -> NDArray[np.uint8]:
         """One picture of any mode as one uint8 array; pure, and safe in many threads at once."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from retrieval.encoders.preprocess import ImageRule, read_image_rule, whole_number
+from retrieval.decoding.image_rule import ImageRule
+from retrieval.encoders.preprocess import read_image_rule, whole_number
 from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from retrieval.decoding.preparations import Preparation
     from retrieval.encoders.hub.tokens import Tokens
 
 Attention = Literal["causal", "masked", "unmasked"]
@@ -67,6 +69,11 @@ class Pictures(Protocol):
         """Pixels that a decoder should deliver at least."""
         ...
 
+    @property
+    def preparation(self) -> Preparation:
+        """What :meth:`prepare` does, as a worker process is told of it."""
+        ...
+
     def prepare(self, image: Image) -> NDArray[np.uint8]:
         """One picture as one uint8 array, its shape always the same."""
         ...
@@ -90,6 +97,11 @@ class FixedPictures:
     def short_side(self) -> int:
         """See :class:`Pictures`."""
         return self.rule.short_side
+
+    @property
+    def preparation(self) -> Preparation:
+        """See :class:`Pictures`."""
+        return self.rule
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
         """See :class:`Pictures`."""

@@ -13,20 +13,19 @@ another kernel, with other last bits, would then decide by a picture's neighbour
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from retrieval.decoding.image_rule import Triple
+from retrieval.decoding.preparations import Patches, Preparation
 from retrieval.encoders.hub.family import Checkpoint, Family
 from retrieval.encoders.hub.siglip import siglip_tokens
 from retrieval.encoders.preprocess import (
-    Triple,
     processor_name,
     read_deviation,
     read_factor,
     read_filter,
     read_triple,
-    to_rgb,
     whole_number,
 )
 from retrieval.errors import ModelError
@@ -62,26 +61,16 @@ class NaflexPictures:
     @property
     def short_side(self) -> int:
         """The side of a square picture of that many patches."""
-        return int(math.sqrt(self.patches)) * self.patch
+        return self.preparation.short_side
+
+    @property
+    def preparation(self) -> Preparation:
+        """What :meth:`prepare` does, as a worker process is told of it."""
+        return Patches(self.patch, self.patches, self.resample)
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
         """One picture as (patches + 1, patch * patch * 3) uint8; the last row holds the grid."""
-        import numpy as np
-        from PIL.Image import Resampling
-
-        rgb = to_rgb(image)
-        height, width = patch_grid(rgb.height, rgb.width, self.patch, self.patches)
-        if height * width > self.patches:
-            raise ModelError(
-                f"a picture of {rgb.width}x{rgb.height} pixels does not fit into {self.patches} patches"
-            )
-        side = self.patch
-        resized = np.asarray(rgb.resize((width * side, height * side), resample=Resampling(self.resample)))
-        cut = resized.reshape(height, side, width, side, 3).transpose(0, 2, 1, 3, 4)
-        out = np.zeros((self.patches + 1, side * side * 3), np.uint8)
-        out[: height * width] = cut.reshape(height * width, -1)
-        out[-1, :4] = np.array([height, width], "<u2").view(np.uint8)
-        return out
+        return self.preparation.prepare(image)
 
     def inputs(self, prepared: Tensor) -> dict[str, Tensor]:
         """``pixel_values`` (n, patches + 1, patch * patch * 3), their mask, and ``spatial_shapes`` (n, 2)."""
@@ -104,20 +93,6 @@ class NaflexPictures:
     def facts(self) -> dict[str, Any]:
         """The rule as JSON values."""
         return asdict(self)
-
-
-def patch_grid(height: int, width: int, patch: int, patches: int) -> tuple[int, int]:
-    """(rows, columns) of patches: the most, by bisection of the scale to 1e-5, that ``patches`` allows."""
-    low, high = 1e-6, 100.0
-    while high - low >= 1e-5:
-        scale = (low + high) / 2
-        rows, columns = _sides(scale, height, width, patch)
-        low, high = (scale, high) if rows * columns <= patches else (low, scale)
-    return _sides(low, height, width, patch)
-
-
-def _sides(scale: float, height: int, width: int, patch: int) -> tuple[int, int]:
-    return max(1, math.ceil(height * scale / patch)), max(1, math.ceil(width * scale / patch))
 
 
 def _pictures(checkpoint: Checkpoint) -> NaflexPictures:

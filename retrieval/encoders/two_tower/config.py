@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from retrieval.decoding.preparations import Squeeze
 from retrieval.errors import ModelError
 from retrieval.json_files import read_object
 
@@ -43,6 +44,11 @@ class ImageConfig:
     aspect: float = 1.0
     kept_from: int = 0
     through: int = 0
+
+    @property
+    def preparation(self) -> Squeeze:
+        """What becomes of a picture before the tower sees it."""
+        return Squeeze(self.size, self.aspect, self.through)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
+from retrieval.decoding.preparations import Squeeze
 from retrieval.encoders.base import fixed_batches
 from retrieval.encoders.reproducible import pass_size, request_equal_bits
 from retrieval.encoders.safetensors_header import check_memory, numbers, read_shapes
 from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.encoders.two_tower.bag import Bag
-from retrieval.encoders.two_tower.config import ImageConfig, TwoTowerConfig
+from retrieval.encoders.two_tower.config import TwoTowerConfig
 from retrieval.encoders.two_tower.text import padded, padded_length, token_ids
 from retrieval.errors import ModelError
 from retrieval.identity import Identity
@@ -116,9 +117,14 @@ class TwoTower:
         """Short side, in pixels, that the image tower sees."""
         return self._config.image.size
 
+    @property
+    def preparation(self) -> Squeeze:
+        """What :meth:`prepare_image` does, as a worker process is told of it."""
+        return self._config.image.preparation
+
     def prepare_image(self, image: Image.Image) -> NDArray[np.uint8]:
         """The picture squeezed into the tower's square, (size, size, 3) uint8 RGB."""
-        return squeeze(image, self._config.image)
+        return self.preparation.prepare(image)
 
     def encode_prepared(
         self, prepared: Sequence[NDArray[np.uint8] | NDArray[np.float32]], batch_size: int | None = None
@@ -288,26 +294,6 @@ def _foreign_weights(folder: Path, error: Exception) -> ModelError:
     return ModelError(
         f"{folder / WEIGHTS} holds no weights of this model ({reason}); copy the model folder again"
     )
-
-
-def squeeze(image: Image.Image, config: ImageConfig) -> NDArray[np.uint8]:
-    """A picture as (size, size, 3) uint8 RGB, cropped about its centre to at most ``aspect`` times as long as wide.
-
-    Cropped first: a strip is never enlarged.
-    """
-    from PIL.Image import Resampling  # late: pictures only
-
-    width, height = image.size
-    longest = round(min(width, height) * config.aspect)
-    across, down = min(width, longest), min(height, longest)
-    left, top = (width - across) // 2, (height - down) // 2
-    part = image.crop((left, top, left + across, top + down)).convert("RGB")
-    # Pillow's filters widen with the reduction, which is what keeps them free of aliases.
-    side = config.through or config.size
-    square = part.resize((side, side), Resampling.BICUBIC)
-    if side != config.size:
-        square = square.resize((config.size, config.size), Resampling.BILINEAR)
-    return np.asarray(square)
 
 
 def save(

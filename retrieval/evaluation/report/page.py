@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from retrieval.decoding.pool import DecodePool
 from retrieval.errors import MissingExtra
 from retrieval.evaluation.clip_benchmark import retrieval_records
 from retrieval.evaluation.evaluation_set import DIRECTIONS, Direction, EvaluationSet
@@ -27,6 +28,7 @@ from retrieval.evaluation.findings import (
 from retrieval.evaluation.report.pictures import Thumbnails
 from retrieval.evaluation.run import Evaluation, ModelFigures
 from retrieval.evaluation.significance import CORRECTION, FLIPS, TEST
+from retrieval.types import Limits
 from retrieval.uris import display
 
 PAGE = "report.html"
@@ -101,16 +103,11 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
     """All that the template names."""
     from retrieval.evaluation.report.plots import index_plot
 
-    thumbnails = Thumbnails(evaluation.evaluated.pictures)
     measured = {model.model: model.indexes for model in evaluation.models if model.indexes}
     return {
         "title": f"{evaluation.evaluated.name} ({evaluation.evaluated.language})",
         "facts": list(evaluation_facts(evaluation)),
-        "directions": [
-            _direction(evaluation, direction, thumbnails)
-            for direction in DIRECTIONS
-            if direction in evaluation.evaluated.sides
-        ],
+        "directions": _directions(evaluation),
         "rsums": {m.model: m.figures.rsum for m in evaluation.models if m.figures.rsum is not None},
         "comparisons": evaluation.comparisons,
         "test": f"{TEST}, {FLIPS:,} flips; p corrected by {CORRECTION} over all comparisons",
@@ -119,6 +116,13 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "engines": {m.model: m.engine for m in evaluation.models if m.engine is not None},
         "hub_depth": HUB_DEPTH,
     }
+
+
+def _directions(evaluation: Evaluation) -> list[dict[str, Any]]:
+    sides = evaluation.evaluated.sides
+    with DecodePool(Limits(), workers=1) as pool:
+        thumbnails = Thumbnails(evaluation.evaluated.pictures, pool)
+        return [_direction(evaluation, side, thumbnails) for side in DIRECTIONS if side in sides]
 
 
 def _direction(evaluation: Evaluation, direction: Direction, thumbnails: Thumbnails) -> dict[str, Any]:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import base64
 import io
 
+from PIL import Image
+
+from retrieval.decoding.pool import DecodePool
+from retrieval.decoding.preparations import Shrink
 from retrieval.errors import ImageError
-from retrieval.fetch import read_bytes
-from retrieval.images import decode
-from retrieval.types import Limits, Picture
+from retrieval.types import Picture
 
 HEIGHT = 132  # pixels: four stand side by side, and a report of 100 pictures stays near a megabyte
-LIMITS = Limits()
+_TWICE = Shrink(2 * HEIGHT, 20.0)
 
 
-def thumbnail(picture: Picture) -> str:
+def thumbnail(picture: Picture, pool: DecodePool) -> str:
     """A picture as a JPEG data URI of :data:`HEIGHT` pixels, at most three times as wide.
 
     Raises:
         ImageError: it cannot be read any more.
     """
-    image = decode(read_bytes(picture.location, LIMITS), LIMITS, HEIGHT)
+    array = pool.prepare(picture.location, _TWICE).array
+    assert array is not None, "nothing was said of not wanting it"
+    image = Image.fromarray(array)
     width = max(1, min(round(image.width * HEIGHT / image.height), 3 * HEIGHT))
     small = image.resize((width, HEIGHT))
     file = io.BytesIO()
@@ -31,14 +35,14 @@ def thumbnail(picture: Picture) -> str:
 class Thumbnails:
     """Thumbnails by picture row, each made once; what has become unreadable is an empty string."""
 
-    def __init__(self, pictures: tuple[Picture, ...]) -> None:
-        self._pictures = pictures
+    def __init__(self, pictures: tuple[Picture, ...], pool: DecodePool) -> None:
+        self._pictures, self._pool = pictures, pool
         self._made: dict[int, str] = {}
 
     def __getitem__(self, row: int) -> str:
         if row not in self._made:
             try:
-                self._made[row] = thumbnail(self._pictures[row])
+                self._made[row] = thumbnail(self._pictures[row], self._pool)
             except ImageError:  # it was there when it was encoded: the page says "cannot be shown"
                 self._made[row] = ""
         return self._made[row]

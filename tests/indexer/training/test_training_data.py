@@ -25,12 +25,13 @@ from indexer.training.augment import (
     vary_picture,
 )
 from indexer.training.batches import batches, positives_of
-from indexer.training.cache import Cached, CacheRule, cache_pictures, shrink
+from indexer.training.cache import LONGEST, Cached, CacheRule, cache_pictures
 from indexer.training.listing import Caption, Listing, list_corpus
 from indexer.training.recipe import Recipe
+from retrieval.decoding.preparations import Shrink
 from retrieval.types import Entry, Failure, FileBytes, Limits, Picture, Text
 
-RULE = CacheRule(lambda image: shrink(image, 16), "short side 16", 16)
+RULE = CacheRule(Shrink(16, LONGEST), "short side 16")
 
 
 def ignore(_: Progress) -> None:
@@ -153,9 +154,9 @@ def test_a_cache_that_a_kill_left_half_written_is_made_anew(tmp_path: Path) -> N
 
 
 def test_shrinking_keeps_the_shape_never_enlarges_and_cuts_panoramas() -> None:
-    assert shrink(Image.new("RGB", (64, 48)), 16).shape == (16, 21, 3)
-    assert shrink(Image.new("RGB", (10, 8)), 16).shape == (8, 10, 3)
-    assert shrink(Image.new("RGB", (400, 40)), 16).shape == (16, 32, 3)
+    assert Shrink(16, LONGEST).prepare(Image.new("RGB", (64, 48))).shape == (16, 21, 3)
+    assert Shrink(16, LONGEST).prepare(Image.new("RGB", (10, 8))).shape == (8, 10, 3)
+    assert Shrink(16, LONGEST).prepare(Image.new("RGB", (400, 40))).shape == (16, 32, 3)
 
 
 def test_links_decide_what_is_positive_and_not_places_in_the_batch() -> None:

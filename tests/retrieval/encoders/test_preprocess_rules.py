@@ -15,8 +15,10 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from retrieval.encoders.hub.siglip2 import NaflexPictures, patch_grid
-from retrieval.encoders.preprocess import ImageRule, read_image_rule, to_rgb
+from retrieval.decoding.image_rule import ImageRule, to_rgb
+from retrieval.decoding.preparations import patch_grid
+from retrieval.encoders.hub.siglip2 import NaflexPictures
+from retrieval.encoders.preprocess import read_image_rule
 from retrieval.errors import ModelError
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
 from retrieval.encoders.two_tower.backbones import build_backbone, fold_norms
-from retrieval.encoders.two_tower.encoder import save, squeeze
+from retrieval.encoders.two_tower.encoder import save
 from retrieval.encoders.two_tower.text import train_tokenizer
 from retrieval.errors import ModelError
 
@@ -132,9 +132,9 @@ def test_a_picture_loses_no_more_of_its_ends_than_the_aspect_asks(aspect, column
     columns[:, 100 - columns_seen // 2 : 100 + columns_seen // 2] = 255
 
     config = ImageConfig("tiny", 32, aspect=aspect)
-    assert squeeze(Image.fromarray(columns), config).min() == 255
+    assert config.preparation.prepare(Image.fromarray(columns)).min() == 255
     columns[:, 100 - columns_seen // 2 + 8 : 100 + columns_seen // 2 - 8] = 0
-    assert squeeze(Image.fromarray(columns), config)[:, 0].min() > 200
+    assert config.preparation.prepare(Image.fromarray(columns))[:, 0].min() > 200
 
 
 def test_a_picture_that_goes_through_another_size_is_pillows_of_two_steps(folder):
@@ -143,8 +143,10 @@ def test_a_picture_that_goes_through_another_size_is_pillows_of_two_steps(folder
 
     two_steps = picture.resize((40, 40), Image.Resampling.BICUBIC).resize((32, 32), Image.Resampling.BILINEAR)
 
-    assert np.array_equal(squeeze(picture, config), np.asarray(two_steps))
-    assert not np.array_equal(squeeze(picture, config), squeeze(picture, replace(config, through=0)))
+    assert np.array_equal(config.preparation.prepare(picture), np.asarray(two_steps))
+    assert not np.array_equal(
+        config.preparation.prepare(picture), replace(config, through=0).preparation.prepare(picture)
+    )
 
 
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5).map(tuple), seed=st.integers(0, 2**32 - 1))

@@ -1,0 +1,254 @@
+"""A few worker processes that pictures are decoded and prepared in, within one budget of memory and in time."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from retrieval.decoding.budget import PROCESS, default_budget, divide
+from retrieval.decoding.frames import Reply, Request, Status
+from retrieval.decoding.preparations import Preparation, to_json
+from retrieval.decoding.process import ProcessEnded, WorkerProcess
+from retrieval.errors import ImageError, ImageGivenUp, ImageTooLarge, ImageUnreadable, VlsearchError
+from retrieval.fetch import read_bytes
+from retrieval.types import InlineBytes, Limits, Location, UrlBytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_STARTED_EARLY = (
+    2  # processes: one core imports the model meanwhile, and more come when there is work for them
+)
+_WATCH = 0.1  # seconds between two looks at the deadlines
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedPicture:
+    """A picture as a worker leaves it.
+
+    Attributes:
+        digest: sha256 of its bytes.
+        array: uint8; None where it was not wanted.
+        width: of the whole picture, upright, in pixels.
+        height: likewise.
+    """
+
+    digest: bytes
+    array: NDArray[np.uint8] | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+class DecodePool:
+    """Worker processes, started when they are needed; close it, or use it in a ``with`` statement.
+
+    Any number of threads may ask it; so many pictures are under way as there are workers. A worker that crashes, is
+    killed or exceeds a limit costs the picture that it was at, and is replaced.
+
+    Attributes:
+        limits: what is accepted of a picture.
+        workers: how many work at a time: one a core, or what the memory allows.
+    """
+
+    def __init__(self, limits: Limits, workers: int | None = None) -> None:
+        self.limits = limits
+        self._division = divide(limits.memory or default_budget(), workers or max(2, os.cpu_count() or 1))
+        self.workers = self._division.workers
+        self._idle: list[WorkerProcess] = []
+        self._all: set[WorkerProcess] = set()
+        self._changed = threading.Condition()
+        self._running = 0
+        self._waiting_alone = 0
+        self._closed = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self._finalizer = weakref.finalize(self, _kill_all, self._all)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to start workers, and return at once: they come up while a model is loaded."""
+        for _ in range(min(self.workers, _STARTED_EARLY) - len(self._all)):
+            process = self._new()
+            with self._changed:
+                self._idle.append(process)
+
+    def close(self) -> None:
+        """End all workers; what is under way becomes an ImageError."""
+        self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
+            idle, self._idle = self._idle, []
+        self._finalizer()
+        for process in idle:
+            process.close()
+
+    def prepare(
+        self,
+        location: Location,
+        preparation: Preparation,
+        is_wanted: Callable[[bytes], bool] | None = None,
+    ) -> PreparedPicture:
+        """Read, decode and prepare one picture in a worker; URLs are downloaded in this thread.
+
+        Args:
+            location: where its bytes are.
+            preparation: what it becomes.
+            is_wanted: asked with the digest of the bytes, before they are decoded.
+
+        Raises:
+            ImageUnreadable: the bytes cannot be read from where they are.
+            ImageTooLarge: it takes more memory than the budget has.
+            ImageGivenUp: its time was over, or its worker crashed or was killed.
+            ImageError: otherwise, with the reason.
+            VlsearchError: no worker can be started.
+        """
+        if isinstance(location, UrlBytes):
+            location = InlineBytes(read_bytes(location, self.limits))
+        rule, share = to_json(preparation), self._division.share
+        request = Request(location, rule, self.limits, share, share - PROCESS, is_wanted is not None)
+        with self._place(alone=False):
+            reply, array = self._ask(request, is_wanted)
+        if reply.status is Status.TOO_LARGE:
+            alone = self._division.alone
+            if max(reply.needed, share) > alone - PROCESS or alone <= share:
+                raise ImageTooLarge(reply.needed or None)
+            request = Request(location, rule, self.limits, alone, alone - PROCESS, False)
+            with self._place(alone=True):
+                reply, array = self._ask(request, None, alone=True)
+        return _outcome(reply, array)
+
+    def _ask(
+        self, request: Request, is_wanted: Callable[[bytes], bool] | None, alone: bool = False
+    ) -> tuple[Reply, NDArray[np.uint8] | None]:
+        """Ask a worker, and another one if the first ended before it had read the bytes."""
+        for attempt in range(2):
+            process = self._take()
+            kept = False
+            try:
+                process.wait_until_ready()
+                answer = process.ask(request, is_wanted)
+                kept = not alone
+                return answer
+            except ProcessEnded as error:
+                if self._closed.is_set():
+                    raise ImageError("decoding was stopped") from error
+                if not error.before_decoding or attempt:
+                    raise ImageGivenUp(error.reason) from error
+            except VlsearchError as error:
+                if self._closed.is_set():
+                    raise ImageError("decoding was stopped") from error
+                raise
+            finally:
+                self._give_back(process, kept)
+        raise AssertionError("both attempts return or raise")
+
+    @contextmanager
+    def _place(self, alone: bool) -> Iterator[None]:
+        """Wait for a worker's share of the memory, or for all of it."""
+        with self._changed:
+            self._waiting_alone += alone
+            try:
+                while not self._closed.is_set() and not self._has_place(alone):
+                    self._changed.wait()
+            finally:
+                self._waiting_alone -= alone
+            if self._closed.is_set():
+                raise ImageError("decoding was stopped")
+            self._running += self.workers if alone else 1
+            others = list(self._idle) if alone else []
+        if alone:
+            self._shrink(others)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= self.workers if alone else 1
+                self._changed.notify_all()
+
+    def _has_place(self, alone: bool) -> bool:
+        if alone:
+            return self._running == 0
+        return self._running < self.workers and not self._waiting_alone
+
+    def _shrink(self, idle: list[WorkerProcess]) -> None:
+        """End idle workers that keep more memory than they need for themselves."""
+        for process in idle:
+            if process.resident_bytes() > PROCESS:
+                with self._changed:
+                    if process not in self._idle:
+                        continue
+                    self._idle.remove(process)
+                self._give_back(process, kept=False)
+
+    def _take(self) -> WorkerProcess:
+        with self._changed:
+            while self._idle:
+                process = self._idle.pop()
+                if process.is_alive:
+                    return process
+                self._all.discard(process)
+                process.close()
+        return self._new()
+
+    def _new(self) -> WorkerProcess:
+        process = WorkerProcess()
+        with self._changed:
+            self._all.add(process)
+            if self._closed.is_set():
+                process.kill()
+            if self._watcher is None:
+                self._watcher = threading.Thread(
+                    target=_watch, args=(self._all, self._changed, self._closed), daemon=True
+                )
+                self._watcher.start()
+        return process
+
+    def _give_back(self, process: WorkerProcess, kept: bool) -> None:
+        with self._changed:
+            if kept and not self._closed.is_set():
+                self._idle.append(process)
+                return
+            self._all.discard(process)
+        process.close()
+
+
+def _outcome(reply: Reply, array: NDArray[np.uint8] | None) -> PreparedPicture:
+    match reply.status:
+        case Status.DONE:
+            return PreparedPicture(reply.digest, array, reply.width, reply.height)
+        case Status.DIGEST:
+            return PreparedPicture(reply.digest)
+        case Status.UNREADABLE:
+            raise ImageUnreadable(reply.reason)
+        case Status.TOO_LARGE:
+            raise ImageTooLarge(reply.needed or None)
+    raise ImageError(reply.reason)
+
+
+def _watch(processes: set[WorkerProcess], changed: threading.Condition, closed: threading.Event) -> None:
+    """Kill what is over time, until the pool is closed; holds no reference to the pool, so that it can be collected."""
+    while not closed.wait(_WATCH):
+        with changed:
+            current = list(processes)
+        now = time.monotonic()
+        for process in current:
+            process.kill_if_overdue(now)
+
+
+def _kill_all(processes: set[WorkerProcess]) -> None:
+    for process in list(processes):
+        process.kill()

@@ -1,0 +1,193 @@
+"""What becomes of a picture before a model sees it: small frozen rules, which a worker process is told of as JSON.
+
+A rule is pure: an upright RGB picture in, one uint8 array out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from retrieval.decoding.image_rule import ImageRule, to_rgb
+from retrieval.errors import ImageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+_MOST_WHOLE = 32_000_000  # pixels: what is handed over whole must fit into the memory that is shared
+
+
+class Preparation(Protocol):
+    """A rule; its fields are JSON values and tuples of them."""
+
+    @property
+    def short_side(self) -> int:
+        """Pixels that a decoder should deliver at least, where the picture has them."""
+        ...
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """An upright RGB picture as one array."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """A picture in its own shape, as patches (SigLIP 2 NaFlex; :mod:`retrieval.encoders.hub.siglip2`).
+
+    Attributes:
+        patch: side of a patch, in pixels.
+        patches: most patches of a picture.
+        resample: Pillow's number of the filter.
+    """
+
+    patch: int
+    patches: int
+    resample: int
+
+    @property
+    def short_side(self) -> int:
+        """The side of a square picture of that many patches."""
+        return int(math.sqrt(self.patches)) * self.patch
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """One picture as (patches + 1, patch * patch * 3) uint8; the last row holds the grid."""
+        import numpy as np
+        from PIL.Image import Resampling
+
+        rgb = to_rgb(image)
+        height, width = patch_grid(rgb.height, rgb.width, self.patch, self.patches)
+        if height * width > self.patches:
+            raise ImageError(
+                f"a picture of {rgb.width}x{rgb.height} pixels does not fit into {self.patches} patches"
+            )
+        side = self.patch
+        resized = np.asarray(rgb.resize((width * side, height * side), resample=Resampling(self.resample)))
+        cut = resized.reshape(height, side, width, side, 3).transpose(0, 2, 1, 3, 4)
+        out = np.zeros((self.patches + 1, side * side * 3), np.uint8)
+        out[: height * width] = cut.reshape(height * width, -1)
+        out[-1, :4] = np.array([height, width], "<u2").view(np.uint8)
+        return out
+
+
+def patch_grid(height: int, width: int, patch: int, patches: int) -> tuple[int, int]:
+    """(rows, columns) of patches: the most, by bisection of the scale to 1e-5, that ``patches`` allows."""
+    low, high = 1e-6, 100.0
+    while high - low >= 1e-5:
+        scale = (low + high) / 2
+        rows, columns = _sides(scale, height, width, patch)
+        low, high = (scale, high) if rows * columns <= patches else (low, scale)
+    return _sides(low, height, width, patch)
+
+
+def _sides(scale: float, height: int, width: int, patch: int) -> tuple[int, int]:
+    return max(1, math.ceil(height * scale / patch)), max(1, math.ceil(width * scale / patch))
+
+
+@dataclass(frozen=True, slots=True)
+class Squeeze:
+    """A picture squeezed into a square, its middle at most ``aspect`` times as long as it is wide (two-tower models).
+
+    Attributes:
+        size: side of the square.
+        aspect: >= 1; what is longer loses its ends first, so that a strip is never enlarged.
+        through: a side that it is squeezed to first, and from there bilinearly to ``size``; 0 for none.
+    """
+
+    size: int
+    aspect: float
+    through: int
+
+    @property
+    def short_side(self) -> int:
+        """The side of the square."""
+        return self.size
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """A picture of any mode as (size, size, 3) uint8 RGB."""
+        import numpy as np
+        from PIL.Image import Resampling
+
+        part = middle(image, round(min(image.size) * self.aspect))
+        # Pillow's filters widen with the reduction, which is what keeps them free of aliases.
+        side = self.through or self.size
+        square = part.resize((side, side), Resampling.BICUBIC)
+        if side != self.size:
+            square = square.resize((self.size, self.size), Resampling.BILINEAR)
+        return np.asarray(square)
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """A picture with its short side at most ``side``, never enlarged, its middle at most ``aspect`` times as long."""
+
+    side: int
+    aspect: float
+
+    @property
+    def short_side(self) -> int:
+        """The side."""
+        return self.side
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """A picture of any mode as (height, width, 3) uint8 RGB."""
+        import numpy as np
+        from PIL.Image import Resampling
+
+        part = middle(image, int(min(image.size) * self.aspect))
+        scale = min(1.0, self.side / min(part.size))
+        size = (max(1, round(part.width * scale)), max(1, round(part.height * scale)))
+        return np.asarray(part.resize(size, Resampling.BICUBIC))
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The picture as it was decoded, for an encoder that prepares it itself.
+
+    One of more than 32 megapixels is first reduced by a whole number, its short side still twice ``short_side``.
+    """
+
+    short_side: int
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """An RGB picture as (height, width, 3) uint8."""
+        import numpy as np
+
+        factor = 1
+        while image.width * image.height > _MOST_WHOLE * factor * factor:
+            factor += 1
+        factor = min(factor, max(1, min(image.size) // (2 * self.short_side)))
+        return np.asarray(image if factor == 1 else image.reduce(factor))
+
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (ImageRule, Patches, Squeeze, Shrink, Whole)}
+
+
+def to_json(preparation: Preparation) -> str:
+    """A rule's kind and fields."""
+    return json.dumps([type(preparation).__name__, asdict(preparation)])  # type: ignore[call-overload]
+
+
+def from_json(text: str) -> Preparation:
+    """The rule that :func:`to_json` wrote."""
+    kind, fields = json.loads(text)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    preparation: Preparation = _KINDS[kind](**values)
+    return preparation
+
+
+def is_preparation(found: object) -> bool:
+    """Whether a worker process knows this rule."""
+    return type(found) in _KINDS.values()
+
+
+def middle(image: Image, longest: int) -> Image:
+    """The middle of a picture in RGB, no side longer than ``longest``; the picture itself where that is all of it."""
+    across, down = min(image.width, longest), min(image.height, longest)
+    left, top = (image.width - across) // 2, (image.height - down) // 2
+    if (across, down) != image.size:
+        image = image.crop((left, top, left + across, top + down))
+    return image if image.mode == "RGB" else image.convert("RGB")

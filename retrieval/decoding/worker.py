@@ -1,0 +1,162 @@
+"""The worker's side: requests from standard input, replies to standard output, pixels into shared memory.
+
+Imports the decoder and nothing heavier. Ends with its parent: at the end of its input, within half a second of its
+parent's death, and a little after a picture's deadline at the latest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import os
+import signal
+import sys
+import threading
+import time
+from functools import lru_cache
+from typing import IO, TYPE_CHECKING
+
+from retrieval.decoding.frames import (
+    GO,
+    SHARED_BYTES,
+    Reply,
+    Request,
+    Status,
+    read_request,
+    write_reply,
+)
+from retrieval.decoding.preparations import Preparation, from_json
+from retrieval.errors import ImageError, ImageTooLarge
+from retrieval.fetch import read_bytes
+from retrieval.images import decode_whole
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_GRACE = 5.0  # seconds behind the deadline, at which the parent kills; after them the process ends itself
+_PARENT_CHECK = 0.5  # seconds
+_LARGE = 4 * 2**20  # bytes of an array, beyond which its pages are given back
+
+preparation_of = lru_cache(8)(from_json)
+
+
+def serve(parent: int, shared: int | str) -> None:
+    """Answer requests until there are no more.
+
+    Args:
+        parent: its process id.
+        shared: the descriptor of the shared memory, or its name (Windows).
+    """
+    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print must not get between the replies
+    try:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        memory = _map(shared)
+        _configure_decoders()
+    except Exception as error:
+        write_reply(replies, Reply(Status.BROKEN, reason=f"{type(error).__name__}: {error}"))
+        return
+    write_reply(replies, Reply(Status.READY, needed=SHARED_BYTES if memory is not None else 0))
+    while (request := read_request(requests)) is not None:
+        _answer(request, requests, replies, memory)
+
+
+def _answer(request: Request, requests: IO[bytes], replies: IO[bytes], memory: mmap.mmap | None) -> None:
+    _limit_memory(request.memory)
+    _set_alarm(request.limits.seconds)
+    try:
+        data = read_bytes(request.location, request.limits)
+        digest = hashlib.sha256(data).digest()
+    except ImageError as error:
+        write_reply(replies, Reply(Status.UNREADABLE, reason=str(error)))
+        return
+    except MemoryError:
+        write_reply(replies, Reply(Status.TOO_LARGE))
+        return
+    write_reply(replies, Reply(Status.DIGEST, digest))
+    if request.pause:
+        _set_alarm(0)
+        if requests.read(1) != GO:
+            return
+    _set_alarm(request.limits.seconds)
+    reply, array = _prepare(request, data, digest)
+    if array is not None and memory is not None:
+        _put(array, memory)
+    write_reply(replies, reply)
+    if array is not None and memory is None:
+        replies.write(array.tobytes())
+        replies.flush()
+    _set_alarm(0)
+
+
+def _prepare(request: Request, data: bytes, digest: bytes) -> tuple[Reply, NDArray[np.uint8] | None]:
+    try:
+        preparation: Preparation = preparation_of(request.preparation)
+        decoded = decode_whole(data, request.limits, preparation.short_side, request.allowance)
+        array = preparation.prepare(decoded.picture)
+    except ImageTooLarge as error:
+        return Reply(Status.TOO_LARGE, digest, needed=error.needed or 0), None
+    except MemoryError:
+        return Reply(Status.TOO_LARGE, digest), None
+    except ImageError as error:
+        return Reply(Status.REFUSED, digest, reason=str(error)), None
+    except Exception as error:  # of a preparation, which a picture's shape may be beyond
+        return Reply(Status.REFUSED, digest, reason=f"cannot be prepared ({error})"), None
+    if array.nbytes > SHARED_BYTES:
+        return Reply(Status.TOO_LARGE, digest, needed=array.nbytes), None
+    return Reply(Status.DONE, digest, decoded.width, decoded.height, 0, array.shape), array
+
+
+def _put(array: NDArray[np.uint8], memory: mmap.mmap) -> None:
+    """Write an array to the beginning of the memory; free what a large one before has left behind it."""
+    if memory.tell() > _LARGE and hasattr(mmap, "MADV_REMOVE"):
+        with contextlib.suppress(OSError):
+            memory.madvise(mmap.MADV_REMOVE)
+    memory.seek(0)
+    memory.write(array.data if array.flags.c_contiguous else array.tobytes())
+
+
+def _map(shared: int | str) -> mmap.mmap | None:
+    """The shared memory, made as large as it must be; None where no file may be that large (``ulimit -f``)."""
+    if isinstance(shared, str):
+        return mmap.mmap(-1, SHARED_BYTES, tagname=shared)  # type: ignore[call-arg,unused-ignore]  # Windows only
+    try:
+        os.ftruncate(shared, SHARED_BYTES)
+    except OSError:
+        return None
+    return mmap.mmap(shared, SHARED_BYTES)
+
+
+def _configure_decoders() -> None:
+    """Settings of whole processes, which only a process of the decoder's own can have: no limits but ours."""
+    import numpy  # noqa: F401 - now, and not while the first picture's clock runs
+    from PIL import Image, ImageFile, PngImagePlugin  # noqa: F401
+
+    from retrieval.images import formats
+
+    Image.MAX_IMAGE_PIXELS = None
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 2 * formats.MOST_METADATA
+
+
+def _limit_memory(limit: int) -> None:
+    """Bound what this process allocates; where that cannot be bounded, the estimate from the header is what holds."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        if resource.getrlimit(resource.RLIMIT_DATA)[0] != limit:
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _set_alarm(seconds: float) -> None:
+    """End this process some time after a deadline, whatever holds it; 0 calls that off."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE if seconds else 0)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK)
+    os._exit(1)

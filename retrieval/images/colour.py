@@ -1,0 +1,162 @@
+"""Any mode of Pillow's to 8-bit RGB, strip by strip: beside the picture and its copy, next to nothing is held."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STRIP_PIXELS = 1 << 20  # a strip of so many in float64, the widest form, is 8 MB
+
+Convert = Callable[[Image.Image], Image.Image]
+
+_ALPHA = ("LA", "PA", "RGBA", "RGBa", "La")
+_SIGNED = 2  # TIFF's SampleFormat
+_SAMPLE_FORMAT, _BITS = 339, 258
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A picture in RGB: deep grey scaled, transparency over white, colours by its profile.
+
+    The same pixels as of the whole picture at once: no step looks at a pixel's neighbours.
+    """
+    convert = _conversion(image)
+    if convert is None:
+        return image
+    if image.width * image.height <= STRIP_PIXELS:
+        return convert(image)
+    rgb = Image.new("RGB", image.size)
+    for top, strip in _strips(image):
+        rgb.paste(convert(strip), (0, top))
+    return rgb
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(image.height, top + rows)))
+
+
+def _conversion(image: Image.Image) -> Convert | None:
+    """What makes RGB of a strip of the picture; None where nothing is to be done."""
+    if is_deep(image.mode):
+        return _deep_grey(image)
+    if image.mode == "CMYK":
+        return _by_profile(image, "CMYK") or _plain
+    matched = _by_profile(image, "RGB")
+    if image.mode in _ALPHA or "transparency" in image.info:
+        return _over_white if matched is None else lambda strip: matched(_over_white(strip))
+    if image.mode == "RGB":
+        return matched
+    return _plain if matched is None else lambda strip: matched(_plain(strip))
+
+
+def _plain(strip: Image.Image) -> Image.Image:
+    return strip.convert("RGB")
+
+
+def _over_white(strip: Image.Image) -> Image.Image:
+    rgba = strip.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def _by_profile(image: Image.Image, mode: str) -> Convert | None:
+    """The way from an embedded profile's colours to sRGB; None where there is none, or a broken one."""
+    profile = image.info.get("icc_profile")
+    if not profile or b"sRGB" in profile[:1024]:
+        return None
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space.strip() != mode:
+            return None
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None  # a broken profile is no reason to lose the picture
+
+    def convert(strip: Image.Image) -> Image.Image:
+        try:
+            converted = ImageCms.applyTransform(strip, transform)
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            return strip.convert("RGB")
+        return converted if converted is not None else strip.convert("RGB")
+
+    return convert
+
+
+# Grey of 16 bits, 32 bits and floats
+
+
+def is_deep(mode: str) -> bool:
+    """Whether a mode is grey of more than 8 bits, of which Pillow's own conversion clips all above 255 to white."""
+    return mode.startswith("I;16") or mode in ("I", "F")
+
+
+def _deep_grey(image: Image.Image) -> Convert:
+    import numpy as np
+
+    unsigned = _is_unsigned(image)
+    low, high = _extremes(image, unsigned)
+    black, white = _range(image, low, high)
+    scale = 255.0 / (white - black)
+
+    def convert(strip: Image.Image) -> Image.Image:
+        values = np.nan_to_num(_values(strip, unsigned), nan=0.0, posinf=high, neginf=low)
+        grey = np.clip((values - black) * scale, 0, 255).round().astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+
+    return convert
+
+
+def _range(image: Image.Image, low: float, high: float) -> tuple[float, float]:
+    """The values that become black and white, by the picture's own type and what it holds."""
+    if image.mode.startswith("I;16"):
+        return 0.0, 65535.0
+    if low < 0.0:
+        return low, high if high > low else low + 1.0
+    if image.mode == "F":
+        return 0.0, 1.0 if high <= 1.0 else max(high, 255.0)
+    if high <= 255.0:
+        return 0.0, 255.0
+    if _tag(image, _SAMPLE_FORMAT) == _SIGNED and _tag(image, _BITS) == 16:
+        return 0.0, 32767.0
+    return 0.0, max(high, 65535.0)
+
+
+def _extremes(image: Image.Image, unsigned: bool) -> tuple[float, float]:
+    """The least and the greatest finite value, 0 included; not looked for where the mode alone decides."""
+    import numpy as np
+
+    if image.mode.startswith("I;16"):
+        return 0.0, 65535.0
+    low = high = 0.0
+    for _, strip in _strips(image):
+        values = _values(strip, unsigned)
+        finite = np.isfinite(values)
+        low = min(low, float(values.min(initial=0.0, where=finite)))
+        high = max(high, float(values.max(initial=0.0, where=finite)))
+    return low, high
+
+
+def _values(strip: Image.Image, unsigned: bool) -> NDArray[Any]:
+    import numpy as np
+
+    values = np.asarray(strip)
+    return (values.view(np.uint32) if unsigned else values).astype(np.float64)
+
+
+def _is_unsigned(image: Image.Image) -> bool:
+    """Whether a TIFF holds unsigned numbers of 32 bits, which Pillow's only such mode takes for signed ones."""
+    return image.mode == "I" and _tag(image, _BITS) == 32 and _tag(image, _SAMPLE_FORMAT) in (None, 1)
+
+
+def _tag(image: Image.Image, tag: int) -> int | None:
+    """The first number of a TIFF's tag, which turning and cropping keep in no other place."""
+    found = image.info.get(f"tiff {tag}")
+    return found if isinstance(found, int) else None

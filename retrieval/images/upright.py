@@ -1,0 +1,142 @@
+"""Encoded bytes to an upright picture of 8 bits a channel, in RGB.
+
+Pillow warns of odd metadata; whoever runs the process decides what becomes of that. (Silencing it here, in several
+threads, would now and then silence every warning of the process for good.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import ExifTags, Image
+
+from retrieval.errors import ImageError, ImageTooLarge
+from retrieval.images.colour import to_rgb
+from retrieval.images.formats import open_picture
+from retrieval.images.memory import bytes_needed
+
+if TYPE_CHECKING:
+    from retrieval.types import Limits
+
+MAX_ASPECT = 20.0  # a longer strip keeps its middle: scaling 30000x2 to a short side of 224 would take 2 GB
+# A JPEG is decoded at a scale that keeps its short side at least this many times the encoder's.
+DRAFT_SHARE = 2
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """An upright RGB picture, which may be smaller than it is stored or a strip's middle; and the size of it all.
+
+    Attributes:
+        picture: the pixels.
+        width: of the whole picture, upright, in pixels.
+        height: likewise.
+    """
+
+    picture: Image.Image
+    width: int
+    height: int
+
+
+def decode(data: bytes, limits: Limits, short_side: int | None = None) -> Image.Image:
+    """The picture alone of :func:`decode_whole`."""
+    return decode_whole(data, limits, short_side).picture
+
+
+def decode_whole(
+    data: bytes, limits: Limits, short_side: int | None = None, memory: int | None = None
+) -> Decoded:
+    """An upright RGB picture: turned as its EXIF says, alpha over white, 16 bits scaled, the first frame of several.
+
+    A picture more than 20 times as long as it is wide keeps its middle only.
+
+    Args:
+        data: the encoded picture.
+        limits: ``pixels`` is checked before anything is decoded.
+        short_side: the encoder's ``image_size``; a JPEG may then come smaller than it is stored (its short side at
+            least twice that), which makes a 12-megapixel photograph several times as fast.
+        memory: bytes that decoding may take, by an estimate from the header; unlimited by default.
+
+    Raises:
+        ImageTooLarge: decoding would take more than ``memory``.
+        ImageError: with the reason, in one clause.
+    """
+    if not data:
+        raise ImageError("the file is empty")
+    if data[0] == 0 and data.count(0) == len(data):
+        raise ImageError("the file holds nothing but zeros")
+    try:
+        return _decode(data, limits, short_side, memory)
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageTooLarge(None) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"too large to decode ({error})") from error
+    except Exception as error:  # Pillow's plug-ins raise anything at all on hostile bytes
+        raise ImageError(f"damaged or cut short ({_clause(error)})") from error
+
+
+def _decode(data: bytes, limits: Limits, short_side: int | None, memory: int | None) -> Decoded:
+    with open_picture(data) as image:
+        stored = image.size
+        if stored[0] * stored[1] > limits.pixels:
+            raise ImageError(
+                f"{stored[0]}x{stored[1]} pixels, over the limit of "
+                f"{limits.pixels / 1e6:g} megapixels (--max-pixels)"
+            )
+        if short_side is not None and image.format in ("JPEG", "MPO"):
+            scale = max(1.0, min(stored) / (short_side * DRAFT_SHARE))
+            image.draft(None, (int(stored[0] / scale), int(stored[1] / scale)))
+        needed = bytes_needed(image, stored[0] * stored[1], len(data))
+        if memory is not None and needed > memory:
+            raise ImageTooLarge(needed)
+        image.load()
+        upright = _upright(image)
+        whole = upright.size if image.format not in ("JPEG", "MPO") else stored
+        if upright is not image and image.format in ("JPEG", "MPO") and _is_across(image):
+            whole = stored[1], stored[0]
+    del image  # with the decoder's own buffers, before anything more is allocated
+    return Decoded(to_rgb(_crop_strip(upright)), *whole)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # broken EXIF says nothing about which way is up, in as many ways as Pillow has parsers
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def _is_across(image: Image.Image) -> bool:
+    return _orientation(image) in (5, 6, 7, 8)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _crop_strip(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    longest = int(min(width, height) * MAX_ASPECT)
+    if max(width, height) <= longest:
+        return image
+    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+    return image.crop((left, top, min(width, left + longest), min(height, top + longest)))
+
+
+def _clause(error: Exception) -> str:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said[:200].rstrip(".")
