@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import work
 from killing import Step, kill_after, kill_at, run_apart, spread, steps_of
+from sqlalchemy import Connection
 from states import NOTHING, State, state_of
 
 import indexer
 from indexer import pipeline
+from indexer.writer import Writer
 from retrieval.errors import CollectionNotFound
 
 STEPS = 10  # of each kind of work in the default run; all of them in the slow one
@@ -170,6 +172,44 @@ def test_a_hiding_killed_at_any_step_has_happened_whole_or_not_at_all(tmp_path, 
         assert indexer.doctor(path) == indexer.Diagnosis((), ())
 
     kill_everywhere(tmp_path, count, whole, lambda path: (work.hide, path, corpus), check)
+
+
+@pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
+def test_edits_by_key_killed_at_any_step_have_happened_commit_by_commit(tmp_path, count):
+    start = tmp_path / "start" / "collection"
+    work.add_keyed(start)
+    states = {state_of(start).generation: state_of(start)}
+    reference = tmp_path / "reference" / "collection"
+    shutil.copytree(start, reference)
+    with noting_commits(reference, states):
+        work.edit(reference)
+    last = state_of(reference)
+    assert (len(last.items), len(last.hidden)) == (12, 4)
+
+    def check(path: Path, step: Step) -> None:
+        assert state_of(path).holdings == states[step.generation].holdings
+        work.edit(path)
+        assert state_of(path).holdings == last.holdings
+        assert indexer.doctor(path) == indexer.Diagnosis((), ())
+
+    kill_everywhere(tmp_path, count, start, lambda path: (work.edit, path), check)
+
+
+@contextmanager
+def noting_commits(collection: Path, states: dict[int, State]) -> Iterator[None]:
+    """Note the state after every commit of a writer in this process."""
+    switch = Writer.switch
+
+    @contextmanager
+    def noted(writer: Writer, generation: int) -> Iterator[Connection]:
+        with switch(writer, generation) as connection:
+            yield connection
+        state = state_of(collection)
+        states[state.generation] = state
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Writer, "switch", noted)
+        yield
 
 
 @pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])

@@ -64,6 +64,24 @@ def hide(collection: Path, corpus: Path) -> None:
     indexer.hide(collection, [str(corpus / f"{number:03}.png") for number in range(0, 20)])
 
 
+def add_keyed(collection: Path) -> None:
+    with indexer.open_writer(collection, model=HashEncoder()) as writer:
+        for number in range(12):
+            writer.add(f"{number}", f"words {number}", attributes={"n": number})
+
+
+def edit(collection: Path) -> None:
+    """Change attributes, hide by key and move a hidden item, in three commits; done again, it changes nothing."""
+    with indexer.open_writer(collection, model=HashEncoder()) as writer:
+        for number in range(12):
+            writer.set_attributes(f"{number}", {"n": number, "tags": ["a", f"{number % 3}"]})
+        writer.commit()
+        writer.hide(*(f"{number}" for number in range(4)))
+        writer.upsert(
+            "0", "other words", uri="https://example.org/0", attributes={"n": 0, "tags": ["a", "0"]}
+        )
+
+
 def optimize(collection: Path) -> None:
     indexer.optimize(collection)
 
