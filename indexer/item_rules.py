@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Protocol
 
 from indexer.corpora.values import is_unicode
 from retrieval.contents import normalise_text
+from retrieval.locations import is_extent
 from retrieval.types import Kind
 
 LARGEST = 2**63 - 1  # what SQLite's integers hold
-_EXTENT = re.compile(r"([0-9]{1,19})\+([0-9]{1,19})")
 
 
 class StoredItem(Protocol):
@@ -64,12 +63,9 @@ def word_fault(name: str, value: object) -> str | None:
 
 
 def extent_fault(extent: object) -> str | None:
-    """An extent is ``offset+size`` in bytes, where the item is a member of an archive."""
-    if extent is None:
-        return None
-    found = _EXTENT.fullmatch(extent) if isinstance(extent, str) else None
-    whole = found is not None and all(int(number) <= LARGEST for number in found.groups())
-    return None if whole else "the extent is not offset+size in bytes"
+    """An extent is ``offset+size`` in bytes of a member of an archive, or names a row and column of a table."""
+    whole = extent is None or (isinstance(extent, str) and is_unicode(extent) and is_extent(extent))
+    return None if whole else "the extent is neither offset+size in bytes nor a row of a column"
 
 
 def size_fault(width: object, height: object) -> str | None:

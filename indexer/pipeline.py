@@ -30,7 +30,8 @@ from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.preparing import ReadPicture, prepare_picture
 from retrieval.errors import CorpusFormatError, ImageError, ImageGivenUp, ImageUnreadable
-from retrieval.types import Entry, Failure, Kind, MemberBytes, Picture
+from retrieval.locations import extent_of
+from retrieval.types import Entry, Failure, Kind, Picture
 from retrieval.uris import split_file_uri
 
 if TYPE_CHECKING:
@@ -251,9 +252,6 @@ class Run:
                 return
         if task.known is None or task.known.sha256 != digest:
             self.staged.fresh.add(picture.uri)
-        extent = None
-        if isinstance(picture.location, MemberBytes):
-            extent = f"{picture.location.offset}+{picture.location.size}"
         self.staged.change.items[picture.uri] = NewItem(
             uri=picture.uri,
             kind="image",
@@ -262,7 +260,7 @@ class Run:
             key=picture.key,
             attributes=picture.attributes,
             stamp=task.stamp,
-            extent=extent,
+            extent=extent_of(picture.location),
             renames=self._renamed("image", picture.uri, digest) if is_new and not to_encode else None,
         )
 

@@ -22,8 +22,9 @@ from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.preparing import ReadPicture, prepare_picture
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CollectionError, ImageError
-from retrieval.types import Failure, FileBytes, Limits, Location, MemberBytes, UrlBytes
-from retrieval.uris import display, split_file_uri
+from retrieval.locations import location_of
+from retrieval.types import Failure, Limits, Location
+from retrieval.uris import display
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -158,7 +159,7 @@ class _Work:
                     .where(items.c.content_id.in_(places))
                     .order_by(items.c.id)
                 ):
-                    places[item.content_id].append((item.uri, _location(item.uri, item.extent)))
+                    places[item.content_id].append((item.uri, location_of(item.uri, item.extent)))
             if not page:
                 return
             for row in page:
@@ -230,19 +231,3 @@ def _refusal(work: _Work) -> str:
         f"{first.reason}. Queries are answered by the old vectors as before; bring the files back and run this "
         "again (it goes on where it was), or switch without them with: --skip-unreadable"
     )
-
-
-def _location(uri: str, extent: str | None) -> Location | None:
-    """Where an item's bytes are, if its uri tells."""
-    if uri.lower().startswith(("http://", "https://")):
-        return UrlBytes(uri)
-    split = split_file_uri(uri)
-    if split is None:
-        return None
-    path, member = split
-    if member is None:
-        return FileBytes(path)
-    if extent is None:
-        return None
-    offset, size = (int(number) for number in extent.split("+"))
-    return MemberBytes(path, member, offset, size)

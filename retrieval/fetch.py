@@ -10,7 +10,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError, ImageGivenUp
-from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
+from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
 from retrieval.uris import hide_passwords
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def read_bytes(location: Location, limits: Limits) -> bytes:
             return _read_file(path, 0, None, limits)
         case MemberBytes(archive, _, offset, size):
             return _read_file(archive, offset, size, limits)
+        case CellBytes(table, column, row):
+            return _read_cell(table, column, row, limits)
         case UrlBytes(url):
             return _download(url, limits)
         case InlineBytes(data):
@@ -53,10 +55,22 @@ def stamp(location: Location) -> str | None:
             return _file_stamp(path)
         case MemberBytes(archive, _, offset, size):
             return f"{_file_stamp(archive)}:{offset}+{size}"
+        case CellBytes(table, _, row):
+            return f"{_file_stamp(table)}:row={row}"
         case UrlBytes():
             return "url"
         case InlineBytes():
             return None
+
+
+def _read_cell(table: Path, column: str, row: int, limits: Limits) -> bytes:
+    from retrieval.parquet_process import ParquetFault, read_cell  # late: few corpora are tables of pictures
+
+    _file_stamp(table)  # a regular file that is there
+    try:
+        return read_cell(table.absolute(), column or None, row, limits.file_bytes)
+    except ParquetFault as fault:
+        raise ImageError(f"cannot be read from the table ({fault})") from fault
 
 
 def _file_stamp(path: Path) -> str:

@@ -36,6 +36,18 @@ class MemberBytes:
 
 
 @dataclass(frozen=True, slots=True)
+class CellBytes:
+    """Bytes stored in a row (from 1) of a Parquet table; ``column`` is the path of a column of bytes.
+
+    An empty ``column`` is the one that holds pictures.
+    """
+
+    table: Path
+    column: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
 class UrlBytes:
     """Bytes behind an http(s) URL."""
 
@@ -49,7 +61,7 @@ class InlineBytes:
     data: bytes
 
 
-Location = FileBytes | MemberBytes | UrlBytes | InlineBytes
+Location = FileBytes | MemberBytes | CellBytes | UrlBytes | InlineBytes
 """Where a picture's encoded bytes (JPEG, PNG, ...) are."""
 
 

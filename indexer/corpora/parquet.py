@@ -1,141 +1,95 @@
-"""Parquet tables, streamed batch by batch. pyarrow is imported when one is opened."""
+"""Parquet tables, streamed row by row from a limited process (:mod:`retrieval.parquet_process`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from indexer.corpora.columns import Columns, choose_columns
+from indexer.corpora.columns import choose_columns
 from indexer.corpora.corpus import Corpus, Entries
 from indexer.corpora.options import CorpusOptions
 from indexer.corpora.records import Table, table_of
 from indexer.corpora.textfile import unreadable
+from indexer.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Failure
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-_BATCH = 1024  # rows held at a time; wide rows (embeddings) stay at some MB
+from retrieval.parquet_process import ParquetFault, ParquetProcess
+from retrieval.types import CellBytes, Failure, Picture
 
 
 def open_parquet(path: Path, options: CorpusOptions) -> Corpus:
     """The pictures and captions in a Parquet file, named ``row=12`` by the ordinal of the row, from 1.
 
-    Columns of bytes are not read. Dates and times become attributes as ISO-like texts.
+    A column of pictures holds their paths or URLs, or the pictures themselves: bytes, or as Hugging Face writes them
+    a struct of ``bytes`` and ``path``. Stored pictures are read in place, each from its row. Other columns of bytes
+    are not read. Dates and times become attributes as ISO-like texts.
 
     Raises:
-        CorpusFormatError: it is no Parquet file, a column is missing or ambiguous, or the pictures are stored
-            inside the table.
+        CorpusFormatError: it is no Parquet file, or a column is missing or ambiguous.
         UsageError: ``options.images`` is no folder.
     """
-    with _open(path) as file:
-        schema = file.schema_arrow
-        columns = choose_columns(str(path), schema.names, options)
-        _check_not_embedded(path, schema, columns)
-        rows = file.metadata.num_rows
+    with _reading(path) as process:
+        found = process.describe(path)
+    columns = choose_columns(str(path), list(found.columns), options)
+    kind = "value" if columns.image is None else found.columns[columns.image]
+    if kind == "struct":
+        fault = f"column {columns.image!r} holds objects without a picture's bytes"
+        raise CorpusFormatError(str(path), fault, "Name the column of pictures with --image-column")
     table = table_of(path, columns, options)
-    return Corpus(table.names.whole, "parquet", lambda _: _entries(table), rows)
+    read = [name for name, of_kind in found.columns.items() if of_kind != "bytes"]
+    return Corpus(table.names.whole, "parquet", lambda _: _entries(table, kind, read), found.rows)
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+@contextmanager
+def _reading(path: Path) -> Iterator[ParquetProcess]:
     try:
-        return pq.ParquetFile(path)
-    except UnicodeEncodeError as error:  # pyarrow takes no other names
-        raise CorpusFormatError(str(path), "has a name that is not valid Unicode", "Rename it") from error
-    except pa.ArrowException as error:
-        raise CorpusFormatError(
-            str(path), f"is no Parquet file ({_first_line(error)})", "Write it again"
-        ) from error
-    except OSError as error:  # pyarrow raises bare ones for truncated files, too
-        raise CorpusFormatError(
-            str(path), unreadable(error), "Write it again, or check its permissions"
-        ) from error
-
-
-def _check_not_embedded(path: Path, schema: pa.Schema, columns: Columns) -> None:
-    import pyarrow as pa
-
-    if columns.image is None:
-        return
-    kind = schema.field(columns.image).type
-    if pa.types.is_struct(kind) or _is_bytes(kind):
-        fault = f"column {columns.image!r} holds the pictures themselves ({kind}), not their paths or URLs"
-        raise CorpusFormatError(str(path), fault, "Write the pictures to files, or to a WebDataset tar")
-
-
-def _entries(table: Table) -> Entries:
-    with _open(table.names.path) as file:
-        names = [field.name for field in file.schema_arrow if not _is_bytes(field.type)]
-        first = 1
-        for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
-            yield from _group_entries(table, file, group, names, first)
-            first += rows
-
-
-def _group_entries(table: Table, file: pq.ParquetFile, group: int, names: list[str], first: int) -> Entries:
-    """Entries of one row group; a damaged one ends in a failure, and the next group goes on."""
-    import pyarrow as pa
-
-    ordinal = first
+        with path.open("rb") as file:
+            is_parquet = file.read(4) == b"PAR1"
+    except OSError as error:
+        raise CorpusFormatError(str(path), unreadable(error), "Check the file and its permissions") from error
+    if not is_parquet:
+        raise CorpusFormatError(str(path), "is no Parquet file", "Check the path and --format")
     try:
-        for batch in file.iter_batches(_BATCH, row_groups=[group], columns=names):
-            for record in _records(batch):
-                row = f"row={ordinal}"
-                ordinal += 1
-                if isinstance(record, str):
-                    yield Failure(table.names.part(row), record)
+        with ParquetProcess() as process:
+            yield process
+    except ParquetFault as fault:
+        raise CorpusFormatError(
+            str(path), f"cannot be read as Parquet ({fault})", "Write it again"
+        ) from fault
+
+
+def _entries(table: Table, kind: str, read: list[str]) -> Entries:
+    """Entries of the rows; a damaged row group ends in a failure, and the next one goes on."""
+    last = 0
+    try:
+        with ParquetProcess() as process:
+            for found in process.rows(table.names.path, read):
+                last = found.row
+                row = f"row={found.row}"
+                if found.fault is not None:
+                    yield Failure(table.names.part(row), found.fault)
+                    continue
+                record = parse_object(found.fields, table.names.part(row))
+                if isinstance(record, Failure):
+                    yield record
                 else:
-                    yield from table.entries(record, row)
-    except (pa.ArrowException, OSError) as error:
-        reason = f"row group {group + 1} is damaged from row {ordinal} on ({_first_line(error)})"
-        yield Failure(table.names.part(f"row={ordinal}"), reason)
+                    yield from _row_entries(table, kind, record, found.row)
+    except ParquetFault as fault:
+        yield Failure(table.names.part(f"row={last + 1}"), f"the table cannot be read from here on ({fault})")
 
 
-def _records(batch: pa.RecordBatch) -> Iterator[dict[str, object] | str]:
-    """The rows of a batch by name, or why one cannot be taken."""
-    columns = [(name, _plain(column)) for name, column in zip(batch.schema.names, batch.columns, strict=True)]
-    try:
-        values = [column.to_pylist() for _, column in columns]
-    except ValueError:  # somewhere in the batch: find the rows
-        for row in range(batch.num_rows):
-            yield _record_alone(columns, row)
+def _row_entries(table: Table, kind: str, record: dict[str, object], row: int) -> Entries:
+    column, name = table.columns.image, f"row={row}"
+    if column is None or kind == "value":
+        yield from table.entries(record, name)
         return
-    names = [name for name, _ in columns]
-    for fields in zip(*values, strict=True):
-        yield dict(zip(names, fields, strict=True))
-
-
-def _record_alone(columns: list[tuple[str, pa.Array]], row: int) -> dict[str, object] | str:
-    record: dict[str, object] = {}
-    for name, column in columns:
-        try:
-            record[name] = column[row].as_py()
-        except ValueError as error:  # a UnicodeDecodeError is one
-            return f"column {name!r} holds a value that cannot be read ({error})"
-    return record
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    """A column whose values Python can hold: its times have microseconds, those of Parquet nanoseconds."""
-    import pyarrow as pa
-
-    return column.cast(pa.string()) if pa.types.is_temporal(column.type) else column
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return bool(
-        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+    stored = record.pop(column, None)
+    path = stored.get("path") if isinstance(stored, dict) else None
+    if kind == "path":
+        yield from table.entries({**record, column: path}, name)
+        return
+    leaf = column if kind == "bytes" else f"{column}.bytes"
+    location = CellBytes(table.names.path, leaf, row)
+    attributes = {"path": path} if isinstance(path, str) and path else {}
+    picture = Picture(table.names.part(name), location, None, attributes)
+    yield from table.entries_of(picture, record, name)

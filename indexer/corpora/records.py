@@ -12,7 +12,7 @@ from indexer.corpora.locate import ImageFolder
 from indexer.corpora.names import FileNames
 from indexer.corpora.options import CorpusOptions
 from indexer.corpora.values import attributes_of, texts_in
-from retrieval.types import Entry, Failure, Text
+from retrieval.types import Entry, Failure, Picture, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,19 @@ class Table:
         else:
             yield from failures
             yield Entry(picture, tuple(texts))
+
+    def entries_of(self, picture: Picture, record: Mapping[str, object], row: str) -> Entries:
+        """The same for a picture that the record itself stores; ``record`` holds the other fields."""
+        place = self.names.part(row)
+        texts: list[Text] = []
+        for column in self.columns.captions:
+            for found in texts_in(record.get(column.name), place, column.name, column.lang or self.lang):
+                if isinstance(found, Text):
+                    texts.append(found)
+                else:
+                    yield found
+        attributes = {**picture.attributes, **attributes_of(record, self.columns.used)}
+        yield Entry(replace(picture, attributes=attributes), tuple(texts))
 
 
 def table_of(path: Path, columns: Columns, options: CorpusOptions) -> Table:

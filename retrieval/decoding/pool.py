@@ -18,7 +18,7 @@ from retrieval.decoding.preparations import Preparation, to_json
 from retrieval.decoding.process import ProcessEnded, WorkerProcess
 from retrieval.errors import ImageError, ImageGivenUp, ImageTooLarge, ImageUnreadable, VlsearchError
 from retrieval.fetch import read_bytes
-from retrieval.types import InlineBytes, Limits, Location, UrlBytes
+from retrieval.types import CellBytes, InlineBytes, Limits, Location, UrlBytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,7 @@ class DecodePool:
         preparation: Preparation,
         is_wanted: Callable[[bytes], bool] | None = None,
     ) -> PreparedPicture:
-        """Read, decode and prepare one picture in a worker; URLs are downloaded in this thread.
+        """Read, decode and prepare one picture in a worker; URLs and tables are read in this thread.
 
         Args:
             location: where its bytes are.
@@ -116,7 +116,7 @@ class DecodePool:
             ImageError: otherwise, with the reason.
             VlsearchError: no worker can be started.
         """
-        if isinstance(location, UrlBytes):
+        if isinstance(location, UrlBytes | CellBytes):  # tables are read by a limited process of their own
             location = InlineBytes(read_bytes(location, self.limits))
         rule, share = to_json(preparation), self._division.share
         request = Request(location, rule, self.limits, share, share - PROCESS, is_wanted is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from retrieval.encoders.preparing import preparation_of
 from retrieval.errors import ImageError, NoSuchPicture, QueryError
 from retrieval.shell import shell_command, shell_word
 from retrieval.tar_members import Damage, member_path, walk_members
-from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
+from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
 from retrieval.uris import display, split_file_uri
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
+
+_ROW = re.compile(r"row=([0-9]{1,18})")
 
 
 def read_source(source: Path | str | bytes, limits: Limits) -> bytes:
@@ -75,6 +78,9 @@ def _locate(source: Path | str | bytes) -> Location:
     if split is None:
         return UrlBytes(source)
     path, member = split
+    row = _ROW.fullmatch(member or "")
+    if row is not None and path.suffix.lower() in (".parquet", ".pq"):
+        return CellBytes(_existing(path), "", int(row[1]))
     return FileBytes(_existing(path)) if member is None else _find_member(_existing(path), member)
 
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.corpora import CorpusOptions, open_corpus
-from retrieval.errors import CorpusFormatError
-from retrieval.types import Entry, FileBytes, Picture, Text
+from retrieval.errors import CorpusFormatError, ImageError
+from retrieval.fetch import read_bytes
+from retrieval.types import Entry, FileBytes, Limits, Picture, Text
 from retrieval.uris import file_uri
 
 
@@ -92,12 +93,80 @@ def test_a_file_that_is_no_parquet_is_an_error(tmp_path: Path, content: bytes) -
         read(write(tmp_path / "t.parquet", content))
 
 
-@pytest.mark.parametrize("value", [b"\xff\xd8", {"bytes": b"\xff\xd8", "path": "a.jpg"}])
-def test_pictures_inside_the_table_are_an_error_that_says_what_to_do(tmp_path: Path, value: object) -> None:
-    path = write_parquet(tmp_path / "t.parquet", {"image": [value]})
+@pytest.mark.parametrize(
+    ("value", "attributes"),
+    [(b"\xff\xd8", {}), ({"bytes": b"\xff\xd8", "path": "a.jpg"}, {"path": "a.jpg"})],
+)
+def test_pictures_inside_the_table_are_read_from_their_row(
+    tmp_path: Path, value: object, attributes: dict[str, object]
+) -> None:
+    columns = {"image": [value, None, value], "caption": ["a", "b", "c"], "n": [1, 2, 3]}
+    path = write_parquet(tmp_path / "t.parquet", columns)
 
-    with pytest.raises(CorpusFormatError, match=r"holds the pictures themselves .* WebDataset tar"):
+    found = read(path)
+
+    assert found.words == ["a", "b", "c"]
+    assert [picture.uri for picture in found.pictures] == [file_uri(path, f"row={n}") for n in (1, 2, 3)]
+    assert found.pictures[2].attributes == {**attributes, "n": 3}
+    first, second, third = (picture.location for picture in found.pictures)
+    assert read_bytes(third, Limits()) == read_bytes(first, Limits()) == b"\xff\xd8"
+    with pytest.raises(ImageError, match="no picture is stored in this row"):
+        read_bytes(second, Limits())
+    with pytest.raises(ImageError, match="over the limit of 1 "):
+        read_bytes(first, Limits(file_bytes=1))
+
+
+def test_a_table_that_stores_paths_in_place_of_pictures_names_files(tmp_path: Path) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    values = pa.array([{"bytes": None, "path": "a.jpg"}] * 2, kind)
+    path = write_parquet(tmp_path / "t.parquet", {"image": values})
+
+    assert [picture.location for picture in read(path).pictures] == [FileBytes(tmp_path / "a.jpg")] * 2
+
+
+def test_pictures_are_read_in_any_order_across_row_groups(tmp_path: Path) -> None:
+    values = [b"%d" % n for n in range(50)]
+    path = write_parquet(tmp_path / "t.parquet", {"image": values}, row_group_size=7)
+    pictures = read(path).pictures
+
+    for n in (49, 0, 48, 13, 14, 12, 1):
+        assert read_bytes(pictures[n].location, Limits()) == values[n]
+
+
+def repeated(value: str, rows: int) -> pa.Array:
+    """One value in every row: a dictionary of one entry, and next to nothing for each row."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([value]))
+
+
+@pytest.mark.slow
+def test_a_dictionary_that_unpacks_to_terabytes_is_read_in_bounded_memory_and_time(tmp_path: Path) -> None:
+    columns = {"caption": pa.array(["a"] * 300_000), "x": repeated("y" * 3_000_000, 300_000)}
+    path = write_parquet(tmp_path / "t.parquet", columns, compression="zstd")
+    assert path.stat().st_size < 20_000
+
+    found = read(path)
+
+    assert found.entries == []
+    assert "unpack to more than 100 times its size" in found.reasons[-1]
+
+
+def test_more_rows_than_any_table_of_its_size_has_are_an_error(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "t.parquet", {"caption": repeated("a", 2_000_000)})
+
+    with pytest.raises(CorpusFormatError, match=r"claims 2,000,000 rows in [0-9,]+ bytes"):
         read(path)
+
+
+@pytest.mark.slow
+def test_a_row_of_more_memory_than_there_is_ends_its_group_and_the_next_goes_on(tmp_path: Path) -> None:
+    lists = pa.ListArray.from_arrays(pa.array([0, 0, 2**26, 2**26]), pa.nulls(2**26, pa.bool_()))
+    path = write_parquet(tmp_path / "t.parquet", {"caption": ["a", "b", "c"], "x": lists}, row_group_size=2)
+
+    found = read(path)
+
+    assert found.words == ["a", "c"]
+    (reason,) = found.reasons
+    assert "takes more memory than a row may" in reason
 
 
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(

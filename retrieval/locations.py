@@ -1,0 +1,52 @@
+"""Where an item's bytes are, as the catalogue keeps it: its uri, and for a place inside a file an extent."""
+
+from __future__ import annotations
+
+import re
+
+from retrieval.types import CellBytes, FileBytes, Location, MemberBytes, UrlBytes
+from retrieval.uris import split_file_uri
+
+_LARGEST = 2**63 - 1
+_MEMBER = re.compile(r"([0-9]{1,19})\+([0-9]{1,19})")
+_CELL = re.compile(r"row ([0-9]{1,19}) of (.{1,1000})", re.DOTALL)
+
+
+def extent_of(location: Location) -> str | None:
+    """What must be known beside the uri to read a location again; None where nothing must.
+
+    Of a tar member it is ``OFFSET+SIZE``, of a picture in a table ``row ROW of COLUMN``.
+    """
+    match location:
+        case MemberBytes(_, _, offset, size):
+            return f"{offset}+{size}"
+        case CellBytes(_, column, row):
+            return f"row {row} of {column}"
+    return None
+
+
+def is_extent(text: str) -> bool:
+    """Whether a text is one that :func:`extent_of` gives."""
+    found = _MEMBER.fullmatch(text) or _CELL.fullmatch(text)
+    return found is not None and all(
+        int(one) <= _LARGEST for one in found.groups() if one.isascii() and one.isdigit()
+    )
+
+
+def location_of(uri: str, extent: str | None) -> Location | None:
+    """Where an item's bytes are; None where its uri does not tell."""
+    if uri.lower().startswith(("http://", "https://")):
+        return UrlBytes(uri)
+    split = split_file_uri(uri)
+    if split is None:
+        return None
+    path, place = split
+    if place is None:
+        return FileBytes(path)
+    if extent is None or not is_extent(extent):
+        return None
+    if member := _MEMBER.fullmatch(extent):
+        return MemberBytes(path, place, int(member[1]), int(member[2]))
+    cell = _CELL.fullmatch(extent)
+    assert cell is not None, extent
+    return CellBytes(path, cell[2], int(cell[1]))
