@@ -1,4 +1,4 @@
-"""Pictures stored in a Parquet table, through the life of a collection: indexed, indexed again, re-encoded, asked with."""
+"""Pictures stored in a Parquet table: indexed, indexed again, encoded by another model, asked with."""
 
 from __future__ import annotations
 
