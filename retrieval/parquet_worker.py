@@ -137,7 +137,11 @@ class Table:
 
         self.path = path
         self.size = os.path.getsize(path)  # noqa: PTH202
-        self.file = pq.ParquetFile(path, pre_buffer=False, buffer_size=2**16, memory_map=False)
+        try:
+            source = path.encode() and path
+        except UnicodeEncodeError:  # pyarrow opens no other names
+            source = open(path, "rb")  # noqa: PTH123, SIM115  as long as the table
+        self.file = pq.ParquetFile(source, pre_buffer=False, buffer_size=2**16, memory_map=False)
         self.schema = self.file.schema_arrow
         metadata = self.file.metadata
         self.groups = [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)]

@@ -10,6 +10,7 @@ from indexer.corpora.coco import coco_corpus, open_coco
 from indexer.corpora.corpus import Corpus
 from indexer.corpora.delimited import open_csv, open_tsv
 from indexer.corpora.document import kind_of_document, load_document
+from indexer.corpora.flickr import open_flickr
 from indexer.corpora.folder import COLLECTION_MARK, open_folder
 from indexer.corpora.jsonl import open_jsonl
 from indexer.corpora.karpathy import karpathy_corpus, open_karpathy
@@ -33,6 +34,7 @@ _OPENERS: Mapping[str, Callable[[Path, CorpusOptions], Corpus]] = {
     "parquet": open_parquet,
     "coco": open_coco,
     "karpathy": open_karpathy,
+    "flickr": open_flickr,
     "webdataset": open_webdataset,
     "lines": open_lines,
     "urls": open_urls,
@@ -46,7 +48,7 @@ _TABLES = ("csv", "tsv", "jsonl", "parquet")
 _TAKEN_BY = {  # options that mean nothing elsewhere are refused there, not ignored
     "image_column": ("--image-column", _TABLES),
     "caption_columns": ("--caption-column", (*_TABLES, "webdataset")),
-    "images": ("--images", (*_TABLES, "coco", "karpathy")),
+    "images": ("--images", (*_TABLES, "coco", "karpathy", "flickr")),
     "split": ("--split", ("karpathy",)),
     "exclude": ("--exclude", ("folder",)),
     "default_excludes": ("--no-default-excludes", ("folder", "webdataset")),
@@ -88,7 +90,7 @@ def _open(path: Path, options: CorpusOptions) -> Corpus:
         return _open_document(found.path, options)
     _check_options(found, options)
     corpus = _OPENERS[found.format](found.path, _with_images(found, path, options))
-    return replace(corpus, note=found.note)
+    return replace(corpus, note="; ".join(note for note in (found.note, corpus.note) if note) or None)
 
 
 def _as_told(path: Path, format: str) -> Recognised:

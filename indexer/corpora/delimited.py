@@ -16,7 +16,7 @@ from typing import NamedTuple
 from indexer.corpora.columns import choose_columns
 from indexer.corpora.corpus import Corpus, Entries
 from indexer.corpora.options import CorpusOptions
-from indexer.corpora.records import Table, table_of
+from indexer.corpora.records import PROBED, Table, table_of
 from indexer.corpora.textfile import LINE_LIMIT, Line, estimate_lines, read_lines
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Failure
@@ -112,10 +112,12 @@ def _open(format: str, path: Path, options: CorpusOptions, read: Callable[[Path]
             place, f"the header cannot be read: {header.fault}", "Save it as UTF-8, lines ending in LF"
         )
     names = [name.strip() for name in header.fields]
-    table = table_of(path, choose_columns(place, names, options), options)
+    rows = islice((row.fields for row in read(path) if row.fault is None), 1, 1 + PROBED)
+    first = [dict(zip(names, fields, strict=False)) for fields in rows]
+    table, note = table_of(path, choose_columns(place, names, options), options, first)
     lines = estimate_lines(path)
     total = None if lines is None else max(lines - 1, 0)
-    return Corpus(table.names.whole, format, lambda _: _entries(table, names, read), total)
+    return Corpus(table.names.whole, format, lambda _: _entries(table, names, read), total, note)
 
 
 def _entries(table: Table, names: list[str], read: Callable[[Path], Iterator[Row]]) -> Entries:

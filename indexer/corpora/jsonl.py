@@ -9,7 +9,7 @@ from pathlib import Path
 from indexer.corpora.columns import choose_columns
 from indexer.corpora.corpus import Corpus, Entries
 from indexer.corpora.options import CorpusOptions
-from indexer.corpora.records import Table, table_of
+from indexer.corpora.records import PROBED, Table, table_of
 from indexer.corpora.textfile import estimate_lines, read_lines
 from indexer.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError
@@ -42,8 +42,9 @@ def open_jsonl(path: Path, options: CorpusOptions) -> Corpus:
     if not names:
         fault = f"holds no JSON object: its first line {faults[0].reason}" if faults else "is empty"
         raise CorpusFormatError(str(path), fault, "Give one JSON object a line")
-    table = table_of(path, choose_columns(str(path), list(names), options), options)
-    return Corpus(table.names.whole, "jsonl", lambda _: _entries(table), estimate_lines(path))
+    first = islice((one for _, one in _objects(path) if not isinstance(one, Failure)), PROBED)
+    table, note = table_of(path, choose_columns(str(path), list(names), options), options, first)
+    return Corpus(table.names.whole, "jsonl", lambda _: _entries(table), estimate_lines(path), note)
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, object] | Failure]]:

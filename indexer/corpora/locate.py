@@ -8,14 +8,16 @@ symbolic links below the folder are followed, since whoever owns the folder made
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from indexer.corpora.values import is_unicode, kind_of
 from retrieval.errors import UsageError
 from retrieval.types import Attribute, Failure, FileBytes, Picture, UrlBytes
-from retrieval.uris import file_uri, hide_passwords
+from retrieval.uris import file_uri, hide_passwords, split_file_uri
 
 _URL_LIMIT = 8192  # characters; servers refuse longer ones
 
@@ -36,6 +38,7 @@ class ImageFolder:
                 f"{path} is no folder; pictures are looked for in the folder that --images names"
             )
         self.path = Path(os.path.abspath(path))  # noqa: PTH100  resolve() would follow links, which change names
+        self.respelled = 0  # names that are a file's only if they are spelt otherwise
         self._prefix = os.path.join(self.path, "")  # noqa: PTH118  a Path drops the separator at the end
 
     def picture(self, name: object, place: str, attributes: Mapping[str, Attribute]) -> Picture | Failure:
@@ -43,6 +46,8 @@ class ImageFolder:
         if not isinstance(name, str) or not name:
             fault = "is empty" if name is None or name == "" else f"is {kind_of(name)}"
             return Failure(place, f"the picture's name {fault}, where a path or a URL is expected")
+        if name.startswith("file://"):
+            name = _path_of(name)
         if "://" in name:
             fault_of_url = url_fault(name)
             return (
@@ -57,8 +62,28 @@ class ImageFolder:
             return Failure(
                 place, f"picture {name!a} is not inside {self.path}; if it is meant, pass --images DIR"
             )
-        found = Path(path)
+        found, doubt = self._spelt(name, path)
+        if doubt:
+            return Failure(place, doubt)
         return Picture(file_uri(found), FileBytes(found), None, attributes)
+
+    def _spelt(self, name: str, path: str) -> tuple[Path, str | None]:
+        """The file that a name means; where there is none, the only one that another spelling of it names."""
+        if _is_file(path):
+            return Path(path), None
+        others: dict[tuple[int, int], str] = {}
+        for spelling in _SPELLINGS:
+            other = os.path.normpath(self._prefix + spelling(name))
+            if other.startswith(self._prefix) and _is_file(other):
+                facts = os.stat(other)  # noqa: PTH116  as above
+                others.setdefault((facts.st_dev, facts.st_ino), other)
+        if len(others) > 1:
+            first, second, *_ = others.values()
+            return Path(path), f"there is no picture {name!a}, and it may be {first!a} or {second!a}"
+        if not others:
+            return Path(path), None  # reading it will say so
+        self.respelled += 1
+        return Path(*others.values()), None
 
     def holds(self, name: object) -> bool:
         """Whether a name leads to a regular file inside the folder."""
@@ -69,6 +94,99 @@ class ImageFolder:
             return found.location.path.is_file()
         except OSError:  # a name that is too long, a folder that may not be searched
             return False
+
+
+def choose_folder(file: Path, images: Path | None, names: Sequence[object]) -> tuple[ImageFolder, str | None]:
+    """The folder that the names in a file count from, and a note where that is not plain.
+
+    Args:
+        file: the corpus.
+        images: the folder that the caller named, if any; else it is the file's own, or one of those in which such
+            data sets keep their pictures, if the own one has none of the first pictures and only one other has.
+        names: of the first pictures.
+
+    Raises:
+        UsageError: ``images`` is no folder.
+    """
+    folder = ImageFolder(images or file.parent)
+    local = [name for name in names if isinstance(name, str) and name and "://" not in name]
+    if not local or any(folder.holds(name) for name in local):
+        return folder, _spelling_note(folder)
+    tried = [] if images is not None else [one for one in _usual_folders(file) if one.is_dir()]
+    holding = [one for one in map(ImageFolder, tried) if any(one.holds(name) for name in local)]
+    if len(holding) == 1:
+        chosen = holding[0]
+        return (
+            chosen,
+            f"picture names are counted from {chosen.path}, where the first ones are (see --images)",
+        )
+    several = f" ({len(holding)} folders beside it hold some)" if holding else ""
+    return folder, (
+        f"none of the first {len(local)} pictures ({local[0]!a}, ...) is in {folder.path}, from which names are "
+        f"counted{several}; name their folder with --images DIR"
+    )
+
+
+def _spelling_note(folder: ImageFolder) -> str | None:
+    if not folder.respelled:
+        return None
+    folder.respelled = 0
+    return (
+        "some picture names are no files as they are spelt (blanks, backslashes, case, accents) and are taken for "
+        "the only file that they can mean"
+    )
+
+
+def _usual_folders(file: Path) -> list[Path]:
+    names = (
+        "images", "Images", "imgs", "pictures", "photos", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr8k_images",
+        "flickr30k_images", "flickr30k-images", f"{file.stem}", "val2017", "train2017",
+    )  # fmt: skip
+    own = file.absolute().parent
+    unique = {(facts.st_dev, facts.st_ino): one for one, facts in _folders(own / name for name in names)}
+    above = {
+        (facts.st_dev, facts.st_ino): one for one, facts in _folders(own.parent / name for name in names[:5])
+    }
+    return [*unique.values(), *(one for key, one in above.items() if key not in unique)]
+
+
+def _folders(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in paths:
+        with suppress(OSError):
+            yield path, path.stat()
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return os.path.isfile(path)  # noqa: PTH113  as above
+    except (OSError, ValueError):
+        return False
+
+
+def _path_of(uri: str) -> str:
+    """The path in a file uri, with what may follow ``#`` as a part of it."""
+    split = split_file_uri(uri.replace("#", "%23").replace("file://localhost/", "file:///"))
+    return uri if split is None else os.fspath(split[0])
+
+
+def _with_suffix(change: Callable[[str], str]) -> Callable[[str], str]:
+    def spell(name: str) -> str:
+        stem, dot, suffix = name.rpartition(".")
+        return f"{stem}{dot}{change(suffix)}"
+
+    return spell
+
+
+_SPELLINGS: tuple[Callable[[str], str], ...] = (
+    str.strip,
+    lambda name: name.strip().replace("\\", "/"),
+    lambda name: unicodedata.normalize("NFC", name),
+    lambda name: unicodedata.normalize("NFD", name),
+    str.lower,
+    str.upper,
+    _with_suffix(str.lower),
+    _with_suffix(str.upper),
+)
 
 
 def is_url(text: str) -> bool:

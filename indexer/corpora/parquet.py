@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from indexer.corpora.columns import choose_columns
 from indexer.corpora.corpus import Corpus, Entries
 from indexer.corpora.options import CorpusOptions
-from indexer.corpora.records import Table, table_of
+from indexer.corpora.records import PROBED, Table, table_of
 from indexer.corpora.textfile import unreadable
 from indexer.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError
@@ -30,14 +31,18 @@ def open_parquet(path: Path, options: CorpusOptions) -> Corpus:
     """
     with _reading(path) as process:
         found = process.describe(path)
+        head = [
+            parse_object(row.fields, "") for row in islice(process.rows(path, list(found.columns)), PROBED)
+        ]
     columns = choose_columns(str(path), list(found.columns), options)
     kind = "value" if columns.image is None else found.columns[columns.image]
     if kind == "struct":
         fault = f"column {columns.image!r} holds objects without a picture's bytes"
         raise CorpusFormatError(str(path), fault, "Name the column of pictures with --image-column")
-    table = table_of(path, columns, options)
+    first = [record for record in head if not isinstance(record, Failure)]
+    table, note = table_of(path, columns, options, first if kind == "value" else ())
     read = [name for name, of_kind in found.columns.items() if of_kind != "bytes"]
-    return Corpus(table.names.whole, "parquet", lambda _: _entries(table, kind, read), found.rows)
+    return Corpus(table.names.whole, "parquet", lambda _: _entries(table, kind, read), found.rows, note)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.corpora.columns import has_usual_columns
+from indexer.corpora.flickr import is_flickr_line
 from indexer.corpora.locate import is_url
 from indexer.corpora.textfile import check_encoding, unreadable
 from indexer.corpora.webdataset import compression_of
@@ -15,7 +16,7 @@ from retrieval.suffixes import is_picture_name
 RECOGNISED = (
     "a folder of pictures, CSV (.csv), TSV (.tsv), JSON Lines (.jsonl), Parquet (.parquet), COCO captions or "
     "Karpathy splits (.json), WebDataset (.tar, or train-{000..005}.tar), a text file with one caption or "
-    "one URL a line (.txt)"
+    "one URL a line (.txt), Flickr captions (.token.txt)"
 )
 """What can be recognised, for error messages."""
 
@@ -23,7 +24,7 @@ _BY_SUFFIX = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
     ".pq": "parquet", ".json": "json", ".tar": "webdataset",
 }  # fmt: skip
-_LINES_SUFFIXES = ("", ".txt", ".text", ".lst", ".list", ".urls")
+_LINES_SUFFIXES = ("", ".txt", ".token", ".text", ".lst", ".list", ".urls")
 _HEAD = 4096  # bytes looked at
 
 
@@ -116,6 +117,8 @@ def _by_first_line(source: Path, head: bytes) -> str | None:
         return "urls"
     if first.startswith("{") and first.rstrip().endswith("}"):
         return "jsonl"
+    if is_flickr_line(first):
+        return "flickr"
     if has_usual_columns(first.split("\t")):
         return "tsv"
     return "csv" if has_usual_columns(first.split(",")) else "lines"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexer.corpora.columns import Columns
 from indexer.corpora.corpus import Entries
-from indexer.corpora.locate import ImageFolder
+from indexer.corpora.locate import ImageFolder, choose_folder
 from indexer.corpora.names import FileNames
 from indexer.corpora.options import CorpusOptions
 from indexer.corpora.values import attributes_of, texts_in
@@ -76,10 +76,24 @@ class Table:
         yield Entry(replace(picture, attributes=attributes), tuple(texts))
 
 
-def table_of(path: Path, columns: Columns, options: CorpusOptions) -> Table:
-    """The table in a file; its picture names count from ``options.images``, or else from the file's folder.
+PROBED = 20
+"""Rows at the start of a table that say where its pictures are."""
+
+
+def table_of(
+    path: Path, columns: Columns, options: CorpusOptions, first: Iterable[Mapping[str, object]]
+) -> tuple[Table, str | None]:
+    """The table in a file, and a note on its pictures, if there is one.
+
+    Args:
+        path: the file.
+        columns: those of it to read.
+        options: with the folder that picture names count from, if the caller named it.
+        first: the first records.
 
     Raises:
         UsageError: ``options.images`` is no folder.
     """
-    return Table(FileNames(path), columns, ImageFolder(options.images or path.parent), options.lang)
+    names = [] if columns.image is None else [record.get(columns.image) for record in first]
+    folder, note = choose_folder(path, options.images, names)
+    return Table(FileNames(path), columns, folder, options.lang), note

@@ -102,7 +102,8 @@ def index(
     if report.interrupted:
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
         raise SystemExit(INTERRUPTED)
-    if strict and report.failed:
+    nothing_taken = not report.images and not report.captions
+    if report.failed and (strict or nothing_taken):
         raise SystemExit(1)
 
 

@@ -104,7 +104,7 @@ CORPORA = [
         b"image,caption\njavascript:alert(1),x\nfile:///etc/passwd,y\nright.jpg,noise\n",
         1,
         2,
-        ("No such file", "no http or https URL"),
+        ("is not inside", "no http or https URL"),
     ),
     Partly(
         "half-bad.jsonl",
