@@ -137,8 +137,9 @@ class Table:
 
         self.path = path
         self.size = os.path.getsize(path)  # noqa: PTH202
+        source: Any = path
         try:
-            source = path.encode() and path
+            path.encode()
         except UnicodeEncodeError:  # pyarrow opens no other names
             source = open(path, "rb")  # noqa: PTH123, SIM115  as long as the table
         self.file = pq.ParquetFile(source, pre_buffer=False, buffer_size=2**16, memory_map=False)
