@@ -94,7 +94,7 @@ class ParquetProcess:
         Raises:
             ParquetFault: it cannot be read.
         """
-        (message, _), *_ = self._ask({"do": "describe", "path": os.fspath(path)})
+        (message, _), *_ = self._ask({"do": "describe", "path": os.fspath(path.absolute())})
         return ParquetTable({str(name): str(kind) for name, kind in message["columns"]}, int(message["rows"]))
 
     def rows(self, path: Path, columns: list[str]) -> Iterator[ParquetRow]:
@@ -103,7 +103,7 @@ class ParquetProcess:
         Raises:
             ParquetFault: it cannot be read on.
         """
-        for message, _ in self._ask({"do": "rows", "path": os.fspath(path), "columns": columns}):
+        for message, _ in self._ask({"do": "rows", "path": os.fspath(path.absolute()), "columns": columns}):
             if "damage" in message:
                 yield ParquetRow(message["row"], fault=message["damage"], damage=True)
             else:
@@ -115,7 +115,13 @@ class ParquetProcess:
         Raises:
             ParquetFault: there is none, or it has more than ``most`` bytes.
         """
-        request = {"do": "cell", "path": os.fspath(path), "column": column, "row": row, "most": most}
+        request = {
+            "do": "cell",
+            "path": os.fspath(path.absolute()),
+            "column": column,
+            "row": row,
+            "most": most,
+        }
         ((_, data),) = self._ask(request)
         return data
 

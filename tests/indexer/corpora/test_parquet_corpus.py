@@ -194,3 +194,12 @@ def test_a_table_whose_name_is_not_valid_unicode_is_refused_in_a_sentence(tmp_pa
 
     with pytest.raises(CorpusFormatError, match=r"has a name that is not valid Unicode\. Rename it"):
         open_corpus(str(path), CorpusOptions())
+
+
+def test_a_relative_path_is_read_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet(tmp_path / "t.parquet", {"caption": ["a"]})
+    monkeypatch.chdir(tmp_path)
+
+    assert read("t.parquet").words == ["a"]
