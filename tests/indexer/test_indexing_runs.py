@@ -12,13 +12,13 @@ import pytest
 from builders import HashEncoder, draw, unit_rows, uris
 
 import indexer
-from indexer import pipeline, staging
+from indexer import lookup, pipeline, staging
 from indexer.changes import Change, NewContent, NewItem
 from indexer.corpora import Corpus, CorpusOptions, open_corpus
 from indexer.maintenance import merge_small
 from indexer.writer import Writer
 from retrieval.collection import Collection
-from retrieval.errors import CorpusFormatError, IdentityMismatch, ImageUnreadable, UnknownModel
+from retrieval.errors import CorpusFormatError, IdentityMismatch, ImageGivenUp, ImageUnreadable, UnknownModel
 from retrieval.types import Limits
 from retrieval.uris import file_uri
 
@@ -357,3 +357,40 @@ def test_an_encoder_that_fails_leaves_the_collection_as_it_was(photos, collectio
 
     assert indexer.doctor(collection).faults == ()
     assert indexer.build(photos, collection, model=HashEncoder()).encoded == 5
+
+
+def test_a_failure_is_tried_again_once_another_decoder_is_installed(index, photos, monkeypatch):
+    (photos / "broken.png").touch()
+    tried = count_tries(monkeypatch, "broken")
+    for versions in ("heif=none", "heif=none", "heif=1"):
+        monkeypatch.setattr(lookup, "decoder_versions", lambda versions=versions: versions)
+        index(photos)
+
+    assert len(tried) == 2
+
+
+def test_a_picture_that_was_given_up_is_tried_in_three_runs_and_then_left(
+    index, photos, collection, monkeypatch
+):
+    tried = count_tries(monkeypatch, "red", ImageGivenUp("took longer than 30 s"))
+
+    reports = [index(photos) for _ in range(5)]
+
+    assert [report.failed for report in reports] == [1] * 5
+    assert len(tried) == lookup.ATTEMPTS == 3
+    assert failures(collection) == {"red.png": "took longer than 30 s"}
+
+
+def count_tries(monkeypatch, name, error=None):
+    """A list that grows by each attempt at reading the picture of a name, which ends with the error given."""
+    real, tried = pipeline.prepare_picture, []
+
+    def prepare(pool, location, *others):
+        if name in str(location):
+            tried.append(location)
+            if error is not None:
+                raise error
+        return real(pool, location, *others)
+
+    monkeypatch.setattr(pipeline, "prepare_picture", prepare)
+    return tried

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from retrieval.errors import ImageError
 from retrieval.images import MAX_ASPECT, decode, decode_whole
@@ -266,3 +267,66 @@ def picture_or_reason(data: bytes) -> Image.Image | str:
         return decode(data, Limits(pixels=10**6))
     except ImageError as error:
         return str(error)
+
+
+# Sound files that were refused, or came out wrong
+
+
+def test_texts_of_megabytes_in_a_png_are_no_matter() -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("comment", "x" * 3_000_000, zip=True)
+
+    assert decode(encoded(Image.new("RGB", (24, 16)), pnginfo=texts), LIMITS).size == (24, 16)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int16, np.float32])
+def test_a_deep_grey_tiff_keeps_its_middle_grey(dtype: type[np.generic]) -> None:
+    most = float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 40_000.0
+    ramp = np.linspace(0, most, 256).astype(dtype).reshape(1, 256).repeat(32, axis=0)
+    data = tiff_of(ramp)
+
+    picture = decode(data, LIMITS)
+
+    assert is_near(colour_at(picture, 0, 8), (0, 0, 0), by=2)
+    assert is_near(colour_at(picture, 128, 8), (128, 128, 128), by=2)
+    assert is_near(colour_at(picture, 255, 8), (255, 255, 255), by=2)
+
+
+def tiff_of(values: np.ndarray) -> bytes:
+    """An uncompressed little-endian TIFF of one strip, whatever the type of its samples."""
+    height, width = values.shape
+    form = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    pixels = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    tags = [(256, width), (257, height), (258, 8 * values.dtype.itemsize), (259, 1), (262, 1), (273, 8),
+            (277, 1), (278, height), (279, len(pixels)), (339, form)]  # fmt: skip
+    directory = struct.pack("<H", len(tags))
+    directory += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory
+
+
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+def test_a_turned_tiff_has_its_upright_size(orientation: int) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+
+    decoded = decode_whole(encoded(Image.new("RGB", (60, 40)), "TIFF", exif=tags), LIMITS)
+
+    assert (decoded.width, decoded.height) == decoded.picture.size
+    assert decoded.picture.size == ((60, 40) if orientation == 1 else (40, 60))
+
+
+def test_avif_is_told_by_all_its_brands_and_a_video_is_called_one() -> None:
+    data = bytearray(encoded(Image.new("RGB", (24, 16)), "AVIF"))
+    data[8:12] = b"mif1"
+
+    assert decode(bytes(data), LIMITS).size == (24, 16)
+    with pytest.raises(ImageError, match=r"^a video, not a picture$"):
+        decode(b"\0\0\0\x18ftypisom\0\0\2\0isommp41" + bytes(300), LIMITS)
+
+
+def test_a_progressive_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
+    data = encoded(Image.new("RGB", (64, 64)), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+
+    with pytest.raises(ImageError, match="scans, over the limit of 500"):
+        decode(data[:last] + data[last:-2] * 3000 + data[-2:], LIMITS)

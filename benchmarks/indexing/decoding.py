@@ -1,0 +1,161 @@
+"""Pictures decoded a second, and what each costs: in worker processes, and in threads as they were before.
+
+    python -m benchmarks.indexing.decoding IMAGES
+
+IMAGES is a folder of photographs of about 640x480 pixels. Those of 12 megapixels are made from them. What is measured
+is what a run does with a new picture before the encoder sees it: read, hash, decode, prepare for a tower of 256 pixels.
+``before`` is commit 3361a8a, taken out of the repository's history. Runs of the two alternate, each in a process of its
+own whose start is not counted; CPU time is that of the run and of its workers together. Rewrites decoding.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import textwrap
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.provenance import ROOT, markdown_table, provenance, write_table
+
+TABLE = Path(__file__).with_suffix(".md")
+BEFORE = "3361a8a"
+WORKERS = 2
+SIZES = {"640x480": 400, "12 MP": 24}
+
+_COMMON = """
+    import hashlib, json, os, sys, threading, time
+    from pathlib import Path
+    from retrieval.types import FileBytes, Limits
+    root, folder, number, workers = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    import retrieval
+    assert Path(retrieval.__file__).resolve().parents[1] == Path(root).resolve(), retrieval.__file__
+    files = sorted(folder.glob("*.jpg"))[:number]
+
+    def ticks(pid):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def measure(run, pids):
+        before, started = sum(map(ticks, pids())), time.perf_counter()
+        assert run(files) == len(files)
+        wall = time.perf_counter() - started
+        print(json.dumps([wall, sum(map(ticks, pids())) - before]))
+"""
+_SOURCES = {
+    "before": """
+    import tempfile
+    from indexer.decoding import DecodePool
+    from retrieval.encoders.two_tower.config import ImageConfig
+    from retrieval.encoders.two_tower.encoder import squeeze
+    from retrieval.fetch import read_bytes
+    config = ImageConfig(size=256, aspect=1.5)
+    with DecodePool(workers, Limits(), Path(tempfile.mkdtemp()) / "journal") as pool:
+        def read(path):
+            data = read_bytes(FileBytes(path), Limits())
+            hashlib.sha256(data).digest()
+            return squeeze(pool.decode_picture(data, str(path), 256), config)
+        def run(some):
+            outcomes = pool.map(read, some, str, 64, threading.Event())
+            return sum(outcome.shape == (256, 256, 3) for _, outcome in outcomes)
+        run(files[:4])
+        measure(run, lambda: [os.getpid()])
+    """,
+    "after": """
+    from retrieval.decoding.ordered import map_in_order
+    from retrieval.decoding.pool import DecodePool
+    from retrieval.decoding.preparations import Squeeze
+    rule = Squeeze(256, 1.5, 0)
+    with DecodePool(Limits(), workers) as pool:
+        def read(path):
+            return pool.prepare(FileBytes(path), rule, lambda digest: True)
+        def run(some):
+            outcomes = map_in_order(read, some, pool.workers, 64, threading.Event())
+            return sum(outcome.array.shape == (256, 256, 3) for _, outcome in outcomes)
+        pool.start()
+        run(files[:8])
+        measure(run, lambda: [os.getpid(), *(process.pid for process in pool._all)])
+    """,
+}
+
+
+def make_large(pictures: Path, folder: Path, number: int) -> None:
+    """JPEGs of 4000x3000 pixels, quality 90, from photographs."""
+    folder.mkdir()
+    for path in sorted(pictures.glob("*.jpg"))[:number]:
+        with Image.open(path) as image:
+            large = image.convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC)
+        large.save(folder / path.name, quality=90)
+
+
+def take_out(commit: str, folder: Path) -> Path:
+    """The two packages as they were at a commit."""
+    command = ["git", "-C", str(ROOT), "archive", "--format=tar", commit, "retrieval", "indexer"]
+    archive = subprocess.run(command, capture_output=True, check=True)
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(folder, filter="data")
+    return folder
+
+
+def run(source: str, root: Path, pictures: Path, number: int) -> tuple[float, float]:
+    """Pictures a second, and CPU-milliseconds a picture."""
+    code = textwrap.dedent(_COMMON) + textwrap.dedent(source)
+    command = [sys.executable, "-c", code, str(root), str(pictures), str(number), str(WORKERS)]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, env=environment)
+    wall, cpu = json.loads(done.stdout)
+    return number / wall, 1000 * cpu / number
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--note", default="", help="what else a reader must know of the machine meanwhile")
+    options = parser.parse_args()
+    figures: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        make_large(options.images, Path(temporary, "large"), SIZES["12 MP"])
+        folders = {"640x480": options.images, "12 MP": Path(temporary, "large")}
+        roots = {"before": take_out(BEFORE, Path(temporary, "before")), "after": ROOT}
+        for size, number in SIZES.items():
+            for _ in range(options.repeats):
+                for name, source in _SOURCES.items():
+                    found = run(source, roots[name], folders[size], number)
+                    figures.setdefault((size, name), []).append(found)
+    rows = []
+    for (size, name), measured in figures.items():
+        rate, cpu = ([one[place] for one in measured] for place in (0, 1))
+        rows.append((size, name, _spread(rate), _spread(cpu)))
+    command = f"python -m benchmarks.indexing.decoding IMAGES --repeats {options.repeats}"
+    lines = [
+        "# Decoding, in worker processes and in threads",
+        "",
+        *provenance(command, packages=("numpy", "pillow"), note=options.note),
+        "",
+        f"Read, hash, decode and prepare {SIZES['640x480']} photographs of about 640x480 pixels, and "
+        f"{SIZES['12 MP']} of 4000x3000, for a tower of 256 pixels. {WORKERS} workers; {options.repeats} runs of "
+        f"each, alternating; medians, the least and the most in brackets. Before: threads, commit {BEFORE}.",
+        "",
+        *markdown_table(("images", "", "images a second", "CPU-ms an image"), rows),
+    ]
+    write_table(TABLE, lines)
+    print("\n".join(lines))
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} ({min(values):.1f}-{max(values):.1f})"
+
+
+if __name__ == "__main__":
+    main()
