@@ -33,7 +33,7 @@ from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CorpusFormatError, UsageError
 from retrieval.identity import Identity
 from retrieval.json_files import read_object
-from retrieval.types import Kind
+from retrieval.types import KINDS, Kind
 from retrieval.uris import file_uri
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class _Import:
         with self.writer.look_up() as connection:
             linked = int(connection.execute(count).scalar_one())
         images, captions = (
-            len(np.unique(np.concatenate(self.ids[kind]))) if self.ids[kind] else 0 for kind in _KINDS
+            len(np.unique(np.concatenate(self.ids[kind]))) if self.ids[kind] else 0 for kind in KINDS
         )
         return Imported(images, captions, linked, self.failed)
 
@@ -243,7 +243,7 @@ class _Import:
         if not change:
             return
         ids = self.writer.commit(change, self.identity)
-        for kind in _KINDS:
+        for kind in KINDS:
             of_kind = [ids[uri] for uri, item in change.items.items() if item.kind == kind]
             self.ids[kind].append(np.array(of_kind, np.int64))
 
@@ -259,9 +259,6 @@ class _Import:
             del change.links[pair]
             reason = f"no row brings its picture {pair[0]}"
             change.failures[pair[1]] = NewFailure(pair[1], reason, self.source_id)
-
-
-_KINDS: tuple[Kind, Kind] = ("image", "text")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sqlalchemy import delete, func, select
 
 from indexer.rows import drop_encodings, insert_segment
-from indexer.writer import KINDS, Writer
+from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.segments import SegmentFacts, open_segment
 from retrieval.collection.snapshot import active_encoder_id
-from retrieval.types import Kind
+from retrieval.types import KINDS, Kind
 
 SEGMENT_BYTES = 256 * 2**20  # of vectors: what one merge may write
 BLOCK_ROWS = 4096  # that a merge holds in memory: 8 MB at 512 dimensions

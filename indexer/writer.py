@@ -57,9 +57,8 @@ from retrieval.errors import (
     VlsearchError,
 )
 from retrieval.identity import Identity
-from retrieval.types import Kind
+from retrieval.types import KINDS, Kind
 
-KINDS: tuple[Kind, Kind] = ("image", "text")
 LONGEST_WAIT_S = 1e9
 CHECKPOINT_WAIT_MS = 1000  # for readers in the middle of a query; the next writer folds what these leave
 

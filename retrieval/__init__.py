@@ -16,6 +16,7 @@ TYPE_CHECKING = False  # typing's, without importing it: see retrieval/cli/start
 if TYPE_CHECKING:
     from retrieval.collection import Collection as Collection
     from retrieval.collection import CollectionInfo as CollectionInfo
+    from retrieval.collection import View as View
     from retrieval.encoders.base import Encoder as Encoder
     from retrieval.encoders.registry import load_encoder as load_encoder
     from retrieval.errors import CollectionDamaged as CollectionDamaged
@@ -45,8 +46,10 @@ if TYPE_CHECKING:
     from retrieval.query.parts import TextPart as TextPart
     from retrieval.types import Failure as Failure
     from retrieval.types import Hit as Hit
+    from retrieval.types import Item as Item
     from retrieval.types import Limits as Limits
     from retrieval.types import LinkedText as LinkedText
+    from retrieval.types import Request as Request
 
 _ERRORS = (
     "CollectionDamaged CollectionError CollectionLocked CollectionNotFound CollectionTooNew "
@@ -60,14 +63,17 @@ _EXPORTS = {
     "Failure": "retrieval.types",
     "Hit": "retrieval.types",
     "Identity": "retrieval.identity",
+    "Item": "retrieval.types",
     "KeyPart": "retrieval.query.parts",
     "Limits": "retrieval.types",
     "LinkedText": "retrieval.types",
     "PicturePart": "retrieval.query.parts",
     "Query": "retrieval.query.parts",
     "Queryable": "retrieval.query.parts",
+    "Request": "retrieval.types",
     "SearchEngine": "retrieval.query.engine",
     "TextPart": "retrieval.query.parts",
+    "View": "retrieval.collection",
     "load_encoder": "retrieval.encoders.registry",
     "open": "retrieval.query.engine:open_engine",
     "parse_query": "retrieval.query.parse",
@@ -90,6 +96,7 @@ __all__ = [
     "Identity",
     "IdentityMismatch",
     "ImageError",
+    "Item",
     "KeyPart",
     "Limits",
     "LinkedText",
@@ -99,11 +106,13 @@ __all__ = [
     "Query",
     "QueryError",
     "Queryable",
+    "Request",
     "SearchEngine",
     "TextPart",
     "TrainingError",
     "UnknownModel",
     "UsageError",
+    "View",
     "VlsearchError",
     "load_encoder",
     "open",

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from retrieval.errors import UsageError
 from retrieval.uris import is_missing
 
 Kind = Literal["image", "text"]
 """What an item is: a picture or a text."""
+
+KINDS: tuple[Kind, Kind] = ("image", "text")
 
 Scalar = str | int | float | bool | None
 
@@ -140,15 +143,12 @@ class LinkedText:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """One ranked item.
+class Item:
+    """One image or one text that can be found.
 
-    ``rank`` counts from 1; ``score`` is the float32 inner product with the query (docs/architecture.md, Ranking).
-    ``text`` is set where the item is a text, ``captions`` where it is a picture that texts are linked to.
+    ``text`` is set where the item is a text, ``captions`` where it is an image that texts are linked to.
     """
 
-    rank: int
-    score: float
     id: int
     kind: Kind
     uri: str
@@ -162,3 +162,83 @@ class Hit:
     def missing(self) -> bool:
         """Whether the item's file is not there now; it is looked for on each use, and a URL never is."""
         return is_missing(self.uri)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An item that answers a query, with what an item has.
+
+    ``rank`` counts from 1; ``score`` is the float32 inner product with the query (docs/architecture.md, Ranking).
+    """
+
+    rank: int
+    score: float
+    item: Item
+
+    @property
+    def id(self) -> int:
+        """The item's id."""
+        return self.item.id
+
+    @property
+    def kind(self) -> Kind:
+        """The item's kind."""
+        return self.item.kind
+
+    @property
+    def uri(self) -> str:
+        """Where the item is."""
+        return self.item.uri
+
+    @property
+    def key(self) -> str | None:
+        """The caller's own name for the item."""
+        return self.item.key
+
+    @property
+    def text(self) -> str | None:
+        """The words of a text."""
+        return self.item.text
+
+    @property
+    def lang(self) -> str | None:
+        """BCP 47 tag of a text, where it is known."""
+        return self.item.lang
+
+    @property
+    def captions(self) -> tuple[LinkedText, ...]:
+        """Texts linked to an image."""
+        return self.item.captions
+
+    @property
+    def attributes(self) -> Mapping[str, Attribute]:
+        """What the caller or the corpus said of the item."""
+        return self.item.attributes
+
+    @property
+    def missing(self) -> bool:
+        """Whether the item's file is not there now; see :attr:`Item.missing`."""
+        return self.item.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """All that is asked of a search beside the vector, passed whole.
+
+    Attributes:
+        k: hits wanted, >= 1; counts items, so equal images under two names are two hits.
+        find: the kind of item wanted; None leaves it to the query.
+        distinct: give each content once, as its item with the lowest id.
+        offset: best hits to pass over, >= 0; the first hit returned has rank ``offset + 1``.
+    """
+
+    k: int = 10
+    find: Kind | None = None
+    distinct: bool = False
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise UsageError(f"k is {self.k}; ask for at least 1 hit")
+        if self.offset < 0:
+            raise UsageError(f"offset is {self.offset}; begin at 0, the best hit")

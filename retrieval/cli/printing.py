@@ -41,7 +41,7 @@ def json_line(value: Mapping[str, object]) -> str:
 
 def hit_facts(hit: Hit) -> dict[str, object]:
     """A hit as JSON has it: its own fields, the plain ``path`` of a whole file, and whether its file is missing."""
-    facts = asdict(hit)
+    facts: dict[str, object] = {"rank": hit.rank, "score": hit.score, **asdict(hit.item)}
     split = split_file_uri(hit.uri)
     is_file = split is not None and split[1] is None
     facts["path"] = _utf8(os.fsencode(split[0])) if split is not None and is_file else None

@@ -29,6 +29,7 @@ from retrieval.collection.column_types import WrongValue, number_of
 from retrieval.collection.folder import check_files, require_collection
 from retrieval.collection.layout import CATALOGUE, catalogue_path
 from retrieval.collection.schema import SCHEMA_VERSION, objects_of, schema_version, settings
+from retrieval.collection.statement import GENERATION, VERSION
 from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound, CollectionTooNew
 from retrieval.shell import shell_command
 
@@ -97,20 +98,44 @@ def check_readable(connection: Connection, collection: Path) -> None:
         CollectionDamaged: SQLite cannot read it, or it does not say which generation it holds.
     """
     try:
-        version = schema_version(connection)
-        if version == 0:
-            raise CollectionNotFound(collection)
-        if version > SCHEMA_VERSION:
-            raise CollectionTooNew(collection, version, SCHEMA_VERSION)
+        _check_version(schema_version(connection), collection)
         read_generation(connection)
     except DatabaseError as error:
         raise damaged(collection, error) from error
 
 
-def damaged(collection: Path, error: DatabaseError) -> CollectionError:
+def _check_version(version: int, collection: Path) -> None:
+    if version == 0:
+        raise CollectionNotFound(collection)
+    if version > SCHEMA_VERSION:
+        raise CollectionTooNew(collection, version, SCHEMA_VERSION)
+
+
+def read_state(connection: sqlite3.Connection, collection: Path) -> int:
+    """Read the number of the committed state that this transaction sees, as often as a query is asked.
+
+    Raises:
+        CollectionNotFound: the file holds no tables yet.
+        CollectionTooNew: its schema is newer than this program's.
+        WrongValue: the catalogue does not say which generation it holds.
+        sqlite3.Error: SQLite cannot read it.
+    """
+    _check_version(VERSION.rows(connection)[0].number, collection)
+    settings = GENERATION.rows(connection)
+    return number_of(settings[0].value if settings else None, "generation")
+
+
+def driver_connection(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection under one of SQLAlchemy's, and so inside its transaction."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def damaged(collection: Path, error: DatabaseError | sqlite3.Error) -> CollectionError:
     """What SQLite says of a file it cannot read, as an error of ours."""
-    said = str(error.orig or error)
-    if isinstance(error, IntegrityError):
+    said = str(getattr(error, "orig", None) or error)
+    if isinstance(error, (IntegrityError, sqlite3.IntegrityError)):
         return CollectionError(
             f"collection {collection} refuses this change ({said}); nothing of it was kept"
         )

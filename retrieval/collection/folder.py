@@ -164,7 +164,7 @@ def check_files(collection: Path, writes: bool) -> None:
     for name in (*CATALOGUE_FILES, *([WRITER_LOCK] if writes else [])):
         try:
             facts = (collection / name).lstat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         if not stat.S_ISREG(facts.st_mode):
             raise CollectionDamaged(collection, _not_a("file", name, facts))
@@ -233,7 +233,7 @@ def _check_journal(collection: Path) -> None:
     name = CATALOGUE_FILES[-1]
     try:
         descriptor = os.open(collection / name, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
         size = file.seek(0, os.SEEK_END)

@@ -6,11 +6,11 @@ resolves hits, and ends. Nothing holds a transaction between queries: the write-
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,27 +21,17 @@ from sqlalchemy import ColumnElement, Connection, Table, func, select, type_coer
 from sqlalchemy.exc import DatabaseError
 
 from retrieval.collection import schema
-from retrieval.collection.catalogue import (
-    check_readable,
-    chunked,
-    connect,
-    damaged,
-    read_generation,
-    unreadable,
-)
-from retrieval.collection.column_types import OptionalText, WrongValue
-from retrieval.collection.hits import read_hits, read_items
+from retrieval.collection.catalogue import connect, damaged, driver_connection, read_state, unreadable
+from retrieval.collection.column_types import OptionalText
 from retrieval.collection.layout import segments_path
 from retrieval.collection.left_out import read_left_out
-from retrieval.collection.search import Candidates, search
-from retrieval.collection.snapshot import Snapshot, active_encoder_id, read_identity, read_snapshot
-from retrieval.collection.stored import KeyedVector, read_keyed, read_vectors
-from retrieval.collection.stores.segments import SegmentStore, search_threads
+from retrieval.collection.snapshot import Snapshot, read_identity, read_snapshot
+from retrieval.collection.stores.segments import search_threads
+from retrieval.collection.view import View
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
-from retrieval.types import Failure, HiddenItem, Hit, Kind
+from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 
-KEYS_PAGE = 1000  # keys a read transaction
 OPEN_ATTEMPTS = 20  # compactions that may overtake one query before it gives up
 SEARCH_THREADS = 2  # that searches of one collection share
 
@@ -105,46 +95,42 @@ class Collection:
             raise
         return collection
 
+    @contextmanager
+    def reading(self) -> Iterator[View]:
+        """Begin a read transaction and give the generation that it sees, as long as the block runs.
+
+        Keep the block short: while it runs, the write-ahead log cannot be folded into the catalogue.
+
+        Raises:
+            CollectionDamaged: what is read is not what a writer writes.
+            CollectionTooNew: a newer vlsearch has written to it since it was opened.
+        """
+        with self._transaction() as (connection, snapshot):
+            yield View(self.path, driver_connection(connection), snapshot, self._threads)
+
     @property
     def identity(self) -> Identity | None:
         """Identity of the encoder whose vectors are searched; None while nothing has been indexed."""
-        with self._transaction() as (connection, _):
-            encoder_id = active_encoder_id(connection)
-            return None if encoder_id is None else read_identity(connection, self.path, encoder_id)
+        with self.reading() as view:
+            return view.identity
 
     @property
     def generation(self) -> int:
         """Number of the committed state that a query would see now."""
-        with self._transaction() as (_, snapshot):
-            return snapshot.generation
+        with self.reading() as view:
+            return view.generation
 
     def search(
         self, vectors: NDArray[np.float32], find: Kind, k: int, distinct: bool = False
     ) -> list[list[Hit]]:
-        """The k best items of a kind for each query: by score descending, then item id ascending.
-
-        Exact: equal to scoring every live item with :func:`~retrieval.collection.score.exact_scores`, in one
-        generation, whatever the segments, threads, deletions and compactions on the way. Fewer than k come back
-        only where there are fewer.
-
-        Args:
-            vectors: (q, d) float32 unit rows by the collection's encoder.
-            find: the kind of item wanted.
-            k: >= 1; counts items, so equal pictures under two names are two hits.
-            distinct: give each content once, as its item with the lowest id.
-        """
-        with self._transaction() as (connection, snapshot):
-            with _ids_in_order():
-                found = search(self._store(snapshot, find), vectors, k, snapshot.masked)
-            return self._resolve(connection, snapshot, found, k, distinct)
+        """Rank the k best items of a kind for each query; see :meth:`View.search`."""
+        with self.reading() as view:
+            return view.search(vectors, find, Request(k, distinct=distinct))
 
     def has(self, kind: Kind) -> bool:
         """Whether there is any item of a kind that is not hidden."""
-        table = schema.items
-        with self._transaction() as (connection, snapshot):
-            hidden = len(snapshot.hidden[kind])
-            some = select(table.c.id).where(table.c.kind == kind).limit(hidden + 1)
-            return len(connection.execute(some).all()) > hidden
+        with self.reading() as view:
+            return view.holds(kind)
 
     def count(self, kind: Kind) -> int:
         """Number of items of a kind that are not hidden."""
@@ -153,49 +139,26 @@ class Collection:
             all_items = select(func.count()).select_from(table).where(table.c.kind == kind)
             return int(connection.execute(all_items).scalar_one()) - len(snapshot.hidden[kind])
 
-    def items(self, ids: Sequence[int]) -> list[Hit]:
-        """Items by id, ascending, as hits of rank 0 and score 0; ids that are gone or hidden are left out."""
-        with self._transaction() as (connection, snapshot):
-            hidden = {item for of_kind in snapshot.hidden.values() for item in of_kind.tolist()}
-            return read_items(connection, [id_ for id_ in ids if id_ not in hidden], snapshot.hidden["text"])
+    def items(self, ids: Sequence[int]) -> list[Item]:
+        """Read items by id, ascending; ids that are gone or hidden are left out."""
+        with self.reading() as view:
+            return view.items(ids)
 
-    def get(self, key: str) -> Hit | None:
-        """The item with a key, as a hit of rank 0 and score 0; None if there is none, or it is hidden."""
-        table = schema.items
-        with self._transaction() as (connection, snapshot):
-            found = connection.execute(select(table.c.id).where(table.c.key == key)).scalar_one_or_none()
-            if found is None or snapshot.hides(found):
-                return None
-            return read_items(connection, [found], snapshot.hidden["text"])[0]
+    def get(self, key: str) -> Item | None:
+        """Read the item with a key; None if there is none, or it is hidden."""
+        with self.reading() as view:
+            return view.item(key)
 
     def keys(self) -> Iterator[str]:
         """Keys of the items that have one and are not hidden, in the order in which the items came.
 
         Read a page at a time, each in one generation, so that a commit may come between two of them.
         """
-        table = schema.items
-        keyed = select(table.c.id, table.c.key).where(table.c.key.is_not(None)).order_by(table.c.id)
-        last = 0
-        while True:
-            with self._transaction() as (connection, snapshot):
-                page = connection.execute(keyed.where(table.c.id > last).limit(KEYS_PAGE)).all()
-                seen = [row.key for row in page if not snapshot.hides(row.id)]
-            yield from seen
-            if len(page) < KEYS_PAGE:
-                return
-            last = page[-1].id
-
-    def vectors(
-        self, contents: Iterable[tuple[Kind, bytes]]
-    ) -> dict[tuple[Kind, bytes], NDArray[np.float32]]:
-        """Stored vectors, (d,) float32, of contents by kind and sha256; what no item has is left out."""
-        with self._transaction() as (connection, snapshot), _ids_in_order():
-            return read_vectors(connection, snapshot, partial(self._store, snapshot), contents)
-
-    def keyed_vectors(self, keys: Sequence[str]) -> dict[str, KeyedVector]:
-        """Kinds and stored vectors of items by key; unknown and hidden ones are left out."""
-        with self._transaction() as (connection, snapshot), _ids_in_order():
-            return read_keyed(connection, snapshot, partial(self._store, snapshot), keys)
+        after: int | None = 0
+        while after is not None:
+            with self.reading() as view:
+                keys, after = view.keys(after)
+            yield from keys
 
     def hidden(self) -> Iterator[HiddenItem]:
         """What is hidden, by uri: items, and uris that no item has now."""
@@ -290,7 +253,6 @@ class Collection:
             try:
                 with connection, connection.begin():
                     try:
-                        check_readable(connection, self.path)
                         snapshot = self._current(connection)
                     except FileNotFoundError as error:
                         # A writer has committed and unlinked since this transaction began: look again. If the
@@ -299,19 +261,15 @@ class Collection:
                             missing = f"{error.filename or segments_path(self.path)} is missing"
                             raise CollectionDamaged(self.path, missing) from error
                         continue
+                    except OSError as error:
+                        raise unreadable(self.path, error) from error
                     yield connection, snapshot
                     return
-            except DatabaseError as error:
+            except (DatabaseError, sqlite3.Error) as error:
                 raise damaged(self.path, error) from error
-            except OSError as error:
-                raise unreadable(self.path, error) from error
-
-    def _store(self, snapshot: Snapshot, kind: Kind) -> SegmentStore:
-        segments = [segment for segment in snapshot.segments[kind].values() if segment.rows]
-        return SegmentStore(segments, self._threads)
 
     def _current(self, connection: Connection) -> Snapshot:
-        generation = read_generation(connection)
+        generation = read_state(driver_connection(connection), self.path)
         last = self._snapshot
         if last is not None and last.generation == generation:
             return last
@@ -321,68 +279,3 @@ class Collection:
             if self._snapshot is None or self._snapshot.generation < generation:
                 self._snapshot = snapshot
         return snapshot
-
-    def _resolve(
-        self,
-        connection: Connection,
-        snapshot: Snapshot,
-        found: Sequence[Candidates],
-        k: int,
-        distinct: bool,
-    ) -> list[list[Hit]]:
-        encoding_ids = {number for candidates in found for number in candidates.ids.tolist()}
-        content_of: dict[int, int] = {}
-        encodings, items = schema.encodings, schema.items
-        for ids in chunked(sorted(encoding_ids)):
-            rows = connection.execute(
-                select(encodings.c.id, encodings.c.content_id).where(encodings.c.id.in_(ids))
-            )
-            content_of.update((row.id, row.content_id) for row in rows)
-        if len(content_of) < len(encoding_ids):
-            raise WrongValue("segments hold encodings that the catalogue does not know")
-        items_of: dict[int, list[int]] = {}
-        hidden = {item for of_kind in snapshot.hidden.values() for item in of_kind.tolist()}
-        for ids in chunked(sorted(set(content_of.values()))):
-            rows = connection.execute(
-                select(items.c.id, items.c.content_id).where(items.c.content_id.in_(ids)).order_by(items.c.id)
-            )
-            for row in rows:
-                of_content = items_of.setdefault(row.content_id, [])
-                if row.id not in hidden:
-                    of_content.append(row.id)
-        if len(items_of) < len(set(content_of.values())):
-            raise WrongValue("the catalogue holds encodings of no item that are not masked")
-        ranked = [_rank(candidates, content_of, items_of, k, distinct) for candidates in found]
-        return read_hits(connection, ranked, snapshot.hidden["text"])
-
-
-@contextmanager
-def _ids_in_order() -> Iterator[None]:
-    """A block that looks vectors up by id, which a store does by bisection."""
-    try:
-        yield
-    except KeyError as error:
-        raise WrongValue("the ids of a segment are not in order") from error
-
-
-def _rank(
-    candidates: Candidates,
-    content_of: dict[int, int],
-    items_of: dict[int, list[int]],
-    k: int,
-    distinct: bool,
-) -> list[tuple[int, float]]:
-    """Item ids with their scores, best first: contents become their items before the cut, so that k counts items."""
-    scored: dict[int, float] = {}
-    for encoding_id, score in zip(candidates.ids.tolist(), candidates.scores.tolist(), strict=True):
-        content = content_of[encoding_id]
-        scored[content] = max(
-            score, scored.get(content, -np.inf)
-        )  # several parts of one content reduce by max
-    pairs = [
-        (item, score)
-        for content, score in scored.items()
-        for item in (items_of[content][:1] if distinct else items_of[content])
-    ]
-    pairs.sort(key=lambda pair: (-pair[1], pair[0]))
-    return pairs[:k]

@@ -15,7 +15,7 @@ from retrieval.collection.column_types import WrongValue, number_of
 from retrieval.collection.segments import Segment, open_segment
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
-from retrieval.types import Kind
+from retrieval.types import KINDS, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,25 @@ class Snapshot:
     Attributes:
         generation: number of the committed state.
         encoder_id: the active encoder's id in the catalogue, or None before the first commit.
+        identity: that encoder's.
+        held: whether there is any item of a kind that is not hidden.
         segments: mapped segments of the active encoder by catalogue id, for each kind.
         dead: ids of encodings that no item uses, ascending int64.
         hidden: ids of hidden items of each kind, ascending int64.
         masked: ids of encodings that no search may find, ascending int64: the dead ones, and those of contents whose
             items are all hidden.
+        hidden_ids: the ids in ``hidden``.
     """
 
     generation: int
     encoder_id: int | None
+    identity: Identity | None
+    held: dict[Kind, bool]
     segments: dict[Kind, dict[int, Segment]]
     dead: NDArray[np.int64]
     hidden: dict[Kind, NDArray[np.int64]]
     masked: NDArray[np.int64]
+    hidden_ids: frozenset[int]
 
     def rows(self, kind: Kind) -> int:
         """Rows of a kind, masked ones included."""
@@ -45,8 +51,7 @@ class Snapshot:
 
     def hides(self, item: int) -> bool:
         """Whether the item with this id is hidden."""
-        places = ((ids, int(np.searchsorted(ids, item))) for ids in self.hidden.values())
-        return any(place < len(ids) and ids[place] == item for ids, place in places)
+        return item in self.hidden_ids
 
     def segment(self, kind: Kind, number: int) -> Segment:
         """A segment by its id in the catalogue.
@@ -71,7 +76,8 @@ def read_snapshot(
         CollectionDamaged: a file is not what the catalogue says.
     """
     encoder_id = active_encoder_id(connection)
-    dimension = 0 if encoder_id is None else read_identity(connection, collection, encoder_id).dimension
+    identity = None if encoder_id is None else read_identity(connection, collection, encoder_id)
+    dimension = 0 if identity is None else identity.dimension
     mapped: dict[int, Segment] = {}
     if last is not None:
         mapped = {
@@ -93,7 +99,24 @@ def read_snapshot(
     masked = dead_ids
     if any(map(len, hidden.values())):
         masked = np.union1d(dead_ids, _hidden_encodings(connection, encoder_id))
-    return Snapshot(generation, encoder_id, segments, dead_ids, hidden, masked)
+    return Snapshot(
+        generation=generation,
+        encoder_id=encoder_id,
+        identity=identity,
+        held={kind: _holds(connection, kind, len(hidden[kind])) for kind in KINDS},
+        segments=segments,
+        dead=dead_ids,
+        hidden=hidden,
+        masked=masked,
+        hidden_ids=frozenset(number for of_kind in hidden.values() for number in of_kind.tolist()),
+    )
+
+
+def _holds(connection: Connection, kind: Kind, hidden: int) -> bool:
+    """Whether there are more items of a kind than are hidden."""
+    items = schema.items
+    some = select(items.c.id).where(items.c.kind == kind).limit(hidden + 1)
+    return len(connection.execute(some).all()) > hidden
 
 
 def _hidden_items(connection: Connection) -> dict[Kind, NDArray[np.int64]]:

@@ -8,10 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from retrieval.collection import Collection, CollectionInfo
+from retrieval.collection import Collection, CollectionInfo, View
 from retrieval.collection.stored import KeyedVector
 from retrieval.decoding.pool import DecodePool
 from retrieval.errors import (
@@ -25,14 +22,14 @@ from retrieval.errors import (
 from retrieval.identity import Identity
 from retrieval.query.location import collection_path
 from retrieval.query.parts import KeyPart, Query, Queryable
-from retrieval.query.vectors import QueryVectors, named
-from retrieval.types import Hit, Kind, Limits
+from retrieval.query.vectors import NotPrepared, QueryVectors, named, place_of
+from retrieval.types import KINDS, Hit, Item, Kind, Limits, Request
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
 DEFAULT_LIMITS = Limits()
-ATTEMPTS = 5  # re-encodings (vlsearch reindex) that may overtake one search before it gives up
+ATTEMPTS = 6  # one to find out what to prepare, and re-encodings (vlsearch reindex) that overtake a search
 
 
 def open_engine(
@@ -72,9 +69,7 @@ class SearchEngine:
     ) -> None:
         self.collection = collection
         self.limits = limits
-        self._given = encoder
-        self._loaded: Encoder | None = None
-        self._lock = threading.Lock()
+        self._encoders = _Encoders(collection.path, encoder)
         self._pool = DecodePool(limits, workers=1)
 
     @property
@@ -85,7 +80,10 @@ class SearchEngine:
             CollectionError: nothing has been indexed, so no encoder is bound.
             IdentityMismatch: the encoder given or found is not the one that the collection was built with.
         """
-        return self._encoder_for(self._identity())
+        identity = self.collection.identity
+        if identity is None:
+            raise self._empty()
+        return self._encoders.load(identity)
 
     def search(
         self,
@@ -95,6 +93,7 @@ class SearchEngine:
         distinct: bool = False,
         *,
         key: str | None = None,
+        offset: int = 0,
     ) -> list[Hit]:
         """The k items that answer a query best: by score descending, exact ties by item id.
 
@@ -109,18 +108,19 @@ class SearchEngine:
             find: the kind of item wanted. By default words find pictures, pictures find texts, and a query
                 of both finds pictures; a kind that the collection has none of gives way to the other.
             distinct: give equal contents once, as the item with the lowest id.
+            offset: best hits to pass over, >= 0, as a page of results needs it.
 
         Raises:
             QueryError: the query is empty, one of its pictures cannot be read, its parts cancel each other
                 out, or the collection holds nothing of the kind that ``find`` names.
-            UsageError: k is below 1, or both or neither of ``query`` and ``key`` are given.
+            UsageError: k is below 1, offset below 0, or both or neither of ``query`` and ``key`` are given.
             CollectionError: the collection is empty.
             IdentityMismatch: the encoder is not the one that the collection was built with.
         """
         if (query is None) == (key is None):
             raise UsageError("search with a query or with the key of an item, one of the two")
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        return self._search([asked], k, find, distinct)[0]
+        return self._search([asked], Request(k, find, distinct, offset))[0]
 
     def search_batch(
         self,
@@ -128,6 +128,8 @@ class SearchEngine:
         k: int = 10,
         find: Kind | None = None,
         distinct: bool = False,
+        *,
+        offset: int = 0,
     ) -> list[list[Hit]]:
         """The hits of each query; the same bits as from :meth:`search`, but one pass over the collection.
 
@@ -141,10 +143,10 @@ class SearchEngine:
         for number, query in enumerate(queries, start=1):
             with named(f"query {number}"):
                 parsed.append(Query.of(query))
-        return self._search(parsed, k, find, distinct) if parsed else []
+        return self._search(parsed, Request(k, find, distinct, offset)) if parsed else []
 
-    def get(self, key: str) -> Hit | None:
-        """The item with a key, as a hit of rank 0 and score 0; None if there is none, or it is hidden."""
+    def get(self, key: str) -> Item | None:
+        """The item with a key; None if there is none, or it is hidden."""
         return self.collection.get(key)
 
     def keys(self) -> Iterator[str]:
@@ -157,7 +159,7 @@ class SearchEngine:
 
     def close(self) -> None:
         """Close the collection and let go of the encoder."""
-        self._loaded = None
+        self._encoders.forget()
         self._pool.close()
         self.collection.close()
 
@@ -169,111 +171,124 @@ class SearchEngine:
     ) -> None:
         self.close()
 
-    def _search(self, queries: Sequence[Query], k: int, find: Kind | None, distinct: bool) -> list[list[Hit]]:
-        if k < 1:
-            raise UsageError(f"k is {k}; ask for at least 1 hit")
+    def _search(self, queries: Sequence[Query], request: Request) -> list[list[Hit]]:
+        vectors = QueryVectors(queries, self.collection, self._encoders, self._pool)
         for _ in range(ATTEMPTS):
-            identity = self._identity()
-            self._check_given(identity)
-            keyed = self._keyed(queries)
-            kinds = self._directions(queries, find, {key: item.kind for key, item in keyed.items()})
-            vectors = self._vectors(queries, identity, keyed)
             try:
-                hits = self._rank(vectors, kinds, k, distinct)
-            except (
-                Exception
-            ):  # a reindex in between may have changed the dimension; ours to report only if not
-                if self._identity().digest == identity.digest:
-                    raise
-                continue
-            if self._identity().digest == identity.digest:
-                return hits
+                with self.collection.reading() as view:
+                    return self._answer(view, queries, vectors, request)
+            except NotPrepared as missing:  # or a reindex has changed the encoder since
+                vectors.prepare(missing.identity)
         raise CollectionError(f"collection {self.collection.path} keeps being re-encoded; try again later")
 
-    def _rank(
-        self, vectors: NDArray[np.float32], kinds: Sequence[Kind], k: int, distinct: bool
+    def _answer(
+        self, view: View, queries: Sequence[Query], vectors: QueryVectors, request: Request
     ) -> list[list[Hit]]:
-        answers: list[list[Hit]] = [[] for _ in kinds]
+        """Answer in one generation; everything is read in the view's transaction."""
+        if view.identity is None:
+            raise self._empty()
+        self._encoders.check_given(view.identity)
+        keyed = _keyed(view, queries)
+        kinds = self._directions(view, queries, request, {key: item.kind for key, item in keyed.items()})
+        rows = vectors.compose(view, keyed)
+        answers: list[list[Hit]] = [[] for _ in queries]
         for kind in sorted(set(kinds)):
             numbers = [number for number, wanted in enumerate(kinds) if wanted == kind]
-            for number, hits in zip(
-                numbers, self.collection.search(vectors[numbers], kind, k, distinct), strict=True
-            ):
+            for number, hits in zip(numbers, view.search(rows[numbers], kind, request), strict=True):
                 answers[number] = hits
         return answers
 
-    def _keyed(self, queries: Sequence[Query]) -> dict[str, KeyedVector]:
-        """The items that the queries ask with by key."""
-        wanted = [key for query in queries for key in query.keys]
-        found = self.collection.keyed_vectors(wanted) if wanted else {}
-        for number, query in enumerate(queries, start=1):
-            for key in query.keys:
-                if key not in found:
-                    with named(query.place or (f"query {number}" if len(queries) > 1 else None)):
-                        raise QueryError(
-                            f"collection {self.collection.path} has no item with the key {key!r}, or hides it; "
-                            "keys are given when items are added"
-                        )
-        return found
-
-    def _vectors(
-        self, queries: Sequence[Query], identity: Identity, keyed: Mapping[str, KeyedVector]
-    ) -> NDArray[np.float32]:
-        def load() -> Encoder:
-            return self._encoder_for(identity)
-
-        return QueryVectors(self.collection, keyed, self._pool, load).compose(queries)
-
     def _directions(
-        self, queries: Sequence[Query], find: Kind | None, keyed: Mapping[str, Kind]
+        self, view: View, queries: Sequence[Query], request: Request, keyed: Mapping[str, Kind]
     ) -> list[Kind]:
-        held: dict[Kind, bool] = {"image": self.collection.has("image"), "text": self.collection.has("text")}
+        held: dict[Kind, bool] = {kind: view.holds(kind) for kind in KINDS}
         if not any(held.values()):
             raise self._empty()
-        if find is None:
+        if request.find is None:
             return [direction(query, held, keyed) for query in queries]
-        if not held[find]:
-            raise NothingOfKind(self.collection.path, find)
-        return [find] * len(queries)
-
-    def _identity(self) -> Identity:
-        identity = self.collection.identity
-        if identity is None:
-            raise self._empty()
-        return identity
+        if not held[request.find]:
+            raise NothingOfKind(self.collection.path, request.find)
+        return [request.find] * len(queries)
 
     def _empty(self) -> CollectionError:
         return CollectionEmpty(self.collection.path)
 
-    def _check_given(self, identity: Identity) -> None:
+
+class _Encoders:
+    """The encoder of a collection: the caller's, or one that is loaded when a query first needs it; thread-safe."""
+
+    def __init__(self, collection: Path, given: Encoder | str | Path | None) -> None:
+        self._collection, self._given = collection, given
+        self._loaded: Encoder | None = None
+        self._lock = threading.Lock()
+
+    def loaded(self, identity: Identity) -> Encoder | None:
+        """Give the encoder with this identity if it has been loaded."""
+        encoder = self._loaded
+        return encoder if encoder is not None and encoder.identity.digest == identity.digest else None
+
+    def load(self, identity: Identity) -> Encoder:
+        """Load the encoder, unless it has been loaded.
+
+        Raises:
+            IdentityMismatch: what was given or found has another identity.
+        """
+        with self._lock:
+            encoder = self.loaded(identity)
+            if encoder is None:
+                encoder = self._find(identity)
+                given = encoder.identity
+                if given.digest != identity.digest:
+                    raise IdentityMismatch(
+                        self._collection, identity.name, given.name, identity.difference(given)
+                    )
+                self._loaded = encoder
+            return encoder
+
+    def check_given(self, identity: Identity) -> None:
         """Refuse an encoder of the caller's that is not the collection's, even where nothing is to be encoded.
 
         One that goes by the collection's own name is loaded, and checked, only when it has something to encode.
+
+        Raises:
+            NotPrepared: it has to be loaded to be checked.
         """
         given = self._given
-        if given is not None and not (isinstance(given, (str, Path)) and str(given) == identity.name):
-            self._encoder_for(identity)
+        if given is None or self.loaded(identity) is not None:
+            return
+        if not (isinstance(given, (str, Path)) and str(given) == identity.name):
+            raise NotPrepared(identity)
 
-    def _encoder_for(self, identity: Identity) -> Encoder:
-        with self._lock:
-            if self._loaded is not None and self._loaded.identity.digest == identity.digest:
-                return self._loaded
-            encoder = self._load(identity)
-            given = encoder.identity
-            if given.digest != identity.digest:
-                raise IdentityMismatch(
-                    self.collection.path, identity.name, given.name, identity.difference(given)
-                )
-            self._loaded = encoder
-            return encoder
+    def forget(self) -> None:
+        """Let go of the encoder."""
+        self._loaded = None
 
-    def _load(self, identity: Identity) -> Encoder:
+    def _find(self, identity: Identity) -> Encoder:
         given = self._given
         if given is not None and not isinstance(given, (str, Path)):
             return given
         from retrieval.encoders.registry import load_bound_encoder, load_encoder  # late: brings torch
 
         return load_encoder(given) if given is not None else load_bound_encoder(identity)
+
+
+def _keyed(view: View, queries: Sequence[Query]) -> dict[str, KeyedVector]:
+    """The items that the queries ask with by key.
+
+    Raises:
+        QueryError: there is none with a key.
+    """
+    wanted = [key for query in queries for key in query.keys]
+    found = view.keyed_vectors(wanted) if wanted else {}
+    for number, query in enumerate(queries):
+        for key in query.keys:
+            if key not in found:
+                with named(place_of(queries, number)):
+                    raise QueryError(
+                        f"collection {view.path} has no item with the key {key!r}, or hides it; "
+                        "keys are given when items are added"
+                    )
+    return found
 
 
 def direction(query: Query, held: dict[Kind, bool], keyed: Mapping[str, Kind]) -> Kind:

@@ -1,25 +1,27 @@
 """Vectors of a query's parts: the stored one of what the collection holds, else one by the encoder.
 
 A content has one vector in a collection, whoever asks with it. So a query that is made of contents and keys that the
-collection holds needs no encoder at all.
+collection holds needs no encoder at all. What takes long (loading the encoder, reading and encoding images) is done
+between transactions; the rest, in the one transaction that also searches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection import Collection
+from retrieval.collection import Collection, View
 from retrieval.collection.stored import KeyedVector
 from retrieval.contents import picture_digest, pixel_digest, text_digest
 from retrieval.errors import PlacedQueryError, QueryError
+from retrieval.identity import Identity
 from retrieval.query.compose import compose
-from retrieval.query.parts import KeyPart, Part, PicturePart, Query, TextPart
+from retrieval.query.parts import Part, PicturePart, Query, TextPart
 from retrieval.query.pictures import encode_source, read_source
 from retrieval.types import Kind
 
@@ -27,75 +29,136 @@ if TYPE_CHECKING:
     from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
 
+Row = NDArray[np.float32]
+
+
+class NotPrepared(Exception):
+    """What a query needs of the encoder with this identity has to be made ready outside the transaction."""
+
+    def __init__(self, identity: Identity) -> None:
+        super().__init__(identity)
+        self.identity = identity
+
+
+class Encoders(Protocol):
+    """Where the encoder of an identity comes from."""
+
+    def loaded(self, identity: Identity) -> Encoder | None:
+        """Give the encoder if it has been loaded."""
+        ...
+
+    def load(self, identity: Identity) -> Encoder:
+        """Load the encoder, which may take seconds."""
+        ...
+
 
 class QueryVectors:
     """The vectors of the queries of one search, whose bits do not depend on the other queries."""
 
     def __init__(
-        self,
-        collection: Collection,
-        keyed: Mapping[str, KeyedVector],
-        pool: DecodePool,
-        load: Callable[[], Encoder],
+        self, queries: Sequence[Query], collection: Collection, encoders: Encoders, pool: DecodePool
     ) -> None:
-        self._collection, self._keyed, self._pool, self._load = collection, keyed, pool, load
-        self._known: dict[object, NDArray[np.float32]] = {}
+        self._queries, self._collection, self._encoders, self._pool = queries, collection, encoders, pool
+        self._digest = ""  # of the identity whose rows are known
+        self._images: dict[object, Row] = {}
 
-    def compose(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        """One unit row a query, (q, d) float32.
+    def prepare(self, identity: Identity) -> None:
+        """Make ready what :meth:`compose` needs and what takes long: images' rows, else the encoder.
 
         Raises:
-            QueryError: a picture cannot be read, the item of a key has no vector, or parts cancel each other out.
+            QueryError: an image cannot be read.
+            IdentityMismatch: the encoder found is not the one of this identity.
         """
-        texts = {part.words for query in queries for part in query.parts if isinstance(part, TextPart)}
-        digests: dict[tuple[Kind, bytes], str] = {("text", text_digest(words)): words for words in texts}
-        for content, vector in self._collection.vectors(digests).items():
-            self._known["text", digests[content]] = vector
-        vectors = []
-        for number, query in enumerate(queries, start=1):
-            with named(query.place or (f"query {number}" if len(queries) > 1 else None)):
-                rows = np.stack([self._row(part) for part in query.parts])
-                vectors.append(compose(rows, [part.weight for part in query.parts]))
-        return np.stack(vectors)
+        if self._digest != identity.digest:
+            self._digest, self._images = identity.digest, {}
+        images = [
+            (name, part, place) for name, part, place in self._image_parts() if name not in self._images
+        ]
+        if not images:
+            self._encoders.load(identity)
+        for name, part, place in images:
+            if name not in self._images:
+                with named(place):
+                    self._images[name] = self._image_row(part, identity)
 
-    def _row(self, part: Part) -> NDArray[np.float32]:
-        """One row, (d,) float32. Every row is encoded alone: a batch's size changes the last bits of its rows."""
-        name = _name(part)
-        if name is not None and name in self._known:
-            return self._known[name]
-        if isinstance(part, KeyPart):
-            vector = self._of_key(part.key)
-        elif isinstance(part, PicturePart):
-            vector = self._of_picture(part)
-        else:
-            vector = self._load().encode_texts([part.words], batch_size=1)[0]
-        if name is not None:
-            self._known[name] = vector
-        return vector
+    def compose(self, view: View, keyed: Mapping[str, KeyedVector]) -> Row:
+        """Give one unit row a query, (q, d) float32.
 
-    def _of_key(self, key: str) -> NDArray[np.float32]:
-        vector = self._keyed[key].vector
+        Raises:
+            NotPrepared: call :meth:`prepare`, outside the view's block, and begin again.
+            QueryError: the item of a key has no vector, or parts cancel each other out.
+        """
+        assert view.identity is not None, "queries are asked of a collection that has an encoder"
+        if self._digest != view.identity.digest and any(self._image_parts()):
+            raise NotPrepared(view.identity)
+        texts = self._text_rows(view, view.identity)
+        rows = []
+        for number, query in enumerate(self._queries):
+            with named(self._place(number)):
+                parts = [
+                    self._part_row(part, (number, at), texts, keyed) for at, part in enumerate(query.parts)
+                ]
+                rows.append(compose(np.stack(parts), [part.weight for part in query.parts]))
+        return np.stack(rows)
+
+    def _part_row(
+        self, part: Part, at: tuple[int, int], texts: Mapping[str, Row], keyed: Mapping[str, KeyedVector]
+    ) -> Row:
+        if isinstance(part, TextPart):
+            return texts[part.words]
+        if isinstance(part, PicturePart):
+            return self._images[_image_name(part, at)]
+        vector = keyed[part.key].vector
         if vector is None:
-            raise QueryError(f"the item with the key {key!r} has no vector yet; index its corpus again")
+            raise QueryError(f"the item with the key {part.key!r} has no vector yet; index its corpus again")
         return vector
 
-    def _of_picture(self, part: PicturePart) -> NDArray[np.float32]:
+    def _text_rows(self, view: View, identity: Identity) -> dict[str, Row]:
+        """Rows of all texts. Each is encoded alone: a batch's size changes the last bits of its rows."""
+        texts = {part.words for query in self._queries for part in query.parts if isinstance(part, TextPart)}
+        digests: dict[tuple[Kind, bytes], str] = {("text", text_digest(words)): words for words in texts}
+        rows = {digests[content]: row for content, row in view.content_vectors(digests).items()}
+        if len(rows) < len(texts):
+            encoder = self._encoders.loaded(identity)
+            if encoder is None:
+                raise NotPrepared(identity)
+            rows |= {words: encoder.encode_texts([words], batch_size=1)[0] for words in texts - rows.keys()}
+        return rows
+
+    def _image_row(self, part: PicturePart, identity: Identity) -> Row:
         source = part.source
         if isinstance(source, (Path, str, bytes)):
             data = read_source(source, self._pool.limits)
-            stored = self._stored(picture_digest(data))
+            stored = self._stored(picture_digest(data), identity)
             if stored is not None:
                 return stored
             self._pool.start()  # while the encoder is loaded
-            return encode_source(data, source, self._load(), self._pool)
-        stored = self._stored(pixel_digest(source))
+            return encode_source(data, source, self._encoders.load(identity), self._pool)
+        stored = self._stored(pixel_digest(source), identity)
         if stored is not None:
             return stored
-        row: NDArray[np.float32] = self._load().encode_images([source], batch_size=1)[0]
+        row: Row = self._encoders.load(identity).encode_images([source], batch_size=1)[0]
         return row
 
-    def _stored(self, digest: bytes) -> NDArray[np.float32] | None:
-        return self._collection.vectors([("image", digest)]).get(("image", digest))
+    def _stored(self, digest: bytes, identity: Identity) -> Row | None:
+        with self._collection.reading() as view:
+            if view.identity is None or view.identity.digest != identity.digest:
+                return None
+            return view.content_vectors([("image", digest)]).get(("image", digest))
+
+    def _image_parts(self) -> Iterator[tuple[object, PicturePart, str | None]]:
+        for number, query in enumerate(self._queries):
+            for at, part in enumerate(query.parts):
+                if isinstance(part, PicturePart):
+                    yield _image_name(part, (number, at)), part, self._place(number)
+
+    def _place(self, number: int) -> str | None:
+        return place_of(self._queries, number)
+
+
+def place_of(queries: Sequence[Query], number: int) -> str | None:
+    """How errors call a query of a batch, whose numbers count from 0; None where there is one alone."""
+    return queries[number].place or (f"query {number + 1}" if len(queries) > 1 else None)
 
 
 @contextmanager
@@ -109,10 +172,6 @@ def named(place: str | None) -> Iterator[None]:
         raise PlacedQueryError(place, error) from error
 
 
-def _name(part: Part) -> object:
-    """What two parts with one vector share; None where that is unknown."""
-    if isinstance(part, TextPart):
-        return ("text", part.words)
-    if isinstance(part, KeyPart):
-        return ("key", part.key)
-    return ("picture", part.source) if isinstance(part.source, (Path, str)) else None
+def _image_name(part: PicturePart, at: tuple[int, int]) -> object:
+    """What two images with one row share: their path or uri; else their place in the batch."""
+    return part.source if isinstance(part.source, (Path, str)) else at

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from retrieval.collection.layout import segments_path
 from retrieval.collection.score import error_bound, exact_scores
 from retrieval.collection.search import search
-from retrieval.collection.segments import WrittenSegment, open_segment, write_segment
+from retrieval.collection.segments import WrittenSegment, new_stem, open_segment, write_segment
 from retrieval.collection.stores import Proposals, SegmentStore, VectorStore
 from retrieval.collection.stores.segments import search_threads
 from retrieval.types import Kind
@@ -90,7 +90,7 @@ def segment_store(parts: Sequence[Part]) -> Iterator[VectorStore]:
         segments = []
         for number, (ids, rows) in enumerate(parts):
             if len(ids):
-                written = write_segment(path, 1, ids, [rows])
+                written = write_segment(path, new_stem(1), ids, [rows])
                 segments.append(open_segment(path, facts_of(number, written)))
         yield SegmentStore(segments, threads)
 

@@ -99,12 +99,11 @@ def test_hide_takes_a_picture_out_of_the_hits_until_unhide(
 
 def test_hide_and_unhide_of_what_is_not_there_say_so_in_one_sentence(run: Run, collection: Path) -> None:
     for command in ("hide", "unhide"):
-        done = run(command, "nothing", exit_code=2)
+        done = run(command, "nothing")
+        assert done.exit_code == 2
         assert "nothing" in done.stderr
         assert len(done.stderr.splitlines()) == 1
-    assert run("info", "--hidden", "--failures", exit_code=2).stderr.startswith(
-        "Error: --failures and --hidden"
-    )
+    assert run("info", "--hidden", "--failures").stderr.startswith("Error: --failures and --hidden")
 
 
 def test_delete_takes_a_folder_for_everything_in_it(run: Run, collection: Path, indexed_photos: Path) -> None:

@@ -20,14 +20,14 @@ from retrieval.cli.printing import (
     printable,
     short_name,
 )
-from retrieval.types import Hit
+from retrieval.types import Hit, Item
 from retrieval.uris import file_uri
 
 ANY = st.text(st.characters(exclude_categories=[]))
 
 
 def hit(uri: str, text: str | None = None) -> Hit:
-    return Hit(1, 0.5, 1, "image" if text is None else "text", uri, None, text, None, (), {})
+    return Hit(1, 0.5, Item(1, "image" if text is None else "text", uri, None, text, None, (), {}))
 
 
 @given(ANY)

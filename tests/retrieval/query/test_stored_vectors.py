@@ -185,7 +185,7 @@ def test_keys_that_are_not_there_or_hidden_are_refused_by_name(shop: Path) -> No
 def test_an_item_is_read_by_its_key_and_keys_come_in_the_order_of_addition(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retrieval.collection.reader.KEYS_PAGE", 2)
+    monkeypatch.setattr("retrieval.collection.view.PAGE_ITEMS", 2)
 
     with retrieval.open(shop) as engine:
         item = engine.get("sku-1")

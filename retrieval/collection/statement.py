@@ -1,0 +1,92 @@
+"""SELECT statements of the read path, sent through the driver: a warm query spends its time on the search.
+
+SQLAlchemy's statements cost ten times what SQLite needs for the few rows of a query. What is asked once a query is
+asked here; each row is checked, because a catalogue may come from a stranger or a broken disk.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from types import NoneType, UnionType
+from typing import Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from retrieval.collection.column_types import WrongValue
+
+R = TypeVar("R", bound=tuple[object, ...])
+
+
+class Select(Generic[R]):
+    """A SELECT whose rows are of one NamedTuple type; safe to share between threads.
+
+    Args:
+        row: a NamedTuple class; its fields are ``int``, ``str``, ``bytes``, a ``Literal`` of texts, or one of these
+            or None.
+        sql: gives the fields in their order.
+    """
+
+    def __init__(self, row: type[R], sql: str) -> None:
+        self._row, self._sql = row, sql
+        self._belongs = [_classes(hint) for hint in get_type_hints(row).values()]
+        self._texts = [_literals(hint) for hint in get_type_hints(row).values()]
+
+    def rows(self, connection: sqlite3.Connection, *parameters: object) -> list[R]:
+        """Send it; all rows, in the statement's order.
+
+        Raises:
+            sqlite3.Error: SQLite cannot read the catalogue.
+            WrongValue: a value is not of its field's type.
+        """
+        make = self._row._make  # type: ignore[attr-defined]  # NamedTuple has no base class to say so
+        return [make(self._checked(row)) for row in connection.execute(self._sql, parameters)]
+
+    def _checked(self, row: tuple[object, ...]) -> tuple[object, ...]:
+        for value, classes, texts in zip(row, self._belongs, self._texts, strict=True):
+            if value.__class__ not in classes or (texts and value is not None and value not in texts):
+                found = "nothing" if value is None else f"a value of type {type(value).__name__}"
+                raise WrongValue(f"the catalogue holds {found} where {_said(classes, texts)} belongs")
+        return row
+
+
+def id_list(ids: Iterable[int]) -> str:
+    """Ids as one parameter, of any number, for ``IN (SELECT value FROM json_each(?))``."""
+    return json.dumps(sorted(ids))
+
+
+def _classes(hint: object) -> frozenset[type]:
+    if get_origin(hint) in (Union, UnionType):
+        return frozenset(cls for option in get_args(hint) for cls in _classes(option))
+    if get_origin(hint) is Literal:
+        return frozenset({str})
+    assert hint in (int, str, bytes, NoneType), f"{hint} is no type of a column"
+    return frozenset({hint})
+
+
+def _literals(hint: object) -> frozenset[object]:
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return frozenset(text for option in options if get_origin(option) is Literal for text in get_args(option))
+
+
+def _said(classes: frozenset[type], texts: frozenset[object]) -> str:
+    if texts:
+        return " or ".join(sorted(repr(text) for text in texts))
+    names = {int: "a number", str: "a text", bytes: "bytes", NoneType: "null"}
+    return " or ".join(sorted(names[cls] for cls in classes))
+
+
+class Setting(NamedTuple):
+    """A row of the table ``settings``."""
+
+    name: str
+    value: str
+
+
+class Version(NamedTuple):
+    """The schema's number."""
+
+    number: int
+
+
+VERSION = Select(Version, "PRAGMA user_version")
+GENERATION = Select(Setting, "SELECT name, value FROM settings WHERE name = 'generation'")

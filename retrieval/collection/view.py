@@ -1,0 +1,226 @@
+"""One generation of a collection in one read transaction: what search, export, evaluation and pages read through."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.collection.column_types import WrongValue
+from retrieval.collection.items import read_items
+from retrieval.collection.search import Candidates, search
+from retrieval.collection.snapshot import Snapshot
+from retrieval.collection.statement import Select, id_list
+from retrieval.collection.stored import KeyedVector, read_keyed, read_vectors
+from retrieval.collection.stores import SegmentStore, VectorStore
+from retrieval.errors import CollectionDamaged
+from retrieval.identity import Identity
+from retrieval.types import Hit, Item, Kind, Request
+
+PAGE_ITEMS = 1000
+
+
+class PageRow(NamedTuple):
+    """An item with its content, as pages give it; ``encoding`` is None where it has no vector yet."""
+
+    id: int
+    uri: str
+    key: str | None
+    lang: str | None
+    attributes: str
+    stamp: str | None
+    extent: str | None
+    sha256: bytes
+    text: str | None
+    width: int | None
+    height: int | None
+    encoding: int | None
+
+
+class View:
+    """One generation of a collection; valid inside the ``with`` block of :meth:`Collection.reading`, for one thread.
+
+    Attributes:
+        path: the collection's folder.
+        generation: number of the committed state.
+        identity: of the encoder whose vectors are searched; None while nothing has been indexed.
+    """
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, snapshot: Snapshot, threads: Executor
+    ) -> None:
+        self.path, self._connection, self._snapshot, self._threads = path, connection, snapshot, threads
+        self.generation: int = snapshot.generation
+        self.identity: Identity | None = snapshot.identity
+
+    def holds(self, kind: Kind) -> bool:
+        """Whether there is any item of a kind that is not hidden."""
+        return self._snapshot.held[kind]
+
+    def search(self, vectors: NDArray[np.float32], find: Kind, request: Request) -> list[list[Hit]]:
+        """Rank the items of a kind for each query: by score descending, then item id ascending.
+
+        Exact: equal to scoring every live item with :func:`~retrieval.collection.score.exact_scores`, whatever the
+        segments, threads, deletions and compactions on the way. Fewer hits than asked for come back only where there
+        are fewer.
+
+        Args:
+            vectors: (q, d) float32 unit rows by the collection's encoder.
+            find: the kind of item wanted.
+            request: which ranks, and whether equal contents count once; its own ``find`` is not looked at.
+        """
+        with self._faults_named():
+            depth = request.offset + request.k
+            found = search(self._store(find), vectors, depth, self._snapshot.masked)
+            pairs = self._rank(found, request)
+            items = self.items(number for ranked in pairs for number, _ in ranked)
+        by_id = {item.id: item for item in items}
+        if len(by_id) < len({number for ranked in pairs for number, _ in ranked}):
+            raise WrongValue("the catalogue holds items without a content")
+        return [
+            [
+                Hit(rank, score, by_id[number])
+                for rank, (number, score) in enumerate(ranked, request.offset + 1)
+            ]
+            for ranked in pairs
+        ]
+
+    def items(self, ids: Iterable[int]) -> list[Item]:
+        """Read items by id, ascending, with their texts; ids that are gone or hidden are left out."""
+        live = {number for number in ids if not self._snapshot.hides(number)}
+        return read_items(self._connection, live, self._snapshot.hidden["text"])
+
+    def item(self, key: str) -> Item | None:
+        """Read the item with a key; None if there is none, or it is hidden."""
+        found = self.items(row.number for row in _BY_KEY.rows(self._connection, key))
+        return found[0] if found else None
+
+    def keys(self, after: int = 0) -> tuple[list[str], int | None]:
+        """Read a page of keys of items that are not hidden, in the order of ids, and where the next one begins.
+
+        Args:
+            after: where the page before said that this one begins.
+
+        Returns:
+            The keys, and what to pass as ``after`` for more; None at the end.
+        """
+        rows = _KEYS.rows(self._connection, after, PAGE_ITEMS)
+        keys = [row.key for row in rows if not self._snapshot.hides(row.number)]
+        return keys, rows[-1].number if len(rows) == PAGE_ITEMS else None
+
+    def content_vectors(
+        self, contents: Iterable[tuple[Kind, bytes]]
+    ) -> dict[tuple[Kind, bytes], NDArray[np.float32]]:
+        """Read stored vectors, (d,) float32, of contents by kind and sha256; what no item has is left out."""
+        with self._faults_named():
+            return read_vectors(self._connection, self._snapshot.encoder_id, self._store, contents)
+
+    def keyed_vectors(self, keys: Sequence[str]) -> dict[str, KeyedVector]:
+        """Read kinds and stored vectors of items by key; unknown and hidden ones are left out."""
+        with self._faults_named():
+            found = read_keyed(self._connection, self._snapshot.encoder_id, self._store, keys)
+            return {
+                key: vector for key, (number, vector) in found.items() if not self._snapshot.hides(number)
+            }
+
+    def pages(self, kind: Kind) -> Iterator[list[PageRow]]:
+        """Read all items of a kind, hidden ones too, in the order of ids, a page at a time."""
+        last = 0
+        while page := _PAGE.rows(self._connection, self._snapshot.encoder_id, kind, last, PAGE_ITEMS):
+            last = page[-1].id
+            yield page
+
+    def vectors(self, kind: Kind, encodings: Sequence[int]) -> NDArray[np.float32]:
+        """Read vectors, (n, d) float32, by the encoding ids of :class:`PageRow`, in their order."""
+        with self._faults_named():
+            return self._store(kind).vectors(np.asarray(encodings, np.int64))
+
+    def hides(self, item: int) -> bool:
+        """Whether the item with this id is hidden."""
+        return self._snapshot.hides(item)
+
+    def _store(self, kind: Kind) -> VectorStore:
+        segments = [segment for segment in self._snapshot.segments[kind].values() if segment.rows]
+        return SegmentStore(segments, self._threads)
+
+    def _rank(self, found: Sequence[Candidates], request: Request) -> list[list[tuple[int, float]]]:
+        encodings = {number for candidates in found for number in candidates.ids.tolist()}
+        content_of: dict[int, int] = {}
+        items_of: dict[int, list[int]] = {}
+        for row in _ITEMS_OF.rows(self._connection, id_list(encodings)):
+            content_of[row.encoding] = row.content
+            items = items_of.setdefault(row.content, [])
+            if row.item is None:
+                raise WrongValue("the catalogue holds encodings of no item that are not masked")
+            if not self._snapshot.hides(row.item):
+                items.append(row.item)
+        if len(content_of) < len(encodings):
+            raise WrongValue("segments hold encodings that the catalogue does not know")
+        return [_rank(candidates, content_of, items_of, request) for candidates in found]
+
+    @contextmanager
+    def _faults_named(self) -> Iterator[None]:
+        """A block that reads vectors: what it meets in damaged segments, as an error that says so."""
+        try:
+            yield
+        except KeyError as error:
+            raise WrongValue("the ids of a segment are not in order") from error
+        except IndexError as error:
+            raise CollectionDamaged(self.path, str(error)) from error
+
+
+def _rank(
+    candidates: Candidates, content_of: dict[int, int], items_of: dict[int, list[int]], request: Request
+) -> list[tuple[int, float]]:
+    """Order item ids with their scores, best first: contents become items before the cut, so that k counts items."""
+    scored: dict[int, float] = {}
+    for encoding, score in zip(candidates.ids.tolist(), candidates.scores.tolist(), strict=True):
+        content = content_of[encoding]
+        # several parts of one content reduce by maximum
+        scored[content] = max(score, scored.get(content, -np.inf))
+    pairs = [
+        (item, score)
+        for content, score in scored.items()
+        for item in (items_of[content][:1] if request.distinct else items_of[content])
+    ]
+    pairs.sort(key=lambda pair: (-pair[1], pair[0]))
+    return pairs[request.offset : request.offset + request.k]
+
+
+class _ItemOf(NamedTuple):
+    encoding: int
+    content: int
+    item: int | None
+
+
+class _Number(NamedTuple):
+    number: int
+
+
+class _Keyed(NamedTuple):
+    number: int
+    key: str
+
+
+_ITEMS_OF = Select(
+    _ItemOf,
+    "SELECT encodings.id, encodings.content_id, items.id FROM encodings "
+    "LEFT JOIN items ON items.content_id = encodings.content_id "
+    "WHERE encodings.id IN (SELECT value FROM json_each(?)) ORDER BY items.id",
+)
+_BY_KEY = Select(_Number, "SELECT id FROM items WHERE key = ?")
+_KEYS = Select(_Keyed, "SELECT id, key FROM items WHERE key IS NOT NULL AND id > ? ORDER BY id LIMIT ?")
+_PAGE = Select(
+    PageRow,
+    "SELECT items.id, items.uri, items.key, items.lang, items.attributes, items.stamp, items.extent, "
+    "contents.sha256, contents.text, contents.width, contents.height, encodings.id FROM items "
+    "JOIN contents ON contents.id = items.content_id "
+    "LEFT JOIN encodings ON encodings.content_id = contents.id AND encodings.encoder_id = ? AND encodings.part = 0 "
+    "WHERE items.kind = ? AND items.id > ? ORDER BY items.id LIMIT ?",
+)
