@@ -31,6 +31,7 @@ _BATCH_BYTES = (
     64 * 2**20
 )  # of a batch as its file states them; a file that lies is read row by row all the same
 _BATCH_VALUES = 2**18
+_FILE_BYTES = 8 * 2**30  # unpacked, of a partition; one of a million LAION rows has one GiB
 _INDEX = "__index_level_"  # what pandas calls a frame's index
 _AGAIN = "Copy it again"
 
@@ -82,6 +83,9 @@ def count_rows(path: Path) -> int:
     """
     with _opened(path) as file:
         _check_columns(path, file.schema_arrow)
+        if (stated := _stated_bytes(file)) > _FILE_BYTES:
+            fault = f"holds {stated:,} bytes once it is unpacked, more than {_FILE_BYTES:,}"
+            raise CorpusFormatError(str(path), fault, "Write it in several partitions")
         return int(file.metadata.num_rows)
 
 
@@ -270,10 +274,14 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
 
 def _batch_rows(file: pq.ParquetFile, columns: int) -> int:
     """Rows to read at a time: as many as stay within a batch's bytes and values, at least one."""
-    facts = file.metadata
-    stated = sum(max(0, facts.row_group(group).total_byte_size) for group in range(facts.num_row_groups))
-    of_row = max(1, int(stated) // max(1, int(facts.num_rows)))
+    of_row = max(1, _stated_bytes(file) // max(1, int(file.metadata.num_rows)))
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // of_row, _BATCH_VALUES // max(1, columns)))
+
+
+def _stated_bytes(file: pq.ParquetFile) -> int:
+    """How many bytes the file says that its rows have, unpacked."""
+    facts = file.metadata
+    return int(sum(max(0, facts.row_group(group).total_byte_size) for group in range(facts.num_row_groups)))
 
 
 def _values(column: pa.Array, decoded: _Decoded) -> Callable[[int], object]:

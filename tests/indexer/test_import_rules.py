@@ -315,6 +315,16 @@ def test_a_long_text_that_a_million_rows_share_is_held_once(tmp_path: Path) -> N
     assert pyarrow.default_memory_pool().max_memory() < max(before, 256 * 2**20)
 
 
+def test_metadata_that_unpack_to_gigabytes_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.metadata_rows._FILE_BYTES", 10**6)
+    folder = folder_of(tmp_path / "in", [{"caption": "x" * 10**5 + str(number)} for number in range(20)])
+
+    with pytest.raises(CorpusFormatError, match="bytes once it is unpacked"):
+        take(folder, tmp_path / "c")
+
+
 # --- whatever is accepted is sound
 
 anything = st.one_of(
