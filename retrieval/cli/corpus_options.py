@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from retrieval.cli.memory_size import MemorySize
-from retrieval.cli.options import allow_private_option
-from retrieval.types import Limits
+from retrieval.cli.limit_options import limit_options, with_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-DAY = 86_400  # seconds; what waits for threads and sockets takes no infinity
 SPLITS = "Splits of a Karpathy JSON, separated by commas."
-_LIMITS = Limits()
-
-
-def _check_number(_: click.Context, __: click.Parameter, value: float) -> float:
-    if value != value:  # NaN passes every range
-        raise click.BadParameter("nan is no number of seconds")
-    return value
-
-
 _READING = (
     click.option("--format", "format_", metavar="FORMAT", help="Read CORPUS as this. [default: recognised]"),
     click.option("--image-column", metavar="NAME", help="Column of a table with paths or URLs of pictures."),
@@ -53,39 +41,8 @@ _READING = (
     ),
     click.option("--lang", metavar="TAG", help="Language of the captions, as in en or zh."),
 )
-_TAKING = (
-    click.option(
-        "--max-bytes",
-        type=click.IntRange(min=1),
-        default=_LIMITS.file_bytes,
-        show_default=True,
-        help="Refuse larger picture files.",
-    ),
-    click.option(
-        "--max-pixels",
-        type=click.IntRange(min=1),
-        default=_LIMITS.pixels,
-        show_default=True,
-        help="Refuse pictures with more pixels.",
-    ),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(min=0, max=DAY, min_open=True),
-        default=_LIMITS.seconds,
-        show_default=True,
-        callback=_check_number,
-        help="Seconds to download or to decode one picture.",
-    ),
-    allow_private_option,
-    click.option(
-        "--max-memory",
-        type=MemorySize(),
-        metavar="SIZE",
-        help="Memory for decoding, all processes together, as in 4G (at least 1G). [default: a quarter of all]",
-    ),
-    click.option(
-        "--workers", type=click.IntRange(min=1), help="Processes that decode. [default: one a core]"
-    ),
+_WORKERS = click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes that decode. [default: one a core]"
 )
 
 
@@ -121,7 +78,7 @@ def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
             return command(*args, options=options, **others)
 
         split = click.option("--split", metavar="NAMES", help=split_help)
-        result: Command = _with((*_READING, split), wrapped)
+        result: Command = with_options((*_READING, split), wrapped)
         return result
 
     return decorate
@@ -129,26 +86,4 @@ def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
 
 def corpus_options(command: Command) -> Command:
     """Options of a corpus whose pictures are taken in: beside ``options``, ``limits`` and ``workers``."""
-
-    @functools.wraps(command)
-    def wrapped(
-        *args: Any,
-        max_bytes: int,
-        max_pixels: int,
-        timeout: float,
-        allow_private: bool,
-        max_memory: int | None,
-        **others: Any,
-    ) -> Any:
-        limits = Limits(max_bytes, max_pixels, timeout, private_addresses=allow_private, memory=max_memory)
-        return command(*args, limits=limits, **others)
-
-    taking: Command = _with(_TAKING, wrapped)
-    return reading_options()(taking)
-
-
-def _with(options: Sequence[Callable[[Any], Any]], command: Any) -> Any:
-    """A command with options, in the order in which the help lists them."""
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return reading_options()(limit_options(_WORKERS(command)))

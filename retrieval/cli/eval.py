@@ -12,7 +12,8 @@ import click
 from click.core import ParameterSource
 
 from retrieval.cli.corpus_options import SPLITS, reading_options
-from retrieval.cli.options import allow_private_option, json_option
+from retrieval.cli.limit_options import limit_options
+from retrieval.cli.options import json_option
 from retrieval.cli.printing import json_line, printable
 from retrieval.cli.progress import progress_display
 from retrieval.errors import UsageError
@@ -106,7 +107,7 @@ def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 @click.option(
     "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Folder that embeddings are kept in."
 )
-@allow_private_option
+@limit_options
 @click.option("--trec", type=click.Path(path_type=Path), metavar="DIR", help="Write qrels and run files.")
 @click.option(
     "--report",
@@ -132,7 +133,7 @@ def eval_command(
     options: CorpusOptions,
     seed: int,
     cache: Path | None,
-    allow_private: bool,
+    limits: Limits,
     trec: Path | None,
     report: Path | None,
     as_json: bool,
@@ -175,7 +176,7 @@ def eval_command(
             ann=ann or report is not None,
             indexes=indexes,
             seed=seed,
-            limits=Limits(private_addresses=allow_private),
+            limits=limits,
             cache=cache,
             on_progress=tell,
         )

@@ -41,15 +41,6 @@ def quiet_option(command: Command) -> Command:
     return click.option("-q", "--quiet", is_flag=True, help="Show no progress and no summary.")(command)
 
 
-def allow_private_option(command: Command) -> Command:
-    """``--allow-private``: downloads may connect to this machine and its network."""
-    return click.option(
-        "--allow-private",
-        is_flag=True,
-        help="Download from private addresses too (this machine, its network), and through proxies.",
-    )(command)
-
-
 def wait_option(command: Command) -> Command:
     """``--wait SECONDS``: how long to wait for another writer."""
     option = click.option(

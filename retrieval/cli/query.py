@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from retrieval.cli.options import allow_private_option, collection_option, json_option
+from retrieval.cli.limit_options import limit_options
+from retrieval.cli.options import collection_option, json_option
 from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.errors import UsageError
@@ -58,7 +59,7 @@ class _QueryCommand(click.Command):
 )
 @click.option("--distinct", is_flag=True, help="Show equal pictures, and equal texts, once.")
 @click.option("--model", metavar="MODEL", help="Where the collection's model is now, if it was moved.")
-@allow_private_option
+@limit_options
 @click.option(
     "--list/--paths",
     "as_list",
@@ -77,7 +78,7 @@ def query(
     find: Kind | None,
     distinct: bool,
     model: str | None,
-    allow_private: bool,
+    limits: Limits,
     as_list: bool | None,
     null: bool,
     as_json: bool,
@@ -119,7 +120,6 @@ def query(
     single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
     if single is not None:
         _note_namesakes(single)
-    limits = Limits(private_addresses=allow_private)
     with open_engine(collection, encoder=model, limits=limits) as engine:
         if single is None:
             assert source is not None

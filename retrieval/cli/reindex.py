@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from retrieval.cli.options import allow_private_option, collection_option, quiet_option, wait_option
+from retrieval.cli.limit_options import limit_options
+from retrieval.cli.options import collection_option, quiet_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import progress_display
 from retrieval.types import Limits
@@ -15,12 +16,12 @@ from retrieval.types import Limits
 @click.command()
 @click.option("--model", required=True, help="Model to encode with, by alias, hub name or folder.")
 @click.option("--skip-unreadable", is_flag=True, help="Switch even if some pictures cannot be read again.")
-@allow_private_option
+@limit_options
 @collection_option
 @quiet_option
 @wait_option
 def reindex(
-    model: str, skip_unreadable: bool, allow_private: bool, wait: float, collection: Path, quiet: bool
+    model: str, skip_unreadable: bool, limits: Limits, wait: float, collection: Path, quiet: bool
 ) -> None:
     r"""Encode a collection again with another model.
 
@@ -37,7 +38,7 @@ def reindex(
             collection,
             model,
             skip_unreadable=skip_unreadable,
-            limits=Limits(private_addresses=allow_private),
+            limits=limits,
             timeout=wait,
             on_progress=show,
         )

@@ -64,6 +64,17 @@ def test_writers_refuse_what_would_lead_outside_and_touch_nothing(
         assert seal(own) == before
 
 
+def test_an_old_journal_of_decoding_that_is_a_link_is_left_alone(collection: Path, own: Path) -> None:
+    (collection / "decoding.journal").symlink_to(own / "letter.txt")
+    before = seal(own)
+
+    for command in (["optimize"], ["doctor", "--repair"], ["info"]):
+        assert vlsearch(*command, "--collection", collection).exit_code == 0
+
+    assert seal(own) == before
+    assert (collection / "decoding.journal").is_symlink()
+
+
 @pytest.mark.parametrize(
     "trick", [trick for trick in REFUSED if trick not in FOR_WRITERS_ONLY], ids=lambda trick: trick.__name__
 )

@@ -28,7 +28,6 @@ from retrieval.evaluation.findings import (
 from retrieval.evaluation.report.pictures import Thumbnails
 from retrieval.evaluation.run import Evaluation, ModelFigures
 from retrieval.evaluation.significance import CORRECTION, FLIPS, TEST
-from retrieval.types import Limits
 from retrieval.uris import display
 
 PAGE = "report.html"
@@ -120,7 +119,7 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
 
 def _directions(evaluation: Evaluation) -> list[dict[str, Any]]:
     sides = evaluation.evaluated.sides
-    with DecodePool(Limits(), workers=1) as pool:
+    with DecodePool(evaluation.choices.limits, workers=1) as pool:
         thumbnails = Thumbnails(evaluation.evaluated.pictures, pool)
         return [_direction(evaluation, side, thumbnails) for side in DIRECTIONS if side in sides]
 
