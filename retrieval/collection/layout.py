@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import stat
 from pathlib import Path
 
 CATALOGUE = "catalogue.sqlite"
@@ -30,8 +30,11 @@ def segments_path(collection: Path) -> Path:
 
 
 def is_collection(folder: Path) -> bool:
-    """Whether a folder holds something by the name of a catalogue; walkers of corpora leave such folders out."""
-    return os.path.lexists(catalogue_path(folder))
+    """Whether a folder holds a file or link by the name of a catalogue; walkers of corpora leave such folders out."""
+    try:
+        return not stat.S_ISDIR(catalogue_path(folder).lstat().st_mode)
+    except OSError:
+        return False
 
 
 def is_vectors_name(name: str) -> bool:

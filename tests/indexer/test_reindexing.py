@@ -13,20 +13,13 @@ from builders import DIMENSION, HashEncoder, draw
 import indexer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError, CollectionNotFound, IdentityMismatch
-from retrieval.identity import Identity
 
 
 class Wide(HashEncoder):
     """Another model, with vectors of another length."""
 
     def __init__(self) -> None:
-        super().__init__("2" * 64, "wide")
-        self.identity = Identity("wide", "hash", "2" * 64, "", 2 * DIMENSION, "{}")
-
-    def _rows(self, contents):
-        rows = super()._rows(contents)
-        wide = rows.repeat(2, axis=1)
-        return wide / 2**0.5
+        super().__init__("2" * 64, "wide", dimension=2 * DIMENSION)
 
 
 def found(collection, encoder, kind="image"):

@@ -196,5 +196,5 @@ def test_halves_of_surrogate_pairs_anywhere_in_a_record_are_failures_or_replaced
         text.encode()
     assert found.words == ["three"]
     assert found.pictures[0].attributes == {
-        "image_id": 3, "file_name": "1.jpg", "?": "?", "list": '["?"]',
+        "image_id": 3, "file_name": "1.jpg", "?": "?", "list": ["?"],
     }  # fmt: skip

@@ -93,7 +93,7 @@ def test_captions_under_another_key_are_taken_when_it_is_named(tmp_path: Path) -
     found = read(path, caption_columns=(CaptionColumn("captions_zh", "zh"),))
 
     assert found.texts == [Text(f"{file_uri(path, 'row=1')}/captions_zh/0", "一", lang="zh")]
-    assert found.pictures[0].attributes == {"captions": '["one"]'}
+    assert found.pictures[0].attributes == {"captions": ["one"]}
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_hide_takes_a_picture_out_of_the_hits_until_unhide(
         "key": None,
         "kind": "image",
     }
-    assert "hidden      1 item (see: vlsearch info --hidden)" in run("info").stdout
+    assert "hidden      1 item (see: vlsearch info --hidden" in run("info").stdout
     assert run("unhide", indexed_photos).stdout == f"1 item no longer hidden in {collection}\n"
     assert str(red) in run("query", "red").stdout
     assert run("info", "--hidden").stdout == ""
