@@ -6,20 +6,15 @@ No module has the name of a public function: importing ``indexer.build`` would p
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from indexer.building import build as build
-    from indexer.corpora import Corpus as Corpus
-    from indexer.corpora import CorpusOptions as CorpusOptions
-    from indexer.corpora import open_corpus as open_corpus
-    from indexer.corpora import parse_caption_column as parse_caption_column
     from indexer.deletion import Deleted as Deleted
     from indexer.deletion import delete_items as delete
     from indexer.diagnosis import Diagnosis as Diagnosis
     from indexer.diagnosis import doctor as doctor
-    from indexer.evaluation import classify as classify
-    from indexer.evaluation import evaluate as evaluate
     from indexer.exporting import Exported as Exported
     from indexer.exporting import export_collection as export_collection
     from indexer.hiding import hide_items as hide
@@ -41,11 +36,15 @@ if TYPE_CHECKING:
     from indexer.training.run import Trained as Trained
     from indexer.training.start import FromModel as FromModel
     from indexer.training.start import NewTwoTower as NewTwoTower
+    from retrieval.corpora import Corpus as Corpus
+    from retrieval.corpora import CorpusOptions as CorpusOptions
+    from retrieval.corpora import open_corpus as open_corpus
+    from retrieval.corpora import parse_caption_column as parse_caption_column
 
 _WHERE = {
     "Augmentation": ("indexer.training.augment", "Augmentation"),
-    "Corpus": ("indexer.corpora", "Corpus"),
-    "CorpusOptions": ("indexer.corpora", "CorpusOptions"),
+    "Corpus": ("retrieval.corpora", "Corpus"),
+    "CorpusOptions": ("retrieval.corpora", "CorpusOptions"),
     "Deleted": ("indexer.deletion", "Deleted"),
     "Diagnosis": ("indexer.diagnosis", "Diagnosis"),
     "Exported": ("indexer.exporting", "Exported"),
@@ -61,21 +60,22 @@ _WHERE = {
     "Saving": ("indexer.training.loop", "Saving"),
     "Trained": ("indexer.training.run", "Trained"),
     "build": ("indexer.building", "build"),
-    "classify": ("indexer.evaluation", "classify"),
     "delete": ("indexer.deletion", "delete_items"),
     "doctor": ("indexer.diagnosis", "doctor"),
-    "evaluate": ("indexer.evaluation", "evaluate"),
     "export_collection": ("indexer.exporting", "export_collection"),
     "hide": ("indexer.hiding", "hide_items"),
     "import_collection": ("indexer.importing", "import_collection"),
-    "open_corpus": ("indexer.corpora", "open_corpus"),
+    "open_corpus": ("retrieval.corpora", "open_corpus"),
     "open_writer": ("indexer.items", "open_writer"),
     "optimize": ("indexer.maintenance", "optimize"),
-    "parse_caption_column": ("indexer.corpora", "parse_caption_column"),
+    "parse_caption_column": ("retrieval.corpora", "parse_caption_column"),
     "reindex": ("indexer.reindexing", "reindex"),
     "train": ("indexer.training.entry", "train"),
     "unhide": ("indexer.hiding", "unhide_items"),
 }
+
+_MOVED = {"classify": "retrieval.classify", "evaluate": "retrieval.evaluate"}
+"""Names of the last release that live elsewhere now; they go on working for one more, with a warning."""
 
 __all__ = [
     "Augmentation",
@@ -96,10 +96,8 @@ __all__ = [
     "Saving",
     "Trained",
     "build",
-    "classify",
     "delete",
     "doctor",
-    "evaluate",
     "export_collection",
     "hide",
     "import_collection",
@@ -115,6 +113,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for: torch and faiss are slow to come up."""
+    if name in _MOVED:
+        warnings.warn(f"indexer.{name} is {_MOVED[name]} now", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module("retrieval"), name)
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _WHERE[name]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, select, true
 
-from indexer.corpora import Corpus, CorpusOptions, open_corpus
 from indexer.maintenance import compact_if_due
 from indexer.pipeline import Run
 from indexer.report import Progress, Report
@@ -19,6 +18,7 @@ from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
 from retrieval.collection.layout import is_collection
+from retrieval.corpora import Corpus, CorpusOptions, open_corpus
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.registry import load_bound_encoder, load_encoder
 from retrieval.errors import UsageError

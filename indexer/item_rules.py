@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
-from indexer.corpora.values import is_unicode
 from retrieval.contents import normalise_text
+from retrieval.corpora.values import is_unicode
 from retrieval.locations import is_extent
 from retrieval.types import Kind
 

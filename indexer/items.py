@@ -14,7 +14,6 @@ from sqlalchemy import Connection, select
 
 from indexer.building import bound_encoder
 from indexer.changes import Change, NewContent, NewItem, NewLink
-from indexer.corpora.values import is_unicode
 from indexer.item_rules import attributes_fault, key_fault
 from indexer.known import drop_encoded, find_encoded
 from indexer.maintenance import compact_if_due
@@ -25,6 +24,7 @@ from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.segments import check_rows
 from retrieval.contents import normalise_text, picture_digest, pixel_digest, text_digest, vector_digest
+from retrieval.corpora.values import is_unicode
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.preparing import ReadPicture, prepare_picture
 from retrieval.errors import UsageError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from indexer.corpora.corpus import weight_of
 from indexer.known import KnownFailure, KnownItem, find_encoded, find_failures, find_items
 from indexer.writer import Writer
 from retrieval.contents import normalise_text, text_digest
+from retrieval.corpora.corpus import weight_of
 from retrieval.decoding.budget import default_budget
 from retrieval.decoding.versions import decoder_versions
 from retrieval.errors import ImageError

@@ -15,6 +15,7 @@ from indexer.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.segments import SegmentFacts, open_segment
 from retrieval.collection.snapshot import active_encoder_id
+from retrieval.errors import CollectionDamaged
 from retrieval.types import KINDS, Kind
 
 SEGMENT_BYTES = 256 * 2**20  # of vectors: what one merge may write
@@ -150,7 +151,12 @@ def _rewrite(writer: Writer, kind: Kind, group: Sequence[int], gone: NDArray[np.
     with writer.new_files():
         merged = _Merged(writer.path, old, gone)
         ids = merged.ids
-        written = writer.write_segment(generation, ids, merged.blocks()) if len(ids) else None
+        try:
+            written = writer.write_segment(generation, ids, merged.blocks()) if len(ids) else None
+        except ValueError as error:
+            raise CollectionDamaged(
+                writer.path, f"a segment that is merged holds damaged vectors: {error}"
+            ) from error
         with writer.switch(generation) as connection:
             if written is not None:
                 segment_id = insert_segment(connection, kind, old[0].encoder_id, written)

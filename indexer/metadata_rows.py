@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.corpora.textfile import LINE_LIMIT
-from indexer.corpora.values import attributes_of, text_fault
 from indexer.exchange import COLUMNS, NUMBERS
 from indexer.item_rules import attributes_fault, extent_fault, size_fault
 from retrieval.contents import normalise_text
+from retrieval.corpora.textfile import LINE_LIMIT
+from retrieval.corpora.values import attributes_of, text_fault
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Attribute
 from retrieval.uris import file_uri, hide_passwords

@@ -13,9 +13,12 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from indexer.changes import Change, NewContent
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
+from retrieval.collection.column_types import count_of
 from retrieval.collection.segments import WrittenSegment
 from retrieval.identity import Identity
 from retrieval.types import Attribute, Kind
+
+LAST_ID = 2**62  # a catalogue that says it has used more was altered
 
 
 def apply(connection: Connection, change: Change) -> dict[str, int]:
@@ -98,7 +101,7 @@ def remove_items(connection: Connection, ids: Iterable[int]) -> None:
 def next_id(connection: Connection, table: str) -> int:
     """The id that AUTOINCREMENT gives next; ids that were ever used never come again."""
     used = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).scalar()
-    return int(used or 0) + 1
+    return count_of(0 if used is None else used, f"the last id of {table}", LAST_ID) + 1
 
 
 def insert_encodings(

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection as Collection
     from retrieval.collection import CollectionInfo as CollectionInfo
     from retrieval.collection import View as View
+    from retrieval.corpora import Corpus as Corpus
+    from retrieval.corpora import CorpusOptions as CorpusOptions
+    from retrieval.corpora import open_corpus as open_corpus
+    from retrieval.corpora import parse_caption_column as parse_caption_column
     from retrieval.encoders.base import Encoder as Encoder
     from retrieval.encoders.registry import load_encoder as load_encoder
     from retrieval.errors import CollectionDamaged as CollectionDamaged
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
     from retrieval.errors import UnknownModel as UnknownModel
     from retrieval.errors import UsageError as UsageError
     from retrieval.errors import VlsearchError as VlsearchError
+    from retrieval.evaluation.evaluate import classify as classify
+    from retrieval.evaluation.evaluate import evaluate as evaluate
     from retrieval.identity import Identity as Identity
     from retrieval.query.engine import SearchEngine as SearchEngine
     from retrieval.query.engine import open_engine as open
@@ -59,6 +65,8 @@ _ERRORS = (
 _EXPORTS = {
     "Collection": "retrieval.collection",
     "CollectionInfo": "retrieval.collection",
+    "Corpus": "retrieval.corpora",
+    "CorpusOptions": "retrieval.corpora",
     "Encoder": "retrieval.encoders.base",
     "Failure": "retrieval.types",
     "Hit": "retrieval.types",
@@ -74,8 +82,12 @@ _EXPORTS = {
     "SearchEngine": "retrieval.query.engine",
     "TextPart": "retrieval.query.parts",
     "View": "retrieval.collection",
+    "classify": "retrieval.evaluation.evaluate",
+    "evaluate": "retrieval.evaluation.evaluate",
     "load_encoder": "retrieval.encoders.registry",
     "open": "retrieval.query.engine:open_engine",
+    "open_corpus": "retrieval.corpora",
+    "parse_caption_column": "retrieval.corpora",
     "parse_query": "retrieval.query.parse",
     **dict.fromkeys(_ERRORS.split(), "retrieval.errors"),
 }
@@ -88,7 +100,9 @@ __all__ = [
     "CollectionLocked",
     "CollectionNotFound",
     "CollectionTooNew",
+    "Corpus",
     "CorpusFormatError",
+    "CorpusOptions",
     "Encoder",
     "EvaluationError",
     "Failure",
@@ -114,8 +128,12 @@ __all__ = [
     "UsageError",
     "View",
     "VlsearchError",
+    "classify",
+    "evaluate",
     "load_encoder",
     "open",
+    "open_corpus",
+    "parse_caption_column",
     "parse_query",
 ]
 

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import indexer
+import retrieval
 from benchmarks.provenance import ROOT, provenance, write_table
 from retrieval.evaluation.facts import preprocessing
 from retrieval.evaluation.figures import HitRate, SideFigures
@@ -63,8 +63,10 @@ def main() -> None:
 
 
 def _evaluate(val: Path, language: str, column: str, models: Sequence[str]) -> Evaluation:
-    options = indexer.CorpusOptions(caption_columns=(indexer.parse_caption_column(f"{column}:{language}"),))
-    return indexer.evaluate(val, models=models, options=options, ann=True, on_progress=_tell)
+    options = retrieval.CorpusOptions(
+        caption_columns=(retrieval.parse_caption_column(f"{column}:{language}"),)
+    )
+    return retrieval.evaluate(val, models=models, options=options, ann=True, on_progress=_tell)
 
 
 def _models(evaluation: Evaluation) -> Iterator[str]:
@@ -138,7 +140,7 @@ def _classification(tars: Sequence[Path], models: Sequence[str]) -> Iterator[str
         "|---|--:|--:|---|---|--:|--:|",
     )
     for tar in tars:
-        found = indexer.classify(tar, models, TEMPLATES, on_progress=_tell)
+        found = retrieval.classify(tar, models, TEMPLATES, on_progress=_tell)
         for name, (_, accuracy) in found.models.items():
             top5 = "" if accuracy.top5 is None else f"{100 * accuracy.top5.value:.1f}"
             interval = f"{100 * accuracy.interval.low:.1f} – {100 * accuracy.interval.high:.1f}"

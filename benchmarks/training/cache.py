@@ -19,10 +19,10 @@ import numpy as np
 from PIL.Image import Image
 
 from benchmarks.provenance import markdown_table, provenance, write_table
-from indexer.corpora import CorpusOptions, open_corpus
 from indexer.training.augment import Augmentation, vary_picture
 from indexer.training.cache import LONGEST, CacheRule, cache_pictures
 from indexer.training.listing import list_corpus
+from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.decoding.preparations import Shrink
 from retrieval.encoders.two_tower import ImageConfig
 from retrieval.fetch import read_bytes

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from indexer.corpora import CorpusOptions
 from indexer.report import Progress
 from indexer.training.loop import Saving
 from indexer.training.recipe import Recipe
 from indexer.training.run import CorpusSettings, Trained, train_corpus
 from indexer.training.start import FromModel, NewTwoTower, Start
+from retrieval.corpora import CorpusOptions
 from retrieval.errors import UsageError
 from retrieval.types import Limits
 

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from indexer.corpora import CorpusOptions, open_corpus
 from indexer.interrupts import interrupts_noted
 from indexer.report import Progress
 from indexer.training import card, plot
@@ -37,6 +36,7 @@ from indexer.training.record import (
 from indexer.training.start import NewTwoTower, Start, build, weights_digest
 from indexer.training.trainable import Trainable
 from indexer.training.validation import Figures
+from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.decoding.preparations import Shrink
 from retrieval.encoders.reproducible import request_equal_bits
 from retrieval.errors import MissingExtra, TrainingError, UsageError

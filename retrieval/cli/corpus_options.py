@@ -63,7 +63,7 @@ def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
             lang: str | None,
             **others: Any,
         ) -> Any:
-            from indexer.corpora import CorpusOptions, parse_caption_column  # late: not for --help
+            from retrieval.corpora import CorpusOptions, parse_caption_column  # late: not for --help
 
             options = CorpusOptions(
                 format=format_,

@@ -149,7 +149,7 @@ def eval_command(
         vlsearch eval val-000.tar --caption-column captions_zh:zh
         vlsearch eval coco/ --protocol coco-5k --model mini --model siglip2-base
     """
-    import indexer  # numpy, sqlalchemy: not for --help
+    import retrieval  # numpy, sqlalchemy: not for --help
     from retrieval.encoders.two_tower.memory import retain_freed_memory
     from retrieval.evaluation.report import check_report_packages
 
@@ -157,13 +157,13 @@ def eval_command(
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
     if task == "classification":
         with _telling(quiet) as tell:
-            classified = indexer.classify(corpus, models, templates, class_names, cache, tell)
+            classified = retrieval.classify(corpus, models, templates, class_names, cache, tell)
         _print_accuracies(classified, as_json)
         return
     if report is not None:
         check_report_packages()
     with _telling(quiet) as tell:
-        evaluation = indexer.evaluate(
+        evaluation = retrieval.evaluate(
             corpus,
             models=models,
             protocol=protocol,

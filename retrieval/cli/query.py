@@ -195,7 +195,7 @@ def _is_picture(content: str) -> bool:
     """Whether unmarked content is a picture: it is written like one, or it is the name of a file that holds one."""
     if looks_like_picture(content):
         return True
-    from indexer.corpora.sniff import is_picture_file  # late: most queries are words that name no file
+    from retrieval.corpora.sniff import is_picture_file  # late: most queries are words that name no file
 
     if not (_exists(content) and is_picture_file(content)):
         return False

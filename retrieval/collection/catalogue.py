@@ -240,6 +240,9 @@ def _engine(collection: Path, path: Path, mode: str, begin: str) -> Engine:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA fullfsync = ON")
+        except UnicodeDecodeError as error:  # of SQLite's own message, which quotes the damaged schema
+            connection.close()
+            raise sqlite3.DatabaseError("malformed database schema, with bytes that are not UTF-8") from error
         except BaseException:
             connection.close()
             raise

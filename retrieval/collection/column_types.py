@@ -36,6 +36,17 @@ def number_of(value: object, name: str) -> int:
     raise WrongValue(f"the setting {name} is not a number")
 
 
+def count_of(value: object, what: str, limit: int = NUMBER_LIMIT) -> int:
+    """A number that SQLite has made of the catalogue's values, which are of no column's type.
+
+    Raises:
+        WrongValue: it is not a number from 0 to below ``limit``.
+    """
+    if isinstance(value, int) and 0 <= value < limit:
+        return value
+    raise WrongValue(f"the catalogue holds something else where {what} belongs")
+
+
 def _checker(belongs: Callable[[Any], bool], what: str) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if belongs(value):

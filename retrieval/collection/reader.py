@@ -22,7 +22,7 @@ from sqlalchemy.exc import DatabaseError
 
 from retrieval.collection import schema
 from retrieval.collection.catalogue import connect, damaged, driver_connection, read_state, unreadable
-from retrieval.collection.column_types import OptionalText
+from retrieval.collection.column_types import OptionalText, count_of
 from retrieval.collection.layout import segments_path
 from retrieval.collection.left_out import read_left_out
 from retrieval.collection.snapshot import Snapshot, read_identity, read_snapshot
@@ -223,7 +223,7 @@ class Collection:
                 dead=len(snapshot.dead),
                 unencoded=count(schema.items, ~encoded),
                 hidden=sum(len(of_kind) for of_kind in snapshot.hidden.values()),
-                vector_bytes=int(connection.execute(size).scalar_one()),
+                vector_bytes=count_of(connection.execute(size).scalar_one(), "the size of segments"),
                 catalogue_bytes=page_count * page_size,
                 schema_version=schema.schema_version(connection),
                 left_out=read_left_out(connection),

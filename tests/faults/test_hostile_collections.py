@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from builders import HashEncoder, collection_of, unit_rows
+from builders import IDENTITY, HashEncoder, collection_of, image_change, unit_rows
 from command_line import vlsearch
 from fuzz.harness import seal
 from hostile_folders import (
@@ -21,7 +21,7 @@ from hostile_folders import (
 import indexer
 from indexer.writer import Writer
 from retrieval.collection import Collection
-from retrieval.errors import CollectionDamaged, CollectionNotFound
+from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound
 
 NAMES = ["a", "b", "c", "d"]
 
@@ -252,3 +252,38 @@ def test_values_that_do_not_belong_are_damage_to_readers_and_to_doctor(
     with pytest.raises(CollectionDamaged), Collection.open(collection) as opened:
         opened.search(unit_rows(1), "image", 9)
     assert indexer.doctor(collection).faults
+
+
+@pytest.mark.parametrize("value", ["'x'", "1.5", "-1", "x'00'", "9223372036854775807"])
+def test_a_last_id_that_is_not_one_is_named_by_the_writer_that_needs_it(collection: Path, value: str) -> None:
+    alter(collection, f"UPDATE sqlite_sequence SET seq = {value} WHERE name = 'encodings'")
+
+    with Writer(collection) as writer, pytest.raises(CollectionError):
+        writer.commit(image_change(1, ["e"], unit_rows(1, seed=9)), IDENTITY)
+
+
+def test_compaction_names_vectors_that_are_damaged_and_keeps_the_segments(collection: Path) -> None:
+    with segment_file(collection, ".faiss").open("r+b") as file:
+        file.seek(45)
+        file.write(b"\xff" * 4)
+    before = files(collection)
+
+    done = vlsearch("optimize", "--collection", collection)
+
+    assert done.exit_code == 1
+    assert "damaged vectors: row 0 is not a finite unit vector" in done.stderr
+    assert files(collection) == before
+
+
+def test_a_schema_that_is_not_valid_unicode_is_damage(collection: Path) -> None:
+    alter(
+        collection,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = CAST(x'4352454154452054ce41424c45' AS TEXT) WHERE name = 'items'",
+    )
+
+    for command in ("info", "optimize", "doctor"):
+        done = vlsearch(command, "--collection", collection)
+
+        assert isinstance(done.exception, SystemExit)
+        assert "Traceback" not in done.output

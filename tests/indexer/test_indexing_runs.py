@@ -14,10 +14,10 @@ from builders import HashEncoder, draw, unit_rows, uris
 import indexer
 from indexer import lookup, pipeline, staging
 from indexer.changes import Change, NewContent, NewItem
-from indexer.corpora import Corpus, CorpusOptions, open_corpus
 from indexer.maintenance import merge_small
 from indexer.writer import Writer
 from retrieval.collection import Collection
+from retrieval.corpora import Corpus, CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError, IdentityMismatch, ImageGivenUp, ImageUnreadable, UnknownModel
 from retrieval.types import Limits
 from retrieval.uris import file_uri

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer.corpora import CaptionColumn, CorpusOptions
-from indexer.evaluation import load_encoders, load_evaluation
+from retrieval.corpora import CaptionColumn, CorpusOptions
 from retrieval.errors import CorpusFormatError, EvaluationError, UsageError, VlsearchError
+from retrieval.evaluation.evaluate import load_encoders, load_evaluation
 
 
 @pytest.fixture

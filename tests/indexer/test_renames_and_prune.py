@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from builders import draw, uris
 
-from indexer.corpora import CorpusOptions, folder
+from retrieval.corpora import CorpusOptions, folder
 from retrieval.errors import UsageError
 
 

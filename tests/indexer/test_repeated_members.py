@@ -10,9 +10,9 @@ import pytest
 from builders import uris
 from PIL import Image
 
-from indexer.evaluation import load_evaluation
 from retrieval.collection import Collection
 from retrieval.errors import QueryError
+from retrieval.evaluation.evaluate import load_evaluation
 from retrieval.query.pictures import read_source
 from retrieval.types import Limits
 from retrieval.uris import file_uri

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import indexer
-from indexer.corpora import CorpusOptions
 from indexer.writer import Writer
 from retrieval.collection import Collection, schema
+from retrieval.corpora import CorpusOptions
 
 PICTURES = ["red.png", "green.png", "sub/blue.png", "sub/deep/white.png"]
 

@@ -8,7 +8,7 @@ import ir_measures
 import pytest
 from ir_measures import AP, RR, R, Success, nDCG
 
-import indexer
+import retrieval
 from retrieval.evaluation.trec import write_trec
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -21,7 +21,7 @@ pytestmark = [
 
 
 def test_mini_on_coco_photographs_is_scored_alike_by_ir_measures_and_far_above_chance(tmp_path: Path) -> None:
-    evaluation = indexer.evaluate(
+    evaluation = retrieval.evaluate(
         DATA / "coco_mini" / "captions.jsonl", models=["mini"], cache=tmp_path / "cache"
     )
 

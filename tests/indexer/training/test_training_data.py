@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from PIL import Image
 from training_runs import ABOVE, NAMES, cached, picture, tiny_two_tower, write_corpus
 
-from indexer.corpora import CaptionColumn, CorpusOptions, open_corpus
 from indexer.report import Progress
 from indexer.training.augment import (
     Augmentation,
@@ -28,6 +27,7 @@ from indexer.training.batches import batches, positives_of
 from indexer.training.cache import LONGEST, Cached, CacheRule, cache_pictures
 from indexer.training.listing import Caption, Listing, list_corpus
 from indexer.training.recipe import Recipe
+from retrieval.corpora import CaptionColumn, CorpusOptions, open_corpus
 from retrieval.decoding.preparations import Shrink
 from retrieval.types import Entry, Failure, FileBytes, Limits, Picture, Text
 

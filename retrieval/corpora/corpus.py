@@ -1,0 +1,92 @@
+"""What every reader hands over: a corpus that can be streamed, as often as one likes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from retrieval.types import Attribute, Entry, Failure
+
+ATTRIBUTES_LIMIT = 4096
+TEXTS_LIMIT = 1000
+ENTRY_LIMIT = 2**20  # characters
+"""What is taken of one picture and the texts beside it: thousands of them are on their way at once."""
+
+_REASON_LIMIT = 2000  # characters; a sentence that quotes what it found
+
+Entries = Iterator[Entry | Failure]
+"""A stream of what a reader found; failures stand where the faulty item stood."""
+
+
+LeftOut: TypeAlias = "Counter[str]"
+"""How many files, folders or members a reader passed over, by what they are (see :mod:`retrieval.corpora.left_out`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A source of items, recognised and checked but not yet read.
+
+    Attributes:
+        uri: canonical name of the source: the same on every run, whatever the working directory.
+        format: name of the format that it is read as.
+        total: about how many entries it has, for a progress bar; None where that would not be cheap to know.
+        note: a sentence on what was decided for the caller, where they might have expected otherwise.
+    """
+
+    uri: str
+    format: str
+    read: Callable[[LeftOut], Entries] = field(repr=False)
+    total: int | None = None
+    note: str | None = None
+
+    def entries(self, left_out: LeftOut | None = None) -> Entries:
+        """Stream the corpus from its start, in an order that is the same on every run; no picture is decoded.
+
+        Args:
+            left_out: grows by what the reader passes over on its way.
+
+        Raises:
+            CorpusFormatError: while iterating, the source has become unreadable.
+        """
+        for found in self.read(Counter() if left_out is None else left_out):
+            if isinstance(found, Failure):
+                yield _printable(found)
+            else:
+                yield from _bounded(found)
+
+
+def weight_of(entry: Entry) -> int:
+    """Characters of what an entry says: its texts and attributes."""
+    weight = 0 if entry.picture is None else _characters(entry.picture.attributes)
+    weight += sum(len(text.text) for text in entry.texts)
+    return weight + (_characters(entry.texts[0].attributes) if entry.texts else 0)
+
+
+def _characters(attributes: Mapping[str, Attribute]) -> int:
+    return sum(
+        len(name) + (len(value) if isinstance(value, str) else 8) for name, value in attributes.items()
+    )
+
+
+def _printable(failure: Failure) -> Failure:
+    """A failure that UTF-8 can hold, whatever the corpus quotes."""
+    reason = failure.reason.encode(errors="backslashreplace").decode()
+    return Failure(failure.uri.encode(errors="backslashreplace").decode(), reason[:_REASON_LIMIT])
+
+
+def _bounded(entry: Entry) -> Entries:
+    """An entry within the limits of what is held of one; a failure of its own says what does not fit."""
+    name = entry.texts[0].uri if entry.picture is None else entry.picture.uri
+    attributes = entry.texts[0].attributes if entry.picture is None else entry.picture.attributes
+    if len(attributes) > ATTRIBUTES_LIMIT:
+        yield Failure(
+            name, f"it has {len(attributes):,} attributes, and at most {ATTRIBUTES_LIMIT:,} are kept"
+        )
+    elif len(entry.texts) > TEXTS_LIMIT:
+        yield Failure(name, f"it has {len(entry.texts):,} captions, and at most {TEXTS_LIMIT:,} are taken")
+    elif weight_of(entry) > ENTRY_LIMIT:
+        yield Failure(name, f"its captions and attributes are longer than {ENTRY_LIMIT:,} characters")
+    else:
+        yield entry

@@ -1,0 +1,99 @@
+"""A JSON document: COCO and Karpathy files are one object each, whose parts refer to each other.
+
+COCO 2017's training captions (590,000, 91 MB) take about a third of a gigabyte; larger corpora belong into JSONL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from retrieval.corpora.json_lists import FILE_LIMIT, NotJson, RawList, read_lists
+from retrieval.corpora.locate import ImageFolder
+from retrieval.corpora.options import CorpusOptions
+from retrieval.corpora.textfile import check_encoding, unreadable
+from retrieval.corpora.values import kind_of
+from retrieval.errors import CorpusFormatError
+
+Document = dict[str, object]
+
+PROBED = 20  # pictures looked for in each folder: a few may be missing in the right one
+
+
+def load_document(path: Path) -> Document:
+    """The object in a JSON file.
+
+    Raises:
+        CorpusFormatError: it cannot be read, is larger than 1 GiB, or holds no JSON object.
+    """
+    try:
+        if path.stat().st_size > FILE_LIMIT:
+            raise CorpusFormatError(str(path), "is larger than 1 GiB", "Convert it to JSONL")
+        with path.open("rb") as file:
+            check_encoding(file.read(4), path)
+        return read_lists(path, ("images", "annotations"))
+    except OSError as error:
+        raise CorpusFormatError(str(path), unreadable(error), "Check the file and its permissions") from error
+    except NotJson as error:
+        remedy = "Give COCO captions or a Karpathy JSON, or pass --format jsonl if it has one object a line"
+        raise CorpusFormatError(str(path), str(error), remedy) from error
+
+
+def kind_of_document(document: Document) -> Literal["coco", "karpathy"] | None:
+    """The format of a document, by its keys and those of its first picture."""
+    images = document.get("images")
+    if not isinstance(images, RawList):
+        return None
+    if isinstance(document.get("annotations"), RawList):
+        return "coco"
+    return "karpathy" if images and isinstance(images[0], dict) and "sentences" in images[0] else None
+
+
+def list_in(document: Document, key: str, path: Path) -> Sequence[object]:
+    """The list under a key.
+
+    Raises:
+        CorpusFormatError: there is none.
+    """
+    value = document.get(key)
+    if not isinstance(value, RawList):
+        found = f"{kind_of(value)} under" if key in document else "no"
+        raise CorpusFormatError(
+            str(path), f"has {found} {key!r}, where a list is expected", "Check the --format"
+        )
+    return value
+
+
+def image_folder(
+    path: Path,
+    options: CorpusOptions,
+    usual: Sequence[Path],
+    images: Sequence[object],
+    name_of: Callable[[object], object],
+) -> ImageFolder:
+    """The folder that picture names count from: ``options.images``, else the usual one that holds any.
+
+    Args:
+        path: the document.
+        options: with the folder that the caller named, if any.
+        usual: folders in which the format's pictures are commonly kept, the likeliest first.
+        images: the document's pictures; the folder must hold one of the first.
+        name_of: the name of a picture.
+
+    Raises:
+        UsageError: ``options.images`` is no folder.
+        CorpusFormatError: none of the usual folders holds any of the first pictures.
+    """
+    if options.images is not None:
+        return ImageFolder(options.images)
+    names = [name_of(image) for image in images[:PROBED]]
+    for folder in (ImageFolder(one) for one in usual if one.is_dir()):
+        if not names or any(folder.holds(name) for name in names):
+            return folder
+    tried = ", ".join(str(folder) for folder in usual)
+    raise CorpusFormatError(
+        str(path),
+        f"its pictures ({names[0]!r}, ...) are in none of {tried}",
+        "Name their folder with --images DIR",
+    )

@@ -1,0 +1,73 @@
+"""Flickr8k's and Flickr30k's own caption files: ``1000268201_693b08cb0e.jpg#0<tab>A child in a pink dress ...``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import groupby, islice
+from pathlib import Path
+
+from retrieval.corpora.corpus import TEXTS_LIMIT, Corpus, Entries
+from retrieval.corpora.locate import ImageFolder, choose_folder
+from retrieval.corpora.names import FileNames
+from retrieval.corpora.options import CorpusOptions
+from retrieval.corpora.textfile import estimate_lines, read_lines
+from retrieval.corpora.values import text_at
+from retrieval.errors import CorpusFormatError
+from retrieval.types import Entry, Failure, Text
+
+_LINE = re.compile(r"(?P<name>[^\t#]+\.[A-Za-z0-9_]{2,8})#(?P<number>\d{1,9})\t(?P<caption>.*)", re.DOTALL)
+_PROBED = 20
+
+
+def is_flickr_line(line: str) -> bool:
+    """Whether a line is a picture's name, ``#``, the number of a caption, a tab and the caption."""
+    return _LINE.match(line) is not None
+
+
+def open_flickr(path: Path, options: CorpusOptions) -> Corpus:
+    """The pictures and captions in a ``*.token.txt`` or ``*.token`` file; a caption is named ``L12`` by its line.
+
+    Raises:
+        CorpusFormatError: it cannot be read, or its first lines are none of such a file.
+        UsageError: ``options.images`` is no folder.
+    """
+    first = [_LINE.match(line.text) for line in islice(read_lines(path), _PROBED)]
+    matched = [match["name"] for match in first if match is not None]
+    if not matched:
+        fault = "no line is a picture's name, #, a number, a tab and a caption"
+        raise CorpusFormatError(str(path), fault, "Check the file and --format")
+    folder, note = choose_folder(path, options.images, matched)
+    names = FileNames(path)
+    lines = estimate_lines(path)
+    return Corpus(names.whole, "flickr", lambda _: _entries(names, folder, options.lang), lines, note)
+
+
+def _entries(names: FileNames, folder: ImageFolder, lang: str | None) -> Entries:
+    """Entries of the lines, those of one picture that follow each other as one."""
+    for name, lines in groupby(_lines(names), key=lambda line: line[0]):
+        if name is None:
+            yield from (Failure(place, fault) for _, place, fault in lines)
+            continue
+        texts: list[Text] = []
+        first = ""
+        for _, place, caption in islice(lines, TEXTS_LIMIT + 1):
+            first = first or place
+            for text in text_at(caption, place, lang):
+                if isinstance(text, Failure):
+                    yield text
+                else:
+                    texts.append(text)
+        picture = folder.picture(name, first, {})
+        yield picture if isinstance(picture, Failure) else Entry(picture, tuple(texts))
+
+
+def _lines(names: FileNames) -> Iterator[tuple[str | None, str, str]]:
+    """The picture's name, the place and the caption of each line; no name, and a fault, for what is none."""
+    for number, line, fault in read_lines(names.path):
+        place = names.part(f"L{number}")
+        match = _LINE.fullmatch(line)
+        if fault or (match is None and line.strip()):
+            yield None, place, fault or "the line is not a picture's name, #, a number, a tab and a caption"
+        elif match is not None:
+            yield match["name"], place, match["caption"]

@@ -1,0 +1,229 @@
+"""A folder of pictures, walked to its depths; a text file beside a picture holds its captions."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from retrieval.corpora.corpus import Corpus, Entries, LeftOut
+from retrieval.corpora.exclude import excluder
+from retrieval.corpora.formats.lines import read_captions
+from retrieval.corpora.left_out import (
+    COLLECTION,
+    EXCLUDED_FILE,
+    EXCLUDED_FOLDER,
+    OTHER_FILE,
+    is_hidden_or_system,
+    kind_of_file,
+)
+from retrieval.corpora.names import FileNames
+from retrieval.corpora.options import CorpusOptions
+from retrieval.corpora.sniff import is_picture_file
+from retrieval.corpora.textfile import LINE_LIMIT, unreadable
+from retrieval.errors import CorpusFormatError
+from retrieval.suffixes import is_picture_name
+from retrieval.types import Entry, Failure, FileBytes, Picture, Text
+from retrieval.uris import file_uri
+
+COLLECTION_MARK = "catalogue.sqlite"
+"""A folder with this file is a collection, and not walked: opening its files would drop SQLite's locks.
+
+The same as ``retrieval.collection.layout.CATALOGUE``, whose package loads faiss and sqlalchemy; a test
+compares the two.
+"""
+
+
+@dataclass(slots=True)
+class _Listing:
+    """What one folder holds, each part in the order of names."""
+
+    pictures: list[str] = field(default_factory=list)
+    captions: set[str] = field(default_factory=set)
+    unknown: list[str] = field(default_factory=list)  # regular files whose names do not say what they are
+    folders: list[str] = field(default_factory=list)
+    linked_folders: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=Counter)
+    is_collection: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What is left out of a folder: by the caller's globs, and by default."""
+
+    is_excluded: Callable[[str], bool]
+    by_default: bool
+
+    def reason(self, relative: str, entry: os.DirEntry[str]) -> str | None:
+        """The count under which an entry is left out; None where it is looked at."""
+        if self.is_excluded(relative + entry.name):
+            return EXCLUDED_FOLDER if _is_folder(entry) else EXCLUDED_FILE
+        return is_hidden_or_system(entry.name, _is_folder(entry)) if self.by_default else None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def open_folder(path: Path, options: CorpusOptions) -> Corpus:
+    """The pictures in a folder and in those below it, in the order of names, files before folders.
+
+    A name that ends as a picture's makes a candidate, and so do the first bytes of a file whose suffix is not
+    known; what it is, its content decides later. ``x.txt`` and ``x.jpg.txt`` beside ``x.jpg`` hold its captions,
+    one a line, named ``L1`` in that file. Left out and counted by kind: all other files, collections, what
+    ``options.exclude`` matches, and unless ``options.default_excludes`` is off, hidden files and those of systems
+    (:func:`~retrieval.corpora.left_out.is_hidden_or_system`). Symbolic links are followed, and each folder is
+    walked once, by its real path if that is in the corpus too. Names of one folder at a time are held in memory,
+    with 100 bytes for each folder seen.
+
+    Raises:
+        CorpusFormatError: it cannot be listed, or is a collection.
+    """
+    try:
+        is_collection = _listed(str(path), "", _Choice(excluder(()), True)).is_collection
+    except OSError as error:
+        raise CorpusFormatError(
+            str(path), unreadable(error), "Check the folder and its permissions"
+        ) from error
+    if is_collection:
+        raise CorpusFormatError(str(path), "is a collection, not a corpus", "Name the folder of the pictures")
+    root = os.path.abspath(path)  # noqa: PTH100  resolve() would follow links, which change names
+    choice = _Choice(excluder(options.exclude), options.default_excludes)
+    return Corpus(file_uri(path), "folder", lambda left_out: _walk(root, choice, options.lang, left_out))
+
+
+def _walk(root: str, choice: _Choice, lang: str | None, left_out: LeftOut) -> Entries:
+    """Entries of a tree. ``relative`` paths are empty for the root and else end in a slash."""
+    seen: set[tuple[int, int]] = set()
+    stack, links = [""], deque[str]()
+    while stack or links:
+        relative = stack.pop() if stack else links.popleft()  # links last, so that real paths come first
+        folder = os.path.join(root, relative)  # noqa: PTH118  a Path object per folder and file costs a third
+        try:
+            facts = os.stat(folder)  # noqa: PTH116
+            if (facts.st_dev, facts.st_ino) in seen:
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
+            listing = _listed(folder, relative, choice)
+        except OSError as error:
+            yield Failure(file_uri(Path(folder)), f"the folder {unreadable(error)}")
+            continue
+        if listing.is_collection:
+            left_out[COLLECTION] += 1
+            continue
+        left_out.update(listing.left_out)
+        yield from listing.failures
+        pictures = _with_sniffed(folder, listing, left_out)
+        for name in pictures:
+            yield from _picture(folder, name, listing.captions, lang)
+        used = {caption for name in pictures for caption in _caption_files(name, listing.captions)}
+        _count(left_out, "text file", len(listing.captions) - len(used))
+        stack.extend(f"{relative}{name}/" for name in reversed(listing.folders))
+        links.extend(f"{relative}{name}/" for name in listing.linked_folders)
+
+
+def _with_sniffed(folder: str, listing: _Listing, left_out: LeftOut) -> list[str]:
+    """The pictures of a folder by name, and those of unknown names by their first bytes, in the order of names."""
+    sniffed = []
+    for name in listing.unknown:
+        is_picture = not name.startswith(COLLECTION_MARK) and is_picture_file(os.path.join(folder, name))  # noqa: PTH118
+        if is_picture:
+            sniffed.append(name)
+        else:
+            left_out[OTHER_FILE] += 1
+    return sorted([*listing.pictures, *sniffed]) if sniffed else listing.pictures
+
+
+def _count(left_out: LeftOut, kind: str, number: int) -> None:
+    if number:  # a Counter keeps zeros
+        left_out[kind] += number
+
+
+def _listed(folder: str, relative: str, choice: _Choice) -> _Listing:
+    """One folder, listed and sorted.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    listing = _Listing()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name == COLLECTION_MARK and entry.is_file():
+                return _Listing(is_collection=True)
+            _sort_in(listing, entry, relative, choice)
+    listing.pictures.sort()
+    listing.folders.sort()
+    listing.linked_folders.sort()
+    listing.failures.sort(key=lambda failure: failure.uri)
+    return listing
+
+
+def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, choice: _Choice) -> None:
+    try:
+        reason = choice.reason(relative, entry)
+        if reason is not None:
+            listing.left_out[reason] += 1
+        elif entry.is_dir():
+            (listing.linked_folders if entry.is_symlink() else listing.folders).append(entry.name)
+        elif entry.name.lower().endswith(".txt"):
+            listing.captions.add(entry.name)
+        elif not is_picture_name(entry.name):
+            kind = kind_of_file(entry.name)
+            if kind == OTHER_FILE and entry.is_file():
+                listing.unknown.append(entry.name)
+            else:
+                listing.left_out[kind] += 1
+        elif entry.is_file():
+            listing.pictures.append(entry.name)
+        else:  # never opened: a pipe would block for good
+            nowhere = not os.path.exists(entry.path)  # noqa: PTH110  as above
+            fault = "is a link that leads nowhere" if nowhere else "is no regular file"
+            listing.failures.append(Failure(file_uri(Path(entry.path)), fault))
+    except OSError as error:  # a link that leads to itself
+        if not is_picture_name(entry.name):
+            listing.left_out[kind_of_file(entry.name)] += 1
+            return
+        listing.failures.append(Failure(file_uri(Path(entry.path)), unreadable(error)))
+
+
+def _picture(folder: str, name: str, captions: set[str], lang: str | None) -> Entries:
+    texts: list[Text] = []
+    for caption in _caption_files(name, captions):
+        for found in _captions(Path(folder, caption), lang):
+            if isinstance(found, Failure):
+                yield found
+            else:
+                texts.extend(found.texts)
+    path = Path(folder, name)
+    yield Entry(Picture(file_uri(path), FileBytes(path)), tuple(texts))
+
+
+def _caption_files(name: str, there: set[str]) -> Iterator[str]:
+    for stem in (name.rpartition(".")[0], name):
+        yield from (stem + suffix for suffix in (".txt", ".TXT") if stem + suffix in there)
+
+
+def _captions(path: Path, lang: str | None) -> Entries:
+    """The captions in a file beside a picture; a faulty file is a failure, and costs the picture nothing."""
+    uri = file_uri(path)
+    try:
+        facts = path.stat()
+    except OSError as error:
+        yield Failure(uri, unreadable(error))
+        return
+    if not stat.S_ISREG(facts.st_mode):
+        yield Failure(uri, "is no regular file")
+    elif facts.st_size > LINE_LIMIT:
+        yield Failure(uri, f"is longer than {LINE_LIMIT:,} bytes, too long for captions of one picture")
+    else:
+        try:
+            yield from read_captions(FileNames(path), lang)
+        except CorpusFormatError as error:
+            yield Failure(uri, error.fault)

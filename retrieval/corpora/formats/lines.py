@@ -1,0 +1,34 @@
+"""A text file with one caption a line: a corpus of texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from retrieval.corpora.corpus import Corpus, Entries
+from retrieval.corpora.names import FileNames
+from retrieval.corpora.options import CorpusOptions
+from retrieval.corpora.textfile import estimate_lines, read_lines
+from retrieval.corpora.values import text_at
+from retrieval.types import Entry, Failure
+
+
+def open_lines(path: Path, options: CorpusOptions) -> Corpus:
+    """The texts in a file, named ``L12`` by line; blank lines are none.
+
+    Raises:
+        CorpusFormatError: it cannot be read, or is UTF-16 or UTF-32.
+    """
+    next(read_lines(path), None)  # so that a file that cannot be read is an error now
+    names = FileNames(path)
+    return Corpus(names.whole, "lines", lambda _: read_captions(names, options.lang), estimate_lines(path))
+
+
+def read_captions(names: FileNames, lang: str | None) -> Entries:
+    """Stream the texts of a file, one a line that is not blank."""
+    for number, line, fault in read_lines(names.path):
+        uri = names.part(f"L{number}")
+        if fault:
+            yield Failure(uri, fault)
+            continue
+        for text in text_at(line, uri, lang):
+            yield text if isinstance(text, Failure) else Entry(None, (text,))

@@ -1,0 +1,313 @@
+"""WebDataset tars: samples are runs of members with one key, read in place (https://github.com/webdataset/webdataset).
+
+A member's key is its name up to the first dot of its last part. Captions stand in a sample's ``.json`` and
+``.txt`` members, which may come before or after the picture, but next to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO
+
+from retrieval.corpora.braces import expand_braces
+from retrieval.corpora.corpus import Corpus, Entries, LeftOut
+from retrieval.corpora.left_out import REPLACED_MEMBER, is_hidden_or_system, kind_of_file
+from retrieval.corpora.names import FileNames
+from retrieval.corpora.options import CaptionColumn, CorpusOptions
+from retrieval.corpora.textfile import LINE_LIMIT, lines_in, unreadable
+from retrieval.corpora.values import attributes_of, missing_columns, parse_object, text_at, texts_in
+from retrieval.errors import CorpusFormatError
+from retrieval.suffixes import is_picture_name, suffix_of
+from retrieval.tar_members import Damage, Member, find_repeated, member_path, walk_members
+from retrieval.types import Attribute, Entry, Failure, MemberBytes, Picture, Text
+from retrieval.uris import file_uri
+
+DEFAULT_KEYS = (CaptionColumn("caption"), CaptionColumn("captions"))
+"""Keys of JSON members that hold captions unless others are named."""
+
+_SAMPLE_TEXT_LIMIT = 4 * 2**20  # bytes of all texts of a sample
+_LINKS_LIMIT = 10_000  # of a sample: texts that describe each of many pictures
+_CHECKED = 200  # samples among which each named key must appear, so that a slip is seen at once
+_TEXT_SUFFIXES = (".json", ".txt")
+_SAMPLE_LIMIT = 1000  # members; a hostile archive could be one endless sample
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The members that stand together under one key, by what they are for."""
+
+    key: str
+    pictures: list[Member] = field(default_factory=list)
+    texts: list[Member] = field(default_factory=list)  # .json before .txt
+
+    def add(self, member: Member) -> None:
+        if is_picture_name(member.name):
+            self.pictures.append(member)
+        elif suffix_of(member.name) == ".json":
+            self.texts.insert(0, member)
+        else:
+            self.texts.append(member)
+
+    def __len__(self) -> int:
+        return len(self.pictures) + len(self.texts)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the JSON and text members of a sample say about the pictures that bear their name."""
+
+    texts: list[tuple[str, Text]] = field(default_factory=list)  # with the stem of their member
+    attributes: dict[str, dict[str, Attribute]] = field(default_factory=dict)  # by stem
+    failures: list[Failure] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+
+
+def open_webdataset(source: Path, options: CorpusOptions) -> Corpus:
+    """The pictures in one tar, or in those that a brace pattern stands for, with their captions.
+
+    Captions are the texts under ``caption`` and ``captions`` of a JSON member (under the named keys instead,
+    if any are), then the lines of a text member, less those that the JSON has too. A caption is named
+    ``member.json/captions/0`` or ``member.txt/L1``. The other JSON keys are attributes. Where a sample has
+    several pictures, a text describes the one that bears its name, else all of them. Of members with one name
+    the last counts, in the place of the first: what is read is what unpacking the archive would give.
+
+    Raises:
+        CorpusFormatError: an archive is missing or compressed, or a named key is in none of the first 200
+            samples that have JSON.
+        UsageError: the pattern stands for too many names.
+    """
+    archives = [source] if source.exists() else [Path(name) for name in expand_braces(str(source))]
+    for archive in archives:
+        _check_archive(archive)
+    _check_keys(archives[0], options)
+    return Corpus(
+        file_uri(source),
+        "webdataset",
+        lambda left_out: chain.from_iterable(_entries(archive, options, left_out) for archive in archives),
+        _estimate(archives, options),
+    )
+
+
+def compression_of(head: bytes) -> str | None:
+    """The compression that a file's first bytes tell, or None."""
+    return next((name for mark, name in _COMPRESSIONS.items() if head.startswith(mark)), None)
+
+
+def _check_archive(archive: Path) -> None:
+    if not archive.is_file():
+        fault = "is no regular file" if archive.exists() else "there is no such file"
+        raise CorpusFormatError(str(archive), fault, "Name archives that are all there")
+    try:
+        with archive.open("rb") as file:
+            compression = compression_of(file.read(8))
+    except OSError as error:
+        raise CorpusFormatError(
+            str(archive), unreadable(error), "Check the file and its permissions"
+        ) from error
+    if compression:
+        fault = f"is compressed ({compression}), and members are read in place"
+        raise CorpusFormatError(str(archive), fault, "Decompress it first; pictures hardly shrink anyway")
+
+
+def _check_keys(archive: Path, options: CorpusOptions) -> None:
+    """Refuse named keys that no sample has: a run of hours should not end without its captions."""
+    if not options.caption_columns:
+        return
+    seen: set[str] = set()
+    with archive.open("rb") as file:
+        samples = (
+            sample
+            for sample in _first_samples(file, archive, options)
+            if isinstance(sample, _Sample) and sample.texts
+        )
+        for sample in islice(samples, _CHECKED):
+            seen |= _read_texts(file, FileNames(archive), sample, options).keys
+    missing = missing_columns(options.caption_columns, seen)
+    if missing:
+        keys = ", ".join(sorted(seen)[:30]) or "none"
+        fault = f"none of its first samples has JSON with the key {', '.join(missing)}; the keys are: {keys}"
+        raise CorpusFormatError(str(archive), fault, "Choose with --caption-column")
+
+
+def _estimate(archives: list[Path], options: CorpusOptions) -> int | None:
+    """About how many samples with pictures there are, from the first archive's head and all sizes."""
+    with archives[0].open("rb") as file:
+        found = _first_samples(file, archives[0], options)
+        samples = (one for one in found if isinstance(one, _Sample) and one.pictures)
+        head = list(islice(samples, _CHECKED))
+    if not head:
+        return None
+    last = head[-1].pictures[-1]
+    return max(round(sum(one.stat().st_size for one in archives) * len(head) / (last.offset + last.size)), 1)
+
+
+def _first_samples(file: BinaryIO, archive: Path, options: CorpusOptions) -> Iterator[_Sample | Damage]:
+    """Samples for a look at an archive's beginning, which need not know what is replaced later."""
+    return _SampleReader(options, {}, Counter()).samples(file, archive)
+
+
+def _entries(archive: Path, options: CorpusOptions, left_out: LeftOut) -> Entries:
+    names = FileNames(archive)
+    try:
+        with archive.open("rb") as file:
+            try:
+                repeated = find_repeated(file, archive.stat().st_size)
+            except ValueError as error:
+                yield Failure(names.whole, f"{error}; pack it again, each once")
+                return
+            reader = _SampleReader(options, repeated, left_out)
+            for sample in reader.samples(file, archive):
+                if isinstance(sample, Damage):
+                    yield Failure(names.whole, f"damaged at byte {sample.offset:,}: {sample.reason}")
+                else:
+                    yield from _sample_entries(file, names, sample, options)
+    except OSError as error:
+        yield Failure(names.whole, unreadable(error))
+
+
+class _SampleReader:
+    """Groups the members of an archive into samples: runs of members with one key.
+
+    Args:
+        options: says whether hidden members are read.
+        repeated: the last member of each path that occurs more than once.
+        left_out: grows by the members that are passed over.
+    """
+
+    def __init__(self, options: CorpusOptions, repeated: dict[str, Member], left_out: LeftOut) -> None:
+        self._with_hidden = not options.default_excludes
+        self._repeated, self._left_out = repeated, left_out
+        self._met: set[str] = set()
+
+    def samples(self, file: BinaryIO, archive: Path) -> Iterator[_Sample | Damage]:
+        """The samples of an archive in their order; after damage, a Damage is the last."""
+        sample = _Sample("")
+        for found in walk_members(file, archive.stat().st_size):
+            if isinstance(found, Damage):
+                yield sample
+                yield found
+                return
+            member = self._taken(found)
+            if member is None:
+                continue
+            folder, slash, base = member_path(member.name).rpartition("/")
+            key = folder + slash + base.partition(".")[0]
+            if key != sample.key or len(sample) >= _SAMPLE_LIMIT:
+                yield sample
+                sample = _Sample(key)
+            sample.add(member)
+        yield sample
+
+    def _taken(self, member: Member) -> Member | None:
+        """The member to read for one that the walk found; None where it is passed over."""
+        base = member.name.rpartition("/")[2]
+        if not base:
+            return None  # a folder
+        hidden = None if self._with_hidden else is_hidden_or_system(base, is_folder=False)
+        is_used = is_picture_name(base) or suffix_of(base) in _TEXT_SUFFIXES
+        if hidden or not is_used:
+            if hidden or member.fault is None:  # folders and links that nobody would read need no word
+                self._left_out[hidden or kind_of_file(base)] += 1
+            return None
+        path = member_path(member.name)
+        last = self._repeated.get(path)
+        if last is None:
+            return member
+        if path in self._met:
+            self._left_out[REPLACED_MEMBER] += 1
+            return None
+        self._met.add(path)
+        return Member(member.name, last.offset, last.size, last.fault)
+
+
+def _sample_entries(file: BinaryIO, names: FileNames, sample: _Sample, options: CorpusOptions) -> Entries:
+    found = _read_texts(file, names, sample, options)
+    yield from found.failures
+    if len(sample.pictures) * len(found.texts) > max(_LINKS_LIMIT, len(found.texts)):
+        fault = f"{len(found.texts):,} captions of {len(sample.pictures):,} pictures stand under one key"
+        yield Failure(names.part(sample.key), f"{fault}; give each picture a key of its own")
+        return
+    stems = {_stem(member.name) for member in sample.pictures}
+    for member in sample.pictures:
+        uri, stem = names.part(member.name), _stem(member.name)
+        if member.fault:
+            yield Failure(uri, member.fault)
+            continue
+        attributes: dict[str, Attribute] = {}
+        for of, more in found.attributes.items():
+            if of == stem or of not in stems:
+                attributes.update(more)
+        texts = tuple(text for of, text in found.texts if of == stem or of not in stems)
+        location = MemberBytes(names.path, member.name, member.offset, member.size)
+        yield Entry(Picture(uri, location, None, attributes), texts)
+    if not sample.pictures:
+        reason = "no picture stands next to the caption in the archive; pack it again, sorted by name"
+        yield from (Failure(text.uri, reason) for _, text in found.texts)
+
+
+def _read_texts(file: BinaryIO, names: FileNames, sample: _Sample, options: CorpusOptions) -> _Found:
+    found = _Found()
+    room = _SAMPLE_TEXT_LIMIT
+    for member in sample.texts:
+        uri = names.part(member.name)
+        raw = _read_member(file, member, uri, room)
+        if isinstance(raw, Failure):
+            found.failures.append(raw)
+            continue
+        room -= len(raw)
+        if suffix_of(member.name) == ".json":
+            _take_json(raw, uri, _stem(member.name), options, found)
+        else:
+            _take_lines(raw, uri, _stem(member.name), options.lang, found)
+    return found
+
+
+def _read_member(file: BinaryIO, member: Member, uri: str, room: int) -> bytes | Failure:
+    if member.fault:
+        return Failure(uri, member.fault)
+    if member.size > LINE_LIMIT:
+        return Failure(uri, f"a text member is longer than {LINE_LIMIT:,} bytes")
+    if member.size > room:
+        return Failure(uri, f"the texts of its sample are longer than {_SAMPLE_TEXT_LIMIT:,} bytes")
+    file.seek(member.offset)
+    return file.read(member.size)
+
+
+def _take_json(raw: bytes, uri: str, stem: str, options: CorpusOptions, found: _Found) -> None:
+    record = parse_object(raw.removeprefix(b"\xef\xbb\xbf"), uri)
+    if isinstance(record, Failure):
+        found.failures.append(record)
+        return
+    columns = options.caption_columns or DEFAULT_KEYS
+    found.keys.update(record)
+    found.attributes[stem] = attributes_of(record, without={column.name for column in columns})
+    for column in columns:
+        _take(texts_in(record.get(column.name), uri, column.name, column.lang or options.lang), stem, found)
+
+
+def _take_lines(raw: bytes, uri: str, stem: str, lang: str | None, found: _Found) -> None:
+    """Take the lines that are no captions yet: img2dataset writes one caption as JSON and as text."""
+    known = {text.text.strip() for _, text in found.texts}
+    for number, line, fault in lines_in(raw):
+        name = f"{uri}/L{number}"
+        if fault:
+            found.failures.append(Failure(name, fault))
+        elif line.strip() not in known:
+            _take(text_at(line, name, lang), stem, found)
+
+
+def _take(texts: Iterator[Text | Failure], stem: str, found: _Found) -> None:
+    for text in texts:
+        if isinstance(text, Failure):
+            found.failures.append(text)
+        else:
+            found.texts.append((stem, text))
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]

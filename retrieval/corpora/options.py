@@ -1,0 +1,71 @@
+"""What a caller may say about a corpus, and how the command line spells it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.errors import UsageError
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag: en, zh-Hans
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionColumn:
+    """A column of a table, or a key of JSON, that holds captions; and their language, where known."""
+
+    name: str
+    lang: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusOptions:
+    """How to read a corpus; what is None or empty is found out, or is not there.
+
+    Attributes:
+        format: a name out of :data:`retrieval.corpora.FORMATS`, instead of recognising it.
+        image_column: column that holds the pictures' paths or URLs.
+        caption_columns: columns that hold captions; naming any replaces the default ones.
+        images: folder that picture names in a file count from, and may not leave; by default the file's own.
+        split: splits of a Karpathy JSON to read, separated by commas.
+        exclude: globs of what to leave out of a folder (see :mod:`retrieval.corpora.exclude`).
+        default_excludes: leave hidden files and folders, thumbnails and waste baskets out, too.
+        lang: language of captions whose column names none, a BCP 47 tag.
+
+    Raises:
+        UsageError: a language is not spelt like a BCP 47 tag.
+    """
+
+    format: str | None = None
+    image_column: str | None = None
+    caption_columns: tuple[CaptionColumn, ...] = ()
+    images: Path | None = None
+    split: str | None = None
+    exclude: tuple[str, ...] = ()
+    default_excludes: bool = True
+    lang: str | None = None
+
+    def __post_init__(self) -> None:
+        for lang in (self.lang, *(column.lang for column in self.caption_columns)):
+            if lang is not None and not _LANGUAGE.fullmatch(lang):
+                raise UsageError(f"{lang!r} is no language tag; write one such as en, zh or pt-BR")
+
+
+def parse_caption_column(spelling: str) -> CaptionColumn:
+    """The column that ``NAME[:LANG]`` means, as in ``captions_zh:zh``.
+
+    Only what is spelt like a language tag after the last colon is one, so ``dc:title`` is a name; a colon at
+    the end closes a name that would be misread (``dc:en:`` is the column ``dc:en``).
+
+    Raises:
+        UsageError: there is no name.
+    """
+    name, colon, lang = spelling.rpartition(":")
+    if not colon or (lang and not _LANGUAGE.fullmatch(lang)):
+        name, lang = spelling, ""
+    if not name:
+        raise UsageError(
+            f"caption column {spelling!r} has no name; write NAME or NAME:LANG, as in captions_zh:zh"
+        )
+    return CaptionColumn(name, lang or None)

@@ -1,0 +1,163 @@
+"""Evaluate on any corpus that can be indexed, or by a published protocol: what ``vlsearch eval`` does, as calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retrieval.collection import Collection
+from retrieval.corpora import CorpusOptions, open_corpus
+from retrieval.encoders.registry import auto_choice, load_bound_encoder, load_encoder
+from retrieval.errors import CollectionEmpty, UsageError
+from retrieval.evaluation.classification import TEMPLATE, Classification, classify_models, load_labelled
+from retrieval.evaluation.embedding import PLAIN, Advance
+from retrieval.evaluation.evaluation_set import EvaluationSet
+from retrieval.evaluation.protocols import ProtocolOptions, load_entries, load_protocol
+from retrieval.evaluation.protocols.protocol import Captions
+from retrieval.evaluation.run import Choices, Evaluation, evaluate_models
+from retrieval.types import Limits
+
+if TYPE_CHECKING:
+    from retrieval.encoders.base import Encoder
+
+
+def evaluate(
+    corpus: str | Path,
+    *,
+    models: Sequence[str | Path] = (),
+    protocol: str | None = None,
+    options: CorpusOptions | None = None,
+    captions: Captions = "all",
+    folds: int | None = None,
+    k: Sequence[int] | None = None,
+    templates: Sequence[str] = (),
+    collection: str | Path | None = None,
+    ann: bool = False,
+    indexes: Sequence[str] = (),
+    seed: int = 0,
+    limits: Limits | None = None,
+    cache: Path | None = None,
+    on_progress: Advance | None = None,
+) -> Evaluation:
+    """Measure how well models retrieve on a captioned corpus.
+
+    Args:
+        corpus: as :func:`load_evaluation` takes it.
+        models: names, aliases or folders; by default the collection's model, else the best one at hand.
+        protocol: a published one (:data:`retrieval.evaluation.protocols.PROTOCOLS`); None for all of the corpus.
+        options: how to read the corpus.
+        captions: ``first5`` leaves sixth captions and later ones out.
+        folds: evaluate so many equal parts alone and take the mean.
+        k: where lists are cut; by default 1, 5 and 10, as far as the galleries reach.
+        templates: each holds ``{}``, where a text goes; of several, vectors are averaged.
+        collection: asked the same queries too, if given.
+        ann: compare approximate indexes with exact search, on the text queries.
+        indexes: which ones (:attr:`retrieval.evaluation.indexes.IndexFigures.name`); by default a range.
+        seed: of intervals and tests.
+        limits: what is accepted of a picture.
+        cache: folder of embeddings; the user's cache folder by default.
+        on_progress: told (stage, done, total).
+
+    Raises:
+        VlsearchError: the corpus, a model or the collection cannot be used as asked; the sentence says why.
+    """
+    cuts = None if k is None else tuple(k)
+    choices = Choices(
+        cuts, tuple(templates) or (PLAIN,), ann or bool(indexes), tuple(indexes), seed, limits or Limits()
+    )
+    evaluated = load_evaluation(corpus, protocol=protocol, options=options, captions=captions, folds=folds)
+    with ExitStack() as stack:
+        opened = None if collection is None else stack.enter_context(Collection.open(collection))
+        encoders = load_encoders(models) if models or opened is None else _bound_encoder(opened)
+        return evaluate_models(evaluated, encoders, choices, opened, cache, on_progress)
+
+
+def classify(
+    corpus: str | Path,
+    models: Sequence[str | Path] = (),
+    templates: Sequence[str] = (),
+    class_names: Path | None = None,
+    cache: Path | None = None,
+    on_progress: Advance | None = None,
+) -> Classification:
+    """Zero-shot classification accuracy of models on labelled pictures.
+
+    Args:
+        corpus: a folder with one folder a class, or a tar with labels.
+        models: names, aliases or folders; by default the best one at hand.
+        templates: each holds ``{}``, where the class name goes; ``a photo of a {}.`` by default.
+        class_names: file that names the classes; by default they are called as their folders.
+        cache: folder of embeddings; the user's cache folder by default.
+        on_progress: told (stage, done, total).
+
+    Raises:
+        VlsearchError: the corpus or a model cannot be used as asked; the sentence says why.
+    """
+    labelled = load_labelled(Path(corpus), class_names)
+    encoders = load_encoders(models)
+    return classify_models(labelled, encoders, tuple(templates) or (TEMPLATE,), cache, on_progress)
+
+
+def load_evaluation(
+    corpus: str | Path,
+    *,
+    protocol: str | None = None,
+    options: CorpusOptions | None = None,
+    captions: Captions = "all",
+    folds: int | None = None,
+) -> EvaluationSet:
+    """Pictures, texts and answers of a corpus.
+
+    Args:
+        corpus: whatever ``vlsearch index`` reads, or the files of a protocol in their published layout.
+        protocol: its name, or None.
+        options: how to read the corpus; with a protocol only ``images``, ``split`` and ``lang``.
+        captions: ``all`` or ``first5``.
+        folds: number of equal parts.
+
+    Raises:
+        CorpusFormatError: a file is in no known format.
+        EvaluationError: pictures, captions or links are missing or wrong, or it is not what the protocol fixes.
+        UsageError: an option has no meaning here.
+    """
+    options = options or CorpusOptions()
+    chosen = ProtocolOptions(options.images, options.split, captions, folds, options.lang)
+    if protocol is not None:
+        spare = CorpusOptions(images=options.images, split=options.split, lang=options.lang)
+        if options != spare:
+            raise UsageError(
+                f"protocol {protocol} fixes how its files are read; leave --format, --image-column, "
+                "--caption-column and --exclude out"
+            )
+        return load_protocol(protocol, Path(corpus), chosen)
+    opened = open_corpus(str(corpus), options)
+    evaluated = load_entries(Path(corpus).stem, opened.entries(), chosen)
+    return evaluated if opened.note is None else replace(evaluated, notes=(*evaluated.notes, opened.note))
+
+
+def load_encoders(models: Sequence[str | Path]) -> dict[str, Encoder]:
+    """Encoders in the order given, by name; the best one at hand where none is given.
+
+    A folder goes by its own name where that tells it apart.
+
+    Raises:
+        UsageError: a name comes twice: nothing would be compared.
+        ModelError: a model is not on this machine.
+    """
+    names = [str(model) for model in models] or [auto_choice()[0].name]
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise UsageError(f"model {min(repeated)} is given twice; give each --model once")
+    short = [Path(name).name for name in names]
+    labels = short if len(set(short)) == len(short) else names
+    return {label: load_encoder(name) for label, name in zip(labels, names, strict=True)}
+
+
+def _bound_encoder(collection: Collection) -> dict[str, Encoder]:
+    identity = collection.identity
+    if identity is None:
+        raise CollectionEmpty(collection.path)
+    return {Path(identity.name).name: load_bound_encoder(identity)}
