@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from builders import draw, uris
 
-from retrieval.corpora import CorpusOptions, folder
+from retrieval.corpora import CorpusOptions
+from retrieval.corpora.formats import folder
 from retrieval.errors import UsageError
 
 
