@@ -163,6 +163,22 @@ def test_an_image_processor_that_lies_is_refused(
         use(folder)
 
 
+@pytest.mark.parametrize("side", [8, 64, 224])
+@pytest.mark.parametrize("family", ["clip", "siglip", "metaclip-2"])
+def test_a_processor_whose_size_is_not_the_models_is_refused_when_a_picture_is_encoded(
+    family: str, side: int, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny(family), tmp_path / "model"))
+    file = folder / "preprocessor_config.json"
+    size = {"size": {"shortest_edge": side, "height": side, "width": side}}
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | size | {"crop_size": {"height": side, "width": side}})
+    )
+
+    with pytest.raises(ModelError):
+        use(folder)
+
+
 @pytest.mark.parametrize("patches", [-1, 10**9, "many"])
 def test_a_naflex_processor_with_a_senseless_number_of_patches_is_refused(
     patches: object, tiny: Callable[[str], Path], tmp_path: Path
