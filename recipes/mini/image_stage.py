@@ -31,10 +31,10 @@ Log = Callable[..., None]
 class ImagePlan:
     """Settings; the weights are those of the terms beside captions, which have 1."""
 
-    steps: int = 750
-    captioned: int = 64
-    labelled: int = 56
-    unnamed: int = 16
+    steps: int = 500
+    captioned: int = 56
+    labelled: int = 64
+    unnamed: int = 12
     rate: float = 3e-4
     projection_rate: float = 5e-4
     pull: float = 0.1

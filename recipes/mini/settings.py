@@ -23,6 +23,7 @@ class Settings:
         naming: the text stage before fine-tuning.
         images: fine-tuning.
         texts: the text stage after it.
+        shares: of the way from the start to what came out, tried in the end.
     """
 
     size: int = 256
@@ -30,6 +31,7 @@ class Settings:
     naming: TextPlan = _NAMING
     images: ImagePlan = _IMAGES
     texts: TextPlan = _TEXTS
+    shares: tuple[float, ...] = (0.5, 0.75, 1.0)
 
     def facts(self, start: Path) -> dict[str, Any]:
         """What an output folder made with these settings, from the model folder ``start``, must agree on."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from recipes.mini import figures
 from recipes.mini.frozen import Features, Forward, compute, openvino_forward, torch_forward, tuned_stages
 from recipes.mini.image_stage import Scenes, Shown, pooled, train_images
+from recipes.mini.interpolation import interpolate
 from recipes.mini.names import Names
 from recipes.mini.photographs import Photograph, read_set
 from recipes.mini.settings import Settings
@@ -185,6 +186,21 @@ class Training:
         """Text tower, and the learned part of the image projection, on the fine-tuned features."""
         unsure = self.unsure() if not self._path("texts").exists() else torch.zeros(0)
         self._text_stage("texts", self.settings.texts, unsure, self.settings.views)
+
+    def interpolated(self) -> None:
+        """Between the start and what came out, where the families of figures are best on average."""
+        if self._load("interpolated"):
+            return
+        end, best = self.stage_weights("texts"), float("-inf")
+        for share in self.settings.shares:
+            weights = interpolate(self.start, end, share)
+            self.model.load_state_dict(weights)
+            found = self.measured()
+            self.log(stage="interpolated", share=share, **found)
+            if figures.mean_of_families(found) > best:
+                best, chosen = figures.mean_of_families(found), weights
+        self.model.load_state_dict(chosen)
+        self._keep("interpolated")
 
     @property
     def _labels(self) -> tuple[int, int]:
