@@ -34,7 +34,13 @@ def main() -> None:
         sys.exit(f"error: {error}")
     folders = Folders(args.data, args.models / "efficientnet_lite2.safetensors", args.start, args.out)
     training = Training(folders, settings, args.openvino)
-    for stage in (training.begin, training.naming, training.images, training.texts, training.interpolated):
+    for stage in (
+        training.begin,
+        training.naming,
+        training.images,
+        training.projection,
+        training.interpolated,
+    ):
         stage()
     export(training.model, args.start, args.out / "model")
 

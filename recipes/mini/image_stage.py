@@ -21,7 +21,7 @@ from recipes.mini.names import Names
 from recipes.mini.objective import asymmetric, both_ways
 from recipes.mini.photographs import Photograph
 from recipes.mini.text_stage import hold_fixed_part
-from recipes.mini.texts import NameScores, Said, TextEncoder, draw_texts, present
+from recipes.mini.texts import NameScores, Said, TextEncoder, TextRows, draw_texts, present
 from retrieval.encoders.two_tower.model import TwoTowerModel
 
 Log = Callable[..., None]
@@ -29,9 +29,13 @@ Log = Callable[..., None]
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """Settings; the weights are those of the terms beside captions, which have 1."""
+    """Settings; the weights are those of the terms beside captions, which have 1.
 
-    steps: int = 500
+    The rate falls as if there were ``schedule`` steps: weights are averaged, which stands in for its end.
+    """
+
+    steps: int = 200
+    schedule: int = 500
     captioned: int = 56
     labelled: int = 64
     unnamed: int = 12
@@ -86,22 +90,6 @@ class Scenes:
     classifier: tuple[Tensor, Tensor]
 
 
-@dataclass(frozen=True)
-class TextRows:
-    """Vectors of texts, computed when they are first needed: the text tower stays as it is in this stage."""
-
-    encoder: TextEncoder
-    known: dict[str, Tensor]
-
-    @torch.no_grad()
-    def of(self, texts: Sequence[str]) -> Tensor:
-        """(n, D) unit rows."""
-        new = [text for text in dict.fromkeys(texts) if text not in self.known]
-        if new:
-            self.known.update(zip(new, self.encoder.encode(new), strict=True))
-        return torch.stack([self.known[text] for text in texts])
-
-
 def train_images(
     encoder: TextEncoder, scenes: Scenes, names: Names, plan: ImagePlan, path: Path, log: Log
 ) -> None:
@@ -142,7 +130,7 @@ def train_images(
     begun, losses = time.monotonic(), []
     for step in range(first, plan.steps):
         loss, parts = step_loss(model, stages, scores, scale, scenes, labels, names, texts, plan, step)
-        share = warmup_cosine(step, 30, plan.steps)
+        share = warmup_cosine(step, 30, plan.schedule)
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * share
         optimizer.zero_grad()

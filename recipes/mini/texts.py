@@ -51,6 +51,22 @@ class TextEncoder:
         return rows
 
 
+@dataclass(frozen=True)
+class TextRows:
+    """Vectors of texts, computed when they are first needed, while the text tower stays as it is."""
+
+    encoder: TextEncoder
+    known: dict[str, Tensor]
+
+    @torch.no_grad()
+    def of(self, texts: Sequence[str]) -> Tensor:
+        """(n, D) unit rows."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if new:
+            self.known.update(zip(new, self.encoder.encode(new), strict=True))
+        return torch.stack([self.known[text] for text in texts])
+
+
 def guess_captions(
     photographs: Sequence[Photograph],
     images: NDArray[np.float32],

@@ -22,9 +22,10 @@ from recipes.mini.image_stage import Scenes, Shown, pooled, train_images
 from recipes.mini.interpolation import interpolate
 from recipes.mini.names import Names
 from recipes.mini.photographs import Photograph, read_set
+from recipes.mini.projection_stage import train_projection
 from recipes.mini.settings import Settings
 from recipes.mini.start import Tensors, load_start, weights_of
-from recipes.mini.text_stage import Lessons, TextPlan, train_text
+from recipes.mini.text_stage import Lessons, train_text
 from recipes.mini.texts import NameScores, Said, TextEncoder, anchors, guess_captions, present, read_captions
 from recipes.mini.vocabulary import Vocabulary
 from retrieval.encoders.tokenizer_files import load_tokenizer
@@ -155,6 +156,15 @@ class Training:
         with torch.no_grad():
             return (torch.sigmoid(scores(images @ rows.T)) > probability) & ~labels
 
+    def _start_vectors(self, name: str) -> NDArray[np.float32]:
+        """(n, D) the start's rows of the plain view of a set; both parts are equally long."""
+        path = self.folders.out / f"begin-{name}.safetensors"
+        if not path.exists():
+            with self._as_start():
+                save_file({"rows": torch.from_numpy(self.vectors(self.pooled(name)))}, path)
+        rows: NDArray[np.float32] = load_file(path)["rows"].numpy()
+        return rows
+
     # --- stages
 
     def begin(self) -> None:
@@ -164,7 +174,13 @@ class Training:
 
     def naming(self) -> None:
         """Text tower alone: the image tower stays as it is."""
-        self._text_stage("naming", self.settings.naming, torch.zeros(self._labels, dtype=torch.bool), views=1)
+        if self._load("naming"):
+            return
+        lessons = self._lessons(torch.zeros(self._labels, dtype=torch.bool), views=1)
+        train_text(
+            self.encoder, lessons, self.names, self.settings.naming, self._checkpoint("naming"), self.log
+        )
+        self._keep("naming")
 
     def images(self) -> None:
         """Image tower alone."""
@@ -182,16 +198,22 @@ class Training:
         )
         self._keep("images")
 
-    def texts(self) -> None:
-        """Text tower, and the learned part of the image projection, on the fine-tuned features."""
-        unsure = self.unsure() if not self._path("texts").exists() else torch.zeros(0)
-        self._text_stage("texts", self.settings.texts, unsure, self.settings.views)
+    def projection(self) -> None:
+        """Between the start and what fine-tuning made: the learned part of the image projection."""
+        if self._load("projection"):
+            return
+        self.model.load_state_dict(
+            interpolate(self.start, self.stage_weights("images"), self.settings.halfway)
+        )
+        lessons = self._lessons(self.unsure(), views=1)
+        train_projection(self.encoder, lessons, self.names, self.settings.projection, self.log)
+        self._keep("projection")
 
     def interpolated(self) -> None:
         """Between the start and what came out, where the families of figures are best on average."""
         if self._load("interpolated"):
             return
-        end, best = self.stage_weights("texts"), float("-inf")
+        end, best = self.stage_weights("projection"), float("-inf")
         for share in self.settings.shares:
             weights = interpolate(self.start, end, share)
             self.model.load_state_dict(weights)
@@ -206,20 +228,19 @@ class Training:
     def _labels(self) -> tuple[int, int]:
         return len(self.photographs("coco_train")), len(self.names.all)
 
-    def _text_stage(self, stage: str, plan: TextPlan, unsure: Tensor, views: int) -> None:
-        if self._load(stage):
-            return
-        lessons = Lessons(
+    def _lessons(self, unsure: Tensor, views: int) -> Lessons:
+        captioned, labelled = (
+            [self.pooled(name, view) for view in range(views)] for name in ("flickr_train", "coco_train")
+        )
+        return Lessons(
             self.photographs("flickr_train"),
-            [self.pooled("flickr_train", view) for view in range(views)],
+            captioned,
             self.photographs("coco_train"),
-            [self.pooled("coco_train", view) for view in range(views)],
+            labelled,
             self.guessed,
             unsure,
             *self.anchors,
         )
-        train_text(self.encoder, lessons, self.names, plan, self._checkpoint(stage), self.log)
-        self._keep(stage)
 
     def _scenes(self, unsure: Tensor) -> Scenes:
         learned = self.model.config.image_parts[0]
@@ -231,12 +252,9 @@ class Training:
                 for own in ([one.label for one in classes], [one.chinese[0] for one in classes])
             ]
         shown = {}
-        with self._as_start():
-            for name in ("flickr_train", "coco_train", "classes"):
-                vectors = self.vectors(self.pooled(name))[:, :learned]
-                vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-                views = [self.features(name)] if name == "classes" else self.views(name)
-                shown[name] = Shown(self.photographs(name), views, vectors)
+        for name in ("flickr_train", "coco_train", "classes"):
+            views = [self.features(name)] if name == "classes" else self.views(name)
+            shown[name] = Shown(self.photographs(name), views, self._start_vectors(name)[:, :learned])
         return Scenes(
             shown["flickr_train"],
             shown["coco_train"],

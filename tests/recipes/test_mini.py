@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from recipes.mini import fast_stages, text_stage
-from recipes.mini.figures import average_precision
+from recipes.mini.figures import average_precision, mean_of_families, one_a_class
 from recipes.mini.frozen import compute, torch_forward, tuned_stages
 from recipes.mini.image_stage import rows_of_step
 from recipes.mini.interpolation import interpolate, mean
@@ -26,6 +26,7 @@ from recipes.mini.names import Names
 from recipes.mini.objective import asymmetric, both_ways, multi_positive_info_nce
 from recipes.mini.output_folder import SettingsError, claim
 from recipes.mini.photographs import Photograph, is_kept_out, random_view
+from recipes.mini.projection_stage import ProjectionPlan, train_projection
 from recipes.mini.settings import Settings
 from recipes.mini.start import export, load_start, weights_of
 from recipes.mini.text_stage import Lessons, TextPlan, train_text
@@ -342,6 +343,32 @@ def test_the_text_stage_leaves_the_class_part_and_the_image_tower_alone(start: P
     assert not torch.equal(learned, before["image_projection.weight"][:8])
     assert torch.equal(fixed, before["image_projection.weight"][8:])
     assert "text.vectors.weight" in changed
+
+
+def test_the_projection_stage_changes_the_learned_part_of_the_projection_alone(start: Path) -> None:
+    model = load_start(start, SIZE)
+    before, encoder = weights_of(model), TextEncoder(model, load_tokenizer(start / "tokenizer.json"))
+    plan = ProjectionPlan(steps=4, captioned=4, labelled=4)
+
+    train_projection(encoder, lessons(), NAMES, plan, lambda **_: None)
+
+    after = weights_of(model)
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {"image_projection.weight", "image_projection.bias"}
+    assert torch.equal(after["image_projection.weight"][8:], before["image_projection.weight"][8:])
+    assert torch.equal(after["image_projection.bias"][8:], before["image_projection.bias"][8:])
+
+
+def test_families_of_figures_count_alike() -> None:
+    figures = {"names_map_en": 50.0, "names_map_zh": 60.0, "val_en_t2i_r1": 30.0, "val_en_t2i_r5": 60.0}
+
+    assert mean_of_families(figures) == pytest.approx((55 + 45) / 2)
+
+
+def test_of_each_class_the_surest_photograph_is_chosen() -> None:
+    logits = np.array([[5, 0, 0], [9, 0, 0], [0, 0.1, 0.2], [0, 0, 7]], np.float32)
+
+    assert one_a_class(logits) == {0: 1, 2: 3}
 
 
 def test_every_photograph_is_seen_once_an_epoch() -> None:
