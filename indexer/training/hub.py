@@ -18,6 +18,7 @@ from indexer.training.schedule import Part
 from indexer.training.trainable import Facts, Rates
 from retrieval.encoders.hub.checkpoint import load_model, open_checkpoint, save_model, weight_files
 from retrieval.encoders.hub.family import FixedPictures
+from retrieval.encoders.hub.forward import forward_faults_named
 from retrieval.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -100,8 +101,9 @@ class TrainableHub:
 
     def encode_pictures(self, prepared: Tensor) -> Tensor:
         """See :class:`indexer.training.trainable.Trainable`."""
-        inputs = self._pictures.inputs(prepared.to(self._device))
-        return _unit(self._model.get_image_features(**inputs).pooler_output)
+        with forward_faults_named(str(self._folder)):
+            inputs = self._pictures.inputs(prepared.to(self._device))
+            return _unit(self._model.get_image_features(**inputs).pooler_output)
 
     def encode_tokens(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """See :class:`indexer.training.trainable.Trainable`."""
@@ -112,7 +114,8 @@ class TrainableHub:
             lowest = torch.finfo(torch.float32).min
             mask = torch.zeros(real.shape).masked_fill(torch.from_numpy(~real), lowest).to(self._device)
             inputs["attention_mask"] = mask[:, None, None, :].expand(-1, 1, length, -1)
-        return _unit(self._model.get_text_features(**inputs).pooler_output)
+        with forward_faults_named(str(self._folder)):
+            return _unit(self._model.get_text_features(**inputs).pooler_output)
 
     def save(self, folder: Path, log_scale: float, bias: float | None) -> None:
         """See :class:`indexer.training.trainable.Trainable`; adapters are merged into the weights."""

@@ -151,7 +151,8 @@ class DecodePool:
             except VlsearchError as error:
                 if self._closed.is_set():
                     raise ImageError("decoding was stopped") from error
-                raise
+                if attempt:  # one that was killed while it came up says nothing of the next
+                    raise
             finally:
                 self._give_back(process, kept)
         raise AssertionError("both attempts return or raise")

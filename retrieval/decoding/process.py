@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0  # a machine that is short of memory may take minutes
 _SITE_FOLDERS = ("site-packages", "dist-packages")
 
 

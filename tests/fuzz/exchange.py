@@ -266,6 +266,8 @@ def try_case(number: int, seed: int, work: Path, template: Path, tally: harness.
             OSError, ValueError, KeyError, IndexError, StopIteration, OverflowError, pyarrow.ArrowException
         ):
             mutation(folder, rng, canary)
+        if mutation is bomb:
+            break  # another mutation would unpack it in this process, which has no limits
     case = f"seed {seed} case {number} ({', '.join(names)})"
     before = [harness.seal(place) for place in (canary, work / "model", template)]
     model = ["--model", work / "model"] if rng.random() < 0.5 else []

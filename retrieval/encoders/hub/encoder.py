@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval.encoders.base import Identity, fixed_batches
 from retrieval.encoders.hub.checkpoint import load_model, open_checkpoint, weight_files
 from retrieval.encoders.hub.family import Attention, Pictures
+from retrieval.encoders.hub.forward import forward_faults_named
 from retrieval.encoders.hub.tokens import Tokens
 from retrieval.encoders.reproducible import pass_size, request_equal_bits
 from retrieval.encoders.weights import weights_digest
@@ -131,14 +131,14 @@ class HubEncoder:
     def _image_rows(self, stack: NDArray[np.uint8]) -> NDArray[np.float32]:
         import torch
 
-        with torch.inference_mode(), self._faults_named():
+        with torch.inference_mode(), forward_faults_named(self.identity.name):
             inputs = self._pictures.inputs(torch.from_numpy(stack).to(self._device))
             return self._unit(self._model.get_image_features(**inputs).pooler_output)
 
     def _text_rows(self, ids: NDArray[np.int64], real: NDArray[np.bool_]) -> NDArray[np.float32]:
         import torch
 
-        with torch.inference_mode(), self._faults_named():
+        with torch.inference_mode(), forward_faults_named(self.identity.name):
             inputs = {"input_ids": torch.from_numpy(ids).to(self._device)}
             if self._attention == "masked":
                 # In four dimensions, because the library takes such a mask as it is. It drops one of two when
@@ -149,21 +149,6 @@ class HubEncoder:
                 mask = torch.zeros(real.shape).masked_fill(torch.from_numpy(~real), lowest).to(self._device)
                 inputs["attention_mask"] = mask[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
             return self._unit(self._model.get_text_features(**inputs).pooler_output)
-
-    @contextmanager
-    def _faults_named(self) -> Iterator[None]:
-        """A forward pass; what the library raises in it is the model's fault, as its inputs are those it asks for.
-
-        A checkpoint whose preprocessing, configuration and weights disagree is found out nowhere else.
-        """
-        try:
-            yield
-        except (ValueError, RuntimeError, IndexError, TypeError) as error:
-            said = " ".join(str(error).split())[:200].rstrip(".")
-            raise ModelError(
-                f"{self.identity.name} cannot encode what its own files ask for ({said}); its files do not belong "
-                "together, use another model"
-            ) from error
 
     def _unit(self, features: Tensor) -> NDArray[np.float32]:
         """Rows divided by their norm, on the CPU.

@@ -37,7 +37,7 @@ def test_the_demo_ends_with_ranked_pictures_and_captions_and_a_second_one_encode
     assert done.stderr.startswith("model: ")
     assert f"{len(LINES)} photographs of scikit-image, {len(LINES) * 4} captions\n" in done.stdout
     assert done.stdout.count("\n1  0.") == len(demo.WORDS) + len(demo.PICTURES)
-    assert f'vlsearch query "a cat" --collection {tmp_path / "demo"}' in done.stdout
+    assert f"vlsearch query 'a cat' --collection {tmp_path / 'demo'}" in done.stdout
     assert run("demo", "--collection", tmp_path / "demo").stdout == done.stdout
 
 
