@@ -38,7 +38,9 @@ _COMMON = """
     root, folder, number, workers = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     import retrieval
     assert Path(retrieval.__file__).resolve().parents[1] == Path(root).resolve(), retrieval.__file__
-    files = sorted(folder.glob("*.jpg"))[:number]
+    found = sorted(folder.glob("*.jpg"))
+    assert found, f"no photographs in {folder}"
+    files = (found * (number // len(found) + 1))[:number]
 
     def ticks(pid):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -119,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("images", type=Path)
+    parser.add_argument("images", type=lambda given: Path(given).resolve())
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--note", default="", help="what else a reader must know of the machine meanwhile")
     options = parser.parse_args()

@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine, event
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 import retrieval
 from benchmarks.provenance import markdown_table, provenance, write_table
@@ -101,17 +102,23 @@ def measure(work: Callable[[], object], repeats: int) -> tuple[str, ...]:
 
 @contextmanager
 def counted() -> Iterator[Counter[str]]:
-    """Count statements (transaction control left out) and transactions while the block runs."""
+    """Count statements (transaction control left out) and transactions that SQLite is sent while the block runs."""
     sent: Counter[str] = Counter()
 
-    def note(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
-        sent["BEGIN" if statement.startswith("BEGIN") else "statement"] += 1
+    def note(statement: str) -> None:
+        if statement.startswith("BEGIN"):
+            sent["BEGIN"] += 1
+        elif not statement.startswith(("COMMIT", "ROLLBACK", "--")):
+            sent["statement"] += 1
 
-    event.listen(Engine, "before_cursor_execute", note)
+    def watch(connection: Any, *others: Any) -> None:
+        connection.set_trace_callback(note)
+
+    event.listen(Pool, "checkout", watch)
     try:
         yield sent
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Pool, "checkout", watch)
 
 
 def fill(path: Path, encoder: retrieval.Encoder, images: int) -> None:
