@@ -1,0 +1,86 @@
+"""A view is one generation: what is read through it belongs together, whatever a writer does meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import IDENTITY, collection_of, image_change, names_and_scores, unit_rows
+
+from indexer.changes import Change
+from indexer.writer import Writer
+from retrieval.collection import Collection
+from retrieval.errors import UsageError
+from retrieval.types import Request
+
+NAMES = ["a", "b", "c", "d", "e"]
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    """Five images in two segments."""
+    rows = unit_rows(5)
+    return collection_of(tmp_path / "collection", (NAMES[:2], rows[:2]), (NAMES[2:], rows[2:]))
+
+
+def test_pages_give_every_item_with_its_vector_in_the_order_of_ids(
+    collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.collection.view.PAGE_ITEMS", 2)
+
+    with Collection.open(collection) as opened, opened.reading() as view:
+        pages = list(view.pages("image"))
+        rows = [row for page in pages for row in page]
+        vectors = view.vectors("image", [row.encoding for row in rows if row.encoding is not None])
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [row.uri for row in rows] == [f"test:{name}" for name in NAMES]
+    assert (vectors == unit_rows(5)).all()
+
+
+def test_a_view_goes_on_with_its_generation_while_a_writer_commits(collection: Path) -> None:
+    query = unit_rows(1, seed=7)
+    with Collection.open(collection) as opened:
+        with opened.reading() as view:
+            before, hits = view.generation, view.search(query, "image", Request())
+            with Writer(collection) as writer:
+                writer.commit(image_change(1, ["f"], query), IDENTITY)
+                writer.commit(Change(removed=[1, 2]), IDENTITY)
+
+            assert view.search(query, "image", Request()) == hits
+            assert view.generation == before
+            assert [item.id for item in view.items(range(1, 9))] == [1, 2, 3, 4, 5]
+        with opened.reading() as later:
+            assert later.generation == before + 2
+            assert later.search(query, "image", Request(k=1))[0][0].uri == "test:f"
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 7])
+def test_pages_of_hits_by_offset_are_the_ranking_without_gap_or_repeat(collection: Path, k: int) -> None:
+    query = unit_rows(1, seed=8)
+    with Collection.open(collection) as opened, opened.reading() as view:
+        whole = view.search(query, "image", Request(k=9))[0]
+        paged = [
+            hit
+            for start in range(0, 9, k)
+            for hit in view.search(query, "image", Request(k=k, offset=start))[0]
+        ]
+
+    assert paged == whole
+    assert [hit.rank for hit in whole] == [1, 2, 3, 4, 5]
+    assert len(names_and_scores(whole)) == 5
+
+
+def test_a_request_for_no_hits_or_from_before_the_first_is_a_mistake() -> None:
+    with pytest.raises(UsageError, match="k is 0"):
+        Request(k=0)
+    with pytest.raises(UsageError, match="offset is -1"):
+        Request(offset=-1)
+
+
+def test_vectors_come_in_the_order_asked_for(collection: Path) -> None:
+    with Collection.open(collection) as opened, opened.reading() as view:
+        vectors = view.vectors("image", [5, 1, 3])
+
+    assert np.array_equal(vectors, unit_rows(5)[[4, 0, 2]])
