@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from indexer.building import build as build
     from indexer.deletion import Deleted as Deleted
     from indexer.deletion import delete_items as delete
-    from indexer.diagnosis import Diagnosis as Diagnosis
-    from indexer.diagnosis import doctor as doctor
-    from indexer.exporting import Exported as Exported
-    from indexer.exporting import export_collection as export_collection
+    from indexer.exchange.exporting import Exported as Exported
+    from indexer.exchange.exporting import export_collection as export_collection
+    from indexer.exchange.importing import Imported as Imported
+    from indexer.exchange.importing import import_collection as import_collection
     from indexer.hiding import hide_items as hide
     from indexer.hiding import unhide_items as unhide
-    from indexer.importing import Imported as Imported
-    from indexer.importing import import_collection as import_collection
     from indexer.items import ItemWriter as ItemWriter
     from indexer.items import open_writer as open_writer
-    from indexer.maintenance import optimize as optimize
+    from indexer.pipeline.report import Progress as Progress
+    from indexer.pipeline.report import Report as Report
     from indexer.reindexing import Reindexed as Reindexed
     from indexer.reindexing import reindex as reindex
-    from indexer.report import Progress as Progress
-    from indexer.report import Report as Report
+    from indexer.store.diagnosis import Diagnosis as Diagnosis
+    from indexer.store.diagnosis import doctor as doctor
+    from indexer.store.maintenance import optimize as optimize
     from indexer.training.augment import Augmentation as Augmentation
     from indexer.training.entry import train as train
     from indexer.training.hub import Lora as Lora
@@ -46,28 +46,28 @@ _WHERE = {
     "Corpus": ("retrieval.corpora", "Corpus"),
     "CorpusOptions": ("retrieval.corpora", "CorpusOptions"),
     "Deleted": ("indexer.deletion", "Deleted"),
-    "Diagnosis": ("indexer.diagnosis", "Diagnosis"),
-    "Exported": ("indexer.exporting", "Exported"),
+    "Diagnosis": ("indexer.store.diagnosis", "Diagnosis"),
+    "Exported": ("indexer.exchange.exporting", "Exported"),
     "FromModel": ("indexer.training.start", "FromModel"),
-    "Imported": ("indexer.importing", "Imported"),
+    "Imported": ("indexer.exchange.importing", "Imported"),
     "ItemWriter": ("indexer.items", "ItemWriter"),
     "Lora": ("indexer.training.hub", "Lora"),
     "NewTwoTower": ("indexer.training.start", "NewTwoTower"),
-    "Progress": ("indexer.report", "Progress"),
+    "Progress": ("indexer.pipeline.report", "Progress"),
     "Recipe": ("indexer.training.recipe", "Recipe"),
     "Reindexed": ("indexer.reindexing", "Reindexed"),
-    "Report": ("indexer.report", "Report"),
+    "Report": ("indexer.pipeline.report", "Report"),
     "Saving": ("indexer.training.loop", "Saving"),
     "Trained": ("indexer.training.run", "Trained"),
     "build": ("indexer.building", "build"),
     "delete": ("indexer.deletion", "delete_items"),
-    "doctor": ("indexer.diagnosis", "doctor"),
-    "export_collection": ("indexer.exporting", "export_collection"),
+    "doctor": ("indexer.store.diagnosis", "doctor"),
+    "export_collection": ("indexer.exchange.exporting", "export_collection"),
     "hide": ("indexer.hiding", "hide_items"),
-    "import_collection": ("indexer.importing", "import_collection"),
+    "import_collection": ("indexer.exchange.importing", "import_collection"),
     "open_corpus": ("retrieval.corpora", "open_corpus"),
     "open_writer": ("indexer.items", "open_writer"),
-    "optimize": ("indexer.maintenance", "optimize"),
+    "optimize": ("indexer.store.maintenance", "optimize"),
     "parse_caption_column": ("retrieval.corpora", "parse_caption_column"),
     "reindex": ("indexer.reindexing", "reindex"),
     "train": ("indexer.training.entry", "train"),

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, select, true
 
-from indexer.maintenance import compact_if_due
-from indexer.pipeline import Run
-from indexer.report import Progress, Report
-from indexer.writer import Writer
+from indexer.pipeline.report import Progress, Report
+from indexer.pipeline.run import Run
+from indexer.store.maintenance import compact_if_due
+from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
 from retrieval.collection.layout import is_collection

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from indexer.changes import Change
-from indexer.maintenance import compact_if_due
 from indexer.named import checked_names, find_named, is_named
-from indexer.writer import Writer
+from indexer.store.changes import Change
+from indexer.store.maintenance import compact_if_due
+from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.uris import split_file_uri

@@ -1,7 +1,7 @@
 """Hiding: items that stay in their corpus, and are found by no search until they are unhidden.
 
 A uri is hidden, not an item: what vanishes and comes back is hidden still. A file that was renamed takes its hiding
-with it (indexer/rows.py).
+with it (indexer/store/rows.py).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from indexer.changes import Change
 from indexer.named import checked_names, find_named, is_named, uri_of
-from indexer.writer import Writer
+from indexer.store.changes import Change
+from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.suffixes import is_picture_name
 from retrieval.uris import split_file_uri

@@ -13,13 +13,13 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from indexer.building import bound_encoder
-from indexer.changes import Change, NewContent, NewItem, NewLink
-from indexer.item_rules import attributes_fault, key_fault
-from indexer.known import drop_encoded, find_encoded
-from indexer.maintenance import compact_if_due
-from indexer.rows import find_encoder
-from indexer.staging import Staged
-from indexer.writer import Writer
+from indexer.pipeline.staging import Staged
+from indexer.store.changes import Change, NewContent, NewItem, NewLink
+from indexer.store.item_rules import attributes_fault, key_fault
+from indexer.store.known import drop_encoded, find_encoded
+from indexer.store.maintenance import compact_if_due
+from indexer.store.rows import find_encoder
+from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.segments import check_rows
@@ -28,8 +28,8 @@ from retrieval.corpora.values import is_unicode
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.preparing import ReadPicture, prepare_picture
 from retrieval.errors import UsageError
-from retrieval.fetch import read_bytes, stamp
 from retrieval.identity import Identity
+from retrieval.locations.fetch import read_bytes, stamp
 from retrieval.types import Attribute, FileBytes, InlineBytes, Kind, Limits
 from retrieval.uris import file_uri, hide_passwords
 

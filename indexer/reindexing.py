@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, delete, func, select
 
-from indexer.changes import NewContent
-from indexer.interrupts import interrupts_noted
-from indexer.maintenance import compact_if_due
-from indexer.report import Progress
-from indexer.rows import ensure_encoder
-from indexer.staging import Staged
-from indexer.writer import Writer
+from indexer.pipeline.interrupts import interrupts_noted
+from indexer.pipeline.report import Progress
+from indexer.pipeline.staging import Staged
+from indexer.store.changes import NewContent
+from indexer.store.maintenance import compact_if_due
+from indexer.store.rows import ensure_encoder
+from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.preparing import ReadPicture, prepare_picture
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CollectionError, ImageError
-from retrieval.locations import location_of
+from retrieval.locations.extents import location_of
 from retrieval.types import Failure, Limits, Location
 from retrieval.uris import display
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.changes import Change, NewContent, NewItem
-from indexer.writer import Writer
+from indexer.store.changes import Change, NewContent, NewItem
+from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.identity import Identity
 from retrieval.testing import HashEncoder as HashEncoder

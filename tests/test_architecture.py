@@ -42,13 +42,8 @@ GROUND = {
     "uris",
     "suffixes",
     "contents",
-    "tar_members",
-    "parquet_process",
-    "parquet_worker",
     "locations",
     "images",
-    "fetch",
-    "addresses",
     "json_files",
     "shell",
 }

@@ -58,7 +58,7 @@ _SOURCES = {
     from indexer.decoding import DecodePool
     from retrieval.encoders.two_tower.config import ImageConfig
     from retrieval.encoders.two_tower.encoder import squeeze
-    from retrieval.fetch import read_bytes
+    from retrieval.locations.fetch import read_bytes
     config = ImageConfig(size=256, aspect=1.5)
     with DecodePool(workers, Limits(), Path(tempfile.mkdtemp()) / "journal") as pool:
         def read(path):

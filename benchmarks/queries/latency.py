@@ -28,8 +28,8 @@ from sqlalchemy.pool import Pool
 
 import retrieval
 from benchmarks.provenance import markdown_table, provenance, write_table
-from indexer.changes import Change, NewContent, NewItem, NewLink
-from indexer.writer import Writer
+from indexer.store.changes import Change, NewContent, NewItem, NewLink
+from indexer.store.writer import Writer
 from retrieval.contents import text_digest
 
 TABLE = Path(__file__).with_suffix(".md")

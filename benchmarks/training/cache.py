@@ -25,8 +25,8 @@ from indexer.training.listing import list_corpus
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.decoding.preparations import Shrink
 from retrieval.encoders.two_tower import ImageConfig
-from retrieval.fetch import read_bytes
 from retrieval.images import decode
+from retrieval.locations.fetch import read_bytes
 from retrieval.types import Limits
 
 COUNT, SIDE, REPEATS = 300, 224, 3

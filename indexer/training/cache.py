@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.report import Progress
+from indexer.pipeline.report import Progress
 from indexer.training.errors import writing
 from indexer.training.listing import Caption, Listed, Listing
 from retrieval.decoding.ordered import map_in_order

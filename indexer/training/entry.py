@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from indexer.report import Progress
+from indexer.pipeline.report import Progress
 from indexer.training.loop import Saving
 from indexer.training.recipe import Recipe
 from indexer.training.run import CorpusSettings, Trained, train_corpus

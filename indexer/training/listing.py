@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from retrieval.errors import ImageError
-from retrieval.fetch import stamp
+from retrieval.locations.fetch import stamp
 from retrieval.types import Entry, Failure, Picture
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from indexer.report import Progress
+from indexer.pipeline.report import Progress
 from indexer.training.batches import DROPOUT, Batch, batches, steps_an_epoch
 from indexer.training.cache import Cached
 from indexer.training.checkpoint import (

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from indexer.interrupts import interrupts_noted
-from indexer.report import Progress
+from indexer.pipeline.interrupts import interrupts_noted
+from indexer.pipeline.report import Progress
 from indexer.training import card, plot
 from indexer.training.cache import LONGEST, Cached, CacheRule, cache_pictures
 from indexer.training.checkpoint import At

@@ -206,7 +206,7 @@ def write_segment(
 
     After success both files are complete under their final names and survive a power cut. After a failure only
     files that no row names are left, which the next holder of the writer's lock sweeps if they are noted (see
-    :class:`indexer.writer.Writer`). Holds one block in memory: an index of FAISS's own would hold all rows twice.
+    :class:`indexer.store.writer.Writer`). Holds one block in memory: an index of FAISS's own would hold all rows twice.
 
     Args:
         collection: the collection's folder.

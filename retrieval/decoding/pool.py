@@ -17,7 +17,7 @@ from retrieval.decoding.frames import Reply, Request, Status
 from retrieval.decoding.preparations import Preparation, to_json
 from retrieval.decoding.process import ProcessEnded, WorkerProcess
 from retrieval.errors import ImageError, ImageGivenUp, ImageTooLarge, ImageUnreadable, VlsearchError
-from retrieval.fetch import read_bytes
+from retrieval.locations.fetch import read_bytes
 from retrieval.types import CellBytes, InlineBytes, Limits, Location, UrlBytes
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from retrieval.decoding.frames import (
 )
 from retrieval.decoding.preparations import Preparation, from_json
 from retrieval.errors import ImageError, ImageTooLarge
-from retrieval.fetch import read_bytes
 from retrieval.images import decode_whole
+from retrieval.locations.fetch import read_bytes
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,8 +19,8 @@ from retrieval.evaluation.protocols.reading import read_lines
 from retrieval.evaluation.ranks import Ranking, rank_vectors
 from retrieval.evaluation.relevance import Relevance
 from retrieval.identity import Identity
+from retrieval.locations.tar_members import Damage, walk_members
 from retrieval.suffixes import is_picture_name
-from retrieval.tar_members import Damage, walk_members
 from retrieval.types import FileBytes, MemberBytes, Picture
 from retrieval.uris import file_uri
 

@@ -204,7 +204,7 @@ def _cached(
 
 def _picture_digest(pictures: Sequence[Picture], limits: Limits, advance: Advance) -> str:
     """Digest of the pictures' bytes, in order: reading takes a second where encoding takes minutes."""
-    from retrieval.fetch import read_bytes
+    from retrieval.locations.fetch import read_bytes
 
     digest = hashlib.sha256()
     for done, picture in enumerate(pictures, 1):

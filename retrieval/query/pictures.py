@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from retrieval.decoding.preparations import Whole
 from retrieval.encoders.preparing import preparation_of
 from retrieval.errors import ImageError, NoSuchPicture, QueryError
+from retrieval.locations.tar_members import Damage, member_path, walk_members
 from retrieval.shell import shell_command, shell_word
-from retrieval.tar_members import Damage, member_path, walk_members
 from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
 from retrieval.uris import display, split_file_uri
 
@@ -31,7 +31,7 @@ def read_source(source: Path | str | bytes, limits: Limits) -> bytes:
         QueryError: there is no such picture, or it cannot be read.
     """
     location = _locate(source)
-    from retrieval.fetch import read_bytes  # late: queries of words do not need it
+    from retrieval.locations.fetch import read_bytes  # late: queries of words do not need it
 
     try:
         return read_bytes(location, limits)

@@ -15,7 +15,7 @@ from builders import IDENTITY, collection_of, image_change, unit_rows
 from killing import run_apart
 
 import indexer
-from indexer.writer import Writer
+from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError
 

@@ -13,8 +13,8 @@ from killing import run_apart
 from states import state_of
 
 import indexer
-from indexer.changes import Change, NewFailure
-from indexer.writer import Writer
+from indexer.store.changes import Change, NewFailure
+from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError
 

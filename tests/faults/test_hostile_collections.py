@@ -19,7 +19,7 @@ from hostile_folders import (
 )
 
 import indexer
-from indexer.writer import Writer
+from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound
 

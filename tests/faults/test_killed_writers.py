@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 from states import NOTHING, State, state_of
 
 import indexer
-from indexer import pipeline
-from indexer.writer import Writer
+from indexer.pipeline import run
+from indexer.store.writer import Writer
 from retrieval.errors import CollectionNotFound
 
 STEPS = 10  # of each kind of work in the default run; all of them in the slow one
@@ -45,7 +45,7 @@ def generations(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     path = tmp_path_factory.mktemp("whole") / "collection"
     states = {0: NOTHING}
     with small_steps() as patch:
-        commit = pipeline.Writer.commit
+        commit = run.Writer.commit
 
         def commit_noted(writer, *arguments):
             names = commit(writer, *arguments)
@@ -53,7 +53,7 @@ def generations(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
             states[state.generation] = state
             return names
 
-        patch.setattr(pipeline.Writer, "commit", commit_noted)
+        patch.setattr(run.Writer, "commit", commit_noted)
         indexer.build(corpus, path, model=work.HashEncoder(), workers=2)
     assert len(states) >= 4, "too few commits to be killed between"
     return states

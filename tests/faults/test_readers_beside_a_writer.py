@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from builders import IDENTITY, image_change, names_and_scores, rank_naively, unit_rows
 
-from indexer.changes import Change
-from indexer.maintenance import compact_if_due
-from indexer.writer import Writer
+from indexer.store.changes import Change
+from indexer.store.maintenance import compact_if_due
+from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.collection.catalogue import read_generation
 

@@ -11,7 +11,8 @@ from builders import HashEncoder
 from PIL import Image
 
 import indexer
-from indexer import pipeline, reindexing, staging
+from indexer import reindexing
+from indexer.pipeline import run, staging
 
 
 def make_corpus(folder: Path, pictures: int = 24) -> Path:
@@ -38,9 +39,9 @@ def make_corpus(folder: Path, pictures: int = 24) -> Path:
 SMALL_STEPS = (
     (staging, "IMAGE_BATCH", 4),
     (staging, "TEXT_BATCH", 1),
-    (pipeline, "COMMIT_CONTENTS", 8),
+    (run, "COMMIT_CONTENTS", 8),
     (reindexing, "COMMIT_CONTENTS", 8),
-    (pipeline, "COMMIT_SECONDS", 1e9),
+    (run, "COMMIT_SECONDS", 1e9),
 )
 """Commits every few contents, so that a small corpus takes many; none by the clock, so that all runs take the same."""
 
@@ -93,7 +94,7 @@ def reindex(collection: Path) -> None:
 
 def index_with_mini(corpus: Path, collection: Path, die_at: int | None = None) -> None:
     """Index with the bundled model in commits of a few batches; dies by SIGKILL at that entry."""
-    pipeline.COMMIT_CONTENTS, pipeline.COMMIT_SECONDS = 40, 1e9
+    run.COMMIT_CONTENTS, run.COMMIT_SECONDS = 40, 1e9
 
     def watch(progress: indexer.Progress) -> None:
         if progress.done == die_at:

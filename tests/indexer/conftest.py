@@ -17,7 +17,7 @@ Index = Callable[..., indexer.Report]
 @pytest.fixture(autouse=True)
 def _no_commits_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine that stalls, a run would commit in pieces, and tests count segments."""
-    monkeypatch.setattr("indexer.pipeline.COMMIT_SECONDS", 1e9)
+    monkeypatch.setattr("indexer.pipeline.run.COMMIT_SECONDS", 1e9)
 
 
 @pytest.fixture

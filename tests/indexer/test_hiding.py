@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 import indexer
 import retrieval
-from indexer.changes import Change
-from indexer.maintenance import optimize
-from indexer.writer import Writer
+from indexer.store.changes import Change
+from indexer.store.maintenance import optimize
+from indexer.store.writer import Writer
 from retrieval.collection import Collection, schema
 from retrieval.errors import (
     CollectionError,

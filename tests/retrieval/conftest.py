@@ -10,8 +10,8 @@ import pytest
 from builders import HashEncoder
 from PIL import Image
 
-from indexer.changes import Change, NewContent, NewItem, NewLink
-from indexer.writer import Writer
+from indexer.store.changes import Change, NewContent, NewItem, NewLink
+from indexer.store.writer import Writer
 from retrieval.contents import normalise_text, text_digest
 from retrieval.uris import file_uri
 

@@ -1,4 +1,4 @@
-"""Parquet tables, streamed row by row from a limited process (:mod:`retrieval.parquet_process`)."""
+"""Parquet tables, streamed row by row from a limited process (:mod:`retrieval.locations.parquet_process`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retrieval.corpora.records import PROBED, Table, table_of
 from retrieval.corpora.textfile import unreadable
 from retrieval.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError
-from retrieval.parquet_process import ParquetFault, ParquetProcess
+from retrieval.locations.parquet_process import ParquetFault, ParquetProcess
 from retrieval.types import CellBytes, Failure, Picture
 
 

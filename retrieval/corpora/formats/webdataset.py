@@ -21,8 +21,8 @@ from retrieval.corpora.options import CaptionColumn, CorpusOptions
 from retrieval.corpora.textfile import LINE_LIMIT, lines_in, unreadable
 from retrieval.corpora.values import attributes_of, missing_columns, parse_object, text_at, texts_in
 from retrieval.errors import CorpusFormatError
+from retrieval.locations.tar_members import Damage, Member, find_repeated, member_path, walk_members
 from retrieval.suffixes import is_picture_name, suffix_of
-from retrieval.tar_members import Damage, Member, find_repeated, member_path, walk_members
 from retrieval.types import Attribute, Entry, Failure, MemberBytes, Picture, Text
 from retrieval.uris import file_uri
 

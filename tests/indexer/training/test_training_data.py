@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from training_runs import ABOVE, NAMES, cached, picture, tiny_two_tower, write_corpus
 
-from indexer.report import Progress
+from indexer.pipeline.report import Progress
 from indexer.training.augment import (
     Augmentation,
     draw_captions,

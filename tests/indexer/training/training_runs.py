@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.report import Progress
+from indexer.pipeline.report import Progress
 from indexer.training.augment import Augmentation
 from indexer.training.cache import Cached
 from indexer.training.listing import Caption

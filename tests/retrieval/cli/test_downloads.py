@@ -16,10 +16,10 @@ from command_line import Run
 from loopback import Server, server_on_loopback
 from PIL import Image
 
-import retrieval.addresses
-from retrieval.addresses import is_public
+import retrieval.locations.addresses
 from retrieval.errors import ImageError
-from retrieval.fetch import read_bytes
+from retrieval.locations.addresses import is_public
+from retrieval.locations.fetch import read_bytes
 from retrieval.types import Limits, UrlBytes
 from retrieval.uris import hide_passwords
 
@@ -101,7 +101,7 @@ def test_a_private_address_is_downloaded_from_where_that_is_allowed(server: Serv
 @pytest.fixture
 def one_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server's address counts as a public one, and no other does."""
-    monkeypatch.setattr(retrieval.addresses, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(retrieval.locations.addresses, "is_public", lambda address: address == "127.0.0.1")
 
 
 @pytest.mark.usefixtures("one_public")

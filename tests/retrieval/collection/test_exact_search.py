@@ -14,9 +14,9 @@ from builders import IDENTITY, collection_of, image_change, names_and_scores, ra
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.changes import Change
-from indexer.maintenance import optimize
-from indexer.writer import Writer
+from indexer.store.changes import Change
+from indexer.store.maintenance import optimize
+from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.collection.score import error_bound, exact_scores
 from retrieval.errors import CollectionLocked, CollectionNotFound, IdentityMismatch
@@ -166,7 +166,7 @@ def test_readers_see_one_generation_while_a_writer_adds_deletes_and_compacts(tmp
     readers = [threading.Thread(target=read) for _ in range(2)]
     live = list(range(100))
     with Writer(path) as writer:
-        from indexer.maintenance import compact_if_due
+        from indexer.store.maintenance import compact_if_due
 
         expected[_generation(writer)] = answer(live)
         for reader in readers:

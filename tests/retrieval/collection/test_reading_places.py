@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from builders import IDENTITY, collection_of, image_change, unit_rows
 
-from indexer.writer import Writer
+from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError, CollectionNotFound
 

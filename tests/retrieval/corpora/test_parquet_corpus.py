@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError, ImageError
-from retrieval.fetch import read_bytes
+from retrieval.locations.fetch import read_bytes
 from retrieval.types import Entry, FileBytes, Limits, Picture, Text
 from retrieval.uris import file_uri
 

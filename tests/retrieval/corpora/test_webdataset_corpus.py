@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from retrieval.corpora import CaptionColumn, CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError
-from retrieval.fetch import read_bytes
+from retrieval.locations.fetch import read_bytes
 from retrieval.types import Entry, Limits, MemberBytes, Picture, Text
 from retrieval.uris import file_uri
 

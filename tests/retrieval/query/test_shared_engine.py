@@ -11,9 +11,9 @@ import pytest
 from builders import HashEncoder, image_change
 
 import retrieval
-from indexer.changes import Change
-from indexer.maintenance import compact_if_due
-from indexer.writer import Writer
+from indexer.store.changes import Change
+from indexer.store.maintenance import compact_if_due
+from indexer.store.writer import Writer
 from retrieval.collection.score import exact_scores
 from retrieval.types import Hit
 

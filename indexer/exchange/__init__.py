@@ -1,0 +1,1 @@
+"""Collections to and from plain npy and Parquet files, as clip-retrieval has them."""

@@ -1,0 +1,388 @@
+"""Import npy and Parquet files (:mod:`indexer.exchange.layout`) into a collection: nothing is encoded again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
+
+from indexer.exchange.layout import (
+    HIDING_VERSION,
+    IMAGES,
+    MANIFEST,
+    MANIFEST_BYTES,
+    MANIFEST_VERSION,
+    METADATA,
+    TEXTS,
+)
+from indexer.exchange.metadata_rows import MetadataRow, count_rows, read_rows
+from indexer.exchange.npy import NpyRows, open_npy, unit_rows
+from indexer.store.changes import Change, NewContent, NewFailure, NewItem, NewLink
+from indexer.store.item_rules import uri_fault
+from indexer.store.known import drop_encoded
+from indexer.store.writer import Writer
+from retrieval.collection import schema
+from retrieval.collection.catalogue import chunked
+from retrieval.contents import text_digest, vector_digest
+from retrieval.encoders.registry import load_encoder
+from retrieval.errors import CorpusFormatError, UsageError
+from retrieval.identity import Identity
+from retrieval.json_files import read_object
+from retrieval.types import KINDS, Kind
+from retrieval.uris import file_uri
+
+if TYPE_CHECKING:
+    from retrieval.encoders.base import Encoder
+
+CHUNK_ROWS = 8192
+CHUNK_BYTES = 64 * 2**20  # of vectors, or of texts, that a commit holds
+FORMAT = "clip-retrieval"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What came in: items and links that the collection holds now, and faults of rows that could not be taken."""
+
+    images: int
+    captions: int
+    links: int
+    failed: int
+
+
+def import_collection(
+    folder: str | Path,
+    collection: str | Path,
+    *,
+    model: str | Path | Encoder | None = None,
+    timeout: float = 0.0,
+) -> Imported:
+    """Take a folder that :func:`indexer.export_collection` or clip-retrieval wrote into a collection.
+
+    A folder of vlsearch's own says which model made its vectors; for any other, ``model`` says it. Vectors that are
+    not of unit length (clip-retrieval writes float16) are brought to it; a row that is all zeros is not a vector. A
+    row that cannot be taken is a failure in the catalogue. Run again, it changes nothing. Killed, it has kept whole
+    chunks of rows, and is run again.
+
+    Args:
+        folder: holds ``img_emb`` and/or ``text_emb``, and ``metadata``.
+        collection: folder of the collection, made if it is not there.
+        model: name, alias or folder of the model that made the vectors, or its encoder.
+        timeout: seconds to wait for another process that writes to the collection; by default none.
+
+    Raises:
+        CorpusFormatError: files are missing, damaged, or do not fit each other.
+        UsageError: nothing says which model made the vectors.
+        IdentityMismatch: the collection holds vectors of another model.
+    """
+    source = Path(folder)
+    files = _files(source)
+    manifest = _manifest(source)
+    if model is not None:
+        identity = (load_encoder(model) if isinstance(model, (str, Path)) else model).identity
+    elif manifest is not None:
+        identity = manifest.identity
+    else:
+        raise UsageError(f"{source} does not say which model made its vectors; name it with --model")
+    partitions = [_opened(found, identity) for found in files]  # all, before anything is made
+    with Writer(Path(collection), timeout) as writer:
+        writer.check_identity(identity)
+        if manifest is not None and manifest.hidden:  # first, so that a killed import shows none of them
+            writer.commit_rows(Change(hidden=manifest.hidden))
+        run = _Import(writer, identity, writer.source_id(file_uri(source), FORMAT))
+        for partition in partitions:
+            run.take(partition)
+        return run.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Three files with the same rows; either array may be missing."""
+
+    metadata: Path
+    images: Path | None
+    texts: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Partition:
+    """The same, found to have as many vectors as rows."""
+
+    metadata: Path
+    images: NpyRows | None
+    texts: NpyRows | None
+
+
+def _files(folder: Path) -> list[_Files]:
+    found = []
+    for metadata in sorted((folder / METADATA).glob(f"{METADATA}_*.parquet")):
+        number = metadata.stem.removeprefix(f"{METADATA}_")
+        arrays = [folder / kind / f"{kind}_{number}.npy" for kind in (IMAGES, TEXTS)]
+        there = [path if path.exists() else None for path in arrays]
+        if there == [None, None]:
+            raise CorpusFormatError(
+                str(metadata), f"has neither {arrays[0]} nor {arrays[1]} beside it", "Copy the folder again"
+            )
+        found.append(_Files(metadata, there[0], there[1]))
+    if not found:
+        fault = f"does not hold {METADATA}/{METADATA}_*.parquet"
+        raise CorpusFormatError(
+            str(folder), fault, "Name a folder that vlsearch export or clip-retrieval inference wrote"
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """What an export says of itself; ``hidden`` are uris."""
+
+    identity: Identity
+    hidden: list[str]
+
+
+def _manifest(folder: Path) -> _Manifest | None:
+    """The manifest of a folder, None where it has none.
+
+    Raises:
+        CorpusFormatError: it is not as export writes it.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        facts = read_object(path, MANIFEST_BYTES)
+        version, hidden = facts.get("version"), facts.get("hidden", [])
+        if type(version) is not int:
+            raise ValueError("it does not say its version")
+        if version not in (MANIFEST_VERSION, HIDING_VERSION):
+            fault = f"has version {version}, and this vlsearch reads versions up to {HIDING_VERSION}"
+            raise CorpusFormatError(str(path), fault, "Upgrade vlsearch")
+        if not isinstance(hidden, list) or any(uri_fault(uri) for uri in hidden):
+            raise ValueError('it has no list of uris as "hidden"')
+        return _Manifest(Identity.from_facts(facts.get("identity")), hidden)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CorpusFormatError(
+            str(path), f"is not as export writes it ({reason})", "Export again"
+        ) from error
+
+
+def _opened(files: _Files, identity: Identity) -> _Partition:
+    """Check three files against each other and against the model.
+
+    Raises:
+        CorpusFormatError: they do not fit.
+    """
+    rows = count_rows(files.metadata)
+    arrays: list[NpyRows | None] = []
+    for path in (files.images, files.texts):
+        array = None if path is None else open_npy(path)
+        arrays.append(array)
+        if array is None:
+            continue
+        if array.dimension != identity.dimension:
+            raise CorpusFormatError(
+                str(path),
+                f"holds rows of {array.dimension} floats, not rows of {identity.dimension} floats, as "
+                f"{identity.name} makes them",
+                "Name the model that made the vectors with --model",
+            )
+        if array.rows < rows:
+            fault = f"has {array.rows} rows, fewer than {files.metadata}"
+            raise CorpusFormatError(str(path), fault, "Copy both again")
+    return _Partition(files.metadata, arrays[0], arrays[1])
+
+
+class _Import:
+    """A run: what it does to the collection, and what it has found."""
+
+    def __init__(self, writer: Writer, identity: Identity, source_id: int) -> None:
+        self.writer, self.identity, self.source_id = writer, identity, source_id
+        self.ids: dict[Kind, list[NDArray[np.int64]]] = {"image": [], "text": []}
+        self.failed = 0
+
+    def take(self, partition: _Partition) -> None:
+        """Commit a partition, chunk by chunk."""
+        most = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (4 * self.identity.dimension)))
+        start = 0
+        for rows in _chunks(read_rows(partition.metadata), most):
+            stop = start + len(rows)
+            for array in (partition.images, partition.texts):
+                if array is not None and array.rows < stop:
+                    raise CorpusFormatError(
+                        str(partition.metadata),
+                        f"has more rows than {array.path}, and says otherwise",
+                        "Copy both again",
+                    )
+            with self.writer.look_up() as connection:
+                chunk = _Chunk(partition.metadata, self.source_id, _Known.of(connection, rows))
+            images, texts = (_units(array, start, stop) for array in (partition.images, partition.texts))
+            for at, (row, image, text) in enumerate(zip(rows, images, texts, strict=True), start=start):
+                chunk.stage(file_uri(partition.metadata, f"row={at}"), row, image, text)
+            self._commit(chunk.change)
+            start = stop
+
+    def result(self) -> Imported:
+        """What the collection holds now of what this run has brought."""
+        links = schema.links
+        count = select(func.count()).select_from(links).where(links.c.source_id == self.source_id)
+        with self.writer.look_up() as connection:
+            linked = int(connection.execute(count).scalar_one())
+        images, captions = (
+            len(np.unique(np.concatenate(self.ids[kind]))) if self.ids[kind] else 0 for kind in KINDS
+        )
+        return Imported(images, captions, linked, self.failed)
+
+    def _commit(self, change: Change) -> None:
+        self._leave_out(change)
+        self.failed += len(change.failures)
+        if not change:
+            return
+        ids = self.writer.commit(change, self.identity)
+        for kind in KINDS:
+            of_kind = [ids[uri] for uri, item in change.items.items() if item.kind == kind]
+            self.ids[kind].append(np.array(of_kind, np.int64))
+
+    def _leave_out(self, change: Change) -> None:
+        """Leave out contents that have a vector, and links to pictures that no row has brought."""
+        pictures = {picture for picture, _ in change.links} - change.items.keys()
+        encoder_id = self.writer.encoder_id(self.identity)
+        with self.writer.look_up() as connection:
+            drop_encoded(connection, change.contents, encoder_id)
+            kinds = _kinds_of(connection, pictures)
+        missing = {picture for picture in pictures if kinds.get(picture) != "image"}
+        for pair in [pair for pair in change.links if pair[0] in missing]:
+            del change.links[pair]
+            reason = f"no row brings its picture {pair[0]}"
+            change.failures[pair[1]] = NewFailure(pair[1], reason, self.source_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the collection holds under the names of a chunk's rows: kinds of items by uri, uris by key."""
+
+    kinds: dict[str, Kind]
+    keys: dict[str, str]
+
+    @classmethod
+    def of(cls, connection: Connection, rows: Iterable[MetadataRow | str]) -> _Known:
+        """Look a chunk's names up."""
+        facts = [part for row in rows if isinstance(row, MetadataRow) for part in (row.picture, row.caption)]
+        items = schema.items
+        keys: dict[str, str] = {}
+        for chunk in chunked({part.key for part in facts if part.key is not None}):
+            found = connection.execute(select(items.c.key, items.c.uri).where(items.c.key.in_(chunk)))
+            keys |= {row.key: row.uri for row in found}
+        return cls(_kinds_of(connection, {part.uri for part in facts if part.uri is not None}), keys)
+
+
+class _Chunk:
+    """Rows on their way into one commit."""
+
+    def __init__(self, metadata: Path, source_id: int, known: _Known) -> None:
+        self.metadata, self.source_id, self.known = metadata, source_id, known
+        self.change = Change()
+
+    def stage(
+        self,
+        place: str,
+        row: MetadataRow | str,
+        image: NDArray[np.float32] | None,
+        text: NDArray[np.float32] | None,
+    ) -> None:
+        """Stage what a row brings, under ``place`` where it does not name it; what cannot be taken is a failure."""
+        if isinstance(row, str):
+            self._fail(place, row)
+            return
+        words = row.caption.words
+        picture = row.picture.uri or (place if image is not None else None)
+        if image is not None:
+            self._stage_picture(place, row, image, words if text is None else "")
+        if text is not None and words:
+            self._stage_text(f"{place}/caption", row, picture, text)
+        elif image is None:
+            self._fail(place, "the row has no vector" if text is None else "the row has no caption")
+
+    def _stage_picture(self, place: str, row: MetadataRow, vector: NDArray[np.float32], caption: str) -> None:
+        facts, digest = row.picture, row.picture.sha256 or vector_digest(vector)
+        item = NewItem(
+            uri=facts.uri or place,
+            kind="image",
+            sha256=digest,
+            source_id=self.source_id,
+            key=facts.key,
+            attributes={**facts.attributes, **({"caption": caption} if caption else {})},
+            stamp=facts.stamp,
+            extent=facts.extent,
+        )
+        if self._clashes(place, item):
+            return
+        self.change.contents.setdefault(
+            ("image", digest), NewContent("image", digest, vector, None, facts.width, facts.height)
+        )
+
+    def _stage_text(
+        self, place: str, row: MetadataRow, picture: str | None, vector: NDArray[np.float32]
+    ) -> None:
+        facts, digest = row.caption, text_digest(row.caption.words)
+        item = NewItem(
+            uri=facts.uri or place,
+            kind="text",
+            sha256=digest,
+            source_id=self.source_id,
+            key=facts.key,
+            lang=facts.lang,
+            attributes=facts.attributes,
+        )
+        if self._clashes(place, item):
+            return
+        self.change.contents.setdefault(("text", digest), NewContent("text", digest, vector, facts.words))
+        if picture is not None:
+            self.change.links[picture, item.uri] = NewLink(picture, item.uri, self.source_id)
+
+    def _clashes(self, place: str, item: NewItem) -> bool:
+        """Whether an item's uri or key is that of another one, which is a failure; else it is staged."""
+        kind = self.known.kinds.setdefault(item.uri, item.kind)
+        if kind != item.kind:
+            self._fail(place, f"{item.uri} is an item of kind {kind} already, and here of kind {item.kind}")
+            return True
+        owner = item.uri if item.key is None else self.known.keys.setdefault(item.key, item.uri)
+        if owner != item.uri:
+            self._fail(place, f"the key {item.key!r} is that of {owner}")
+            return True
+        self.change.items[item.uri] = item
+        return False
+
+    def _fail(self, place: str, reason: str) -> None:
+        self.change.failures[place] = NewFailure(place, reason, self.source_id)
+
+
+def _kinds_of(connection: Connection, uris: Iterable[str]) -> dict[str, Kind]:
+    items = schema.items
+    found: dict[str, Kind] = {}
+    for chunk in chunked(sorted(set(uris))):
+        rows = connection.execute(select(items.c.uri, items.c.kind).where(items.c.uri.in_(chunk)))
+        found.update((row.uri, row.kind) for row in rows)
+    return found
+
+
+def _chunks(rows: Iterator[MetadataRow | str], most: int) -> Iterator[list[MetadataRow | str]]:
+    """Rows in lists of at most so many, and of about CHUNK_BYTES."""
+    chunk: list[MetadataRow | str] = []
+    held = 0
+    for row in rows:
+        chunk.append(row)
+        held += len(row) if isinstance(row, str) else row.size_characters
+        if len(chunk) == most or held >= CHUNK_BYTES:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+def _units(array: NpyRows | None, start: int, stop: int) -> list[NDArray[np.float32] | None]:
+    return [None] * (stop - start) if array is None else unit_rows(array.read(start, stop))

@@ -1,0 +1,1 @@
+"""From a corpus into a collection: look up, read, prepare, encode, stage, commit."""

@@ -1,0 +1,1 @@
+"""The commit protocol and what keeps a collection sound: writer, rows, changes, maintenance, diagnosis."""

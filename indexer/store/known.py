@@ -1,0 +1,176 @@
+"""What the catalogue knows already of items about to be indexed: look-ups in batches, on the writer's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select, type_coerce
+
+from indexer.store.changes import NewContent
+from retrieval.collection import schema
+from retrieval.collection.catalogue import chunked, parse_attributes
+from retrieval.collection.column_types import OptionalNumber
+from retrieval.types import Attribute, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class KnownItem:
+    """An item in the catalogue.
+
+    ``encoded``: its content has a vector under the active encoder; ``listed``: the source at hand lists it already.
+    """
+
+    id: int
+    sha256: bytes
+    stamp: str | None
+    lang: str | None
+    attributes: Mapping[str, Attribute]
+    encoded: bool
+    listed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An item with the sources that list it, and those that have captions of it."""
+
+    id: int
+    uri: str
+    sources: set[int]
+    captioned_by: set[int]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """A failure in the catalogue; ``stamp`` is what must change before another try is worth it."""
+
+    stamp: str | None
+    reason: str
+    source_id: int
+
+
+def find_items(
+    connection: Connection, uris: Iterable[str], encoder_id: int, source_id: int
+) -> dict[str, KnownItem]:
+    """Items by uri; unknown ones are left out."""
+    items, contents, encodings, listings = schema.items, schema.contents, schema.encodings, schema.listings
+    statement = (
+        select(
+            items.c.uri,
+            items.c.id,
+            contents.c.sha256,
+            items.c.stamp,
+            items.c.lang,
+            items.c.attributes,
+            type_coerce(encodings.c.id, OptionalNumber()).label("encoding_id"),
+            ((items.c.source_id == source_id) | listings.c.source_id.is_not(None)).label("listed"),
+        )
+        .join(contents, contents.c.id == items.c.content_id)
+        .outerjoin(
+            encodings,
+            (encodings.c.content_id == contents.c.id)
+            & (encodings.c.encoder_id == encoder_id)
+            & (encodings.c.part == 0),
+        )
+        .outerjoin(listings, (listings.c.item_id == items.c.id) & (listings.c.source_id == source_id))
+    )
+    found = {}
+    for chunk in chunked(uris):
+        for row in connection.execute(statement.where(items.c.uri.in_(chunk))):
+            found[row.uri] = KnownItem(
+                row.id,
+                row.sha256,
+                row.stamp,
+                row.lang,
+                parse_attributes(row.attributes),
+                row.encoding_id is not None,
+                bool(row.listed),
+            )
+    return found
+
+
+def find_listings(connection: Connection, ids: Iterable[int]) -> list[Listing]:
+    """Which sources list items and caption them; ids of no item are left out."""
+    items, table, links = schema.items, schema.listings, schema.links
+    found = []
+    for chunk in chunked(ids):
+        sources: dict[int, set[int]] = {}
+        captioned_by: dict[int, set[int]] = {}
+        rows = connection.execute(
+            select(items.c.id, items.c.uri, items.c.source_id).where(items.c.id.in_(chunk))
+        ).all()
+        for row in connection.execute(select(table).where(table.c.item_id.in_(chunk))):
+            sources.setdefault(row.item_id, set()).add(row.source_id)
+        for row in connection.execute(
+            select(links.c.image_item, links.c.source_id).where(links.c.image_item.in_(chunk))
+        ):
+            captioned_by.setdefault(row.image_item, set()).add(row.source_id)
+        found += [
+            Listing(
+                row.id, row.uri, {row.source_id} | sources.get(row.id, set()), captioned_by.get(row.id, set())
+            )
+            for row in rows
+        ]
+    return found
+
+
+def find_failures(connection: Connection, uris: Iterable[str]) -> dict[str, KnownFailure]:
+    """Recorded failures by uri."""
+    table = schema.failures
+    found: dict[str, KnownFailure] = {}
+    for chunk in chunked(uris):
+        for row in connection.execute(select(table).where(table.c.uri.in_(chunk))):
+            found[row.uri] = KnownFailure(row.stamp, row.reason, row.source_id)
+    return found
+
+
+def find_encoded(
+    connection: Connection, kind: Kind, digests: Iterable[bytes], encoder_id: int | None
+) -> set[bytes]:
+    """Which contents, by sha256, have a vector under the active encoder."""
+    contents, encodings = schema.contents, schema.encodings
+    statement = (
+        select(contents.c.sha256)
+        .join(encodings, encodings.c.content_id == contents.c.id)
+        .where(contents.c.kind == kind, encodings.c.encoder_id == encoder_id)
+    )
+    found: set[bytes] = set()
+    for chunk in chunked(digests):
+        found.update(connection.execute(statement.where(contents.c.sha256.in_(chunk))).scalars())
+    return found
+
+
+def drop_encoded(
+    connection: Connection, contents: dict[tuple[Kind, bytes], NewContent], encoder_id: int
+) -> None:
+    """Leave out contents that have a vector already: each is encoded once."""
+    kinds: tuple[Kind, Kind] = ("image", "text")
+    for kind in kinds:
+        digests = [digest for of_kind, digest in contents if of_kind == kind]
+        for digest in find_encoded(connection, kind, digests, encoder_id):
+            del contents[kind, digest]
+
+
+def find_namesakes(
+    connection: Connection, kind: Kind, digest: bytes, limit: int = 16
+) -> list[tuple[int, str]]:
+    """Id and uri of the first items with a content: candidates for having been renamed."""
+    items, contents = schema.items, schema.contents
+    rows = connection.execute(
+        select(items.c.id, items.c.uri)
+        .join(contents, contents.c.id == items.c.content_id)
+        .where(contents.c.kind == kind, contents.c.sha256 == digest)
+        .order_by(items.c.id)
+        .limit(limit)
+    )
+    return [(row.id, row.uri) for row in rows]
+
+
+def find_links(connection: Connection, text_items: Iterable[int]) -> dict[int, dict[int, int]]:
+    """Pictures that each of these texts describes, by item id, with the source that linked them."""
+    table = schema.links
+    found: dict[int, dict[int, int]] = {}
+    for chunk in chunked(text_items):
+        for row in connection.execute(select(table).where(table.c.text_item.in_(chunk))):
+            found.setdefault(row.text_item, {})[row.image_item] = row.source_id
+    return found

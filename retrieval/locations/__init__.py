@@ -1,0 +1,1 @@
+"""Where the bytes of an item are, and reading them: files, tar members, cells of Parquet files, URLs."""

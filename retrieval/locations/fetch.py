@@ -1,0 +1,196 @@
+"""Encoded bytes of a picture from where they are, within limits: regular files, tar members, URLs, memory."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+import time
+from queue import Empty, Queue
+from typing import TYPE_CHECKING
+
+from retrieval.errors import ImageError, ImageGivenUp
+from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
+from retrieval.uris import hide_passwords
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_REDIRECTS = 5
+
+
+def read_bytes(location: Location, limits: Limits) -> bytes:
+    """All bytes of a picture.
+
+    Only regular files are opened (a fifo or a device would block or never end), no more than ``limits.file_bytes``
+    are read, and a download ends within ``limits.seconds`` even from a server that trickles.
+
+    Raises:
+        ImageGivenUp: a download was over time.
+        ImageError: with the reason, in one clause.
+    """
+    match location:
+        case FileBytes(path):
+            return _read_file(path, 0, None, limits)
+        case MemberBytes(archive, _, offset, size):
+            return _read_file(archive, offset, size, limits)
+        case CellBytes(table, column, row):
+            return _read_cell(table, column, row, limits)
+        case UrlBytes(url):
+            return _download(url, limits)
+        case InlineBytes(data):
+            if len(data) > limits.file_bytes:
+                raise _too_large(len(data), limits)
+            return data
+
+
+def stamp(location: Location) -> str | None:
+    """What tells a later run that the bytes are as they were; None where only the bytes themselves can tell.
+
+    Raises:
+        ImageError: the file is gone.
+    """
+    match location:
+        case FileBytes(path):
+            return _file_stamp(path)
+        case MemberBytes(archive, _, offset, size):
+            return f"{_file_stamp(archive)}:{offset}+{size}"
+        case CellBytes(table, _, row):
+            return f"{_file_stamp(table)}:row={row}"
+        case UrlBytes():
+            return "url"
+        case InlineBytes():
+            return None
+
+
+def _read_cell(table: Path, column: str, row: int, limits: Limits) -> bytes:
+    from retrieval.locations.parquet_process import (  # late: few corpora are tables of pictures
+        ParquetFault,
+        read_cell,
+    )
+
+    _file_stamp(table)  # a regular file that is there
+    try:
+        return read_cell(table.absolute(), column or None, row, limits.file_bytes)
+    except ParquetFault as fault:
+        raise ImageError(f"cannot be read from the table ({fault})") from fault
+
+
+def _file_stamp(path: Path) -> str:
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:
+        raise ImageError(_os_reason(error)) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError("not a regular file")
+    return f"{found.st_size}:{found.st_mtime_ns}"
+
+
+def _read_file(path: Path, offset: int, size: int | None, limits: Limits) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise ImageError("not a regular file")
+            wanted = found.st_size - offset if size is None else size
+            if wanted > limits.file_bytes:
+                raise _too_large(wanted, limits)
+            file.seek(offset)
+            data = file.read(limits.file_bytes + 1 if size is None else size)
+    except (OSError, ValueError) as error:
+        raise ImageError(_os_reason(error)) from error
+    if len(data) > limits.file_bytes:
+        raise _too_large(len(data), limits)
+    if size is not None and len(data) < size:
+        raise ImageError(f"the archive ends within this member ({len(data)} of {size} bytes)")
+    return data
+
+
+def _download(url: str, limits: Limits) -> bytes:
+    """The bytes behind a URL, or the deadline's reason, whatever the server does.
+
+    In a thread that is left behind at the deadline: a host name that is looked up for minutes, or headers that come
+    a byte at a time, pass every timeout of a client, because each of those counts from the last byte.
+    """
+    if not url.lower().startswith(("http://", "https://")):
+        raise ImageError("only http and https URLs are fetched")
+    outcome: Queue[bytes | Exception] = Queue(1)
+    deadline = time.monotonic() + limits.seconds
+
+    def work() -> None:
+        try:
+            outcome.put(_transfer(url, limits, deadline))
+        except Exception as error:  # raised again below, in the thread that asked
+            outcome.put(error)
+
+    threading.Thread(target=work, name="vlsearch-download", daemon=True).start()
+    try:
+        found = outcome.get(timeout=limits.seconds)
+    except Empty:
+        raise _too_long(limits) from None
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _transfer(url: str, limits: Limits, deadline: float) -> bytes:
+    import httpx
+
+    from retrieval.locations.addresses import PublicTransport
+
+    transport = None if limits.private_addresses else PublicTransport()
+    data = bytearray()
+    try:
+        with (
+            httpx.Client(
+                follow_redirects=True,
+                max_redirects=MAX_REDIRECTS,
+                timeout=limits.seconds,
+                transport=transport,
+            ) as client,
+            client.stream("GET", url) as response,
+        ):
+            if response.status_code != 200:
+                raise ImageError(f"the server answered {response.status_code}")
+            for (
+                chunk
+            ) in response.iter_bytes():  # as it comes: to wait for a full chunk would be to wait for ever
+                data += chunk
+                if len(data) > limits.file_bytes:
+                    raise _too_large(len(data), limits)
+                if time.monotonic() > deadline:
+                    raise _too_long(limits)
+    except httpx.TimeoutException as error:
+        raise ImageGivenUp(f"the server did not answer within {limits.seconds:g} s (--timeout)") from error
+    except httpx.InvalidURL:  # its words repeat parts of the URL, a password among them
+        raise ImageError("the download failed (its URL is not valid)") from None
+    except (httpx.HTTPError, OSError, ValueError) as error:
+        reason = hide_passwords(" ".join(str(error).split()))[:200] or type(error).__name__
+        raise ImageError(f"the download failed ({reason}{_about_proxies(error, limits)})") from error
+    return bytes(data)
+
+
+def _about_proxies(error: Exception, limits: Limits) -> str:
+    """Why a machine that reaches the internet through a proxy alone cannot connect."""
+    import urllib.request
+
+    import httpx
+
+    if limits.private_addresses or not isinstance(error, (httpx.ConnectError, OSError)):
+        return ""
+    if not {"http", "https", "all"} & urllib.request.getproxies().keys():
+        return ""
+    return "; a proxy of the environment is used only with --allow-private"
+
+
+def _too_long(limits: Limits) -> ImageGivenUp:
+    return ImageGivenUp(f"the download took longer than {limits.seconds:g} s (--timeout)")
+
+
+def _too_large(size: int, limits: Limits) -> ImageError:
+    return ImageError(f"{size:,} bytes, over the limit of {limits.file_bytes:,} (--max-bytes)")
+
+
+def _os_reason(error: OSError | ValueError) -> str:
+    return f"cannot be read ({getattr(error, 'strerror', None) or error})"
