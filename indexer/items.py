@@ -23,13 +23,14 @@ from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.segments import check_rows
-from retrieval.contents import normalise_text, picture_digest, pixel_digest, text_digest, vector_digest
+from retrieval.contents import normalise_text, pixel_digest, text_digest, vector_digest
 from retrieval.corpora.values import is_unicode
 from retrieval.decoding.pool import DecodePool
-from retrieval.encoders.preparing import ReadPicture, prepare_picture
+from retrieval.decoding.prepare import PreparedImage, read_encoded
+from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import UsageError
 from retrieval.identity import Identity
-from retrieval.locations.fetch import read_bytes, stamp
+from retrieval.locations.fetch import stamp
 from retrieval.types import Attribute, FileBytes, InlineBytes, Kind, Limits
 from retrieval.uris import file_uri, hide_passwords
 
@@ -356,8 +357,8 @@ class ItemWriter:
             return _Content("image", vector_digest(row), row)
         if isinstance(content, (bytes, Path)):
             place = InlineBytes(content) if isinstance(content, bytes) else FileBytes(content)
-            data = read_bytes(place, self._limits)
-            return _Content("image", picture_digest(data), row, data)
+            encoded = read_encoded(place, self._limits)
+            return _Content("image", encoded.digest, row, encoded.data)
         return _Content("image", pixel_digest(content), row, content)
 
     def _stage_content(self, content: _Content, encoded: bool) -> None:
@@ -374,9 +375,9 @@ class ItemWriter:
             assert not isinstance(held, (str, type(None)))
             encoder = self._load()
             if isinstance(held, bytes):
-                read = prepare_picture(self._pool, InlineBytes(held), encoder)
+                read = prepare_for_encoder(self._pool, InlineBytes(held), encoder)
             else:
-                read = ReadPicture(content.digest, encoder.prepare_image(held), *held.size)
+                read = PreparedImage(content.digest, encoder.prepare_image(held), *held.size)
             self._staged.add_picture(read, encoder)
 
     def _row(self, vector: ArrayLike) -> NDArray[np.float32]:

@@ -19,7 +19,8 @@ from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
-from retrieval.encoders.preparing import ReadPicture, prepare_picture
+from retrieval.decoding.prepare import PreparedImage
+from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CollectionError, ImageError
 from retrieval.locations.extents import location_of
@@ -166,7 +167,7 @@ class _Work:
                 yield _Content(row.id, row.sha256, row.text, tuple(places[row.id]))
             last = page[-1].id
 
-    def _read(self, content: _Content) -> ReadPicture | None:
+    def _read(self, content: _Content) -> PreparedImage | None:
         """The picture's pixels, from the first of its places that still holds the same bytes; None for a text."""
         if content.text is not None:
             return None
@@ -175,15 +176,15 @@ class _Work:
             if location is None:
                 continue
             try:
-                read = prepare_picture(self.pool, location, self.encoder, content.sha256.__eq__)
-                if read.prepared is not None:
+                read = prepare_for_encoder(self.pool, location, self.encoder, content.sha256.__eq__)
+                if read.array is not None:
                     return read
                 reason = "has changed since it was indexed; index its corpus first"
             except ImageError as error:
                 reason = str(error)
         raise ImageError(reason)
 
-    def _stage(self, content: _Content, outcome: ReadPicture | ImageError | None) -> None:
+    def _stage(self, content: _Content, outcome: PreparedImage | ImageError | None) -> None:
         self.done += 1
         if isinstance(outcome, ImageError):
             self.unreadable += 1

@@ -35,7 +35,8 @@ from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked, connect, damaged
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
-from retrieval.encoders.preparing import ReadPicture, prepare_picture
+from retrieval.decoding.prepare import PreparedImage
+from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import CorpusFormatError, ImageError, ImageGivenUp, ImageUnreadable
 from retrieval.locations.extents import extent_of
 from retrieval.types import Entry, Failure, Kind, Picture
@@ -93,7 +94,7 @@ class Run:
         reader = connect(self.writer.path, "read")
         with interrupts_noted() as interrupted:
 
-            def read(task: Task) -> ReadPicture | None:
+            def read(task: Task) -> PreparedImage | None:
                 return self._read(task, reader)
 
             broken: list[CorpusFormatError] = []
@@ -188,11 +189,11 @@ class Run:
 
     # Threads, each of which waits for a worker process
 
-    def _read(self, task: Task, reader: Engine) -> ReadPicture | None:
+    def _read(self, task: Task, reader: Engine) -> PreparedImage | None:
         if task.picture is None or not task.read:
             return None
         try:
-            return prepare_picture(
+            return prepare_for_encoder(
                 self.pool, task.picture.location, self.encoder, lambda digest: self._is_wanted(digest, reader)
             )
         except ImageUnreadable:
@@ -211,7 +212,7 @@ class Run:
 
     # This thread: stage what came back, in the order of the corpus
 
-    def _stage(self, task: Task, outcome: ReadPicture | ImageError | None) -> None:
+    def _stage(self, task: Task, outcome: PreparedImage | ImageError | None) -> None:
         self.done += 1
         self.characters += task.weight
         failure = Failure(task.uri, str(outcome)) if isinstance(outcome, ImageError) else task.failure
@@ -244,10 +245,10 @@ class Run:
                 failure.uri, failure.reason, self.source_id, self.look_up.failure_stamp(task)
             )
 
-    def _stage_picture(self, task: Task, picture: Picture, read: ReadPicture | ImageError | None) -> None:
+    def _stage_picture(self, task: Task, picture: Picture, read: PreparedImage | ImageError | None) -> None:
         is_new = task.known is None
-        to_encode = isinstance(read, ReadPicture) and read.prepared is not None
-        if isinstance(read, ReadPicture):
+        to_encode = isinstance(read, PreparedImage) and read.array is not None
+        if isinstance(read, PreparedImage):
             self.staged.add_picture(read, self.encoder)
             digest = read.digest
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from indexer.store.changes import Change, NewContent
-from retrieval.encoders.preparing import ReadPicture
+from retrieval.decoding.prepare import PreparedImage
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Staged:
         ] = {}  # contents of unchanged items that had lost their vector
         self.known_links: set[tuple[str, str]] = set()
         self.digests: dict[Kind, set[bytes]] = {"image": set(), "text": set()}
-        self._pictures: list[tuple[ReadPicture, NDArray[Any]]] = []
+        self._pictures: list[tuple[PreparedImage, NDArray[Any]]] = []
         self._sentences: list[tuple[bytes, str]] = []
 
     @property
@@ -45,12 +45,12 @@ class Staged:
         waiting = len(self._pictures) + len(self._sentences)
         return max(len(self.change.contents) + waiting, len(self.change.items) + len(self.change.attributes))
 
-    def add_picture(self, read: ReadPicture, encoder: Encoder) -> None:
+    def add_picture(self, read: PreparedImage, encoder: Encoder) -> None:
         """Take a picture's content in, unless it is on its way already."""
-        if read.prepared is None or read.digest in self.digests["image"]:
+        if read.array is None or read.digest in self.digests["image"]:
             return
         self.digests["image"].add(read.digest)
-        self._pictures.append((read, read.prepared))
+        self._pictures.append((read, read.array))
         if len(self._pictures) >= IMAGE_BATCH:
             self._encode_pictures(encoder)
 

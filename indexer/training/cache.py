@@ -23,8 +23,9 @@ from indexer.pipeline.report import Progress
 from indexer.training.errors import writing
 from indexer.training.listing import Caption, Listed, Listing
 from retrieval.decoding.ordered import map_in_order
-from retrieval.decoding.pool import DecodePool, PreparedPicture
+from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.preparations import Preparation
+from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError
 from retrieval.types import Failure, Limits
 
@@ -136,7 +137,7 @@ def _decode_all(
     table: dict[str, list[Any]] = {"shapes": [], "captions": [], "rows": [], "digests": [], "failures": []}
     with target.open("wb") as out, DecodePool(limits, workers) as pool:
 
-        def read(one: Listed) -> PreparedPicture:
+        def read(one: Listed) -> PreparedImage:
             return pool.prepare(
                 one.picture.location, rule.preparation, lambda digest: digest.hex() not in place
             )

@@ -8,13 +8,13 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from retrieval.decoding.budget import PROCESS, default_budget, divide
 from retrieval.decoding.frames import Reply, Request, Status
 from retrieval.decoding.preparations import Preparation, to_json
+from retrieval.decoding.prepare import PreparedImage
 from retrieval.decoding.process import ProcessEnded, WorkerProcess
 from retrieval.errors import ImageError, ImageGivenUp, ImageTooLarge, ImageUnreadable, VlsearchError
 from retrieval.locations.fetch import read_bytes
@@ -28,23 +28,6 @@ _STARTED_EARLY = (
     2  # processes: one core imports the model meanwhile, and more come when there is work for them
 )
 _WATCH = 0.1  # seconds between two looks at the deadlines
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PreparedPicture:
-    """A picture as a worker leaves it.
-
-    Attributes:
-        digest: sha256 of its bytes.
-        array: uint8; None where it was not wanted.
-        width: of the whole picture, upright, in pixels.
-        height: likewise.
-    """
-
-    digest: bytes
-    array: NDArray[np.uint8] | None = None
-    width: int | None = None
-    height: int | None = None
 
 
 class DecodePool:
@@ -101,7 +84,7 @@ class DecodePool:
         location: Location,
         preparation: Preparation,
         is_wanted: Callable[[bytes], bool] | None = None,
-    ) -> PreparedPicture:
+    ) -> PreparedImage:
         """Read, decode and prepare one picture in a worker; URLs and tables are read in this thread.
 
         Args:
@@ -227,12 +210,12 @@ class DecodePool:
         process.close()
 
 
-def _outcome(reply: Reply, array: NDArray[np.uint8] | None) -> PreparedPicture:
+def _outcome(reply: Reply, array: NDArray[np.uint8] | None) -> PreparedImage:
     match reply.status:
         case Status.DONE:
-            return PreparedPicture(reply.digest, array, reply.width, reply.height)
+            return PreparedImage(reply.digest, array, reply.width, reply.height)
         case Status.DIGEST:
-            return PreparedPicture(reply.digest)
+            return PreparedImage(reply.digest)
         case Status.UNREADABLE:
             raise ImageUnreadable(reply.reason)
         case Status.TOO_LARGE:

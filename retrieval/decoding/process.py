@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import retrieval
 from retrieval.decoding.frames import (
     GO,
     SHARED_BYTES,
@@ -217,7 +216,7 @@ def _start(shared: _SharedMemory) -> subprocess.Popen[bytes]:
             "pictures are decoded in processes of their own, and there is no Python interpreter to start them with; "
             "run vlsearch in a Python that is installed"
         )
-    package = Path(retrieval.__file__).absolute().parent
+    package = Path(__file__).absolute().parents[1]
     command = [
         sys.executable, "-I", "-W", "ignore", str(package / "decoding" / "child.py"),
         str(package), json.dumps(installed_folders()), f"[{os.getpid()}, {shared.name}]",

@@ -7,7 +7,6 @@ parent's death, and a little after a picture's deadline at the latest.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import mmap
 import os
 import signal
@@ -27,9 +26,8 @@ from retrieval.decoding.frames import (
     write_reply,
 )
 from retrieval.decoding.preparations import Preparation, from_json
+from retrieval.decoding.prepare import EncodedImage, prepare_encoded, read_encoded
 from retrieval.errors import ImageError, ImageTooLarge
-from retrieval.images import decode_whole
-from retrieval.locations.fetch import read_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,21 +65,20 @@ def _answer(request: Request, requests: IO[bytes], replies: IO[bytes], memory: m
     _limit_memory(request.memory)
     _set_alarm(request.limits.seconds)
     try:
-        data = read_bytes(request.location, request.limits)
-        digest = hashlib.sha256(data).digest()
+        encoded = read_encoded(request.location, request.limits)
     except ImageError as error:
         write_reply(replies, Reply(Status.UNREADABLE, reason=str(error)))
         return
     except MemoryError:
         write_reply(replies, Reply(Status.TOO_LARGE))
         return
-    write_reply(replies, Reply(Status.DIGEST, digest))
+    write_reply(replies, Reply(Status.DIGEST, encoded.digest))
     if request.pause:
         _set_alarm(0)
         if requests.read(1) != GO:
             return
     _set_alarm(request.limits.seconds)
-    reply, array = _prepare(request, data, digest)
+    reply, array = _prepare(request, encoded)
     if array is not None and memory is not None:
         _put(array, memory)
     write_reply(replies, reply)
@@ -91,22 +88,22 @@ def _answer(request: Request, requests: IO[bytes], replies: IO[bytes], memory: m
     _set_alarm(0)
 
 
-def _prepare(request: Request, data: bytes, digest: bytes) -> tuple[Reply, NDArray[np.uint8] | None]:
+def _prepare(request: Request, encoded: EncodedImage) -> tuple[Reply, NDArray[np.uint8] | None]:
+    digest = encoded.digest
     try:
         preparation: Preparation = preparation_of(request.preparation)
-        decoded = decode_whole(data, request.limits, preparation.short_side, request.allowance)
-        array = preparation.prepare(decoded.picture)
+        prepared = prepare_encoded(encoded, preparation, request.limits, request.allowance)
     except ImageTooLarge as error:
         return Reply(Status.TOO_LARGE, digest, needed=error.needed or 0), None
     except MemoryError:
         return Reply(Status.TOO_LARGE, digest), None
     except ImageError as error:
         return Reply(Status.REFUSED, digest, reason=str(error)), None
-    except Exception as error:  # of a preparation, which a picture's shape may be beyond
-        return Reply(Status.REFUSED, digest, reason=f"cannot be prepared ({error})"), None
+    array = prepared.array
+    assert array is not None, "an image that is prepared has its array"
     if array.nbytes > SHARED_BYTES:
         return Reply(Status.TOO_LARGE, digest, needed=array.nbytes), None
-    return Reply(Status.DONE, digest, decoded.width, decoded.height, 0, array.shape), array
+    return Reply(Status.DONE, digest, prepared.width or 0, prepared.height or 0, 0, array.shape), array
 
 
 def _put(array: NDArray[np.uint8], memory: mmap.mmap) -> None:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
-from retrieval.encoders.preparing import ReadPicture, prepare_picture
+from retrieval.decoding.prepare import PreparedImage, read_encoded
+from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import EvaluationError, ImageError, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.types import Limits, Picture
@@ -204,12 +205,10 @@ def _cached(
 
 def _picture_digest(pictures: Sequence[Picture], limits: Limits, advance: Advance) -> str:
     """Digest of the pictures' bytes, in order: reading takes a second where encoding takes minutes."""
-    from retrieval.locations.fetch import read_bytes
-
     digest = hashlib.sha256()
     for done, picture in enumerate(pictures, 1):
         try:
-            digest.update(hashlib.sha256(read_bytes(picture.location, limits)).digest())
+            digest.update(read_encoded(picture.location, limits).digest)
         except ImageError as error:
             raise _refused(picture, error) from error
         advance("reading", done, len(pictures))
@@ -223,15 +222,15 @@ def _encode_pictures(
     prepared: list[NDArray[Any]] = []
     with DecodePool(limits) as pool:
 
-        def read(picture: Picture) -> ReadPicture:
-            return prepare_picture(pool, picture.location, encoder)
+        def read(picture: Picture) -> PreparedImage:
+            return prepare_for_encoder(pool, picture.location, encoder)
 
         outcomes = map_in_order(read, pictures, pool.workers, 2 * batch, threading.Event())
         for done, (picture, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome, ImageError):
                 raise _refused(picture, outcome) from outcome
-            assert outcome.prepared is not None, "nothing was said of not wanting it"
-            prepared.append(outcome.prepared)
+            assert outcome.array is not None, "nothing was said of not wanting it"
+            prepared.append(outcome.array)
             if len(prepared) == batch or done == len(pictures):
                 rows.append(encoder.encode_prepared(prepared, batch))
                 prepared = []

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrieval.decoding.preparations import Whole
-from retrieval.encoders.preparing import preparation_of
+from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import ImageError, NoSuchPicture, QueryError
 from retrieval.locations.tar_members import Damage, member_path, walk_members
 from retrieval.shell import shell_command, shell_word
@@ -49,19 +48,12 @@ def encode_source(
     Raises:
         QueryError: it cannot be decoded.
     """
-    preparation = preparation_of(encoder)
     try:
-        array = pool.prepare(InlineBytes(data), preparation or Whole(encoder.image_size)).array
+        array = prepare_for_encoder(pool, InlineBytes(data), encoder).array
     except ImageError as error:
         raise _refusal(source, error) from error
     assert array is not None, "nothing was said of not wanting it"
-    if preparation is not None:
-        rows = encoder.encode_prepared([array], batch_size=1)
-    else:
-        from PIL import Image  # late: only an encoder that says nothing of its preparation needs it
-
-        rows = encoder.encode_images([Image.fromarray(array)], batch_size=1)
-    row: NDArray[np.float32] = rows[0]
+    row: NDArray[np.float32] = encoder.encode_prepared([array], batch_size=1)[0]
     return row
 
 

@@ -116,7 +116,7 @@ def test_a_failure_is_forgotten_when_its_file_is_gone(index, photos, collection)
 def test_a_picture_that_may_be_read_again_is_taken_though_the_file_is_as_it_was(
     index, photos, collection, monkeypatch
 ):
-    real = run.prepare_picture
+    real = run.prepare_for_encoder
 
     def refuse(pool, location, *others):
         if "red" in str(location):
@@ -124,7 +124,7 @@ def test_a_picture_that_may_be_read_again_is_taken_though_the_file_is_as_it_was(
         return real(pool, location, *others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "prepare_picture", refuse)
+        patch.setattr(run, "prepare_for_encoder", refuse)
         assert index(photos).failed == 1
 
     report = index(photos)
@@ -154,8 +154,10 @@ def test_the_size_of_a_file_is_capped(index, photos, collection):
 def test_retry_failed_tries_an_unchanged_file_again(index, photos, monkeypatch):
     (photos / "broken.png").touch()
     index(photos)
-    real, read = run.prepare_picture, []
-    monkeypatch.setattr(run, "prepare_picture", lambda *arguments: read.append(arguments) or real(*arguments))
+    real, read = run.prepare_for_encoder, []
+    monkeypatch.setattr(
+        run, "prepare_for_encoder", lambda *arguments: read.append(arguments) or real(*arguments)
+    )
 
     index(photos)
     assert read == []
@@ -301,7 +303,7 @@ def test_ctrl_c_commits_what_is_done_and_the_next_run_goes_on(index, tmp_path, c
 
 def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(index, photos, monkeypatch, collection):
     stuck = threading.Event()
-    real = run.prepare_picture
+    real = run.prepare_for_encoder
 
     def read(pool, location, *others):
         if "green" in str(location):
@@ -309,7 +311,7 @@ def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(index, photos, monkeypatc
             stuck.wait(60)
         return real(pool, location, *others)
 
-    monkeypatch.setattr(run, "prepare_picture", read)
+    monkeypatch.setattr(run, "prepare_for_encoder", read)
     report = index(photos)
     stuck.set()
 
@@ -381,7 +383,7 @@ def test_a_picture_that_was_given_up_is_tried_in_three_runs_and_then_left(
 
 def count_tries(monkeypatch, name, error=None):
     """A list that grows by each attempt at reading the picture of a name, which ends with the error given."""
-    real, tried = run.prepare_picture, []
+    real, tried = run.prepare_for_encoder, []
 
     def prepare(pool, location, *others):
         if name in str(location):
@@ -390,5 +392,5 @@ def count_tries(monkeypatch, name, error=None):
                 raise error
         return real(pool, location, *others)
 
-    monkeypatch.setattr(run, "prepare_picture", prepare)
+    monkeypatch.setattr(run, "prepare_for_encoder", prepare)
     return tried
