@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from indexer import Report
 from indexer.store.changes import Change, NewContent, NewItem
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
+from retrieval.corpora import Corpus
 from retrieval.identity import Identity
 from retrieval.testing import HashEncoder as HashEncoder
 from retrieval.types import Hit
+
+Colour = tuple[int, int, int]
+
+
+class Index(Protocol):
+    """``vlsearch index SOURCE`` on a test's collection; the options are those of :func:`indexer.build`."""
+
+    def __call__(self, source: Path | str | Corpus, **options: Any) -> Report: ...
+
+
+class Fill(Protocol):
+    """Commit pictures (name to colour), texts (uri to words) and links (name, uri) to a collection."""
+
+    def __call__(
+        self,
+        pictures: Mapping[str, Colour] = {},
+        texts: Mapping[str, str] = {},
+        links: Sequence[tuple[str, str]] = (),
+        encoder: HashEncoder | None = None,
+        name: str = "collection",
+    ) -> Path: ...
+
 
 DIMENSION = 16
 IDENTITY = Identity("fake", "fake", "0" * 64, "", DIMENSION, "{}")
@@ -24,7 +49,8 @@ IDENTITY = Identity("fake", "fake", "0" * 64, "", DIMENSION, "{}")
 
 def unit_rows(n: int, d: int = 16, seed: int = 0) -> NDArray[np.float32]:
     rows = np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    norms: NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / norms
 
 
 def image_change(source_id: int, names: Sequence[str], vectors: NDArray[np.float32]) -> Change:
@@ -49,7 +75,7 @@ def collection_of(path: Path, *parts: tuple[Sequence[str], NDArray[np.float32]])
 
 def rank_naively(
     names: Sequence[str], vectors: NDArray[np.float32], query: NDArray[np.float32], k: int
-) -> list:
+) -> list[tuple[str, float]]:
     """(name, score) best first, each score summed by itself in float64; equal ones in the order given."""
     scored = [
         (name, float(np.float32(np.sum(np.multiply(row, query, dtype=np.float64)))))
@@ -63,7 +89,7 @@ def names_and_scores(hits: Sequence[Hit]) -> list[tuple[str, float]]:
     return [(hit.uri.removeprefix("test:"), hit.score) for hit in hits]
 
 
-def draw(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (8, 8)) -> Path:
+def draw(path: Path, colour: Colour, size: tuple[int, int] = (8, 8)) -> Path:
     """A picture of one colour, in a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)

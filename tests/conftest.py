@@ -1,4 +1,4 @@
-"""Shared by all tests; its folder is importable, so that builders.py and command_line.py are."""
+"""Shared by all tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from command_line import Run, fill_photos, save_tiny_model, vlsearch
+
+from tests.command_line import Run, fill_photos, save_tiny_model, vlsearch
 
 # No property has a deadline and none is failed for drawing slowly: neither is about the product, and both fail on a
 # machine that is busy with something else. On CI the examples follow from the test alone, so that one commit has one

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import collection_of, unit_rows
+from sqlalchemy import Table
 
 from retrieval.collection import schema
+from tests.builders import collection_of, unit_rows
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "format.md").read_text(encoding="utf-8")
 
 
-def test_the_lines_of_numpy_read_the_vectors_of_a_collection(tmp_path):
+def test_the_lines_of_numpy_read_the_vectors_of_a_collection(tmp_path: Path) -> None:
     vectors = unit_rows(7)
     path = collection_of(tmp_path / "collection", ([f"{number}" for number in range(7)], vectors))
     code = re.search(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
@@ -28,7 +29,7 @@ def test_the_lines_of_numpy_read_the_vectors_of_a_collection(tmp_path):
     assert found["ids"].tolist() == list(range(1, 8))
 
 
-def test_the_header_of_a_vector_file_is_as_the_table_says(tmp_path):
+def test_the_header_of_a_vector_file_is_as_the_table_says(tmp_path: Path) -> None:
     collection_of(tmp_path, ([f"{number}" for number in range(7)], unit_rows(7)))
     (file,) = (tmp_path / "segments").glob("*.faiss")
     data = file.read_bytes()
@@ -43,7 +44,7 @@ def test_the_header_of_a_vector_file_is_as_the_table_says(tmp_path):
 
 
 @pytest.mark.parametrize("table", schema.metadata.sorted_tables, ids=lambda table: table.name)
-def test_every_table_is_described_with_every_column(table):
+def test_every_table_is_described_with_every_column(table: Table) -> None:
     row = re.search(rf"^\| `{table.name}` \|.*$", DOCUMENT, re.MULTILINE)
     assert row is not None
 
@@ -53,5 +54,5 @@ def test_every_table_is_described_with_every_column(table):
             assert words in row.group(0)
 
 
-def test_the_schema_that_it_describes_is_the_newest():
+def test_the_schema_that_it_describes_is_the_newest() -> None:
     assert f"This is schema version {schema.SCHEMA_VERSION}." in DOCUMENT

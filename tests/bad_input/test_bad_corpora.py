@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from command_line import Run
-from kinds import encoded
+
+from tests.bad_input.kinds import encoded
+from tests.command_line import Run
 
 JPEG = encoded()
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from command_line import Run
-from kinds import IGNORED, KINDS, TAKEN, Kind
 
 from retrieval.uris import file_uri
+from tests.bad_input.kinds import IGNORED, KINDS, TAKEN, Kind
+from tests.command_line import Run
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="names that are no UTF-8, pipes and /proc/self/mem are Linux's"

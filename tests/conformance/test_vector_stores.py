@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import unit_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from retrieval.collection.segments import WrittenSegment, new_stem, open_segment
 from retrieval.collection.stores import Proposals, SegmentStore, VectorStore
 from retrieval.collection.stores.segments import search_threads
 from retrieval.types import Kind
+from tests.builders import unit_rows
 
 D = 16
 Part = tuple[NDArray[np.int64], NDArray[np.float32]]

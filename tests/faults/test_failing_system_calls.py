@@ -11,13 +11,13 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
-from builders import IDENTITY, collection_of, image_change, unit_rows
-from killing import run_apart
 
 import indexer
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError
+from tests.builders import IDENTITY, collection_of, image_change, unit_rows
+from tests.faults.killing import run_apart
 
 SEGMENTS = 60
 

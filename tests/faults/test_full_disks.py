@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import resource
 import subprocess
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import work
-from killing import run_apart
-from states import state_of
 
 import indexer
 from indexer.store.changes import Change, NewFailure
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError
+from tests.faults import work
+from tests.faults.killing import run_apart
+from tests.faults.states import state_of
 
 
 def index_under_a_file_limit(limit: int, corpus: Path, collection: Path) -> None:
@@ -27,7 +28,9 @@ def index_under_a_file_limit(limit: int, corpus: Path, collection: Path) -> None
 
 
 @pytest.mark.parametrize("limit", [100, 700, 1500, 20_000, 120_000])
-def test_a_write_that_fails_anywhere_loses_nothing_and_the_next_run_finishes(limit, tmp_path):
+def test_a_write_that_fails_anywhere_loses_nothing_and_the_next_run_finishes(
+    limit: int, tmp_path: Path
+) -> None:
     corpus = work.make_corpus(tmp_path / "pictures")
     path, reference = tmp_path / "collection", tmp_path / "reference"
     run_apart(work.index, corpus, path)
@@ -48,7 +51,7 @@ def test_a_write_that_fails_anywhere_loses_nothing_and_the_next_run_finishes(lim
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one megabyte."""
     place = tmp_path / "disk"
     place.mkdir()
@@ -62,7 +65,9 @@ def small_disk(tmp_path):
         yield place
 
 
-def test_a_disk_that_fills_up_says_so_and_goes_on_when_there_is_space(small_disk, tmp_path):
+def test_a_disk_that_fills_up_says_so_and_goes_on_when_there_is_space(
+    small_disk: Path, tmp_path: Path
+) -> None:
     corpus = work.make_corpus(tmp_path / "pictures")
     path = small_disk / "collection"
     run_apart(work.index, corpus, path)
@@ -87,7 +92,7 @@ def test_a_disk_that_fills_up_says_so_and_goes_on_when_there_is_space(small_disk
     assert indexer.doctor(path) == indexer.Diagnosis((), ())
 
 
-def test_a_commit_beyond_the_disk_is_refused_by_sqlite_and_leaves_its_files_swept(tmp_path):
+def test_a_commit_beyond_the_disk_is_refused_by_sqlite_and_leaves_its_files_swept(tmp_path: Path) -> None:
     corpus = work.make_corpus(tmp_path / "pictures")
     path = tmp_path / "collection"
     run_apart(work.index, corpus, path)

@@ -6,10 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from builders import IDENTITY, HashEncoder, collection_of, image_change, unit_rows
-from command_line import vlsearch
-from fuzz.harness import seal
-from hostile_folders import (
+
+import indexer
+from indexer.store.writer import Writer
+from retrieval.collection import Collection
+from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound
+from tests.builders import IDENTITY, HashEncoder, collection_of, image_change, unit_rows
+from tests.command_line import vlsearch
+from tests.faults.hostile_folders import (
     FOR_WRITERS_ONLY,
     REFUSED,
     Trick,
@@ -17,11 +21,7 @@ from hostile_folders import (
     own_files,
     segment_file,
 )
-
-import indexer
-from indexer.store.writer import Writer
-from retrieval.collection import Collection
-from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound
+from tests.fuzz.harness import seal
 
 NAMES = ["a", "b", "c", "d"]
 

@@ -9,9 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fuzz.harness import seal
-from hostile_folders import catalogue_nowhere, lock_link, own_files, segments_link, shared_memory_hard_link
-from hostile_places import link_outside, plant
+
+from tests.faults.hostile_folders import (
+    catalogue_nowhere,
+    lock_link,
+    own_files,
+    segments_link,
+    shared_memory_hard_link,
+)
+from tests.faults.hostile_places import link_outside, plant
+from tests.fuzz.harness import seal
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +112,9 @@ def test_as_a_module_too_nothing_is_imported_from_the_working_directory(place: P
     [segments_link, lock_link, shared_memory_hard_link, catalogue_nowhere],
     ids=lambda trick: trick.__name__,
 )
-def test_a_hostile_collection_in_a_hostile_folder_reaches_nothing(trick, place: Place, model: Path) -> None:
+def test_a_hostile_collection_in_a_hostile_folder_reaches_nothing(
+    trick: Callable[[Path, Path], object], place: Place, model: Path
+) -> None:
     at = ("--collection", "collection")
     place.check(place.run(INSTALLED, "index", ".", *at, "--model", str(model)), 0)
     trick(place.folder / "collection", place.own)

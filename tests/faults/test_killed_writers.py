@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import work
-from killing import Step, kill_after, kill_at, run_apart, spread, steps_of
 from sqlalchemy import Connection
-from states import NOTHING, State, state_of
 
 import indexer
 from indexer.pipeline import run
 from indexer.store.writer import Writer
 from retrieval.errors import CollectionNotFound
+from tests.faults import work
+from tests.faults.killing import Step, kill_after, kill_at, run_apart, spread, steps_of
+from tests.faults.states import NOTHING, State, state_of
 
 STEPS = 10  # of each kind of work in the default run; all of them in the slow one
 ALL = 10_000
@@ -47,7 +47,7 @@ def generations(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     with small_steps() as patch:
         commit = run.Writer.commit
 
-        def commit_noted(writer, *arguments):
+        def commit_noted(writer: Writer, *arguments) -> dict[str, int]:
             names = commit(writer, *arguments)
             state = state_of(path)
             states[state.generation] = state
@@ -103,8 +103,8 @@ def kill_everywhere(
 
 @pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
 def test_an_indexing_run_killed_at_any_step_keeps_what_it_committed_and_can_be_finished(
-    tmp_path, corpus, generations, count
-):
+    tmp_path: Path, corpus: Path, generations: dict[int, State], count: int
+) -> None:
     last = generations[max(generations)]
 
     def check(path: Path, step: Step) -> None:
@@ -117,7 +117,9 @@ def test_an_indexing_run_killed_at_any_step_keeps_what_it_committed_and_can_be_f
 
 
 @pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
-def test_a_compaction_killed_at_any_step_changes_no_answer_and_can_be_finished(tmp_path, whole, count):
+def test_a_compaction_killed_at_any_step_changes_no_answer_and_can_be_finished(
+    tmp_path: Path, whole: Path, count: int
+) -> None:
     start = tmp_path / "start" / "collection"
     shutil.copytree(whole, start)
     removed = [f"{item[1]}" for item in sorted(state_of(whole).items)[:3]]
@@ -135,7 +137,9 @@ def test_a_compaction_killed_at_any_step_changes_no_answer_and_can_be_finished(t
 
 
 @pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
-def test_a_deletion_killed_at_any_step_has_happened_whole_or_not_at_all(tmp_path, corpus, whole, count):
+def test_a_deletion_killed_at_any_step_has_happened_whole_or_not_at_all(
+    tmp_path: Path, corpus: Path, whole: Path, count: int
+) -> None:
     before = state_of(whole)
     reference = tmp_path / "reference" / "collection"
     shutil.copytree(whole, reference)
@@ -154,7 +158,9 @@ def test_a_deletion_killed_at_any_step_has_happened_whole_or_not_at_all(tmp_path
 
 
 @pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
-def test_a_hiding_killed_at_any_step_has_happened_whole_or_not_at_all(tmp_path, corpus, whole, count):
+def test_a_hiding_killed_at_any_step_has_happened_whole_or_not_at_all(
+    tmp_path: Path, corpus: Path, whole: Path, count: int
+) -> None:
     before = state_of(whole)
     reference = tmp_path / "reference" / "collection"
     shutil.copytree(whole, reference)
@@ -175,7 +181,7 @@ def test_a_hiding_killed_at_any_step_has_happened_whole_or_not_at_all(tmp_path, 
 
 
 @pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
-def test_edits_by_key_killed_at_any_step_have_happened_commit_by_commit(tmp_path, count):
+def test_edits_by_key_killed_at_any_step_have_happened_commit_by_commit(tmp_path: Path, count: int) -> None:
     start = tmp_path / "start" / "collection"
     work.add_keyed(start)
     states = {state_of(start).generation: state_of(start)}
@@ -213,7 +219,9 @@ def noting_commits(collection: Path, states: dict[int, State]) -> Iterator[None]
 
 
 @pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
-def test_a_change_of_model_killed_at_any_step_leaves_the_old_vectors_or_the_new_ones(tmp_path, whole, count):
+def test_a_change_of_model_killed_at_any_step_leaves_the_old_vectors_or_the_new_ones(
+    tmp_path: Path, whole: Path, count: int
+) -> None:
     reference = tmp_path / "reference" / "collection"
     shutil.copytree(whole, reference)
     run_apart(work.reindex, reference)
@@ -233,8 +241,8 @@ def test_a_change_of_model_killed_at_any_step_leaves_the_old_vectors_or_the_new_
 
 @pytest.mark.parametrize("moments", [4, pytest.param(100, marks=pytest.mark.slow)])
 def test_an_indexing_run_killed_at_random_moments_keeps_what_it_committed(
-    tmp_path, corpus, generations, moments
-):
+    tmp_path: Path, corpus: Path, generations: dict[int, State], moments: int
+) -> None:
     rng = np.random.default_rng(moments)
     last = generations[max(generations)]
     started = time.monotonic()

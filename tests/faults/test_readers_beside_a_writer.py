@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import IDENTITY, image_change, names_and_scores, rank_naively, unit_rows
 
 from indexer.store.changes import Change
 from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.collection.catalogue import read_generation
+from tests.builders import IDENTITY, image_change, names_and_scores, rank_naively, unit_rows
 
 ROWS, STEP, K = 900, 60, 12
 NAMES = [f"{number}" for number in range(ROWS)]
@@ -87,7 +87,9 @@ def answer(live: list[int]) -> Answers:
 
 
 @pytest.mark.parametrize("rounds", [12, pytest.param(150, marks=pytest.mark.slow)])
-def test_every_answer_of_two_reading_processes_is_brute_force_over_one_committed_generation(tmp_path, rounds):
+def test_every_answer_of_two_reading_processes_is_brute_force_over_one_committed_generation(
+    tmp_path: Path, rounds: int
+) -> None:
     path = tmp_path / "collection"
     with Writer(path) as writer:
         source = writer.source_id("test:", "test")
@@ -122,7 +124,7 @@ def test_every_answer_of_two_reading_processes_is_brute_force_over_one_committed
         assert any(answers == expected[number] for number in range(before, after + 1))
 
 
-def test_a_reader_that_opened_files_before_they_were_unlinked_reads_on(tmp_path):
+def test_a_reader_that_opened_files_before_they_were_unlinked_reads_on(tmp_path: Path) -> None:
     path = tmp_path / "collection"
     with Writer(path) as writer:
         for start in range(0, 300, STEP):

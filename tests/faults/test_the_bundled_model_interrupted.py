@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import work
-from killing import run_apart
 from PIL import Image
-from states import state_of
 
 import indexer
+from tests.faults import work
+from tests.faults.killing import run_apart
+from tests.faults.states import state_of
 
 pytestmark = pytest.mark.slow  # torch starts in every process
 
@@ -31,7 +31,7 @@ def noise(folder: Path, pictures: int) -> Path:
     return folder
 
 
-def test_runs_killed_twice_end_with_the_bits_of_an_uninterrupted_one(tmp_path):
+def test_runs_killed_twice_end_with_the_bits_of_an_uninterrupted_one(tmp_path: Path) -> None:
     corpus = noise(tmp_path / "pictures", 150)
     path, whole = tmp_path / "collection", tmp_path / "whole"
 
@@ -49,7 +49,7 @@ def test_runs_killed_twice_end_with_the_bits_of_an_uninterrupted_one(tmp_path):
     assert indexer.doctor(path) == indexer.Diagnosis((), ())
 
 
-def test_ctrl_c_at_the_command_line_keeps_what_is_done_and_exits_with_130(tmp_path):
+def test_ctrl_c_at_the_command_line_keeps_what_is_done_and_exits_with_130(tmp_path: Path) -> None:
     corpus, path = noise(tmp_path / "pictures", 400), tmp_path / "collection"
     command = [sys.executable, "-m", "retrieval.cli", "index", corpus, "--collection", path, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

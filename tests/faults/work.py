@@ -7,12 +7,12 @@ import signal
 from pathlib import Path
 
 import numpy as np
-from builders import HashEncoder
 from PIL import Image
 
 import indexer
 from indexer import reindexing
 from indexer.pipeline import run, staging
+from tests.builders import HashEncoder
 
 
 def make_corpus(folder: Path, pictures: int = 24) -> Path:

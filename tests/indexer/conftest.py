@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import HashEncoder, draw
 
 import indexer
-
-Index = Callable[..., indexer.Report]
+from retrieval.corpora import Corpus
+from tests.builders import HashEncoder, Index, draw
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +52,7 @@ def photos(tmp_path: Path) -> Path:
 def index(collection: Path, encoder: HashEncoder) -> Index:
     """``vlsearch index SOURCE`` on the collection."""
 
-    def run(source: Path | str, **options: Any) -> indexer.Report:
+    def run(source: Path | str | Corpus, **options: Any) -> indexer.Report:
         return indexer.build(source, collection, **{"model": encoder, "workers": 2} | options)
 
     return run

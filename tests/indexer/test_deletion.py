@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import tarfile
+from pathlib import Path
 
 import pytest
-from builders import draw
-from test_indexing_runs import uris
 
 import indexer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionLocked, CollectionNotFound
 from retrieval.uris import file_uri
+from tests.builders import HashEncoder, Index, draw
+from tests.indexer.pipeline.test_indexing_runs import uris
 
 
-def test_a_path_a_uri_and_a_key_each_delete_one_item(index, photos, collection, encoder):
+def test_a_path_a_uri_and_a_key_each_delete_one_item(
+    index: Index, photos: Path, collection: Path, encoder: HashEncoder
+) -> None:
     index(photos)
     with indexer.open_writer(collection, model=encoder) as writer:
         writer.add("my key", "some words")
@@ -25,7 +28,9 @@ def test_a_path_a_uri_and_a_key_each_delete_one_item(index, photos, collection, 
     assert uris(collection).keys() == {"blue.png"}
 
 
-def test_a_folder_deletes_what_is_in_it_and_not_its_namesakes(index, tmp_path, collection):
+def test_a_folder_deletes_what_is_in_it_and_not_its_namesakes(
+    index: Index, tmp_path: Path, collection: Path
+) -> None:
     for name in ("a/1.png", "a/b/2.png", "a-side/3.png", "A/4.png", "a.png"):
         draw(tmp_path / "root" / name, (len(name), 0, 0))
     index(tmp_path / "root")
@@ -34,7 +39,7 @@ def test_a_folder_deletes_what_is_in_it_and_not_its_namesakes(index, tmp_path, c
     assert uris(collection).keys() == {"3.png", "4.png", "a.png"}
 
 
-def test_an_archive_deletes_its_members(index, photos, tmp_path, collection):
+def test_an_archive_deletes_its_members(index: Index, photos: Path, tmp_path: Path, collection: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(photos / "red.png", "one.png")
         tar.add(photos / "green.png", "two.png")
@@ -45,7 +50,7 @@ def test_an_archive_deletes_its_members(index, photos, tmp_path, collection):
     assert uris(collection).keys() == {"red.png", "green.png", "blue.png"}
 
 
-def test_wildcards_of_sql_are_plain_letters_of_a_name(index, tmp_path, collection):
+def test_wildcards_of_sql_are_plain_letters_of_a_name(index: Index, tmp_path: Path, collection: Path) -> None:
     for name in ("100%/1.png", "100x/2.png", "a_b/3.png", "axb/4.png"):
         draw(tmp_path / "root" / name, (len(name), ord(name[1]), 0))
     index(tmp_path / "root")
@@ -54,7 +59,7 @@ def test_wildcards_of_sql_are_plain_letters_of_a_name(index, tmp_path, collectio
     assert uris(collection).keys() == {"2.png", "4.png"}
 
 
-def test_links_go_with_an_item_and_the_captions_stay(index, photos, collection):
+def test_links_go_with_an_item_and_the_captions_stay(index: Index, photos: Path, collection: Path) -> None:
     index(photos)
 
     indexer.delete(collection, [str(photos / "red.png")])
@@ -64,7 +69,7 @@ def test_links_go_with_an_item_and_the_captions_stay(index, photos, collection):
     assert (info.images, info.texts, info.links) == (2, 2, 1)
 
 
-def test_an_item_without_a_vector_leaves_nothing_behind(index, photos, collection):
+def test_an_item_without_a_vector_leaves_nothing_behind(index: Index, photos: Path, collection: Path) -> None:
     index(photos)
     for path in (collection / "segments").iterdir():
         path.unlink()
@@ -75,31 +80,35 @@ def test_an_item_without_a_vector_leaves_nothing_behind(index, photos, collectio
         assert opened.info().contents == 0
 
 
-def test_what_is_not_there_counts_nothing(index, photos, collection):
+def test_what_is_not_there_counts_nothing(index: Index, photos: Path, collection: Path) -> None:
     index(photos)
 
     assert indexer.delete(collection, ["nothing", str(photos / "no.png")]).items == 0
 
 
-def test_deleting_from_a_mistyped_collection_makes_none(tmp_path):
+def test_deleting_from_a_mistyped_collection_makes_none(tmp_path: Path) -> None:
     for act in (lambda path: indexer.delete(path, ["x"]), indexer.optimize):
         with pytest.raises(CollectionNotFound):
             act(tmp_path / "typo")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_deleting_beside_a_writer_is_refused(index, photos, collection, encoder):
+def test_deleting_beside_a_writer_is_refused(
+    index: Index, photos: Path, collection: Path, encoder: HashEncoder
+) -> None:
     index(photos)
     with indexer.open_writer(collection, model=encoder), pytest.raises(CollectionLocked):
         indexer.delete(collection, ["x"])
 
 
-def failures(collection):
+def failures(collection: Path) -> set[str]:
     with Collection.open(collection) as opened:
         return {failure.uri.rpartition("/")[2] for failure in opened.failures()}
 
 
-def test_a_deleted_root_takes_its_failures_with_it(index, photos, tmp_path, collection):
+def test_a_deleted_root_takes_its_failures_with_it(
+    index: Index, photos: Path, tmp_path: Path, collection: Path
+) -> None:
     (photos / "sub/broken.png").write_bytes(b"x" * 100)
     (tmp_path / "side").mkdir()
     (tmp_path / "side/torn.png").write_bytes(b"x" * 100)
@@ -115,8 +124,8 @@ def test_a_deleted_root_takes_its_failures_with_it(index, photos, tmp_path, coll
 
 
 def test_a_deleted_archive_and_a_deleted_table_take_their_failures_with_them(
-    index, photos, tmp_path, collection
-):
+    index: Index, photos: Path, tmp_path: Path, collection: Path
+) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(photos / "red.png", "one.png")
         tar.add(photos / "red.txt", "two.png")
@@ -131,8 +140,8 @@ def test_a_deleted_archive_and_a_deleted_table_take_their_failures_with_them(
 
 
 def test_a_deletion_tells_whether_the_next_run_brings_the_items_back(
-    index, photos, tmp_path, collection, encoder
-):
+    index: Index, photos: Path, tmp_path: Path, collection: Path, encoder: HashEncoder
+) -> None:
     index(photos)
     with indexer.open_writer(collection, model=encoder) as writer:
         writer.add("my key", "some words")

@@ -7,12 +7,10 @@ import shutil
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from builders import HashEncoder, collection_of, draw, names_and_scores, rank_naively, unit_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,8 +28,7 @@ from retrieval.errors import (
     UsageError,
 )
 from retrieval.uris import file_uri
-
-Index = Callable[..., indexer.Report]
+from tests.builders import HashEncoder, Index, collection_of, draw, names_and_scores, rank_naively, unit_rows
 
 
 def found(collection: Path) -> set[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from builders import IDENTITY, HashEncoder, draw, unit_rows
+from numpy.typing import NDArray
 from PIL import Image
 
 import indexer
-from indexer import items
+from indexer import ItemWriter, items
 from retrieval.collection import Collection
 from retrieval.errors import (
     CollectionLocked,
@@ -22,26 +24,29 @@ from retrieval.errors import (
 )
 from retrieval.types import Limits
 from retrieval.uris import file_uri
+from tests.builders import IDENTITY, HashEncoder, Index, draw, unit_rows
 
 
 @pytest.fixture
-def writer(collection, encoder):
+def writer(collection: Path, encoder: HashEncoder) -> Iterator[ItemWriter]:
     with indexer.open_writer(collection, model=encoder) as opened:
         yield opened
 
 
-def by_key(collection) -> dict:
+def by_key(collection: Path) -> dict:
     with Collection.open(collection) as opened:
         return {hit.key: hit for hit in opened.items(range(1, 2000))}
 
 
-def png(colour=(1, 2, 3)) -> bytes:
+def png(colour: tuple[int, int, int] = (1, 2, 3)) -> bytes:
     data = io.BytesIO()
     Image.new("RGB", (8, 8), colour).save(data, "PNG")
     return data.getvalue()
 
 
-def test_pictures_come_as_bytes_paths_or_pil_texts_as_str_and_are_found(collection, tmp_path, encoder):
+def test_pictures_come_as_bytes_paths_or_pil_texts_as_str_and_are_found(
+    collection: Path, tmp_path: Path, encoder: HashEncoder
+) -> None:
     with indexer.open_writer(collection, model=encoder) as writer:
         writer.add("bytes", png((1, 1, 1)), attributes={"price": 2.5})
         writer.add("path", draw(tmp_path / "a.png", (2, 2, 2)))
@@ -64,7 +69,7 @@ def test_pictures_come_as_bytes_paths_or_pil_texts_as_str_and_are_found(collecti
     assert indexer.doctor(collection) == indexer.Diagnosis((), ())
 
 
-def test_ready_vectors_are_kept_bit_by_bit_and_need_no_encoder(collection):
+def test_ready_vectors_are_kept_bit_by_bit_and_need_no_encoder(collection: Path) -> None:
     rows = unit_rows(3)
     with indexer.open_writer(collection, model=IDENTITY) as writer:
         writer.add("picture", None, vector=rows[0])
@@ -80,7 +85,9 @@ def test_ready_vectors_are_kept_bit_by_bit_and_need_no_encoder(collection):
 
 
 @pytest.mark.parametrize("spell", [str, Path])
-def test_a_model_is_named_or_is_a_folder_and_then_comes_from_the_collection(spell, model, collection):
+def test_a_model_is_named_or_is_a_folder_and_then_comes_from_the_collection(
+    spell: Callable[[Path], str | Path], model: Path, collection: Path
+) -> None:
     with indexer.open_writer(collection, model=spell(model)) as writer:
         writer.add("red", Image.new("RGB", (8, 8), "red"))
     with indexer.open_writer(collection) as writer:
@@ -90,7 +97,7 @@ def test_a_model_is_named_or_is_a_folder_and_then_comes_from_the_collection(spel
     assert set(by_key(collection)) == {"red", "text", "blue"}
 
 
-def test_what_is_added_is_seen_after_commit_and_not_before(collection, writer):
+def test_what_is_added_is_seen_after_commit_and_not_before(collection: Path, writer: ItemWriter) -> None:
     writer.add("a", "first")
     writer.commit()
     writer.add("b", "second")
@@ -100,7 +107,7 @@ def test_what_is_added_is_seen_after_commit_and_not_before(collection, writer):
     assert by_key(collection).keys() == {"a", "b"}
 
 
-def test_a_block_that_raises_drops_what_was_not_committed(collection, encoder):
+def test_a_block_that_raises_drops_what_was_not_committed(collection: Path, encoder: HashEncoder) -> None:
     def add_two_and_fail() -> None:
         with indexer.open_writer(collection, model=encoder) as writer:
             writer.add("a", "first")
@@ -116,7 +123,9 @@ def test_a_block_that_raises_drops_what_was_not_committed(collection, encoder):
         pass
 
 
-def test_many_items_are_committed_on_the_way(collection, writer, monkeypatch):
+def test_many_items_are_committed_on_the_way(
+    collection: Path, writer: ItemWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(items, "COMMIT_CONTENTS", 10)
     for number in range(25):
         writer.add(f"{number}", f"text {number}")
@@ -124,7 +133,7 @@ def test_many_items_are_committed_on_the_way(collection, writer, monkeypatch):
     assert len(by_key(collection)) == 20
 
 
-def test_a_key_is_added_once(collection, writer):
+def test_a_key_is_added_once(collection: Path, writer: ItemWriter) -> None:
     writer.add("a", "words")
     with pytest.raises(UsageError, match="upsert"):
         writer.add("a", "other words")
@@ -133,7 +142,7 @@ def test_a_key_is_added_once(collection, writer):
         writer.add("a", "other words")
 
 
-def test_upsert_adds_or_replaces_and_keeps_the_id(collection, writer):
+def test_upsert_adds_or_replaces_and_keeps_the_id(collection: Path, writer: ItemWriter) -> None:
     writer.upsert("a", "one")
     writer.upsert("b", png())
     writer.commit()
@@ -149,7 +158,9 @@ def test_upsert_adds_or_replaces_and_keeps_the_id(collection, writer):
     assert after["b"] == before["b"]
 
 
-def test_a_replaced_content_is_found_no_more(collection, writer, encoder):
+def test_a_replaced_content_is_found_no_more(
+    collection: Path, writer: ItemWriter, encoder: HashEncoder
+) -> None:
     writer.add("a", "one")
     writer.commit()
     writer.upsert("a", "two")
@@ -161,7 +172,7 @@ def test_a_replaced_content_is_found_no_more(collection, writer, encoder):
     assert hits[0].score < 0.99
 
 
-def test_upsert_may_move_an_item_to_another_uri(collection, writer, tmp_path):
+def test_upsert_may_move_an_item_to_another_uri(collection: Path, writer: ItemWriter, tmp_path: Path) -> None:
     writer.add("a", draw(tmp_path / "old.png", (1, 1, 1)))
     writer.commit()
     before = by_key(collection)["a"]
@@ -173,7 +184,9 @@ def test_upsert_may_move_an_item_to_another_uri(collection, writer, tmp_path):
     assert (after.id, after.uri) == (before.id, file_uri(tmp_path / "new.png"))
 
 
-def test_delete_takes_keys_counts_those_that_there_were_and_sees_what_was_just_added(collection, writer):
+def test_delete_takes_keys_counts_those_that_there_were_and_sees_what_was_just_added(
+    collection: Path, writer: ItemWriter
+) -> None:
     for key in ("a", "b", "c"):
         writer.add(key, f"text {key}")
 
@@ -184,7 +197,9 @@ def test_delete_takes_keys_counts_those_that_there_were_and_sees_what_was_just_a
     assert by_key(collection).keys() == {"a", "b"}
 
 
-def test_links_join_a_text_to_pictures_and_new_ones_replace_the_old(collection, writer):
+def test_links_join_a_text_to_pictures_and_new_ones_replace_the_old(
+    collection: Path, writer: ItemWriter
+) -> None:
     for key, colour in {"p1": (1, 1, 1), "p2": (2, 2, 2)}.items():
         writer.add(key, png(colour))
     writer.add("t", "words", describes=["p1", "p2"])
@@ -200,7 +215,9 @@ def test_links_join_a_text_to_pictures_and_new_ones_replace_the_old(collection, 
     assert [len(replaced[key].captions) for key in ("p1", "p2")] == [0, 1]
 
 
-def test_equal_contents_are_encoded_once_and_are_separate_items(collection, encoder):
+def test_equal_contents_are_encoded_once_and_are_separate_items(
+    collection: Path, encoder: HashEncoder
+) -> None:
     encoder.encoded.clear()
     with indexer.open_writer(collection, model=encoder) as writer:
         for key in ("a", "b"):
@@ -214,7 +231,9 @@ def test_equal_contents_are_encoded_once_and_are_separate_items(collection, enco
         assert len(opened.search(encoder.encode_texts(["x"]), "text", 9)[0]) == 3
 
 
-def test_an_item_that_an_index_run_brought_can_be_given_a_key(index, photos, collection, encoder):
+def test_an_item_that_an_index_run_brought_can_be_given_a_key(
+    index: Index, photos: Path, collection: Path, encoder: HashEncoder
+) -> None:
     index(photos)
     with indexer.open_writer(collection, model=encoder) as writer:
         writer.add("mine", photos / "red.png")
@@ -249,8 +268,12 @@ def test_an_item_that_an_index_run_brought_can_be_given_a_key(index, photos, col
     ],
 )
 def test_what_cannot_be_used_is_refused_with_a_sentence_and_changes_nothing(
-    arguments, options, reason, collection, writer
-):
+    arguments: tuple[str, None] | tuple[str, bytes] | tuple[str, str],
+    options: dict[str, Any],
+    reason: str,
+    collection: Path,
+    writer: ItemWriter,
+) -> None:
     writer.add("picture", png())
     writer.add("text", "first words")
     writer.commit()
@@ -263,13 +286,15 @@ def test_what_cannot_be_used_is_refused_with_a_sentence_and_changes_nothing(
     assert by_key(collection) == before
 
 
-def test_a_key_cannot_change_its_kind(writer):
+def test_a_key_cannot_change_its_kind(writer: ItemWriter) -> None:
     writer.add("a", "words")
     with pytest.raises(UsageError, match="delete it first"):
         writer.upsert("a", png())
 
 
-def test_a_picture_that_cannot_be_read_raises_and_nothing_is_added(collection, encoder, tmp_path):
+def test_a_picture_that_cannot_be_read_raises_and_nothing_is_added(
+    collection: Path, encoder: HashEncoder, tmp_path: Path
+) -> None:
     limits = Limits(file_bytes=200, pixels=100)
     with indexer.open_writer(collection, model=encoder, limits=limits) as writer:
         for broken in (b"", b"no picture", bytes(300), tmp_path / "no.png", tmp_path, png()[:40]):
@@ -279,7 +304,9 @@ def test_a_picture_that_cannot_be_read_raises_and_nothing_is_added(collection, e
     assert by_key(collection) == {}
 
 
-def test_another_model_is_refused_at_once_and_the_lock_is_freed(collection, encoder, other_encoder):
+def test_another_model_is_refused_at_once_and_the_lock_is_freed(
+    collection: Path, encoder: HashEncoder, other_encoder: HashEncoder
+) -> None:
     with indexer.open_writer(collection, model=encoder) as writer:
         writer.add("a", "words")
     for model in (other_encoder, other_encoder.identity):
@@ -289,16 +316,18 @@ def test_another_model_is_refused_at_once_and_the_lock_is_freed(collection, enco
         indexer.open_writer(collection, model=encoder)
 
 
-def test_an_identity_alone_encodes_nothing(collection):
+def test_an_identity_alone_encodes_nothing(collection: Path) -> None:
     with indexer.open_writer(collection, model=IDENTITY) as writer, pytest.raises(UsageError, match="vector"):
         writer.add("a", "words")
 
 
-def test_a_commit_that_fails_keeps_nothing_of_it_and_the_writer_goes_on(collection, monkeypatch):
+def test_a_commit_that_fails_keeps_nothing_of_it_and_the_writer_goes_on(
+    collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Failing(HashEncoder):
         fails = True
 
-        def encode_texts(self, texts, batch_size=None):
+        def encode_texts(self, texts: Sequence[str], batch_size: int | None = None) -> NDArray[np.float32]:
             if self.fails:
                 raise VlsearchError("the encoder is out of order")
             return super().encode_texts(texts, batch_size)

@@ -6,13 +6,16 @@ import os
 import shutil
 import signal
 import tarfile
+from pathlib import Path
 
 import pytest
-from builders import DIMENSION, HashEncoder, draw
 
 import indexer
+from indexer import Progress
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError, CollectionNotFound, IdentityMismatch
+from retrieval.types import Kind
+from tests.builders import DIMENSION, HashEncoder, Index, draw
 
 
 class Wide(HashEncoder):
@@ -22,15 +25,15 @@ class Wide(HashEncoder):
         super().__init__("2" * 64, "wide", dimension=2 * DIMENSION)
 
 
-def found(collection, encoder, kind="image"):
+def found(collection: Path, encoder: HashEncoder, kind: Kind = "image") -> list[tuple[str, float]]:
     with Collection.open(collection) as opened:
         query = encoder.encode_texts(["a red square"])
         return [(hit.uri, hit.score) for hit in opened.search(query, kind, 100)[0]]
 
 
 def test_a_reindexed_collection_answers_as_one_indexed_with_the_new_model(
-    index, photos, collection, tmp_path, other_encoder
-):
+    index: Index, photos: Path, collection: Path, tmp_path: Path, other_encoder: HashEncoder
+) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(draw(tmp_path / "member.png", (9, 8, 7)), "member.png")
     fresh = tmp_path / "fresh"
@@ -49,7 +52,9 @@ def test_a_reindexed_collection_answers_as_one_indexed_with_the_new_model(
         assert (opened.info().rows, opened.info().unencoded) == (6, 0)
 
 
-def test_the_new_model_may_have_vectors_of_another_length(index, photos, collection):
+def test_the_new_model_may_have_vectors_of_another_length(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
 
     indexer.reindex(collection, Wide())
@@ -57,7 +62,9 @@ def test_the_new_model_may_have_vectors_of_another_length(index, photos, collect
     assert len(found(collection, Wide())) == 3
 
 
-def test_reindexing_twice_encodes_nothing_the_second_time(index, photos, collection, other_encoder):
+def test_reindexing_twice_encodes_nothing_the_second_time(
+    index: Index, photos: Path, collection: Path, other_encoder: HashEncoder
+) -> None:
     index(photos)
     indexer.reindex(collection, other_encoder)
 
@@ -65,8 +72,8 @@ def test_reindexing_twice_encodes_nothing_the_second_time(index, photos, collect
 
 
 def test_afterwards_index_goes_on_with_the_new_model_and_refuses_the_old(
-    index, photos, collection, encoder, other_encoder
-):
+    index: Index, photos: Path, collection: Path, encoder: HashEncoder, other_encoder: HashEncoder
+) -> None:
     index(photos)
     indexer.reindex(collection, other_encoder)
 
@@ -76,8 +83,8 @@ def test_afterwards_index_goes_on_with_the_new_model_and_refuses_the_old(
 
 
 def test_a_picture_that_is_gone_or_has_changed_stops_the_switch_and_says_how_to_go_on(
-    index, photos, collection, encoder, other_encoder
-):
+    index: Index, photos: Path, collection: Path, encoder: HashEncoder, other_encoder: HashEncoder
+) -> None:
     index(photos)
     before = found(collection, encoder)
     (photos / "red.png").unlink()
@@ -97,8 +104,8 @@ def test_a_picture_that_is_gone_or_has_changed_stops_the_switch_and_says_how_to_
 
 
 def test_what_was_skipped_is_encoded_when_its_corpus_is_indexed_again(
-    index, photos, collection, tmp_path, other_encoder
-):
+    index: Index, photos: Path, collection: Path, tmp_path: Path, other_encoder: HashEncoder
+) -> None:
     index(photos)
     shutil.move(photos / "red.png", tmp_path / "red.png")
     indexer.reindex(collection, other_encoder, skip_unreadable=True)
@@ -108,7 +115,9 @@ def test_what_was_skipped_is_encoded_when_its_corpus_is_indexed_again(
     assert len(found(collection, other_encoder)) == 3
 
 
-def test_a_copy_elsewhere_will_do_for_a_picture_that_is_gone(index, photos, collection, other_encoder):
+def test_a_copy_elsewhere_will_do_for_a_picture_that_is_gone(
+    index: Index, photos: Path, collection: Path, other_encoder: HashEncoder
+) -> None:
     shutil.copy(photos / "red.png", photos / "zz.png")
     index(photos)
     (photos / "red.png").unlink()
@@ -116,7 +125,9 @@ def test_a_copy_elsewhere_will_do_for_a_picture_that_is_gone(index, photos, coll
     assert indexer.reindex(collection, other_encoder).unreadable == 0
 
 
-def test_with_its_own_model_a_repaired_collection_gets_its_vectors_back(index, photos, collection, encoder):
+def test_with_its_own_model_a_repaired_collection_gets_its_vectors_back(
+    index: Index, photos: Path, collection: Path, encoder: HashEncoder
+) -> None:
     index(photos)
     before = found(collection, encoder)
     for path in (collection / "segments").glob("*.faiss"):
@@ -127,13 +138,15 @@ def test_with_its_own_model_a_repaired_collection_gets_its_vectors_back(index, p
     assert found(collection, encoder) == before
 
 
-def test_ctrl_c_keeps_the_old_vectors_and_the_work_done(index, tmp_path, collection, encoder, other_encoder):
+def test_ctrl_c_keeps_the_old_vectors_and_the_work_done(
+    index: Index, tmp_path: Path, collection: Path, encoder: HashEncoder, other_encoder: HashEncoder
+) -> None:
     for number in range(150):
         draw(tmp_path / "many" / f"{number:03}.png", (number, 0, 0))
     index(tmp_path / "many")
     before = found(collection, encoder)
 
-    def interrupt(progress):
+    def interrupt(progress: Progress) -> None:
         if progress.done == 100:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -143,7 +156,7 @@ def test_ctrl_c_keeps_the_old_vectors_and_the_work_done(index, tmp_path, collect
     assert 0 < indexer.reindex(collection, other_encoder).encoded <= 50
 
 
-def test_a_mistyped_collection_is_not_made(tmp_path, other_encoder):
+def test_a_mistyped_collection_is_not_made(tmp_path: Path, other_encoder: HashEncoder) -> None:
     with pytest.raises(CollectionNotFound):
         indexer.reindex(tmp_path / "typo", other_encoder)
     assert list(tmp_path.iterdir()) == []

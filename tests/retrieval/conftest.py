@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from builders import HashEncoder
 from PIL import Image
 
 from indexer.store.changes import Change, NewContent, NewItem, NewLink
 from indexer.store.writer import Writer
 from retrieval.contents import normalise_text, text_digest
 from retrieval.uris import file_uri
+from tests.builders import Colour, Fill, HashEncoder
 
 
 @pytest.fixture
@@ -26,21 +26,20 @@ def other_encoder() -> HashEncoder:
     return HashEncoder("1" * 64, "other")
 
 
-Fill = Callable[..., Path]
-
-
 @pytest.fixture
 def fill(tmp_path: Path, encoder: HashEncoder) -> Fill:
     """Commit pictures (name to colour), texts (uri to words) and links (name, uri) to a collection."""
 
+    default = encoder
+
     def commit(
-        pictures: Mapping[str, tuple[int, int, int]] = {},
+        pictures: Mapping[str, Colour] = {},
         texts: Mapping[str, str] = {},
         links: Sequence[tuple[str, str]] = (),
-        encoder: HashEncoder = encoder,
+        encoder: HashEncoder | None = None,
         name: str = "collection",
     ) -> Path:
-        change = Change()
+        change, used = Change(), encoder or default
         with Writer(tmp_path / name) as writer:
             source = writer.source_id("test:", "test")
             uris = {}
@@ -51,19 +50,19 @@ def fill(tmp_path: Path, encoder: HashEncoder) -> Fill:
                 uris[picture] = file_uri(path)
                 digest = hashlib.sha256(path.read_bytes()).digest()
                 with Image.open(path) as image:
-                    vector = encoder.encode_images([image])[0]
+                    vector = used.encode_images([image])[0]
                 change.contents["image", digest] = NewContent("image", digest, vector, None, 8, 8)
                 change.items[uris[picture]] = NewItem(uris[picture], "image", digest, source)
             for uri, words in texts.items():
                 normal = normalise_text(words)
                 digest = text_digest(normal)
-                vector = encoder.encode_texts([normal])[0]
+                vector = used.encode_texts([normal])[0]
                 change.contents["text", digest] = NewContent("text", digest, vector, normal)
                 change.items[uri] = NewItem(uri, "text", digest, source)
             for picture, uri in links:
                 change.links[uris[picture], uri] = NewLink(uris[picture], uri, source)
-            writer.commit(change, encoder.identity)
-        encoder.encoded.clear()
+            writer.commit(change, used.identity)
+        used.encoded.clear()
         return tmp_path / name
 
     return commit

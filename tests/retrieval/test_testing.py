@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import draw
 from PIL import Image
 
 import indexer
 import retrieval
 from retrieval.testing import HashEncoder
+from tests.builders import draw
 
 
 def test_equal_inputs_have_equal_unit_rows_and_others_have_nothing_in_common() -> None:

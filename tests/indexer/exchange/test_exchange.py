@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from builders import DIMENSION, draw, unit_rows
+from numpy.typing import NDArray
 
 import indexer
 from indexer.exchange import exporting
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError, CorpusFormatError, IdentityMismatch, UsageError
+from retrieval.types import Hit
 from retrieval.uris import file_uri
+from tests.builders import DIMENSION, HashEncoder, Index, draw, unit_rows
 
 
-def everything(collection: Path, encoder) -> list:
+def everything(collection: Path, encoder: HashEncoder) -> list:
     """What two queries find, hits whole but for their ids."""
     with Collection.open(collection) as opened:
         query = encoder.encode_texts(["a red square"])
@@ -32,12 +36,12 @@ def everything(collection: Path, encoder) -> list:
     ]
 
 
-def _words(hit) -> tuple[str, ...]:
+def _words(hit: Hit) -> tuple[str, ...]:
     return tuple(caption.text for caption in hit.captions)
 
 
 @pytest.fixture
-def filled(index, photos, collection, encoder, tmp_path) -> Path:
+def filled(index: Index, photos: Path, collection: Path, encoder: HashEncoder, tmp_path: Path) -> Path:
     """Pictures with none, one and three captions, a text of no picture, a text of two, keys and attributes."""
     index(photos)
     with indexer.open_writer(collection, model=encoder) as writer:
@@ -50,7 +54,9 @@ def filled(index, photos, collection, encoder, tmp_path) -> Path:
     return collection
 
 
-def test_a_round_trip_keeps_items_links_attributes_and_the_bits_of_vectors(filled, tmp_path, encoder):
+def test_a_round_trip_keeps_items_links_attributes_and_the_bits_of_vectors(
+    filled: Path, tmp_path: Path, encoder: HashEncoder
+) -> None:
     exported = indexer.export_collection(filled, tmp_path / "out")
     imported = indexer.import_collection(tmp_path / "out", tmp_path / "back")
 
@@ -60,7 +66,9 @@ def test_a_round_trip_keeps_items_links_attributes_and_the_bits_of_vectors(fille
     assert indexer.doctor(tmp_path / "back") == indexer.Diagnosis((), ())
 
 
-def test_the_three_files_of_every_partition_have_the_same_rows(filled, tmp_path, monkeypatch, encoder):
+def test_the_three_files_of_every_partition_have_the_same_rows(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: HashEncoder
+) -> None:
     monkeypatch.setattr(exporting, "PARTITION_ROWS", 3)
     exported = indexer.export_collection(filled, tmp_path / "out")
 
@@ -85,7 +93,9 @@ def test_the_three_files_of_every_partition_have_the_same_rows(filled, tmp_path,
     assert everything(tmp_path / "back", encoder) == everything(filled, encoder)
 
 
-def test_what_was_imported_is_not_encoded_again_when_its_corpus_is_indexed(filled, photos, tmp_path, encoder):
+def test_what_was_imported_is_not_encoded_again_when_its_corpus_is_indexed(
+    filled: Path, photos: Path, tmp_path: Path, encoder: HashEncoder
+) -> None:
     indexer.export_collection(filled, tmp_path / "out")
     indexer.import_collection(tmp_path / "out", tmp_path / "back")
 
@@ -94,7 +104,7 @@ def test_what_was_imported_is_not_encoded_again_when_its_corpus_is_indexed(fille
     assert (report.encoded, report.unchanged) == (0, 5)
 
 
-def test_importing_twice_changes_nothing(filled, tmp_path, encoder):
+def test_importing_twice_changes_nothing(filled: Path, tmp_path: Path, encoder: HashEncoder) -> None:
     indexer.export_collection(filled, tmp_path / "out")
     indexer.import_collection(tmp_path / "out", tmp_path / "back")
     once = everything(tmp_path / "back", encoder)
@@ -103,7 +113,7 @@ def test_importing_twice_changes_nothing(filled, tmp_path, encoder):
     assert everything(tmp_path / "back", encoder) == once
 
 
-def test_items_without_a_vector_are_left_out_and_counted(filled, tmp_path):
+def test_items_without_a_vector_are_left_out_and_counted(filled: Path, tmp_path: Path) -> None:
     for path in (filled / "segments").glob("*.faiss"):
         path.unlink()
         break
@@ -115,7 +125,7 @@ def test_items_without_a_vector_are_left_out_and_counted(filled, tmp_path):
     assert exported.images + exported.texts + exported.left_out == 12
 
 
-def test_an_export_never_goes_into_a_folder_that_holds_something(filled, tmp_path):
+def test_an_export_never_goes_into_a_folder_that_holds_something(filled: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     indexer.export_collection(filled, tmp_path / "out")
 
@@ -123,7 +133,9 @@ def test_an_export_never_goes_into_a_folder_that_holds_something(filled, tmp_pat
         indexer.export_collection(filled, tmp_path / "out")
 
 
-def test_an_export_that_fails_leaves_nothing_behind(filled, tmp_path, monkeypatch):
+def test_an_export_that_fails_leaves_nothing_behind(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(exporting._Export, "_flush", lambda self: (_ for _ in ()).throw(OSError("disk full")))
 
     with pytest.raises(OSError, match="disk full"):
@@ -131,7 +143,9 @@ def test_an_export_that_fails_leaves_nothing_behind(filled, tmp_path, monkeypatc
     assert list((tmp_path / "sub").iterdir()) == []
 
 
-def test_an_empty_collection_has_nothing_to_export(collection, tmp_path, encoder):
+def test_an_empty_collection_has_nothing_to_export(
+    collection: Path, tmp_path: Path, encoder: HashEncoder
+) -> None:
     with indexer.open_writer(collection, model=encoder):
         pass
 
@@ -139,7 +153,13 @@ def test_an_empty_collection_has_nothing_to_export(collection, tmp_path, encoder
         indexer.export_collection(collection, tmp_path / "out")
 
 
-def clip_retrieval_folder(folder: Path, images=None, texts=None, rows=None, name: str = "0") -> Path:
+def clip_retrieval_folder(
+    folder: Path,
+    images: NDArray[np.float32] | None = None,
+    texts: NDArray[np.float32] | None = None,
+    rows: list[dict[str, Any]] | None = None,
+    name: str = "0",
+) -> Path:
     """What ``clip-retrieval inference`` writes: float16 rows, and the metadata of its input."""
     for kind, array in (("img_emb", images), ("text_emb", texts)):
         if array is not None:
@@ -152,7 +172,9 @@ def clip_retrieval_folder(folder: Path, images=None, texts=None, rows=None, name
     return folder
 
 
-def test_a_folder_of_clip_retrieval_comes_in_with_its_paths_captions_and_columns(tmp_path, encoder):
+def test_a_folder_of_clip_retrieval_comes_in_with_its_paths_captions_and_columns(
+    tmp_path: Path, encoder: HashEncoder
+) -> None:
     images, texts = unit_rows(3), unit_rows(3, seed=1)
     rows = [
         {"image_path": "/data/a.jpg", "caption": "a dog", "NSFW": 0.25},
@@ -174,7 +196,7 @@ def test_a_folder_of_clip_retrieval_comes_in_with_its_paths_captions_and_columns
     assert text.text == "a dog"
 
 
-def test_captions_without_vectors_become_attributes(tmp_path, encoder):
+def test_captions_without_vectors_become_attributes(tmp_path: Path, encoder: HashEncoder) -> None:
     folder = clip_retrieval_folder(
         tmp_path / "in", unit_rows(1), None, [{"image_path": "/a.jpg", "caption": "a dog"}]
     )
@@ -185,7 +207,7 @@ def test_captions_without_vectors_become_attributes(tmp_path, encoder):
         assert opened.items([1])[0].attributes == {"caption": "a dog"}
 
 
-def test_rows_without_a_usable_vector_are_failures(tmp_path, encoder):
+def test_rows_without_a_usable_vector_are_failures(tmp_path: Path, encoder: HashEncoder) -> None:
     images = unit_rows(3)
     images[0], images[1, 0] = 0, np.nan
     rows = [{"image_path": f"/{number}.jpg", "caption": "x"} for number in range(3)]
@@ -197,7 +219,7 @@ def test_rows_without_a_usable_vector_are_failures(tmp_path, encoder):
         assert [failure.reason for failure in opened.failures()] == ["the row has no vector"] * 2
 
 
-def test_a_folder_that_names_no_model_needs_one(tmp_path):
+def test_a_folder_that_names_no_model_needs_one(tmp_path: Path) -> None:
     folder = clip_retrieval_folder(tmp_path / "in", unit_rows(1), None, [{"image_path": "/a.jpg"}])
 
     with pytest.raises(UsageError, match="--model"):
@@ -205,7 +227,9 @@ def test_a_folder_that_names_no_model_needs_one(tmp_path):
     assert not (tmp_path / "c").exists()
 
 
-def test_vectors_of_another_model_or_length_are_refused(filled, tmp_path, other_encoder):
+def test_vectors_of_another_model_or_length_are_refused(
+    filled: Path, tmp_path: Path, other_encoder: HashEncoder
+) -> None:
     folder = clip_retrieval_folder(tmp_path / "in", unit_rows(1, d=24), None, [{"image_path": "/a.jpg"}])
     with pytest.raises(CorpusFormatError, match=f"not rows of {DIMENSION} floats"):
         indexer.import_collection(folder, tmp_path / "c", model=other_encoder)
@@ -279,7 +303,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("spoil", HOSTILE, ids=lambda spoil: spoil.__name__.strip("_"))
-def test_a_folder_that_is_damaged_is_refused_with_its_file_named(spoil, filled, tmp_path):
+def test_a_folder_that_is_damaged_is_refused_with_its_file_named(
+    spoil: Callable[[Path], None], filled: Path, tmp_path: Path
+) -> None:
     indexer.export_collection(filled, tmp_path / "out")
     spoil(tmp_path / "out")
 

@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from builders import DIMENSION, HashEncoder, unit_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ import indexer
 from indexer.exchange.layout import COLUMNS, NUMBERS
 from retrieval.collection import Collection
 from retrieval.errors import CorpusFormatError
+from tests.builders import DIMENSION, HashEncoder, unit_rows
 
 SOUND: dict[str, Any] = {
     "image_uri": "file:///a.jpg",

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builders import draw
 
 import indexer
 from indexer.pipeline.report import Failures, SeenItems
 from retrieval.types import Failure
-
-Index = Callable[..., indexer.Report]
+from tests.builders import Index, draw
 
 
 def parts(report: indexer.Report) -> dict[str, int]:

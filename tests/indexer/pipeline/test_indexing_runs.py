@@ -6,10 +6,12 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
-from builders import HashEncoder, draw, unit_rows, uris
+from numpy.typing import NDArray
 
 import indexer
 from indexer.pipeline import look_up, run, staging
@@ -18,9 +20,13 @@ from indexer.store.maintenance import merge_small
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.corpora import Corpus, CorpusOptions, open_corpus
+from retrieval.corpora.corpus import Entries, LeftOut
+from retrieval.decoding.pool import DecodePool
+from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import CorpusFormatError, IdentityMismatch, ImageGivenUp, ImageUnreadable, UnknownModel
-from retrieval.types import Limits
+from retrieval.types import Limits, Location
 from retrieval.uris import file_uri
+from tests.builders import HashEncoder, Index, draw, unit_rows, uris
 
 
 def failures(collection: Path) -> dict[str, str]:
@@ -28,14 +34,18 @@ def failures(collection: Path) -> dict[str, str]:
         return {failure.uri.rpartition("/")[2]: failure.reason for failure in opened.failures()}
 
 
-def test_a_first_run_encodes_every_content_and_counts_what_the_collection_holds(index, photos):
+def test_a_first_run_encodes_every_content_and_counts_what_the_collection_holds(
+    index: Index, photos: Path
+) -> None:
     report = index(photos)
 
     assert (report.images, report.captions, report.links) == (3, 2, 2)
     assert (report.encoded, report.unchanged, report.failed, report.removed) == (5, 0, 0, 0)
 
 
-def test_a_second_run_encodes_nothing_and_commits_nothing(index, photos, collection):
+def test_a_second_run_encodes_nothing_and_commits_nothing(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     with Collection.open(collection) as opened:
         before = opened.generation
@@ -48,7 +58,7 @@ def test_a_second_run_encodes_nothing_and_commits_nothing(index, photos, collect
         assert opened.generation == before
 
 
-def test_a_file_that_was_touched_but_not_changed_is_read_and_not_encoded(index, photos):
+def test_a_file_that_was_touched_but_not_changed_is_read_and_not_encoded(index: Index, photos: Path) -> None:
     index(photos)
     os.utime(photos / "red.png", ns=(1, 1))
 
@@ -57,7 +67,9 @@ def test_a_file_that_was_touched_but_not_changed_is_read_and_not_encoded(index, 
     assert (report.encoded, report.unchanged) == (0, 5)
 
 
-def test_a_changed_file_is_encoded_and_its_item_keeps_its_id(index, photos, collection):
+def test_a_changed_file_is_encoded_and_its_item_keeps_its_id(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     before = uris(collection)
     draw(photos / "red.png", (9, 9, 9), (9, 9))
@@ -68,7 +80,9 @@ def test_a_changed_file_is_encoded_and_its_item_keeps_its_id(index, photos, coll
     assert uris(collection) == before
 
 
-def test_equal_bytes_are_encoded_once_within_a_run_and_across_runs(index, photos, collection):
+def test_equal_bytes_are_encoded_once_within_a_run_and_across_runs(
+    index: Index, photos: Path, collection: Path
+) -> None:
     shutil.copy(photos / "red.png", photos / "red-too.png")
     assert index(photos).encoded == 5
     shutil.copy(photos / "red.png", photos / "red-three.png")
@@ -79,15 +93,15 @@ def test_equal_bytes_are_encoded_once_within_a_run_and_across_runs(index, photos
     assert len(uris(collection)) == 5
 
 
-def test_equal_captions_of_many_pictures_are_encoded_once(index, photos):
+def test_equal_captions_of_many_pictures_are_encoded_once(index: Index, photos: Path) -> None:
     (photos / "green.txt").write_text("a red square\n")
 
     assert index(photos).encoded == 5
 
 
 def test_a_failure_has_a_reason_is_not_tried_again_and_is_tried_when_the_file_changes(
-    index, photos, collection
-):
+    index: Index, photos: Path, collection: Path
+) -> None:
     broken = photos / "broken.png"
     broken.write_bytes((photos / "red.png").read_bytes()[:50])
     assert index(photos).failed == 1
@@ -103,7 +117,7 @@ def test_a_failure_has_a_reason_is_not_tried_again_and_is_tried_when_the_file_ch
     assert failures(collection) == {}
 
 
-def test_a_failure_is_forgotten_when_its_file_is_gone(index, photos, collection):
+def test_a_failure_is_forgotten_when_its_file_is_gone(index: Index, photos: Path, collection: Path) -> None:
     (photos / "broken.png").touch()
     index(photos)
     (photos / "broken.png").unlink()
@@ -114,11 +128,11 @@ def test_a_failure_is_forgotten_when_its_file_is_gone(index, photos, collection)
 
 
 def test_a_picture_that_may_be_read_again_is_taken_though_the_file_is_as_it_was(
-    index, photos, collection, monkeypatch
-):
+    index: Index, photos: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = run.prepare_for_encoder
 
-    def refuse(pool, location, *others):
+    def refuse(pool: DecodePool, location: Location, *others) -> PreparedImage:
         if "red" in str(location):
             raise ImageUnreadable("cannot be read (Permission denied)")
         return real(pool, location, *others)
@@ -133,7 +147,9 @@ def test_a_picture_that_may_be_read_again_is_taken_though_the_file_is_as_it_was(
     assert failures(collection) == {}
 
 
-def test_what_a_limit_refused_is_tried_again_under_another_limit(index, photos, collection):
+def test_what_a_limit_refused_is_tried_again_under_another_limit(
+    index: Index, photos: Path, collection: Path
+) -> None:
     draw(photos / "large.png", (5, 5, 5), (100, 100))
     assert index(photos, limits=Limits(pixels=5000)).failed == 1
     assert "over the limit" in failures(collection)["large.png"]
@@ -143,7 +159,7 @@ def test_what_a_limit_refused_is_tried_again_under_another_limit(index, photos, 
     assert failures(collection) == {}
 
 
-def test_the_size_of_a_file_is_capped(index, photos, collection):
+def test_the_size_of_a_file_is_capped(index: Index, photos: Path, collection: Path) -> None:
     size = (photos / "red.png").stat().st_size
     report = index(photos, limits=Limits(file_bytes=size - 1))
 
@@ -151,7 +167,9 @@ def test_the_size_of_a_file_is_capped(index, photos, collection):
     assert "--max-bytes" in failures(collection)["red.png"]
 
 
-def test_retry_failed_tries_an_unchanged_file_again(index, photos, monkeypatch):
+def test_retry_failed_tries_an_unchanged_file_again(
+    index: Index, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (photos / "broken.png").touch()
     index(photos)
     real, read = run.prepare_for_encoder, []
@@ -165,7 +183,9 @@ def test_retry_failed_tries_an_unchanged_file_again(index, photos, monkeypatch):
     assert len(read) == 1
 
 
-def test_the_catalogue_keeps_a_pictures_own_size_not_that_of_the_reduced_decode(index, tmp_path, collection):
+def test_the_catalogue_keeps_a_pictures_own_size_not_that_of_the_reduced_decode(
+    index: Index, tmp_path: Path, collection: Path
+) -> None:
     from PIL import Image
 
     exif = Image.Exif()
@@ -180,20 +200,24 @@ def test_the_catalogue_keeps_a_pictures_own_size_not_that_of_the_reduced_decode(
     assert [tuple(row) for row in sizes] == [(480, 640), (900, 10)]
 
 
-def test_a_collection_keeps_its_encoder_and_refuses_another(index, photos, other_encoder):
+def test_a_collection_keeps_its_encoder_and_refuses_another(
+    index: Index, photos: Path, other_encoder: HashEncoder
+) -> None:
     index(photos)
 
     with pytest.raises(IdentityMismatch, match="reindex"):
         index(photos, model=other_encoder)
 
 
-def test_a_model_that_does_not_exist_leaves_no_collection(photos, collection):
+def test_a_model_that_does_not_exist_leaves_no_collection(photos: Path, collection: Path) -> None:
     with pytest.raises(UnknownModel):
         indexer.build(photos, collection, model="no-such-model")
     assert not collection.exists()
 
 
-def test_a_long_run_merges_its_segments_on_the_way(index, tmp_path, collection, monkeypatch):
+def test_a_long_run_merges_its_segments_on_the_way(
+    index: Index, tmp_path: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run, "MERGE_COMMITS", 10)
     monkeypatch.setattr(run, "COMMIT_CONTENTS", 1)
     monkeypatch.setattr(staging, "IMAGE_BATCH", 1)
@@ -213,8 +237,8 @@ def test_a_long_run_merges_its_segments_on_the_way(index, tmp_path, collection, 
 
 
 def test_merging_in_the_middle_of_a_run_keeps_masked_contents_that_the_run_may_have_found(
-    index, photos, collection
-):
+    index: Index, photos: Path, collection: Path
+) -> None:
     (photos / "red.txt").unlink()
     for number in range(12):  # so many that the deletion is below the tenth that is compacted
         draw(photos / f"{number:02}.png", (number, 9, 9))
@@ -239,8 +263,8 @@ def test_merging_in_the_middle_of_a_run_keeps_masked_contents_that_the_run_may_h
 
 
 def test_a_run_with_nothing_but_failures_leaves_the_choice_of_encoder_open(
-    index, tmp_path, photos, other_encoder
-):
+    index: Index, tmp_path: Path, photos: Path, other_encoder: HashEncoder
+) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/x.png").touch()
     index(tmp_path / "bad")
@@ -248,7 +272,9 @@ def test_a_run_with_nothing_but_failures_leaves_the_choice_of_encoder_open(
     assert index(photos, model=other_encoder).encoded == 5
 
 
-def test_a_caption_file_that_changes_replaces_the_text_and_keeps_the_link(index, photos, collection):
+def test_a_caption_file_that_changes_replaces_the_text_and_keeps_the_link(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     (photos / "red.txt").write_text("a crimson square")
 
@@ -260,7 +286,9 @@ def test_a_caption_file_that_changes_replaces_the_text_and_keeps_the_link(index,
     assert [caption.text for caption in red.captions] == ["a crimson square"]
 
 
-def test_vectors_do_not_depend_on_where_commits_fall_or_on_the_order_of_runs(index, tmp_path, encoder):
+def test_vectors_do_not_depend_on_where_commits_fall_or_on_the_order_of_runs(
+    index: Index, tmp_path: Path, encoder: HashEncoder
+) -> None:
     folder = tmp_path / "many"
     for number in range(40):
         draw(folder / f"{number:02}.png", (number, 0, 0))
@@ -282,7 +310,9 @@ def test_vectors_do_not_depend_on_where_commits_fall_or_on_the_order_of_runs(ind
         }
 
 
-def test_ctrl_c_commits_what_is_done_and_the_next_run_goes_on(index, tmp_path, collection):
+def test_ctrl_c_commits_what_is_done_and_the_next_run_goes_on(
+    index: Index, tmp_path: Path, collection: Path
+) -> None:
     folder = tmp_path / "many"
     for number in range(200):
         draw(folder / f"{number:03}.png", (number, 0, 0))
@@ -301,11 +331,13 @@ def test_ctrl_c_commits_what_is_done_and_the_next_run_goes_on(index, tmp_path, c
     assert (after.images, after.encoded) == (200, 200 - report.images)
 
 
-def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(index, photos, monkeypatch, collection):
+def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(
+    index: Index, photos: Path, monkeypatch: pytest.MonkeyPatch, collection: Path
+) -> None:
     stuck = threading.Event()
     real = run.prepare_for_encoder
 
-    def read(pool, location, *others):
+    def read(pool: DecodePool, location: Location, *others) -> PreparedImage:
         if "green" in str(location):
             os.kill(os.getpid(), signal.SIGINT)
             stuck.wait(60)
@@ -319,7 +351,7 @@ def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(index, photos, monkeypatc
     assert "green.png" not in uris(collection)
 
 
-def test_signals_are_as_they_were_after_a_run(index, photos):
+def test_signals_are_as_they_were_after_a_run(index: Index, photos: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
     index(photos)
@@ -327,7 +359,7 @@ def test_signals_are_as_they_were_after_a_run(index, photos):
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_indexing_works_in_a_thread_of_its_own(index, photos):
+def test_indexing_works_in_a_thread_of_its_own(index: Index, photos: Path) -> None:
     reports = []
     thread = threading.Thread(target=lambda: reports.append(index(photos)))
     thread.start()
@@ -336,8 +368,10 @@ def test_indexing_works_in_a_thread_of_its_own(index, photos):
     assert reports[0].images == 3
 
 
-def test_a_corpus_that_breaks_off_keeps_what_came_before(index, photos, collection):
-    def entries(left_out):
+def test_a_corpus_that_breaks_off_keeps_what_came_before(
+    index: Index, photos: Path, collection: Path
+) -> None:
+    def entries(left_out: LeftOut | None) -> Entries:
         yield from open_corpus(str(photos), CorpusOptions()).entries(left_out)
         raise CorpusFormatError("somewhere", "ends in the middle", "Copy it again")
 
@@ -347,9 +381,9 @@ def test_a_corpus_that_breaks_off_keeps_what_came_before(index, photos, collecti
     assert len(uris(collection)) == 3
 
 
-def test_an_encoder_that_fails_leaves_the_collection_as_it_was(photos, collection):
+def test_an_encoder_that_fails_leaves_the_collection_as_it_was(photos: Path, collection: Path) -> None:
     class Failing(HashEncoder):
-        def encode_texts(self, texts, batch_size=None):
+        def encode_texts(self, texts: Sequence[str], batch_size: int | None = None) -> NDArray[np.float32]:
             raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
@@ -359,7 +393,9 @@ def test_an_encoder_that_fails_leaves_the_collection_as_it_was(photos, collectio
     assert indexer.build(photos, collection, model=HashEncoder()).encoded == 5
 
 
-def test_a_failure_is_tried_again_once_another_decoder_is_installed(index, photos, monkeypatch):
+def test_a_failure_is_tried_again_once_another_decoder_is_installed(
+    index: Index, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (photos / "broken.png").touch()
     tried = count_tries(monkeypatch, "broken")
     for versions in ("heif=none", "heif=none", "heif=1"):
@@ -370,8 +406,8 @@ def test_a_failure_is_tried_again_once_another_decoder_is_installed(index, photo
 
 
 def test_a_picture_that_was_given_up_is_tried_in_three_runs_and_then_left(
-    index, photos, collection, monkeypatch
-):
+    index: Index, photos: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tried = count_tries(monkeypatch, "red", ImageGivenUp("took longer than 30 s"))
 
     reports = [index(photos) for _ in range(5)]
@@ -381,11 +417,11 @@ def test_a_picture_that_was_given_up_is_tried_in_three_runs_and_then_left(
     assert failures(collection) == {"red.png": "took longer than 30 s"}
 
 
-def count_tries(monkeypatch, name, error=None):
+def count_tries(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception | None = None) -> list[Location]:
     """A list that grows by each attempt at reading the picture of a name, which ends with the error given."""
     real, tried = run.prepare_for_encoder, []
 
-    def prepare(pool, location, *others):
+    def prepare(pool: DecodePool, location: Location, *others) -> PreparedImage:
         if name in str(location):
             tried.append(location)
             if error is not None:

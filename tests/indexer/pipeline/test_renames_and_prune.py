@@ -8,14 +8,16 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from builders import draw, uris
 
 from retrieval.corpora import CorpusOptions
 from retrieval.corpora.formats import folder
 from retrieval.errors import UsageError
+from tests.builders import Index, draw, uris
 
 
-def test_a_renamed_file_is_recognised_by_its_bytes_keeps_its_id_and_is_not_encoded(index, photos, collection):
+def test_a_renamed_file_is_recognised_by_its_bytes_keeps_its_id_and_is_not_encoded(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     before = uris(collection)
     (photos / "red.png").rename(photos / "crimson.png")
@@ -29,7 +31,9 @@ def test_a_renamed_file_is_recognised_by_its_bytes_keeps_its_id_and_is_not_encod
     assert "red.png" not in after
 
 
-def test_a_renamed_folder_keeps_the_ids_of_everything_in_it(index, photos, collection):
+def test_a_renamed_folder_keeps_the_ids_of_everything_in_it(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     before = uris(collection), uris(collection, "text")
     (photos / "sub").rename(photos / "moved")
@@ -40,7 +44,9 @@ def test_a_renamed_folder_keeps_the_ids_of_everything_in_it(index, photos, colle
     assert (uris(collection), uris(collection, "text")) == before
 
 
-def test_a_copy_is_a_second_item_and_no_rename_while_the_first_is_there(index, photos, collection):
+def test_a_copy_is_a_second_item_and_no_rename_while_the_first_is_there(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     shutil.copy(photos / "red.png", photos / "sub/copy.png")
 
@@ -49,7 +55,9 @@ def test_a_copy_is_a_second_item_and_no_rename_while_the_first_is_there(index, p
     assert {"red.png", "copy.png"} <= uris(collection).keys()
 
 
-def test_what_vanished_stays_without_prune_and_goes_with_it(index, photos, collection):
+def test_what_vanished_stays_without_prune_and_goes_with_it(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     (photos / "red.png").unlink()
     (photos / "red.txt").unlink()
@@ -61,7 +69,9 @@ def test_what_vanished_stays_without_prune_and_goes_with_it(index, photos, colle
     assert uris(collection, "text").keys() == {"blue.txt#L1"}
 
 
-def test_a_picture_that_can_no_longer_be_read_is_a_failure_and_not_pruned(index, photos, collection):
+def test_a_picture_that_can_no_longer_be_read_is_a_failure_and_not_pruned(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     (photos / "red.png").write_bytes(b"overwritten by mistake")
 
@@ -71,7 +81,9 @@ def test_a_picture_that_can_no_longer_be_read_is_a_failure_and_not_pruned(index,
     assert "red.png" in uris(collection)
 
 
-def test_a_renamed_archive_keeps_the_ids_of_its_members(index, photos, tmp_path, collection):
+def test_a_renamed_archive_keeps_the_ids_of_its_members(
+    index: Index, photos: Path, tmp_path: Path, collection: Path
+) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(photos / "red.png", "red.png")
         tar.add(photos / "red.txt", "red.txt")
@@ -86,7 +98,9 @@ def test_a_renamed_archive_keeps_the_ids_of_its_members(index, photos, tmp_path,
     assert all(name.startswith("b.tar#") for name in uris(collection))
 
 
-def test_prune_of_a_folder_above_takes_what_a_run_below_had_brought(index, photos, collection):
+def test_prune_of_a_folder_above_takes_what_a_run_below_had_brought(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos / "sub")
     (photos / "sub/blue.png").unlink()
     (photos / "sub/blue.txt").unlink()
@@ -95,7 +109,7 @@ def test_prune_of_a_folder_above_takes_what_a_run_below_had_brought(index, photo
     assert uris(collection, "text").keys() == {"red.txt#L1"}
 
 
-def test_prune_of_a_folder_leaves_archives_in_it_alone(index, photos, collection):
+def test_prune_of_a_folder_leaves_archives_in_it_alone(index: Index, photos: Path, collection: Path) -> None:
     with tarfile.open(photos / "a.tar", "w") as tar:
         tar.add(photos / "red.png", "member.png")
     index(photos / "a.tar")
@@ -104,7 +118,9 @@ def test_prune_of_a_folder_leaves_archives_in_it_alone(index, photos, collection
     assert "a.tar#member.png" in uris(collection)
 
 
-def test_a_link_that_leads_nowhere_does_not_keep_what_is_excluded_from_prune(index, photos, collection):
+def test_a_link_that_leads_nowhere_does_not_keep_what_is_excluded_from_prune(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     (photos / "dangling.jpg").symlink_to("nowhere.jpg")
 
@@ -115,8 +131,8 @@ def test_a_link_that_leads_nowhere_does_not_keep_what_is_excluded_from_prune(ind
 
 
 def test_prune_spares_what_lies_in_a_folder_that_cannot_be_listed_and_nothing_else(
-    index, photos, collection, monkeypatch
-):
+    index: Index, photos: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index(photos)
     (photos / "red.png").rename(photos / ".red.png")
     (photos / "red.txt").unlink()
@@ -134,7 +150,9 @@ def test_prune_spares_what_lies_in_a_folder_that_cannot_be_listed_and_nothing_el
     assert uris(collection).keys() == {"blue.png", "green.png"}
 
 
-def test_prune_refuses_to_empty_a_collection_whose_corpus_is_empty_all_of_a_sudden(index, photos, collection):
+def test_prune_refuses_to_empty_a_collection_whose_corpus_is_empty_all_of_a_sudden(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     shutil.rmtree(photos)
     photos.mkdir()
@@ -144,7 +162,9 @@ def test_prune_refuses_to_empty_a_collection_whose_corpus_is_empty_all_of_a_sudd
     assert len(uris(collection)) == 3
 
 
-def test_prune_takes_a_folder_of_another_case_for_another_folder(index, tmp_path, collection):
+def test_prune_takes_a_folder_of_another_case_for_another_folder(
+    index: Index, tmp_path: Path, collection: Path
+) -> None:
     draw(tmp_path / "Photos/a.png", (1, 1, 1))
     draw(tmp_path / "photos/b.png", (2, 2, 2))
     index(tmp_path / "Photos")
@@ -153,7 +173,9 @@ def test_prune_takes_a_folder_of_another_case_for_another_folder(index, tmp_path
     assert uris(collection).keys() == {"a.png", "b.png"}
 
 
-def test_prune_keeps_a_file_that_moved_into_another_corpus(index, tmp_path, collection):
+def test_prune_keeps_a_file_that_moved_into_another_corpus(
+    index: Index, tmp_path: Path, collection: Path
+) -> None:
     draw(tmp_path / "inbox/a.png", (1, 1, 1))
     draw(tmp_path / "inbox/b.png", (2, 2, 2))
     (tmp_path / "album").mkdir()
@@ -167,7 +189,9 @@ def test_prune_keeps_a_file_that_moved_into_another_corpus(index, tmp_path, coll
     assert uris(collection).keys() == {"a.png", "b.png"}
 
 
-def test_prune_keeps_a_picture_that_another_corpus_captions(index, photos, tmp_path, collection):
+def test_prune_keeps_a_picture_that_another_corpus_captions(
+    index: Index, photos: Path, tmp_path: Path, collection: Path
+) -> None:
     def table(name: str, *pictures: str) -> Path:
         path = tmp_path / name
         rows = [{"image": str(photos / picture), "caption": f"{name} {picture}"} for picture in pictures]

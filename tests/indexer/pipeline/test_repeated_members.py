@@ -7,7 +7,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from builders import uris
 from PIL import Image
 
 from retrieval.collection import Collection
@@ -16,6 +15,7 @@ from retrieval.evaluation.evaluate import load_evaluation
 from retrieval.query.pictures import read_source
 from retrieval.types import Limits
 from retrieval.uris import file_uri
+from tests.builders import Index, uris
 
 
 @pytest.fixture
@@ -32,7 +32,9 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_newer_picture_has_the_newer_caption_at_every_run(index, archive, collection):
+def test_the_newer_picture_has_the_newer_caption_at_every_run(
+    index: Index, archive: Path, collection: Path
+) -> None:
     reports = [index(archive) for _ in range(3)]
 
     assert [report.encoded for report in reports] == [4, 0, 0]
@@ -44,17 +46,17 @@ def test_the_newer_picture_has_the_newer_caption_at_every_run(index, archive, co
     assert [text.text for text in picture.captions] == ["blue"]
 
 
-def test_an_evaluation_pairs_them_alike(archive):
+def test_an_evaluation_pairs_them_alike(archive: Path) -> None:
     evaluated = load_evaluation(archive)
 
     assert sorted(text.text for text in evaluated.texts) == ["blue", "green"]
 
 
-def test_a_query_by_the_members_uri_reads_the_bytes_that_were_indexed(archive):
+def test_a_query_by_the_members_uri_reads_the_bytes_that_were_indexed(archive: Path) -> None:
     assert read_source(file_uri(archive, "a.png"), Limits()) == _png("blue")
 
 
-def test_a_query_by_a_member_that_is_not_there_is_an_error(archive):
+def test_a_query_by_a_member_that_is_not_there_is_an_error(archive: Path) -> None:
     with pytest.raises(QueryError, match=r"there is no member c\.png"):
         read_source(file_uri(archive, "c.png"), Limits())
 

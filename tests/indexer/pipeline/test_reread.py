@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-from builders import draw
-from loopback import server_on_loopback
-
-import indexer
 from retrieval.types import Limits
-
-Index = Callable[..., indexer.Report]
-
+from tests.builders import Index, draw
+from tests.loopback import server_on_loopback
 
 SIZE = 4096
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from builders import HashEncoder, draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ import indexer
 from indexer.store.writer import Writer
 from retrieval.collection import Collection, schema
 from retrieval.corpora import CorpusOptions
+from tests.builders import HashEncoder, Index, draw
 
 PICTURES = ["red.png", "green.png", "sub/blue.png", "sub/deep/white.png"]
 
@@ -42,7 +42,9 @@ def generation(collection: Path) -> int:
         return opened.generation
 
 
-def test_prune_keeps_an_uncaptioned_picture_that_another_table_lists(index, photos, tmp_path, collection):
+def test_prune_keeps_an_uncaptioned_picture_that_another_table_lists(
+    index: Index, photos: Path, tmp_path: Path, collection: Path
+) -> None:
     one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
     index(table(one, photos, {"red.png": None, "green.png": None}))
     index(table(two, photos, {"green.png": None}))
@@ -53,7 +55,9 @@ def test_prune_keeps_an_uncaptioned_picture_that_another_table_lists(index, phot
     assert pictures(collection, photos) == {"red.png", "green.png"}
 
 
-def test_a_picture_goes_with_the_last_source_that_lists_it(index, photos, tmp_path, collection):
+def test_a_picture_goes_with_the_last_source_that_lists_it(
+    index: Index, photos: Path, tmp_path: Path, collection: Path
+) -> None:
     one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
     for path in (one, two):
         index(table(path, photos, {"red.png": None, "green.png": None}))
@@ -63,7 +67,9 @@ def test_a_picture_goes_with_the_last_source_that_lists_it(index, photos, tmp_pa
     assert pictures(collection, photos) == {"red.png"}
 
 
-def test_prune_of_a_folder_keeps_what_it_excludes_now_and_a_run_below_lists(index, photos, collection):
+def test_prune_of_a_folder_keeps_what_it_excludes_now_and_a_run_below_lists(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     index(photos / "sub")
 
@@ -72,7 +78,7 @@ def test_prune_of_a_folder_keeps_what_it_excludes_now_and_a_run_below_lists(inde
     assert pictures(collection, photos) == {"red.png", "green.png", "sub/blue.png"}
 
 
-def test_no_folder_lists_a_file_that_is_gone(index, photos, collection):
+def test_no_folder_lists_a_file_that_is_gone(index: Index, photos: Path, collection: Path) -> None:
     index(photos)
     index(photos / "sub")
     draw(photos / "sub/black.png", (0, 0, 0))
@@ -83,7 +89,9 @@ def test_no_folder_lists_a_file_that_is_gone(index, photos, collection):
     assert pictures(collection, photos) == {"red.png", "green.png", "sub/black.png"}
 
 
-def test_a_table_lists_a_file_that_is_gone_until_it_is_indexed_again(index, photos, tmp_path, collection):
+def test_a_table_lists_a_file_that_is_gone_until_it_is_indexed_again(
+    index: Index, photos: Path, tmp_path: Path, collection: Path
+) -> None:
     listed = table(tmp_path / "one.jsonl", photos, {"red.png": None, "green.png": None})
     index(photos)
     index(listed)
@@ -96,8 +104,8 @@ def test_a_table_lists_a_file_that_is_gone_until_it_is_indexed_again(index, phot
 
 
 def test_items_added_under_keys_outlast_the_folder_that_listed_their_files(
-    index, photos, encoder, collection
-):
+    index: Index, photos: Path, encoder: HashEncoder, collection: Path
+) -> None:
     index(photos)
     with indexer.open_writer(collection, model=encoder) as writer:
         writer.add("green", photos / "green.png")
@@ -107,7 +115,9 @@ def test_items_added_under_keys_outlast_the_folder_that_listed_their_files(
     assert "green.png" in pictures(collection, photos)
 
 
-def test_a_second_source_is_noted_in_one_commit_and_then_no_more(index, photos, collection):
+def test_a_second_source_is_noted_in_one_commit_and_then_no_more(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     before = generation(collection)
     index(photos / "sub")
@@ -131,7 +141,9 @@ def test_a_second_source_is_noted_in_one_commit_and_then_no_more(index, photos, 
         max_size=7,
     )
 )
-def test_a_collection_holds_the_union_of_what_its_sources_list(runs):
+def test_a_collection_holds_the_union_of_what_its_sources_list(
+    runs: list[tuple[str, dict[str, str | None], bool]],
+) -> None:
     """The naive model: a run adds to what its source lists, and one with prune replaces it."""
     with tempfile.TemporaryDirectory() as temporary:
         folder, collection, encoder = Path(temporary), Path(temporary, "collection"), HashEncoder()
@@ -154,8 +166,8 @@ def test_a_collection_holds_the_union_of_what_its_sources_list(runs):
 
 
 def test_a_collection_of_schema_1_is_read_as_it_is_and_gets_its_listings_from_the_next_writer(
-    tmp_path, index, photos, collection
-):
+    tmp_path: Path, index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     listed = table(tmp_path / "one.jsonl", photos, {"green.png": None})
     with Writer(collection) as writer, writer.without_generation() as connection:

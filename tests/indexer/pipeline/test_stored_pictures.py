@@ -16,6 +16,7 @@ from retrieval.locations.fetch import read_bytes
 from retrieval.query.pictures import _locate
 from retrieval.types import Limits
 from retrieval.uris import file_uri
+from tests.builders import HashEncoder, Index
 
 
 @pytest.fixture
@@ -27,14 +28,16 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "t.parquet"
 
 
-def test_a_second_run_reads_no_picture_again(index, table):
+def test_a_second_run_reads_no_picture_again(index: Index, table: Path) -> None:
     first, second = index(table), index(table)
 
     assert (first.images, first.captions, first.links, first.encoded) == (3, 2, 2, 5)
     assert (second.images, second.links, second.encoded, second.unchanged) == (3, 2, 0, 5)
 
 
-def test_another_model_encodes_the_stored_pictures_again(index, table, collection, other_encoder):
+def test_another_model_encodes_the_stored_pictures_again(
+    index: Index, table: Path, collection: Path, other_encoder: HashEncoder
+) -> None:
     index(table)
 
     done = indexer.reindex(collection, other_encoder)
@@ -43,7 +46,7 @@ def test_another_model_encodes_the_stored_pictures_again(index, table, collectio
     assert indexer.doctor(collection) == indexer.Diagnosis((), ())
 
 
-def test_the_uri_of_a_row_leads_to_its_picture(table):
+def test_the_uri_of_a_row_leads_to_its_picture(table: Path) -> None:
     location = _locate(file_uri(table, "row=3"))
 
     with Image.open(io.BytesIO(read_bytes(location, Limits()))) as picture:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from builders import IDENTITY, collection_of, draw, names_and_scores, unit_rows
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from indexer.store.maintenance import (
 )
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
+from tests.builders import IDENTITY, Index, collection_of, draw, names_and_scores, unit_rows
 
 ROW_BYTES = 2048
 FULL = SEGMENT_BYTES // ROW_BYTES
@@ -32,7 +34,9 @@ def loads(draw: st.DrawFn) -> list[SegmentLoad]:
 
 
 @given(segments=loads(), everything=st.booleans())
-def test_a_plan_names_each_segment_at_most_once_and_stays_within_its_memory(segments, everything):
+def test_a_plan_names_each_segment_at_most_once_and_stays_within_its_memory(
+    segments: list[SegmentLoad], everything: bool
+) -> None:
     by_id = {segment.id: segment for segment in segments}
 
     groups = plan_compaction(segments, everything)
@@ -46,7 +50,9 @@ def test_a_plan_names_each_segment_at_most_once_and_stays_within_its_memory(segm
 
 
 @given(segments=loads(), everything=st.booleans())
-def test_after_a_plan_nothing_is_due_that_a_plan_can_mend(segments, everything):
+def test_after_a_plan_nothing_is_due_that_a_plan_can_mend(
+    segments: list[SegmentLoad], everything: bool
+) -> None:
     groups = plan_compaction(segments, everything)
     by_id = {segment.id: segment for segment in segments}
     planned = {number for group in groups for number in group}
@@ -62,25 +68,25 @@ def test_after_a_plan_nothing_is_due_that_a_plan_can_mend(segments, everything):
     assert all(len(group) > 1 for group in again)  # only merging may be left, never masked rows
 
 
-def test_a_tenth_of_masked_rows_makes_a_segment_due_and_a_tenth_exactly_does_not():
+def test_a_tenth_of_masked_rows_makes_a_segment_due_and_a_tenth_exactly_does_not() -> None:
     assert plan_compaction([SegmentLoad(1, FULL, FULL // 10, ROW_BYTES)]) == []
     assert plan_compaction([SegmentLoad(1, FULL, FULL // 10 + 1, ROW_BYTES)]) == [[1]]
 
 
-def test_small_segments_are_merged_once_there_are_more_than_eight():
+def test_small_segments_are_merged_once_there_are_more_than_eight() -> None:
     small = [SegmentLoad(number, 10, 0, ROW_BYTES) for number in range(1, SMALL_SEGMENTS + 2)]
 
     assert plan_compaction(small[:-1]) == []
     assert plan_compaction(small) == [[segment.id for segment in small]]
 
 
-def test_large_segments_without_masked_rows_are_never_rewritten():
+def test_large_segments_without_masked_rows_are_never_rewritten() -> None:
     rows = int(FULL * SMALL_SHARE)
 
     assert plan_compaction([SegmentLoad(n, rows, 0, ROW_BYTES) for n in range(20)], everything=True) == []
 
 
-def test_optimize_leaves_one_segment_drops_masked_rows_and_changes_no_answer(collection):
+def test_optimize_leaves_one_segment_drops_masked_rows_and_changes_no_answer(collection: Path) -> None:
     vectors = unit_rows(60)
     names = [f"{number}" for number in range(60)]
     parts = [(names[at : at + 12], vectors[at : at + 12]) for at in range(0, 60, 12)]
@@ -99,7 +105,7 @@ def test_optimize_leaves_one_segment_drops_masked_rows_and_changes_no_answer(col
     assert len(list((path / "segments").iterdir())) == 2
 
 
-def test_a_segment_with_nothing_but_masked_rows_goes_without_a_successor(collection):
+def test_a_segment_with_nothing_but_masked_rows_goes_without_a_successor(collection: Path) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)), (["b"], unit_rows(1, seed=1)))
     with Writer(path) as writer:
         writer.commit(Change(removed=[1]), IDENTITY)
@@ -111,7 +117,9 @@ def test_a_segment_with_nothing_but_masked_rows_goes_without_a_successor(collect
     assert indexer.doctor(path) == indexer.Diagnosis((), ())
 
 
-def test_a_content_that_comes_back_before_compaction_needs_no_encoding(collection, index, photos):
+def test_a_content_that_comes_back_before_compaction_needs_no_encoding(
+    collection: Path, index: Index, photos: Path
+) -> None:
     for number in range(12):  # one of fifteen is below the tenth that makes a segment due
         draw(photos / f"{number}.png", (number, 7, 7))
     index(photos)

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import indexer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionDamaged, CollectionNotFound
+from tests.builders import Index
 
 Damage = Callable[[Path], None]
 
@@ -53,13 +56,17 @@ def swap_two_rows(collection: Path) -> None:
 DAMAGE = [cut_short, flip_a_bit, lose_the_vectors, lose_the_ids, empty_the_ids, swap_two_rows]
 
 
-def test_a_sound_collection_has_neither_faults_nor_orphans(index, photos, collection):
+def test_a_sound_collection_has_neither_faults_nor_orphans(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
 
     assert indexer.doctor(collection) == indexer.Diagnosis((), ())
 
 
-def test_orphans_are_reported_are_no_damage_and_are_left_to_the_next_writer(index, photos, collection):
+def test_orphans_are_reported_are_no_damage_and_are_left_to_the_next_writer(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     (collection / "segments" / ".new-7-7f3a09c1e4b2d855.faiss").touch()
 
@@ -71,7 +78,9 @@ def test_orphans_are_reported_are_no_damage_and_are_left_to_the_next_writer(inde
 
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
-def test_damage_is_named_repaired_and_made_good_by_the_next_run(damage: Damage, index, photos, collection):
+def test_damage_is_named_repaired_and_made_good_by_the_next_run(
+    damage: Damage, index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     damage(collection)
 
@@ -90,7 +99,9 @@ def test_damage_is_named_repaired_and_made_good_by_the_next_run(damage: Damage, 
 
 
 @pytest.mark.parametrize("damage", [cut_short, lose_the_vectors, empty_the_ids], ids=lambda d: d.__name__)
-def test_a_reader_refuses_a_damaged_segment_with_a_sentence(damage: Damage, index, photos, collection):
+def test_a_reader_refuses_a_damaged_segment_with_a_sentence(
+    damage: Damage, index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     damage(collection)
 
@@ -98,7 +109,9 @@ def test_a_reader_refuses_a_damaged_segment_with_a_sentence(damage: Damage, inde
         Collection.open(collection)
 
 
-def test_a_catalogue_that_is_overwritten_is_damage_beyond_repair(index, photos, collection):
+def test_a_catalogue_that_is_overwritten_is_damage_beyond_repair(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     (collection / "catalogue.sqlite").write_bytes(b"not a database at all" * 300)
 
@@ -109,7 +122,9 @@ def test_a_catalogue_that_is_overwritten_is_damage_beyond_repair(index, photos, 
         Collection.open(collection)
 
 
-def test_a_page_of_the_catalogue_that_rots_is_a_fault_and_no_traceback(index, photos, collection):
+def test_a_page_of_the_catalogue_that_rots_is_a_fault_and_no_traceback(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     path = collection / "catalogue.sqlite"
     data = bytearray(path.read_bytes())
@@ -133,7 +148,9 @@ def test_a_page_of_the_catalogue_that_rots_is_a_fault_and_no_traceback(index, ph
         ),
     ],
 )
-def test_rows_that_contradict_each_other_are_faults(statement, fault, index, photos, collection):
+def test_rows_that_contradict_each_other_are_faults(
+    statement: str, fault: str, index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     with closing(sqlite3.connect(collection / "catalogue.sqlite")) as connection, connection:
         connection.execute(statement)
@@ -147,7 +164,7 @@ def alter(collection: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def test_masks_that_contradict_the_items_are_mended(index, photos, collection):
+def test_masks_that_contradict_the_items_are_mended(index: Index, photos: Path, collection: Path) -> None:
     index(photos)
     alter(
         collection,
@@ -165,7 +182,9 @@ def test_masks_that_contradict_the_items_are_mended(index, photos, collection):
         assert len(opened.search(_query(), "image", 9)[0]) == 3
 
 
-def test_a_folder_of_segments_that_is_gone_is_damage_and_is_repaired(index, photos, collection):
+def test_a_folder_of_segments_that_is_gone_is_damage_and_is_repaired(
+    index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     shutil.rmtree(collection / "segments")
 
@@ -188,8 +207,8 @@ def test_a_folder_of_segments_that_is_gone_is_damage_and_is_repaired(index, phot
     ],
 )
 def test_settings_that_make_no_sense_are_damage_to_doctor_and_readers(
-    statement, fault, index, photos, collection
-):
+    statement: str, fault: str, index: Index, photos: Path, collection: Path
+) -> None:
     index(photos)
     alter(collection, statement)
 
@@ -199,14 +218,14 @@ def test_settings_that_make_no_sense_are_damage_to_doctor_and_readers(
             opened.info()
 
 
-def test_where_there_is_no_collection_the_doctor_says_so_and_makes_none(tmp_path):
+def test_where_there_is_no_collection_the_doctor_says_so_and_makes_none(tmp_path: Path) -> None:
     for repair in (False, True):
         with pytest.raises(CollectionNotFound):
             indexer.doctor(tmp_path / "none", repair=repair)
     assert list(tmp_path.iterdir()) == []
 
 
-def _query():
-    from builders import HashEncoder
+def _query() -> NDArray[np.float32]:
+    from tests.builders import HashEncoder
 
     return HashEncoder().encode_texts(["anything"])

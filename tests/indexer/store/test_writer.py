@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import IDENTITY, collection_of, draw, image_change, unit_rows
+from sqlalchemy import Connection
 
 from indexer.store.changes import Change, NewContent, NewFailure, NewItem, NewLink
 from indexer.store.writer import Writer
@@ -24,6 +24,7 @@ from retrieval.errors import (
     CollectionTooNew,
     UsageError,
 )
+from tests.builders import IDENTITY, collection_of, draw, image_change, unit_rows
 
 
 def files(collection: Path) -> set[str]:
@@ -62,7 +63,9 @@ def breakable(monkeypatch: pytest.MonkeyPatch) -> type[Broken]:
     return Broken
 
 
-def test_a_commit_that_fails_leaves_the_generation_before_and_no_file(collection, breakable):
+def test_a_commit_that_fails_leaves_the_generation_before_and_no_file(
+    collection: Path, breakable: type[Broken]
+) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
     before = files(path)
     with Writer(path) as writer:
@@ -75,7 +78,9 @@ def test_a_commit_that_fails_leaves_the_generation_before_and_no_file(collection
     assert files(path) == before
 
 
-def test_a_commit_in_doubt_that_did_happen_counts_and_keeps_its_files(collection, breakable):
+def test_a_commit_in_doubt_that_did_happen_counts_and_keeps_its_files(
+    collection: Path, breakable: type[Broken]
+) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
     with Writer(path) as writer:
         change = image_change(writer.source_id("test:", "test"), ["b"], unit_rows(1, seed=1))
@@ -96,7 +101,7 @@ def leave_as_a_dead_writer(path: Path) -> list[Path]:
     return [path / "segments" / name for name in files(path) - before]
 
 
-def test_the_log_is_written_over_before_a_file_is_removed(collection):
+def test_the_log_is_written_over_before_a_file_is_removed(collection: Path) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
     orphans = leave_as_a_dead_writer(path)
     with Writer(path) as writer, writer.look_up() as connection:
@@ -107,7 +112,7 @@ def test_the_log_is_written_over_before_a_file_is_removed(collection):
     assert not any(orphan.exists() for orphan in orphans)
 
 
-def test_a_writer_sweeps_what_a_dead_one_left_and_nothing_else(collection):
+def test_a_writer_sweeps_what_a_dead_one_left_and_nothing_else(collection: Path) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
     kept = files(path)
     assert len(leave_as_a_dead_writer(path)) == 3
@@ -118,7 +123,9 @@ def test_a_writer_sweeps_what_a_dead_one_left_and_nothing_else(collection):
     assert files(path) == kept
 
 
-def test_a_file_that_cannot_be_removed_waits_for_the_next_sweep(collection, monkeypatch):
+def test_a_file_that_cannot_be_removed_waits_for_the_next_sweep(
+    collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
     orphans = leave_as_a_dead_writer(path)
 
@@ -130,7 +137,7 @@ def test_a_file_that_cannot_be_removed_waits_for_the_next_sweep(collection, monk
         assert not any(orphan.exists() for orphan in orphans)
 
 
-def test_rows_that_are_not_finite_and_unit_are_refused_before_anything_is_written(collection):
+def test_rows_that_are_not_finite_and_unit_are_refused_before_anything_is_written(collection: Path) -> None:
     rows = unit_rows(3)
     for wrong in (np.nan, 2.0):
         broken = rows.copy()
@@ -142,7 +149,7 @@ def test_rows_that_are_not_finite_and_unit_are_refused_before_anything_is_writte
         assert files(collection) == set()
 
 
-def test_a_commit_without_vectors_binds_no_encoder(collection):
+def test_a_commit_without_vectors_binds_no_encoder(collection: Path) -> None:
     with Writer(collection) as writer:
         source = writer.source_id("test:", "test")
         change = Change()
@@ -152,13 +159,13 @@ def test_a_commit_without_vectors_binds_no_encoder(collection):
         assert writer.identity is None
 
 
-def test_two_writers_exclude_each_other_and_a_closed_one_frees_the_lock(collection):
+def test_two_writers_exclude_each_other_and_a_closed_one_frees_the_lock(collection: Path) -> None:
     with Writer(collection), pytest.raises(CollectionLocked, match="another process is writing"):
         Writer(collection)
     Writer(collection).close()
 
 
-def test_a_writer_that_is_closed_writes_no_more(collection):
+def test_a_writer_that_is_closed_writes_no_more(collection: Path) -> None:
     writer = Writer(collection)
     writer.close()
 
@@ -166,14 +173,14 @@ def test_a_writer_that_is_closed_writes_no_more(collection):
         writer.commit(image_change(1, ["a"], unit_rows(1)), IDENTITY)
 
 
-def test_a_writer_of_an_existing_collection_makes_none(tmp_path):
+def test_a_writer_of_an_existing_collection_makes_none(tmp_path: Path) -> None:
     with pytest.raises(CollectionNotFound):
         Writer.existing(tmp_path / "typo")
 
     assert not (tmp_path / "typo").exists()
 
 
-def test_a_newer_collection_is_refused_by_writers_and_readers_and_left_alone(collection):
+def test_a_newer_collection_is_refused_by_writers_and_readers_and_left_alone(collection: Path) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
     with sqlite3.connect(path / "catalogue.sqlite") as connection:
         connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
@@ -187,10 +194,12 @@ def test_a_newer_collection_is_refused_by_writers_and_readers_and_left_alone(col
         Writer(path)
 
 
-def test_a_migration_that_fails_leaves_nothing_of_itself(collection, monkeypatch):
+def test_a_migration_that_fails_leaves_nothing_of_itself(
+    collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
 
-    def half_done(connection):
+    def half_done(connection: Connection) -> None:
         connection.exec_driver_sql("CREATE TABLE half (x)")
         connection.exec_driver_sql("INSERT INTO no_such_table VALUES (1)")
 
@@ -206,10 +215,12 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(collection, monkeypatch
         assert "half" not in tables
 
 
-def test_an_older_collection_is_migrated_by_its_writer_in_one_step(collection, monkeypatch):
+def test_an_older_collection_is_migrated_by_its_writer_in_one_step(
+    collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
 
-    def add_a_column(connection):
+    def add_a_column(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE sources ADD COLUMN note TEXT")
 
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, add_a_column))
@@ -220,7 +231,7 @@ def test_an_older_collection_is_migrated_by_its_writer_in_one_step(collection, m
         assert connection.exec_driver_sql("SELECT note FROM sources").scalars().all() == [None]
 
 
-def test_the_migrations_make_the_tables_that_the_code_asks(collection):
+def test_the_migrations_make_the_tables_that_the_code_asks(collection: Path) -> None:
     with Writer(collection) as writer, writer.look_up() as connection:
         for table in schema.metadata.sorted_tables:
             columns = connection.exec_driver_sql(f"PRAGMA table_info({table.name})").all()
@@ -233,7 +244,7 @@ def test_the_migrations_make_the_tables_that_the_code_asks(collection):
             assert {index.name for index in table.indexes} <= made
 
 
-def test_two_selects_of_one_transaction_see_one_generation(collection):
+def test_two_selects_of_one_transaction_see_one_generation(collection: Path) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
     reader = connect(path, "read")
     with Writer(path) as writer, reader.connect() as connection, connection.begin():
@@ -246,7 +257,7 @@ def test_two_selects_of_one_transaction_see_one_generation(collection):
     reader.dispose()
 
 
-def test_closing_waits_only_a_moment_for_a_reader_and_loses_nothing(collection):
+def test_closing_waits_only_a_moment_for_a_reader_and_loses_nothing(collection: Path) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
     reader = connect(path, "read")
     with reader.connect() as connection, connection.begin():
@@ -259,7 +270,7 @@ def test_closing_waits_only_a_moment_for_a_reader_and_loses_nothing(collection):
         assert opened.count("image") == 2
 
 
-def test_an_id_is_never_used_again(collection):
+def test_an_id_is_never_used_again(collection: Path) -> None:
     path = collection_of(collection, (["a", "b"], unit_rows(2)))
     with Writer(path) as writer:
         writer.commit(Change(removed=[2]), IDENTITY)
@@ -268,7 +279,7 @@ def test_an_id_is_never_used_again(collection):
     assert names == {"test:c": 3}
 
 
-def test_a_pictures_captions_rank_in_the_order_of_the_corpus_however_commits_cut_it(tmp_path):
+def test_a_pictures_captions_rank_in_the_order_of_the_corpus_however_commits_cut_it(tmp_path: Path) -> None:
     def captions(path: Path, cuts: list[list[int]]) -> list[tuple[str, int]]:
         with Writer(path) as writer:
             source = writer.source_id("test:", "test")
@@ -291,7 +302,9 @@ def test_a_pictures_captions_rank_in_the_order_of_the_corpus_however_commits_cut
     assert captions(tmp_path / "cut", [[0], [1, 2], [3]]) == whole
 
 
-def test_a_new_collection_is_not_made_among_other_files_which_walkers_would_then_leave_out(tmp_path):
+def test_a_new_collection_is_not_made_among_other_files_which_walkers_would_then_leave_out(
+    tmp_path: Path,
+) -> None:
     photos = tmp_path / "photos"
     draw(photos / "a.png", (1, 2, 3))
 
@@ -303,7 +316,7 @@ def test_a_new_collection_is_not_made_among_other_files_which_walkers_would_then
     assert [path.name for path in photos.iterdir()] == ["a.png"]
 
 
-def test_a_new_collection_is_made_where_only_hidden_files_or_a_killed_writers_are(tmp_path):
+def test_a_new_collection_is_made_where_only_hidden_files_or_a_killed_writers_are(tmp_path: Path) -> None:
     (tmp_path / ".DS_Store").touch()
     (tmp_path / "segments").mkdir()
     (tmp_path / "writer.lock").touch()
@@ -312,7 +325,7 @@ def test_a_new_collection_is_made_where_only_hidden_files_or_a_killed_writers_ar
         assert generation(writer) == 0
 
 
-def test_a_path_of_links_that_lead_to_each_other_is_a_sentence(tmp_path):
+def test_a_path_of_links_that_lead_to_each_other_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "here").symlink_to(tmp_path / "there")
     (tmp_path / "there").symlink_to(tmp_path / "here")
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builders import HashEncoder, draw
 
 import indexer
 import retrieval
@@ -25,6 +24,7 @@ from retrieval.errors import (
     UsageError,
 )
 from retrieval.types import Hit
+from tests.builders import HashEncoder, draw
 
 ITEMS = 60
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from training_runs import NAMES, cached, picture
 
 from indexer.training.batches import steps_an_epoch
 from indexer.training.gradient_cache import Encode, Loss, cached_backward, plain_backward
@@ -24,9 +23,8 @@ from indexer.training.recipe import Recipe
 from indexer.training.record import MetricsLog
 from retrieval.encoders.hub.encoder import HubEncoder
 from retrieval.errors import MissingExtra
-
-sys.path.append(str(Path(__file__).parents[2] / "retrieval" / "encoders"))
-from tiny_checkpoints import BUILDERS
+from tests.indexer.training.training_runs import NAMES, cached, picture
+from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
 
 Backward = Callable[[Sequence[Encode], Sequence[Encode], Loss], float]
 

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import vlsearch
 from safetensors.torch import load_file
-from training_runs import NAMES, write_corpus
 
 import indexer
 from indexer import Augmentation, NewTwoTower, Recipe
@@ -17,6 +15,8 @@ from indexer.training.two_tower import TrainableTwoTower, new_two_tower
 from indexer.training.vocabulary import fit_tokenizer
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
 from retrieval.errors import UsageError
+from tests.command_line import vlsearch
+from tests.indexer.training.training_runs import NAMES, write_corpus
 
 MODEL = NewTwoTower(image_backbone="tiny", image_size=32, text_backbone="bert", text_layers=1)
 RECIPE = Recipe(epochs=1, batch_size=8)

@@ -13,7 +13,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from training_runs import ABOVE, NAMES, cached, picture, tiny_two_tower, write_corpus
 
 from indexer.pipeline.report import Progress
 from indexer.training.augment import (
@@ -30,6 +29,7 @@ from indexer.training.recipe import Recipe
 from retrieval.corpora import CaptionColumn, CorpusOptions, open_corpus
 from retrieval.decoding.preparations import Shrink
 from retrieval.types import Entry, Failure, FileBytes, Limits, Picture, Text
+from tests.indexer.training.training_runs import ABOVE, NAMES, cached, picture, tiny_two_tower, write_corpus
 
 RULE = CacheRule(Shrink(16, LONGEST), "short side 16")
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from training_runs import NAMES, STILL, cached, tiny_two_tower, train
 
 from indexer.training.checkpoint import FILE
 from indexer.training.loop import Saving
@@ -24,6 +23,7 @@ from indexer.training.validation import validate
 from indexer.training.vocabulary import fit_tokenizer
 from retrieval.encoders.two_tower.encoder import save
 from retrieval.errors import TrainingError, UsageError
+from tests.indexer.training.training_runs import NAMES, STILL, cached, tiny_two_tower, train
 
 SHORT = Recipe(epochs=3, batch_size=8, image_rate=3e-3, text_rate=3e-3, head_rate=3e-3)
 

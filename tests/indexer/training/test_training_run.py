@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import save_tiny_model, vlsearch
 from PIL import Image
 from safetensors.torch import load_file
-from test_hub_training import checkpoint
-from training_runs import NAMES, picture, write_corpus
 
 from retrieval.encoders.registry import load_encoder
+from tests.command_line import save_tiny_model, vlsearch
+from tests.indexer.training.test_hub_training import checkpoint
+from tests.indexer.training.training_runs import NAMES, picture, write_corpus
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = ("--epochs", "2", "--batch-size", "8", "--val-share", "0.25", "--device", "cpu")

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import Run, fill_photos, save_tiny_model
+
+from tests.command_line import Run, fill_photos, save_tiny_model
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Run
+
+from tests.command_line import Run
 
 INFO = [
     "path", "generation", "model", "dimension", "images", "texts", "links", "contents", "failures", "sources",

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Run
 
 from retrieval.cli import demo
+from tests.command_line import Run
 
 LINES = [json.loads(line) for line in demo.CAPTIONS.read_text(encoding="utf-8").splitlines()]
 

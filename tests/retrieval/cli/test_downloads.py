@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Run
-from loopback import Server, server_on_loopback
 from PIL import Image
 
 import retrieval.locations.addresses
@@ -22,6 +20,8 @@ from retrieval.locations.addresses import is_public
 from retrieval.locations.fetch import read_bytes
 from retrieval.types import Limits, UrlBytes
 from retrieval.uris import hide_passwords
+from tests.command_line import Run
+from tests.loopback import Server, server_on_loopback
 
 LIMITS = Limits(seconds=600)
 PICTURE = b"the bytes of a picture"

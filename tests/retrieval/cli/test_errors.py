@@ -7,7 +7,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from command_line import Run
+
+from tests.command_line import Run
 
 USAGE, FAILED = 2, 1
 

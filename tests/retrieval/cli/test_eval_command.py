@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 import ir_measures
 import pytest
-from command_line import Run
 from ir_measures import R, Success, nDCG
 from PIL import Image
 
 from retrieval.cli import main
 from retrieval.evaluation.protocols import PROTOCOLS
+from tests.command_line import Run
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import sys
 
 import click
 import pytest
-from command_line import Run
 
 from retrieval.cli import main
 from retrieval.cli.group import LazyGroup
+from tests.command_line import Run
 
 assert isinstance(main, LazyGroup)
 COMMANDS = list(main.table)

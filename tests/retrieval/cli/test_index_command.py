@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from command_line import Run
 from PIL import Image
+
+from tests.command_line import Run
 
 COUNTS = [
     "images", "captions", "links", "encoded", "known", "unchanged", "failed", "removed", "seconds", "interrupted",

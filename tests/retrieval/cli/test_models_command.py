@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from command_line import Run
 
 from retrieval.encoders.registry import BUNDLED, RECOMMENDED, load_encoder
+from tests.command_line import Run
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "200"])

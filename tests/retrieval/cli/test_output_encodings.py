@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import Run, fill_photos
+
+from tests.command_line import Run, fill_photos
 
 CAPTION = "a snow square 雪 😀 – café"
 DRIVER = """

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import Run
-from loopback import Server, server_on_loopback
 
 import retrieval
 from retrieval.query.parts import PicturePart, TextPart
+from tests.command_line import Run
+from tests.loopback import Server, server_on_loopback
 
 
 @pytest.fixture(autouse=True)

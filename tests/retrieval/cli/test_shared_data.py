@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Run
+
+from tests.command_line import Run
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 

@@ -9,13 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import Run
 from hypothesis import given
 from hypothesis import strategies as st
 
 import retrieval
 from retrieval.errors import NoSuchPicture, NothingOfKind, PlacedQueryError, QueryError
 from retrieval.shell import shell_command, shell_word
+from tests.command_line import Run
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import IDENTITY, collection_of, image_change, names_and_scores, rank_naively, unit_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.collection.score import error_bound, exact_scores
 from retrieval.errors import CollectionLocked, CollectionNotFound, IdentityMismatch
+from tests.builders import IDENTITY, collection_of, image_change, names_and_scores, rank_naively, unit_rows
 
 
 @settings(max_examples=12)
@@ -30,7 +30,9 @@ from retrieval.errors import CollectionLocked, CollectionNotFound, IdentityMisma
     copies=st.integers(0, 150),
     seed=st.integers(0, 99),
 )
-def test_how_vectors_are_split_into_segments_never_changes_the_hits(n, cuts, k, copies, seed):
+def test_how_vectors_are_split_into_segments_never_changes_the_hits(
+    n: int, cuts: list[int], k: int, copies: int, seed: int
+) -> None:
     vectors = unit_rows(n, seed=seed)
     vectors[: min(copies, n)] = vectors[0]  # a burst of copies ties at the boundary
     names = [f"{number}" for number in range(n)]
@@ -50,7 +52,7 @@ def test_how_vectors_are_split_into_segments_never_changes_the_hits(n, cuts, k, 
     assert alone == together
 
 
-def test_a_burst_of_near_copies_hides_none_of_the_best(tmp_path):
+def test_a_burst_of_near_copies_hides_none_of_the_best(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     base = unit_rows(1, 512)[0]
     near = base + rng.standard_normal((1000, 512)).astype(np.float32) * 1e-8
@@ -68,7 +70,9 @@ def test_a_burst_of_near_copies_hides_none_of_the_best(tmp_path):
 
 @settings(max_examples=8)
 @given(dead=st.sets(st.integers(0, 399)), k=st.integers(1, 50), compact=st.booleans())
-def test_masked_rows_never_cost_hits_and_compaction_changes_no_answer(dead, k, compact):
+def test_masked_rows_never_cost_hits_and_compaction_changes_no_answer(
+    dead: set[int], k: int, compact: bool
+) -> None:
     vectors = unit_rows(400)
     names = [f"{number}" for number in range(400)]
     live = [number for number in range(400) if number not in dead]
@@ -87,7 +91,7 @@ def test_masked_rows_never_cost_hits_and_compaction_changes_no_answer(dead, k, c
     assert names_and_scores(hits) == rank_naively([names[n] for n in live], vectors[live], query[0], k)
 
 
-def test_k_counts_items_and_distinct_counts_contents(tmp_path):
+def test_k_counts_items_and_distinct_counts_contents(tmp_path: Path) -> None:
     vectors = unit_rows(3)
     names = ["a", "b=a", "c"]
     vectors[1] = vectors[0]
@@ -100,7 +104,7 @@ def test_k_counts_items_and_distinct_counts_contents(tmp_path):
     assert [hit.uri for hit in contents] == ["test:a", "test:c"]
 
 
-def test_a_content_deleted_and_added_again_is_found_without_a_second_vector(tmp_path):
+def test_a_content_deleted_and_added_again_is_found_without_a_second_vector(tmp_path: Path) -> None:
     vectors = unit_rows(2)
     path = collection_of(tmp_path, (["a", "b"], vectors))
     with Writer(path) as writer:
@@ -116,13 +120,13 @@ def test_a_content_deleted_and_added_again_is_found_without_a_second_vector(tmp_
     assert [hit.uri for hit in hits] == ["test:a", "test:b"]
 
 
-def test_the_exact_score_lies_within_the_error_bound_of_float32(tmp_path):
+def test_the_exact_score_lies_within_the_error_bound_of_float32(tmp_path: Path) -> None:
     rows, query = unit_rows(500, 512), unit_rows(1, 512, seed=3)[0]
 
     assert np.abs(exact_scores(rows, query) - rows @ query).max() <= error_bound(512)
 
 
-def test_a_second_writer_is_refused_and_readers_are_not(tmp_path):
+def test_a_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
     path = collection_of(tmp_path, (["a"], unit_rows(1)))
     with Writer(path), Collection.open(path) as collection:
         with pytest.raises(CollectionLocked):
@@ -130,7 +134,7 @@ def test_a_second_writer_is_refused_and_readers_are_not(tmp_path):
         assert collection.count("image") == 1
 
 
-def test_vectors_of_another_encoder_are_refused(tmp_path):
+def test_vectors_of_another_encoder_are_refused(tmp_path: Path) -> None:
     from dataclasses import replace
 
     path = collection_of(tmp_path, (["a"], unit_rows(1)))
@@ -138,12 +142,12 @@ def test_vectors_of_another_encoder_are_refused(tmp_path):
         writer.commit(image_change(1, ["b"], unit_rows(1)), replace(IDENTITY, weights="1" * 64))
 
 
-def test_a_folder_without_a_catalogue_is_no_collection(tmp_path):
+def test_a_folder_without_a_catalogue_is_no_collection(tmp_path: Path) -> None:
     with pytest.raises(CollectionNotFound):
         Collection.open(tmp_path)
 
 
-def test_readers_see_one_generation_while_a_writer_adds_deletes_and_compacts(tmp_path):
+def test_readers_see_one_generation_while_a_writer_adds_deletes_and_compacts(tmp_path: Path) -> None:
     vectors = unit_rows(600, seed=4)
     names = [f"{number}" for number in range(600)]
     path = collection_of(tmp_path, (names[:100], vectors[:100]))

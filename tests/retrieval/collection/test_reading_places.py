@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from builders import IDENTITY, collection_of, image_change, unit_rows
 
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError, CollectionNotFound
+from tests.builders import IDENTITY, collection_of, image_change, unit_rows
 
 Lock = Callable[[Path], None]
 
@@ -62,7 +62,7 @@ def left_by_a_writer_that_died(path: Path, target: Path, *, with_shm: bool) -> N
     assert (target / "catalogue.sqlite-wal").stat().st_size
 
 
-def test_a_read_only_folder_is_read_in_place(tmp_path, make_read_only):
+def test_a_read_only_folder_is_read_in_place(tmp_path: Path, make_read_only: Lock) -> None:
     path = collection_of(tmp_path / "collection", (["a"], unit_rows(1)))
     before = contents(path)
     make_read_only(path)
@@ -72,7 +72,9 @@ def test_a_read_only_folder_is_read_in_place(tmp_path, make_read_only):
 
 
 @pytest.mark.parametrize("with_shm", [False, True])
-def test_a_commit_that_waits_in_the_log_is_seen_in_a_read_only_folder_too(tmp_path, make_read_only, with_shm):
+def test_a_commit_that_waits_in_the_log_is_seen_in_a_read_only_folder_too(
+    tmp_path: Path, make_read_only: Lock, with_shm: bool
+) -> None:
     path = collection_of(tmp_path / "collection", (["a"], unit_rows(1)))
     left = tmp_path / "left"
     left_by_a_writer_that_died(path, left, with_shm=with_shm)
@@ -84,8 +86,8 @@ def test_a_commit_that_waits_in_the_log_is_seen_in_a_read_only_folder_too(tmp_pa
 
 
 def test_the_private_copy_of_a_read_only_collection_goes_with_its_reader(
-    tmp_path, make_read_only, monkeypatch
-):
+    tmp_path: Path, make_read_only: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = collection_of(tmp_path / "collection", (["a"], unit_rows(1)))
     left_by_a_writer_that_died(path, tmp_path / "left", with_shm=False)
     make_read_only(tmp_path / "left")
@@ -97,7 +99,7 @@ def test_the_private_copy_of_a_read_only_collection_goes_with_its_reader(
     assert list((tmp_path / "private").iterdir()) == []
 
 
-def test_a_writer_refuses_a_read_only_folder_with_a_sentence(tmp_path, make_read_only):
+def test_a_writer_refuses_a_read_only_folder_with_a_sentence(tmp_path: Path, make_read_only: Lock) -> None:
     path = collection_of(tmp_path / "collection", (["a"], unit_rows(1)))
     make_read_only(path)
 
@@ -105,7 +107,7 @@ def test_a_writer_refuses_a_read_only_folder_with_a_sentence(tmp_path, make_read
         Writer(path)
 
 
-def test_a_log_left_by_a_dead_writer_is_read_where_the_folder_can_be_written(tmp_path):
+def test_a_log_left_by_a_dead_writer_is_read_where_the_folder_can_be_written(tmp_path: Path) -> None:
     path = collection_of(tmp_path / "collection", (["a"], unit_rows(1)))
     left_by_a_writer_that_died(path, tmp_path / "left", with_shm=False)
 
@@ -113,7 +115,9 @@ def test_a_log_left_by_a_dead_writer_is_read_where_the_folder_can_be_written(tmp
 
 
 @pytest.mark.parametrize("state", ["absent", "empty", "no tables"])
-def test_a_catalogue_that_holds_nothing_is_no_collection_to_readers_and_empty_to_a_writer(state, tmp_path):
+def test_a_catalogue_that_holds_nothing_is_no_collection_to_readers_and_empty_to_a_writer(
+    state: str, tmp_path: Path
+) -> None:
     path = tmp_path / "collection"
     if state != "absent":
         path.mkdir()
@@ -128,7 +132,7 @@ def test_a_catalogue_that_holds_nothing_is_no_collection_to_readers_and_empty_to
     assert names(path) == ["test:a"]
 
 
-def test_readers_leave_no_file_but_sqlites_own(tmp_path):
+def test_readers_leave_no_file_but_sqlites_own(tmp_path: Path) -> None:
     path = collection_of(tmp_path / "collection", (["a"], unit_rows(1)))
     before = contents(path).keys()
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import faiss
 import numpy as np
 import pytest
-from builders import unit_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.collection.segments import open_segment, write_segment
+from retrieval.collection.segments import WrittenSegment, open_segment, write_segment
+from retrieval.types import Kind
+from tests.builders import unit_rows
 
 
 class Facts:
     """The row of a segment that was just written."""
 
-    def __init__(self, written, kind="image"):
+    def __init__(self, written: WrittenSegment, kind: Kind = "image") -> None:
         self.id, self.kind, self.rows = 1, kind, written.rows
         self.vectors_name, self.vectors_size = written.vectors.name, written.vectors.size
         self.ids_name, self.ids_size = written.ids.name, written.ids.size
@@ -23,7 +26,9 @@ class Facts:
 
 @settings(max_examples=20)
 @given(n=st.integers(1, 50), d=st.integers(1, 40), cut=st.integers(0, 50))
-def test_the_bytes_are_those_that_faiss_writes_however_the_rows_come(tmp_path_factory, n, d, cut):
+def test_the_bytes_are_those_that_faiss_writes_however_the_rows_come(
+    tmp_path_factory: pytest.TempPathFactory, n: int, d: int, cut: int
+) -> None:
     path = tmp_path_factory.mktemp("collection")
     (path / "segments").mkdir()
     vectors, ids = unit_rows(n, d), np.arange(5, 5 + n)
@@ -40,7 +45,7 @@ def test_the_bytes_are_those_that_faiss_writes_however_the_rows_come(tmp_path_fa
     assert np.array_equal(segment.ids, ids)
 
 
-def test_rows_and_ids_that_do_not_fit_each_other_are_refused(tmp_path):
+def test_rows_and_ids_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> None:
     (tmp_path / "segments").mkdir()
 
     with pytest.raises(ValueError, match="2 rows were given for 3 ids"):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import IDENTITY, collection_of, image_change, names_and_scores, unit_rows
 
 from indexer.store.changes import Change
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import UsageError
 from retrieval.types import Request
+from tests.builders import IDENTITY, collection_of, image_change, names_and_scores, unit_rows
 
 NAMES = ["a", "b", "c", "d", "e"]
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_reading import read, write, write_json
 
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Entry, FileBytes, Picture, Text
 from retrieval.uris import file_uri
+from tests.retrieval.corpora.corpus_reading import read, write, write_json
 
 
 def image(id: int, **more: Any) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_reading import read, write, write_json, write_tar
 
 from retrieval.corpora import FORMATS, CaptionColumn, CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError, UsageError, VlsearchError
 from retrieval.types import FileBytes
 from retrieval.uris import file_uri
+from tests.retrieval.corpora.corpus_reading import read, write, write_json, write_tar
 
 TABLE = "image,caption\na.jpg,A dog.\n"
 COCO = {

@@ -4,7 +4,6 @@ import csv
 from pathlib import Path
 
 import pytest
-from corpus_reading import read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from retrieval.corpora import CaptionColumn, CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError, UsageError
 from retrieval.types import Entry, FileBytes, Picture, Text, UrlBytes
 from retrieval.uris import file_uri
+from tests.retrieval.corpora.corpus_reading import read, write
 
 
 def test_a_row_is_a_picture_with_its_caption_and_its_other_columns_as_attributes(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from corpus_reading import read, write
+
+from tests.retrieval.corpora.corpus_reading import read, write
 
 
 @pytest.mark.parametrize(

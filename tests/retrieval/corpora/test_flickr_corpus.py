@@ -6,11 +6,11 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from corpus_reading import read, write
 
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.types import FileBytes
 from retrieval.uris import file_uri
+from tests.retrieval.corpora.corpus_reading import read, write
 
 LINES = "1000_a.jpg#0\tA child .\n1000_a.jpg#1\tA girl .\n1001_b.jpg#0\tA dog .\n"
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from corpus_reading import Read, read, write
 
 from retrieval.collection.layout import CATALOGUE, is_collection
 from retrieval.corpora import CorpusOptions, open_corpus
@@ -14,6 +13,7 @@ from retrieval.corpora.formats.folder import COLLECTION_MARK
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Entry, FileBytes, Picture, Text
 from retrieval.uris import file_uri, split_file_uri
+from tests.retrieval.corpora.corpus_reading import Read, read, write
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs links and special files of POSIX")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_reading import write
 from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.corpora import json_lists
 from retrieval.corpora.json_lists import NotJson, RawList, read_lists
+from tests.retrieval.corpora.corpus_reading import write
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False),

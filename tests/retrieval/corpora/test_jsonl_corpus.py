@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from corpus_reading import read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from retrieval.corpora import CaptionColumn
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Entry, FileBytes, Picture, Text
 from retrieval.uris import file_uri
+from tests.retrieval.corpora.corpus_reading import read, write
 
 
 def test_a_line_is_a_picture_with_a_list_of_captions_named_by_ordinal(tmp_path: Path) -> None:

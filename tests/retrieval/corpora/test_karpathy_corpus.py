@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_reading import read, write, write_json
 
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Entry, FileBytes, Picture, Text
 from retrieval.uris import file_uri
+from tests.retrieval.corpora.corpus_reading import read, write, write_json
 
 
 def image(number: int, split: str, *sentences: str, **more: Any) -> dict[str, Any]:

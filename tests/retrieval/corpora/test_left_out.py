@@ -7,11 +7,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from corpus_reading import Read, write
 
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.corpora.sniff import looks_like_picture
 from retrieval.types import FileBytes
+from tests.retrieval.corpora.corpus_reading import Read, write
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(60)
 

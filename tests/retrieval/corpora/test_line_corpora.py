@@ -3,13 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from corpus_reading import read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.errors import CorpusFormatError
 from retrieval.types import Entry, Picture, Text, UrlBytes
 from retrieval.uris import file_uri
+from tests.retrieval.corpora.corpus_reading import read, write
 
 
 def test_each_line_that_is_not_blank_is_a_text_named_by_its_number(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from corpus_reading import read, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from retrieval.errors import CorpusFormatError, ImageError
 from retrieval.locations.fetch import read_bytes
 from retrieval.types import Entry, FileBytes, Limits, Picture, Text
 from retrieval.uris import file_uri
+from tests.retrieval.corpora.corpus_reading import read, write
 
 
 def write_parquet(path: Path, columns: dict[str, object], **options: object) -> Path:

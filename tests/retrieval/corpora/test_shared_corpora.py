@@ -6,10 +6,10 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from corpus_reading import Read, read
 
 from retrieval.corpora import CaptionColumn
 from retrieval.types import FileBytes, MemberBytes
+from tests.retrieval.corpora.corpus_reading import Read, read
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 

@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from corpus_reading import Read, read, write, write_tar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from retrieval.errors import CorpusFormatError
 from retrieval.locations.fetch import read_bytes
 from retrieval.types import Entry, Limits, MemberBytes, Picture, Text
 from retrieval.uris import file_uri
+from tests.retrieval.corpora.corpus_reading import Read, read, write, write_tar
 
 
 def as_json(**record: object) -> bytes:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import black_png, encoded, photo, slow_bmp
 from PIL import Image
 
 from retrieval.decoding.image_rule import ImageRule
@@ -24,6 +23,7 @@ from retrieval.decoding.preparations import Patches, Preparation, Shrink, Squeez
 from retrieval.errors import ImageError, ImageGivenUp, ImageTooLarge, ImageUnreadable
 from retrieval.images import decode
 from retrieval.types import FileBytes, InlineBytes, Limits, MemberBytes
+from tests.retrieval.decoding.pictures import black_png, encoded, photo, slow_bmp
 
 UNIT = (1.0, 1.0, 1.0)
 RULES: list[Preparation] = [

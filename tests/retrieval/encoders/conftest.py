@@ -14,7 +14,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")  # the library draws bars while it sa
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The folder of a tiny checkpoint of a family, built once a session; to be read, not changed."""
-    from tiny_checkpoints import BUILDERS
+    from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
 
     made: dict[str, Path] = {}
 
@@ -30,8 +30,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A hub cache and a digest cache of this test's own, both empty, and a hub that nobody answers for."""
-    from fake_hub import use_hub
     from huggingface_hub import constants
+
+    from tests.retrieval.encoders.fake_hub import use_hub
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import save_tiny_model
 from PIL import Image
 from tokenizers import Tokenizer
 
 from retrieval.encoders.registry import load_encoder
 from retrieval.encoders.tokenizer_files import cut, is_quick, tokenizer_faults
 from retrieval.errors import ModelError
+from tests.command_line import save_tiny_model
 
 PUBLISHED = [  # CLIP's, as files and as transformers has it; T5's, XLM-R's and SigLIP's; Gemma's has none
     r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",

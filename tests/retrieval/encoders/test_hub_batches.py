@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_checkpoints import BUILDERS
 
 from retrieval.encoders.hub.encoder import HubEncoder
+from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
 
 SHORT = ["dog", "a dog in the snow", "", "two cats", "一只狗", "man on the beach"]
 LONG = [

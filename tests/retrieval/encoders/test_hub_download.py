@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from fake_hub import FakeHub, hub_on_loopback, use_hub
 
 from retrieval.cli import main
 from retrieval.encoders import registry
 from retrieval.encoders.hub.encoder import HubEncoder
 from retrieval.encoders.registry import download, is_cached, load_encoder, resolve
 from retrieval.errors import ModelError, UnknownModel
+from tests.retrieval.encoders.fake_hub import FakeHub, hub_on_loopback, use_hub
 
 REPO, ALIAS = "openai/clip-vit-base-patch16", "clip-b16"
 FIRST, SECOND = "1" * 40, "2" * 40

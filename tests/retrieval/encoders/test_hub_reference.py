@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from library_path import TEXTS, Library, cosines
 from PIL import Image
-from tiny_checkpoints import BUILDERS
 
 from retrieval.encoders.hub.encoder import HubEncoder
+from tests.retrieval.encoders.library_path import TEXTS, Library, cosines
+from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
 
 
 @pytest.fixture(params=sorted(BUILDERS))

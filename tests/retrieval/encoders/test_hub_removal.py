@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from command_line import vlsearch
 
 from retrieval.encoders.registry import is_cached, resolve
+from tests.command_line import vlsearch
 
 REPO, ALIAS = "openai/clip-vit-base-patch16", "clip-b16"
 FIRST, SECOND = "1" * 40, "2" * 40

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
@@ -19,7 +23,7 @@ from retrieval.errors import ModelError
 TEXTS = ["a dog", "a cat on a mat", "雪地里的狗", "", "a very long story about a dog " * 20]
 
 
-def a_model(text, tokenizer):
+def a_model(text: TextConfig, tokenizer: Tokenizer) -> TwoTowerModel:
     torch.manual_seed(0)
     text = replace(text, vocabulary=tokenizer.get_vocab_size())
     model = TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text))
@@ -36,18 +40,18 @@ def a_model(text, tokenizer):
     ],
     ids=["bag", "bag with attention", "bert"],
 )
-def folder(request, tmp_path):
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     tokenizer = train_tokenizer(TEXTS, 100)
     save(tmp_path / "m", a_model(request.param, tokenizer), tokenizer)
     return tmp_path / "m"
 
 
-def pictures():
+def pictures() -> list[Image.Image]:
     rng = np.random.default_rng(0)
     return [Image.fromarray(rng.integers(0, 256, (40, 60 + i, 3), np.uint8)) for i in range(5)]
 
 
-def test_rows_are_unit_float32(folder):
+def test_rows_are_unit_float32(folder: Path) -> None:
     encoder = TwoTower.load(folder)
     for rows in (encoder.encode_images(pictures()), encoder.encode_texts(TEXTS)):
         assert rows.dtype == np.float32
@@ -56,7 +60,7 @@ def test_rows_are_unit_float32(folder):
     assert encoder.encode_texts([]).shape == (0, 16)
 
 
-def test_with_a_batch_size_neighbours_and_places_do_not_change_a_bit(folder):
+def test_with_a_batch_size_neighbours_and_places_do_not_change_a_bit(folder: Path) -> None:
     encoder = TwoTower.load(folder)
     images, texts = encoder.encode_images(pictures(), 4), encoder.encode_texts(TEXTS, 4)
     for order in ([4, 3, 2, 1, 0], [2], [0, 0, 4]):
@@ -64,7 +68,7 @@ def test_with_a_batch_size_neighbours_and_places_do_not_change_a_bit(folder):
         assert np.array_equal(encoder.encode_texts([TEXTS[i] for i in order], 4), texts[order])
 
 
-def test_a_text_that_fills_its_length_has_the_same_bits_beside_one_that_does_not(folder):
+def test_a_text_that_fills_its_length_has_the_same_bits_beside_one_that_does_not(folder: Path) -> None:
     encoder = TwoTower.load(folder)
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     full = next(text for n in range(99) if len(tokenizer.encode(text := "a " * n + "dog").ids) == 8)
@@ -75,7 +79,9 @@ def test_a_text_that_fills_its_length_has_the_same_bits_beside_one_that_does_not
 
 
 @pytest.mark.parametrize("layers", [0, 2])
-def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_and_torch(tmp_path, layers):
+def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_and_torch(
+    tmp_path: Path, layers: int
+) -> None:
     tokenizer = train_tokenizer(TEXTS, 100)
     text = TextConfig("bag", 1, 32, 64, context=32, attention_layers=layers, attention_width=16)
     model = a_model(text, tokenizer)
@@ -96,7 +102,7 @@ def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_an
     np.testing.assert_allclose(rows, expected, atol=5e-6)
 
 
-def test_small_kernels_are_a_byte_each_and_give_nearly_the_same_pictures(tmp_path):
+def test_small_kernels_are_a_byte_each_and_give_nearly_the_same_pictures(tmp_path: Path) -> None:
     tokenizer = train_tokenizer(TEXTS, 100)
     text = TextConfig("bag", tokenizer.get_vocab_size(), 8, 8)
     torch.manual_seed(0)
@@ -114,7 +120,7 @@ def test_small_kernels_are_a_byte_each_and_give_nearly_the_same_pictures(tmp_pat
     assert not np.array_equal(whole, small)
 
 
-def test_word_order_counts_where_there_is_attention_and_only_there(folder):
+def test_word_order_counts_where_there_is_attention_and_only_there(folder: Path) -> None:
     encoder = TwoTower.load(folder)
     there, back = encoder.encode_texts(["a cat on a mat dog", "dog mat a on cat a"])
 
@@ -122,12 +128,12 @@ def test_word_order_counts_where_there_is_attention_and_only_there(folder):
     assert np.allclose(there, back, atol=1e-5) == plain
 
 
-def test_a_strip_is_cropped_before_it_is_enlarged(folder):
+def test_a_strip_is_cropped_before_it_is_enlarged(folder: Path) -> None:
     assert TwoTower.load(folder).prepare_image(Image.new("L", (30000, 2))).shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize(("aspect", "columns_seen"), [(1.0, 100), (1.5, 150), (3.0, 200)])
-def test_a_picture_loses_no_more_of_its_ends_than_the_aspect_asks(aspect, columns_seen):
+def test_a_picture_loses_no_more_of_its_ends_than_the_aspect_asks(aspect: float, columns_seen: int) -> None:
     columns = np.zeros((100, 200, 3), np.uint8)
     columns[:, 100 - columns_seen // 2 : 100 + columns_seen // 2] = 255
 
@@ -137,7 +143,7 @@ def test_a_picture_loses_no_more_of_its_ends_than_the_aspect_asks(aspect, column
     assert config.preparation.prepare(Image.fromarray(columns))[:, 0].min() > 200
 
 
-def test_a_picture_that_goes_through_another_size_is_pillows_of_two_steps(folder):
+def test_a_picture_that_goes_through_another_size_is_pillows_of_two_steps(folder: Path) -> None:
     config = ImageConfig("tiny", 32, aspect=1.5, through=40)
     picture = pictures()[0]  # 60 by 40
 
@@ -150,7 +156,9 @@ def test_a_picture_that_goes_through_another_size_is_pillows_of_two_steps(folder
 
 
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5).map(tuple), seed=st.integers(0, 2**32 - 1))
-def test_every_part_of_a_picture_has_the_same_length_and_a_text_keeps_its_own_shares(sizes, seed):
+def test_every_part_of_a_picture_has_the_same_length_and_a_text_keeps_its_own_shares(
+    sizes: tuple[int, ...], seed: int
+) -> None:
     torch.manual_seed(seed)
     dimension, text = sum(sizes), TextConfig("bag", 50, 8, 8)
     plain = TwoTowerModel(TwoTowerConfig(dimension, ImageConfig("tiny", 32), text))
@@ -170,7 +178,7 @@ def test_every_part_of_a_picture_has_the_same_length_and_a_text_keeps_its_own_sh
 @pytest.mark.parametrize(
     "sizes", [[8], [8, 9], [16, 0], [17, -1], [8.0, 8.0], [True, 15], ["16"], "x", 16, None]
 )
-def test_parts_that_do_not_make_up_the_space_are_refused(folder, sizes):
+def test_parts_that_do_not_make_up_the_space_are_refused(folder: Path, sizes: object) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "image_parts": sizes}))
 
@@ -178,7 +186,7 @@ def test_parts_that_do_not_make_up_the_space_are_refused(folder, sizes):
         TwoTower.load(folder)
 
 
-def test_parts_are_part_of_a_models_identity_and_come_back_from_its_folder(folder):
+def test_parts_are_part_of_a_models_identity_and_come_back_from_its_folder(folder: Path) -> None:
     plain = TwoTower.load(folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "image_parts": [4, 12]}))
@@ -190,7 +198,9 @@ def test_parts_are_part_of_a_models_identity_and_come_back_from_its_folder(folde
     np.testing.assert_allclose(lengths, 0.5**0.5, rtol=1e-5)
 
 
-def test_a_configuration_older_than_its_latest_fields_has_the_identity_that_collections_know(folder):
+def test_a_configuration_older_than_its_latest_fields_has_the_identity_that_collections_know(
+    folder: Path,
+) -> None:
     written = TwoTower.load(folder).identity
     config = json.loads((folder / "config.json").read_text())
     assert config.pop("image_parts") == []
@@ -205,7 +215,7 @@ def test_a_configuration_older_than_its_latest_fields_has_the_identity_that_coll
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 @pytest.mark.parametrize("damage", ["missing", "cut", "foreign"])
-def test_a_bad_file_is_a_sentence(folder, name, damage):
+def test_a_bad_file_is_a_sentence(folder: Path, name: str, damage: str) -> None:
     path = folder / name
     data = path.read_bytes()
     path.unlink()
@@ -215,7 +225,7 @@ def test_a_bad_file_is_a_sentence(folder, name, damage):
         TwoTower.load(folder)
 
 
-def test_a_step_without_its_weight_is_a_sentence(folder):
+def test_a_step_without_its_weight_is_a_sentence(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     save_file(weights | {"image.lost.step": torch.ones(1)}, folder / "model.safetensors")
 
@@ -223,7 +233,7 @@ def test_a_step_without_its_weight_is_a_sentence(folder):
         TwoTower.load(folder).encode_images(pictures())
 
 
-def test_efficientnet_lite2_and_mobilenet_see_what_tensorflow_padding_asks():
+def test_efficientnet_lite2_and_mobilenet_see_what_tensorflow_padding_asks() -> None:
     for name in ("efficientnet_lite2", "mobilenet_v2", "resnet50"):
         config = ImageConfig(name, 64, tf_padding=name != "resnet50")
         text = TextConfig("bag", 50, 8, 8)
@@ -235,7 +245,7 @@ def test_efficientnet_lite2_and_mobilenet_see_what_tensorflow_padding_asks():
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
-def test_kept_stages_start_as_copies_and_stay_as_they_are(name):
+def test_kept_stages_start_as_copies_and_stay_as_they_are(name: str) -> None:
     plain = build_backbone(ImageConfig(name, 64)).eval()
     state = plain.state_dict()
     both = build_backbone(ImageConfig(name, 64, kept_from=2)).eval()
@@ -254,13 +264,13 @@ def test_kept_stages_start_as_copies_and_stay_as_they_are(name):
     assert not torch.equal(after[:, : before.shape[1]], before)
 
 
-def test_more_kept_stages_than_there_are_is_a_sentence():
+def test_more_kept_stages_than_there_are_is_a_sentence() -> None:
     with pytest.raises(ModelError, match="cannot keep those from 99 on"):
         build_backbone(ImageConfig("tiny", 32, kept_from=99))
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite2"])
-def test_folding_batch_norms_leaves_features_as_they_are(name):
+def test_folding_batch_norms_leaves_features_as_they_are(name: str) -> None:
     torch.manual_seed(0)
     backbone = build_backbone(ImageConfig(name, 64, tf_padding=True, kept_from=3)).eval()
     for module in backbone.modules():

@@ -51,23 +51,25 @@ def fused_in(backbone: ImageBackbone) -> int:
     ("name", "kept_from"), [("mobilenet_v2", 7), ("mobilenet_v2", 0), ("efficientnet_lite2", 3), ("tiny", 0)]
 )
 @pytest.mark.parametrize("tf_padding", [True, False])
-def test_a_fast_tower_gives_the_features_of_the_plain_one(name, kept_from, size, tf_padding):
+def test_a_fast_tower_gives_the_features_of_the_plain_one(
+    name: str, kept_from: int, size: int, tf_padding: bool
+) -> None:
     assert_same_function(folded(name, size, tf_padding, kept_from), size)
 
 
 @pytest.mark.parametrize("tf_padding", [True, False])
-def test_a_resnet_whose_pooling_pads_as_torch_does_stays_upright(tf_padding):
+def test_a_resnet_whose_pooling_pads_as_torch_does_stays_upright(tf_padding: bool) -> None:
     assert_same_function(folded("resnet50", 64, tf_padding), 64)
 
 
-def test_nothing_is_padded_by_a_copy_any_more():
+def test_nothing_is_padded_by_a_copy_any_more() -> None:
     fast = assert_same_function(folded("mobilenet_v2", 64, tf_padding=True, kept_from=5), 64)
 
     assert not any(module._forward_pre_hooks for module in fast.modules())
 
 
 @pytest.mark.skipif(not fusing_works(), reason="this torch has no oneDNN, or no operators that fuse")
-def test_every_convolution_of_the_bundled_tower_is_fused_and_no_relu6_is_left():
+def test_every_convolution_of_the_bundled_tower_is_fused_and_no_relu6_is_left() -> None:
     plain = folded("mobilenet_v2", 64, tf_padding=True, kept_from=5)
     convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in plain.modules())
 
@@ -78,13 +80,13 @@ def test_every_convolution_of_the_bundled_tower_is_fused_and_no_relu6_is_left():
 
 
 @pytest.mark.usefixtures("torch_without_the_operator")
-def test_a_torch_that_cannot_fuse_gives_the_same_features():
+def test_a_torch_that_cannot_fuse_gives_the_same_features() -> None:
     fast = assert_same_function(folded("mobilenet_v2", 64, tf_padding=True, kept_from=5), 64)
 
     assert fused_in(fast) == 0
 
 
-def test_a_picture_has_the_same_bits_in_every_place_of_a_pass():
+def test_a_picture_has_the_same_bits_in_every_place_of_a_pass() -> None:
     fast = assert_same_function(folded("mobilenet_v2", 64, tf_padding=True, kept_from=5), 64)
     with torch.inference_mode():
         rows = fast(

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import save_tiny_model
 from PIL import Image
 
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import ModelError
+from tests.command_line import save_tiny_model
 
 ANYTHING = ["x", -1, 0, None, [], {}, 10**12, 1.5, True, [1, "x", 2], [0, 0, 0]]
 

@@ -1,8 +1,10 @@
+from __future__ import annotations
+
 import subprocess
 import sys
 
 
-def test_retaining_memory_leaves_a_process_that_works():
+def test_retaining_memory_leaves_a_process_that_works() -> None:
     # In a process of its own: the setting is for good.
     code = (
         "from retrieval.encoders.two_tower.memory import retain_freed_memory as keep; import sys, torch;"

@@ -1,18 +1,27 @@
 """Builds published layouts at their published sizes, with empty picture files: loading decodes nothing."""
 
+from __future__ import annotations
+
 import base64
 import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 
-def touch_all(folder: Path, names) -> None:
+def touch_all(folder: Path, names: Iterable[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).touch()
 
 
 def karpathy(
-    path: Path, pictures, per_picture=5, extra=0, split="test", filepath=None, captions=None
+    path: Path,
+    pictures: Sequence[str],
+    per_picture: int = 5,
+    extra: int = 0,
+    split: str = "test",
+    filepath: str | None = None,
+    captions: Callable[[int, int], str] | None = None,
 ) -> list[dict]:
     """A Karpathy file of these picture names; the first ``extra`` have one caption more."""
     images = []
@@ -29,7 +38,7 @@ def karpathy(
     return images
 
 
-def coco_names(count: int, prefix="COCO_val2014_") -> list[str]:
+def coco_names(count: int, prefix: str = "COCO_val2014_") -> list[str]:
     return [f"{prefix}{7 * row + 42:012d}.jpg" for row in range(count)]
 
 
@@ -37,7 +46,7 @@ def flickr_names(count: int) -> list[str]:
     return [f"{1000 + row}_{row:05x}.jpg" for row in range(count)]
 
 
-def coco_cn(folder: Path, count=1000, second=53) -> None:
+def coco_cn(folder: Path, count: int = 1000, second: int = 53) -> None:
     ids = [f"COCO_{'train' if row % 2 else 'val'}2014_{row:012d}" for row in range(count)]
     for half in ("train2014", "val2014"):
         touch_all(folder / half, [f"{key}.jpg" for key in ids if half in key])
@@ -48,7 +57,7 @@ def coco_cn(folder: Path, count=1000, second=53) -> None:
     (folder / "imageid.human-written-caption.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def flickr30k_cn(folder: Path, count=1000) -> Path:
+def flickr30k_cn(folder: Path, count: int = 1000) -> Path:
     root = folder / "flickr30kzhmbosontest"
     (root / "ImageSets").mkdir(parents=True)
     (root / "TextData").mkdir()
@@ -64,7 +73,10 @@ def flickr30k_cn(folder: Path, count=1000) -> Path:
 
 
 def muge(
-    folder: Path, pictures=29806, queries=5008, names=("MR_valid_imgs.tsv", "MR_valid_queries.jsonl")
+    folder: Path,
+    pictures: int = 29806,
+    queries: int = 5008,
+    names: tuple[str, str] = ("MR_valid_imgs.tsv", "MR_valid_queries.jsonl"),
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     encoded = base64.b64encode(b"\xff\xd8 tiny").decode()
@@ -81,7 +93,7 @@ def muge(
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-def xm3600(folder: Path, count=3600) -> None:
+def xm3600(folder: Path, count: int = 3600) -> None:
     keys = [f"{row:016x}" for row in range(count)]
     touch_all(folder / "images", [f"{key}.jpg" for key in keys])
     with (folder / "captions.jsonl").open("w", encoding="utf-8") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from retrieval.evaluation.comparison import compare_models
 from retrieval.evaluation.embedding import Embedded
@@ -18,7 +18,7 @@ from retrieval.types import InlineBytes, Picture, Text
 IDENTITY = Identity("fake", "fake", "ab" * 32, "", 8, '{"size": 8, "resize": "none"}')
 
 
-def unit(rows) -> NDArray[np.float32]:
+def unit(rows: ArrayLike) -> NDArray[np.float32]:
     rows = np.asarray(rows, np.float64)
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from small_sets import IDENTITY, evaluation_of, five_each, random_units, set_of, unit
 
 from retrieval.evaluation.classification import Classification, LabelledPictures, classify
 from retrieval.evaluation.clip_benchmark import classification_records, retrieval_records
 from retrieval.types import InlineBytes, Picture
+from tests.retrieval.evaluation.small_sets import (
+    IDENTITY,
+    evaluation_of,
+    five_each,
+    random_units,
+    set_of,
+    unit,
+)
 
 KEYS = ["dataset", "model", "pretrained", "task", "metrics", "language"]
 
 
-def test_a_record_has_the_keys_of_clip_benchmark_and_one_comes_for_each_model():
+def test_a_record_has_the_keys_of_clip_benchmark_and_one_comes_for_each_model() -> None:
     vectors = random_units(12), random_units(60, seed=1)
 
     records = list(retrieval_records(evaluation_of(five_each(12), {"a": vectors, "b": vectors})))
@@ -28,7 +35,7 @@ def test_a_record_has_the_keys_of_clip_benchmark_and_one_comes_for_each_model():
     ]  # fmt: skip
 
 
-def test_image_retrieval_has_text_queries_and_fractions_with_whole_numbers_beside_them():
+def test_image_retrieval_has_text_queries_and_fractions_with_whole_numbers_beside_them() -> None:
     # both texts find their picture, and the second picture has no text to find
     pictures, texts = unit([[1, 0], [0, 1]]), unit([[2, 1], [3, 1]])
 
@@ -42,7 +49,7 @@ def test_image_retrieval_has_text_queries_and_fractions_with_whole_numbers_besid
     assert metrics["text_retrieval_trec_recall@1"] == 0.25
 
 
-def test_a_rank_that_is_never_reached_is_null_and_the_record_is_json():
+def test_a_rank_that_is_never_reached_is_null_and_the_record_is_json() -> None:
     evaluation = evaluation_of(set_of([(0, 0)], 2, 1), {"m": (random_units(2), random_units(1))}, (1,))
 
     record = next(retrieval_records(evaluation))
@@ -51,7 +58,7 @@ def test_a_rank_that_is_never_reached_is_null_and_the_record_is_json():
     assert json.loads(json.dumps(record, allow_nan=False)) == record
 
 
-def test_classification_has_accuracies_and_no_acc5_for_few_classes():
+def test_classification_has_accuracies_and_no_acc5_for_few_classes() -> None:
     pictures = unit([[1, 0], [1, 0.1], [0, 1]])
     labelled = LabelledPictures(
         "pets",

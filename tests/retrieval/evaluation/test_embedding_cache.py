@@ -10,25 +10,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_sets import set_of
 
 from retrieval.errors import EvaluationError, UsageError
 from retrieval.evaluation.embedding import embed, embed_texts
+from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.types import FileBytes, InlineBytes, Picture
+from tests.builders import HashEncoder
+from tests.retrieval.evaluation.small_sets import set_of
 
 
-def png(colour) -> bytes:
+def png(colour: str) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (8, 8), colour).save(file, "PNG")
     return file.getvalue()
 
 
 @pytest.fixture
-def small():
+def small() -> EvaluationSet:
     return set_of([(0, 0), (0, 1)], 1, 2, words=["a red square", "red"], data=png("red"))
 
 
-def test_a_second_evaluation_encodes_nothing(small, encoder, tmp_path):
+def test_a_second_evaluation_encodes_nothing(
+    small: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
     first = embed(encoder, small, cache=tmp_path)
     encoder.encoded.clear()
 
@@ -42,8 +46,8 @@ def test_a_second_evaluation_encodes_nothing(small, encoder, tmp_path):
 
 
 def test_another_model_other_pictures_other_words_and_other_templates_are_encoded_anew(
-    small, encoder, other_encoder, tmp_path
-):
+    small: EvaluationSet, encoder: HashEncoder, other_encoder: HashEncoder, tmp_path: Path
+) -> None:
     known = embed(encoder, small, cache=tmp_path)
     other_picture = replace(small, pictures=(replace(small.pictures[0], location=InlineBytes(png("blue"))),))
     other_words = set_of([(0, 0), (0, 1)], 1, 2, words=["a red square", "blue"], data=png("red"))
@@ -58,12 +62,14 @@ def test_another_model_other_pictures_other_words_and_other_templates_are_encode
         assert changed.data != known.data
 
 
-def test_a_picture_that_moved_is_known_and_one_that_changed_in_place_is_not(small, encoder, tmp_path):
+def test_a_picture_that_moved_is_known_and_one_that_changed_in_place_is_not(
+    small: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
     path, elsewhere = tmp_path / "a.png", tmp_path / "b.png"
     path.write_bytes(png("red"))
     elsewhere.write_bytes(png("red"))
 
-    def at(place: Path):
+    def at(place: Path) -> EvaluationSet:
         return replace(small, pictures=(Picture("test:one", FileBytes(place)),))
 
     embed(encoder, at(path), cache=tmp_path / "cache")
@@ -74,7 +80,9 @@ def test_a_picture_that_moved_is_known_and_one_that_changed_in_place_is_not(smal
 
 
 @pytest.mark.parametrize("damage", [b"", b"no array", None])
-def test_a_damaged_cache_file_is_encoded_again_and_replaced(small, encoder, tmp_path, damage):
+def test_a_damaged_cache_file_is_encoded_again_and_replaced(
+    small: EvaluationSet, encoder: HashEncoder, tmp_path: Path, damage: bytes | None
+) -> None:
     whole = embed(encoder, small, cache=tmp_path)
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-5] if damage is None else damage)
@@ -86,29 +94,33 @@ def test_a_damaged_cache_file_is_encoded_again_and_replaced(small, encoder, tmp_
     assert embed(encoder, small, cache=tmp_path).cached
 
 
-def test_vectors_of_several_templates_are_averaged_and_of_unit_length(encoder, tmp_path):
+def test_vectors_of_several_templates_are_averaged_and_of_unit_length(
+    encoder: HashEncoder, tmp_path: Path
+) -> None:
     both, _ = embed_texts(encoder, ["dog"], ["a {}", "the {}, cut"], tmp_path)
 
     mean = encoder.encode_texts(["a dog"]).astype(np.float64) + encoder.encode_texts(["the dog, cut"])
     assert both == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
 
 
-def test_equal_texts_are_encoded_once_after_nfc_and_stripping_as_queries_are(encoder, tmp_path):
+def test_equal_texts_are_encoded_once_after_nfc_and_stripping_as_queries_are(
+    encoder: HashEncoder, tmp_path: Path
+) -> None:
     rows, _ = embed_texts(encoder, ["caf\u00e9", " cafe\u0301\n", "tea"], cache=tmp_path)
 
     assert encoder.encoded == ["caf\u00e9", "tea"]
     assert (rows[0] == rows[1]).all()
 
 
-def test_a_template_without_a_place_for_the_text_is_refused(encoder, tmp_path):
+def test_a_template_without_a_place_for_the_text_is_refused(encoder: HashEncoder, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"template 'a photo' has no \{\} where the text goes"):
         embed_texts(encoder, ["dog"], ["a photo"], tmp_path)
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", png("red")[:40]])
 def test_a_picture_that_cannot_be_decoded_is_refused_by_name_since_fewer_pictures_give_other_figures(
-    small, encoder, tmp_path, data
-):
+    small: EvaluationSet, encoder: HashEncoder, tmp_path: Path, data: bytes
+) -> None:
     bad = replace(small, pictures=(replace(small.pictures[0], location=InlineBytes(data)),))
 
     with pytest.raises(
@@ -117,7 +129,9 @@ def test_a_picture_that_cannot_be_decoded_is_refused_by_name_since_fewer_picture
         embed(encoder, bad, cache=tmp_path)
 
 
-def test_progress_tells_stages_up_to_their_totals(small, encoder, tmp_path):
+def test_progress_tells_stages_up_to_their_totals(
+    small: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
     told = []
 
     embed(encoder, small, cache=tmp_path, advance=lambda *step: told.append(step))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from retrieval.collection import Collection
 from retrieval.errors import EvaluationError, IdentityMismatch, UsageError
-from retrieval.evaluation.evaluation_set import assemble, with_folds
-from retrieval.evaluation.run import Choices, evaluate_models
+from retrieval.evaluation.evaluation_set import EvaluationSet, assemble, with_folds
+from retrieval.evaluation.run import Choices, ModelFigures, evaluate_models
 from retrieval.evaluation.searching import collection_pictures
 from retrieval.types import FileBytes, Picture, Text
 from retrieval.uris import file_uri
+from tests.builders import Fill, HashEncoder
 
 PICTURES = {f"p{n}.png": (20 * n, 255 - 20 * n, 7 * n) for n in range(10)}
 TEXTS = {f"test:t{n}": f"text number {n}" for n in range(12)}
@@ -18,13 +21,15 @@ LINKS = [(f"p{n % 10}.png", f"test:t{n}") for n in range(12)]
 
 
 @pytest.fixture
-def evaluated(tmp_path):
+def evaluated(tmp_path: Path) -> EvaluationSet:
     pictures = [Picture(file_uri(tmp_path / name), FileBytes(tmp_path / name)) for name in PICTURES]
     texts = [Text(uri, words) for uri, words in TEXTS.items()]
     return assemble("toy", pictures, texts, [(n % 10, n) for n in range(12)])
 
 
-def evaluate(evaluated, encoder, path, tmp_path, **choices):
+def evaluate(
+    evaluated: EvaluationSet, encoder: HashEncoder, path: Path, tmp_path: Path, **choices
+) -> ModelFigures:
     with Collection.open(path) as collection:
         found = evaluate_models(
             evaluated, {"hash": encoder}, Choices((1, 5), **choices), collection, tmp_path / "cache"
@@ -32,7 +37,9 @@ def evaluate(evaluated, encoder, path, tmp_path, **choices):
     return found.models[0]
 
 
-def test_a_collection_of_just_the_corpus_gives_the_figures_of_the_matrix(fill, evaluated, encoder, tmp_path):
+def test_a_collection_of_just_the_corpus_gives_the_figures_of_the_matrix(
+    fill: Fill, evaluated: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
     model = evaluate(evaluated, encoder, fill(PICTURES, TEXTS, LINKS), tmp_path)
 
     assert model.engine.items == (10, 12)
@@ -44,8 +51,8 @@ def test_a_collection_of_just_the_corpus_gives_the_figures_of_the_matrix(fill, e
 
 
 def test_items_outside_the_evaluation_push_others_down_as_they_do_for_a_user(
-    fill, evaluated, encoder, tmp_path
-):
+    fill: Fill, evaluated: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
     more = {f"other{n}.png": (n, n, 200) for n in range(60)}
 
     model = evaluate(evaluated, encoder, fill({**more, **PICTURES}, TEXTS, LINKS), tmp_path)
@@ -57,7 +64,9 @@ def test_items_outside_the_evaluation_push_others_down_as_they_do_for_a_user(
     assert image_side.hit_rates[1].rate == model.figures.sides["image to text"].hit_rates[1].rate
 
 
-def test_indexes_are_measured_over_all_pictures_that_the_collection_holds(fill, evaluated, encoder, tmp_path):
+def test_indexes_are_measured_over_all_pictures_that_the_collection_holds(
+    fill: Fill, evaluated: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
     more = {f"other{n}.png": (n, n, 200) for n in range(60)}
     path = fill({**more, **PICTURES}, TEXTS, LINKS)
 
@@ -69,7 +78,9 @@ def test_indexes_are_measured_over_all_pictures_that_the_collection_holds(fill, 
     assert (model.indexes[0].exact_hits, model.indexes[0].recall) == (at_ten, 1.0)
 
 
-def test_pictures_of_a_collection_come_with_the_vectors_that_it_holds(fill, encoder, tmp_path):
+def test_pictures_of_a_collection_come_with_the_vectors_that_it_holds(
+    fill: Fill, encoder: HashEncoder, tmp_path: Path
+) -> None:
     path = fill({"a.png": (1, 2, 3), "b.png": (9, 9, 9), "c.png": (1, 2, 3)}, {"test:t": "words"})
 
     uris, vectors = collection_pictures(path)
@@ -81,8 +92,8 @@ def test_pictures_of_a_collection_come_with_the_vectors_that_it_holds(fill, enco
 
 
 def test_a_collection_that_lacks_items_of_the_evaluation_is_refused_with_the_first(
-    fill, evaluated, encoder, tmp_path
-):
+    fill: Fill, evaluated: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
     fill(PICTURES, TEXTS, LINKS)
     part = fill(dict(list(PICTURES.items())[:8]), TEXTS, name="part")
 
@@ -91,12 +102,16 @@ def test_a_collection_that_lacks_items_of_the_evaluation_is_refused_with_the_fir
     assert encoder.encoded == []  # before hours of encoding
 
 
-def test_a_model_that_is_not_the_collections_is_refused(fill, evaluated, other_encoder, tmp_path):
+def test_a_model_that_is_not_the_collections_is_refused(
+    fill: Fill, evaluated: EvaluationSet, other_encoder: HashEncoder, tmp_path: Path
+) -> None:
     with pytest.raises(IdentityMismatch, match="holds vectors of hash, but the encoder at hand is other"):
         evaluate(evaluated, other_encoder, fill(PICTURES, TEXTS, LINKS), tmp_path)
 
 
-def test_folds_of_a_collection_are_refused_before_anything_is_encoded(fill, evaluated, encoder, tmp_path):
+def test_folds_of_a_collection_are_refused_before_anything_is_encoded(
+    fill: Fill, evaluated: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
     path = fill(PICTURES, TEXTS, LINKS)
     encoder.encoded.clear()
     whole = assemble("toy", evaluated.pictures, evaluated.texts[:10], [(n, n) for n in range(10)])
@@ -106,13 +121,17 @@ def test_folds_of_a_collection_are_refused_before_anything_is_encoded(fill, eval
     assert encoder.encoded == []
 
 
-def test_a_k_beyond_the_gallery_is_refused_before_anything_is_encoded(evaluated, encoder, tmp_path):
+def test_a_k_beyond_the_gallery_is_refused_before_anything_is_encoded(
+    evaluated: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
     with pytest.raises(EvaluationError, match="choose a k from 1 to 10"):
         evaluate_models(evaluated, {"hash": encoder}, Choices((11,)), cache=tmp_path)
     assert encoder.encoded == []
 
 
-def test_a_collection_with_two_models_is_refused(fill, evaluated, encoder, other_encoder, tmp_path):
+def test_a_collection_with_two_models_is_refused(
+    fill: Fill, evaluated: EvaluationSet, encoder: HashEncoder, other_encoder: HashEncoder, tmp_path: Path
+) -> None:
     path = fill(PICTURES, TEXTS, LINKS)
     with (
         Collection.open(path) as collection,

@@ -6,12 +6,10 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-import plain_by_counting as counting
-import plain_by_sorting as sorting
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_sets import five_each, random_units, set_of, unit
+from numpy.typing import NDArray
 
 from retrieval.collection.score import exact_scores
 from retrieval.errors import EvaluationError
@@ -19,6 +17,9 @@ from retrieval.evaluation.evaluation_set import Side, assemble, with_first_capti
 from retrieval.evaluation.figures import evaluate_lists, evaluate_vectors
 from retrieval.evaluation.metrics import Share
 from retrieval.evaluation.ranks import top_items
+from tests.retrieval.evaluation import plain_by_counting as counting
+from tests.retrieval.evaluation import plain_by_sorting as sorting
+from tests.retrieval.evaluation.small_sets import five_each, random_units, set_of, unit
 
 # Three pictures and four texts on a circle, by degrees: text 1 lies between pictures 0 and 1 and ties.
 PICTURES = unit([[1, 0], [0, 1], [-1, 0]])
@@ -26,7 +27,7 @@ TEXTS = unit([[2, 1], [1, 1], [-2, 1], [1, 2]])
 LINKS = [(0, 0), (1, 1), (0, 2), (1, 3)]  # picture 2 has no text
 
 
-def test_a_toy_set_gives_the_counts_computed_by_hand():
+def test_a_toy_set_gives_the_counts_computed_by_hand() -> None:
     figures = evaluate_vectors(set_of(LINKS, 3, 4), PICTURES, TEXTS, [1, 2, 3])
 
     texts, pictures = figures.sides["text to image"], figures.sides["image to text"]
@@ -46,13 +47,13 @@ def test_a_toy_set_gives_the_counts_computed_by_hand():
     assert figures.rsum is None  # hit rates at 10 need galleries of 10
 
 
-def test_judged_queries_alone_count_where_the_protocol_says_so():
+def test_judged_queries_alone_count_where_the_protocol_says_so() -> None:
     figures = evaluate_vectors(replace(set_of(LINKS, 3, 4), counted="judged"), PICTURES, TEXTS, [1])
 
     assert figures.sides["image to text"].hit_rates[0].rate == Share(2, 2)
 
 
-def test_queries_that_do_not_ask_still_fill_the_gallery():
+def test_queries_that_do_not_ask_still_fill_the_gallery() -> None:
     whole = set_of(LINKS, 3, 4)
     sides = {"text to image": Side(np.array([0, 3]), whole.sides["text to image"].relevance)}
 
@@ -62,8 +63,12 @@ def test_queries_that_do_not_ask_still_fill_the_gallery():
     assert figures.sides["text to image"].gallery == 3
 
 
+VectorProblem = tuple[NDArray[np.float32], NDArray[np.float32], list[tuple[int, int]], int]
+"""Vectors of pictures and of texts, links (picture, text), and a cut-off k."""
+
+
 @st.composite
-def vector_problems(draw):
+def vector_problems(draw: st.DrawFn) -> VectorProblem:
     """Few directions, so that scores tie often; links are uneven and may be missing."""
     pictures, texts = draw(st.integers(1, 6)), draw(st.integers(1, 8))
     coordinate = st.integers(-1, 1)
@@ -76,7 +81,9 @@ def vector_problems(draw):
 
 @settings(max_examples=500)
 @given(vector_problems())
-def test_figures_from_vectors_equal_both_plain_implementations_on_the_engines_scores(problem):
+def test_figures_from_vectors_equal_both_plain_implementations_on_the_engines_scores(
+    problem: VectorProblem,
+) -> None:
     pictures, texts, links, k = problem
     figures = evaluate_vectors(set_of(links, len(pictures), len(texts)), pictures, texts, [k])
 
@@ -104,7 +111,7 @@ def test_figures_from_vectors_equal_both_plain_implementations_on_the_engines_sc
 
 
 @pytest.mark.slow
-def test_data_like_coco_has_25010_as_the_denominator_of_every_text_figure():
+def test_data_like_coco_has_25010_as_the_denominator_of_every_text_figure() -> None:
     evaluated = five_each(5000, extra=10)
 
     figures = evaluate_vectors(evaluated, random_units(5000, 4), random_units(25010, 4, seed=1), [1, 5, 10])
@@ -116,7 +123,7 @@ def test_data_like_coco_has_25010_as_the_denominator_of_every_text_figure():
     assert evaluated.denominator("text to image") == 25010
 
 
-def test_first5_leaves_sixth_captions_out_of_both_directions():
+def test_first5_leaves_sixth_captions_out_of_both_directions() -> None:
     first = with_first_captions(five_each(20, extra=3), 5)
 
     assert len(first.texts) == 100
@@ -124,7 +131,7 @@ def test_first5_leaves_sixth_captions_out_of_both_directions():
     assert "103" in first.notes[0]
 
 
-def test_folds_are_evaluated_alone_and_averaged():
+def test_folds_are_evaluated_alone_and_averaged() -> None:
     whole, pictures, texts = five_each(20), random_units(20), random_units(100, seed=1)
 
     folded = evaluate_vectors(with_folds(whole, 2), pictures, texts, [1, 5])
@@ -139,14 +146,14 @@ def test_folds_are_evaluated_alone_and_averaged():
         assert side.gallery == halves[0].sides[direction].gallery
 
 
-def test_folds_that_do_not_divide_are_refused():
+def test_folds_that_do_not_divide_are_refused() -> None:
     with pytest.raises(EvaluationError, match="20 pictures cannot be cut into 3 equal folds"):
         with_folds(five_each(20), 3)
     with pytest.raises(EvaluationError, match="unequal numbers of texts; take equally many"):
         with_folds(five_each(20, extra=3), 2)
 
 
-def test_ranked_lists_give_the_figures_that_vectors_give():
+def test_ranked_lists_give_the_figures_that_vectors_give() -> None:
     evaluated, pictures, texts = five_each(12), random_units(12), random_units(60, seed=1)
     by_vectors = evaluate_vectors(evaluated, pictures, texts, [1, 5])
     lists = {
@@ -164,7 +171,7 @@ def test_ranked_lists_give_the_figures_that_vectors_give():
     assert by_lists.rsum == by_vectors.rsum
 
 
-def test_a_figure_that_the_depth_does_not_cover_is_none_and_no_guess():
+def test_a_figure_that_the_depth_does_not_cover_is_none_and_no_guess() -> None:
     evaluated = five_each(12)
     lists = {"image to text": [np.arange(3) for _ in range(12)]}
 
@@ -173,7 +180,7 @@ def test_a_figure_that_the_depth_does_not_cover_is_none_and_no_guess():
     assert (side.map_at_r, side.r_precision, side.mean_recall) == (None, None, None)
 
 
-def test_rsum_is_the_sum_of_six_hit_rates_in_per_cent():
+def test_rsum_is_the_sum_of_six_hit_rates_in_per_cent() -> None:
     figures = evaluate_vectors(five_each(12), random_units(12), random_units(60, seed=1), [1])
 
     perfect = evaluate_vectors(
@@ -185,17 +192,17 @@ def test_rsum_is_the_sum_of_six_hit_rates_in_per_cent():
     assert 0 < figures.rsum < 600
 
 
-def test_a_k_beyond_the_gallery_is_refused_with_the_largest_that_goes():
+def test_a_k_beyond_the_gallery_is_refused_with_the_largest_that_goes() -> None:
     with pytest.raises(EvaluationError, match="a figure at 4 needs lists ranked to depth 4, but they have 3"):
         evaluate_vectors(set_of(LINKS, 3, 4), PICTURES, TEXTS, [4])
 
 
-def test_vectors_of_another_set_are_refused():
+def test_vectors_of_another_set_are_refused() -> None:
     with pytest.raises(EvaluationError, match="2 picture and 4 text vectors were given for 3 pictures"):
         evaluate_vectors(set_of(LINKS, 3, 4), PICTURES[:2], TEXTS, [1])
 
 
-def test_a_set_without_links_and_one_with_a_name_twice_are_refused():
+def test_a_set_without_links_and_one_with_a_name_twice_are_refused() -> None:
     whole = set_of(LINKS, 3, 4)
 
     with pytest.raises(EvaluationError, match="3 pictures, 4 texts and 0 links"):

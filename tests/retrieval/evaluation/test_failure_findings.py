@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import plain_by_counting as counting
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_sets import evaluation_of, five_each, random_units, set_of, unit
 
 from retrieval.collection.score import exact_scores
 from retrieval.evaluation.evaluation_set import with_folds
 from retrieval.evaluation.findings import by_length, caption_length, hubness, worst_misses
+from retrieval.evaluation.run import Evaluation
+from tests.retrieval.evaluation import plain_by_counting as counting
+from tests.retrieval.evaluation.small_sets import evaluation_of, five_each, random_units, set_of, unit
 
 
-def random_evaluation(pictures=12, seed=0, folds=0):
+def random_evaluation(pictures: int = 12, seed: int = 0, folds: int = 0) -> Evaluation:
     evaluated = five_each(pictures)
     vectors = random_units(pictures, seed=seed), random_units(5 * pictures, seed=seed + 1)
     return evaluation_of(with_folds(evaluated, folds) if folds else evaluated, {"m": vectors})
@@ -24,7 +25,9 @@ def random_evaluation(pictures=12, seed=0, folds=0):
 
 @settings(max_examples=20)
 @given(st.integers(0, 1000), st.sampled_from([0, 2]))
-def test_the_worst_misses_are_the_queries_of_the_deepest_ranks_with_what_stands_before_them(seed, folds):
+def test_the_worst_misses_are_the_queries_of_the_deepest_ranks_with_what_stands_before_them(
+    seed: int, folds: int
+) -> None:
     evaluation = random_evaluation(seed=seed, folds=folds)
     evaluated, model = evaluation.evaluated, evaluation.models[0]
     half = 12 // folds if folds else 12
@@ -45,7 +48,7 @@ def test_the_worst_misses_are_the_queries_of_the_deepest_ranks_with_what_stands_
         assert all(item.score >= miss.answer.score for item in miss.ahead)
 
 
-def test_a_model_that_never_misses_has_no_misses():
+def test_a_model_that_never_misses_has_no_misses() -> None:
     pictures = random_units(12)
     evaluation = evaluation_of(five_each(12), {"m": (pictures, pictures.repeat(5, axis=0))})
     model = evaluation.models[0]
@@ -55,7 +58,7 @@ def test_a_model_that_never_misses_has_no_misses():
 
 
 @pytest.mark.parametrize("folds", [0, 2])
-def test_hubs_are_counted_over_the_first_ten_of_all_queries(folds):
+def test_hubs_are_counted_over_the_first_ten_of_all_queries(folds: int) -> None:
     evaluation = random_evaluation(pictures=40, folds=folds)
     texts, pictures = evaluation.models[0].embedded.texts, evaluation.models[0].embedded.pictures
     half = 40 // folds if folds else 40
@@ -75,7 +78,7 @@ def test_hubs_are_counted_over_the_first_ten_of_all_queries(folds):
     assert found.skewness == pytest.approx(((times - times.mean()) ** 3).mean() / times.std() ** 3)
 
 
-def test_a_picture_near_every_text_is_the_hub_and_makes_the_distribution_skewed():
+def test_a_picture_near_every_text_is_the_hub_and_makes_the_distribution_skewed() -> None:
     texts = unit(np.random.default_rng(0).standard_normal((200, 8)) + 3)
     pictures = random_units(40, seed=3)
     pictures[17] = unit([np.ones(8)])[0]
@@ -87,7 +90,7 @@ def test_a_picture_near_every_text_is_the_hub_and_makes_the_distribution_skewed(
     assert found.skewness > 1
 
 
-def test_lengths_fall_into_bins_that_hold_every_query_once_with_its_hit_rate():
+def test_lengths_fall_into_bins_that_hold_every_query_once_with_its_hit_rate() -> None:
     words = [" ".join(["word"] * (1 + row % 13)) for row in range(60)]
     evaluated = five_each(12, words=words)
     evaluation = evaluation_of(evaluated, {"m": (random_units(12), random_units(60, seed=1))})
@@ -103,7 +106,7 @@ def test_lengths_fall_into_bins_that_hold_every_query_once_with_its_hit_rate():
         assert hits == pytest.approx(side.hit_rates[number].rate.count)
 
 
-def test_captions_of_one_length_are_one_bin():
+def test_captions_of_one_length_are_one_bin() -> None:
     evaluation = random_evaluation()
 
     bins = by_length(evaluation.evaluated, evaluation.models[0].figures.sides["text to image"], (1,))
@@ -115,11 +118,13 @@ def test_captions_of_one_length_are_one_bin():
     ("text", "length"),
     [("two dogs run", 3), ("两只狗在雪地里奔跑。", 9), ("", 0), ("a 狗", 2), ("犬が走る", 4)],
 )
-def test_the_length_of_a_caption_is_words_or_characters_where_none_are_set_apart(text, length):
+def test_the_length_of_a_caption_is_words_or_characters_where_none_are_set_apart(
+    text: str, length: int
+) -> None:
     assert caption_length(text) == length
 
 
-def test_a_query_without_an_answer_is_no_miss_to_show():
+def test_a_query_without_an_answer_is_no_miss_to_show() -> None:
     evaluation = evaluation_of(
         set_of([(0, 0)], 3, 1), {"m": (random_units(3), random_units(1, seed=2))}, (1,)
     )

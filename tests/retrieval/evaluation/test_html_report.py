@@ -6,19 +6,20 @@ import importlib.util
 import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from small_sets import evaluation_of, five_each, random_units
 
 from retrieval.errors import MissingExtra
 from retrieval.evaluation.indexes import measure_indexes
 from retrieval.evaluation.report import check_report_packages, write_report
-from retrieval.evaluation.run import EngineFigures
+from retrieval.evaluation.run import EngineFigures, Evaluation
 from retrieval.evaluation.searching import Latency
+from tests.retrieval.evaluation.small_sets import evaluation_of, five_each, random_units
 
 
 def jpeg() -> bytes:
@@ -40,19 +41,24 @@ class Page(HTMLParser):
         self.feed(text)
         assert self._open == []
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attributes)))
         if tag not in self.VOID:
             self._open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.words.append(data)
 
 
-def random_evaluation(models=("one",), words=None, data=None, pictures=20):
+def random_evaluation(
+    models: Sequence[str] = ("one",),
+    words: Sequence[str] | None = None,
+    data: bytes | None = None,
+    pictures: int = 20,
+) -> Evaluation:
     evaluated = five_each(pictures, words=words, data=jpeg() if data is None else data)
     texts = random_units(5 * pictures, seed=1)
     return evaluation_of(
@@ -60,11 +66,11 @@ def random_evaluation(models=("one",), words=None, data=None, pictures=20):
     )
 
 
-def page_of(evaluation, folder) -> Page:
+def page_of(evaluation: Evaluation, folder: Path) -> Page:
     return Page(write_report(evaluation, folder)[0].read_text(encoding="utf-8"))
 
 
-def test_the_page_needs_nothing_beside_it(tmp_path):
+def test_the_page_needs_nothing_beside_it(tmp_path: Path) -> None:
     page = page_of(random_evaluation(), tmp_path)
 
     sources = [
@@ -75,7 +81,7 @@ def test_the_page_needs_nothing_beside_it(tmp_path):
     assert not {"script", "link", "iframe"} & {tag for tag, _ in page.tags}
 
 
-def test_the_page_shows_plots_misses_hubs_and_lengths_of_every_model(tmp_path):
+def test_the_page_shows_plots_misses_hubs_and_lengths_of_every_model(tmp_path: Path) -> None:
     page = page_of(random_evaluation(["one", "two"]), tmp_path)
 
     text = " ".join(page.words)
@@ -92,7 +98,7 @@ def test_the_page_shows_plots_misses_hubs_and_lengths_of_every_model(tmp_path):
     assert "precision float32" in text
 
 
-def test_recall_against_latency_is_drawn_where_indexes_were_measured(tmp_path):
+def test_recall_against_latency_is_drawn_where_indexes_were_measured(tmp_path: Path) -> None:
     evaluation = random_evaluation()
     model, side = evaluation.models[0], evaluation.evaluated.sides["text to image"]
     indexes = measure_indexes(
@@ -104,7 +110,7 @@ def test_recall_against_latency_is_drawn_where_indexes_were_measured(tmp_path):
     assert "Approximate indexes" not in " ".join(page_of(evaluation, tmp_path).words)
 
 
-def test_what_a_collection_answered_stands_beside_with_its_latency(tmp_path):
+def test_what_a_collection_answered_stands_beside_with_its_latency(tmp_path: Path) -> None:
     evaluation = random_evaluation()
     model = evaluation.models[0]
     latency = dict.fromkeys(model.figures.sides, Latency(0.00123, 0.00234, 0.00345))
@@ -117,7 +123,7 @@ def test_what_a_collection_answered_stands_beside_with_its_latency(tmp_path):
     assert [word for word in page.words if word in ("1.23", "2.34", "3.45")][:3] == ["1.23", "2.34", "3.45"]
 
 
-def test_captions_are_shown_as_words_and_never_obeyed(tmp_path):
+def test_captions_are_shown_as_words_and_never_obeyed(tmp_path: Path) -> None:
     words = [f"<script>alert({row})</script> & {{{{ 7 * 7 }}}}" for row in range(100)]
 
     page = page_of(random_evaluation(words=words), tmp_path)
@@ -126,20 +132,20 @@ def test_captions_are_shown_as_words_and_never_obeyed(tmp_path):
     assert any("</script> & {{ 7 * 7 }}" in data for data in page.words)
 
 
-def test_a_picture_that_has_gone_since_is_said_to_be_missing_and_the_page_is_written(tmp_path):
+def test_a_picture_that_has_gone_since_is_said_to_be_missing_and_the_page_is_written(tmp_path: Path) -> None:
     evaluation = random_evaluation(data=b"damaged")
 
     assert "cannot be shown" in " ".join(page_of(evaluation, tmp_path).words)
 
 
-def test_each_model_has_a_file_as_clip_benchmark_writes_it(tmp_path):
+def test_each_model_has_a_file_as_clip_benchmark_writes_it(tmp_path: Path) -> None:
     written = write_report(random_evaluation(["one", "/models/two"]), tmp_path / "new" / "folder")
 
     assert [path.name for path in written] == ["report.html", "toy_one_en.json", "toy_-models-two_en.json"]
     assert json.loads(written[1].read_text())["model"] == "one"
 
 
-def test_the_same_evaluation_gives_the_same_page(tmp_path):
+def test_the_same_evaluation_gives_the_same_page(tmp_path: Path) -> None:
     evaluation = random_evaluation()
 
     first, second = (write_report(evaluation, tmp_path / name)[0].read_bytes() for name in "ab")
@@ -147,7 +153,7 @@ def test_the_same_evaluation_gives_the_same_page(tmp_path):
     assert first == second
 
 
-def test_a_missing_package_is_named_by_its_extra_before_any_work(monkeypatch):
+def test_a_missing_package_is_named_by_its_extra_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name)

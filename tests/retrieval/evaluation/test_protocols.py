@@ -1,18 +1,31 @@
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from protocol_files import coco_cn, coco_names, flickr30k_cn, flickr_names, karpathy, muge, touch_all, xm3600
 
 from retrieval.errors import CorpusFormatError, EvaluationError, UsageError
 from retrieval.evaluation.protocols import PROTOCOLS, ProtocolOptions, load_protocol
 from retrieval.evaluation.protocols.chinese import untagged
+from tests.retrieval.evaluation.protocol_files import (
+    coco_cn,
+    coco_names,
+    flickr30k_cn,
+    flickr_names,
+    karpathy,
+    muge,
+    touch_all,
+    xm3600,
+)
 
 PLAIN = ProtocolOptions()
 
 
 @pytest.fixture(scope="module")
-def coco(tmp_path_factory):
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """COCO's Karpathy test split at its published size: ten pictures have a sixth caption."""
     folder = tmp_path_factory.mktemp("coco")
     names = coco_names(5000)
@@ -22,7 +35,7 @@ def coco(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def flickr(tmp_path_factory):
+def flickr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flickr")
     names = flickr_names(1000)
     touch_all(folder / "images", names)
@@ -31,7 +44,7 @@ def flickr(tmp_path_factory):
     return folder
 
 
-def test_coco_5k_has_25010_captions_as_its_denominator(coco):
+def test_coco_5k_has_25010_captions_as_its_denominator(coco: Path) -> None:
     loaded = load_protocol("coco-5k", coco, PLAIN)
 
     assert (len(loaded.pictures), len(loaded.texts)) == (5000, 25010)
@@ -40,14 +53,14 @@ def test_coco_5k_has_25010_captions_as_its_denominator(coco):
     assert "25,010 queries" in loaded.summary()
 
 
-def test_coco_5k_with_first5_has_25000(coco):
+def test_coco_5k_with_first5_has_25000(coco: Path) -> None:
     loaded = load_protocol("coco-5k", coco, ProtocolOptions(captions="first5"))
 
     assert loaded.denominator("text to image") == 25000
     assert any("first 5 captions" in note for note in loaded.notes)
 
 
-def test_coco_1k_is_five_folds_in_the_order_of_the_file_with_first_five_captions(coco):
+def test_coco_1k_is_five_folds_in_the_order_of_the_file_with_first_five_captions(coco: Path) -> None:
     loaded = load_protocol("coco-1k", coco, PLAIN)
 
     assert len(loaded.folds) == 5
@@ -61,17 +74,19 @@ def test_coco_1k_is_five_folds_in_the_order_of_the_file_with_first_five_captions
     assert [p.key for p in loaded.pictures] == coco_names(5000)
 
 
-def test_five_folds_of_all_captions_are_refused_because_their_mean_would_weigh_queries_differently(coco):
+def test_five_folds_of_all_captions_are_refused_because_their_mean_would_weigh_queries_differently(
+    coco: Path,
+) -> None:
     with pytest.raises(EvaluationError, match=r"unequal numbers of texts.*--captions first5"):
         load_protocol("coco-5k", coco, ProtocolOptions(folds=5))
 
 
-def test_folds_that_do_not_divide_the_pictures_are_refused(coco):
+def test_folds_that_do_not_divide_the_pictures_are_refused(coco: Path) -> None:
     with pytest.raises(EvaluationError, match="5,000 pictures cannot be cut into 7 equal folds"):
         load_protocol("coco-5k", coco, ProtocolOptions(folds=7, captions="first5"))
 
 
-def test_val2017_annotations_instead_of_the_karpathy_file_are_refused(tmp_path):
+def test_val2017_annotations_instead_of_the_karpathy_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "captions_val2017.json"
     path.write_text(json.dumps({"images": [{}] * 5000, "annotations": [{}]}))
 
@@ -81,7 +96,7 @@ def test_val2017_annotations_instead_of_the_karpathy_file_are_refused(tmp_path):
         load_protocol("coco-5k", path, PLAIN)
 
 
-def test_val2017_pictures_in_a_karpathy_layout_are_refused(tmp_path):
+def test_val2017_pictures_in_a_karpathy_layout_are_refused(tmp_path: Path) -> None:
     names = coco_names(5000, prefix="")
     touch_all(tmp_path / "images", names)
     karpathy(tmp_path / "dataset_coco.json", names, extra=10)
@@ -92,7 +107,7 @@ def test_val2017_pictures_in_a_karpathy_layout_are_refused(tmp_path):
         load_protocol("coco-5k", tmp_path, PLAIN)
 
 
-def test_missing_pictures_are_counted_and_the_first_is_named(coco, tmp_path):
+def test_missing_pictures_are_counted_and_the_first_is_named(coco: Path, tmp_path: Path) -> None:
     touch_all(tmp_path / "val2014", coco_names(5000)[:4990])
 
     with pytest.raises(
@@ -101,7 +116,7 @@ def test_missing_pictures_are_counted_and_the_first_is_named(coco, tmp_path):
         load_protocol("coco-5k", coco, ProtocolOptions(images=tmp_path))
 
 
-def test_a_picture_name_that_leaves_the_folder_is_not_followed(tmp_path):
+def test_a_picture_name_that_leaves_the_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret.jpg").touch()
     inner = tmp_path / "inner"
     inner.mkdir()
@@ -112,7 +127,7 @@ def test_a_picture_name_that_leaves_the_folder_is_not_followed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["flickr8k", "flickr30k"])
-def test_flickr_is_1000_pictures_with_5000_captions(flickr, name):
+def test_flickr_is_1000_pictures_with_5000_captions(flickr: Path, name: str) -> None:
     loaded = load_protocol(name, flickr, PLAIN)
 
     assert (loaded.denominator("text to image"), loaded.denominator("image to text")) == (5000, 1000)
@@ -120,7 +135,7 @@ def test_flickr_is_1000_pictures_with_5000_captions(flickr, name):
     assert loaded.language == "en"
 
 
-def test_all_of_flickr30k_is_refused(tmp_path):
+def test_all_of_flickr30k_is_refused(tmp_path: Path) -> None:
     names = flickr_names(31014)
     touch_all(tmp_path / "images", names)
     karpathy(tmp_path / "dataset_flickr30k.json", names, per_picture=1)
@@ -131,7 +146,7 @@ def test_all_of_flickr30k_is_refused(tmp_path):
         load_protocol("flickr30k", tmp_path, PLAIN)
 
 
-def test_one_caption_a_picture_is_refused(tmp_path):
+def test_one_caption_a_picture_is_refused(tmp_path: Path) -> None:
     touch_all(tmp_path / "images", flickr_names(1000))
     karpathy(tmp_path / "dataset_flickr30k.json", flickr_names(1000), per_picture=1)
 
@@ -141,12 +156,12 @@ def test_one_caption_a_picture_is_refused(tmp_path):
         load_protocol("flickr30k", tmp_path, PLAIN)
 
 
-def test_a_split_that_is_not_there_is_refused_with_those_that_are(flickr):
+def test_a_split_that_is_not_there_is_refused_with_those_that_are(flickr: Path) -> None:
     with pytest.raises(EvaluationError, match="no split 'dev', it has test; Flickr8k is reported on 'test'"):
         load_protocol("flickr8k", flickr, ProtocolOptions(split="dev"))
 
 
-def test_duplicate_pictures_are_refused(tmp_path):
+def test_duplicate_pictures_are_refused(tmp_path: Path) -> None:
     touch_all(tmp_path, ["a.jpg"])
     karpathy(tmp_path / "dataset_flickr8k.json", ["a.jpg", "a.jpg"])
 
@@ -154,7 +169,7 @@ def test_duplicate_pictures_are_refused(tmp_path):
         load_protocol("flickr8k", tmp_path, PLAIN)
 
 
-def test_duplicate_captions_ids_are_refused(tmp_path):
+def test_duplicate_captions_ids_are_refused(tmp_path: Path) -> None:
     touch_all(tmp_path, ["a.jpg"])
     images = karpathy(tmp_path / "dataset_flickr8k.json", ["a.jpg"])
     images[0]["sentences"][1]["sentid"] = 0
@@ -164,14 +179,14 @@ def test_duplicate_captions_ids_are_refused(tmp_path):
         load_protocol("flickr8k", tmp_path, PLAIN)
 
 
-def token_file(folder, lines):
+def token_file(folder: Path, lines: Callable[[str], list[str]]) -> None:
     names = flickr_names(1000)
     touch_all(folder, names)
     (folder / "Flickr_8k.testImages.txt").write_text("\n".join(names))
     (folder / "Flickr8k.token.txt").write_text("".join(line + "\n" for name in names for line in lines(name)))
 
 
-def test_flickr8k_loads_from_its_original_token_file_and_list(tmp_path):
+def test_flickr8k_loads_from_its_original_token_file_and_list(tmp_path: Path) -> None:
     token_file(tmp_path, lambda name: [f"{name}#{n}\tA dog {n} ." for n in range(5)])
 
     loaded = load_protocol("flickr8k", tmp_path, PLAIN)
@@ -180,14 +195,14 @@ def test_flickr8k_loads_from_its_original_token_file_and_list(tmp_path):
     assert loaded.texts[6].key == f"{flickr_names(2)[1]}#1"
 
 
-def test_captions_in_the_wrong_column_are_refused_with_the_line(tmp_path):
+def test_captions_in_the_wrong_column_are_refused_with_the_line(tmp_path: Path) -> None:
     token_file(tmp_path, lambda name: [f"A dog runs .\t{name}#0"])
 
     with pytest.raises(CorpusFormatError, match=r"token\.txt:1: .*captions are in the wrong column"):
         load_protocol("flickr8k", tmp_path, PLAIN)
 
 
-def test_a_token_file_without_its_split_list_is_refused(tmp_path):
+def test_a_token_file_without_its_split_list_is_refused(tmp_path: Path) -> None:
     token_file(tmp_path, lambda name: [f"{name}#{n}\tA dog {n} ." for n in range(5)])
     (tmp_path / "Flickr_8k.testImages.txt").unlink()
 
@@ -195,7 +210,7 @@ def test_a_token_file_without_its_split_list_is_refused(tmp_path):
         load_protocol("flickr8k", tmp_path, PLAIN)
 
 
-def test_a_listed_picture_without_caption_is_refused(tmp_path):
+def test_a_listed_picture_without_caption_is_refused(tmp_path: Path) -> None:
     first = flickr_names(1)[0]
     token_file(tmp_path, lambda name: [f"{name}#{n}\tA dog {n} ." for n in range(5) if name != first])
 
@@ -203,7 +218,7 @@ def test_a_listed_picture_without_caption_is_refused(tmp_path):
         load_protocol("flickr8k", tmp_path, PLAIN)
 
 
-def test_coco_cn_is_1000_pictures_with_1053_captions_that_people_wrote(tmp_path):
+def test_coco_cn_is_1000_pictures_with_1053_captions_that_people_wrote(tmp_path: Path) -> None:
     coco_cn(tmp_path)
 
     loaded = load_protocol("coco-cn", tmp_path, PLAIN)
@@ -212,7 +227,7 @@ def test_coco_cn_is_1000_pictures_with_1053_captions_that_people_wrote(tmp_path)
     assert loaded.language == "zh"
 
 
-def test_coco_cn_with_other_counts_is_refused(tmp_path):
+def test_coco_cn_with_other_counts_is_refused(tmp_path: Path) -> None:
     coco_cn(tmp_path, second=0)
 
     with pytest.raises(
@@ -221,7 +236,7 @@ def test_coco_cn_with_other_counts_is_refused(tmp_path):
         load_protocol("coco-cn", tmp_path, PLAIN)
 
 
-def test_flickr30k_cn_captions_lose_their_part_of_speech_tags(tmp_path):
+def test_flickr30k_cn_captions_lose_their_part_of_speech_tags(tmp_path: Path) -> None:
     root = flickr30k_cn(tmp_path)
     options = ProtocolOptions(images=tmp_path / "flickr30k-images")
 
@@ -235,14 +250,14 @@ def test_flickr30k_cn_captions_lose_their_part_of_speech_tags(tmp_path):
 @pytest.mark.parametrize(
     ("tagged", "plain"), [("警车:n ，:wd", "警车，"), ("两 个 人", "两个人"), ("10:30:t", "10:30"), ("", "")]
 )
-def test_only_the_tag_is_taken_off_a_word(tagged, plain):
+def test_only_the_tag_is_taken_off_a_word(tagged: str, plain: str) -> None:
     assert untagged(tagged) == plain
 
 
 @pytest.mark.parametrize(
     "names", [("MR_valid_imgs.tsv", "MR_valid_queries.jsonl"), ("valid_imgs.tsv", "valid_texts.jsonl")]
 )
-def test_muge_asks_text_to_image_only_in_both_of_its_layouts(tmp_path, names):
+def test_muge_asks_text_to_image_only_in_both_of_its_layouts(tmp_path: Path, names: tuple[str, str]) -> None:
     muge(tmp_path, names=names)
 
     loaded = load_protocol("muge", tmp_path, PLAIN)
@@ -254,7 +269,7 @@ def test_muge_asks_text_to_image_only_in_both_of_its_layouts(tmp_path, names):
     assert set(loaded.sides["text to image"].relevance.counts.tolist()) == {6}
 
 
-def test_muge_with_a_dangling_picture_id_is_refused_with_its_line(tmp_path):
+def test_muge_with_a_dangling_picture_id_is_refused_with_its_line(tmp_path: Path) -> None:
     muge(tmp_path, pictures=20, queries=3)
     with (tmp_path / "MR_valid_queries.jsonl").open("a") as file:
         file.write('{"query_id": 9, "query_text": "x", "item_ids": [5]}\n')
@@ -265,7 +280,7 @@ def test_muge_with_a_dangling_picture_id_is_refused_with_its_line(tmp_path):
         load_protocol("muge", tmp_path, PLAIN)
 
 
-def test_muge_test_split_is_refused_because_its_answers_are_not_published(tmp_path):
+def test_muge_test_split_is_refused_because_its_answers_are_not_published(tmp_path: Path) -> None:
     muge(tmp_path, pictures=6, queries=0, names=("MR_test_imgs.tsv", "MR_test_queries.jsonl"))
     (tmp_path / "MR_test_queries.jsonl").write_text('{"query_id": 1, "query_text": "x"}\n')
 
@@ -273,7 +288,9 @@ def test_muge_test_split_is_refused_because_its_answers_are_not_published(tmp_pa
         load_protocol("muge", tmp_path, ProtocolOptions(split="test"))
 
 
-def test_xm3600_is_one_language_and_a_picture_without_caption_in_it_stays_in_the_denominator(tmp_path):
+def test_xm3600_is_one_language_and_a_picture_without_caption_in_it_stays_in_the_denominator(
+    tmp_path: Path,
+) -> None:
     xm3600(tmp_path)
 
     english = load_protocol("xm3600", tmp_path, PLAIN)
@@ -285,7 +302,7 @@ def test_xm3600_is_one_language_and_a_picture_without_caption_in_it_stays_in_the
     assert quechua.language == "quz"
 
 
-def test_xm3600_in_a_language_it_lacks_is_refused_with_those_it_has(tmp_path):
+def test_xm3600_in_a_language_it_lacks_is_refused_with_those_it_has(tmp_path: Path) -> None:
     xm3600(tmp_path, count=3)
 
     with pytest.raises(
@@ -294,7 +311,9 @@ def test_xm3600_in_a_language_it_lacks_is_refused_with_those_it_has(tmp_path):
         load_protocol("xm3600", tmp_path, ProtocolOptions(language="ca"))
 
 
-def eccv(coco, folder, captions=1332, pictures=1261, answer=0):
+def eccv(
+    coco: Path, folder: Path, captions: int = 1332, pictures: int = 1261, answer: int = 0
+) -> ProtocolOptions:
     document = json.loads((coco / "dataset_coco.json").read_text())
     (folder / "dataset_coco.json").write_text(json.dumps(document))
     images = document["images"]
@@ -307,7 +326,9 @@ def eccv(coco, folder, captions=1332, pictures=1261, answer=0):
     return ProtocolOptions(images=coco / "val2014")
 
 
-def test_eccv_asks_its_judged_queries_against_the_full_gallery_of_25000_captions(coco, tmp_path):
+def test_eccv_asks_its_judged_queries_against_the_full_gallery_of_25000_captions(
+    coco: Path, tmp_path: Path
+) -> None:
     loaded = load_protocol("eccv", tmp_path, eccv(coco, tmp_path))
 
     assert (len(loaded.pictures), len(loaded.texts)) == (5000, 25000)
@@ -318,7 +339,7 @@ def test_eccv_asks_its_judged_queries_against_the_full_gallery_of_25000_captions
     assert picture_side.relevance.answers(int(picture_side.asking[9])).tolist() == [0, *range(45, 50)]
 
 
-def test_eccv_with_an_id_outside_the_gallery_is_refused(coco, tmp_path):
+def test_eccv_with_an_id_outside_the_gallery_is_refused(coco: Path, tmp_path: Path) -> None:
     options = eccv(coco, tmp_path)
     (tmp_path / "eccv_image_to_caption.json").write_text('{"42": [99999999]}')
 
@@ -326,33 +347,33 @@ def test_eccv_with_an_id_outside_the_gallery_is_refused(coco, tmp_path):
         load_protocol("eccv", tmp_path, options)
 
 
-def test_eccv_with_other_query_counts_is_refused(coco, tmp_path):
+def test_eccv_with_other_query_counts_is_refused(coco: Path, tmp_path: Path) -> None:
     with pytest.raises(
         EvaluationError, match="1,331 judged queries text to image, and ECCV Caption has 1,332"
     ):
         load_protocol("eccv", tmp_path, eccv(coco, tmp_path, captions=1331))
 
 
-def test_captions_of_one_picture_are_one_group(coco):
+def test_captions_of_one_picture_are_one_group(coco: Path) -> None:
     texts, pictures = load_protocol("coco-5k", coco, PLAIN).groups
 
     assert len(np.unique(pictures)) == 5000
     assert texts[:6].tolist() == [pictures[0]] * 6
 
 
-def test_an_unknown_protocol_is_refused_with_those_there_are(tmp_path):
+def test_an_unknown_protocol_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no protocol 'imagenet'; there are flickr8k, flickr30k, coco-5k"):
         load_protocol("imagenet", tmp_path, PLAIN)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_every_protocol_says_what_it_needs_when_the_corpus_is_not_there(tmp_path, name):
+def test_every_protocol_says_what_it_needs_when_the_corpus_is_not_there(tmp_path: Path, name: str) -> None:
     with pytest.raises(EvaluationError, match="does not exist; give"):
         load_protocol(name, tmp_path / "nowhere", PLAIN)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_every_protocol_states_its_denominators_source_and_layout(name):
+def test_every_protocol_states_its_denominators_source_and_layout(name: str) -> None:
     protocol = PROTOCOLS[name]
 
     assert protocol.denominators
@@ -367,7 +388,7 @@ def test_every_protocol_states_its_denominators_source_and_layout(name):
      (b'{"images": [{"split": "test"}]}', "no 'filename'"),
      (b'{"images": [{"split": "test", "filename": "a.jpg"}]}', "no list 'sentences'")],
 )  # fmt: skip
-def test_a_broken_annotation_file_says_what_is_wrong(tmp_path, content, fault):
+def test_a_broken_annotation_file_says_what_is_wrong(tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / "a.jpg").touch()
     (tmp_path / "dataset_flickr8k.json").write_bytes(content)
 
@@ -375,7 +396,7 @@ def test_a_broken_annotation_file_says_what_is_wrong(tmp_path, content, fault):
         load_protocol("flickr8k", tmp_path, PLAIN)
 
 
-def test_a_file_that_is_no_json_at_all_is_refused_as_such(tmp_path):
+def test_a_file_that_is_no_json_at_all_is_refused_as_such(tmp_path: Path) -> None:
     (tmp_path / "val.tar").write_bytes(b"\xff\xd8\xff" * 300)
 
     with pytest.raises(CorpusFormatError, match=r"val\.tar: this is no JSON .*file as it was published"):

@@ -1,7 +1,10 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from retrieval.collection.score import exact_scores
 from retrieval.errors import EvaluationError
@@ -10,7 +13,9 @@ from retrieval.evaluation.ranks import rank_scores, rank_vectors, top_items
 from retrieval.evaluation.relevance import Relevance
 
 
-def unit_rows(random, count, dimension, copies=0.0, nudge=0.0):
+def unit_rows(
+    random: np.random.Generator, count: int, dimension: int, copies: float = 0.0, nudge: float = 0.0
+) -> NDArray[np.float32]:
     """Random unit rows, a share of which are copies of others, or lie within ``nudge`` of them."""
     rows = random.standard_normal((count, dimension))
     for row in np.flatnonzero(random.random(count) < copies):
@@ -18,12 +23,12 @@ def unit_rows(random, count, dimension, copies=0.0, nudge=0.0):
     return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
-def engine_scores(queries, items):
+def engine_scores(queries: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[np.float32]:
     """The matrix of the engine's own scores, one query after another."""
     return np.stack([exact_scores(items, query) for query in queries])
 
 
-def random_relevance(random, queries, items):
+def random_relevance(random: np.random.Generator, queries: int, items: int) -> Relevance:
     pairs = [
         (q, i) for q in range(queries) for i in random.integers(0, items, random.integers(0, 4)).tolist()
     ]
@@ -39,8 +44,8 @@ def random_relevance(random, queries, items):
     block_bytes=st.sampled_from([1, 2000, 2**26]),
 )
 def test_ranks_from_vectors_are_those_of_the_engines_score_matrix(
-    seed, dimension, copies, nudge, block_bytes
-):
+    seed: int, dimension: int, copies: float, nudge: float, block_bytes: int
+) -> None:
     random = np.random.default_rng(seed)
     queries, items = (unit_rows(random, count, dimension, copies, nudge) for count in (13, 60))
     relevance = random_relevance(random, 13, 60)
@@ -61,7 +66,9 @@ def test_ranks_from_vectors_are_those_of_the_engines_score_matrix(
     nudge=st.sampled_from([0.0, 1e-8, 1e-5]),
     depth=st.integers(1, 60),
 )
-def test_top_items_are_in_the_engines_exact_order_with_its_scores(seed, dimension, copies, nudge, depth):
+def test_top_items_are_in_the_engines_exact_order_with_its_scores(
+    seed: int, dimension: int, copies: float, nudge: float, depth: int
+) -> None:
     random = np.random.default_rng(seed)
     queries, items = (unit_rows(random, count, dimension, copies, nudge) for count in (7, 50))
 
@@ -74,7 +81,7 @@ def test_top_items_are_in_the_engines_exact_order_with_its_scores(seed, dimensio
         assert score.tolist() == exact[expected].tolist()
 
 
-def test_a_pair_has_the_same_score_whichever_side_asks_and_whatever_it_is_scored_with():
+def test_a_pair_has_the_same_score_whichever_side_asks_and_whatever_it_is_scored_with() -> None:
     random = np.random.default_rng(5)
     queries, items = unit_rows(random, 40, 512), unit_rows(random, 300, 512)
     matrix = engine_scores(queries, items)
@@ -84,7 +91,7 @@ def test_a_pair_has_the_same_score_whichever_side_asks_and_whatever_it_is_scored
     assert np.array_equal(matrix.ravel(), ranks_module._pair_scores(queries, items, query, item))
 
 
-def test_identical_vectors_put_every_comparison_to_the_exact_score_and_rank_by_row():
+def test_identical_vectors_put_every_comparison_to_the_exact_score_and_rank_by_row() -> None:
     rows = np.zeros((3000, 8), np.float32)
     rows[:, 0] = 1
     relevance = Relevance.of_pairs([(q, q) for q in range(3000)], 3000, 3000)
@@ -97,7 +104,7 @@ def test_identical_vectors_put_every_comparison_to_the_exact_score_and_rank_by_r
     assert ranking.tied_pairs == 3000
 
 
-def test_vectors_that_are_not_unit_are_refused_with_their_row():
+def test_vectors_that_are_not_unit_are_refused_with_their_row() -> None:
     rows = unit_rows(np.random.default_rng(0), 4, 8)
     bad = rows.copy()
     bad[2] *= 1.001
@@ -109,14 +116,14 @@ def test_vectors_that_are_not_unit_are_refused_with_their_row():
         rank_vectors(bad, rows, Relevance.of_pairs([(0, 0)], 4, 4))
 
 
-def test_vectors_of_two_spaces_are_refused():
+def test_vectors_of_two_spaces_are_refused() -> None:
     random = np.random.default_rng(0)
 
     with pytest.raises(EvaluationError, match="one space"):
         rank_vectors(unit_rows(random, 2, 8), unit_rows(random, 2, 9), Relevance.of_pairs([], 2, 2))
 
 
-def test_coco_like_captions_give_25010_as_the_denominator():
+def test_coco_like_captions_give_25010_as_the_denominator() -> None:
     from retrieval.evaluation.metrics import hit_rate_at_k
 
     random = np.random.default_rng(1)

@@ -1,11 +1,13 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
-import plain_by_counting as counting
-import plain_by_sorting as sorting
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.metrics import (
@@ -26,6 +28,8 @@ from retrieval.evaluation.metrics import (
 )
 from retrieval.evaluation.ranks import UNRANKED, Ranks, rank_lists, rank_scores
 from retrieval.evaluation.relevance import Relevance
+from tests.retrieval.evaluation import plain_by_counting as counting
+from tests.retrieval.evaluation import plain_by_sorting as sorting
 
 # Three pictures; picture 0 has captions 0, 1, 2, picture 1 has caption 3, picture 2 has none.
 #                      caption:   0    1    2    3
@@ -37,7 +41,7 @@ PICTURES_TO_TEXTS = Relevance.of_pairs(LINKS, queries=3, items=4)
 TEXTS_TO_PICTURES = PICTURES_TO_TEXTS.transposed()
 
 
-def test_toy_matrix_gives_the_ranks_computed_by_hand():
+def test_toy_matrix_gives_the_ranks_computed_by_hand() -> None:
     texts = rank_scores(TOY.T, TEXTS_TO_PICTURES)
     pictures = rank_scores(TOY, PICTURES_TO_TEXTS)
 
@@ -53,7 +57,7 @@ def test_toy_matrix_gives_the_ranks_computed_by_hand():
     assert pictures.tied_pairs == 1
 
 
-def test_toy_matrix_gives_the_figures_computed_by_hand():
+def test_toy_matrix_gives_the_figures_computed_by_hand() -> None:
     texts = rank_scores(TOY.T, TEXTS_TO_PICTURES).exact
     pictures = rank_scores(TOY, PICTURES_TO_TEXTS).exact
 
@@ -69,28 +73,30 @@ def test_toy_matrix_gives_the_figures_computed_by_hand():
     assert r_precision(pictures).tolist() == pytest.approx([2 / 3, 0, 0])
 
 
-def test_a_query_without_a_relevant_item_is_a_miss_that_stays_in_the_denominator_unless_only_judged_count():
+def test_a_query_without_a_relevant_item_is_a_miss_that_stays_in_the_denominator_unless_only_judged_count() -> (
+    None
+):
     ranks = rank_scores(TOY, PICTURES_TO_TEXTS).exact
 
     assert hit_rate_at_k(ranks, 4) == Share(2, 3)
     assert hit_rate_at_k(ranks.judged(), 4) == Share(2, 2)
 
 
-def test_hit_rate_and_recall_differ_where_a_query_has_several_answers():
+def test_hit_rate_and_recall_differ_where_a_query_has_several_answers() -> None:
     ranks = rank_scores(np.array([[3.0, 2.0, 1.0]]), Relevance.of_pairs([(0, 0), (0, 2)], 1, 3)).exact
 
     assert hit_rate_at_k(ranks, 1).value == 1.0
     assert recall_at_k(ranks, 1).tolist() == [0.5]
 
 
-def test_ranks_count_from_1():
+def test_ranks_count_from_1() -> None:
     ranks = rank_scores(np.array([[1.0, 0.0]]), Relevance.of_pairs([(0, 0)], 1, 2)).exact
 
     assert first_rank(ranks).tolist() == [1]
     assert reciprocal_rank(ranks).tolist() == [1]
 
 
-def test_rsum_is_in_per_cent_and_mean_recall_a_share():
+def test_rsum_is_in_per_cent_and_mean_recall_a_share() -> None:
     rates = [Share(1, 4), Share(2, 4), Share(3, 4)]
 
     assert rsum(rates, rates) == pytest.approx(300)
@@ -98,14 +104,14 @@ def test_rsum_is_in_per_cent_and_mean_recall_a_share():
 
 
 @pytest.mark.parametrize("k", [0, -1, 5])
-def test_a_cut_outside_the_ranked_depth_is_refused(k):
+def test_a_cut_outside_the_ranked_depth_is_refused(k: int) -> None:
     ranks = rank_scores(TOY, PICTURES_TO_TEXTS).exact
 
     with pytest.raises(EvaluationError, match=f"at {k} needs lists ranked to depth {k}, but they have 4"):
         hits_at_k(ranks, k)
 
 
-def test_map_at_r_is_refused_where_r_exceeds_the_ranked_depth():
+def test_map_at_r_is_refused_where_r_exceeds_the_ranked_depth() -> None:
     relevance = Relevance.of_pairs([(0, 0), (0, 1), (0, 2)], 1, 10)
     ranks = rank_lists([np.array([0, 5])], relevance, depth=2)
 
@@ -114,12 +120,12 @@ def test_map_at_r_is_refused_where_r_exceeds_the_ranked_depth():
             figure(ranks)
 
 
-def test_an_evaluation_without_queries_is_refused():
+def test_an_evaluation_without_queries_is_refused() -> None:
     with pytest.raises(EvaluationError, match="no query"):
         hit_rate_at_k(Ranks(np.zeros(1, np.int64), np.zeros(0, np.int64), 5), 1)
 
 
-def test_ranked_lists_give_the_same_ranks_as_the_matrix_down_to_their_depth():
+def test_ranked_lists_give_the_same_ranks_as_the_matrix_down_to_their_depth() -> None:
     full = rank_scores(TOY, PICTURES_TO_TEXTS).exact
     lists = [np.array(sorting.order(row.tolist())[:2]) for row in TOY]
 
@@ -130,7 +136,7 @@ def test_ranked_lists_give_the_same_ranks_as_the_matrix_down_to_their_depth():
     assert reciprocal_rank(cut).tolist() == [1, 0, 0]
 
 
-def test_a_query_without_results_counts_0():
+def test_a_query_without_results_counts_0() -> None:
     cut = rank_lists([np.zeros(0, np.int64)], Relevance.of_pairs([(0, 0)], 1, 3), depth=3)
 
     assert hit_rate_at_k(cut, 1) == Share(0, 1)
@@ -138,12 +144,12 @@ def test_a_query_without_results_counts_0():
     assert ndcg_at_k(cut, 3).tolist() == [0]
 
 
-def test_a_list_that_holds_an_item_twice_is_refused():
+def test_a_list_that_holds_an_item_twice_is_refused() -> None:
     with pytest.raises(EvaluationError, match="query 0 holds an item twice"):
         rank_lists([np.array([1, 1])], Relevance.of_pairs([(0, 0)], 1, 3), depth=2)
 
 
-def test_a_score_that_is_not_a_number_is_refused_with_its_place():
+def test_a_score_that_is_not_a_number_is_refused_with_its_place() -> None:
     scores = TOY.copy()
     scores[1, 2] = np.nan
 
@@ -151,15 +157,19 @@ def test_a_score_that_is_not_a_number_is_refused_with_its_place():
         rank_scores(scores, PICTURES_TO_TEXTS)
 
 
-def test_relevance_outside_the_matrix_is_refused():
+def test_relevance_outside_the_matrix_is_refused() -> None:
     with pytest.raises(
         EvaluationError, match="names query 0 and item 4, but there are 3 queries and 4 items"
     ):
         Relevance.of_pairs([(0, 4)], 3, 4)
 
 
+Problem = tuple[NDArray[np.float64], list[set[int]], int]
+"""Scores (queries, items), the relevant items of each query, and a cut-off k."""
+
+
 @st.composite
-def problems(draw):
+def problems(draw: st.DrawFn) -> Problem:
     """A score matrix with many ties, and a relation with uneven, shared and missing answers."""
     queries, items = draw(st.integers(1, 6)), draw(st.integers(1, 9))
     values = st.integers(0, draw(st.integers(1, 30)))
@@ -172,7 +182,7 @@ def problems(draw):
     return np.array(matrix, np.float64) / 30, relevant, draw(st.integers(1, items))
 
 
-def relation(relevant, items):
+def relation(relevant: Sequence[set[int]], items: int) -> Relevance:
     return Relevance.of_pairs(
         [(q, i) for q, wanted in enumerate(relevant) for i in wanted], len(relevant), items
     )
@@ -180,7 +190,7 @@ def relation(relevant, items):
 
 @settings(max_examples=1500)
 @given(problems())
-def test_every_metric_equals_the_plain_implementation_that_sorts(problem):
+def test_every_metric_equals_the_plain_implementation_that_sorts(problem: Problem) -> None:
     matrix, relevant, k = problem
     ranks = rank_scores(matrix, relation(relevant, matrix.shape[1])).exact
 
@@ -203,7 +213,7 @@ def test_every_metric_equals_the_plain_implementation_that_sorts(problem):
 
 @settings(max_examples=1500)
 @given(problems())
-def test_every_metric_equals_the_plain_implementation_that_counts(problem):
+def test_every_metric_equals_the_plain_implementation_that_counts(problem: Problem) -> None:
     matrix, relevant, k = problem
     ranks = rank_scores(matrix, relation(relevant, matrix.shape[1])).exact
     rows = matrix.tolist()
@@ -226,7 +236,7 @@ def test_every_metric_equals_the_plain_implementation_that_counts(problem):
 
 @settings(max_examples=400)
 @given(problems())
-def test_best_and_worst_case_are_the_extremes_over_every_way_to_break_ties(problem):
+def test_best_and_worst_case_are_the_extremes_over_every_way_to_break_ties(problem: Problem) -> None:
     matrix, relevant, k = problem
     ranking = rank_scores(matrix, relation(relevant, matrix.shape[1]))
     rows = matrix.tolist()

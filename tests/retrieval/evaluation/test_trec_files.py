@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import ir_measures
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_measures import AP, RR, P, R, Rprec, Success, nDCG
-from small_sets import evaluation_of, five_each, random_units, set_of, unit
 
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluation_set import with_folds
@@ -21,19 +23,23 @@ from retrieval.evaluation.metrics import (
     recall_at_k,
     reciprocal_rank,
 )
+from retrieval.evaluation.run import Evaluation
 from retrieval.evaluation.trec import MAX_DEPTH, trec_ids, write_trec
 from retrieval.types import InlineBytes, Picture
+from tests.retrieval.evaluation.small_sets import evaluation_of, five_each, random_units, set_of, unit
 
 SHORT = {"text to image": "t2i", "image to text": "i2t"}
 
 
-def scored(folder, stem, name, measures):
+def scored(
+    folder: Path, stem: str, name: str, measures: Iterable[ir_measures.Measure]
+) -> dict[ir_measures.Measure, float]:
     qrels = list(ir_measures.read_trec_qrels(str(folder / f"{stem}.qrels")))
     run = list(ir_measures.read_trec_run(str(folder / f"{stem}.{name}.run")))
     return ir_measures.calc_aggregate(measures, qrels, run)
 
 
-def assert_scored_alike(folder, evaluation, k):
+def assert_scored_alike(folder: Path, evaluation: Evaluation, k: int) -> None:
     for direction, side in evaluation.models[0].figures.sides.items():
         ranks = side.ranks.judged()
         expected = {
@@ -53,8 +59,8 @@ def assert_scored_alike(folder, evaluation, k):
 @settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), k=st.integers(1, 6))
 def test_ir_measures_scores_the_files_to_our_numbers_ties_uneven_and_missing_answers_included(
-    tmp_path_factory, seed, k
-):
+    tmp_path_factory: pytest.TempPathFactory, seed: int, k: int
+) -> None:
     random = np.random.default_rng(seed)
     pictures, texts = (
         unit(random.integers(-1, 2, (n, 3)) + np.array([0, 0, 3])) for n in (6, 11)
@@ -68,7 +74,7 @@ def test_ir_measures_scores_the_files_to_our_numbers_ties_uneven_and_missing_ans
     assert_scored_alike(folder, evaluation, k)
 
 
-def test_scores_of_a_run_are_strictly_decreasing_as_float32(tmp_path):
+def test_scores_of_a_run_are_strictly_decreasing_as_float32(tmp_path: Path) -> None:
     same = np.repeat(unit([[1, 0]]), 300, axis=0)  # every score ties
     evaluation = evaluation_of(five_each(300), {"model": (same, np.repeat(same, 5, axis=0))}, (1,))
 
@@ -83,7 +89,7 @@ def test_scores_of_a_run_are_strictly_decreasing_as_float32(tmp_path):
     assert [row[2] for row in first[:3]] == ["p0.jpg", "p1.jpg", "p2.jpg"]  # our order, not trec_eval's
 
 
-def test_a_query_without_an_answer_has_a_run_and_no_qrels_line(tmp_path):
+def test_a_query_without_an_answer_has_a_run_and_no_qrels_line(tmp_path: Path) -> None:
     evaluation = evaluation_of(set_of([(0, 0)], 2, 1), {"model": (random_units(2), random_units(1))}, (1,))
 
     write_trec(evaluation, tmp_path)
@@ -95,7 +101,7 @@ def test_a_query_without_an_answer_has_a_run_and_no_qrels_line(tmp_path):
     }
 
 
-def test_every_fold_and_every_model_has_files_of_its_own(tmp_path):
+def test_every_fold_and_every_model_has_files_of_its_own(tmp_path: Path) -> None:
     vectors = random_units(20), random_units(100, seed=1)
     evaluation = evaluation_of(with_folds(five_each(20), 2), {"a": vectors, "b/c": vectors})
 
@@ -108,8 +114,8 @@ def test_every_fold_and_every_model_has_files_of_its_own(tmp_path):
     assert items == {f"p{row}.jpg" for row in range(10, 20)}
 
 
-def test_ids_are_keys_where_all_have_distinct_ones_else_what_the_uris_do_not_share():
-    def of(*pairs):
+def test_ids_are_keys_where_all_have_distinct_ones_else_what_the_uris_do_not_share() -> None:
+    def of(*pairs) -> list[str]:
         return trec_ids([Picture(uri, InlineBytes(b""), key) for uri, key in pairs])
 
     assert of(("file:///a.tar#x.jpg", "one"), ("file:///a.tar#y.jpg", "two 2")) == ["one", "two%202"]
@@ -119,7 +125,7 @@ def test_ids_are_keys_where_all_have_distinct_ones_else_what_the_uris_do_not_sha
 
 
 @pytest.mark.parametrize("depth", [0, MAX_DEPTH])
-def test_a_depth_without_distinct_float32_scores_is_refused(tmp_path, depth):
+def test_a_depth_without_distinct_float32_scores_is_refused(tmp_path: Path, depth: int) -> None:
     evaluation = evaluation_of(set_of([(0, 0)], 1, 1), {"model": (random_units(1), random_units(1))}, (1,))
 
     with pytest.raises(EvaluationError, match="distinct float32 scores"):

@@ -5,20 +5,22 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_sets import random_units, unit
 
 from retrieval.errors import CorpusFormatError, EvaluationError
 from retrieval.evaluation.classification import LabelledPictures, classify, classify_models, load_labelled
 from retrieval.evaluation.metrics import Share
 from retrieval.types import InlineBytes, Picture
+from tests.builders import HashEncoder
+from tests.retrieval.evaluation.small_sets import random_units, unit
 
 
-def labelled(labels, classes) -> LabelledPictures:
+def labelled(labels: Sequence[int], classes: int) -> LabelledPictures:
     pictures = tuple(Picture(f"test:{row}", InlineBytes(b"")) for row in range(len(labels)))
     return LabelledPictures("toy", pictures, np.array(labels), tuple(f"class {n}" for n in range(classes)))
 
@@ -40,7 +42,7 @@ def tar_of(path: Path, **members: bytes) -> Path:
     return path
 
 
-def test_accuracies_are_counted_by_hand():
+def test_accuracies_are_counted_by_hand() -> None:
     pictures = unit([[1, 0], [1, 0.2], [0.2, 1], [1, 0]])  # the first two are of class 0
     found = classify(labelled([0, 0, 1, 1], 2), pictures, unit([[1, 0], [0, 1]]))
 
@@ -50,19 +52,19 @@ def test_accuracies_are_counted_by_hand():
     assert found.interval.low < 0.75 <= found.interval.high
 
 
-def test_a_class_without_pictures_takes_part_as_an_answer_but_not_in_the_mean_over_classes():
+def test_a_class_without_pictures_takes_part_as_an_answer_but_not_in_the_mean_over_classes() -> None:
     found = classify(labelled([0, 0], 2), unit([[1, 0], [0, 1]]), unit([[1, 0], [0, 1]]))
 
     assert (found.top1, found.mean_per_class) == (Share(1, 2), 0.5)
 
 
-def test_equal_scores_go_to_the_class_that_comes_first():
+def test_equal_scores_go_to_the_class_that_comes_first() -> None:
     found = classify(labelled([0, 1], 2), unit([[1, 1], [1, 1]]), unit([[1, 0], [0, 1]]))
 
     assert found.top1 == Share(1, 2)
 
 
-def test_top_5_counts_five_classes():
+def test_top_5_counts_five_classes() -> None:
     pictures, classes = random_units(50), random_units(9, seed=1)
     labels = [row % 9 for row in range(50)]
 
@@ -72,7 +74,7 @@ def test_top_5_counts_five_classes():
     assert found.top5 == Share(sum(label in five for label, five in zip(labels, order, strict=True)), 50)
 
 
-def test_folders_are_classes_in_alphabetical_order_their_underscores_blanks(tmp_path):
+def test_folders_are_classes_in_alphabetical_order_their_underscores_blanks(tmp_path: Path) -> None:
     found = load_labelled(class_folders(tmp_path / "pets", tabby_cat=2, dog=1))
 
     assert found.classes == ("dog", "tabby cat")
@@ -80,7 +82,7 @@ def test_folders_are_classes_in_alphabetical_order_their_underscores_blanks(tmp_
     assert [picture.key for picture in found.pictures] == ["dog/0.png", "tabby_cat/0.png", "tabby_cat/1.png"]
 
 
-def test_a_file_gives_folders_other_names(tmp_path):
+def test_a_file_gives_folders_other_names(tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("n02\ttabby cat\nn01\tdog\n")
 
@@ -89,7 +91,7 @@ def test_a_file_gives_folders_other_names(tmp_path):
     assert found.classes == ("dog", "tabby cat")
 
 
-def test_a_tar_has_labels_beside_its_pictures(tmp_path):
+def test_a_tar_has_labels_beside_its_pictures(tmp_path: Path) -> None:
     path = tar_of(
         tmp_path / "pets.tar",
         a__jpg=b"1", a__json=json.dumps({"label": "dog"}).encode(), b__json=b'{"label": "cat"}', b__jpg=b"2",
@@ -102,7 +104,7 @@ def test_a_tar_has_labels_beside_its_pictures(tmp_path):
     assert found.pictures[0].location.size == 1
 
 
-def test_numbered_classes_are_named_line_by_line(tmp_path):
+def test_numbered_classes_are_named_line_by_line(tmp_path: Path) -> None:
     path = tar_of(tmp_path / "x.tar", a__jpg=b"1", a__cls=b"10", b__jpg=b"2", b__cls=b"9")
     names = tmp_path / "names.txt"
     names.write_text("\n".join(f"name {n}" for n in range(11)))
@@ -121,12 +123,14 @@ def test_numbered_classes_are_named_line_by_line(tmp_path):
         ({"a__txt": b"1"}, "holds no labelled pictures"),
     ],
 )
-def test_a_tar_without_labels_is_refused_with_the_place(tmp_path, members, sentence):
+def test_a_tar_without_labels_is_refused_with_the_place(
+    tmp_path: Path, members: dict[str, bytes], sentence: str
+) -> None:
     with pytest.raises((EvaluationError, CorpusFormatError), match=sentence):
         load_labelled(tar_of(tmp_path / "x.tar", **members))
 
 
-def test_what_is_no_tar_no_folder_or_has_unnamed_classes_is_refused(tmp_path):
+def test_what_is_no_tar_no_folder_or_has_unnamed_classes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"no tar" * 200)
     (tmp_path / "names.txt").write_text("n01\tdog\n")
     folders = class_folders(tmp_path / "pets", n01=1, n02=1)
@@ -139,7 +143,7 @@ def test_what_is_no_tar_no_folder_or_has_unnamed_classes_is_refused(tmp_path):
         load_labelled(folders, tmp_path / "names.txt")
 
 
-def test_class_names_are_put_into_every_template(encoder, tmp_path):
+def test_class_names_are_put_into_every_template(encoder: HashEncoder, tmp_path: Path) -> None:
     pets = load_labelled(class_folders(tmp_path / "pets", cat=1, dog=1))
 
     found = classify_models(pets, {"hash": encoder}, ["a {}", "the {}"], tmp_path / "cache")

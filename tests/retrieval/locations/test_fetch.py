@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loopback import Server, server_on_loopback
 
 from retrieval.errors import ImageError
 from retrieval.locations.fetch import read_bytes
 from retrieval.types import FileBytes, InlineBytes, Limits, MemberBytes, UrlBytes
+from tests.loopback import Server, server_on_loopback
 
 # for answers that come: no busy machine makes them too late
 PATIENT = Limits(file_bytes=2**20, seconds=600, private_addresses=True)

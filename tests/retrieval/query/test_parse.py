@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ from retrieval.suffixes import IMAGE_SUFFIXES
         "٣:كلب",  # digits, but not the ten that a weight is written with
     ],
 )
-def test_words_are_text_even_with_colons_digits_and_dots(words):
+def test_words_are_text_even_with_colons_digits_and_dots(words: str) -> None:
     assert parse_part(words) == TextPart(words, 1.0)
 
 
@@ -65,7 +66,9 @@ def test_words_are_text_even_with_colons_digits_and_dots(words):
         ("2:2: the sequel", "2:2: the sequel", 1),
     ],
 )
-def test_a_sign_a_weight_and_a_kind_may_stand_before_words(argument, words, weight):
+def test_a_sign_a_weight_and_a_kind_may_stand_before_words(
+    argument: str, words: str, weight: Decimal
+) -> None:
     assert parse_part(argument) == TextPart(words, weight)
 
 
@@ -89,17 +92,21 @@ def test_a_sign_a_weight_and_a_kind_may_stand_before_words(argument, words, weig
         ("/data/val.tar#0001", "file:///data/val.tar#0001", 1),
     ],
 )
-def test_paths_urls_and_tar_members_are_pictures(argument, source, weight):
+def test_paths_urls_and_tar_members_are_pictures(argument: str, source: Path | str, weight: Decimal) -> None:
     assert parse_part(argument) == PicturePart(source, weight)
 
 
-def test_a_tilde_behind_a_weight_is_the_home_folder_though_no_shell_expands_it(monkeypatch):
+def test_a_tilde_behind_a_weight_is_the_home_folder_though_no_shell_expands_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("HOME", "/home/me")
 
     assert parse_part("2:~/a.jpg") == PicturePart(Path("/home/me/a.jpg"), 2)
 
 
-def test_what_an_argument_means_does_not_depend_on_the_files_that_exist(tmp_path, monkeypatch):
+def test_what_an_argument_means_does_not_depend_on_the_files_that_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "photo").write_bytes(b"\xff\xd8\xff")
     monkeypatch.chdir(tmp_path)
 
@@ -107,7 +114,7 @@ def test_what_an_argument_means_does_not_depend_on_the_files_that_exist(tmp_path
 
 
 @pytest.mark.parametrize("argument", ["", "  ", "text:", "text: ", "image:", "2:text:", "-text: "])
-def test_an_empty_part_says_so(argument):
+def test_an_empty_part_says_so(argument: str) -> None:
     with pytest.raises(QueryError, match=r"empty|no name"):
         parse_part(argument)
 
@@ -116,52 +123,52 @@ def test_an_empty_part_says_so(argument):
     ("argument", "meant"),
     [("2:-people", "-2:people"), ("--people", "-1:people"), ("-2:-people", "-2:people")],
 )
-def test_a_sign_in_the_wrong_place_is_refused_with_the_right_spelling(argument, meant):
+def test_a_sign_in_the_wrong_place_is_refused_with_the_right_spelling(argument: str, meant: str) -> None:
     with pytest.raises(QueryError, match=meant):
         parse_part(argument)
 
 
 @pytest.mark.parametrize("argument", ["0:dogs", "-0:dogs", "00.0:dogs"])
-def test_a_weight_of_zero_is_refused(argument):
+def test_a_weight_of_zero_is_refused(argument: str) -> None:
     with pytest.raises(QueryError, match="other than 0"):
         parse_part(argument)
 
 
-def test_a_text_that_is_not_unicode_is_refused():
+def test_a_text_that_is_not_unicode_is_refused() -> None:
     with pytest.raises(QueryError, match="UTF-8"):
         parse_part("caf\udce9")
 
 
-def test_no_argument_at_all_is_an_empty_query():
+def test_no_argument_at_all_is_an_empty_query() -> None:
     with pytest.raises(QueryError, match="empty"):
         parse_query([])
 
 
-def test_subtracted_arguments_have_their_weights_negated():
+def test_subtracted_arguments_have_their_weights_negated() -> None:
     query = parse_query(["beach"], subtract=["people", "2:./a.jpg"])
 
     assert query.parts == (TextPart("beach"), TextPart("people", -1), PicturePart(Path("a.jpg"), -2))
 
 
-def test_a_line_holds_parts_between_tabs_and_remembers_its_place():
+def test_a_line_holds_parts_between_tabs_and_remembers_its_place() -> None:
     query = parse_line("beach\t-people", "queries.txt:7")
 
     assert query.parts == (TextPart("beach"), TextPart("people", -1))
     assert query.place == "queries.txt:7"
 
 
-def test_a_fault_in_a_line_names_the_line():
+def test_a_fault_in_a_line_names_the_line() -> None:
     with pytest.raises(QueryError, match=r"^queries\.txt:7: "):
         parse_line("beach\t\tpeople", "queries.txt:7")
 
 
 @given(st.text(min_size=1).filter(lambda text: text.strip() and not _has_surrogates(text)))
-def test_after_the_prefix_text_anything_is_taken_verbatim(words):
+def test_after_the_prefix_text_anything_is_taken_verbatim(words: str) -> None:
     assert parse_part(f"text:{words}") == TextPart(words)
 
 
 @given(st.text(alphabet=string.printable + "é中-:.#", max_size=12))
-def test_any_argument_is_a_part_or_a_query_error(argument):
+def test_any_argument_is_a_part_or_a_query_error(argument: str) -> None:
     try:
         part = parse_part(argument)
     except QueryError:
@@ -174,7 +181,7 @@ def test_any_argument_is_a_part_or_a_query_error(argument):
     st.decimals(min_value="0.01", max_value="99.99", places=2),
     st.booleans(),
 )
-def test_a_weight_is_read_as_it_is_written(words, weight, negative):
+def test_a_weight_is_read_as_it_is_written(words: str, weight: Decimal, negative: bool) -> None:
     words = words.strip()
 
     part = parse_part(f"{'-' if negative else ''}{weight}:{words}")
@@ -183,7 +190,7 @@ def test_a_weight_is_read_as_it_is_written(words, weight, negative):
 
 
 @given(st.sampled_from(sorted(IMAGE_SUFFIXES)), st.booleans())
-def test_whatever_ends_like_a_picture_is_one(suffix, upper):
+def test_whatever_ends_like_a_picture_is_one(suffix: str, upper: bool) -> None:
     name = f"a{suffix.upper() if upper else suffix}"
 
     assert parse_part(name) == PicturePart(Path(name))

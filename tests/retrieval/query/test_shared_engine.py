@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import HashEncoder, image_change
 
 import retrieval
 from indexer.store.changes import Change
@@ -16,6 +15,7 @@ from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
 from retrieval.collection.score import exact_scores
 from retrieval.types import Hit
+from tests.builders import HashEncoder, image_change
 
 READERS, STEPS, A_STEP, K = 4, 8, 40, 12
 QUERIES = [f"words {number}" for number in range(6)]

@@ -6,11 +6,9 @@ import io
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from builders import HashEncoder, draw
 from PIL import Image
 
 import indexer
@@ -18,8 +16,8 @@ import retrieval
 from retrieval import KeyPart, PicturePart, SearchEngine, TextPart
 from retrieval.errors import IdentityMismatch, ModelError, QueryError, UnknownModel, UsageError
 from retrieval.uris import file_uri
+from tests.builders import Fill, HashEncoder, draw
 
-Fill = Callable[..., Path]
 COLOURS = {f"{number:02}.png": (number * 12, 255 - number * 9, number * 5) for number in range(9)}
 
 
