@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from retrieval.cli.limit_options import limit_options, with_options
+from retrieval.corpora import FORMATS, CorpusOptions, Format, parse_caption_column
+from retrieval.corpora.format import format_names
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 SPLITS = "Splits of a Karpathy JSON, separated by commas."
+
+
+def format_help(formats: Sequence[Format]) -> str:
+    """Help text of ``--format``, which names the formats."""
+    return f"Read CORPUS as one of {format_names(formats)}. [default: recognised]"
+
+
+class CorpusCommand(click.Command):
+    """A command whose help ends with the formats that its argument CORPUS may have."""
+
+    formats: Sequence[Format] = FORMATS
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, and then a line for each format."""
+        super().format_options(ctx, formatter)
+        with formatter.section("Formats of CORPUS"):
+            formatter.write_dl([(one.name, one.help) for one in self.formats])
+
+
 _READING = (
-    click.option("--format", "format_", metavar="FORMAT", help="Read CORPUS as this. [default: recognised]"),
+    click.option("--format", "format_", metavar="FORMAT", help=format_help(FORMATS)),
     click.option("--image-column", metavar="NAME", help="Column of a table with paths or URLs of pictures."),
     click.option(
         "--caption-column",
@@ -63,8 +84,6 @@ def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
             lang: str | None,
             **others: Any,
         ) -> Any:
-            from retrieval.corpora import CorpusOptions, parse_caption_column  # late: not for --help
-
             options = CorpusOptions(
                 format=format_,
                 image_column=image_column,

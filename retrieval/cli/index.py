@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retrieval.cli.corpus_options import corpus_options
+from retrieval.cli.corpus_options import CorpusCommand, corpus_options
 from retrieval.cli.model_note import say_model
 from retrieval.cli.options import collection_option, json_option, quiet_option, wait_option
 from retrieval.cli.printing import (
@@ -30,7 +30,7 @@ REASONS_SHOWN = 5
 INTERRUPTED = 130
 
 
-@click.command()
+@click.command(cls=CorpusCommand)
 @click.argument("corpus")
 @collection_option
 @click.option(
@@ -64,9 +64,8 @@ def index(
 ) -> None:
     r"""Index a corpus of pictures and texts into a collection.
 
-    CORPUS is a folder of pictures, a CSV, TSV, JSONL or Parquet table, a COCO or Karpathy JSON file,
-    WebDataset tars ("train-{000..005}.tar"), a text file with a caption a line, or a list of URLs. Run it
-    again at any time: only what is new or changed is encoded. Ctrl-C keeps what is done.
+    CORPUS is a folder of pictures, or a file in one of the formats below; "train-{000..005}.tar" is six
+    files. Run it again at any time: only what is new or changed is encoded. Ctrl-C keeps what is done.
 
     \b
         vlsearch index ~/Pictures

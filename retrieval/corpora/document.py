@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from retrieval.corpora.json_lists import FILE_LIMIT, NotJson, RawList, read_lists
 from retrieval.corpora.locate import ImageFolder
@@ -40,14 +39,9 @@ def load_document(path: Path) -> Document:
         raise CorpusFormatError(str(path), str(error), remedy) from error
 
 
-def kind_of_document(document: Document) -> Literal["coco", "karpathy"] | None:
-    """The format of a document, by its keys and those of its first picture."""
-    images = document.get("images")
-    if not isinstance(images, RawList):
-        return None
-    if isinstance(document.get("annotations"), RawList):
-        return "coco"
-    return "karpathy" if images and isinstance(images[0], dict) and "sentences" in images[0] else None
+def is_list_in(document: Document, key: str) -> bool:
+    """Whether a list stands under a key."""
+    return isinstance(document.get(key), RawList)
 
 
 def list_in(document: Document, key: str, path: Path) -> Sequence[object]:

@@ -8,6 +8,19 @@ from pathlib import Path
 
 from retrieval.errors import UsageError
 
+SPELLINGS = {
+    "image_column": "--image-column",
+    "caption_columns": "--caption-column",
+    "images": "--images",
+    "split": "--split",
+    "exclude": "--exclude",
+    "default_excludes": "--no-default-excludes",
+}
+"""How the command line spells the fields of :class:`CorpusOptions` that not every format takes."""
+
+TABLE_OPTIONS = frozenset({"image_column", "caption_columns", "images"})
+"""Fields of :class:`CorpusOptions` that mean something for a table with named columns."""
+
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag: en, zh-Hans
 
 
@@ -24,7 +37,7 @@ class CorpusOptions:
     """How to read a corpus; what is None or empty is found out, or is not there.
 
     Attributes:
-        format: a name out of :data:`retrieval.corpora.FORMATS`, instead of recognising it.
+        format: the name of one of :data:`retrieval.corpora.FORMATS`, instead of recognising it.
         image_column: column that holds the pictures' paths or URLs.
         caption_columns: columns that hold captions; naming any replaces the default ones.
         images: folder that picture names in a file count from, and may not leave; by default the file's own.

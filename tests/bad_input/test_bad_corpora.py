@@ -77,7 +77,7 @@ CORPORA = [
     Refused("cut.json", coco([RIGHT], [SAID])[:-9], "JSON"),
     Refused("deep.json", b'{"a":' * 200_000, "nested"),
     Refused("list.json", b"[1, 2, 3]", "JSON"),
-    Refused("neither.json", b'{"a": 1}', "is neither COCO captions nor a Karpathy JSON (its keys: a)"),
+    Refused("neither.json", b'{"a": 1}', "is neither COCO captions nor Karpathy splits (its keys: a)"),
     Refused("texts.jsonl", b"just words\n", "holds no JSON object"),
     Refused("zipped.tar", b"\x1f\x8b" + bytes(600), "is compressed (gzip), and corpora are read as they are"),
     Refused("unknown.xyz", b"what is this", "is in no format that is recognised"),

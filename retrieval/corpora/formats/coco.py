@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from retrieval.corpora.corpus import TEXTS_LIMIT, Corpus, Entries
-from retrieval.corpora.document import Document, image_folder, list_in, load_document
+from retrieval.corpora.corpus_path import CorpusPath
+from retrieval.corpora.document import image_folder, is_list_in, list_in
+from retrieval.corpora.format import DataSet, Format
 from retrieval.corpora.locate import ImageFolder
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
@@ -19,13 +21,8 @@ Captions = dict[str, list[int]]
 """Ordinals of annotations by the id of their picture."""
 
 
-def open_coco(path: Path, options: CorpusOptions) -> Corpus:
-    """The pictures and captions in a COCO captions file; see :func:`coco_corpus`."""
-    return coco_corpus(path, load_document(path), options)
-
-
-def coco_corpus(path: Path, document: Document, options: CorpusOptions) -> Corpus:
-    """The pictures of a COCO document in their order, each with its captions, named ``annotation=ID``.
+def open_coco(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open a COCO captions file: its images in their order, each with its captions, named ``annotation=ID``.
 
     Without ``options.images`` the pictures are looked for beside the file, in ``images`` and in the folder
     named after the file (``captions_train2017.json``: ``train2017``), and in the same places beside a folder
@@ -36,6 +33,7 @@ def coco_corpus(path: Path, document: Document, options: CorpusOptions) -> Corpu
             not where they are looked for.
         UsageError: ``options.images`` is no folder.
     """
+    path, document = at.path, at.document
     images = list_in(document, "images", path)
     annotations = list_in(document, "annotations", path)
     if annotations and not any(isinstance(one, dict) and "caption" in one for one in annotations):
@@ -123,3 +121,31 @@ def _texts(
         number = id_of(annotation.get("id"))
         place = f"annotations/{ordinal}" if number is None else f"annotation={number}"
         yield Text(names.part(place), annotation["caption"], lang=lang)
+
+
+def _is_coco(at: CorpusPath) -> bool:
+    if at.suffix not in FORMAT.suffixes:
+        return False  # else any file would be read whole
+    return is_list_in(at.document, "images") and is_list_in(at.document, "annotations")
+
+
+def _data_set_in(folder: Path) -> DataSet | None:
+    annotations = sorted((folder / "annotations").glob("captions_*.json"))
+    if len(annotations) > 1:
+        names = ", ".join(path.name for path in annotations)
+        remedy = "Name one of them, or pass --format folder to take the pictures without captions"
+        raise CorpusFormatError(str(folder), f"holds several caption files ({names})", remedy)
+    return DataSet(annotations[0], folder / "images") if annotations else None
+
+
+FORMAT = Format(
+    name="coco",
+    title="COCO captions",
+    help="COCO captions: the pictures of a captions_*.json with their annotations.",
+    uri="#annotation=48",
+    open=open_coco,
+    suffixes=(".json",),
+    is_content=_is_coco,
+    data_set_in=_data_set_in,
+    options=frozenset({"images"}),
+)

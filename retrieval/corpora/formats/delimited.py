@@ -13,9 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from retrieval.corpora.columns import choose_columns
+from retrieval.corpora.columns import choose_columns, has_usual_columns
 from retrieval.corpora.corpus import Corpus, Entries
-from retrieval.corpora.options import CorpusOptions
+from retrieval.corpora.corpus_path import CorpusPath
+from retrieval.corpora.format import Format
+from retrieval.corpora.options import TABLE_OPTIONS, CorpusOptions
 from retrieval.corpora.records import PROBED, Table, table_of
 from retrieval.corpora.textfile import LINE_LIMIT, Line, estimate_lines, read_lines
 from retrieval.errors import CorpusFormatError
@@ -32,19 +34,19 @@ class Row(NamedTuple):
     fault: str | None = None
 
 
-def open_csv(path: Path, options: CorpusOptions) -> Corpus:
-    """The pictures and captions in a CSV file, named ``row=12`` by the ordinal of the row below the header.
+def open_csv(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open a CSV file; its images and captions are named ``row=12`` by the ordinal of the row below the header.
 
     Raises:
         CorpusFormatError: it cannot be read, has no header, or a column is missing or ambiguous.
         UsageError: ``options.images`` is no folder.
     """
-    return _open("csv", path, options, read_csv_rows)
+    return _open("csv", at.path, options, read_csv_rows)
 
 
-def open_tsv(path: Path, options: CorpusOptions) -> Corpus:
-    """The same for a TSV file, in which nothing is quoted or escaped."""
-    return _open("tsv", path, options, read_tsv_rows)
+def open_tsv(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open a TSV file, in which nothing is quoted or escaped; for the rest as :func:`open_csv`."""
+    return _open("tsv", at.path, options, read_tsv_rows)
 
 
 def read_csv_rows(path: Path) -> Iterator[Row]:
@@ -129,3 +131,29 @@ def _entries(table: Table, names: list[str], read: Callable[[Path], Iterator[Row
             yield from table.entries(dict(zip(names, fields, strict=True)), row)
         else:
             yield Failure(table.names.part(row), f"the row that ends in line {line}: {fault}")
+
+
+def _has_header(at: CorpusPath, delimiter: str) -> bool:
+    return at.first_line is not None and has_usual_columns(at.first_line.split(delimiter))
+
+
+TSV = Format(
+    name="tsv",
+    title="TSV",
+    help="A table with a header line and tabs between fields; nothing is quoted.",
+    uri="#row=12",
+    open=open_tsv,
+    suffixes=(".tsv", ".tab"),
+    is_content=lambda at: _has_header(at, "\t"),
+    options=TABLE_OPTIONS,
+)
+CSV = Format(
+    name="csv",
+    title="CSV",
+    help="A table with a header line; other columns than pictures and captions become attributes.",
+    uri="#row=12",
+    open=open_csv,
+    suffixes=(".csv",),
+    is_content=lambda at: _has_header(at, ","),
+    options=TABLE_OPTIONS,
+)

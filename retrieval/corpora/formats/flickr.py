@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import groupby, islice
-from pathlib import Path
 
 from retrieval.corpora.corpus import TEXTS_LIMIT, Corpus, Entries
+from retrieval.corpora.corpus_path import CorpusPath
+from retrieval.corpora.format import Format
 from retrieval.corpora.locate import ImageFolder, choose_folder
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
@@ -20,18 +21,14 @@ _LINE = re.compile(r"(?P<name>[^\t#]+\.[A-Za-z0-9_]{2,8})#(?P<number>\d{1,9})\t(
 _PROBED = 20
 
 
-def is_flickr_line(line: str) -> bool:
-    """Whether a line is a picture's name, ``#``, the number of a caption, a tab and the caption."""
-    return _LINE.match(line) is not None
-
-
-def open_flickr(path: Path, options: CorpusOptions) -> Corpus:
-    """The pictures and captions in a ``*.token.txt`` or ``*.token`` file; a caption is named ``L12`` by its line.
+def open_flickr(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open a ``*.token.txt`` or ``*.token`` file of images and captions; a caption is named ``L12`` by its line.
 
     Raises:
         CorpusFormatError: it cannot be read, or its first lines are none of such a file.
         UsageError: ``options.images`` is no folder.
     """
+    path = at.path
     first = [_LINE.match(line.text) for line in islice(read_lines(path), _PROBED)]
     matched = [match["name"] for match in first if match is not None]
     if not matched:
@@ -71,3 +68,15 @@ def _lines(names: FileNames) -> Iterator[tuple[str | None, str, str]]:
             yield None, place, fault or "the line is not a picture's name, #, a number, a tab and a caption"
         elif match is not None:
             yield match["name"], place, match["caption"]
+
+
+FORMAT = Format(
+    name="flickr",
+    title="Flickr captions",
+    help="Captions of Flickr8k and Flickr30k: NAME.jpg#0, a tab and the caption on each line.",
+    uri="#L12",
+    open=open_flickr,
+    is_content=lambda at: at.first_line is not None and _LINE.match(at.first_line) is not None,
+    options=frozenset({"images"}),
+    shown_names=(".token.txt", ".token"),
+)

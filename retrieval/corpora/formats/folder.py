@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrieval.corpora.corpus import Corpus, Entries, LeftOut
+from retrieval.corpora.corpus_path import CorpusPath
 from retrieval.corpora.exclude import excluder
+from retrieval.corpora.format import Format
 from retrieval.corpora.formats.lines import read_captions
 from retrieval.corpora.left_out import (
     COLLECTION,
@@ -72,8 +74,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def open_folder(path: Path, options: CorpusOptions) -> Corpus:
-    """The pictures in a folder and in those below it, in the order of names, files before folders.
+def open_folder(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open a folder of images: those in it and below it, in the order of names, files before folders.
 
     A name that ends as a picture's makes a candidate, and so do the first bytes of a file whose suffix is not
     known; what it is, its content decides later. ``x.txt`` and ``x.jpg.txt`` beside ``x.jpg`` hold its captions,
@@ -86,6 +88,7 @@ def open_folder(path: Path, options: CorpusOptions) -> Corpus:
     Raises:
         CorpusFormatError: it cannot be listed, or is a collection.
     """
+    path = at.path
     try:
         is_collection = _listed(str(path), "", _Choice(excluder(()), True)).is_collection
     except OSError as error:
@@ -227,3 +230,14 @@ def _captions(path: Path, lang: str | None) -> Entries:
             yield from read_captions(FileNames(path), lang)
         except CorpusFormatError as error:
             yield Failure(uri, error.fault)
+
+
+FORMAT = Format(
+    name="folder",
+    title="a folder of pictures",
+    help="Pictures at any depth; x.txt beside x.jpg holds its captions, one a line.",
+    uri="/x.jpg",
+    open=open_folder,
+    options=frozenset({"exclude", "default_excludes"}),
+    reads="folder",
+)

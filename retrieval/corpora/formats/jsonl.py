@@ -8,7 +8,9 @@ from pathlib import Path
 
 from retrieval.corpora.columns import choose_columns
 from retrieval.corpora.corpus import Corpus, Entries
-from retrieval.corpora.options import CorpusOptions
+from retrieval.corpora.corpus_path import CorpusPath
+from retrieval.corpora.format import DataSet, Format
+from retrieval.corpora.options import TABLE_OPTIONS, CorpusOptions
 from retrieval.corpora.records import PROBED, Table, table_of
 from retrieval.corpora.textfile import estimate_lines, read_lines
 from retrieval.corpora.values import parse_object
@@ -20,14 +22,15 @@ _KEY_LIMIT = 1000  # characters
 _HEAD = 1000  # objects whose keys are the columns to choose from: JSONL has no header, and keys may come late
 
 
-def open_jsonl(path: Path, options: CorpusOptions) -> Corpus:
-    """The pictures and captions in a JSONL file, named ``row=12`` by line; a key may hold a list of captions.
+def open_jsonl(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open a JSONL file: its items are named ``row=12`` by line, and a key may hold a list of captions.
 
     Raises:
         CorpusFormatError: it cannot be read, no object stands in its first thousand lines, or a column is
             missing from all of them, or ambiguous.
         UsageError: ``options.images`` is no folder.
     """
+    path = at.path
     names: dict[str, None] = {}  # in order of appearance
     faults: list[Failure] = []
     for _, found in islice(_objects(path), _HEAD):
@@ -62,3 +65,26 @@ def _entries(table: Table) -> Entries:
             yield Failure(table.names.part(f"row={number}"), found.reason)
         else:
             yield from table.entries(found, f"row={number}")
+
+
+def _is_jsonl(at: CorpusPath) -> bool:
+    line = at.first_line
+    return line is not None and line.startswith("{") and line.rstrip().endswith("}")
+
+
+def _data_set_in(folder: Path) -> DataSet | None:
+    captions = folder / "captions.jsonl"
+    return DataSet(captions) if captions.is_file() else None
+
+
+FORMAT = Format(
+    name="jsonl",
+    title="JSON Lines",
+    help="One JSON object a line; other keys than picture and captions become attributes.",
+    uri="#row=12",
+    open=open_jsonl,
+    suffixes=(".jsonl", ".ndjson"),
+    is_content=_is_jsonl,
+    data_set_in=_data_set_in,
+    options=TABLE_OPTIONS,
+)

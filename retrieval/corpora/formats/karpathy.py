@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from retrieval.corpora.corpus import Corpus, Entries
-from retrieval.corpora.document import PROBED, Document, image_folder, list_in, load_document
+from retrieval.corpora.corpus_path import CorpusPath
+from retrieval.corpora.document import PROBED, image_folder, is_list_in, list_in
+from retrieval.corpora.format import Format
 from retrieval.corpora.locate import ImageFolder
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
@@ -20,15 +22,11 @@ from retrieval.errors import CorpusFormatError
 from retrieval.types import Entry, Failure, Text
 
 
-def open_karpathy(path: Path, options: CorpusOptions) -> Corpus:
-    """The pictures and captions in a Karpathy split file; see :func:`karpathy_corpus`."""
-    return karpathy_corpus(path, load_document(path), options)
+def open_karpathy(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open a Karpathy split file: the images of some splits (all by default), each with its sentences.
 
-
-def karpathy_corpus(path: Path, document: Document, options: CorpusOptions) -> Corpus:
-    """The pictures of some splits (all by default), each with its sentences, named ``sentid=ID``.
-
-    ``train`` is not ``restval``: ask for ``train,restval`` to get what papers train on. Without
+    A sentence is named ``sentid=ID``. ``train`` is not ``restval``: ask for ``train,restval`` to get what papers
+    train on. Without
     ``options.images`` the pictures are looked for beside the file and in ``images`` there or one folder up.
 
     Raises:
@@ -36,7 +34,8 @@ def karpathy_corpus(path: Path, document: Document, options: CorpusOptions) -> C
             are not where they are looked for.
         UsageError: ``options.images`` is no folder.
     """
-    images = list_in(document, "images", path)
+    path = at.path
+    images = list_in(at.document, "images", path)
     splits = None if options.split is None else [name.strip() for name in options.split.split(",")]
     _check_splits(path, images, splits)
     own = path.absolute().parent
@@ -127,3 +126,22 @@ def _words(sentence: object) -> str | None:
     if isinstance(tokens, list) and tokens and all(isinstance(token, str) for token in tokens):
         return " ".join(tokens)
     return None
+
+
+def _is_karpathy(at: CorpusPath) -> bool:
+    if at.suffix not in FORMAT.suffixes or not is_list_in(at.document, "images"):
+        return False
+    images = list_in(at.document, "images", at.path)
+    return bool(images) and isinstance(images[0], dict) and "sentences" in images[0]
+
+
+FORMAT = Format(
+    name="karpathy",
+    title="Karpathy splits",
+    help="Karpathy's splits of COCO, Flickr8k and Flickr30k (--split test).",
+    uri="#sentid=48",
+    open=open_karpathy,
+    suffixes=(".json",),
+    is_content=_is_karpathy,
+    options=frozenset({"images", "split"}),
+)

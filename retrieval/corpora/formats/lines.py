@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from retrieval.corpora.corpus import Corpus, Entries
+from retrieval.corpora.corpus_path import CorpusPath
+from retrieval.corpora.format import Format
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.textfile import estimate_lines, read_lines
@@ -12,12 +12,13 @@ from retrieval.corpora.values import text_at
 from retrieval.types import Entry, Failure
 
 
-def open_lines(path: Path, options: CorpusOptions) -> Corpus:
-    """The texts in a file, named ``L12`` by line; blank lines are none.
+def open_lines(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open a file of texts, one on each line that is not blank, named ``L12`` by its line.
 
     Raises:
         CorpusFormatError: it cannot be read, or is UTF-16 or UTF-32.
     """
+    path = at.path
     next(read_lines(path), None)  # so that a file that cannot be read is an error now
     names = FileNames(path)
     return Corpus(names.whole, "lines", lambda _: read_captions(names, options.lang), estimate_lines(path))
@@ -32,3 +33,14 @@ def read_captions(names: FileNames, lang: str | None) -> Entries:
             continue
         for text in text_at(line, uri, lang):
             yield text if isinstance(text, Failure) else Entry(None, (text,))
+
+
+FORMAT = Format(
+    name="lines",
+    title="a text file with one caption a line",
+    help="Captions without pictures, one a line.",
+    uri="#L12",
+    open=open_lines,
+    is_content=lambda at: at.first_line is not None,
+    shown_names=(".txt",),
+)

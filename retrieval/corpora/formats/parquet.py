@@ -5,31 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 
 from retrieval.corpora.columns import choose_columns
 from retrieval.corpora.corpus import Corpus, Entries
-from retrieval.corpora.options import CorpusOptions
+from retrieval.corpora.corpus_path import CorpusPath
+from retrieval.corpora.format import Format
+from retrieval.corpora.options import TABLE_OPTIONS, CorpusOptions
 from retrieval.corpora.records import PROBED, Table, table_of
-from retrieval.corpora.textfile import unreadable
 from retrieval.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError
 from retrieval.locations.parquet_process import ParquetFault, ParquetProcess
 from retrieval.types import CellBytes, Failure, Picture
 
 
-def open_parquet(path: Path, options: CorpusOptions) -> Corpus:
-    """The pictures and captions in a Parquet file, named ``row=12`` by the ordinal of the row, from 1.
+def open_parquet(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open a Parquet file: its images and captions are named ``row=12`` by the ordinal of the row, from 1.
 
-    A column of pictures holds their paths or URLs, or the pictures themselves: bytes, or as Hugging Face writes them
-    a struct of ``bytes`` and ``path``. Stored pictures are read in place, each from its row. Other columns of bytes
+    A column of images holds their paths or URLs, or the images themselves: bytes, or as Hugging Face writes them
+    a struct of ``bytes`` and ``path``. Stored images are read in place, each from its row. Other columns of bytes
     are not read. Dates and times become attributes as ISO-like texts.
 
     Raises:
         CorpusFormatError: it is no Parquet file, or a column is missing or ambiguous.
         UsageError: ``options.images`` is no folder.
     """
-    with _reading(path) as process:
+    path = at.path
+    with _reading(at) as process:
         found = process.describe(path)
         head = [
             parse_object(row.fields, "") for row in islice(process.rows(path, list(found.columns)), PROBED)
@@ -46,21 +47,15 @@ def open_parquet(path: Path, options: CorpusOptions) -> Corpus:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[ParquetProcess]:
-    try:
-        with path.open("rb") as file:
-            is_parquet = file.read(4) == b"PAR1"
-    except OSError as error:
-        raise CorpusFormatError(str(path), unreadable(error), "Check the file and its permissions") from error
-    if not is_parquet:
-        raise CorpusFormatError(str(path), "is no Parquet file", "Check the path and --format")
+def _reading(at: CorpusPath) -> Iterator[ParquetProcess]:
+    path = str(at.path)
+    if not _is_parquet(at):
+        raise CorpusFormatError(path, "is not a Parquet file", "Check the path and --format")
     try:
         with ParquetProcess() as process:
             yield process
     except ParquetFault as fault:
-        raise CorpusFormatError(
-            str(path), f"cannot be read as Parquet ({fault})", "Write it again"
-        ) from fault
+        raise CorpusFormatError(path, f"cannot be read as Parquet ({fault})", "Write it again") from fault
 
 
 def _entries(table: Table, kind: str, read: list[str]) -> Entries:
@@ -98,3 +93,19 @@ def _row_entries(table: Table, kind: str, record: dict[str, object], row: int) -
     attributes = {"path": path} if isinstance(path, str) and path else {}
     picture = Picture(table.names.part(name), location, None, attributes)
     yield from table.entries_of(picture, record, name)
+
+
+def _is_parquet(at: CorpusPath) -> bool:
+    return at.head.startswith(b"PAR1")
+
+
+FORMAT = Format(
+    name="parquet",
+    title="Parquet",
+    help="A table; its pictures are paths, URLs, or stored in it.",
+    uri="#row=12",
+    open=open_parquet,
+    suffixes=(".parquet", ".pq"),
+    is_content=_is_parquet,
+    options=TABLE_OPTIONS,
+)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from retrieval.corpora.corpus import Corpus, Entries
-from retrieval.corpora.locate import url_fault
+from retrieval.corpora.corpus_path import CorpusPath
+from retrieval.corpora.format import Format
+from retrieval.corpora.locate import is_url, url_fault
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.textfile import estimate_lines, read_lines
@@ -14,12 +14,13 @@ from retrieval.types import Entry, Failure, Picture, Text, UrlBytes
 from retrieval.uris import hide_passwords
 
 
-def open_urls(path: Path, options: CorpusOptions) -> Corpus:
-    """The pictures behind the URLs in a file; a picture is named by its URL, a caption ``L12`` by its line.
+def open_urls(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open a list of URLs of images: an image is named by its URL, a caption ``L12`` by its line.
 
     Raises:
         CorpusFormatError: it cannot be read, or is UTF-16 or UTF-32.
     """
+    path = at.path
     next(read_lines(path), None)  # so that a file that cannot be read is an error now
     names = FileNames(path)
     return Corpus(names.whole, "urls", lambda _: _entries(names, options.lang), estimate_lines(path))
@@ -40,3 +41,14 @@ def _entries(names: FileNames, lang: str | None) -> Entries:
                 Picture(hide_passwords(url), UrlBytes(url)),
                 tuple(text for text in found if isinstance(text, Text)),
             )
+
+
+FORMAT = Format(
+    name="urls",
+    title="a text file with one URL a line",
+    help="One http(s) URL of a picture a line, and after a tab a caption, if you like.",
+    uri="#L12",
+    open=open_urls,
+    is_content=lambda at: at.first_line is not None and is_url(at.first_line),
+    shown_names=(".txt",),
+)

@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 from retrieval.corpora.braces import expand_braces
 from retrieval.corpora.corpus import Corpus, Entries, LeftOut
+from retrieval.corpora.corpus_path import CorpusPath
+from retrieval.corpora.format import Format
 from retrieval.corpora.left_out import REPLACED_MEMBER, is_hidden_or_system, kind_of_file
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CaptionColumn, CorpusOptions
@@ -34,7 +36,6 @@ _LINKS_LIMIT = 10_000  # of a sample: texts that describe each of many pictures
 _CHECKED = 200  # samples among which each named key must appear, so that a slip is seen at once
 _TEXT_SUFFIXES = (".json", ".txt")
 _SAMPLE_LIMIT = 1000  # members; a hostile archive could be one endless sample
-_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 @dataclass(slots=True)
@@ -67,8 +68,8 @@ class _Found:
     keys: set[str] = field(default_factory=set)
 
 
-def open_webdataset(source: Path, options: CorpusOptions) -> Corpus:
-    """The pictures in one tar, or in those that a brace pattern stands for, with their captions.
+def open_webdataset(at: CorpusPath, options: CorpusOptions) -> Corpus:
+    """Open one tar, or those that a brace pattern stands for: their images with their captions.
 
     Captions are the texts under ``caption`` and ``captions`` of a JSON member (under the named keys instead,
     if any are), then the lines of a text member, less those that the JSON has too. A caption is named
@@ -81,35 +82,25 @@ def open_webdataset(source: Path, options: CorpusOptions) -> Corpus:
             samples that have JSON.
         UsageError: the pattern stands for too many names.
     """
-    archives = [source] if source.exists() else [Path(name) for name in expand_braces(str(source))]
+    path = at.path
+    archives = [path] if path.exists() else [Path(name) for name in expand_braces(str(path))]
     for archive in archives:
         _check_archive(archive)
     _check_keys(archives[0], options)
+    opened = [FileNames(archive) for archive in archives]  # absolute, whatever becomes the working directory
     return Corpus(
-        file_uri(source),
+        file_uri(path),
         "webdataset",
-        lambda left_out: chain.from_iterable(_entries(archive, options, left_out) for archive in archives),
+        lambda left_out: chain.from_iterable(_entries(names, options, left_out) for names in opened),
         _estimate(archives, options),
     )
-
-
-def compression_of(head: bytes) -> str | None:
-    """The compression that a file's first bytes tell, or None."""
-    return next((name for mark, name in _COMPRESSIONS.items() if head.startswith(mark)), None)
 
 
 def _check_archive(archive: Path) -> None:
     if not archive.is_file():
         fault = "is no regular file" if archive.exists() else "there is no such file"
         raise CorpusFormatError(str(archive), fault, "Name archives that are all there")
-    try:
-        with archive.open("rb") as file:
-            compression = compression_of(file.read(8))
-    except OSError as error:
-        raise CorpusFormatError(
-            str(archive), unreadable(error), "Check the file and its permissions"
-        ) from error
-    if compression:
+    if compression := CorpusPath(archive).compression:
         fault = f"is compressed ({compression}), and members are read in place"
         raise CorpusFormatError(str(archive), fault, "Decompress it first; pictures hardly shrink anyway")
 
@@ -151,8 +142,8 @@ def _first_samples(file: BinaryIO, archive: Path, options: CorpusOptions) -> Ite
     return _SampleReader(options, {}, Counter()).samples(file, archive)
 
 
-def _entries(archive: Path, options: CorpusOptions, left_out: LeftOut) -> Entries:
-    names = FileNames(archive)
+def _entries(names: FileNames, options: CorpusOptions, left_out: LeftOut) -> Entries:
+    archive = names.path
     try:
         with archive.open("rb") as file:
             try:
@@ -311,3 +302,17 @@ def _take(texts: Iterator[Text | Failure], stem: str, found: _Found) -> None:
 
 def _stem(name: str) -> str:
     return name.rpartition(".")[0]
+
+
+FORMAT = Format(
+    name="webdataset",
+    title="WebDataset",
+    help="Tar archives, read in place; .json and .txt members hold the captions of their picture.",
+    uri="#000001.jpg",
+    open=open_webdataset,
+    suffixes=(".tar",),
+    is_content=lambda at: at.head[257:262] == b"ustar",
+    options=frozenset({"caption_columns", "default_excludes"}),
+    reads="files",
+    shown_names=(".tar", "train-{000..005}.tar"),
+)
