@@ -1,0 +1,261 @@
+"""An inverted file of coded vectors: which rows to score exactly for a query, found in a fraction of a scan.
+
+Balanced vectors (:mod:`retrieval.collection.accelerators.balance`) lie in cells around means, each coded as the
+difference from its cell's mean by a product quantiser of 4 bits a part (FAISS's IVFPQFastScan). A query visits the
+cells in the order of ``q . mean + weight |q| radius``: the mean of a wide cell is short, so that its inner product
+alone underrates the cell, above all for text queries.
+
+All is held as plain arrays, from which FAISS's lists are filled: no file of FAISS's own format is read here, since its
+reader trusts what it reads, and collections come from strangers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.collection.accelerators.balance import Balance, fit_balance
+
+LARGEST_RANK = 192
+PART_DIMENSION = 2  # components a part of the product quantiser; 4 bits each
+_FIT_ROWS = 20_000  # of the stored vectors that the balance is fitted to
+_CODEBOOK_ROWS = 40_000
+_CELL_ROWS = 40  # vectors a cell that k-means sees
+_CELL_ITERATIONS = 10
+_BLOCK = 65_536  # rows assigned and coded at a time
+
+Blocks = Callable[[], Iterable[NDArray[np.float32]]]
+"""All stored vectors in order, (m, d) float32 at a time; called once a pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much a search looks at; chosen by measured recall.
+
+    Attributes:
+        cells: cells visited.
+        rescored: candidates whose exact scores are computed.
+        radius_weight: of a cell's radius in the order of visits, >= 0.
+    """
+
+    cells: int
+    rescored: int
+    radius_weight: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodedRows:
+    """An inverted file as arrays.
+
+    Attributes:
+        balance: maps of stored vectors and queries.
+        means: (cells, r) float32, of the vectors of each cell.
+        radii: (cells,) float32, root mean square distance of a cell's vectors from its mean.
+        codebooks: (parts, 16, r / parts) float32.
+        sizes: (cells,) int32, vectors a cell.
+        codes: (n, parts / 2) uint8, cell by cell; two parts a byte, the first in its low half.
+        ids: (n,) int64, encoding ids in the order of the codes.
+    """
+
+    balance: Balance
+    means: NDArray[np.float32]
+    radii: NDArray[np.float32]
+    codebooks: NDArray[np.float32]
+    sizes: NDArray[np.int32]
+    codes: NDArray[np.uint8]
+    ids: NDArray[np.int64]
+
+    @property
+    def rows(self) -> int:
+        """Vectors that are coded."""
+        return len(self.ids)
+
+
+def build_coded_rows(
+    blocks: Blocks,
+    ids: NDArray[np.int64],
+    queries: NDArray[np.float32],
+    threads: int = 1,
+    seed: int = 0,
+) -> CodedRows:
+    """Fit and fill an inverted file; memory beyond the codes is that of a sample and a block.
+
+    Args:
+        blocks: the stored vectors, in the order of ``ids``.
+        ids: (n,) int64, n >= 1.
+        queries: (q, d) float32 sample of queries of the other kind, to which the balance is fitted.
+        threads: that FAISS may use.
+        seed: of all samples.
+    """
+    faiss.omp_set_num_threads(threads)  # of the calling thread alone
+    rng = np.random.default_rng(seed)
+    n = len(ids)
+    cells = cells_for(n)
+    chosen = np.sort(rng.permutation(n)[: max(_FIT_ROWS, _CODEBOOK_ROWS, cells * _CELL_ROWS)])
+    sample = _take(blocks(), chosen)
+    d = sample.shape[1]
+    rank = min(LARGEST_RANK, d - d % (2 * PART_DIMENSION))
+    fitting = sample[rng.permutation(len(sample))[:_FIT_ROWS]]
+    balance = fit_balance(fitting, queries, rank, seed)
+    balanced = balance.of_stored(sample)
+    centres = _cluster(balanced, cells, seed)
+    of_sample = _nearest(centres, balanced)
+    codec = faiss.ProductQuantizer(rank, rank // PART_DIMENSION, 4)
+    some = rng.permutation(len(balanced))[:_CODEBOOK_ROWS]
+    codec.train(np.ascontiguousarray(balanced[some] - centres[of_sample[some]]))
+    return _fill(blocks, ids, balance, centres, codec)
+
+
+def cells_for(rows: int) -> int:
+    """Number of cells for so many vectors: 2.5 times their root, a power of two, at least 16 vectors each."""
+    wanted: int = 2 ** round(math.log2(2.5 * math.sqrt(rows)))
+    return max(1, min(wanted, rows // 16))
+
+
+class InvertedFile:
+    """Coded rows ready to be searched, by many threads at once; 4 bits a part and 8 bytes of id a vector."""
+
+    def __init__(self, coded: CodedRows) -> None:
+        self.rows = coded.rows
+        self._balance, self._means, self._radii = (
+            coded.balance,
+            np.asarray(coded.means),
+            np.asarray(coded.radii),
+        )
+        self._index, self._quantizer = _to_index(coded)
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return len(self._radii)
+
+    def propose(self, query: NDArray[np.float32], effort: Effort) -> NDArray[np.int64]:
+        """Find ids of vectors that probably score best, at most ``effort.rescored``, in no particular order.
+
+        Args:
+            query: (d,) float32.
+            effort: how much to look at.
+        """
+        asked = np.ascontiguousarray(self._balance.of_queries(query[None])[0])
+        scores = self._means @ asked
+        visited = scores + np.float32(effort.radius_weight * np.linalg.norm(asked)) * self._radii
+        cells = _largest(visited, effort.cells)
+        wanted = min(effort.rescored, self.rows)
+        # Every array needs a name: FAISS gets addresses, and a temporary would be freed before it reads them.
+        cell_scores = np.ascontiguousarray(scores[cells])
+        ids, id_scores = np.empty(wanted, np.int64), np.empty(wanted, np.float32)
+        # FAISS's wrapper for numpy takes no parameters here, and the index's own nprobe is shared by all threads.
+        self._index.search_preassigned_c(
+            1, faiss.swig_ptr(asked), wanted, faiss.swig_ptr(cells), faiss.swig_ptr(cell_scores),
+            faiss.swig_ptr(id_scores), faiss.swig_ptr(ids), False, _visits(len(cells)),
+        )  # fmt: skip
+        found: NDArray[np.int64] = ids[ids >= 0]
+        return found
+
+
+def _fill(
+    blocks: Blocks, ids: NDArray[np.int64], balance: Balance, centres: NDArray[np.float32], codec: Any
+) -> CodedRows:
+    """Assign all vectors to cells, take the cells' means, and code each vector beside its cell's mean."""
+    cells, n = len(centres), len(ids)
+    cell_of = np.empty(n, np.int32)
+    sums, squares = np.zeros((cells, balance.rank)), np.zeros(cells)
+    for start, rows in _numbered(blocks()):
+        balanced = balance.of_stored(rows)
+        cell = _nearest(centres, balanced)
+        cell_of[start : start + len(rows)] = cell
+        np.add.at(sums, cell, balanced)
+        squares += np.bincount(cell, (balanced.astype(np.float64) ** 2).sum(1), minlength=cells)
+    sizes = np.bincount(cell_of, minlength=cells)
+    counts = np.maximum(sizes, 1)
+    means = (sums / counts[:, None]).astype(np.float32)
+    spread = squares / counts - (means.astype(np.float64) ** 2).sum(1)
+    radii = np.sqrt(np.maximum(spread, 0)).astype(np.float32)
+    place = np.empty(n, np.int64)
+    place[np.argsort(cell_of, kind="stable")] = np.arange(n)
+    codes = np.empty((n, codec.code_size), np.uint8)
+    for start, rows in _numbered(blocks()):
+        stop = start + len(rows)
+        difference = balance.of_stored(rows) - means[cell_of[start:stop]]
+        codes[place[start:stop]] = codec.compute_codes(np.ascontiguousarray(difference))
+    ordered = np.empty(n, np.int64)
+    ordered[place] = ids
+    return CodedRows(balance, means, radii, _codebooks(codec), sizes.astype(np.int32), codes, ordered)
+
+
+def _visits(cells: int) -> Any:
+    parameters = faiss.SearchParametersIVF()
+    parameters.nprobe = cells
+    return parameters
+
+
+def _to_index(coded: CodedRows) -> tuple[Any, Any]:
+    """Fill FAISS's lists; the quantizer comes along since the index holds it by its address alone."""
+    rank, (parts, _, _) = coded.balance.rank, coded.codebooks.shape
+    means = np.ascontiguousarray(coded.means)
+    quantizer = faiss.IndexFlatIP(rank)
+    quantizer.add(means)
+    filled: Any = faiss.IndexIVFPQ(quantizer, rank, len(means), parts, 4, faiss.METRIC_INNER_PRODUCT)
+    filled.by_residual, filled.is_trained = True, True
+    faiss.copy_array_to_vector(np.ascontiguousarray(coded.codebooks).ravel(), filled.pq.centroids)
+    start = 0
+    for cell, size in enumerate(coded.sizes.tolist()):
+        if size:
+            ids = np.ascontiguousarray(coded.ids[start : start + size])
+            codes = np.ascontiguousarray(coded.codes[start : start + size])
+            filled.invlists.add_entries(cell, size, faiss.swig_ptr(ids), faiss.swig_ptr(codes))
+        start += size
+    filled.ntotal = start
+    return faiss.IndexIVFPQFastScan(filled), quantizer
+
+
+def _codebooks(codec: Any) -> NDArray[np.float32]:
+    flat: NDArray[np.float32] = faiss.vector_to_array(codec.centroids)
+    return flat.reshape(codec.M, codec.ksub, codec.dsub)
+
+
+def _cluster(rows: NDArray[np.float32], cells: int, seed: int) -> NDArray[np.float32]:
+    kmeans = faiss.Clustering(rows.shape[1], cells)
+    kmeans.niter, kmeans.seed = _CELL_ITERATIONS, seed + 1
+    kmeans.min_points_per_centroid, kmeans.max_points_per_centroid = 1, _CELL_ROWS
+    kmeans.train(rows, faiss.IndexFlatL2(rows.shape[1]))
+    centres: NDArray[np.float32] = faiss.vector_to_array(kmeans.centroids).reshape(cells, rows.shape[1])
+    return centres
+
+
+def _nearest(centres: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Number of each row's nearest centre."""
+    index = faiss.IndexFlatL2(centres.shape[1])
+    index.add(centres)
+    found: NDArray[np.int64] = index.search(np.ascontiguousarray(rows), 1)[1][:, 0]
+    return found
+
+
+def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Places of the largest values, the largest first."""
+    count = min(count, len(values))
+    chosen = np.argpartition(-values, count - 1)[:count]
+    return chosen[np.argsort(-values[chosen], kind="stable")]
+
+
+def _take(blocks: Iterable[NDArray[np.float32]], places: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Rows at ascending places of a stream of blocks."""
+    taken = []
+    for start, rows in _numbered(blocks):
+        low, high = np.searchsorted(places, (start, start + len(rows)))
+        taken.append(rows[places[low:high] - start])
+    return np.concatenate(taken)
+
+
+def _numbered(blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    start = 0
+    for rows in blocks:
+        for low in range(0, len(rows), _BLOCK):
+            yield start + low, rows[low : low + _BLOCK]
+        start += len(rows)

@@ -1,0 +1,96 @@
+"""How much an inverted file must look at to reach a recall, found out on queries of the other kind.
+
+Image queries would flatter it: an image lies in the distribution that the cells and codes were fitted to, a text
+does not (``docs/architecture.md`` has figures).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.collection.accelerators.inverted_file import Effort, InvertedFile
+
+_RESCORED = (100, 200, 400, 800)
+_RADIUS_WEIGHTS = (0.2, 0.3, 0.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An effort and what it was measured to give.
+
+    Attributes:
+        effort: how much is looked at.
+        recall: share of the exact best that is among the candidates, mean over queries, 0 to 1.
+        milliseconds: a query takes on one thread, without the exact scores; median.
+    """
+
+    effort: Effort
+    recall: float
+    milliseconds: float
+
+
+def tune(
+    inverted: InvertedFile, queries: NDArray[np.float32], best: Sequence[NDArray[np.int64]], target: float
+) -> Measured | None:
+    """Find the fastest effort whose recall reaches a target; None if not even the greatest effort does.
+
+    Args:
+        inverted: what is searched.
+        queries: (q, d) float32, none of which the inverted file was fitted to.
+        best: for each query the ids of its exact best vectors.
+        target: of the mean recall, 0 to 1.
+    """
+    found: list[Measured] = []
+    for weight in _RADIUS_WEIGHTS:
+        for rescored in _RESCORED:
+            measured = _fewest_cells(inverted, queries, best, target, rescored, weight)
+            if measured is not None:
+                found.append(measured)
+    return min(found, key=lambda measured: _cost(inverted, measured), default=None)
+
+
+def measure(
+    inverted: InvertedFile, queries: NDArray[np.float32], best: Sequence[NDArray[np.int64]], effort: Effort
+) -> Measured:
+    """Measure recall and time of one effort."""
+    shares, seconds = [], []
+    for query, wanted in zip(queries, best, strict=True):
+        started = time.perf_counter()
+        candidates = inverted.propose(query, effort)
+        seconds.append(time.perf_counter() - started)
+        shares.append(np.isin(wanted, candidates).mean())
+    return Measured(effort, float(np.mean(shares)), 1000 * float(np.median(seconds)))
+
+
+def _fewest_cells(
+    inverted: InvertedFile,
+    queries: NDArray[np.float32],
+    best: Sequence[NDArray[np.int64]],
+    target: float,
+    rescored: int,
+    weight: float,
+) -> Measured | None:
+    """Bisect for the fewest cells that reach the target, to an eighth of their number."""
+    low, high = 0, max(1, inverted.cells // 2)
+    reached = measure(inverted, queries, best, Effort(high, rescored, weight))
+    if reached.recall < target:
+        return None
+    while high - low > max(1, high // 8):
+        middle = (low + high) // 2
+        measured = measure(inverted, queries, best, Effort(middle, rescored, weight))
+        if measured.recall >= target:
+            high, reached = middle, measured
+        else:
+            low = middle
+    return reached
+
+
+def _cost(inverted: InvertedFile, measured: Measured) -> float:
+    """Work of a query in codes scanned; a row scored exactly costs as much as some hundred codes."""
+    effort = measured.effort
+    return effort.cells * inverted.rows / inverted.cells + 150 * effort.rescored
