@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from retrieval.query.engine import SearchEngine as SearchEngine
     from retrieval.query.engine import open_engine as open
     from retrieval.query.parse import parse_query as parse_query
+    from retrieval.query.parts import ImagePart as ImagePart
     from retrieval.query.parts import KeyPart as KeyPart
-    from retrieval.query.parts import PicturePart as PicturePart
     from retrieval.query.parts import Query as Query
     from retrieval.query.parts import Queryable as Queryable
     from retrieval.query.parts import TextPart as TextPart
@@ -71,11 +71,11 @@ _EXPORTS = {
     "Failure": "retrieval.types",
     "Hit": "retrieval.types",
     "Identity": "retrieval.identity",
+    "ImagePart": "retrieval.query.parts",
     "Item": "retrieval.types",
     "KeyPart": "retrieval.query.parts",
     "Limits": "retrieval.types",
     "LinkedText": "retrieval.types",
-    "PicturePart": "retrieval.query.parts",
     "Query": "retrieval.query.parts",
     "Queryable": "retrieval.query.parts",
     "Request": "retrieval.types",
@@ -91,6 +91,9 @@ _EXPORTS = {
     "parse_query": "retrieval.query.parse",
     **dict.fromkeys(_ERRORS.split(), "retrieval.errors"),
 }
+
+_RENAMED = {"PicturePart": "ImagePart"}
+"""Public names of the last release by their new names; the old ones work for one more release, with a warning."""
 
 __all__ = [
     "Collection",
@@ -110,13 +113,13 @@ __all__ = [
     "Identity",
     "IdentityMismatch",
     "ImageError",
+    "ImagePart",
     "Item",
     "KeyPart",
     "Limits",
     "LinkedText",
     "MissingExtra",
     "ModelError",
-    "PicturePart",
     "Query",
     "QueryError",
     "Queryable",
@@ -139,6 +142,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    """Import a public name when it is first used; a deprecated name gives the object of its new name."""
+    if name in _RENAMED:
+        import warnings  # late: a query that uses no deprecated name does not pay for it
+
+        new = _RENAMED[name]
+        warnings.warn(f"retrieval.{name} is retrieval.{new} now", DeprecationWarning, stacklevel=2)
+        return __getattr__(new)
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, attribute = _EXPORTS[name].partition(":")

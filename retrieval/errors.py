@@ -6,7 +6,7 @@ VlsearchError
 │   ├── QueryError            a query is empty, or a part of it cannot be used
 │   │   ├── PlacedQueryError  the same of one query among several
 │   │   ├── NothingOfKind     the collection holds no pictures, or no texts
-│   │   └── NoSuchPicture     a picture of the query is not there
+│   │   └── NoSuchImage       an image of the query does not exist
 │   └── UnknownModel          no model goes by that name
 ├── MissingExtra              an optional package is needed
 ├── CollectionError
@@ -103,7 +103,7 @@ class NothingOfKind(QueryError):
         return "text" if self.kind == "image" else "image"
 
 
-class NoSuchPicture(QueryError):
+class NoSuchImage(QueryError):
     """A picture of a query is not there."""
 
     def __init__(self, path: Path) -> None:

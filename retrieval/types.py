@@ -1,7 +1,8 @@
-"""Frozen values that the read side and the write side share. The words are those of docs/architecture.md."""
+"""Frozen values that the read side and the write side share; docs/architecture.md explains the terms."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +12,14 @@ from retrieval.errors import UsageError
 from retrieval.uris import is_missing
 
 Kind = Literal["image", "text"]
-"""What an item is: a picture or a text."""
+"""The two kinds of item."""
 
 KINDS: tuple[Kind, Kind] = ("image", "text")
 
 Scalar = str | int | float | bool | None
 
 Attribute = Scalar | list[str] | tuple[str, ...]
-"""What an attribute may hold: a plain JSON value, or a list of texts (tags). It is read back as a list."""
+"""Value of an attribute: a plain JSON value, or a list of strings (tags); a tuple is read back as a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class MemberBytes:
 class CellBytes:
     """Bytes stored in a row (from 1) of a Parquet table; ``column`` is the path of a column of bytes.
 
-    An empty ``column`` is the one that holds pictures.
+    An empty ``column`` stands for the column that holds images.
     """
 
     table: Path
@@ -52,27 +53,27 @@ class CellBytes:
 
 @dataclass(frozen=True, slots=True)
 class UrlBytes:
-    """Bytes behind an http(s) URL."""
+    """Bytes that an http(s) URL serves."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True)
 class InlineBytes:
-    """Bytes that the caller handed over."""
+    """Bytes that the caller passed in memory."""
 
     data: bytes
 
 
 Location = FileBytes | MemberBytes | CellBytes | UrlBytes | InlineBytes
-"""Where a picture's encoded bytes (JPEG, PNG, ...) are."""
+"""Where the encoded bytes (JPEG, PNG, ...) of an image are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture in a corpus, not yet read.
+class CorpusImage:
+    """An image listed by a corpus, not yet read.
 
-    ``uri`` names it for good (see :mod:`retrieval.uris`); ``key`` is the caller's own name for it.
+    ``uri`` identifies it in the collection (see :mod:`retrieval.uris`); ``key`` is the caller's own name for it.
     """
 
     uri: str
@@ -82,8 +83,8 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A text in a corpus. ``lang`` is a BCP 47 tag such as ``en`` or ``zh``, where it is known."""
+class CorpusText:
+    """A text listed by a corpus. ``lang`` is a BCP 47 tag such as ``en`` or ``zh``, where it is known."""
 
     uri: str
     text: str
@@ -94,19 +95,25 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a reader found in one place: a picture with the texts that describe it, or either alone.
+    """One record of a corpus: an image with the texts that describe it, or either alone.
 
-    Each text is linked to the picture in the order given. The same picture (by uri) may come in several
-    entries, as in a CSV file with one caption a row; the links add up.
+    The texts are linked to the image in the order given. Several entries may list the same image (by uri), as
+    in a CSV file with one caption per row; the image is then linked to the texts of all of them.
     """
 
-    picture: Picture | None
-    texts: tuple[Text, ...] = ()
+    image: CorpusImage | None
+    texts: tuple[CorpusText, ...] = ()
+
+    @property
+    def picture(self) -> CorpusImage | None:
+        """Deprecated name of ``image``."""
+        warnings.warn("Entry.picture is Entry.image now", DeprecationWarning, stacklevel=2)
+        return self.image
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One item that could not be taken, and why, in one clause without a final stop."""
+    """An item that could not be read, and the reason: one clause without a full stop."""
 
     uri: str
     reason: str
@@ -114,7 +121,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class HiddenItem:
-    """A uri that is hidden; ``kind`` is None while the collection has no such item, and ``key`` where it has none."""
+    """A hidden uri; ``kind`` is None while no item has that uri, and ``key`` is None where the item has no key."""
 
     uri: str
     key: str | None
@@ -123,18 +130,18 @@ class HiddenItem:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is accepted from untrusted input; beyond it an item is a failure."""
+    """Limits on untrusted input; an item that exceeds one is recorded as a failure."""
 
     file_bytes: int = 256 * 2**20
     pixels: int = 200_000_000  # about 200 megapixels: the largest phone sensors, below decompression bombs
-    seconds: float = 30.0  # for one picture, to download or to decode
+    seconds: float = 30.0  # for one image, to download or to decode
     private_addresses: bool = False  # whether downloads may connect to this machine and its network
     memory: int | None = None  # bytes, of all processes that decode; None: a quarter of the machine's
 
 
 @dataclass(frozen=True, slots=True)
 class LinkedText:
-    """A text linked to a picture: its item id, uri and words."""
+    """A text linked to an image: its item id, uri, text and language."""
 
     id: int
     uri: str
@@ -166,7 +173,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An item that answers a query, with what an item has.
+    """An item that answers a query, with its rank and score; the item's fields can be read from the hit itself.
 
     ``rank`` counts from 1; ``score`` is the float32 inner product with the query (docs/architecture.md, Ranking).
     """
@@ -212,7 +219,7 @@ class Hit:
 
     @property
     def attributes(self) -> Mapping[str, Attribute]:
-        """What the caller or the corpus said of the item."""
+        """Attributes that the caller or the corpus gave the item."""
         return self.item.attributes
 
     @property
@@ -223,7 +230,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """All that is asked of a search beside the vector, passed whole.
+    """Parameters of a search other than the query vector.
 
     Attributes:
         k: hits wanted, >= 1; counts items, so equal images under two names are two hits.

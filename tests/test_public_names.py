@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import indexer
 import retrieval
+from retrieval.types import CorpusImage, Entry, FileBytes
 
 PACKAGES = pytest.mark.parametrize("package", [retrieval, indexer], ids=lambda package: package.__name__)
 
@@ -34,6 +36,28 @@ def test_what_type_checkers_see_is_what_runs(package: ModuleType) -> None:
     seen = {line.rpartition(" as ")[2] for line in source.splitlines() if line.startswith("    from ")}
 
     assert seen == set(package.__all__)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("retrieval.PicturePart", "retrieval.ImagePart"),
+        ("indexer.classify", "retrieval.classify"),
+        ("indexer.evaluate", "retrieval.evaluate"),
+    ],
+)
+def test_a_deprecated_name_warns_with_the_new_name_and_is_the_same_object(old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"^{old} is {new} now$"):
+        found = pkgutil.resolve_name(old.replace(".", ":"))
+
+    assert found is pkgutil.resolve_name(new.replace(".", ":"))
+
+
+def test_the_image_of_an_entry_can_be_read_by_its_deprecated_name() -> None:
+    image = CorpusImage("file:///a.jpg", FileBytes(Path("/a.jpg")))
+
+    with pytest.warns(DeprecationWarning, match=r"^Entry\.picture is Entry\.image now$"):
+        assert Entry(image).picture is image
 
 
 @PACKAGES

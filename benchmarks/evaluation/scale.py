@@ -48,14 +48,14 @@ def main() -> None:
 def evaluation() -> dict[str, object]:
     from retrieval.evaluation.evaluation_set import assemble
     from retrieval.evaluation.figures import evaluate_vectors
-    from retrieval.types import InlineBytes, Picture, Text
+    from retrieval.types import CorpusImage, CorpusText, InlineBytes
 
     pictures, texts = _vectors()
     owners = [*(row // 5 for row in range(25_000)), *range(TEXTS - 25_000)]  # ten pictures have a sixth
     evaluated = assemble(
         "random",
-        [Picture(f"picture:{row}", InlineBytes(b"")) for row in range(PICTURES)],
-        [Text(f"text:{row}", "") for row in range(TEXTS)],
+        [CorpusImage(f"picture:{row}", InlineBytes(b"")) for row in range(PICTURES)],
+        [CorpusText(f"text:{row}", "") for row in range(TEXTS)],
         [(owner, row) for row, owner in enumerate(owners)],
     )
     start, cpu = time.perf_counter(), time.process_time()

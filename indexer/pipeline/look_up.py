@@ -13,7 +13,7 @@ from retrieval.decoding.budget import default_budget
 from retrieval.decoding.versions import decoder_versions
 from retrieval.errors import ImageError
 from retrieval.locations.fetch import stamp
-from retrieval.types import Entry, Failure, Limits, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, Failure, Limits
 
 LOOK_UP = 256  # entries a catalogue look-up
 LOOK_UP_CHARACTERS = 2**22  # of their texts and attributes
@@ -27,7 +27,7 @@ _TRIED = " tried "
 class TextTask:
     """A text of an entry; ``encoded`` says whether its content had a vector when it was looked up."""
 
-    text: Text
+    text: CorpusText
     normalised: str
     digest: bytes
     known: KnownItem | None = None
@@ -52,7 +52,7 @@ class Task:
         taken: whether the picture is an item of the collection, or will be with the next commit.
     """
 
-    picture: Picture | None = None
+    picture: CorpusImage | None = None
     texts: list[TextTask] = field(default_factory=list)
     failure: Failure | None = None
     repeated: bool = False
@@ -155,14 +155,14 @@ class LookUp:
 def _task(entry: Entry | Failure) -> Task:
     if isinstance(entry, Failure):
         return Task(failure=entry)
-    task = Task(entry.picture, weight=weight_of(entry))
+    task = Task(entry.image, weight=weight_of(entry))
     for text in entry.texts:
         normalised = normalise_text(text.text)
         if normalised:
             task.texts.append(TextTask(text, normalised, text_digest(normalised)))
-    if entry.picture is not None:
+    if entry.image is not None:
         try:
-            task.stamp = stamp(entry.picture.location)
+            task.stamp = stamp(entry.image.location)
         except ImageError as error:
-            task.failure = Failure(entry.picture.uri, str(error))
+            task.failure = Failure(entry.image.uri, str(error))
     return task

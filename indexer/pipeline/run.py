@@ -39,7 +39,7 @@ from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import CorpusFormatError, ImageError, ImageGivenUp, ImageUnreadable
 from retrieval.locations.extents import extent_of
-from retrieval.types import Entry, Failure, Kind, Picture
+from retrieval.types import CorpusImage, Entry, Failure, Kind
 from retrieval.uris import split_file_uri
 
 if TYPE_CHECKING:
@@ -245,7 +245,9 @@ class Run:
                 failure.uri, failure.reason, self.source_id, self.look_up.failure_stamp(task)
             )
 
-    def _stage_picture(self, task: Task, picture: Picture, read: PreparedImage | ImageError | None) -> None:
+    def _stage_picture(
+        self, task: Task, picture: CorpusImage, read: PreparedImage | ImageError | None
+    ) -> None:
         is_new = task.known is None
         to_encode = isinstance(read, PreparedImage) and read.array is not None
         if isinstance(read, PreparedImage):

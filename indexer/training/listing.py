@@ -12,7 +12,7 @@ import numpy as np
 
 from retrieval.errors import ImageError
 from retrieval.locations.fetch import stamp
-from retrieval.types import Entry, Failure, Picture
+from retrieval.types import CorpusImage, Entry, Failure
 
 
 class Caption(NamedTuple):
@@ -34,7 +34,7 @@ class Caption(NamedTuple):
 class Listed:
     """A picture with its captions; ``row`` is its place among all pictures of the corpus, from 0."""
 
-    picture: Picture
+    picture: CorpusImage
     captions: tuple[Caption, ...]
     row: int
 
@@ -80,14 +80,14 @@ class Listing:
 
 def list_corpus(entries: Iterable[Entry | Failure]) -> Listing:
     """Read a corpus to its end; entries of the same picture (by uri) add up, empty captions are left out."""
-    pictures: dict[str, tuple[Picture, list[Caption]]] = {}
+    pictures: dict[str, tuple[CorpusImage, list[Caption]]] = {}
     failures: list[Failure] = []
     captions = 0
     for entry in entries:
         if isinstance(entry, Failure):
             failures.append(entry)
-        elif entry.picture is not None:
-            _, own = pictures.setdefault(entry.picture.uri, (entry.picture, []))
+        elif entry.image is not None:
+            _, own = pictures.setdefault(entry.image.uri, (entry.image, []))
             for text in entry.texts:
                 if words := text.text.strip():
                     own.append(Caption(text.lang or "", words, captions))

@@ -59,7 +59,7 @@ class Corpus:
 
 def weight_of(entry: Entry) -> int:
     """Characters of what an entry says: its texts and attributes."""
-    weight = 0 if entry.picture is None else _characters(entry.picture.attributes)
+    weight = 0 if entry.image is None else _characters(entry.image.attributes)
     weight += sum(len(text.text) for text in entry.texts)
     return weight + (_characters(entry.texts[0].attributes) if entry.texts else 0)
 
@@ -78,8 +78,8 @@ def _printable(failure: Failure) -> Failure:
 
 def _bounded(entry: Entry) -> Entries:
     """An entry within the limits of what is held of one; a failure of its own says what does not fit."""
-    name = entry.texts[0].uri if entry.picture is None else entry.picture.uri
-    attributes = entry.texts[0].attributes if entry.picture is None else entry.picture.attributes
+    name = entry.texts[0].uri if entry.image is None else entry.image.uri
+    attributes = entry.texts[0].attributes if entry.image is None else entry.image.attributes
     if len(attributes) > ATTRIBUTES_LIMIT:
         yield Failure(
             name, f"it has {len(attributes):,} attributes, and at most {ATTRIBUTES_LIMIT:,} are kept"

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from retrieval.corpora.values import is_unicode, kind_of
 from retrieval.errors import UsageError
-from retrieval.types import Attribute, Failure, FileBytes, Picture, UrlBytes
+from retrieval.types import Attribute, CorpusImage, Failure, FileBytes, UrlBytes
 from retrieval.uris import file_uri, hide_passwords, split_file_uri
 
 _URL_LIMIT = 8192  # characters; servers refuse longer ones
@@ -41,7 +41,7 @@ class ImageFolder:
         self.respelled = 0  # names that are a file's only if they are spelt otherwise
         self._prefix = os.path.join(self.path, "")  # noqa: PTH118  a Path drops the separator at the end
 
-    def picture(self, name: object, place: str, attributes: Mapping[str, Attribute]) -> Picture | Failure:
+    def picture(self, name: object, place: str, attributes: Mapping[str, Attribute]) -> CorpusImage | Failure:
         """The picture that a corpus file names, or why there can be none (``place`` is where it is named)."""
         if not isinstance(name, str) or not name:
             fault = "is empty" if name is None or name == "" else f"is {kind_of(name)}"
@@ -53,7 +53,7 @@ class ImageFolder:
             return (
                 Failure(place, fault_of_url)
                 if fault_of_url
-                else Picture(hide_passwords(name), UrlBytes(name), None, attributes)
+                else CorpusImage(hide_passwords(name), UrlBytes(name), None, attributes)
             )
         if not is_unicode(name) or "\0" in name:
             return Failure(place, f"the picture's name {name!a} cannot be a file's name")
@@ -65,7 +65,7 @@ class ImageFolder:
         found, doubt = self._spelt(name, path)
         if doubt:
             return Failure(place, doubt)
-        return Picture(file_uri(found), FileBytes(found), None, attributes)
+        return CorpusImage(file_uri(found), FileBytes(found), None, attributes)
 
     def _spelt(self, name: str, path: str) -> tuple[Path, str | None]:
         """The file that a name means; where there is none, the only one that another spelling of it names."""

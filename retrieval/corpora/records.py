@@ -12,7 +12,7 @@ from retrieval.corpora.locate import ImageFolder, choose_folder
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.values import attributes_of, texts_in
-from retrieval.types import Entry, Failure, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class Table:
         """
         place = self.names.part(row)
         attributes = attributes_of(record, self.columns.used)
-        texts: list[Text] = []
+        texts: list[CorpusText] = []
         failures: list[Failure] = []
         for column in self.columns.captions:
             for found in texts_in(record.get(column.name), place, column.name, column.lang or self.lang):
-                if isinstance(found, Text):
+                if isinstance(found, CorpusText):
                     texts.append(found)
                 else:
                     failures.append(found)
@@ -62,13 +62,13 @@ class Table:
             yield from failures
             yield Entry(picture, tuple(texts))
 
-    def entries_of(self, picture: Picture, record: Mapping[str, object], row: str) -> Entries:
+    def entries_of(self, picture: CorpusImage, record: Mapping[str, object], row: str) -> Entries:
         """The same for a picture that the record itself stores; ``record`` holds the other fields."""
         place = self.names.part(row)
-        texts: list[Text] = []
+        texts: list[CorpusText] = []
         for column in self.columns.captions:
             for found in texts_in(record.get(column.name), place, column.name, column.lang or self.lang):
-                if isinstance(found, Text):
+                if isinstance(found, CorpusText):
                     texts.append(found)
                 else:
                     yield found

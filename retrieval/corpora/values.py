@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from retrieval.corpora.corpus import TEXTS_LIMIT
 from retrieval.corpora.options import CaptionColumn
-from retrieval.types import Attribute, Failure, Text
+from retrieval.types import Attribute, CorpusText, Failure
 from retrieval.uris import hide_passwords
 
 NESTING_LIMIT = 100
@@ -66,7 +66,7 @@ def _is_deep(text: str) -> bool:
     return False
 
 
-def texts_in(value: object, place: str, column: str, lang: str | None) -> Iterator[Text | Failure]:
+def texts_in(value: object, place: str, column: str, lang: str | None) -> Iterator[CorpusText | Failure]:
     """The captions under a column of a row or a key of an object: a text, or a list of texts.
 
     They are named ``place/column/0``, ``place/column/1``, ... even where there is one column or one text: a
@@ -86,7 +86,7 @@ def texts_in(value: object, place: str, column: str, lang: str | None) -> Iterat
         yield from text_at(one, f"{name}/{ordinal}", lang)
 
 
-def text_at(value: object, uri: str, lang: str | None) -> Iterator[Text | Failure]:
+def text_at(value: object, uri: str, lang: str | None) -> Iterator[CorpusText | Failure]:
     """The caption of that name, if any; nothing and blank texts are no captions and no faults."""
     if value is None:
         return
@@ -95,7 +95,7 @@ def text_at(value: object, uri: str, lang: str | None) -> Iterator[Text | Failur
     elif fault := text_fault(value):
         yield Failure(uri, fault)
     elif not value.isspace() and value:
-        yield Text(uri, value, lang=lang)
+        yield CorpusText(uri, value, lang=lang)
 
 
 def text_fault(text: str) -> str | None:

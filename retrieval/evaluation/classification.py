@@ -21,7 +21,7 @@ from retrieval.evaluation.relevance import Relevance
 from retrieval.identity import Identity
 from retrieval.locations.tar_members import Damage, walk_members
 from retrieval.suffixes import is_picture_name
-from retrieval.types import FileBytes, MemberBytes, Picture
+from retrieval.types import CorpusImage, FileBytes, MemberBytes
 from retrieval.uris import file_uri
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class LabelledPictures:
     """
 
     name: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[CorpusImage, ...]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
 
@@ -153,15 +153,15 @@ def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledPict
     return LabelledPictures(corpus.name, tuple(picture for picture, _ in pairs), rows, names)
 
 
-def _read_folder(root: Path) -> Iterator[tuple[Picture, str]]:
+def _read_folder(root: Path) -> Iterator[tuple[CorpusImage, str]]:
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         for path in sorted(folder.rglob("*")):
             if is_picture_name(path.name) and path.is_file():
-                yield Picture(file_uri(path), FileBytes(path), f"{folder.name}/{path.name}"), folder.name
+                yield CorpusImage(file_uri(path), FileBytes(path), f"{folder.name}/{path.name}"), folder.name
 
 
-def _read_tar(archive: Path) -> Iterator[tuple[Picture, str]]:
-    pictures: dict[str, Picture] = {}
+def _read_tar(archive: Path) -> Iterator[tuple[CorpusImage, str]]:
+    pictures: dict[str, CorpusImage] = {}
     labels: dict[str, str] = {}
     try:
         with archive.open("rb") as file:
@@ -173,7 +173,7 @@ def _read_tar(archive: Path) -> Iterator[tuple[Picture, str]]:
                     continue
                 if is_picture_name(member.name):
                     place = MemberBytes(archive, member.name, member.offset, member.size)
-                    pictures[stem] = Picture(file_uri(archive, member.name), place, stem)
+                    pictures[stem] = CorpusImage(file_uri(archive, member.name), place, stem)
                 elif suffix in ("json", "cls"):
                     file.seek(member.offset)
                     labels[stem] = _label(archive, member.name, file.read(min(member.size, LABEL_LIMIT)))

@@ -23,7 +23,7 @@ from retrieval.decoding.prepare import PreparedImage, read_encoded
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import EvaluationError, ImageError, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet
-from retrieval.types import Limits, Picture
+from retrieval.types import CorpusImage, Limits
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -109,7 +109,7 @@ def embed(
 
 def embed_pictures(
     encoder: Encoder,
-    pictures: Sequence[Picture],
+    pictures: Sequence[CorpusImage],
     cache: Path | None = None,
     advance: Advance | None = None,
     limits: Limits = LIMITS,
@@ -203,7 +203,7 @@ def _cached(
     return rows, False
 
 
-def _picture_digest(pictures: Sequence[Picture], limits: Limits, advance: Advance) -> str:
+def _picture_digest(pictures: Sequence[CorpusImage], limits: Limits, advance: Advance) -> str:
     """Digest of the pictures' bytes, in order: reading takes a second where encoding takes minutes."""
     digest = hashlib.sha256()
     for done, picture in enumerate(pictures, 1):
@@ -216,13 +216,13 @@ def _picture_digest(pictures: Sequence[Picture], limits: Limits, advance: Advanc
 
 
 def _encode_pictures(
-    encoder: Encoder, pictures: Sequence[Picture], batch: int, limits: Limits, advance: Advance
+    encoder: Encoder, pictures: Sequence[CorpusImage], batch: int, limits: Limits, advance: Advance
 ) -> NDArray[np.float32]:
     rows: list[NDArray[np.float32]] = []
     prepared: list[NDArray[Any]] = []
     with DecodePool(limits) as pool:
 
-        def read(picture: Picture) -> PreparedImage:
+        def read(picture: CorpusImage) -> PreparedImage:
             return prepare_for_encoder(pool, picture.location, encoder)
 
         outcomes = map_in_order(read, pictures, pool.workers, 2 * batch, threading.Event())
@@ -263,7 +263,7 @@ def _unit_mean(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return unit
 
 
-def _refused(picture: Picture, error: ImageError) -> EvaluationError:
+def _refused(picture: CorpusImage, error: ImageError) -> EvaluationError:
     return EvaluationError(
         f"{picture.uri}: {error}; figures over fewer pictures would be other figures, so mend or replace it"
     )

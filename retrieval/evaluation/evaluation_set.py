@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.relevance import Relevance, linked_groups
-from retrieval.types import Picture, Text
+from retrieval.types import CorpusImage, CorpusText
 
 Direction = Literal["text to image", "image to text"]
 DIRECTIONS: tuple[Direction, Direction] = ("text to image", "image to text")
@@ -63,8 +63,8 @@ class EvaluationSet:
 
     name: str
     language: str
-    pictures: tuple[Picture, ...]
-    texts: tuple[Text, ...]
+    pictures: tuple[CorpusImage, ...]
+    texts: tuple[CorpusText, ...]
     sides: dict[Direction, Side]
     groups: tuple[NDArray[np.int64], NDArray[np.int64]]
     counted: Counted = "all"
@@ -97,8 +97,8 @@ class EvaluationSet:
 
 def assemble(
     name: str,
-    pictures: Sequence[Picture],
-    texts: Sequence[Text],
+    pictures: Sequence[CorpusImage],
+    texts: Sequence[CorpusText],
     links: Sequence[tuple[int, int]],
     *,
     language: str = "en",

@@ -18,7 +18,7 @@ from retrieval.collection.snapshot import read_snapshot
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.embedding import Advance
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
-from retrieval.types import Kind, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Kind
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
@@ -76,7 +76,9 @@ def search_collection(
     latency: dict[Direction, Latency] = {}
     for direction, side in evaluated.sides.items():
         find: Kind = "image" if direction == "text to image" else "text"
-        gallery: Sequence[Picture | Text] = evaluated.pictures if find == "image" else evaluated.texts
+        gallery: Sequence[CorpusImage | CorpusText] = (
+            evaluated.pictures if find == "image" else evaluated.texts
+        )
         rows = {item.uri: row for row, item in enumerate(gallery)}
         vectors = texts if find == "image" else pictures
         found, seconds = [], []
@@ -124,7 +126,9 @@ def check_holds(collection: Collection, evaluated: EvaluationSet) -> None:
     """
     for direction in evaluated.sides:
         kind: Kind = "image" if direction == "text to image" else "text"
-        gallery: Sequence[Picture | Text] = evaluated.pictures if kind == "image" else evaluated.texts
+        gallery: Sequence[CorpusImage | CorpusText] = (
+            evaluated.pictures if kind == "image" else evaluated.texts
+        )
         held = _uris(collection, kind)
         missing = [item.uri for item in gallery if item.uri not in held]
         if missing:

@@ -16,7 +16,7 @@ from retrieval.evaluation.figures import fold_of
 from retrieval.evaluation.ranks import top_items
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.run import Evaluation
-from retrieval.types import Picture, Text
+from retrieval.types import CorpusImage, CorpusText
 
 DEPTH = 100
 MAX_DEPTH = 2**24  # scores count down by 1, and float32 holds every integer up to here
@@ -88,7 +88,7 @@ def _write_lines(path: Path, lines: Iterator[str]) -> None:
         file.writelines(lines)
 
 
-def trec_ids(items: Sequence[Picture] | Sequence[Text]) -> list[str]:
+def trec_ids(items: Sequence[CorpusImage] | Sequence[CorpusText]) -> list[str]:
     """An id without blanks for each item: its key where all have distinct keys, else its uri.
 
     Of uris, the folder or archive that all are in is left out, so that runs of two machines can be compared.

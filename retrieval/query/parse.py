@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from retrieval.errors import PlacedQueryError, QueryError
-from retrieval.query.parts import KeyPart, Part, PicturePart, Query, TextPart
+from retrieval.query.parts import ImagePart, KeyPart, Part, Query, TextPart
 from retrieval.shell import shell_word
 from retrieval.suffixes import is_picture_name
 from retrieval.uris import expand_home, file_uri
@@ -80,7 +80,7 @@ def parse_part(argument: str, is_picture: Callable[[str], bool] | None = None) -
         return TextPart(_unicode(content), number)
     if kind == "key:":
         return KeyPart(_unicode(content), number)
-    return PicturePart(_source(content), number)
+    return ImagePart(_source(content), number)
 
 
 def parse_line(line: str, place: str) -> Query:

@@ -45,7 +45,7 @@ class TextPart:
 
 
 @dataclass(frozen=True, slots=True)
-class PicturePart:
+class ImagePart:
     """A picture to look for, or with a negative weight to keep away from; read only when it is encoded.
 
     Raises:
@@ -84,8 +84,8 @@ class KeyPart:
             raise QueryError(f"{self.key!a} is not a key; give the key of an item, a text that is not empty")
 
 
-Part: TypeAlias = TextPart | PicturePart | KeyPart
-Queryable: TypeAlias = Union[str, Path, bytes, "Image", TextPart, PicturePart, KeyPart]
+Part: TypeAlias = TextPart | ImagePart | KeyPart
+Queryable: TypeAlias = Union[str, Path, bytes, "Image", TextPart, ImagePart, KeyPart]
 """What can be searched for: a ``str`` is a text; a ``Path``, bytes or PIL picture is a picture; or a weighted part."""
 
 
@@ -125,7 +125,7 @@ class Query:
     def only_pictures(self, keyed: Mapping[str, Kind]) -> bool:
         """Whether no part is a text; ``keyed`` tells the kinds of the items that it asks with by key."""
         return all(
-            keyed[part.key] == "image" if isinstance(part, KeyPart) else isinstance(part, PicturePart)
+            keyed[part.key] == "image" if isinstance(part, KeyPart) else isinstance(part, ImagePart)
             for part in self.parts
         )
 
@@ -136,16 +136,16 @@ def as_part(value: Queryable) -> Part:
     Raises:
         TypeError: the value is nothing that can be searched for.
     """
-    if isinstance(value, (TextPart, PicturePart, KeyPart)):
+    if isinstance(value, (TextPart, ImagePart, KeyPart)):
         return value
     if isinstance(value, str):
         return TextPart(value)
     if isinstance(value, (Path, bytes)):
-        return PicturePart(value)
+        return ImagePart(value)
     from PIL.Image import Image  # late: the command line builds its queries without Pillow
 
     if isinstance(value, Image):
-        return PicturePart(value)
+        return ImagePart(value)
     raise TypeError(
         f"cannot search for a {type(value).__name__}; pass a str, Path, bytes, PIL picture or a list of these"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.encoders.preparing import prepare_for_encoder
-from retrieval.errors import ImageError, NoSuchPicture, QueryError
+from retrieval.errors import ImageError, NoSuchImage, QueryError
 from retrieval.locations.tar_members import Damage, member_path, walk_members
 from retrieval.shell import shell_command, shell_word
 from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
@@ -78,7 +78,7 @@ def _locate(source: Path | str | bytes) -> Location:
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise NoSuchPicture(path)
+        raise NoSuchImage(path)
     if path.is_dir():
         raise QueryError(
             f"{path} is a folder, not a picture; name a picture in it, or index it: {shell_command('index', path)}"

@@ -21,7 +21,7 @@ from retrieval.contents import picture_digest, pixel_digest, text_digest
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
-from retrieval.query.parts import Part, PicturePart, Query, TextPart
+from retrieval.query.parts import ImagePart, Part, Query, TextPart
 from retrieval.query.pictures import encode_source, read_source
 from retrieval.types import Kind
 
@@ -106,7 +106,7 @@ class QueryVectors:
     ) -> Row:
         if isinstance(part, TextPart):
             return texts[part.words]
-        if isinstance(part, PicturePart):
+        if isinstance(part, ImagePart):
             return self._images[_image_name(part, at)]
         vector = keyed[part.key].vector
         if vector is None:
@@ -125,7 +125,7 @@ class QueryVectors:
             rows |= {words: encoder.encode_texts([words], batch_size=1)[0] for words in texts - rows.keys()}
         return rows
 
-    def _image_row(self, part: PicturePart, identity: Identity) -> Row:
+    def _image_row(self, part: ImagePart, identity: Identity) -> Row:
         source = part.source
         if isinstance(source, (Path, str, bytes)):
             data = read_source(source, self._pool.limits)
@@ -146,10 +146,10 @@ class QueryVectors:
                 return None
             return view.content_vectors([("image", digest)]).get(("image", digest))
 
-    def _image_parts(self) -> Iterator[tuple[object, PicturePart, str | None]]:
+    def _image_parts(self) -> Iterator[tuple[object, ImagePart, str | None]]:
         for number, query in enumerate(self._queries):
             for at, part in enumerate(query.parts):
-                if isinstance(part, PicturePart):
+                if isinstance(part, ImagePart):
                     yield _image_name(part, (number, at)), part, self._place(number)
 
     def _place(self, number: int) -> str | None:
@@ -172,6 +172,6 @@ def named(place: str | None) -> Iterator[None]:
         raise PlacedQueryError(place, error) from error
 
 
-def _image_name(part: PicturePart, at: tuple[int, int]) -> object:
+def _image_name(part: ImagePart, at: tuple[int, int]) -> object:
     """What two images with one row share: their path or uri; else their place in the batch."""
     return part.source if isinstance(part.source, (Path, str)) else at

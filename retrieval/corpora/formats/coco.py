@@ -14,7 +14,7 @@ from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.values import attributes_of, id_of, text_fault
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Entry, Failure, Text
+from retrieval.types import CorpusText, Entry, Failure
 
 MOST_TEXTS = TEXTS_LIMIT + 1  # one more than is taken of a picture
 Captions = dict[str, list[int]]
@@ -113,14 +113,14 @@ def _group(names: FileNames, annotations: Sequence[object], captions: Captions) 
 
 def _texts(
     names: FileNames, annotations: Sequence[object], ordinals: Sequence[int], lang: str | None
-) -> Iterator[Text]:
+) -> Iterator[CorpusText]:
     """The captions among the annotations at some ordinals, all of which :func:`_group` has found to be sound."""
     for ordinal in ordinals:
         annotation = annotations[ordinal]
         assert isinstance(annotation, dict), annotation
         number = id_of(annotation.get("id"))
         place = f"annotations/{ordinal}" if number is None else f"annotation={number}"
-        yield Text(names.part(place), annotation["caption"], lang=lang)
+        yield CorpusText(names.part(place), annotation["caption"], lang=lang)
 
 
 def _is_coco(at: CorpusPath) -> bool:

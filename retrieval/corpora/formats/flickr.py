@@ -15,7 +15,7 @@ from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.textfile import estimate_lines, read_lines
 from retrieval.corpora.values import text_at
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Entry, Failure, Text
+from retrieval.types import CorpusText, Entry, Failure
 
 _LINE = re.compile(r"(?P<name>[^\t#]+\.[A-Za-z0-9_]{2,8})#(?P<number>\d{1,9})\t(?P<caption>.*)", re.DOTALL)
 _PROBED = 20
@@ -46,7 +46,7 @@ def _entries(names: FileNames, folder: ImageFolder, lang: str | None) -> Entries
         if name is None:
             yield from (Failure(place, fault) for _, place, fault in lines)
             continue
-        texts: list[Text] = []
+        texts: list[CorpusText] = []
         first = ""
         for _, place, caption in islice(lines, TEXTS_LIMIT + 1):
             first = first or place

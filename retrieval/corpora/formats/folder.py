@@ -28,7 +28,7 @@ from retrieval.corpora.sniff import is_picture_file
 from retrieval.corpora.textfile import LINE_LIMIT, unreadable
 from retrieval.errors import CorpusFormatError
 from retrieval.suffixes import is_picture_name
-from retrieval.types import Entry, Failure, FileBytes, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes
 from retrieval.uris import file_uri
 
 COLLECTION_MARK = "catalogue.sqlite"
@@ -197,7 +197,7 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, choice: 
 
 
 def _picture(folder: str, name: str, captions: set[str], lang: str | None) -> Entries:
-    texts: list[Text] = []
+    texts: list[CorpusText] = []
     for caption in _caption_files(name, captions):
         for found in _captions(Path(folder, caption), lang):
             if isinstance(found, Failure):
@@ -205,7 +205,7 @@ def _picture(folder: str, name: str, captions: set[str], lang: str | None) -> En
             else:
                 texts.extend(found.texts)
     path = Path(folder, name)
-    yield Entry(Picture(file_uri(path), FileBytes(path)), tuple(texts))
+    yield Entry(CorpusImage(file_uri(path), FileBytes(path)), tuple(texts))
 
 
 def _caption_files(name: str, there: set[str]) -> Iterator[str]:

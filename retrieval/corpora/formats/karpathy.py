@@ -19,7 +19,7 @@ from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.values import attributes_of, id_of, text_fault
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Entry, Failure, Text
+from retrieval.types import CorpusText, Entry, Failure
 
 
 def open_karpathy(at: CorpusPath, options: CorpusOptions) -> Corpus:
@@ -89,12 +89,12 @@ def _entries(
             continue
         found = list(_sentences(names, place, image.get("sentences"), lang, seen))
         yield from (failure for failure in found if isinstance(failure, Failure))
-        yield Entry(picture, tuple(text for text in found if isinstance(text, Text)))
+        yield Entry(picture, tuple(text for text in found if isinstance(text, CorpusText)))
 
 
 def _sentences(
     names: FileNames, place: str, sentences: object, lang: str | None, seen: set[object]
-) -> Iterator[Text | Failure]:
+) -> Iterator[CorpusText | Failure]:
     """The captions of one picture; ``seen`` grows by their ids, which must be unique in the file."""
     if not isinstance(sentences, list):
         yield Failure(names.part(f"{place}/sentences"), "the picture has no list of sentences")
@@ -114,7 +114,7 @@ def _sentences(
         elif fault := text_fault(text):
             yield Failure(uri, fault)
         else:
-            yield Text(uri, text, lang=lang)
+            yield CorpusText(uri, text, lang=lang)
 
 
 def _words(sentence: object) -> str | None:

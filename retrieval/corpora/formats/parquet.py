@@ -15,7 +15,7 @@ from retrieval.corpora.records import PROBED, Table, table_of
 from retrieval.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError
 from retrieval.locations.parquet_process import ParquetFault, ParquetProcess
-from retrieval.types import CellBytes, Failure, Picture
+from retrieval.types import CellBytes, CorpusImage, Failure
 
 
 def open_parquet(at: CorpusPath, options: CorpusOptions) -> Corpus:
@@ -91,7 +91,7 @@ def _row_entries(table: Table, kind: str, record: dict[str, object], row: int) -
     leaf = column if kind == "bytes" else f"{column}.bytes"
     location = CellBytes(table.names.path, leaf, row)
     attributes = {"path": path} if isinstance(path, str) and path else {}
-    picture = Picture(table.names.part(name), location, None, attributes)
+    picture = CorpusImage(table.names.part(name), location, None, attributes)
     yield from table.entries_of(picture, record, name)
 
 

@@ -10,7 +10,7 @@ from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.textfile import estimate_lines, read_lines
 from retrieval.corpora.values import text_at
-from retrieval.types import Entry, Failure, Picture, Text, UrlBytes
+from retrieval.types import CorpusImage, CorpusText, Entry, Failure, UrlBytes
 from retrieval.uris import hide_passwords
 
 
@@ -38,8 +38,8 @@ def _entries(names: FileNames, lang: str | None) -> Entries:
             found = list(text_at(caption, uri, lang))
             yield from (failure for failure in found if isinstance(failure, Failure))
             yield Entry(
-                Picture(hide_passwords(url), UrlBytes(url)),
-                tuple(text for text in found if isinstance(text, Text)),
+                CorpusImage(hide_passwords(url), UrlBytes(url)),
+                tuple(text for text in found if isinstance(text, CorpusText)),
             )
 
 

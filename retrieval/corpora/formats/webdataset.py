@@ -25,7 +25,7 @@ from retrieval.corpora.values import attributes_of, missing_columns, parse_objec
 from retrieval.errors import CorpusFormatError
 from retrieval.locations.tar_members import Damage, Member, find_repeated, member_path, walk_members
 from retrieval.suffixes import is_picture_name, suffix_of
-from retrieval.types import Attribute, Entry, Failure, MemberBytes, Picture, Text
+from retrieval.types import Attribute, CorpusImage, CorpusText, Entry, Failure, MemberBytes
 from retrieval.uris import file_uri
 
 DEFAULT_KEYS = (CaptionColumn("caption"), CaptionColumn("captions"))
@@ -62,7 +62,7 @@ class _Sample:
 class _Found:
     """What the JSON and text members of a sample say about the pictures that bear their name."""
 
-    texts: list[tuple[str, Text]] = field(default_factory=list)  # with the stem of their member
+    texts: list[tuple[str, CorpusText]] = field(default_factory=list)  # with the stem of their member
     attributes: dict[str, dict[str, Attribute]] = field(default_factory=dict)  # by stem
     failures: list[Failure] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
@@ -235,7 +235,7 @@ def _sample_entries(file: BinaryIO, names: FileNames, sample: _Sample, options: 
                 attributes.update(more)
         texts = tuple(text for of, text in found.texts if of == stem or of not in stems)
         location = MemberBytes(names.path, member.name, member.offset, member.size)
-        yield Entry(Picture(uri, location, None, attributes), texts)
+        yield Entry(CorpusImage(uri, location, None, attributes), texts)
     if not sample.pictures:
         reason = "no picture stands next to the caption in the archive; pack it again, sorted by name"
         yield from (Failure(text.uri, reason) for _, text in found.texts)
@@ -292,7 +292,7 @@ def _take_lines(raw: bytes, uri: str, stem: str, lang: str | None, found: _Found
             _take(text_at(line, name, lang), stem, found)
 
 
-def _take(texts: Iterator[Text | Failure], stem: str, found: _Found) -> None:
+def _take(texts: Iterator[CorpusText | Failure], stem: str, found: _Found) -> None:
     for text in texts:
         if isinstance(text, Failure):
             found.failures.append(text)

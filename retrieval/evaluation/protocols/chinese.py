@@ -18,7 +18,7 @@ from retrieval.evaluation.protocols.protocol import (
     picture,
 )
 from retrieval.evaluation.protocols.reading import find_file, read_captions, read_ids
-from retrieval.types import Text
+from retrieval.types import CorpusText
 from retrieval.uris import file_uri
 
 _HEADLINE = ("hit rate@1", "hit rate@5", "hit rate@10", "MR")
@@ -110,13 +110,13 @@ def _join(
 ) -> EvaluationSet:
     """Pictures in the order of the split's list, and the captions of these pictures alone."""
     rows = {key: row for row, key in enumerate(ids)}
-    texts: list[Text] = []
+    texts: list[CorpusText] = []
     links: list[tuple[int, int]] = []
     for name, caption in lines:
         row = rows.get(name.partition("#")[0])
         if row is not None:
             links.append((row, len(texts)))
-            texts.append(Text(file_uri(captions, name), caption, name, "zh"))
+            texts.append(CorpusText(file_uri(captions, name), caption, name, "zh"))
     if not links:
         raise EvaluationError(
             f"{captions} has a caption of none of the pictures in {names}; the two do not match"

@@ -19,7 +19,7 @@ from retrieval.evaluation.protocols.protocol import (
     unknown_split,
 )
 from retrieval.evaluation.protocols.reading import find_file, read_captions, read_ids, read_json
-from retrieval.types import Text
+from retrieval.types import CorpusText
 from retrieval.uris import file_uri
 
 _KARPATHY = "Karpathy & Fei-Fei, CVPR 2015 (cs.stanford.edu/people/karpathy/deepimagesent)"
@@ -177,7 +177,7 @@ def _from_karpathy(
         images,
         path.parent,
     )
-    texts: list[Text] = []
+    texts: list[CorpusText] = []
     links: list[tuple[int, int]] = []
     for row, image in enumerate(chosen):
         sentences = image.get("sentences")
@@ -192,7 +192,7 @@ def _from_karpathy(
                 )
             key = str(sentence.get("sentid", f"{names[row]}#{len(texts)}"))
             links.append((row, len(texts)))
-            texts.append(Text(file_uri(path, f"sentid={key}"), sentence["raw"], key, "en"))
+            texts.append(CorpusText(file_uri(path, f"sentid={key}"), sentence["raw"], key, "en"))
     pictures = [picture(file, name) for file, name in zip(files, names, strict=True)]
     return assemble(_named(protocol, split), pictures, texts, links)
 
@@ -201,13 +201,13 @@ def _from_tokens(
     protocol: Protocol, path: Path, names: Path, split: str, images: Path | None
 ) -> EvaluationSet:
     rows = {name: row for row, name in enumerate(read_ids(names))}
-    texts: list[Text] = []
+    texts: list[CorpusText] = []
     links: list[tuple[int, int]] = []
     for _, name, caption in read_captions(path):
         row = rows.get(name.partition("#")[0])
         if row is not None:
             links.append((row, len(texts)))
-            texts.append(Text(file_uri(path, name), caption, name, "en"))
+            texts.append(CorpusText(file_uri(path, name), caption, name, "en"))
     described = {row for row, _ in links}
     for name, row in rows.items():
         if row not in described:

@@ -12,7 +12,7 @@ from retrieval.errors import CorpusFormatError, EvaluationError
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble
 from retrieval.evaluation.protocols.protocol import Protocol, ProtocolOptions, Size, check_sizes
 from retrieval.evaluation.protocols.reading import find_file, read_json_lines, read_lines
-from retrieval.types import InlineBytes, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, InlineBytes
 from retrieval.uris import file_uri
 
 MUGE = Protocol(
@@ -44,7 +44,7 @@ def load_muge(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
     queries = find_file(folder, (f"MR_{split}_queries.jsonl", f"{split}_texts.jsonl"), MUGE.layout)
     pictures = _read_pictures(table)
     rows = {picture.key: row for row, picture in enumerate(pictures)}
-    texts: list[Text] = []
+    texts: list[CorpusText] = []
     links: list[tuple[int, int]] = []
     for number, record in read_json_lines(queries):
         key, text, answers = _query(f"{queries}:{number}", record, split)
@@ -56,7 +56,7 @@ def load_muge(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
                     "different splits or one is cut short"
                 )
             links.append((rows[str(answer)], len(texts)))
-        texts.append(Text(file_uri(queries, f"query={key}"), text, key, "zh"))
+        texts.append(CorpusText(file_uri(queries, f"query={key}"), text, key, "zh"))
     name = MUGE.name if split == MUGE.split else f"{MUGE.name}-{split}"
     loaded = assemble(name, pictures, texts, links, language="zh")
     one_way = replace(loaded, sides={"text to image": loaded.sides["text to image"]})
@@ -80,8 +80,8 @@ def _query(place: str, record: dict[str, Any], split: str) -> tuple[str, str, li
     return str(key), text, answers
 
 
-def _read_pictures(table: Path) -> list[Picture]:
-    pictures: list[Picture] = []
+def _read_pictures(table: Path) -> list[CorpusImage]:
+    pictures: list[CorpusImage] = []
     seen: set[str] = set()
     for number, line in read_lines(table):
         key, tab, encoded = line.partition("\t")
@@ -95,5 +95,5 @@ def _read_pictures(table: Path) -> list[Picture]:
             raise CorpusFormatError(
                 f"{table}:{number}", "the picture is no base64", "Download it again"
             ) from error
-        pictures.append(Picture(file_uri(table, f"image={key}"), InlineBytes(data), key))
+        pictures.append(CorpusImage(file_uri(table, f"image={key}"), InlineBytes(data), key))
     return pictures

@@ -11,7 +11,7 @@ from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble
 from retrieval.evaluation.protocols.protocol import ProtocolOptions, as_chosen
 from retrieval.suffixes import is_picture_name
-from retrieval.types import Entry, Failure, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, Failure
 
 DENOMINATORS = (
     "every text (text to image) and every picture (image to text); a query without an answer is a miss"
@@ -27,8 +27,8 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
         EvaluationError: an item failed (figures over fewer items are other figures), the captions look like
             file names, or pictures, texts or links are missing.
     """
-    pictures: dict[str, tuple[int, Picture]] = {}
-    texts: dict[str, tuple[int, Text]] = {}
+    pictures: dict[str, tuple[int, CorpusImage]] = {}
+    texts: dict[str, tuple[int, CorpusText]] = {}
     links: list[tuple[int, int]] = []
     for entry in entries:
         if isinstance(entry, Failure):
@@ -36,8 +36,8 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
                 f"{entry.uri}: {entry.reason}; an evaluation over fewer items gives other figures, so mend "
                 f"the corpus first"
             )
-        if entry.picture is not None:
-            pictures.setdefault(entry.picture.uri, (len(pictures), entry.picture))
+        if entry.image is not None:
+            pictures.setdefault(entry.image.uri, (len(pictures), entry.image))
         for text in entry.texts:
             if options.language and text.lang and text.lang != options.language:
                 continue
@@ -46,8 +46,8 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
                 raise EvaluationError(
                     f"{name} gives two texts the name {text.uri}; every text needs an id of its own"
                 )
-            if entry.picture is not None:
-                links.append((pictures[entry.picture.uri][0], row))
+            if entry.image is not None:
+                links.append((pictures[entry.image.uri][0], row))
     _check_captions(name, [text for _, text in texts.values()])
     language, note = _language([text for _, text in texts.values()], options.language)
     whole = assemble(
@@ -66,7 +66,7 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
     return as_chosen(replace(whole, protocol=title, denominators=DENOMINATORS, notes=tuple(notes)), options)
 
 
-def _language(texts: list[Text], chosen: str | None) -> tuple[str, str | None]:
+def _language(texts: list[CorpusText], chosen: str | None) -> tuple[str, str | None]:
     """The language to record, ``mul`` for several; with a note where it had to be taken from the writing."""
     said = sorted({text.lang for text in texts if text.lang})
     if chosen or said:
@@ -79,7 +79,7 @@ def _language(texts: list[Text], chosen: str | None) -> tuple[str, str | None]:
     return language, f"no language is named, and the letters look like {language}; name it with --lang"
 
 
-def _check_captions(name: str, texts: list[Text]) -> None:
+def _check_captions(name: str, texts: list[CorpusText]) -> None:
     """Refuse captions that are file names: somebody named the wrong column."""
     files = [text for text in texts if is_picture_name(text.text.strip())]
     numbers = [text for text in texts if text.text.strip().isdigit()]

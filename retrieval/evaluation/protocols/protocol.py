@@ -9,7 +9,7 @@ from typing import Literal
 
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluation_set import EvaluationSet, with_first_captions, with_folds
-from retrieval.types import FileBytes, Location, Picture
+from retrieval.types import CorpusImage, FileBytes, Location
 from retrieval.uris import file_uri
 
 Captions = Literal["all", "first5"]
@@ -148,7 +148,7 @@ def _stays_inside(name: str) -> bool:
     return not PurePath(name).is_absolute() and ".." not in PurePath(name).parts
 
 
-def picture(location: Location, key: str) -> Picture:
+def picture(location: Location, key: str) -> CorpusImage:
     """A picture of a protocol; its uri is its file's, or names its key where it has no file of its own."""
     uri = file_uri(location.path) if isinstance(location, FileBytes) else f"picture:{key}"
-    return Picture(uri, location, key)
+    return CorpusImage(uri, location, key)

@@ -16,7 +16,7 @@ from retrieval.evaluation.protocols.protocol import (
     picture,
 )
 from retrieval.evaluation.protocols.reading import find_file, read_json_lines
-from retrieval.types import Text
+from retrieval.types import CorpusText
 from retrieval.uris import file_uri
 
 XM3600 = Protocol(
@@ -44,7 +44,7 @@ def load_xm3600(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
     path = find_file(corpus, ("captions.jsonl",), XM3600.layout)
     language = options.language or "en"
     keys: dict[str, int] = {}
-    texts: list[Text] = []
+    texts: list[CorpusText] = []
     links: list[tuple[int, int]] = []
     for number, record in read_json_lines(path):
         place, key = f"{path}:{number}", record.get("image/key")
@@ -64,7 +64,9 @@ def load_xm3600(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
         for n, caption in enumerate(captions):
             links.append((keys[key], len(texts)))
             texts.append(
-                Text(file_uri(path, f"{key}#{language}#{n}"), caption, f"{key}#{language}#{n}", language)
+                CorpusText(
+                    file_uri(path, f"{key}#{language}#{n}"), caption, f"{key}#{language}#{n}", language
+                )
             )
     names = [(f"{key}.jpg", f"images/{key}.jpg") for key in keys]
     files = locate_pictures(XM3600, names, options.images, path.parent)

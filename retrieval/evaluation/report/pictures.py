@@ -10,13 +10,13 @@ from PIL import Image
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.preparations import Shrink
 from retrieval.errors import ImageError
-from retrieval.types import Picture
+from retrieval.types import CorpusImage
 
 HEIGHT = 132  # pixels: four stand side by side, and a report of 100 pictures stays near a megabyte
 _TWICE = Shrink(2 * HEIGHT, 20.0)
 
 
-def thumbnail(picture: Picture, pool: DecodePool) -> str:
+def thumbnail(picture: CorpusImage, pool: DecodePool) -> str:
     """A picture as a JPEG data URI of :data:`HEIGHT` pixels, at most three times as wide.
 
     Raises:
@@ -35,7 +35,7 @@ def thumbnail(picture: Picture, pool: DecodePool) -> str:
 class Thumbnails:
     """Thumbnails by picture row, each made once; what has become unreadable is an empty string."""
 
-    def __init__(self, pictures: tuple[Picture, ...], pool: DecodePool) -> None:
+    def __init__(self, pictures: tuple[CorpusImage, ...], pool: DecodePool) -> None:
         self._pictures, self._pool = pictures, pool
         self._made: dict[int, str] = {}
 

@@ -28,7 +28,7 @@ from indexer.training.listing import Caption, Listing, list_corpus
 from indexer.training.recipe import Recipe
 from retrieval.corpora import CaptionColumn, CorpusOptions, open_corpus
 from retrieval.decoding.preparations import Shrink
-from retrieval.types import Entry, Failure, FileBytes, Limits, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes, Limits
 from tests.indexer.training.training_runs import ABOVE, NAMES, cached, picture, tiny_two_tower, write_corpus
 
 RULE = CacheRule(Shrink(16, LONGEST), "short side 16")
@@ -43,8 +43,8 @@ def decode(listing: Listing, folder: Path, tell: Callable[[Progress], None] = ig
 
 
 def entry(path: Path, *captions: str) -> Entry:
-    texts = tuple(Text(f"{path}#{number}", words, lang="en") for number, words in enumerate(captions))
-    return Entry(Picture(path.as_uri(), FileBytes(path)), texts)
+    texts = tuple(CorpusText(f"{path}#{number}", words, lang="en") for number, words in enumerate(captions))
+    return Entry(CorpusImage(path.as_uri(), FileBytes(path)), texts)
 
 
 def png(path: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import retrieval
-from retrieval.query.parts import PicturePart, TextPart
+from retrieval.query.parts import ImagePart, TextPart
 from tests.command_line import Run
 from tests.loopback import Server, server_on_loopback
 
@@ -48,7 +48,7 @@ def scores(run: Run, *arguments: str) -> list[tuple[str, float]]:
 
 def test_words_less_words_and_a_weighted_picture(run: Run, collection: Path) -> None:
     with retrieval.open(collection) as engine:
-        parts = [TextPart("a red square"), TextPart("green", -1), PicturePart(Path("sunset.jpg"), 2)]
+        parts = [TextPart("a red square"), TextPart("green", -1), ImagePart(Path("sunset.jpg"), 2)]
         expected = [(hit.uri, hit.score) for hit in engine.search(parts)]
 
     assert len(expected) == 3

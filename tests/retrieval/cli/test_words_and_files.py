@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import retrieval
-from retrieval.errors import NoSuchPicture, NothingOfKind, PlacedQueryError, QueryError
+from retrieval.errors import NoSuchImage, NothingOfKind, PlacedQueryError, QueryError
 from retrieval.shell import shell_command, shell_word
 from tests.command_line import Run
 
@@ -119,7 +119,7 @@ def test_the_same_fault_is_worded_for_the_shell_and_for_python(
     with retrieval.open(collection) as engine:
         with pytest.raises(NothingOfKind, match="search with find='image'"):
             engine.search("red", find="text")
-        with pytest.raises(NoSuchPicture, match="pass them as a str"):
+        with pytest.raises(NoSuchImage, match="pass them as a str"):
             engine.search(Path("none.jpg"))
         with pytest.raises(PlacedQueryError, match=r"query 2: there is no file none\.jpg.*as a str"):
             engine.search_batch(["red", Path("none.jpg")])
@@ -130,7 +130,7 @@ def test_errors_of_queries_survive_the_way_back_from_a_worker_process() -> None:
 
     for error in (
         NothingOfKind(Path("c"), "text"),
-        NoSuchPicture(Path("a b.jpg")),
+        NoSuchImage(Path("a b.jpg")),
         PlacedQueryError("query 2", QueryError("the query is empty")),
     ):
         again = pickle.loads(pickle.dumps(error))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.corpora import CorpusOptions, open_corpus
-from retrieval.types import Entry, Failure, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, Failure
 
 
 class Read:
@@ -22,11 +22,11 @@ class Read:
         self.failures = [one for one in everything if isinstance(one, Failure)]
 
     @property
-    def pictures(self) -> list[Picture]:
-        return [entry.picture for entry in self.entries if entry.picture is not None]
+    def pictures(self) -> list[CorpusImage]:
+        return [entry.image for entry in self.entries if entry.image is not None]
 
     @property
-    def texts(self) -> list[Text]:
+    def texts(self) -> list[CorpusText]:
         return [text for entry in self.entries for text in entry.texts]
 
     @property

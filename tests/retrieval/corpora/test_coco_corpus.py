@@ -7,7 +7,7 @@ import pytest
 
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Entry, FileBytes, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, FileBytes
 from retrieval.uris import file_uri
 from tests.retrieval.corpora.corpus_reading import read, write, write_json
 
@@ -34,13 +34,13 @@ def test_captions_are_gathered_by_picture_and_named_by_annotation(tmp_path: Path
 
     assert found.failures == []
     assert found.entries[0] == Entry(
-        Picture(
+        CorpusImage(
             file_uri(tmp_path / "1.jpg"),
             FileBytes(tmp_path / "1.jpg"),
             None,
             {"image_id": 1, "file_name": "1.jpg", "width": 640, "license": 3},
         ),
-        (Text(file_uri(path, "annotation=5"), "one", lang="en"),),
+        (CorpusText(file_uri(path, "annotation=5"), "one", lang="en"),),
     )
     assert [[text.text for text in entry.texts] for entry in found.entries] == [["one"], ["two", "zwei"], []]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from retrieval.corpora import CaptionColumn, CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError, UsageError
-from retrieval.types import Entry, FileBytes, Picture, Text, UrlBytes
+from retrieval.types import CorpusImage, CorpusText, Entry, FileBytes, UrlBytes
 from retrieval.uris import file_uri
 from tests.retrieval.corpora.corpus_reading import read, write
 
@@ -19,8 +19,12 @@ def test_a_row_is_a_picture_with_its_caption_and_its_other_columns_as_attributes
 
     (entry,) = read(table, lang="en").entries
 
-    picture = Picture(file_uri(tmp_path / "a.jpg"), FileBytes(tmp_path / "a.jpg"), None, {"author": "Ann"})
-    assert entry == Entry(picture, (Text(f"{file_uri(table, 'row=1')}/caption/0", "A dog.", lang="en"),))
+    picture = CorpusImage(
+        file_uri(tmp_path / "a.jpg"), FileBytes(tmp_path / "a.jpg"), None, {"author": "Ann"}
+    )
+    assert entry == Entry(
+        picture, (CorpusText(f"{file_uri(table, 'row=1')}/caption/0", "A dog.", lang="en"),)
+    )
 
 
 def test_repeated_rows_give_repeated_entries_of_one_picture(tmp_path: Path) -> None:
@@ -36,8 +40,8 @@ def test_several_caption_columns_have_their_own_languages_and_names(tmp_path: Pa
     found = read(table, caption_columns=(CaptionColumn("en text", "en"), CaptionColumn("zh")), lang="zh-Hans")
 
     assert found.texts == [
-        Text(f"{file_uri(table, 'row=1')}/en%20text/0", "A dog.", lang="en"),
-        Text(f"{file_uri(table, 'row=1')}/zh/0", "一只狗。", lang="zh-Hans"),
+        CorpusText(f"{file_uri(table, 'row=1')}/en%20text/0", "A dog.", lang="en"),
+        CorpusText(f"{file_uri(table, 'row=1')}/zh/0", "一只狗。", lang="zh-Hans"),
     ]
 
 
@@ -52,7 +56,7 @@ def test_a_further_caption_column_does_not_rename_the_captions_of_the_first(tmp_
 def test_a_url_stands_where_a_path_may_stand(tmp_path: Path) -> None:
     found = read(write(tmp_path / "t.csv", "url,text\nhttps://example.org/a.jpg,A dog.\n"))
 
-    assert found.pictures == [Picture("https://example.org/a.jpg", UrlBytes("https://example.org/a.jpg"))]
+    assert found.pictures == [CorpusImage("https://example.org/a.jpg", UrlBytes("https://example.org/a.jpg"))]
 
 
 def test_picture_names_count_from_the_images_folder(tmp_path: Path) -> None:
@@ -70,7 +74,7 @@ def test_a_table_of_captions_alone_is_a_corpus_of_texts(tmp_path: Path) -> None:
     found = read(table)
 
     assert found.entries == [
-        Entry(None, (Text(f"{file_uri(table, 'row=1')}/caption/0", "A dog.", attributes={"n": "7"}),))
+        Entry(None, (CorpusText(f"{file_uri(table, 'row=1')}/caption/0", "A dog.", attributes={"n": "7"}),))
     ]
     assert found.reasons == ["the caption is empty"]
 
@@ -78,7 +82,7 @@ def test_a_table_of_captions_alone_is_a_corpus_of_texts(tmp_path: Path) -> None:
 def test_a_table_of_pictures_alone_is_a_corpus_of_pictures(tmp_path: Path) -> None:
     found = read(write(tmp_path / "t.csv", "path,n\na.jpg,7\n"))
 
-    assert [(entry.texts, entry.picture and entry.picture.attributes) for entry in found.entries] == [
+    assert [(entry.texts, entry.image and entry.image.attributes) for entry in found.entries] == [
         ((), {"n": "7"})
     ]
 
@@ -247,7 +251,7 @@ def test_any_captions_written_as_csv_are_read_back(
 
     assert found.failures == []
     assert found.texts == [
-        Text(f"{file_uri(path, f'row={row}')}/caption/0", text) for row, text in enumerate(captions, 1)
+        CorpusText(f"{file_uri(path, f'row={row}')}/caption/0", text) for row, text in enumerate(captions, 1)
     ]
 
 

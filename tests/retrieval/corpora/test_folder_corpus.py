@@ -11,7 +11,7 @@ from retrieval.collection.layout import CATALOGUE, is_collection
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.corpora.formats.folder import COLLECTION_MARK
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Entry, FileBytes, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, FileBytes
 from retrieval.uris import file_uri, split_file_uri
 from tests.retrieval.corpora.corpus_reading import Read, read, write
 
@@ -65,11 +65,11 @@ def test_each_line_of_a_text_beside_a_picture_is_its_caption(tmp_path: Path) -> 
 
     path = tmp_path / "a.jpg"
     assert first == Entry(
-        Picture(file_uri(path), FileBytes(path)),
+        CorpusImage(file_uri(path), FileBytes(path)),
         (
-            Text(file_uri(tmp_path / "a.txt", "L1"), "one", lang="en"),
-            Text(file_uri(tmp_path / "a.txt", "L3"), "zwei Bären", lang="en"),
-            Text(file_uri(tmp_path / "a.jpg.txt", "L1"), "three", lang="en"),
+            CorpusText(file_uri(tmp_path / "a.txt", "L1"), "one", lang="en"),
+            CorpusText(file_uri(tmp_path / "a.txt", "L3"), "zwei Bären", lang="en"),
+            CorpusText(file_uri(tmp_path / "a.jpg.txt", "L1"), "three", lang="en"),
         ),
     )
     assert second.texts == ()
@@ -239,6 +239,6 @@ def test_a_relative_path_names_the_same_corpus_from_anywhere(
     monkeypatch.chdir("/")
 
     assert corpus.uri == file_uri(tmp_path / "photos")
-    assert [one.picture.uri for one in corpus.entries() if isinstance(one, Entry) and one.picture] == [
+    assert [one.image.uri for one in corpus.entries() if isinstance(one, Entry) and one.image] == [
         file_uri(tmp_path / "photos" / "a.jpg")
     ]

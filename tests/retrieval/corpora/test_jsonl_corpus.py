@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from retrieval.corpora import CaptionColumn
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Entry, FileBytes, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, FileBytes
 from retrieval.uris import file_uri
 from tests.retrieval.corpora.corpus_reading import read, write
 
@@ -23,8 +23,8 @@ def test_a_line_is_a_picture_with_a_list_of_captions_named_by_ordinal(tmp_path: 
     attributes = {"id": 7, "tags": '["x", {"y": 1}]'}
     line = file_uri(path, "row=2")
     assert entry == Entry(
-        Picture(file_uri(tmp_path / "a.jpg"), FileBytes(tmp_path / "a.jpg"), None, attributes),
-        (Text(f"{line}/captions/0", "one"), Text(f"{line}/captions/1", "two")),
+        CorpusImage(file_uri(tmp_path / "a.jpg"), FileBytes(tmp_path / "a.jpg"), None, attributes),
+        (CorpusText(f"{line}/captions/0", "one"), CorpusText(f"{line}/captions/1", "two")),
     )
 
 
@@ -36,7 +36,7 @@ def test_a_bad_caption_costs_its_picture_and_the_other_captions_nothing(tmp_path
     found = read(path)
 
     line = file_uri(path, "row=1")
-    assert found.texts == [Text(f"{line}/captions/0", "one"), Text(f"{line}/captions/5", "six")]
+    assert found.texts == [CorpusText(f"{line}/captions/0", "one"), CorpusText(f"{line}/captions/5", "six")]
     assert [failure.uri for failure in found.failures] == [f"{line}/captions/1", f"{line}/captions/4"]
     assert found.reasons[0] == "a caption is a number instead of a text"
     assert "surrogate pair" in found.reasons[1]
@@ -92,7 +92,7 @@ def test_captions_under_another_key_are_taken_when_it_is_named(tmp_path: Path) -
 
     found = read(path, caption_columns=(CaptionColumn("captions_zh", "zh"),))
 
-    assert found.texts == [Text(f"{file_uri(path, 'row=1')}/captions_zh/0", "一", lang="zh")]
+    assert found.texts == [CorpusText(f"{file_uri(path, 'row=1')}/captions_zh/0", "一", lang="zh")]
     assert found.pictures[0].attributes == {"captions": ["one"]}
 
 

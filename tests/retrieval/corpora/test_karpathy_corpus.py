@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Entry, FileBytes, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, FileBytes
 from retrieval.uris import file_uri
 from tests.retrieval.corpora.corpus_reading import read, write, write_json
 
@@ -34,10 +34,10 @@ def test_a_picture_comes_with_its_sentences_and_ids(tmp_path: Path) -> None:
 
     attributes = {"filename": "1.jpg", "imgid": 1, "split": "train", "cocoid": 77}
     assert entry == Entry(
-        Picture(file_uri(tmp_path / "1.jpg"), FileBytes(tmp_path / "1.jpg"), None, attributes),
+        CorpusImage(file_uri(tmp_path / "1.jpg"), FileBytes(tmp_path / "1.jpg"), None, attributes),
         (
-            Text(file_uri(path, "sentid=10"), "one", lang="en"),
-            Text(file_uri(path, "sentid=11"), "two", lang="en"),
+            CorpusText(file_uri(path, "sentid=10"), "one", lang="en"),
+            CorpusText(file_uri(path, "sentid=11"), "two", lang="en"),
         ),
     )
 
@@ -84,8 +84,8 @@ def test_a_sentence_without_its_raw_text_is_made_of_its_tokens(tmp_path: Path) -
     path = write_karpathy(tmp_path / "dataset_x.json", image(1, "val") | {"sentences": sentences})
 
     assert read(path).texts == [
-        Text(file_uri(path, "sentid=4"), "a dog"),
-        Text(file_uri(path, "images/0/sentences/1"), "a cat"),
+        CorpusText(file_uri(path, "sentid=4"), "a dog"),
+        CorpusText(file_uri(path, "images/0/sentences/1"), "a cat"),
     ]
 
 

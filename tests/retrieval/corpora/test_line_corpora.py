@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.errors import CorpusFormatError
-from retrieval.types import Entry, Picture, Text, UrlBytes
+from retrieval.types import CorpusImage, CorpusText, Entry, UrlBytes
 from retrieval.uris import file_uri
 from tests.retrieval.corpora.corpus_reading import read, write
 
@@ -18,8 +18,8 @@ def test_each_line_that_is_not_blank_is_a_text_named_by_its_number(tmp_path: Pat
     found = read(path, lang="de")
 
     assert found.entries == [
-        Entry(None, (Text(file_uri(path, "L1"), "A dog.", lang="de"),)),
-        Entry(None, (Text(file_uri(path, "L4"), "Zwei Bären.", lang="de"),)),
+        Entry(None, (CorpusText(file_uri(path, "L1"), "A dog.", lang="de"),)),
+        Entry(None, (CorpusText(file_uri(path, "L4"), "Zwei Bären.", lang="de"),)),
     ]
 
 
@@ -76,10 +76,10 @@ def test_a_url_a_line_is_a_picture_with_its_caption_after_a_tab(tmp_path: Path) 
     found = read(path)
 
     assert found.entries == [
-        Entry(Picture("https://example.org/a.jpg", UrlBytes("https://example.org/a.jpg"))),
+        Entry(CorpusImage("https://example.org/a.jpg", UrlBytes("https://example.org/a.jpg"))),
         Entry(
-            Picture("http://example.org/b.jpg", UrlBytes("http://example.org/b.jpg")),
-            (Text(file_uri(path, "L3"), "A dog."),),
+            CorpusImage("http://example.org/b.jpg", UrlBytes("http://example.org/b.jpg")),
+            (CorpusText(file_uri(path, "L3"), "A dog."),),
         ),
     ]
 

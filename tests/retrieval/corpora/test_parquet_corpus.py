@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError, ImageError
 from retrieval.locations.fetch import read_bytes
-from retrieval.types import Entry, FileBytes, Limits, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, FileBytes, Limits
 from retrieval.uris import file_uri
 from tests.retrieval.corpora.corpus_reading import read, write
 
@@ -45,8 +45,8 @@ def test_a_row_is_a_picture_with_its_captions_and_attributes(tmp_path: Path) -> 
     }
     row = file_uri(path, "row=1")
     assert entry == Entry(
-        Picture(file_uri(tmp_path / "a.jpg"), FileBytes(tmp_path / "a.jpg"), None, attributes),
-        (Text(f"{row}/captions/0", "one"), Text(f"{row}/captions/1", "two")),
+        CorpusImage(file_uri(tmp_path / "a.jpg"), FileBytes(tmp_path / "a.jpg"), None, attributes),
+        (CorpusText(f"{row}/captions/0", "one"), CorpusText(f"{row}/captions/1", "two")),
     )
 
 
@@ -185,7 +185,7 @@ def test_any_captions_written_as_parquet_are_read_back(
 
     assert found.failures == []
     assert found.texts == [
-        Text(f"{file_uri(path, f'row={row}')}/caption/0", text) for row, text in enumerate(captions, 1)
+        CorpusText(f"{file_uri(path, f'row={row}')}/caption/0", text) for row, text in enumerate(captions, 1)
     ]
 
 

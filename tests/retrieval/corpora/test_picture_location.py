@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from retrieval.corpora.locate import ImageFolder
 from retrieval.errors import UsageError
-from retrieval.types import Failure, FileBytes, Picture, UrlBytes
+from retrieval.types import CorpusImage, Failure, FileBytes, UrlBytes
 from retrieval.uris import file_uri
 
 
@@ -17,13 +17,13 @@ def test_a_relative_name_counts_from_the_folder(tmp_path: Path) -> None:
     picture = ImageFolder(tmp_path).picture("a/./b/../c d.jpg", "place", {"n": 1})
 
     path = tmp_path / "a" / "c d.jpg"
-    assert picture == Picture(file_uri(path), FileBytes(path), None, {"n": 1})
+    assert picture == CorpusImage(file_uri(path), FileBytes(path), None, {"n": 1})
 
 
 def test_an_absolute_name_inside_the_folder_is_taken(tmp_path: Path) -> None:
     picture = ImageFolder(tmp_path).picture(f"{tmp_path}/a.jpg", "place", {})
 
-    assert isinstance(picture, Picture)
+    assert isinstance(picture, CorpusImage)
     assert picture.location == FileBytes(tmp_path / "a.jpg")
 
 
@@ -53,9 +53,9 @@ def test_no_name_whatever_leads_out_of_the_folder(name: str) -> None:
 
     found = folder.picture(name, "place", {})
 
-    if isinstance(found, Picture) and isinstance(found.location, FileBytes):
+    if isinstance(found, CorpusImage) and isinstance(found.location, FileBytes):
         assert os.path.realpath(found.location.path).startswith(f"{root}{os.sep}")
-    elif isinstance(found, Picture):
+    elif isinstance(found, CorpusImage):
         assert isinstance(found.location, UrlBytes)
 
 
@@ -66,7 +66,7 @@ def test_what_cannot_be_a_files_name_is_a_failure(tmp_path: Path, name: object) 
 
 @pytest.mark.parametrize("url", ["http://example.org/a.jpg", "HTTPS://example.org:8443/a.jpg?x=1#y"])
 def test_an_http_url_is_its_own_name(tmp_path: Path, url: str) -> None:
-    assert ImageFolder(tmp_path).picture(url, "place", {}) == Picture(url, UrlBytes(url))
+    assert ImageFolder(tmp_path).picture(url, "place", {}) == CorpusImage(url, UrlBytes(url))
 
 
 @pytest.mark.parametrize(

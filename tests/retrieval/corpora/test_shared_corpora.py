@@ -68,9 +68,7 @@ def test_coco_mini_says_the_same_in_both_of_its_files() -> None:
 
 def pairs(found: Read) -> set[tuple[str, str]]:
     """Pictures with their captions, blanks at either end aside: the JSONL file has none."""
-    return {
-        (one.picture.uri, text.text.strip()) for one in found.entries if one.picture for text in one.texts
-    }
+    return {(one.image.uri, text.text.strip()) for one in found.entries if one.image for text in one.texts}
 
 
 def test_the_captions_of_flickr8k_as_a_table_are_literal_texts() -> None:

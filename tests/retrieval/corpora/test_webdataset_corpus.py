@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from retrieval.corpora import CaptionColumn, CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError
 from retrieval.locations.fetch import read_bytes
-from retrieval.types import Entry, Limits, MemberBytes, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, Entry, Limits, MemberBytes
 from retrieval.uris import file_uri
 from tests.retrieval.corpora.corpus_reading import Read, read, write, write_tar
 
@@ -31,13 +31,13 @@ def test_a_sample_is_a_picture_with_the_captions_and_attributes_of_its_json(tmp_
 
     place = file_uri(path, "./a.json/captions")
     assert entry == Entry(
-        Picture(
+        CorpusImage(
             file_uri(path, "./a.jpg"),
             MemberBytes(path, "./a.jpg", 512, 4),
             None,
             {"label": "dog", "size": "[1, 2]"},
         ),
-        (Text(f"{place}/0", "one", lang="en"), Text(f"{place}/1", "two", lang="en")),
+        (CorpusText(f"{place}/0", "one", lang="en"), CorpusText(f"{place}/1", "two", lang="en")),
     )
 
 

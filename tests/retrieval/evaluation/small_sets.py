@@ -13,7 +13,7 @@ from retrieval.evaluation.evaluation_set import EvaluationSet, assemble
 from retrieval.evaluation.figures import evaluate_vectors
 from retrieval.evaluation.run import Choices, Evaluation, ModelFigures
 from retrieval.identity import Identity
-from retrieval.types import InlineBytes, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, InlineBytes
 
 IDENTITY = Identity("fake", "fake", "ab" * 32, "", 8, '{"size": 8, "resize": "none"}')
 
@@ -37,8 +37,8 @@ def set_of(
     """Links are (picture, text)."""
     return assemble(
         "toy",
-        [Picture(f"test:photos/p{row}.jpg", InlineBytes(data)) for row in range(pictures)],
-        [Text(f"test:photos/t{row}", words[row] if words else f"text {row}") for row in range(texts)],
+        [CorpusImage(f"test:photos/p{row}.jpg", InlineBytes(data)) for row in range(pictures)],
+        [CorpusText(f"test:photos/t{row}", words[row] if words else f"text {row}") for row in range(texts)],
         links,
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from retrieval.evaluation.classification import Classification, LabelledPictures, classify
 from retrieval.evaluation.clip_benchmark import classification_records, retrieval_records
-from retrieval.types import InlineBytes, Picture
+from retrieval.types import CorpusImage, InlineBytes
 from tests.retrieval.evaluation.small_sets import (
     IDENTITY,
     evaluation_of,
@@ -62,7 +62,7 @@ def test_classification_has_accuracies_and_no_acc5_for_few_classes() -> None:
     pictures = unit([[1, 0], [1, 0.1], [0, 1]])
     labelled = LabelledPictures(
         "pets",
-        tuple(Picture(f"p{n}", InlineBytes(b"")) for n in range(3)),
+        tuple(CorpusImage(f"p{n}", InlineBytes(b"")) for n in range(3)),
         np.array([0, 1, 1]),
         ("cat", "dog"),
     )

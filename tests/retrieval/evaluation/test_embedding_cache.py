@@ -14,7 +14,7 @@ from PIL import Image
 from retrieval.errors import EvaluationError, UsageError
 from retrieval.evaluation.embedding import embed, embed_texts
 from retrieval.evaluation.evaluation_set import EvaluationSet
-from retrieval.types import FileBytes, InlineBytes, Picture
+from retrieval.types import CorpusImage, FileBytes, InlineBytes
 from tests.builders import HashEncoder
 from tests.retrieval.evaluation.small_sets import set_of
 
@@ -70,7 +70,7 @@ def test_a_picture_that_moved_is_known_and_one_that_changed_in_place_is_not(
     elsewhere.write_bytes(png("red"))
 
     def at(place: Path) -> EvaluationSet:
-        return replace(small, pictures=(Picture("test:one", FileBytes(place)),))
+        return replace(small, pictures=(CorpusImage("test:one", FileBytes(place)),))
 
     embed(encoder, at(path), cache=tmp_path / "cache")
 

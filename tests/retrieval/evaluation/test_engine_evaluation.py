@@ -11,7 +11,7 @@ from retrieval.errors import EvaluationError, IdentityMismatch, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble, with_folds
 from retrieval.evaluation.run import Choices, ModelFigures, evaluate_models
 from retrieval.evaluation.searching import collection_pictures
-from retrieval.types import FileBytes, Picture, Text
+from retrieval.types import CorpusImage, CorpusText, FileBytes
 from retrieval.uris import file_uri
 from tests.builders import Fill, HashEncoder
 
@@ -22,8 +22,8 @@ LINKS = [(f"p{n % 10}.png", f"test:t{n}") for n in range(12)]
 
 @pytest.fixture
 def evaluated(tmp_path: Path) -> EvaluationSet:
-    pictures = [Picture(file_uri(tmp_path / name), FileBytes(tmp_path / name)) for name in PICTURES]
-    texts = [Text(uri, words) for uri, words in TEXTS.items()]
+    pictures = [CorpusImage(file_uri(tmp_path / name), FileBytes(tmp_path / name)) for name in PICTURES]
+    texts = [CorpusText(uri, words) for uri, words in TEXTS.items()]
     return assemble("toy", pictures, texts, [(n % 10, n) for n in range(12)])
 
 

@@ -25,7 +25,7 @@ from retrieval.evaluation.metrics import (
 )
 from retrieval.evaluation.run import Evaluation
 from retrieval.evaluation.trec import MAX_DEPTH, trec_ids, write_trec
-from retrieval.types import InlineBytes, Picture
+from retrieval.types import CorpusImage, InlineBytes
 from tests.retrieval.evaluation.small_sets import evaluation_of, five_each, random_units, set_of, unit
 
 SHORT = {"text to image": "t2i", "image to text": "i2t"}
@@ -116,7 +116,7 @@ def test_every_fold_and_every_model_has_files_of_its_own(tmp_path: Path) -> None
 
 def test_ids_are_keys_where_all_have_distinct_ones_else_what_the_uris_do_not_share() -> None:
     def of(*pairs) -> list[str]:
-        return trec_ids([Picture(uri, InlineBytes(b""), key) for uri, key in pairs])
+        return trec_ids([CorpusImage(uri, InlineBytes(b""), key) for uri, key in pairs])
 
     assert of(("file:///a.tar#x.jpg", "one"), ("file:///a.tar#y.jpg", "two 2")) == ["one", "two%202"]
     assert of(("file:///a.tar#x.jpg", "same"), ("file:///a.tar#y.jpg", "same")) == ["x.jpg", "y.jpg"]

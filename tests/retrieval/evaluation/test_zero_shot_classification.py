@@ -15,13 +15,13 @@ from PIL import Image
 from retrieval.errors import CorpusFormatError, EvaluationError
 from retrieval.evaluation.classification import LabelledPictures, classify, classify_models, load_labelled
 from retrieval.evaluation.metrics import Share
-from retrieval.types import InlineBytes, Picture
+from retrieval.types import CorpusImage, InlineBytes
 from tests.builders import HashEncoder
 from tests.retrieval.evaluation.small_sets import random_units, unit
 
 
 def labelled(labels: Sequence[int], classes: int) -> LabelledPictures:
-    pictures = tuple(Picture(f"test:{row}", InlineBytes(b"")) for row in range(len(labels)))
+    pictures = tuple(CorpusImage(f"test:{row}", InlineBytes(b"")) for row in range(len(labels)))
     return LabelledPictures("toy", pictures, np.array(labels), tuple(f"class {n}" for n in range(classes)))
 
 

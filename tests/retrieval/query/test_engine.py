@@ -23,7 +23,7 @@ from retrieval.errors import (
 )
 from retrieval.query.compose import compose
 from retrieval.query.engine import SearchEngine
-from retrieval.query.parts import PicturePart, Query, TextPart
+from retrieval.query.parts import ImagePart, Query, TextPart
 from retrieval.types import Hit, Limits
 from retrieval.uris import file_uri
 from tests.builders import Fill, HashEncoder
@@ -72,7 +72,7 @@ def test_a_sum_is_ranked_by_the_composed_vector(
     rows = np.stack([encoder.encode_images([Image.open(tmp_path / name)])[0] for name in COLOURS])
     scores = exact_scores(rows, compose(vectors, [1, -2]))
 
-    hits = engine.search(["beach", PicturePart(picture, -2)], k=20)
+    hits = engine.search(["beach", ImagePart(picture, -2)], k=20)
 
     assert names(hits) == [list(COLOURS)[place] for place in np.argsort(-scores, kind="stable")]
 
@@ -246,8 +246,8 @@ def test_one_picture_is_one_query_by_path_uri_bytes_pil_or_tar_member(
     same = [
         path.read_bytes(),
         Image.open(path),
-        PicturePart(file_uri(path)),
-        PicturePart(file_uri(tmp_path / "a b.tar", "photos/#3.png")),
+        ImagePart(file_uri(path)),
+        ImagePart(file_uri(tmp_path / "a b.tar", "photos/#3.png")),
     ]
 
     answers = engine.search_batch(same, k=5, find="image")
@@ -265,7 +265,7 @@ def test_a_tar_or_member_that_is_not_there_says_so(engine: SearchEngine, tmp_pat
         ("good.tar", "no member"),
     ]:
         with pytest.raises(QueryError, match=fault):
-            engine.search(PicturePart(file_uri(tmp_path / archive, "a.jpg")))
+            engine.search(ImagePart(file_uri(tmp_path / archive, "a.jpg")))
 
 
 def test_many_threads_get_the_same_answers(engine: SearchEngine, tmp_path: Path) -> None:

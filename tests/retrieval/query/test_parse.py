@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from retrieval.errors import QueryError
 from retrieval.query.parse import parse_line, parse_part, parse_query
-from retrieval.query.parts import PicturePart, TextPart
+from retrieval.query.parts import ImagePart, TextPart
 from retrieval.suffixes import IMAGE_SUFFIXES
 
 
@@ -93,7 +93,7 @@ def test_a_sign_a_weight_and_a_kind_may_stand_before_words(
     ],
 )
 def test_paths_urls_and_tar_members_are_pictures(argument: str, source: Path | str, weight: Decimal) -> None:
-    assert parse_part(argument) == PicturePart(source, weight)
+    assert parse_part(argument) == ImagePart(source, weight)
 
 
 def test_a_tilde_behind_a_weight_is_the_home_folder_though_no_shell_expands_it(
@@ -101,7 +101,7 @@ def test_a_tilde_behind_a_weight_is_the_home_folder_though_no_shell_expands_it(
 ) -> None:
     monkeypatch.setenv("HOME", "/home/me")
 
-    assert parse_part("2:~/a.jpg") == PicturePart(Path("/home/me/a.jpg"), 2)
+    assert parse_part("2:~/a.jpg") == ImagePart(Path("/home/me/a.jpg"), 2)
 
 
 def test_what_an_argument_means_does_not_depend_on_the_files_that_exist(
@@ -147,7 +147,7 @@ def test_no_argument_at_all_is_an_empty_query() -> None:
 def test_subtracted_arguments_have_their_weights_negated() -> None:
     query = parse_query(["beach"], subtract=["people", "2:./a.jpg"])
 
-    assert query.parts == (TextPart("beach"), TextPart("people", -1), PicturePart(Path("a.jpg"), -2))
+    assert query.parts == (TextPart("beach"), TextPart("people", -1), ImagePart(Path("a.jpg"), -2))
 
 
 def test_a_line_holds_parts_between_tabs_and_remembers_its_place() -> None:
@@ -173,7 +173,7 @@ def test_any_argument_is_a_part_or_a_query_error(argument: str) -> None:
         part = parse_part(argument)
     except QueryError:
         return
-    assert isinstance(part, (TextPart, PicturePart))
+    assert isinstance(part, (TextPart, ImagePart))
 
 
 @given(
@@ -193,7 +193,7 @@ def test_a_weight_is_read_as_it_is_written(words: str, weight: Decimal, negative
 def test_whatever_ends_like_a_picture_is_one(suffix: str, upper: bool) -> None:
     name = f"a{suffix.upper() if upper else suffix}"
 
-    assert parse_part(name) == PicturePart(Path(name))
+    assert parse_part(name) == ImagePart(Path(name))
 
 
 def _has_surrogates(text: str) -> bool:

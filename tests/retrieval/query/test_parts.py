@@ -12,7 +12,7 @@ from PIL import Image
 
 from retrieval.contents import normalise_text
 from retrieval.errors import QueryError
-from retrieval.query.parts import PicturePart, Query, TextPart
+from retrieval.query.parts import ImagePart, Query, TextPart
 
 
 def test_a_str_is_a_text_even_if_it_is_written_like_a_path_or_a_url() -> None:
@@ -24,15 +24,15 @@ def test_a_str_is_a_text_even_if_it_is_written_like_a_path_or_a_url() -> None:
 def test_paths_bytes_and_pil_pictures_are_pictures() -> None:
     picture = Image.new("RGB", (2, 2))
 
-    assert Query.of(Path("photo")) == Query((PicturePart(Path("photo")),))
-    assert Query.of(b"\xff\xd8") == Query((PicturePart(b"\xff\xd8"),))
-    assert Query.of(picture) == Query((PicturePart(picture),))
+    assert Query.of(Path("photo")) == Query((ImagePart(Path("photo")),))
+    assert Query.of(b"\xff\xd8") == Query((ImagePart(b"\xff\xd8"),))
+    assert Query.of(picture) == Query((ImagePart(picture),))
 
 
 def test_a_sequence_sums_plain_and_weighted_parts() -> None:
     query = Query.of(["beach", TextPart("people", -1), Path("sunset.jpg")])
 
-    assert query.parts == (TextPart("beach"), TextPart("people", -1), PicturePart(Path("sunset.jpg")))
+    assert query.parts == (TextPart("beach"), TextPart("people", -1), ImagePart(Path("sunset.jpg")))
 
 
 def test_a_query_passes_through_unchanged() -> None:
@@ -58,17 +58,17 @@ def test_weights_are_finite_and_not_zero(weight: float) -> None:
     with pytest.raises(QueryError, match="finite"):
         TextPart("dogs", weight)
     with pytest.raises(QueryError, match="finite"):
-        PicturePart(Path("a.jpg"), weight)
+        ImagePart(Path("a.jpg"), weight)
 
 
 def test_a_picture_given_as_a_str_is_a_uri() -> None:
     with pytest.raises(QueryError, match=r"pathlib\.Path"):
-        PicturePart("photo.jpg")
+        ImagePart("photo.jpg")
 
 
 def test_a_name_with_a_nul_is_refused() -> None:
     with pytest.raises(QueryError, match="NUL"):
-        PicturePart(Path("a\0.jpg"))
+        ImagePart(Path("a\0.jpg"))
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])).filter(str.strip))

@@ -13,7 +13,7 @@ from PIL import Image
 
 import indexer
 import retrieval
-from retrieval import KeyPart, PicturePart, SearchEngine, TextPart
+from retrieval import ImagePart, KeyPart, SearchEngine, TextPart
 from retrieval.errors import IdentityMismatch, ModelError, QueryError, UnknownModel, UsageError
 from retrieval.uris import file_uri
 from tests.builders import Fill, HashEncoder, draw
@@ -39,7 +39,7 @@ def test_a_picture_that_the_collection_holds_finds_itself_with_score_one_and_loa
     with Image.open(path) as picture:
         assert picture.size == (8, 8)
 
-    for source in (path, path.read_bytes(), PicturePart(file_uri(path)), [path, PicturePart(path, 2)]):
+    for source in (path, path.read_bytes(), ImagePart(file_uri(path)), [path, ImagePart(path, 2)]):
         hit = engine.search(source, find="image", k=1)[0]
         assert (Path(hit.uri).name, hit.score) == ("03.png", pytest.approx(1, abs=1e-6))
 
@@ -54,7 +54,7 @@ def test_a_copy_under_another_name_is_known_by_its_bytes(engine: SearchEngine, t
 def test_a_member_of_a_tar_is_known_by_its_bytes(engine: SearchEngine, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(tmp_path / "03.png", "inside.png")
-    member = PicturePart(file_uri(tmp_path / "a.tar", "inside.png"))
+    member = ImagePart(file_uri(tmp_path / "a.tar", "inside.png"))
 
     assert engine.search(member, find="image") == engine.search(tmp_path / "03.png", find="image")
 
