@@ -30,7 +30,7 @@ class HashEncoder:
         image_size: side in pixels of a prepared image.
 
     Attributes:
-        encoded: every image and text that :meth:`encode_images` and :meth:`encode_texts` were given, in order.
+        encoded: every prepared image and every text that was encoded, in order.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class HashEncoder:
         self, prepared: Sequence[NDArray[np.uint8] | NDArray[np.float32]], batch_size: int | None = None
     ) -> NDArray[np.float32]:
         """Give the rows of prepared images, (n, dimension) float32."""
+        self.encoded += prepared
         return self._rows([array.tobytes() for array in prepared])
 
     def encode_images(self, images: Sequence[Image], batch_size: int | None = None) -> NDArray[np.float32]:
         """Give the rows of images, (n, dimension) float32."""
-        self.encoded += images
         return self.encode_prepared([self.prepare_image(image) for image in images])
 
     def encode_texts(self, texts: Sequence[str], batch_size: int | None = None) -> NDArray[np.float32]:
