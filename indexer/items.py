@@ -15,14 +15,14 @@ from sqlalchemy import Connection, select
 from indexer.building import bound_encoder
 from indexer.pipeline.staging import Staged
 from indexer.store.changes import Change, NewContent, NewItem, NewLink
+from indexer.store.content_rows import find_encoder
 from indexer.store.item_rules import attributes_fault, key_fault
 from indexer.store.known import drop_encoded, find_encoded
 from indexer.store.maintenance import compact_if_due
-from indexer.store.rows import find_encoder
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
-from retrieval.collection.segments import check_rows
+from retrieval.collection.stores.base import check_rows
 from retrieval.contents import normalise_text, pixel_digest, text_digest, vector_digest
 from retrieval.corpora.values import is_unicode
 from retrieval.decoding.pool import DecodePool

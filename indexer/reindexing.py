@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, func, select
 
 from indexer.pipeline.interrupts import interrupts_noted
 from indexer.pipeline.report import Progress
 from indexer.pipeline.staging import Staged
 from indexer.store.changes import NewContent
 from indexer.store.maintenance import compact_if_due
-from indexer.store.rows import ensure_encoder
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.decoding.ordered import map_in_order
@@ -100,7 +99,7 @@ def reindex(
             raise KeyboardInterrupt
         if work.failures and not skip_unreadable:
             raise CollectionError(_refusal(work))
-        _switch(writer, encoder, encoder_id)
+        writer.switch_encoder(encoder.identity)
         compact_if_due(writer)
         return Reindexed(work.encoded, work.unreadable)
 
@@ -204,24 +203,6 @@ class _Work:
             self.writer.commit_beside(contents, self.encoder_id)
         self.encoded += len(contents)
         self.staged = Staged()
-
-
-def _switch(writer: Writer, encoder: Encoder, encoder_id: int) -> None:
-    """Make an encoder the active one and drop the vectors of all others, in one commit; then their files."""
-    contents, encodings, items = schema.contents, schema.encodings, schema.items
-    others = select(encodings.c.id).where(encodings.c.encoder_id != encoder_id)
-    unused = (
-        ~select(items.c.id).where(items.c.content_id == contents.c.id).exists(),
-        ~select(encodings.c.id).where(encodings.c.content_id == contents.c.id).exists(),
-    )
-    with writer.switch(writer.next_generation()) as connection:
-        ensure_encoder(connection, encoder.identity, activate=True)
-        connection.execute(delete(schema.dead).where(schema.dead.c.encoding_id.in_(others)))
-        connection.execute(delete(encodings).where(encodings.c.encoder_id != encoder_id))
-        connection.execute(delete(schema.segments).where(schema.segments.c.encoder_id != encoder_id))
-        connection.execute(delete(schema.encoders).where(schema.encoders.c.id != encoder_id))
-        connection.execute(delete(contents).where(*unused))
-    writer.sweep()
 
 
 def _refusal(work: _Work) -> str:

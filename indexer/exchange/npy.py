@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.segments import UNIT_TOLERANCE
+from retrieval.collection.stores.base import UNIT_TOLERANCE
 from retrieval.errors import CorpusFormatError
 
 _MAGIC = b"\x93NUMPY"

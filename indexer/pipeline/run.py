@@ -27,9 +27,9 @@ from indexer.store.known import (
     find_links,
     find_listings,
     find_namesakes,
+    item_ids_of,
 )
 from indexer.store.maintenance import merge_small
-from indexer.store.rows import item_ids_of
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked, connect, damaged

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DatabaseError
 
 from indexer.store.item_rules import stored_item_fault
-from indexer.store.sweeping import is_known, named_files, sweepable, unknown_files
+from indexer.store.noted_files import sweepable
+from indexer.store.sweeping import is_known, unknown_files
 from indexer.store.writer import Writer
 from retrieval.collection import schema
-from retrieval.collection.catalogue import chunked, read_generation, read_transaction
+from retrieval.collection.catalogue import read_generation, read_transaction
 from retrieval.collection.column_types import WrongValue
-from retrieval.collection.folder import SegmentsFolder, reading, require_collection, without_catalogue
-from retrieval.collection.layout import ASIDE_PREFIX
-from retrieval.collection.segments import SegmentFacts, check_rows, open_segment
-from retrieval.collection.snapshot import active_encoder_id, read_identity
+from retrieval.collection.encoder_rows import active_encoder_id, read_identity
+from retrieval.collection.folder import SegmentsFolder, require_collection, without_catalogue
+from retrieval.collection.stores.segment_faults import segment_faults
+from retrieval.collection.stores.segment_rows import named_files
 from retrieval.errors import CollectionDamaged
 
 FAULTS = 20  # kinds of them that are told apart
@@ -60,7 +58,7 @@ def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0
     if not repair:
         return before
     with Writer(path, timeout) as writer:  # sweeps
-        _drop_segments(writer, _broken_segments(path))
+        writer.drop_segments(_broken_segments(path))
         writer.sweep()
     after = _examine(path)
     return replace(after, repaired=tuple(fault for fault in before.faults if fault not in after.faults))
@@ -89,7 +87,7 @@ def _examine_generation(connection: Connection, path: Path) -> Diagnosis:
         *_value_faults(connection),
         *_encoder_faults(connection, path),
     ]
-    for _, of_segment in _segment_faults(connection, path):
+    for _, of_segment in segment_faults(connection, path):
         faults += of_segment
     orphans, of_folder = _orphans(connection, path)
     return Diagnosis((*faults, *of_folder), tuple(orphans))
@@ -159,68 +157,6 @@ def _encoder_faults(connection: Connection, path: Path) -> Iterator[str]:
             yield error.fault
 
 
-def _segment_faults(connection: Connection, path: Path) -> Iterator[tuple[int, list[str]]]:
-    segments = schema.segments
-    for row in connection.execute(select(segments).order_by(segments.c.id)).all():
-        faults = [
-            *_file_faults(path, row.vectors_name, row.vectors_size, row.vectors_sha256),
-            *_file_faults(path, row.ids_name, row.ids_size, row.ids_sha256),
-        ]
-        if not faults:
-            faults += _row_faults(connection, path, row)
-        yield row.id, faults
-
-
-def _file_faults(path: Path, name: str, size: int, digest: str) -> Iterator[str]:
-    """What is wrong with a segment's file, as a file."""
-    try:
-        with SegmentsFolder(path) as folder, reading(folder, name) as descriptor:
-            found = os.fstat(descriptor).st_size
-            if found != size:
-                yield f"segments/{name} has {found} bytes, and should have {size}"
-            elif _sha256(descriptor) != digest:
-                yield f"segments/{name} is not what was written (its sha256 differs)"
-    except FileNotFoundError:
-        yield f"segments/{name} is missing{_advice(path, name)}"
-    except CollectionDamaged as error:
-        yield error.fault
-
-
-def _advice(path: Path, name: str) -> str:
-    """A clause on a missing file that a writer has set aside."""
-    with contextlib.suppress(FileNotFoundError), SegmentsFolder(path) as folder:
-        if ASIDE_PREFIX + name in folder.files():
-            return " (a writer set it aside under an older catalogue; --repair brings it back)"
-    return ""
-
-
-def _row_faults(connection: Connection, path: Path, row: SegmentFacts) -> Iterator[str]:
-    """What is wrong with the rows of a segment whose files are those that were written."""
-    encodings = schema.encodings
-    try:
-        segment = open_segment(path, row)
-        identity = read_identity(connection, path, row.encoder_id)
-        if segment.dimension != identity.dimension:
-            yield f"segments/{row.vectors_name} has dimension {segment.dimension}, and its encoder {identity.dimension}"
-        for _, block in segment.blocks():
-            check_rows(block)
-    except CollectionDamaged as error:
-        yield error.fault
-        return
-    except ValueError as error:
-        yield f"segments/{row.vectors_name}: {error}"
-    named = connection.execute(
-        select(encodings.c.id).where(encodings.c.segment_id == row.id).order_by(encodings.c.row)
-    ).scalars()
-    if not np.array_equal(np.fromiter(named, np.int64), segment.ids):
-        yield f"segments/{row.ids_name} names other encodings than the catalogue"
-
-
-def _sha256(descriptor: int) -> str:
-    with open(descriptor, "rb", closefd=False) as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 def _orphans(connection: Connection, path: Path) -> tuple[list[str], list[str]]:
     """What lies in ``segments/`` and no row names; and, as a fault, that the catalogue knows nothing of it."""
     try:
@@ -236,20 +172,4 @@ def _orphans(connection: Connection, path: Path) -> tuple[list[str], list[str]]:
 
 def _broken_segments(path: Path) -> list[int]:
     with read_transaction(path) as connection:
-        return [number for number, faults in _segment_faults(connection, path) if faults]
-
-
-def _drop_segments(writer: Writer, broken: list[int]) -> None:
-    """Take broken segments out of the catalogue with their encodings, and mask what no item uses; one commit."""
-    segments, encodings, items, dead = schema.segments, schema.encodings, schema.items, schema.dead
-    used = select(items.c.id).where(items.c.content_id == encodings.c.content_id).exists()
-    with writer.switch(writer.next_generation()) as connection:
-        for chunk in chunked(broken):
-            lost = select(encodings.c.id).where(encodings.c.segment_id.in_(chunk))
-            connection.execute(delete(dead).where(dead.c.encoding_id.in_(lost)))
-            connection.execute(delete(encodings).where(encodings.c.segment_id.in_(chunk)))
-            connection.execute(delete(segments).where(segments.c.id.in_(chunk)))
-        in_use = select(encodings.c.id).where(used)
-        connection.execute(delete(dead).where(dead.c.encoding_id.in_(in_use)))
-        unused = select(encodings.c.id).where(~used, encodings.c.id.not_in(select(dead.c.encoding_id)))
-        connection.execute(insert(dead).from_select(["encoding_id"], unused))
+        return [number for number, faults in segment_faults(connection, path) if faults]

@@ -49,6 +49,16 @@ class KnownFailure:
     source_id: int
 
 
+def item_ids_of(connection: Connection, uris: Iterable[str]) -> dict[str, int]:
+    """Catalogue ids of items by uri; unknown ones are left out."""
+    table = schema.items
+    found: dict[str, int] = {}
+    for chunk in chunked(sorted(set(uris))):
+        rows = connection.execute(select(table.c.uri, table.c.id).where(table.c.uri.in_(chunk)))
+        found.update((row.uri, row.id) for row in rows)
+    return found
+
+
 def find_items(
     connection: Connection, uris: Iterable[str], encoder_id: int, source_id: int
 ) -> dict[str, KnownItem]:

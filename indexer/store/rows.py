@@ -1,24 +1,20 @@
-"""Rows of the catalogue, as one commit changes them: every function here runs inside the writer's transaction."""
+"""Rows of items, links, listings and failures, as one commit changes them, inside the writer's transaction."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import Connection, Update, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from indexer.store.changes import Change, NewContent
+from indexer.store.changes import Change
+from indexer.store.content_rows import bury_and_revive, content_ids_of, contents_of
+from indexer.store.hidden_rows import find_returned, record_hidden, remember_digests, rename_hidden
+from indexer.store.known import item_ids_of
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
-from retrieval.collection.column_types import count_of
-from retrieval.collection.segments import WrittenSegment
-from retrieval.identity import Identity
-from retrieval.types import Attribute, Kind
-
-LAST_ID = 2**62  # a catalogue that says it has used more was altered
+from retrieval.types import Attribute
 
 
 def apply(connection: Connection, change: Change) -> dict[str, int]:
@@ -39,132 +35,14 @@ def apply(connection: Connection, change: Change) -> dict[str, int]:
     return ids
 
 
-def ensure_encoder(connection: Connection, identity: Identity, activate: bool) -> int:
-    """Catalogue id of an encoder, added where it is new, made the active one if asked."""
-    table = schema.encoders
-    connection.execute(
-        sqlite_insert(table)
-        .values(digest=identity.digest, identity=identity.to_json())
-        .on_conflict_do_nothing(index_elements=["digest"])
-    )
-    encoder_id = int(
-        connection.execute(select(table.c.id).where(table.c.digest == identity.digest)).scalar_one()
-    )
-    if activate:
-        connection.execute(
-            sqlite_insert(schema.settings)
-            .values(name="active_encoder", value=str(encoder_id))
-            .on_conflict_do_update(index_elements=["name"], set_={"value": str(encoder_id)})
-        )
-    return encoder_id
-
-
-def find_encoder(connection: Connection, identity: Identity) -> int | None:
-    """Catalogue id of an encoder, or None where it is new."""
-    table = schema.encoders
-    return connection.execute(
-        select(table.c.id).where(table.c.digest == identity.digest)
-    ).scalar_one_or_none()
-
-
-def insert_segment(connection: Connection, kind: Kind, encoder_id: int, segment: WrittenSegment) -> int:
-    """The row that makes a segment's files part of the collection."""
-    return int(
-        connection.execute(
-            insert(schema.segments)
-            .values(
-                kind=kind,
-                encoder_id=encoder_id,
-                rows=segment.rows,
-                vectors_name=segment.vectors.name,
-                vectors_size=segment.vectors.size,
-                vectors_sha256=segment.vectors.sha256,
-                ids_name=segment.ids.name,
-                ids_size=segment.ids.size,
-                ids_sha256=segment.ids.sha256,
-            )
-            .returning(schema.segments.c.id)
-        ).scalar_one()
-    )
-
-
 def remove_items(connection: Connection, ids: Iterable[int]) -> None:
     """Delete items with their links; contents left without items are buried by the same commit.
 
     A hidden picture leaves its digest behind: it stays hidden if it comes back under another name.
     """
     for chunk in chunked(ids):
-        connection.execute(_remember_digests(chunk))
+        remember_digests(connection, chunk)
         connection.execute(delete(schema.items).where(schema.items.c.id.in_(chunk)))
-
-
-def next_id(connection: Connection, table: str) -> int:
-    """The id that AUTOINCREMENT gives next; ids that were ever used never come again."""
-    used = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).scalar()
-    return count_of(0 if used is None else used, f"the last id of {table}", LAST_ID) + 1
-
-
-def insert_encodings(
-    connection: Connection,
-    contents: Sequence[NewContent],
-    ids: NDArray[np.int64],
-    encoder_id: int,
-    segment_id: int,
-) -> None:
-    """Rows of contents, where they are new, and of their encodings, in the order of the segment's rows."""
-    table = schema.contents
-    statement = (
-        sqlite_insert(table)
-        .values(kind=None, sha256=None, text=None, width=None, height=None)
-        .on_conflict_do_nothing(index_elements=["sha256", "kind"])
-    )
-    connection.execute(
-        statement,
-        [
-            {"kind": c.kind, "sha256": c.sha256, "text": c.text, "width": c.width, "height": c.height}
-            for c in contents
-        ],
-    )
-    content_ids = content_ids_of(connection, {(c.kind, c.sha256) for c in contents})
-    connection.execute(
-        insert(schema.encodings),
-        [
-            {
-                "id": int(encoding_id),
-                "content_id": content_ids[content.kind, content.sha256],
-                "encoder_id": encoder_id,
-                "part": 0,
-                "segment_id": segment_id,
-                "row": row,
-            }
-            for row, (content, encoding_id) in enumerate(zip(contents, ids, strict=True))
-        ],
-    )
-
-
-def content_ids_of(
-    connection: Connection, keys: Iterable[tuple[Kind, bytes]]
-) -> dict[tuple[Kind, bytes], int]:
-    """Catalogue ids of contents by kind and sha256; unknown ones are left out."""
-    table = schema.contents
-    found: dict[tuple[Kind, bytes], int] = {}
-    wanted = set(keys)
-    for chunk in chunked(sorted({digest for _, digest in wanted})):
-        rows = connection.execute(
-            select(table.c.id, table.c.kind, table.c.sha256).where(table.c.sha256.in_(chunk))
-        )
-        found.update(((row.kind, row.sha256), row.id) for row in rows if (row.kind, row.sha256) in wanted)
-    return found
-
-
-def item_ids_of(connection: Connection, uris: Iterable[str]) -> dict[str, int]:
-    """Catalogue ids of items by uri; unknown ones are left out."""
-    table = schema.items
-    found: dict[str, int] = {}
-    for chunk in chunked(sorted(set(uris))):
-        rows = connection.execute(select(table.c.uri, table.c.id).where(table.c.uri.in_(chunk)))
-        found.update((row.uri, row.id) for row in rows)
-    return found
 
 
 def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
@@ -175,7 +53,7 @@ def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
     content_ids = content_ids_of(connection, ((item.kind, item.sha256) for item in change.items.values()))
     for item in change.items.values():
         if item.renames is not None:
-            connection.execute(text(_RENAME_HIDDEN), {"item": item.renames, "uri": item.uri})
+            rename_hidden(connection, item.renames, item.uri)
             connection.execute(
                 update(table).where(table.c.id == item.renames).values(uri=item.uri, source_id=item.source_id)
             )
@@ -227,62 +105,6 @@ def replace_attributes(connection: Connection, change: Change) -> None:
 
 def _attributes_json(attributes: Mapping[str, Attribute]) -> str:
     return json.dumps(dict(attributes), ensure_ascii=False, sort_keys=True)
-
-
-# The hiding of a renamed item goes with it; its old name is free for another file.
-_RENAME_HIDDEN = (
-    "UPDATE OR REPLACE hidden SET uri = :uri WHERE uri = (SELECT uri FROM items WHERE id = :item)"
-)
-
-
-def find_returned(connection: Connection, change: Change) -> list[dict[str, str]]:
-    """Hidden pictures without an item that this change brings back under another name: their old and new uris.
-
-    Of several new items with such a picture's bytes the first one is the picture that came back.
-    """
-    hidden, items = schema.hidden, schema.items
-    waiting = select(hidden.c.uri).where(hidden.c.sha256.is_not(None)).limit(1)
-    if not change.items or connection.execute(waiting).first() is None:
-        return []
-    known = item_ids_of(connection, change.items)
-    new: dict[bytes, str] = {}
-    for item in change.items.values():
-        if item.kind == "image" and item.uri not in known and item.renames is None:
-            new.setdefault(item.sha256, item.uri)
-    has_item = select(items.c.id).where(items.c.uri == hidden.c.uri).exists()
-    returned = []
-    for chunk in chunked(new):
-        for row in connection.execute(select(hidden).where(hidden.c.sha256.in_(chunk), ~has_item)):
-            if row.uri not in change.items:
-                returned.append({"old": row.uri, "uri": new[row.sha256]})
-    return returned
-
-
-def record_hidden(connection: Connection, change: Change, returned: list[dict[str, str]]) -> None:
-    """Hide and unhide uris, and hide what came back under another name."""
-    table = schema.hidden
-    if returned:
-        connection.execute(
-            text("UPDATE OR REPLACE hidden SET uri = :uri, sha256 = NULL WHERE uri = :old"), returned
-        )
-    if change.hidden:
-        connection.execute(
-            sqlite_insert(table).on_conflict_do_nothing(), [{"uri": uri} for uri in change.hidden]
-        )
-    for chunk in chunked(change.unhidden):
-        connection.execute(delete(table).where(table.c.uri.in_(chunk)))
-
-
-def _remember_digests(item_ids: Sequence[int]) -> Update:
-    hidden, items, contents = schema.hidden, schema.items, schema.contents
-    removed = items.c.id.in_(item_ids) & (items.c.kind == "image")
-    digest = (
-        select(contents.c.sha256)
-        .join(items, items.c.content_id == contents.c.id)
-        .where(items.c.uri == hidden.c.uri)
-        .scalar_subquery()
-    )
-    return update(hidden).where(hidden.c.uri.in_(select(items.c.uri).where(removed))).values(sha256=digest)
 
 
 def replace_links(connection: Connection, change: Change, names: dict[str, int]) -> None:
@@ -379,45 +201,3 @@ def contents_touched(connection: Connection, change: Change) -> set[int]:
     for chunk in chunked(change.items):
         touched.update(connection.execute(select(items.c.content_id).where(items.c.uri.in_(chunk))).scalars())
     return touched | contents_of(connection, [*change.removed, *renamed])
-
-
-def contents_of(connection: Connection, item_ids: Iterable[int]) -> set[int]:
-    """Catalogue ids of the contents of items."""
-    items = schema.items
-    return {
-        content
-        for chunk in chunked(item_ids)
-        for content in connection.execute(select(items.c.content_id).where(items.c.id.in_(chunk))).scalars()
-    }
-
-
-def bury_and_revive(connection: Connection, touched: Iterable[int]) -> None:
-    """Of these contents, mask the encodings of those without items and unmask those of the others.
-
-    A content that has neither item nor encoding goes at once.
-    """
-    contents, encodings, items, dead = schema.contents, schema.encodings, schema.items, schema.dead
-    has_item = select(items.c.id).where(items.c.content_id == contents.c.id).exists()
-    has_encoding = select(encodings.c.id).where(encodings.c.content_id == contents.c.id).exists()
-    used = select(items.c.id).where(items.c.content_id == encodings.c.content_id).exists()
-    for chunk in chunked(touched):
-        of_chunk = encodings.c.content_id.in_(chunk)
-        unused = select(encodings.c.id).where(of_chunk, ~used)
-        connection.execute(sqlite_insert(dead).from_select(["encoding_id"], unused).on_conflict_do_nothing())
-        connection.execute(
-            delete(dead).where(dead.c.encoding_id.in_(select(encodings.c.id).where(of_chunk, used)))
-        )
-        connection.execute(delete(contents).where(contents.c.id.in_(chunk), ~has_item, ~has_encoding))
-
-
-def drop_encodings(connection: Connection, ids: Iterable[int]) -> None:
-    """Delete encodings, and contents that neither an item nor another encoding needs."""
-    contents, encodings, items, dead = schema.contents, schema.encodings, schema.items, schema.dead
-    has_item = select(items.c.id).where(items.c.content_id == contents.c.id).exists()
-    has_encoding = select(encodings.c.id).where(encodings.c.content_id == contents.c.id).exists()
-    for chunk in chunked(ids):
-        of_chunk = select(encodings.c.content_id).where(encodings.c.id.in_(chunk))
-        content_ids = connection.execute(of_chunk).scalars().all()
-        connection.execute(delete(dead).where(dead.c.encoding_id.in_(chunk)))
-        connection.execute(delete(encodings).where(encodings.c.id.in_(chunk)))
-        connection.execute(delete(contents).where(contents.c.id.in_(content_ids), ~has_item, ~has_encoding))

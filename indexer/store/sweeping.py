@@ -8,23 +8,16 @@ commit that names them, and notes them again with the one that drops them.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from sqlalchemy import text
 
-from sqlalchemy import Connection, select, text
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-from retrieval.collection import schema
+from indexer.store.noted_files import keep_sweepable, note_shared, shared, sweepable
+from indexer.store.transactions import Transactions
 from retrieval.collection.catalogue import unreadable
 from retrieval.collection.folder import SegmentsFolder, without_catalogue
 from retrieval.collection.layout import ASIDE_PREFIX, is_segment_name, is_temporary_name
+from retrieval.collection.stores import SegmentWriter
+from retrieval.collection.stores.segment_rows import named_files
 
-if TYPE_CHECKING:
-    from indexer.store.writer import Writer
-
-_SWEEPABLE = "sweepable"
-_SHARED = "shared"
 # The value changes, because SQLite writes no page where nothing does.
 _OVERWRITE_THE_LOG = (
     "INSERT INTO settings (name, value) VALUES ('sweeps', '1') "
@@ -32,7 +25,7 @@ _OVERWRITE_THE_LOG = (
 )
 
 
-def sweep(writer: Writer) -> list[str]:
+def sweep(catalogue: Transactions, vectors: SegmentWriter) -> list[str]:
     """Remove files that are the catalogue's own to remove, and are there; their names.
 
     These are files being written, and segment files that it has noted and no row names. One that cannot go now
@@ -45,33 +38,24 @@ def sweep(writer: Writer) -> list[str]:
         CollectionError: the folder cannot be read or synced.
     """
     try:
-        with SegmentsFolder(writer.path) as folder:
-            return _sweep(writer, folder)
+        return _sweep(catalogue, vectors)
     except OSError as error:
-        raise unreadable(writer.path, error) from error
+        raise unreadable(catalogue.path, error) from error
 
 
-def _sweep(writer: Writer, folder: SegmentsFolder) -> list[str]:
-    files = folder.files()
-    with writer.look_up() as connection:
+def _sweep(catalogue: Transactions, vectors: SegmentWriter) -> list[str]:
+    with SegmentsFolder(catalogue.path) as folder:
+        files = folder.files()
+    with catalogue.look_up() as connection:
         ours = sweepable(connection) - named_files(connection)
     doomed = {name for name in files if name in ours or is_temporary_name(name)}
     if not doomed:
         return []
-    with writer.without_generation() as connection:
+    with catalogue.without_generation() as connection:
         connection.execute(text(_OVERWRITE_THE_LOG))
-        _store(connection, _SWEEPABLE, ours & files)
-        shared = _noted(connection, _SHARED)
-    removed = []
-    for name in sorted(doomed):
-        with contextlib.suppress(OSError):  # Windows: mapped by a reader
-            if name in shared:
-                folder.rename(name, ASIDE_PREFIX + name)
-            else:
-                folder.remove(name)
-            removed.append(name)
-    folder.sync()
-    return removed
+        keep_sweepable(connection, ours & files)
+        aside = doomed & shared(connection)
+    return sorted([*vectors.set_aside(aside), *vectors.remove(doomed - aside)])
 
 
 def unknown_files(files: set[str], named: set[str], ours: set[str]) -> set[str]:
@@ -84,7 +68,7 @@ def is_known(files: set[str], named: set[str]) -> bool:
     return any(name in files or ASIDE_PREFIX + name in files for name in named)
 
 
-def sort_files(writer: Writer) -> None:
+def sort_files(catalogue: Transactions) -> None:
     """Bring files back that the catalogue names and a writer had set aside; set aside what it does not know.
 
     A catalogue from a backup does not know what was committed since. Its next writer puts the files of those
@@ -96,60 +80,19 @@ def sort_files(writer: Writer) -> None:
         CollectionError: the folder cannot be written.
     """
     try:
-        with SegmentsFolder(writer.path) as folder:
+        with SegmentsFolder(catalogue.path) as folder:
             files = folder.files()
-            with writer.look_up() as connection:
+            with catalogue.look_up() as connection:
                 named, ours = named_files(connection), sweepable(connection)
             unknown = unknown_files(files, named, ours)
             if unknown and not is_known(files, named):
-                raise without_catalogue(writer.path)
+                raise without_catalogue(catalogue.path)
             if unknown:
-                with writer.without_generation() as connection:
-                    _store(connection, _SHARED, _noted(connection, _SHARED) | named)
+                with catalogue.without_generation() as connection:
+                    note_shared(connection, named)
             for name in sorted(name for name in named - files if ASIDE_PREFIX + name in files):
                 folder.rename(ASIDE_PREFIX + name, name)
             for name in sorted(unknown):
                 folder.rename(name, ASIDE_PREFIX + name)
     except OSError as error:
-        raise unreadable(writer.path, error) from error
-
-
-def named_files(connection: Connection) -> set[str]:
-    """Names of the files of all segments in the catalogue."""
-    segments = schema.segments
-    rows = connection.execute(select(segments.c.vectors_name, segments.c.ids_name))
-    return {name for row in rows for name in row}
-
-
-def sweepable(connection: Connection) -> set[str]:
-    """Names noted by :func:`note_sweepable`; a stranger's list is as good as ours, since only names of our shape go."""
-    return _noted(connection, _SWEEPABLE)
-
-
-def note_sweepable(connection: Connection, names: Iterable[str]) -> None:
-    """Note segment files that are about to be written: this catalogue's to remove until a commit names them."""
-    _store(connection, _SWEEPABLE, sweepable(connection) | set(names))
-
-
-def settle_sweepable(connection: Connection, before: set[str]) -> None:
-    """At a commit's end, note the files that it has dropped (named ``before`` and not now), and free those it names."""
-    now = named_files(connection)
-    noted = sweepable(connection)
-    settled = (noted | before) - now
-    if settled != noted:
-        _store(connection, _SWEEPABLE, settled)
-
-
-def _noted(connection: Connection, setting: str) -> set[str]:
-    settings = schema.settings
-    stored = connection.execute(select(settings.c.value).where(settings.c.name == setting)).scalar()
-    return {name for name in (stored or "").split(" ") if is_segment_name(name)}
-
-
-def _store(connection: Connection, setting: str, names: set[str]) -> None:
-    value = " ".join(sorted(names))
-    connection.execute(
-        sqlite_insert(schema.settings)
-        .values(name=setting, value=value)
-        .on_conflict_do_update(index_elements=["name"], set_={"value": value})
-    )
+        raise unreadable(catalogue.path, error) from error

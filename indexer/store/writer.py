@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,15 +19,17 @@ from typing import Self
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DatabaseError
 
-from indexer.store import rows, sweeping
+from indexer.store import content_rows, rows
 from indexer.store.changes import Change, NewContent
 from indexer.store.file_systems import check_local
+from indexer.store.noted_files import note_sweepable
+from indexer.store.sweeping import sort_files, sweep
+from indexer.store.transactions import Transactions
 from retrieval.collection import schema
-from retrieval.collection.catalogue import check_readable, connect, damaged, read_generation
+from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.folder import (
     catalogue_is_empty,
     check_files,
@@ -45,13 +47,19 @@ from retrieval.collection.layout import (
     segments_path,
 )
 from retrieval.collection.left_out import LEFT_OUT
-from retrieval.collection.schema import SCHEMA_VERSION, migrate, schema_version
-from retrieval.collection.segments import WrittenSegment, new_stem, stem_names, write_segment
-from retrieval.collection.snapshot import active_encoder_id, read_identity
+from retrieval.collection.stores import SegmentWriter
+from retrieval.collection.stores.segment_rows import (
+    add_segment,
+    drop_segments,
+    drop_segments_of_others,
+    read_segments,
+    replace_segments,
+)
+from retrieval.collection.stores.segment_writer import WrittenSegment
 from retrieval.errors import (
+    CollectionDamaged,
     CollectionError,
     CollectionLocked,
-    CollectionTooNew,
     IdentityMismatch,
     UsageError,
     VlsearchError,
@@ -60,21 +68,24 @@ from retrieval.identity import Identity
 from retrieval.types import KINDS, Kind
 
 LONGEST_WAIT_S = 1e9
-CHECKPOINT_WAIT_MS = 1000  # for readers in the middle of a query; the next writer folds what these leave
 
 
 @dataclass(frozen=True, slots=True)
-class _NewSegment:
-    """A segment on disk that no row names yet, and the contents of its rows in order."""
+class _NewVectors:
+    """Vectors that are written and not named yet, and their contents in the order of their ids."""
 
     kind: Kind
     contents: list[NewContent]
-    ids: NDArray[np.int64]
-    files: WrittenSegment
+    written: WrittenSegment
 
 
 class Writer:
     """The one writer of a collection, which it makes where there is none; a context manager that holds the lock.
+
+    Attributes:
+        path: the collection's folder.
+        catalogue: transactions on its catalogue.
+        vectors: where its vectors are written.
 
     Args:
         collection: its folder.
@@ -105,13 +116,13 @@ class Writer:
                 f"collection {collection} cannot be written ({error.strerror}); check the path and your rights to it"
             ) from error
         try:
-            self._engine: Engine = connect(collection, "write")
+            self.catalogue = Transactions(collection)
         except BaseException:
             self._lock.release()
             raise
+        self.vectors = SegmentWriter(collection, self._note_sweepable)
         try:
-            self._migrate()
-            sweeping.sort_files(self)
+            sort_files(self.catalogue)
             self.sweep()
         except BaseException:
             self.close()
@@ -138,43 +149,13 @@ class Writer:
     def close(self) -> None:
         """Fold the write-ahead log into the catalogue, as far as readers allow, and free the lock."""
         try:
-            # What stays in the log (a reader is in the middle of a query, the disk is full) is committed all the same.
-            with contextlib.suppress(DatabaseError, sqlite3.Error):
-                raw = self._engine.raw_connection()
-                try:
-                    raw.cursor().execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_MS}")
-                    raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                finally:
-                    raw.close()
-            self._engine.dispose()
+            self.catalogue.close()
         finally:
             self._lock.release()
 
-    @contextlib.contextmanager
-    def look_up(self) -> Iterator[Connection]:
-        """A read transaction between commits; SQLite refuses to write in it."""
-        self._check_open()
-        try:
-            with self._engine.connect() as connection:
-                reading = connection.execution_options(begin="BEGIN")
-                with reading.begin():
-                    reading.exec_driver_sql("PRAGMA query_only = ON")
-                    try:
-                        yield reading
-                    finally:
-                        reading.exec_driver_sql("PRAGMA query_only = OFF")
-        except DatabaseError as error:
-            raise damaged(self.path, error) from error
-
-    @contextlib.contextmanager
-    def without_generation(self) -> Iterator[Connection]:
-        """A write transaction that changes no answer, and so makes no generation: for sources, encoders and notes."""
-        self._check_open()
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except DatabaseError as error:
-            raise damaged(self.path, error) from error
+    def look_up(self) -> AbstractContextManager[Connection]:
+        """Begin a read transaction between commits; SQLite refuses to write in it."""
+        return self.catalogue.look_up()
 
     @property
     def identity(self) -> Identity | None:
@@ -193,11 +174,6 @@ class Writer:
         if bound is not None and bound.digest != given.digest:
             raise IdentityMismatch(self.path, bound.name, given.name, bound.difference(given))
 
-    def next_generation(self) -> int:
-        """The number that the next commit gets."""
-        with self.look_up() as connection:
-            return read_generation(connection) + 1
-
     def source_id(self, uri: str, format_: str) -> int:
         """Catalogue id of a corpus, added where it is new."""
         sources = schema.sources
@@ -205,24 +181,24 @@ class Writer:
             found = connection.execute(select(sources.c.id).where(sources.c.uri == uri)).scalar_one_or_none()
         if found is not None:
             return int(found)
-        with self.without_generation() as connection:
+        with self.catalogue.without_generation() as connection:
             added = insert(sources).values(uri=uri, format=format_).returning(sources.c.id)
             return int(connection.execute(added).scalar_one())
 
     def encoder_id(self, identity: Identity) -> int:
         """Catalogue id of an encoder, added where it is new; the active one stays active."""
         with self.look_up() as connection:
-            found = rows.find_encoder(connection, identity)
+            found = content_rows.find_encoder(connection, identity)
         if found is not None:
             return found
-        with self.without_generation() as connection:
-            return rows.ensure_encoder(connection, identity, activate=False)
+        with self.catalogue.without_generation() as connection:
+            return content_rows.ensure_encoder(connection, identity, activate=False)
 
     def note_left_out(self, source_id: int, counts: Mapping[str, int]) -> None:
         """Keep what the last whole run over a corpus passed over, for ``info``; no new generation."""
         values = {"name": f"{LEFT_OUT}{source_id}", "value": json.dumps(dict(counts), sort_keys=True)}
         upsert = sqlite_insert(schema.settings).values(values)
-        with self.without_generation() as connection:
+        with self.catalogue.without_generation() as connection:
             connection.execute(
                 upsert.on_conflict_do_update(index_elements=["name"], set_={"value": values["value"]})
             )
@@ -244,12 +220,12 @@ class Writer:
             raise CollectionError(
                 f"an encoder gave vectors that cannot be kept: their dimension is not {identity.dimension}"
             )
-        generation = self.next_generation()
+        generation = self.catalogue.next_generation()
         with self.new_files():
-            segments = self._write_segments(change.contents.values(), generation)
-            with self.switch(generation) as connection:
-                encoder_id = rows.ensure_encoder(connection, identity, activate=bool(segments))
-                _insert_segments(connection, segments, encoder_id)
+            new = self._write_vectors(change.contents.values(), generation)
+            with self.catalogue.switch(generation) as connection:
+                encoder_id = content_rows.ensure_encoder(connection, identity, activate=bool(new))
+                _name_vectors(connection, new, encoder_id)
                 return rows.apply(connection, change)
 
     def commit_rows(self, change: Change) -> None:
@@ -259,7 +235,7 @@ class Writer:
             CollectionError: the disk is full or fails; nothing of the change is there.
         """
         assert not change.contents, "new contents come with their encoder's identity"
-        with self.switch(self.next_generation()) as connection:
+        with self.catalogue.switch(self.catalogue.next_generation()) as connection:
             rows.apply(connection, change)
 
     def commit_beside(self, contents: Iterable[NewContent], encoder_id: int) -> None:
@@ -268,44 +244,70 @@ class Writer:
         Raises:
             CollectionError: the disk is full or fails; nothing of this is there.
         """
-        generation = self.next_generation()
+        generation = self.catalogue.next_generation()
         with self.new_files():
-            segments = self._write_segments(contents, generation)
-            with self.switch(generation) as connection:
-                _insert_segments(connection, segments, encoder_id)
+            new = self._write_vectors(contents, generation)
+            with self.catalogue.switch(generation) as connection:
+                _name_vectors(connection, new, encoder_id)
 
-    def _write_segments(self, contents: Iterable[NewContent], generation: int) -> list[_NewSegment]:
-        """One segment on disk for each kind that has new contents; part of nothing yet."""
+    def replace_segments(self, numbers: Sequence[int], gone: NDArray[np.int64]) -> None:
+        """Merge segments of one kind into one, without the masked encodings that are ``gone``; answers stay.
+
+        Args:
+            numbers: ids of segments in the catalogue.
+            gone: ids of encodings, which leave the catalogue.
+
+        Raises:
+            CollectionDamaged: a vector is not what was written; nothing has changed.
+            CollectionError: the disk is full or fails; nothing has changed.
+        """
+        generation = self.catalogue.next_generation()
         with self.look_up() as connection:
-            next_id = rows.next_id(connection, "encodings")
+            old = read_segments(connection, numbers)
+        with self.new_files():
+            try:
+                merged = self.vectors.replace(generation, old, gone)
+            except ValueError as error:
+                raise CollectionDamaged(
+                    self.path, f"a segment that is merged holds damaged vectors: {error}"
+                ) from error
+            with self.catalogue.switch(generation) as connection:
+                content_rows.drop_encodings(connection, gone.tolist())
+                replace_segments(connection, old, merged)
+
+    def drop_segments(self, numbers: Iterable[int]) -> None:
+        """Take damaged segments out of the catalogue, whose contents count as not encoded from then on."""
+        with self.catalogue.switch(self.catalogue.next_generation()) as connection:
+            drop_segments(connection, numbers)
+            content_rows.mask_unused(connection)
+
+    def switch_encoder(self, identity: Identity) -> None:
+        """Make an encoder the active one and drop the vectors of all others, in one commit; then their files."""
+        with self.catalogue.switch(self.catalogue.next_generation()) as connection:
+            encoder_id = content_rows.ensure_encoder(connection, identity, activate=True)
+            drop_segments_of_others(connection, encoder_id)
+            content_rows.forget_other_encoders(connection, encoder_id)
+        self.sweep()
+
+    def _write_vectors(self, contents: Iterable[NewContent], generation: int) -> list[_NewVectors]:
+        """Write the vectors of each kind that has new contents; part of nothing yet."""
+        with self.look_up() as connection:
+            next_id = content_rows.next_id(connection, "encodings")
         by_kind: dict[Kind, list[NewContent]] = {kind: [] for kind in KINDS}
         for content in contents:
             by_kind[content.kind].append(content)
-        written = []
+        new = []
         for kind, fresh in by_kind.items():
             if fresh:
                 ids = np.arange(next_id, next_id + len(fresh), dtype=np.int64)
                 next_id += len(ids)
                 vectors = np.stack([content.vector for content in fresh])
                 try:
-                    files = self.write_segment(generation, ids, [vectors])
+                    written = self.vectors.write(generation, ids, [vectors])
                 except ValueError as error:
                     raise CollectionError(f"an encoder gave vectors that cannot be kept: {error}") from error
-                written.append(_NewSegment(kind, fresh, ids, files))
-        return written
-
-    def write_segment(
-        self, generation: int, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.float32]]
-    ) -> WrittenSegment:
-        """Write a segment's files (see :func:`retrieval.collection.segments.write_segment`), inside :meth:`new_files`.
-
-        Their names are noted in the catalogue first: no one but us can have committed them, so that they may be
-        removed if we die before their commit.
-        """
-        stem = new_stem(generation)
-        with self.without_generation() as connection:
-            sweeping.note_sweepable(connection, stem_names(stem))
-        return write_segment(self.path, stem, ids, blocks)
+                new.append(_NewVectors(kind, fresh, written))
+        return new
 
     @contextlib.contextmanager
     def new_files(self) -> Iterator[None]:
@@ -326,53 +328,13 @@ class Writer:
                 "what was committed before is safe, free some space and run this again"
             ) from error
 
-    @contextlib.contextmanager
-    def switch(self, generation: int) -> Iterator[Connection]:
-        """The transaction that makes ``generation`` current; leaves either it or the one before, and knows which.
-
-        A COMMIT that fails may have happened (a full disk, an I/O error while syncing): the catalogue is opened
-        again and asked before anybody removes a file.
-
-        Raises:
-            CollectionError: it did not happen.
-        """
-        self._check_open()
-        try:
-            with self._engine.begin() as connection:
-                before = sweeping.named_files(connection)
-                yield connection
-                sweeping.settle_sweepable(connection, before)
-                connection.execute(
-                    update(schema.settings)
-                    .where(schema.settings.c.name == "generation")
-                    .values(value=str(generation))
-                )
-        except DatabaseError as error:
-            self._engine.dispose()
-            with self.look_up() as connection:
-                if read_generation(connection) == generation:
-                    return
-            raise damaged(self.path, error) from error
-
     def sweep(self) -> list[str]:
         """Remove the files that are this catalogue's own to remove; see :func:`indexer.store.sweeping.sweep`."""
-        return sweeping.sweep(self)
+        return sweep(self.catalogue, self.vectors)
 
-    def _check_open(self) -> None:
-        if not self._lock.is_locked:  # a connection opened now would write without the lock
-            raise UsageError(f"this writer of {self.path} is closed; open another one")
-
-    def _migrate(self) -> None:
-        try:
-            with self._engine.begin() as connection:
-                version = schema_version(connection)
-                if version > SCHEMA_VERSION:
-                    raise CollectionTooNew(self.path, version, SCHEMA_VERSION)
-                if version < SCHEMA_VERSION:
-                    migrate(connection)
-                check_readable(connection, self.path)
-        except DatabaseError as error:
-            raise damaged(self.path, error) from error
+    def _note_sweepable(self, names: tuple[str, ...]) -> None:
+        with self.catalogue.without_generation() as connection:
+            note_sweepable(connection, names)
 
 
 def _checked_timeout(timeout_s: float) -> float:
@@ -381,10 +343,10 @@ def _checked_timeout(timeout_s: float) -> float:
     return timeout_s
 
 
-def _insert_segments(connection: Connection, segments: Iterable[_NewSegment], encoder_id: int) -> None:
-    for new in segments:
-        segment_id = rows.insert_segment(connection, new.kind, encoder_id, new.files)
-        rows.insert_encodings(connection, new.contents, new.ids, encoder_id, segment_id)
+def _name_vectors(connection: Connection, new: Iterable[_NewVectors], encoder_id: int) -> None:
+    for of_kind in new:
+        content_ids = content_rows.ensure_contents(connection, of_kind.contents)
+        add_segment(connection, of_kind.kind, encoder_id, of_kind.written, content_ids)
 
 
 def _check_free(collection: Path) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 
-from sqlalchemy import Connection, select
-
-from retrieval.collection.schema import settings
+from retrieval.collection.statement import Select, Setting
 
 LEFT_OUT = "left_out:"
 """Name of a setting, before the id of its source; the value is a JSON object of counts."""
@@ -15,17 +14,19 @@ LEFT_OUT = "left_out:"
 _LIMIT = 2**16  # characters of a value: a collection may come from strangers
 
 
-def read_left_out(connection: Connection) -> dict[str, int]:
-    """Counts by kind, summed over all corpora; a setting that is damaged counts nothing."""
-    names = settings.c.name
+def read_left_out(connection: sqlite3.Connection) -> dict[str, int]:
+    """Read counts by kind, summed over all corpora; a setting that is not JSON counts nothing."""
     total: Counter[str] = Counter()
-    for value in connection.execute(select(settings.c.value).where(names.startswith(LEFT_OUT))).scalars():
-        total.update(_counts(value))
+    for setting in _SETTINGS.rows(connection, len(LEFT_OUT), LEFT_OUT):
+        total.update(_counts(setting.value))
     return dict(sorted(total.items()))
 
 
-def _counts(value: object) -> dict[str, int]:
-    if not isinstance(value, str) or len(value) > _LIMIT:
+_SETTINGS = Select(Setting, "SELECT name, value FROM settings WHERE substr(name, 1, ?) = ?")
+
+
+def _counts(value: str) -> dict[str, int]:
+    if len(value) > _LIMIT:
         return {}
     try:
         counts = json.loads(value)

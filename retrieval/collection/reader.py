@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Table, func, select, type_coerce
+from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
-from retrieval.collection import schema
 from retrieval.collection.catalogue import connect, damaged, driver_connection, read_state, unreadable
-from retrieval.collection.column_types import OptionalText, count_of
 from retrieval.collection.layout import segments_path
-from retrieval.collection.left_out import read_left_out
-from retrieval.collection.snapshot import Snapshot, read_identity, read_snapshot
-from retrieval.collection.stores.segments import search_threads
+from retrieval.collection.snapshot import Snapshot, read_snapshot
+from retrieval.collection.stores.segment_store import search_threads
+from retrieval.collection.totals import CollectionInfo
 from retrieval.collection.view import View
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
@@ -34,36 +31,6 @@ from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 
 OPEN_ATTEMPTS = 20  # compactions that may overtake one query before it gives up
 SEARCH_THREADS = 2  # that searches of one collection share
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionInfo:
-    """Totals of one generation.
-
-    ``images`` and ``texts`` count hidden items too, ``hidden`` those alone; ``dead`` counts masked rows that the next
-    compaction drops; ``left_out`` what the last run over each corpus passed over, by what it is (``RAW picture``,
-    ``hidden file``).
-    """
-
-    path: str
-    generation: int
-    model: str | None
-    dimension: int | None
-    images: int
-    texts: int
-    links: int
-    contents: int
-    failures: int
-    sources: int
-    segments: int
-    rows: int
-    dead: int
-    unencoded: int
-    hidden: int
-    vector_bytes: int
-    catalogue_bytes: int
-    schema_version: int
-    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 class Collection:
@@ -106,7 +73,7 @@ class Collection:
             CollectionTooNew: a newer vlsearch has written to it since it was opened.
         """
         with self._transaction() as (connection, snapshot):
-            yield View(self.path, driver_connection(connection), snapshot, self._threads)
+            yield View(self.path, driver_connection(connection), snapshot)
 
     @property
     def identity(self) -> Identity | None:
@@ -133,11 +100,9 @@ class Collection:
             return view.holds(kind)
 
     def count(self, kind: Kind) -> int:
-        """Number of items of a kind that are not hidden."""
-        table = schema.items
-        with self._transaction() as (connection, snapshot):
-            all_items = select(func.count()).select_from(table).where(table.c.kind == kind)
-            return int(connection.execute(all_items).scalar_one()) - len(snapshot.hidden[kind])
+        """Count the items of a kind that are not hidden."""
+        with self.reading() as view:
+            return view.count(kind)
 
     def items(self, ids: Sequence[int]) -> list[Item]:
         """Read items by id, ascending; ids that are gone or hidden are left out."""
@@ -161,73 +126,19 @@ class Collection:
             yield from keys
 
     def hidden(self) -> Iterator[HiddenItem]:
-        """What is hidden, by uri: items, and uris that no item has now."""
-        table, items = schema.hidden, schema.items
-        with self._transaction() as (connection, _):
-            if schema.schema_version(connection) < schema.HIDDEN_SINCE:
-                return iter(())
-            rows = connection.execute(
-                select(table.c.uri, items.c.key, type_coerce(items.c.kind, OptionalText()).label("kind"))
-                .outerjoin(items, items.c.uri == table.c.uri)
-                .order_by(table.c.uri)
-            ).all()
-        return (HiddenItem(row.uri, row.key, row.kind) for row in rows)
+        """Read what is hidden, by uri: items, and uris that no item has now."""
+        with self.reading() as view:
+            return iter(view.hidden())
 
     def failures(self, source: str | None = None) -> Iterator[Failure]:
-        """Items that could not be taken, of all corpora or of the one with this uri, in the order of first failure."""
-        table, sources = schema.failures, schema.sources
-        statement = select(table.c.uri, table.c.reason).order_by(table.c.id)
-        if source is not None:
-            of_source = select(sources.c.id).where(sources.c.uri == source)
-            statement = statement.where(table.c.source_id.in_(of_source))
-        with self._transaction() as (connection, _):
-            rows = connection.execute(statement).all()
-        return (Failure(row.uri, row.reason) for row in rows)
+        """Read what could not be taken, of all corpora or of the one with this uri, in the order of first failure."""
+        with self.reading() as view:
+            return iter(view.failures(source))
 
     def info(self) -> CollectionInfo:
-        """Totals, counted in one generation."""
-        with self._transaction() as (connection, snapshot):
-            identity = None
-            if snapshot.encoder_id is not None:
-                identity = read_identity(connection, self.path, snapshot.encoder_id)
-
-            def count(table: Table, *where: ColumnElement[bool]) -> int:
-                statement = select(func.count()).select_from(table).where(*where)
-                return int(connection.execute(statement).scalar_one())
-
-            encoded = (
-                select(schema.encodings.c.id)
-                .where(
-                    schema.encodings.c.content_id == schema.items.c.content_id,
-                    schema.encodings.c.encoder_id == snapshot.encoder_id,
-                )
-                .exists()
-            )
-            live = schema.segments.c.encoder_id == snapshot.encoder_id
-            size = select(func.coalesce(func.sum(schema.segments.c.vectors_size), 0)).where(live)
-            page_count = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
-            page_size = int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
-            return CollectionInfo(
-                path=str(self.path),
-                generation=snapshot.generation,
-                model=None if identity is None else identity.name,
-                dimension=None if identity is None else identity.dimension,
-                images=count(schema.items, schema.items.c.kind == "image"),
-                texts=count(schema.items, schema.items.c.kind == "text"),
-                links=count(schema.links),
-                contents=count(schema.contents),
-                failures=count(schema.failures),
-                sources=count(schema.sources),
-                segments=count(schema.segments, live),
-                rows=snapshot.rows("image") + snapshot.rows("text"),
-                dead=len(snapshot.dead),
-                unencoded=count(schema.items, ~encoded),
-                hidden=sum(len(of_kind) for of_kind in snapshot.hidden.values()),
-                vector_bytes=count_of(connection.execute(size).scalar_one(), "the size of segments"),
-                catalogue_bytes=page_count * page_size,
-                schema_version=schema.schema_version(connection),
-                left_out=read_left_out(connection),
-            )
+        """Count what one generation holds."""
+        with self.reading() as view:
+            return view.info()
 
     def close(self) -> None:
         """Close the catalogue; mapped files go when the last thread lets go of them."""
@@ -273,7 +184,7 @@ class Collection:
         last = self._snapshot
         if last is not None and last.generation == generation:
             return last
-        snapshot = read_snapshot(connection, self.path, generation, last)
+        snapshot = read_snapshot(connection, self.path, generation, last, self._threads)
         with self._lock:
             # A thread whose transaction began earlier uses its own snapshot and leaves the newer one in place.
             if self._snapshot is None or self._snapshot.generation < generation:

@@ -1,8 +1,9 @@
-"""One generation of a collection as searches see it: its mapped segments, its masked rows, its hidden items."""
+"""One generation of a collection as searches see it: its vectors, its masked rows, its hidden items."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from retrieval.collection import schema
-from retrieval.collection.column_types import WrongValue, number_of
-from retrieval.collection.segments import Segment, open_segment
-from retrieval.errors import CollectionDamaged
+from retrieval.collection.encoder_rows import active_encoder_id, read_identity
+from retrieval.collection.stores import SegmentStore, open_stores
 from retrieval.identity import Identity
 from retrieval.types import KINDS, Kind
 
@@ -27,7 +27,7 @@ class Snapshot:
         encoder_id: the active encoder's id in the catalogue, or None before the first commit.
         identity: that encoder's.
         held: whether there is any item of a kind that is not hidden.
-        segments: mapped segments of the active encoder by catalogue id, for each kind.
+        stores: the vectors of each kind under the active encoder.
         dead: ids of encodings that no item uses, ascending int64.
         hidden: ids of hidden items of each kind, ascending int64.
         masked: ids of encodings that no search may find, ascending int64: the dead ones, and those of contents whose
@@ -39,37 +39,28 @@ class Snapshot:
     encoder_id: int | None
     identity: Identity | None
     held: dict[Kind, bool]
-    segments: dict[Kind, dict[int, Segment]]
+    stores: Mapping[Kind, SegmentStore]
     dead: NDArray[np.int64]
     hidden: dict[Kind, NDArray[np.int64]]
     masked: NDArray[np.int64]
     hidden_ids: frozenset[int]
 
-    def rows(self, kind: Kind) -> int:
-        """Rows of a kind, masked ones included."""
-        return sum(segment.rows for segment in self.segments[kind].values())
-
     def hides(self, item: int) -> bool:
         """Whether the item with this id is hidden."""
         return item in self.hidden_ids
 
-    def segment(self, kind: Kind, number: int) -> Segment:
-        """A segment by its id in the catalogue.
-
-        Raises:
-            WrongValue: no segment of this kind has it.
-        """
-        if number not in self.segments[kind]:
-            raise WrongValue(
-                f"the catalogue names a segment {number} of kind {kind!r}, which it does not have"
-            )
-        return self.segments[kind][number]
-
 
 def read_snapshot(
-    connection: Connection, collection: Path, generation: int, last: Snapshot | None
+    connection: Connection, collection: Path, generation: int, last: Snapshot | None, threads: Executor
 ) -> Snapshot:
-    """The state that this transaction sees; files that ``last`` has mapped already are shared with it.
+    """Read the state that this transaction sees; files that ``last`` has mapped already are shared with it.
+
+    Args:
+        connection: in a read transaction.
+        collection: its folder.
+        generation: that the transaction sees.
+        last: an earlier state.
+        threads: that search its vectors.
 
     Raises:
         FileNotFoundError: a file is gone, because a commit after this transaction's generation replaced it.
@@ -78,21 +69,8 @@ def read_snapshot(
     encoder_id = active_encoder_id(connection)
     identity = None if encoder_id is None else read_identity(connection, collection, encoder_id)
     dimension = 0 if identity is None else identity.dimension
-    mapped: dict[int, Segment] = {}
-    if last is not None:
-        mapped = {
-            number: segment for of_kind in last.segments.values() for number, segment in of_kind.items()
-        }
-    segments: dict[Kind, dict[int, Segment]] = {"image": {}, "text": {}}
-    table = schema.segments
-    for row in connection.execute(select(table).where(table.c.encoder_id == encoder_id).order_by(table.c.id)):
-        segment = mapped.get(row.id) or open_segment(collection, row)
-        if segment.dimension != dimension:
-            raise CollectionDamaged(
-                collection,
-                f"segments/{row.vectors_name} has dimension {segment.dimension}, and its encoder {dimension}",
-            )
-        segments[row.kind][row.id] = segment
+    mapped = {} if last is None else last.stores
+    stores = open_stores(connection, collection, encoder_id, dimension, mapped, threads)
     dead = connection.execute(select(schema.dead.c.encoding_id).order_by(schema.dead.c.encoding_id)).scalars()
     dead_ids = np.fromiter(dead, np.int64)
     hidden = _hidden_items(connection)
@@ -104,7 +82,7 @@ def read_snapshot(
         encoder_id=encoder_id,
         identity=identity,
         held={kind: _holds(connection, kind, len(hidden[kind])) for kind in KINDS},
-        segments=segments,
+        stores=stores,
         dead=dead_ids,
         hidden=hidden,
         masked=masked,
@@ -149,31 +127,3 @@ def _hidden_encodings(connection: Connection, encoder_id: int | None) -> NDArray
         .where(encodings.c.encoder_id == encoder_id, ~seen)
     )
     return np.fromiter(connection.execute(found).scalars(), np.int64)
-
-
-def active_encoder_id(connection: Connection) -> int | None:
-    """Catalogue id of the encoder whose vectors are searched, or None before the first commit.
-
-    Raises:
-        WrongValue: the catalogue says something else.
-    """
-    value = connection.execute(
-        select(schema.settings.c.value).where(schema.settings.c.name == "active_encoder")
-    ).scalar()
-    return None if value is None else number_of(value, "active_encoder")
-
-
-def read_identity(connection: Connection, collection: Path, encoder_id: int) -> Identity:
-    """The identity of an encoder in the catalogue.
-
-    Raises:
-        CollectionDamaged: it is not there, or not what a writer writes.
-    """
-    table = schema.encoders
-    stored = connection.execute(select(table.c.identity).where(table.c.id == encoder_id)).scalar()
-    try:
-        return Identity.from_facts(json.loads(stored or ""))
-    except (ValueError, RecursionError) as error:
-        raise CollectionDamaged(
-            collection, f"the catalogue does not know its encoder {encoder_id}"
-        ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -14,33 +13,19 @@ from numpy.typing import NDArray
 
 from retrieval.collection.column_types import WrongValue
 from retrieval.collection.items import read_items
+from retrieval.collection.pages import PAGE_ITEMS, ItemRow, LinkRow, read_links, read_pages, read_rows
+from retrieval.collection.schema import HIDDEN_SINCE
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
-from retrieval.collection.statement import Select, id_list
+from retrieval.collection.statement import VERSION, Select, id_list
 from retrieval.collection.stored import KeyedVector, read_keyed, read_vectors
-from retrieval.collection.stores import SegmentStore, VectorStore
+from retrieval.collection.stores import VectorStore
+from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
-from retrieval.types import Hit, Item, Kind, Request
+from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 
-PAGE_ITEMS = 1000
-
-
-class PageRow(NamedTuple):
-    """An item with its content, as pages give it; ``encoding`` is None where it has no vector yet."""
-
-    id: int
-    uri: str
-    key: str | None
-    lang: str | None
-    attributes: str
-    stamp: str | None
-    extent: str | None
-    sha256: bytes
-    text: str | None
-    width: int | None
-    height: int | None
-    encoding: int | None
+KEYS_A_PAGE = 1000
 
 
 class View:
@@ -52,10 +37,8 @@ class View:
         identity: of the encoder whose vectors are searched; None while nothing has been indexed.
     """
 
-    def __init__(
-        self, path: Path, connection: sqlite3.Connection, snapshot: Snapshot, threads: Executor
-    ) -> None:
-        self.path, self._connection, self._snapshot, self._threads = path, connection, snapshot, threads
+    def __init__(self, path: Path, connection: sqlite3.Connection, snapshot: Snapshot) -> None:
+        self.path, self._connection, self._snapshot = path, connection, snapshot
         self.generation: int = snapshot.generation
         self.identity: Identity | None = snapshot.identity
 
@@ -110,9 +93,9 @@ class View:
         Returns:
             The keys, and what to pass as ``after`` for more; None at the end.
         """
-        rows = _KEYS.rows(self._connection, after, PAGE_ITEMS)
+        rows = _KEYS.rows(self._connection, after, KEYS_A_PAGE)
         keys = [row.key for row in rows if not self._snapshot.hides(row.number)]
-        return keys, rows[-1].number if len(rows) == PAGE_ITEMS else None
+        return keys, rows[-1].number if len(rows) == KEYS_A_PAGE else None
 
     def content_vectors(
         self, contents: Iterable[tuple[Kind, bytes]]
@@ -129,25 +112,47 @@ class View:
                 key: vector for key, (number, vector) in found.items() if not self._snapshot.hides(number)
             }
 
-    def pages(self, kind: Kind) -> Iterator[list[PageRow]]:
-        """Read all items of a kind, hidden ones too, in the order of ids, a page at a time."""
-        last = 0
-        while page := _PAGE.rows(self._connection, self._snapshot.encoder_id, kind, last, PAGE_ITEMS):
-            last = page[-1].id
-            yield page
+    def pages(self, kind: Kind, size: int = PAGE_ITEMS) -> Iterator[list[ItemRow]]:
+        """Read all items of a kind, hidden ones too, in the order of ids, so many at a time."""
+        return read_pages(self._connection, self._snapshot.encoder_id, kind, size)
+
+    def rows(self, ids: Iterable[int]) -> list[ItemRow]:
+        """Read items by id as :meth:`pages` gives them, hidden ones too, ascending; ids of no item are left out."""
+        return read_rows(self._connection, self._snapshot.encoder_id, ids)
+
+    def links(self, kind: Kind, ids: Iterable[int]) -> list[LinkRow]:
+        """Read the links of items of a kind, hidden ones too, by image, and those of one image in their order."""
+        return read_links(self._connection, kind, ids)
 
     def vectors(self, kind: Kind, encodings: Sequence[int]) -> NDArray[np.float32]:
-        """Read vectors, (n, d) float32, by the encoding ids of :class:`PageRow`, in their order."""
+        """Read vectors, (n, d) float32, by the encoding ids of :class:`ItemRow`, in their order."""
         with self._faults_named():
             return self._store(kind).vectors(np.asarray(encodings, np.int64))
+
+    def count(self, kind: Kind) -> int:
+        """Count the items of a kind that are not hidden."""
+        return _COUNT.rows(self._connection, kind)[0].number - len(self._snapshot.hidden[kind])
+
+    def hidden(self) -> list[HiddenItem]:
+        """Read what is hidden, by uri: items, and uris that no item has now."""
+        if VERSION.rows(self._connection)[0].number < HIDDEN_SINCE:
+            return []
+        return [HiddenItem(*row) for row in _HIDDEN.rows(self._connection)]
+
+    def failures(self, source: str | None = None) -> list[Failure]:
+        """Read what could not be taken, of all corpora or of the one with this uri, in the order of first failure."""
+        return [Failure(*row) for row in _FAILURES.rows(self._connection, source)]
+
+    def info(self) -> CollectionInfo:
+        """Count what there is."""
+        return read_totals(self._connection, self.path, self._snapshot)
 
     def hides(self, item: int) -> bool:
         """Whether the item with this id is hidden."""
         return self._snapshot.hides(item)
 
     def _store(self, kind: Kind) -> VectorStore:
-        segments = [segment for segment in self._snapshot.segments[kind].values() if segment.rows]
-        return SegmentStore(segments, self._threads)
+        return self._snapshot.stores[kind]
 
     def _rank(self, found: Sequence[Candidates], request: Request) -> list[list[tuple[int, float]]]:
         encodings = {number for candidates in found for number in candidates.ids.tolist()}
@@ -208,6 +213,17 @@ class _Keyed(NamedTuple):
     key: str
 
 
+class _Hidden(NamedTuple):
+    uri: str
+    key: str | None
+    kind: Kind | None
+
+
+class _Failure(NamedTuple):
+    uri: str
+    reason: str
+
+
 _ITEMS_OF = Select(
     _ItemOf,
     "SELECT encodings.id, encodings.content_id, items.id FROM encodings "
@@ -216,11 +232,14 @@ _ITEMS_OF = Select(
 )
 _BY_KEY = Select(_Number, "SELECT id FROM items WHERE key = ?")
 _KEYS = Select(_Keyed, "SELECT id, key FROM items WHERE key IS NOT NULL AND id > ? ORDER BY id LIMIT ?")
-_PAGE = Select(
-    PageRow,
-    "SELECT items.id, items.uri, items.key, items.lang, items.attributes, items.stamp, items.extent, "
-    "contents.sha256, contents.text, contents.width, contents.height, encodings.id FROM items "
-    "JOIN contents ON contents.id = items.content_id "
-    "LEFT JOIN encodings ON encodings.content_id = contents.id AND encodings.encoder_id = ? AND encodings.part = 0 "
-    "WHERE items.kind = ? AND items.id > ? ORDER BY items.id LIMIT ?",
+_COUNT = Select(_Number, "SELECT count(*) FROM items WHERE kind = ?")
+_HIDDEN = Select(
+    _Hidden,
+    "SELECT hidden.uri, items.key, items.kind FROM hidden LEFT JOIN items ON items.uri = hidden.uri "
+    "ORDER BY hidden.uri",
+)
+_FAILURES = Select(
+    _Failure,
+    "SELECT uri, reason FROM failures "
+    "WHERE ?1 IS NULL OR source_id IN (SELECT id FROM sources WHERE uri = ?1) ORDER BY id",
 )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.score import exact_scores
+from retrieval.collection.stores.approximate import ApproximateIndex, one_thread
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.embedding import Advance
 from retrieval.evaluation.ranks import top_items
@@ -91,15 +90,15 @@ def measure_indexes(
     exact = [set(best) for best in top_items(queries, gallery, k)[0].tolist()]
     wanted = [set(relevance.answers(query).tolist()) for query in range(relevance.queries)]
     exact_hits = sum(bool(best & answers) for best, answers in zip(exact, wanted, strict=True))
-    built: dict[str, tuple[Any, float]] = {}
+    built: dict[str, ApproximateIndex] = {}
     figures = []
     for name in names:
         factory, _, settings = name.partition(";")
         if factory not in built:
             built[factory] = _build(factory, gallery)
-        index, build_seconds = built[factory]
+        index = built[factory]
         _set(index, name, settings)
-        with _one_thread():
+        with one_thread():
             found, seconds = _search(index, queries, gallery, k, advance, name)
         figures.append(
             IndexFigures(
@@ -111,61 +110,39 @@ def measure_indexes(
                 queries=len(queries),
                 gallery=len(gallery),
                 latency=Latency.of(seconds),
-                bytes=_size(index),
-                build_seconds=build_seconds,
+                bytes=index.size_bytes,
+                build_seconds=index.build_seconds,
             )
         )
     return figures
 
 
-def _build(factory: str, gallery: NDArray[np.float32]) -> tuple[Any, float]:
-    import faiss
-
-    start = time.perf_counter()
+def _build(factory: str, gallery: NDArray[np.float32]) -> ApproximateIndex:
     try:
-        index = faiss.index_factory(gallery.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-        index.train(gallery)
-        index.add(gallery)
-    except RuntimeError as error:
-        reason = str(error).split("failed:")[-1].strip()
+        return ApproximateIndex(factory, gallery)
+    except ValueError as error:
         raise EvaluationError(
-            f"FAISS cannot build an index {factory!r} over {len(gallery):,} pictures ({reason}); name "
-            f"another with --index"
+            f"FAISS cannot build an index {factory!r} over {len(gallery):,} pictures ({error}); name another with "
+            "--index"
         ) from error
-    return index, time.perf_counter() - start
 
 
-def _set(index: Any, name: str, settings: str) -> None:
-    import faiss
-
+def _set(index: ApproximateIndex, name: str, settings: str) -> None:
     if not settings:
         return
     try:
         for setting in settings.split(","):
             parameter, _, value = setting.partition("=")
-            faiss.ParameterSpace().set_index_parameter(index, parameter, float(value))
-    except (RuntimeError, ValueError) as error:
+            index.set(parameter, float(value))
+    except ValueError as error:
         raise EvaluationError(
             f"FAISS knows no setting {settings!r} of the index {name!r}; write one such as nprobe=4 or "
             f"efSearch=64 after the semicolon"
         ) from error
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One query is too little for two threads: SQ8 over 1,000 pictures takes 0.2 ms, and 18 with a busy second."""
-    import faiss
-
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
-
-
 def _search(
-    index: Any,
+    index: ApproximateIndex,
     queries: NDArray[np.float32],
     gallery: NDArray[np.float32],
     k: int,
@@ -175,17 +152,10 @@ def _search(
     found, seconds = [], []
     for done, query in enumerate(queries, 1):
         start = time.perf_counter()
-        _, proposed = index.search(query[None], min(FETCH * k, len(gallery)))
-        rows = np.sort(proposed[0][proposed[0] >= 0])
+        rows = index.propose(query, min(FETCH * k, len(gallery)))
         order = np.lexsort((rows, -exact_scores(gallery[rows], query)))[:k]
         seconds.append(time.perf_counter() - start)
         found.append(set(rows[order].tolist()))
         if advance:
             advance(f"measuring {name}", done, len(queries))
     return found, seconds
-
-
-def _size(index: Any) -> int:
-    import faiss
-
-    return int(faiss.serialize_index(index).nbytes)

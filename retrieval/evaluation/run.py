@@ -199,14 +199,14 @@ def _indexes(
 ) -> tuple[IndexFigures, ...]:
     """Indexes over the pictures of the evaluation, or over all that a collection holds."""
     from retrieval.evaluation.indexes import measure_indexes, usual_indexes
-    from retrieval.evaluation.searching import collection_pictures
+    from retrieval.evaluation.searching import collection_images
 
     side = evaluated.sides["text to image"]
     relevance = side.relevance.restricted(side.asking, np.arange(side.relevance.items))
     queries = np.ascontiguousarray(embedded.texts[side.asking])
     gallery = embedded.pictures
     if collection is not None:
-        uris, gallery = collection_pictures(collection.path)
+        uris, gallery = collection_images(collection)
         relevance = _moved(relevance, [picture.uri for picture in evaluated.pictures], uris)
     names = names or usual_indexes(len(gallery))
     return tuple(measure_indexes(names, queries, gallery, relevance, advance=advance))

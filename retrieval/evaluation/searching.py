@@ -5,16 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
 
-from retrieval.collection import schema
-from retrieval.collection.catalogue import connect, read_generation
-from retrieval.collection.snapshot import read_snapshot
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.embedding import Advance
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
@@ -93,29 +88,16 @@ def search_collection(
     return Searched(lists, latency)
 
 
-def collection_pictures(path: Path) -> tuple[list[str], NDArray[np.float32]]:
-    """Uris of the pictures of a collection that are not hidden, by item id, and their vectors, (n, d) float32."""
-    items, encodings = schema.items, schema.encodings
-    engine = connect(path, "read")
-    try:
-        with engine.connect() as connection, connection.begin():
-            snapshot = read_snapshot(connection, path, read_generation(connection), None)
-            found = connection.execute(
-                select(items.c.uri, items.c.id.label("item_id"), encodings.c.id)
-                .join(encodings, encodings.c.content_id == items.c.content_id)
-                .where(items.c.kind == "image", encodings.c.encoder_id == snapshot.encoder_id)
-                .order_by(items.c.id)
-            ).all()
-    finally:
-        engine.dispose()
-    hidden = set(snapshot.hidden["image"].tolist())
-    found = [row for row in found if row.item_id not in hidden]
-    segments = [segment for segment in snapshot.segments["image"].values() if segment.rows]
-    ids = np.concatenate([np.asarray(segment.ids) for segment in segments])
-    vectors = np.concatenate([segment.vectors(np.arange(segment.rows)) for segment in segments])
-    order = np.argsort(ids)
-    rows = order[np.searchsorted(ids, [row.id for row in found], sorter=order)]
-    return [row.uri for row in found], np.ascontiguousarray(vectors[rows])
+def collection_images(collection: Collection) -> tuple[list[str], NDArray[np.float32]]:
+    """Read the uris of a collection's images that are not hidden, by item id, and their vectors, (n, d) float32."""
+    uris, encodings = [], []
+    with collection.reading() as view:
+        for page in view.pages("image"):
+            for item in page:
+                if item.encoding is not None and not view.hides(item.id):
+                    uris.append(item.uri)
+                    encodings.append(item.encoding)
+        return uris, view.vectors("image", encodings)
 
 
 def check_holds(collection: Collection, evaluated: EvaluationSet) -> None:
@@ -140,11 +122,5 @@ def check_holds(collection: Collection, evaluated: EvaluationSet) -> None:
 
 
 def _uris(collection: Collection, kind: Kind) -> set[str]:
-    engine = connect(collection.path, "read")
-    try:
-        with engine.connect() as connection:
-            return set(
-                connection.execute(select(schema.items.c.uri).where(schema.items.c.kind == kind)).scalars()
-            )
-    finally:
-        engine.dispose()
+    with collection.reading() as view:
+        return {row.uri for page in view.pages(kind) for row in page}

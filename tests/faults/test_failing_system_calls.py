@@ -36,7 +36,7 @@ def test_a_disk_that_fails_under_a_writer_costs_the_commit_and_nothing_before_it
         with monkeypatch.context() as patch:
             patch.setattr(os, call, fail)
             if call == "write":  # files are written through descriptors of their own
-                patch.setattr("retrieval.collection.segments.sync_file", fail)
+                patch.setattr("retrieval.collection.stores.segment_writer.sync_file", fail)
             with pytest.raises(CollectionError, match="Input/output error"):
                 writer.commit(image_change(source, ["b"], unit_rows(1, seed=1)), IDENTITY)
 
@@ -60,7 +60,7 @@ def test_a_disk_that_fails_as_a_writer_or_a_reader_starts_is_a_sentence(
 ) -> None:
     path = collection_of(tmp_path / "collection", (["a"], unit_rows(1)))
     with Writer(path) as writer:  # leaves files to sweep
-        writer.write_segment(writer.next_generation(), np.arange(9, 10), [unit_rows(1)])
+        writer.vectors.write(9, np.arange(9, 10), [unit_rows(1)])
 
     for act in (
         lambda: Writer(path).close(),

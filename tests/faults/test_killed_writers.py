@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 import indexer
 from indexer.pipeline import run
+from indexer.store.transactions import Transactions
 from indexer.store.writer import Writer
 from retrieval.errors import CollectionNotFound
 from tests.faults import work
@@ -204,17 +205,17 @@ def test_edits_by_key_killed_at_any_step_have_happened_commit_by_commit(tmp_path
 @contextmanager
 def noting_commits(collection: Path, states: dict[int, State]) -> Iterator[None]:
     """Note the state after every commit of a writer in this process."""
-    switch = Writer.switch
+    switch = Transactions.switch
 
     @contextmanager
-    def noted(writer: Writer, generation: int) -> Iterator[Connection]:
-        with switch(writer, generation) as connection:
+    def noted(catalogue: Transactions, generation: int) -> Iterator[Connection]:
+        with switch(catalogue, generation) as connection:
             yield connection
         state = state_of(collection)
         states[state.generation] = state
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Writer, "switch", noted)
+        patch.setattr(Transactions, "switch", noted)
         yield
 
 

@@ -1,7 +1,14 @@
-"""Where vectors lie and candidates come from: the seam, and the segments of a folder as its first implementation."""
+"""Where vectors lie and candidates come from: the seam, and the segments of a folder as its first implementation.
+
+FAISS and row numbers are known here and nowhere else.
+"""
 
 from __future__ import annotations
 
 from retrieval.collection.stores.base import Proposals as Proposals
 from retrieval.collection.stores.base import VectorStore as VectorStore
-from retrieval.collection.stores.segments import SegmentStore as SegmentStore
+from retrieval.collection.stores.base import VectorWriter as VectorWriter
+from retrieval.collection.stores.base import Written as Written
+from retrieval.collection.stores.segment_store import SegmentStore as SegmentStore
+from retrieval.collection.stores.segment_store import open_stores as open_stores
+from retrieval.collection.stores.segment_writer import SegmentWriter as SegmentWriter

@@ -1,18 +1,38 @@
-"""The seam between ranking and the place where vectors lie; knows neither FAISS nor row numbers.
+"""The seam between a collection and the place where its vectors lie; knows neither FAISS nor row numbers.
 
-A store proposes rows by its own float32 arithmetic, says how good a row that it has not shown can be, and hands out
-vectors by id. :mod:`retrieval.collection.search` scores the proposals exactly and asks for more until nothing unseen
-can matter. ``tests/conformance/test_vector_stores.py`` is what an implementation must pass.
+Reading: a store proposes rows by its own float32 arithmetic, says how good a row that it has not shown can be, and
+hands out vectors by id. :mod:`retrieval.collection.search` scores the proposals exactly and asks for more until nothing
+unseen can matter. Writing: a store makes vectors durable, and the catalogue decides which of them count, by naming them
+in a commit. ``tests/conformance/test_vector_stores.py`` is what an implementation of either part must pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
+
+UNIT_TOLERANCE = 1e-4
+"""How far the length of a stored row may lie from 1."""
+
+
+class Written(Protocol):
+    """Vectors that one call has made durable; part of a generation if, and only if, its catalogue names them."""
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Encoding ids, (n,) int64, ascending, n >= 1."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of what lies in the store, never used before; what the catalogue must name."""
+        ...
+
+
+W = TypeVar("W", bound=Written)
 
 
 class Proposals(Protocol):
@@ -65,3 +85,58 @@ class VectorStore(Protocol):
             KeyError: the store holds no vector of one of them.
         """
         ...
+
+
+class VectorWriter(Protocol[W]):
+    """The write part of a store, for the holder of the writer's lock.
+
+    The names of what a call is about to make are noted in the catalogue first, durably, so that what a killed writer
+    leaves can be told from what another catalogue names, and removed.
+    """
+
+    def write(self, generation: int, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.float32]]) -> W:
+        """Write vectors; after success they survive a power cut, after a failure their noted names may be removed.
+
+        Args:
+            generation: the one that is meant to hold them.
+            ids: (n,) int64 encoding ids, ascending, n >= 1.
+            blocks: (m, d) float32 unit rows, n in all, in the order of their ids.
+
+        Raises:
+            ValueError: :func:`check_rows` refuses a row, or the numbers of ids and rows differ.
+            OSError: the store is full or fails.
+        """
+        ...
+
+    def replace(self, generation: int, old: Sequence[W], gone: NDArray[np.int64]) -> W | None:
+        """Write the vectors of several calls again as one, bit for bit, without those of the ids that are ``gone``.
+
+        What is replaced stays until it is removed. None where all are gone.
+
+        Raises:
+            ValueError: a row that is read is damaged.
+            OSError: as :meth:`write`.
+        """
+        ...
+
+    def remove(self, names: Iterable[str]) -> list[str]:
+        """Remove what lies under names that no generation names any more; the names that have gone.
+
+        Readers that have it open read on. What cannot go now stays, and is removed by a later call.
+        """
+        ...
+
+
+def check_rows(vectors: NDArray[np.float32]) -> None:
+    """Refuse rows that are not finite or not of unit length (:data:`UNIT_TOLERANCE`).
+
+    Raises:
+        ValueError: with the first such row and what is wrong with it.
+    """
+    if vectors.dtype != np.float32 or vectors.ndim != 2:
+        raise ValueError(f"vectors must be a 2-d float32 array, not {vectors.ndim}-d {vectors.dtype}")
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    wrong = ~(np.abs(norms - 1.0) <= UNIT_TOLERANCE)  # written so that NaN counts as wrong
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"row {row} is not a finite unit vector (its length is {norms[row]})")

@@ -95,7 +95,7 @@ def leave_as_a_dead_writer(path: Path) -> list[Path]:
     """Files that a writer leaves behind that dies between writing them and their commit."""
     before = files(path)
     with Writer(path) as writer:
-        writer.write_segment(writer.next_generation(), np.arange(5, 6), [unit_rows(1)])
+        writer.vectors.write(4, np.arange(5, 6), [unit_rows(1)])
     temporary = path / "segments" / ".new-4-0123456789abcdef.faiss"
     temporary.touch()
     return [path / "segments" / name for name in files(path) - before]
@@ -205,7 +205,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(
 
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, half_done))
-        patch.setattr("indexer.store.writer.SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+        patch.setattr("indexer.store.transactions.SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
         with pytest.raises(CollectionError, match="no_such_table"):
             Writer(path)
 
@@ -224,7 +224,7 @@ def test_an_older_collection_is_migrated_by_its_writer_in_one_step(
         connection.exec_driver_sql("ALTER TABLE sources ADD COLUMN note TEXT")
 
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, add_a_column))
-    for module in ("indexer.store.writer", "retrieval.collection.catalogue"):
+    for module in ("indexer.store.transactions", "retrieval.collection.catalogue"):
         monkeypatch.setattr(f"{module}.SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
     with Writer(path) as writer, writer.look_up() as connection:
         assert schema.schema_version(connection) == schema.SCHEMA_VERSION + 1
@@ -335,13 +335,13 @@ def test_a_path_of_links_that_lead_to_each_other_is_a_sentence(tmp_path: Path) -
 
 def _commit_failing(when: str, writer: Writer, change: Change, breakable: type[Broken]) -> dict[str, int]:
     """Commit a change whose last COMMIT, that of the switch, fails."""
-    switch = writer.switch
+    switch = writer.catalogue.switch
 
     def switch_failing(number: int) -> Any:
         breakable.fail = when
         return switch(number)
 
-    writer.switch = switch_failing  # type: ignore[method-assign]
+    writer.catalogue.switch = switch_failing  # type: ignore[method-assign]
     return writer.commit(change, IDENTITY)
 
 

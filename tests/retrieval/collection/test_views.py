@@ -24,13 +24,9 @@ def collection(tmp_path: Path) -> Path:
     return collection_of(tmp_path / "collection", (NAMES[:2], rows[:2]), (NAMES[2:], rows[2:]))
 
 
-def test_pages_give_every_item_with_its_vector_in_the_order_of_ids(
-    collection: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("retrieval.collection.view.PAGE_ITEMS", 2)
-
+def test_pages_give_every_item_with_its_vector_in_the_order_of_ids(collection: Path) -> None:
     with Collection.open(collection) as opened, opened.reading() as view:
-        pages = list(view.pages("image"))
+        pages = list(view.pages("image", size=2))
         rows = [row for page in pages for row in page]
         vectors = view.vectors("image", [row.encoding for row in rows if row.encoding is not None])
 

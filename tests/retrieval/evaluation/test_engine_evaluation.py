@@ -10,7 +10,7 @@ from retrieval.collection import Collection
 from retrieval.errors import EvaluationError, IdentityMismatch, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble, with_folds
 from retrieval.evaluation.run import Choices, ModelFigures, evaluate_models
-from retrieval.evaluation.searching import collection_pictures
+from retrieval.evaluation.searching import collection_images
 from retrieval.types import CorpusImage, CorpusText, FileBytes
 from retrieval.uris import file_uri
 from tests.builders import Fill, HashEncoder
@@ -83,7 +83,8 @@ def test_pictures_of_a_collection_come_with_the_vectors_that_it_holds(
 ) -> None:
     path = fill({"a.png": (1, 2, 3), "b.png": (9, 9, 9), "c.png": (1, 2, 3)}, {"test:t": "words"})
 
-    uris, vectors = collection_pictures(path)
+    with Collection.open(path) as collection:
+        uris, vectors = collection_images(collection)
 
     assert uris == [file_uri(tmp_path / f"{name}.png") for name in "abc"]
     assert (vectors[0] == vectors[2]).all()  # equal contents are two items

@@ -1,18 +1,23 @@
-"""The segments of a collection's folder as a vector store: FAISS proposes, in threads of its own."""
+"""The segments of a collection as a vector store: FAISS proposes, in threads of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection, select
 
+from retrieval.collection import schema
 from retrieval.collection.score import exact_scores
-from retrieval.collection.segments import Segment
+from retrieval.collection.stores.segment_files import Segment, open_segment
+from retrieval.errors import CollectionDamaged
+from retrieval.types import Kind
 
 T = TypeVar("T", bound=np.generic)
 
@@ -32,13 +37,14 @@ class SegmentStore:
     """Disjoint segments of one kind, searched side by side.
 
     Args:
-        segments: mapped; none of them empty.
+        segments: mapped, by their ids in the catalogue.
         threads: from :func:`search_threads`.
     """
 
-    def __init__(self, segments: Sequence[Segment], threads: Executor) -> None:
-        self.segments, self._threads = segments, threads
-        self.rows = sum(segment.rows for segment in segments)
+    def __init__(self, segments: Mapping[int, Segment], threads: Executor) -> None:
+        self.by_id, self._threads = segments, threads
+        self.segments = list(segments.values())
+        self.rows = sum(segment.rows for segment in self.segments)
 
     def propose(
         self, queries: NDArray[np.float32], depth: int, masked: NDArray[np.int64]
@@ -76,10 +82,46 @@ class SegmentStore:
         return found
 
 
+def open_stores(
+    connection: Connection,
+    collection: Path,
+    encoder_id: int | None,
+    dimension: int,
+    last: Mapping[Kind, SegmentStore],
+    threads: Executor,
+) -> dict[Kind, SegmentStore]:
+    """Map the segments of an encoder, by kind, that the catalogue names in this transaction.
+
+    Args:
+        connection: in a read transaction.
+        collection: its folder.
+        encoder_id: in the catalogue; None has no segments.
+        dimension: of that encoder.
+        last: stores of an earlier generation, whose mapped files are shared.
+        threads: from :func:`search_threads`.
+
+    Raises:
+        FileNotFoundError: a file is gone, because a commit after this transaction's generation replaced it.
+        CollectionDamaged: a file is not what the catalogue says.
+    """
+    table = schema.segments
+    found: dict[Kind, dict[int, Segment]] = {"image": {}, "text": {}}
+    for row in connection.execute(select(table).where(table.c.encoder_id == encoder_id).order_by(table.c.id)):
+        mapped = (store.by_id.get(row.id) for store in last.values())
+        segment = next(filter(None, mapped), None) or open_segment(collection, row)
+        if segment.dimension != dimension:
+            raise CollectionDamaged(
+                collection,
+                f"segments/{row.vectors_name} has dimension {segment.dimension}, and its encoder {dimension}",
+            )
+        found[row.kind][row.id] = segment
+    return {kind: SegmentStore(of_kind, threads) for kind, of_kind in found.items()}
+
+
 class SegmentProposals:
     """What FAISS has shown of every segment for one query."""
 
-    def __init__(self, parts: Sequence[_Part], query: NDArray[np.float32], threads: Executor) -> None:
+    def __init__(self, parts: list[_Part], query: NDArray[np.float32], threads: Executor) -> None:
         self._parts, self._query, self._threads = parts, query, threads
 
     @property
@@ -146,7 +188,7 @@ def _prepare_thread() -> None:
     faiss.omp_set_num_threads(1)  # of this thread alone: OpenMP keeps the number for each
 
 
-def _joined(parts: Sequence[NDArray[T]], dtype: type[T]) -> NDArray[T]:
+def _joined(parts: list[NDArray[T]], dtype: type[T]) -> NDArray[T]:
     return np.concatenate(parts) if parts else np.empty(0, dtype)
 
 

@@ -1,0 +1,76 @@
+"""Rows of what is hidden, as one commit changes them, inside the writer's transaction.
+
+A hiding is of a uri. It follows an item that is renamed, and a picture that is removed and comes back elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from indexer.store.changes import Change
+from indexer.store.known import item_ids_of
+from retrieval.collection import schema
+from retrieval.collection.catalogue import chunked
+
+
+def find_returned(connection: Connection, change: Change) -> list[dict[str, str]]:
+    """Hidden pictures without an item that this change brings back under another name: their old and new uris.
+
+    Of several new items with such a picture's bytes the first one is the picture that came back.
+    """
+    hidden, items = schema.hidden, schema.items
+    waiting = select(hidden.c.uri).where(hidden.c.sha256.is_not(None)).limit(1)
+    if not change.items or connection.execute(waiting).first() is None:
+        return []
+    known = item_ids_of(connection, change.items)
+    new: dict[bytes, str] = {}
+    for item in change.items.values():
+        if item.kind == "image" and item.uri not in known and item.renames is None:
+            new.setdefault(item.sha256, item.uri)
+    has_item = select(items.c.id).where(items.c.uri == hidden.c.uri).exists()
+    returned = []
+    for chunk in chunked(new):
+        for row in connection.execute(select(hidden).where(hidden.c.sha256.in_(chunk), ~has_item)):
+            if row.uri not in change.items:
+                returned.append({"old": row.uri, "uri": new[row.sha256]})
+    return returned
+
+
+def record_hidden(connection: Connection, change: Change, returned: list[dict[str, str]]) -> None:
+    """Hide and unhide uris, and hide what came back under another name."""
+    table = schema.hidden
+    if returned:
+        connection.execute(
+            text("UPDATE OR REPLACE hidden SET uri = :uri, sha256 = NULL WHERE uri = :old"), returned
+        )
+    if change.hidden:
+        connection.execute(
+            sqlite_insert(table).on_conflict_do_nothing(), [{"uri": uri} for uri in change.hidden]
+        )
+    for chunk in chunked(change.unhidden):
+        connection.execute(delete(table).where(table.c.uri.in_(chunk)))
+
+
+def remember_digests(connection: Connection, item_ids: Sequence[int]) -> None:
+    """Keep the sha256 of hidden pictures whose items are about to be removed."""
+    hidden, items, contents = schema.hidden, schema.items, schema.contents
+    removed = items.c.id.in_(item_ids) & (items.c.kind == "image")
+    digest = (
+        select(contents.c.sha256)
+        .join(items, items.c.content_id == contents.c.id)
+        .where(items.c.uri == hidden.c.uri)
+        .scalar_subquery()
+    )
+    uris = select(items.c.uri).where(removed)
+    connection.execute(update(hidden).where(hidden.c.uri.in_(uris)).values(sha256=digest))
+
+
+def rename_hidden(connection: Connection, item: int, uri: str) -> None:
+    """Give the hiding of an item its new uri, before the item gets it; its old uri is free for another file."""
+    connection.execute(
+        text("UPDATE OR REPLACE hidden SET uri = :uri WHERE uri = (SELECT uri FROM items WHERE id = :item)"),
+        {"item": item, "uri": uri},
+    )

@@ -1,0 +1,127 @@
+"""Transactions on a catalogue by the holder of the writer's lock: look-ups, notes, and the one that switches."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, update
+from sqlalchemy.exc import DatabaseError
+
+from indexer.store.noted_files import settle_sweepable
+from retrieval.collection import schema
+from retrieval.collection.catalogue import check_readable, connect, damaged, read_generation
+from retrieval.collection.schema import SCHEMA_VERSION, migrate, schema_version
+from retrieval.collection.stores.segment_rows import named_files
+from retrieval.errors import CollectionTooNew, UsageError
+
+CHECKPOINT_WAIT_MS = 1000  # for readers in the middle of a query; the next writer folds what these leave
+
+
+class Transactions:
+    """The catalogue of a collection, brought up to date; :meth:`close` it before the lock is freed.
+
+    Raises:
+        CollectionTooNew: a newer vlsearch wrote it.
+        CollectionDamaged: SQLite cannot read it.
+    """
+
+    def __init__(self, collection: Path) -> None:
+        self.path = collection
+        self._engine = connect(collection, "write")
+        self._is_open = True
+        try:
+            self._migrate()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the catalogue, as far as readers allow, and close it."""
+        self._is_open = False
+        # What stays in the log (a reader is in the middle of a query, the disk is full) is committed all the same.
+        with contextlib.suppress(DatabaseError, sqlite3.Error):
+            raw = self._engine.raw_connection()
+            try:
+                raw.cursor().execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_MS}")
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.close()
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def look_up(self) -> Iterator[Connection]:
+        """Begin a read transaction between commits; SQLite refuses to write in it."""
+        self._check_open()
+        try:
+            with self._engine.connect() as connection:
+                reading = connection.execution_options(begin="BEGIN")
+                with reading.begin():
+                    reading.exec_driver_sql("PRAGMA query_only = ON")
+                    try:
+                        yield reading
+                    finally:
+                        reading.exec_driver_sql("PRAGMA query_only = OFF")
+        except DatabaseError as error:
+            raise damaged(self.path, error) from error
+
+    @contextlib.contextmanager
+    def without_generation(self) -> Iterator[Connection]:
+        """Begin a write transaction that changes no answer and makes no generation: for sources, encoders, notes."""
+        self._check_open()
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise damaged(self.path, error) from error
+
+    @contextlib.contextmanager
+    def switch(self, generation: int) -> Iterator[Connection]:
+        """Begin the transaction that makes ``generation`` current; leaves it or the one before, and knows which.
+
+        A COMMIT that fails may have happened (a full disk, an I/O error while syncing): the catalogue is opened
+        again and asked before anybody removes a file.
+
+        Raises:
+            CollectionError: it did not happen.
+        """
+        self._check_open()
+        try:
+            with self._engine.begin() as connection:
+                before = named_files(connection)
+                yield connection
+                settle_sweepable(connection, before)
+                connection.execute(
+                    update(schema.settings)
+                    .where(schema.settings.c.name == "generation")
+                    .values(value=str(generation))
+                )
+        except DatabaseError as error:
+            self._engine.dispose()
+            with self.look_up() as connection:
+                if read_generation(connection) == generation:
+                    return
+            raise damaged(self.path, error) from error
+
+    def next_generation(self) -> int:
+        """Read the number that the next commit gets."""
+        with self.look_up() as connection:
+            return read_generation(connection) + 1
+
+    def _check_open(self) -> None:
+        if not self._is_open:  # a connection opened now would write without the lock
+            raise UsageError(f"this writer of {self.path} is closed; open another one")
+
+    def _migrate(self) -> None:
+        try:
+            with self._engine.begin() as connection:
+                version = schema_version(connection)
+                if version > SCHEMA_VERSION:
+                    raise CollectionTooNew(self.path, version, SCHEMA_VERSION)
+                if version < SCHEMA_VERSION:
+                    migrate(connection)
+                check_readable(connection, self.path)
+        except DatabaseError as error:
+            raise damaged(self.path, error) from error

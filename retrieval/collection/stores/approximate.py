@@ -1,0 +1,68 @@
+"""Approximate FAISS indexes over vectors in memory: what evaluation measures before anybody builds one to stay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+
+class ApproximateIndex:
+    """An index over unit rows, by inner product.
+
+    Args:
+        factory: FAISS's factory string, such as ``IVF32,Flat``.
+        rows: (n, d) float32 unit rows.
+
+    Attributes:
+        build_seconds: what training and adding took.
+
+    Raises:
+        ValueError: FAISS knows no such index, or cannot train it on so few rows; with its reason.
+    """
+
+    def __init__(self, factory: str, rows: NDArray[np.float32]) -> None:
+        start = time.perf_counter()
+        try:
+            self._index = faiss.index_factory(rows.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+            self._index.train(rows)
+            self._index.add(rows)
+        except RuntimeError as error:
+            raise ValueError(str(error).split("failed:")[-1].strip()) from error
+        self.build_seconds = time.perf_counter() - start
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size as FAISS writes it."""
+        return int(faiss.serialize_index(self._index).nbytes)
+
+    def set(self, name: str, value: float) -> None:
+        """Change a search setting, such as ``nprobe``.
+
+        Raises:
+            ValueError: the index has no such setting.
+        """
+        try:
+            faiss.ParameterSpace().set_index_parameter(self._index, name, value)
+        except RuntimeError as error:
+            raise ValueError(f"no setting {name}") from error
+
+    def propose(self, query: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
+        """Give the places, ascending, of about ``depth`` rows that may be the best for a query, (d,) float32."""
+        _, rows = self._index.search(query[None], depth)
+        return np.sort(rows[0][rows[0] >= 0])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let FAISS use one thread in a block: SQ8 over 1,000 rows takes 0.2 ms a query, and 18 with a busy second."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)

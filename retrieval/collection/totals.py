@@ -1,0 +1,101 @@
+"""Totals of one generation, as ``info`` shows them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from retrieval.collection.left_out import read_left_out
+from retrieval.collection.snapshot import Snapshot
+from retrieval.collection.statement import VERSION, Select
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """Totals of one generation.
+
+    ``images`` and ``texts`` count hidden items too, ``hidden`` those alone; ``dead`` counts masked rows that the next
+    compaction drops; ``left_out`` what the last run over each corpus passed over, by what it is (``RAW picture``,
+    ``hidden file``).
+    """
+
+    path: str
+    generation: int
+    model: str | None
+    dimension: int | None
+    images: int
+    texts: int
+    links: int
+    contents: int
+    failures: int
+    sources: int
+    segments: int
+    rows: int
+    dead: int
+    unencoded: int
+    hidden: int
+    vector_bytes: int
+    catalogue_bytes: int
+    schema_version: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) -> CollectionInfo:
+    """Count what a generation holds."""
+    identity = snapshot.identity
+    counts = _COUNTS.rows(connection)[0]
+    of_encoder = _OF_ENCODER.rows(connection, snapshot.encoder_id)[0]
+    page_count, page_size = (pragma.rows(connection)[0].number for pragma in (_PAGE_COUNT, _PAGE_SIZE))
+    return CollectionInfo(
+        path=str(path),
+        generation=snapshot.generation,
+        model=None if identity is None else identity.name,
+        dimension=None if identity is None else identity.dimension,
+        **counts._asdict(),
+        **of_encoder._asdict(),
+        rows=sum(store.rows for store in snapshot.stores.values()),
+        dead=len(snapshot.dead),
+        hidden=sum(len(of_kind) for of_kind in snapshot.hidden.values()),
+        catalogue_bytes=page_count * page_size,
+        schema_version=VERSION.rows(connection)[0].number,
+        left_out=read_left_out(connection),
+    )
+
+
+class _Counts(NamedTuple):
+    images: int
+    texts: int
+    links: int
+    contents: int
+    failures: int
+    sources: int
+
+
+class _OfEncoder(NamedTuple):
+    segments: int
+    vector_bytes: int
+    unencoded: int
+
+
+class _Number(NamedTuple):
+    number: int
+
+
+_COUNTS = Select(
+    _Counts,
+    "SELECT (SELECT count(*) FROM items WHERE kind = 'image'), (SELECT count(*) FROM items WHERE kind = 'text'), "
+    "(SELECT count(*) FROM links), (SELECT count(*) FROM contents), (SELECT count(*) FROM failures), "
+    "(SELECT count(*) FROM sources)",
+)
+_OF_ENCODER = Select(
+    _OfEncoder,
+    "SELECT (SELECT count(*) FROM segments WHERE encoder_id = ?1), "
+    "(SELECT coalesce(sum(vectors_size), 0) FROM segments WHERE encoder_id = ?1), "
+    "(SELECT count(*) FROM items WHERE NOT EXISTS (SELECT 1 FROM encodings "
+    "WHERE encodings.content_id = items.content_id AND encodings.encoder_id = ?1))",
+)
+_PAGE_COUNT = Select(_Number, "PRAGMA page_count")
+_PAGE_SIZE = Select(_Number, "PRAGMA page_size")
