@@ -97,6 +97,34 @@ def test_collection_and_encoders_never_import_each_other(part: str, other: str) 
     assert not [name for name in imported if name.startswith(f"retrieval.{other}")]
 
 
+STORES = "retrieval.collection.stores"
+
+
+@pytest.mark.parametrize(("name", "path"), ALL, ids=[name for name, _ in ALL])
+def test_only_vector_stores_know_faiss_and_row_numbers(name: str, path: Path) -> None:
+    if name == STORES or name.startswith(f"{STORES}."):
+        return
+    tree = ast.parse(path.read_bytes())
+    columns = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_column(node)}
+    statements = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+
+    assert not {"faiss", f"{STORES}.segment_files", f"{STORES}.segment_store"} & set(imports_of(path))
+    assert "row" not in columns
+    assert not [text for text in statements if isinstance(text, str) and "encodings.row" in text]
+
+
+def _is_column(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Attribute) and node.value.attr == "c"
+
+
+def test_the_search_for_row_numbers_finds_those_of_the_segments() -> None:
+    path = ROOT / "retrieval/collection/stores/segment_faults.py"
+
+    found = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Attribute)]
+
+    assert [node for node in found if node.attr == "row" and _is_column(node)]
+
+
 def test_every_part_of_the_house_has_its_place_in_the_drawing() -> None:
     assert {part_of(name) for name, _ in ALL} == {*ABOVE, "retrieval"}
 

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DatabaseError
 from retrieval.collection.catalogue import connect, damaged, driver_connection, read_state, unreadable
 from retrieval.collection.layout import segments_path
 from retrieval.collection.snapshot import Snapshot, read_snapshot
-from retrieval.collection.stores.segment_store import search_threads
+from retrieval.collection.stores import search_threads
 from retrieval.collection.totals import CollectionInfo
 from retrieval.collection.view import View
 from retrieval.errors import CollectionDamaged

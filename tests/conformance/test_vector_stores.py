@@ -25,10 +25,10 @@ from retrieval.collection.stores import (
     VectorStore,
     VectorWriter,
     Written,
+    search_threads,
 )
 from retrieval.collection.stores.base import check_rows
 from retrieval.collection.stores.segment_files import open_segment
-from retrieval.collection.stores.segment_store import search_threads
 from tests.builders import unit_rows
 
 D = 16

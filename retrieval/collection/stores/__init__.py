@@ -11,4 +11,5 @@ from retrieval.collection.stores.base import VectorWriter as VectorWriter
 from retrieval.collection.stores.base import Written as Written
 from retrieval.collection.stores.segment_store import SegmentStore as SegmentStore
 from retrieval.collection.stores.segment_store import open_stores as open_stores
+from retrieval.collection.stores.segment_store import search_threads as search_threads
 from retrieval.collection.stores.segment_writer import SegmentWriter as SegmentWriter

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.store.changes import Change
+import indexer
+from indexer.store.changes import Change, NewFailure
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import UsageError
 from retrieval.types import Request
-from tests.builders import IDENTITY, collection_of, image_change, names_and_scores, unit_rows
+from tests.builders import IDENTITY, HashEncoder, collection_of, image_change, names_and_scores, unit_rows
 
 NAMES = ["a", "b", "c", "d", "e"]
 
@@ -80,3 +81,43 @@ def test_vectors_come_in_the_order_asked_for(collection: Path) -> None:
         vectors = view.vectors("image", [5, 1, 3])
 
     assert np.array_equal(vectors, unit_rows(5)[[4, 0, 2]])
+
+
+def test_rows_and_links_of_hidden_items_come_and_are_said_to_be_hidden(tmp_path: Path) -> None:
+    path = tmp_path / "collection"
+    with indexer.open_writer(path, model=HashEncoder()) as writer:
+        for name in ("a", "b"):
+            writer.add(name, None, vector=unit_rows(1, seed=ord(name))[0])
+        for words, describes in (("first", ["a", "b"]), ("second", ["a"]), ("alone", [])):
+            writer.add(words, words, lang="en", describes=describes)
+        writer.hide("second")
+
+    with Collection.open(path) as opened, opened.reading() as view:
+        images = [row for page in view.pages("image") for row in page]
+        texts = {row.id: row for row in view.rows(range(99)) if row.text is not None}
+        links = view.links("image", [image.id for image in images])
+
+        assert [(texts[link.text].key, link.image) for link in links] == [
+            ("first", images[0].id),
+            ("second", images[0].id),
+            ("first", images[1].id),
+        ]
+        assert set(view.links("text", texts)) == set(links)
+        assert [row.key for row in texts.values() if view.hides(row.id)] == ["second"]
+        assert {row.lang for row in texts.values()} == {"en"}
+        assert (view.count("image"), view.count("text")) == (2, 2)
+        assert [item.key for item in view.hidden()] == ["second"]
+        assert view.info().texts == 3
+
+
+def test_failures_of_all_corpora_or_of_one_come_in_the_order_of_the_first_failure(collection: Path) -> None:
+    with Writer(collection) as writer:
+        sources = {name: writer.source_id(f"test:{name}", "test") for name in ("x", "y")}
+        for uri, source in (("test:3", "x"), ("test:1", "y"), ("test:2", "x")):
+            failure = NewFailure(uri, "is damaged", sources[source])
+            writer.commit_rows(Change(failures={uri: failure}))
+
+    with Collection.open(collection) as opened, opened.reading() as view:
+        assert [failure.uri for failure in view.failures()] == ["test:3", "test:1", "test:2"]
+        assert [failure.uri for failure in view.failures("test:x")] == ["test:3", "test:2"]
+        assert view.failures("test:z") == []
