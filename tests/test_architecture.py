@@ -97,12 +97,12 @@ def test_collection_and_encoders_never_import_each_other(part: str, other: str) 
     assert not [name for name in imported if name.startswith(f"retrieval.{other}")]
 
 
-STORES = "retrieval.collection.stores"
+STORES, ACCELERATORS = "retrieval.collection.stores", "retrieval.collection.accelerators"
 
 
 @pytest.mark.parametrize(("name", "path"), ALL, ids=[name for name, _ in ALL])
-def test_only_vector_stores_know_faiss_and_row_numbers(name: str, path: Path) -> None:
-    if name == STORES or name.startswith(f"{STORES}."):
+def test_only_vector_stores_and_accelerators_know_faiss_and_row_numbers(name: str, path: Path) -> None:
+    if f"{name}.".startswith((f"{STORES}.", f"{ACCELERATORS}.")):
         return
     tree = ast.parse(path.read_bytes())
     columns = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_column(node)}

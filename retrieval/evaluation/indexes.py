@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.collection.accelerators.faiss_factory import FactoryIndex, one_thread
 from retrieval.collection.score import exact_scores
-from retrieval.collection.stores.approximate import ApproximateIndex, one_thread
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.embedding import Advance
 from retrieval.evaluation.ranks import top_items
@@ -90,7 +90,7 @@ def measure_indexes(
     exact = [set(best) for best in top_items(queries, gallery, k)[0].tolist()]
     wanted = [set(relevance.answers(query).tolist()) for query in range(relevance.queries)]
     exact_hits = sum(bool(best & answers) for best, answers in zip(exact, wanted, strict=True))
-    built: dict[str, ApproximateIndex] = {}
+    built: dict[str, FactoryIndex] = {}
     figures = []
     for name in names:
         factory, _, settings = name.partition(";")
@@ -117,9 +117,9 @@ def measure_indexes(
     return figures
 
 
-def _build(factory: str, gallery: NDArray[np.float32]) -> ApproximateIndex:
+def _build(factory: str, gallery: NDArray[np.float32]) -> FactoryIndex:
     try:
-        return ApproximateIndex(factory, gallery)
+        return FactoryIndex(factory, gallery)
     except ValueError as error:
         raise EvaluationError(
             f"FAISS cannot build an index {factory!r} over {len(gallery):,} pictures ({error}); name another with "
@@ -127,7 +127,7 @@ def _build(factory: str, gallery: NDArray[np.float32]) -> ApproximateIndex:
         ) from error
 
 
-def _set(index: ApproximateIndex, name: str, settings: str) -> None:
+def _set(index: FactoryIndex, name: str, settings: str) -> None:
     if not settings:
         return
     try:
@@ -142,7 +142,7 @@ def _set(index: ApproximateIndex, name: str, settings: str) -> None:
 
 
 def _search(
-    index: ApproximateIndex,
+    index: FactoryIndex,
     queries: NDArray[np.float32],
     gallery: NDArray[np.float32],
     k: int,

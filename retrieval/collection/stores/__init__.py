@@ -1,6 +1,6 @@
 """Where vectors lie and candidates come from: the seam, and the segments of a folder as its first implementation.
 
-FAISS and row numbers are known here and nowhere else.
+FAISS and row numbers are known here and in :mod:`retrieval.collection.accelerators`, and nowhere else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Approximate FAISS indexes over vectors in memory: what evaluation measures before anybody builds one to stay."""
+"""FAISS's own index types over vectors in memory, by factory string: what evaluation measures beside exact search."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class ApproximateIndex:
-    """An index over unit rows, by inner product.
+class FactoryIndex:
+    """An index over unit rows in memory, by inner product.
 
     Args:
         factory: FAISS's factory string, such as ``IVF32,Flat``.
