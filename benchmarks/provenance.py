@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("numpy", "torch", "faiss-cpu", "pillow")
 TABLES = (".md", ".json", ".png")
-"""Suffixes of what benchmarks write; a change of these under ``benchmarks/`` is no change of the code measured."""
+"""Suffixes of what benchmarks write; a change of these under ``benchmarks/`` is not a change of the code measured."""
 
 
 def provenance(

@@ -349,7 +349,7 @@ class ItemWriter:
         if isinstance(content, str):
             words = normalise_text(content)
             if not words or not is_unicode(words):
-                raise UsageError(f"{content!a} is no text that can be searched")
+                raise UsageError(f"{content!a} is not a text that can be searched")
             return _Content("text", text_digest(words), row, words)
         if content is None:
             if row is None:
@@ -415,7 +415,7 @@ class ItemWriter:
 
 def _check_key(key: str) -> None:
     if fault := key_fault(key):
-        raise UsageError(f"{key!a} is no key ({fault}); give a text that is not empty")
+        raise UsageError(f"{key!a} is not a key ({fault}); give a text that is not empty")
 
 
 def _uri_of(key: str, given: _Given) -> str:
@@ -426,7 +426,7 @@ def _uri_of(key: str, given: _Given) -> str:
         return f"key:{quote(key, safe='')}"
     uri = hide_passwords(given.uri) if given.uri is not None else file_uri(Path(str(given.content)))
     if not uri or not is_unicode(uri):
-        raise UsageError(f"{uri!a} is no uri; percent-encode it")
+        raise UsageError(f"{uri!a} is not a uri; percent-encode it")
     return uri
 
 

@@ -47,7 +47,7 @@ def expand_home(name: str | Path) -> Path:
 def display(uri: str) -> str:
     """A uri as people read it: a plain path for files, ``archive.tar#member`` inside them, else the uri itself.
 
-    A name that is no UTF-8 or that holds control characters (a line feed would forge a second line of output,
+    A name that is not UTF-8 or that holds control characters (a line feed would forge a second line of output,
     an escape would reach the terminal) stays percent-encoded.
     """
     split = split_file_uri(uri)

@@ -407,7 +407,7 @@ def _places_around(uri: str) -> Iterator[str]:
 
 
 def _is_gone(uri: str) -> bool:
-    """Whether a file item's file is known not to be there (an unreadable folder or an absent drive is no proof)."""
+    """Whether a file item's file is known not to be there (an unreadable folder or an absent drive proves nothing)."""
     split = split_file_uri(uri)
     if split is None:
         return False

@@ -357,7 +357,7 @@ def _check_free(collection: Path) -> None:
     others = [name for name in names if name not in (SEGMENTS, WRITER_LOCK, JOURNAL, *CATALOGUE_FILES)]
     if others:
         raise UsageError(
-            f"{collection} is no collection and holds other files ({others[0]}); give a new collection a folder of "
+            f"{collection} is not a collection and holds other files ({others[0]}); give a new collection a folder of "
             f"its own, such as {collection / 'vlsearch'}"
         )
 

@@ -50,7 +50,7 @@ def read_bert(folder: Path) -> BertWeights:
     """Read ``config.json``, the tokenizer and ``model.safetensors``.
 
     Raises:
-        TrainingError: one is missing or damaged, or the model is no BERT whose padding is token 0.
+        TrainingError: one is missing or damaged, or the model is not a BERT whose padding is token 0.
     """
     try:
         facts = read_object(folder / "config.json", CONFIG_BYTES)
@@ -80,7 +80,7 @@ def read_bert(folder: Path) -> BertWeights:
         tokenizer = _read_tokenizer(folder, facts)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, ModelError) as error:
         raise TrainingError(
-            f"{folder} is no folder of BERT ({error}); it needs config.json, model.safetensors and tokenizer.json"
+            f"{folder} is not a BERT model folder ({error}); it needs config.json, model.safetensors and tokenizer.json"
         ) from error
     kept = {n: v for n, v in state.items() if n.startswith(("embeddings.", "encoder."))}
     kept.pop("embeddings.position_ids", None)

@@ -108,7 +108,7 @@ def fit(
         watch: who is told.
 
     Raises:
-        TrainingError: the checkpoint is damaged or of another run, or the loss is no number any more.
+        TrainingError: the checkpoint is damaged or of another run, or the loss is not a number any more.
     """
     # --- how long
     steps = steps_an_epoch(len(data.train), recipe.batch_size)

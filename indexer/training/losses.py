@@ -73,7 +73,7 @@ def distillation(students: Tensor, teachers: Tensor) -> Tensor:
 
 
 def _one_way(logits: Tensor, positives: Tensor) -> Tensor:
-    # The lowest number rather than -inf: a row without negatives would have gradients that are no numbers.
+    # The lowest number rather than -inf: a row without negatives would have gradients that are not numbers.
     lowest = torch.finfo(logits.dtype).min
     negatives = logits.masked_fill(positives, lowest).logsumexp(1, keepdim=True)
     terms = torch.logaddexp(logits, negatives) - logits

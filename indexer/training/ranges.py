@@ -12,7 +12,7 @@ SMALLEST = 1e-9
 
 
 def check_ranges(settings: object, ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Refuse a number out of its range, and what is no finite number; None is no number and passes.
+    """Refuse a number out of its range, and what is not a finite number; None is not a number and passes.
 
     Args:
         settings: has an attribute of each name in ``ranges``.

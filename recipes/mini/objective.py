@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def multi_positive_info_nce(logits: Tensor, positive: Tensor, unknown: Tensor) -> Tensor:
-    """InfoNCE from rows to columns with several positives a row; pairs that may be right are no negatives.
+    """InfoNCE from rows to columns with several positives a row; pairs that may be right are not negatives.
 
     Each positive is compared with the negatives alone. Rows without a positive count nothing.
 

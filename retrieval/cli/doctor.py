@@ -31,7 +31,7 @@ class NotExamined(click.ClickException):
 def doctor(repair: bool, wait: float, collection: Path) -> None:
     """Check a collection byte by byte, and repair it.
 
-    Files that nothing refers to are no damage: the next writer removes those that a killed one left,
+    Files that nothing refers to are not damage: the next writer removes those that a killed one left,
     and sets aside those that only another catalogue (from before a backup came back) may name.
     Exits with 0 if the collection is sound, 1 if it is damaged, 3 if it could not be examined.
     """

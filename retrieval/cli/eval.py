@@ -36,7 +36,7 @@ def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     try:
         return tuple(int(number) for number in value.split(","))
     except ValueError as error:
-        raise click.BadParameter(f"{value!r} is no list of numbers; write it as 1,5,10") from error
+        raise click.BadParameter(f"{value!r} is not a list of numbers; write it as 1,5,10") from error
 
 
 @click.command(name="eval")

@@ -22,7 +22,7 @@ from retrieval.evaluation.run import EngineFigures, Evaluation, ModelFigures
 from retrieval.evaluation.searching import Latency
 from retrieval.evaluation.significance import CORRECTION, FLIPS, TEST, Comparison
 
-WIDTH = 96  # columns where output is no terminal: tables are not folded in a file
+WIDTH = 96  # columns where output is not a terminal: tables are not folded in a file
 
 
 def show_evaluation(evaluation: Evaluation) -> None:

@@ -46,7 +46,7 @@ def with_options(options: Sequence[Callable[[Any], Any]], command: Any) -> Any:
 
 def _check_number(_: click.Context, __: click.Parameter, value: float) -> float:
     if value != value:  # NaN passes every range
-        raise click.BadParameter("nan is no number of seconds")
+        raise click.BadParameter("nan is not a number of seconds")
     return value
 
 

@@ -1,6 +1,6 @@
 """How results look: names and texts made safe for a terminal, real bytes for a pipe, one JSON object a line.
 
-What is indexed is not ours: a file name may hold an escape sequence, a line feed or bytes that are no UTF-8.
+What is indexed is not ours: a file name may hold an escape sequence, a line feed or bytes that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from retrieval.types import Hit
 from retrieval.uris import display, split_file_uri
 
 _BIDIRECTIONAL = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that show a name as another
-_SURROGATES = "\ud800-\udfff"  # bytes of names that are no UTF-8: no terminal can show them
+_SURROGATES = "\ud800-\udfff"  # bytes of names that are not UTF-8: no terminal can show them
 _UNSAFE = re.compile(  # controls move the cursor or end the line; \t and \n may stay
     f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{_BIDIRECTIONAL}{_SURROGATES}]"
 )

@@ -201,7 +201,7 @@ SCHEMA_VERSION = len(MIGRATIONS)
 
 
 def schema_version(connection: Connection) -> int:
-    """Number of the last migration applied; 0 for a file that is no collection yet."""
+    """Number of the last migration applied; 0 for a file that is not a collection yet."""
     return int(connection.execute(text("PRAGMA user_version")).scalar_one())
 
 

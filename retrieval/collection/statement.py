@@ -59,7 +59,7 @@ def _classes(hint: object) -> frozenset[type]:
         return frozenset(cls for option in get_args(hint) for cls in _classes(option))
     if get_origin(hint) is Literal:
         return frozenset({str})
-    assert hint in (int, str, bytes, NoneType), f"{hint} is no type of a column"
+    assert hint in (int, str, bytes, NoneType), f"{hint} is not a column type"
     return frozenset({hint})
 
 

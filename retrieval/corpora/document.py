@@ -76,7 +76,7 @@ def image_folder(
         name_of: the name of a picture.
 
     Raises:
-        UsageError: ``options.images`` is no folder.
+        UsageError: ``options.images`` is not a folder.
         CorpusFormatError: none of the usual folders holds any of the first pictures.
     """
     if options.images is not None:

@@ -114,7 +114,7 @@ class _Reader:
                     found[key] = None
         self._at += 1
         if self._peek():
-            raise NotJson("is no JSON (something follows the object)")
+            raise NotJson("is not JSON (something follows the object)")
         return found
 
     def _list(self) -> RawList:
@@ -144,14 +144,14 @@ class _Reader:
         raw = self._value()
         key = self._checked(raw)
         if not isinstance(key, str):
-            raise NotJson(f"is no JSON (a key is {raw[:40]!r})")
+            raise NotJson(f"is not JSON (a key is {raw[:40]!r})")
         return key if len(key) <= 200 else f"{key[:200]}..."
 
     def _value(self) -> bytes:
         """The bytes of the next value, at most a mebibyte."""
         first = self._peek()
         if not first:
-            raise NotJson("is no JSON (it ends too early)")
+            raise NotJson("is not JSON (it ends too early)")
         return self._scalar() if first not in b'[{"' else self._nested()
 
     def _scalar(self) -> bytes:
@@ -163,11 +163,11 @@ class _Reader:
             end = len(self._buffer)
             end -= self._more(len(self._buffer) - self._at)
             if end == len(self._buffer):
-                raise NotJson("is no JSON (it ends too early)")
+                raise NotJson("is not JSON (it ends too early)")
         raw, self._at = self._buffer[self._at : match.start()], match.start()
         if not raw:
             raise NotJson(
-                f"is no JSON ({self._buffer[self._at : self._at + 20]!r} stands where a value should)"
+                f"is not JSON ({self._buffer[self._at : self._at + 20]!r} stands where a value should)"
             )
         return raw
 
@@ -191,7 +191,7 @@ class _Reader:
             if position >= len(self._buffer) or (
                 self._ended and self._buffer[position : position + 1] == b'"'
             ):
-                raise NotJson("is no JSON (it ends within a value)")
+                raise NotJson("is not JSON (it ends within a value)")
 
     def _skip(self) -> None:
         """Step over a value of any length, of which only its strings must fit."""
@@ -215,12 +215,12 @@ class _Reader:
             self._at = position if lone else len(self._buffer)
             self._more(len(self._buffer) - self._at)
             if self._ended:
-                raise NotJson("is no JSON (it ends within a value)")
+                raise NotJson("is not JSON (it ends within a value)")
 
     def _expect(self, character: bytes) -> None:
         if self._peek() != character:
             there = self._buffer[self._at : self._at + 20]
-            raise NotJson(f"is no JSON ({there!r} stands where {character.decode()} should)")
+            raise NotJson(f"is not JSON ({there!r} stands where {character.decode()} should)")
         self._at += 1
 
     def _peek(self) -> bytes:
@@ -249,10 +249,10 @@ class _Reader:
 
     def _no_object(self) -> str:
         if not self._peek():
-            return "is no JSON (it is empty)"
+            return "is not JSON (it is empty)"
         if self._peek() == b"[":
             return "is JSON, but a list instead of an object"
-        return f"is no JSON object (it begins with {self._buffer[self._at : self._at + 20]!r})"
+        return f"is not a JSON object (it begins with {self._buffer[self._at : self._at + 20]!r})"
 
 
 _SCALAR_END = re.compile(rb'[\s,\]}:"\[{]')

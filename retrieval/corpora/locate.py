@@ -29,13 +29,13 @@ class ImageFolder:
         path: the folder.
 
     Raises:
-        UsageError: it is no folder.
+        UsageError: it is not a folder.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
             raise UsageError(
-                f"{path} is no folder; pictures are looked for in the folder that --images names"
+                f"{path} is not a folder; pictures are looked for in the folder that --images names"
             )
         self.path = Path(os.path.abspath(path))  # noqa: PTH100  resolve() would follow links, which change names
         self.respelled = 0  # names that are a file's only if they are spelt otherwise
@@ -106,7 +106,7 @@ def choose_folder(file: Path, images: Path | None, names: Sequence[object]) -> t
         names: of the first pictures.
 
     Raises:
-        UsageError: ``images`` is no folder.
+        UsageError: ``images`` is not a folder.
     """
     folder = ImageFolder(images or file.parent)
     local = [name for name in names if isinstance(name, str) and name and "://" not in name]
@@ -132,7 +132,7 @@ def _spelling_note(folder: ImageFolder) -> str | None:
         return None
     folder.respelled = 0
     return (
-        "some picture names are no files as they are spelt (blanks, backslashes, case, accents) and are taken for "
+        "some picture names are not files as they are spelt (blanks, backslashes, case, accents) and are taken for "
         "the only file that they can mean"
     )
 
@@ -198,7 +198,7 @@ def url_fault(url: str) -> str | None:
     """Why a URL cannot be downloaded from, in a clause; None where it can be tried."""
     shown = repr(url.rpartition("@")[2][:200].encode("ascii", "backslashreplace").decode())  # no password
     if not is_url(url):
-        return f"{shown} is no http or https URL"
+        return f"{shown} is not an http or https URL"
     if len(url) > _URL_LIMIT:
         return f"the URL is longer than {_URL_LIMIT:,} characters"
     if not url.isprintable() or " " in url:  # lone surrogates are not printable either
@@ -207,5 +207,5 @@ def url_fault(url: str) -> str | None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        return f"{shown} is no URL (its host or its port cannot be read)"
+        return f"{shown} is not a URL (its host or its port cannot be read)"
     return None if host else f"the URL {shown} names no host"

@@ -62,7 +62,7 @@ class CorpusOptions:
     def __post_init__(self) -> None:
         for lang in (self.lang, *(column.lang for column in self.caption_columns)):
             if lang is not None and not _LANGUAGE.fullmatch(lang):
-                raise UsageError(f"{lang!r} is no language tag; write one such as en, zh or pt-BR")
+                raise UsageError(f"{lang!r} is not a language tag; write one such as en, zh or pt-BR")
 
 
 def parse_caption_column(spelling: str) -> CaptionColumn:

@@ -92,7 +92,7 @@ def table_of(
         first: the first records.
 
     Raises:
-        UsageError: ``options.images`` is no folder.
+        UsageError: ``options.images`` is not a folder.
     """
     names = [] if columns.image is None else [record.get(columns.image) for record in first]
     folder, note = choose_folder(path, options.images, names)

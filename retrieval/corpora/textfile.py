@@ -25,7 +25,7 @@ _OTHER_MARKS = {  # the longer first: UTF-32's mark begins with UTF-16's
 class Line(NamedTuple):
     """One line without its end; ``fault`` says in a clause why it cannot be taken.
 
-    Bytes that are no UTF-8 stand in ``text`` as lone surrogates (so that a CSV row still ends where it ends);
+    Bytes that are not UTF-8 stand in ``text`` as lone surrogates (so that a CSV row still ends where it ends);
     the text of a line that is too long is empty.
     """
 
@@ -111,5 +111,5 @@ def _decoded(number: int, raw: bytes | None) -> Line:
     try:
         return Line(number, raw.decode())
     except UnicodeDecodeError as error:
-        fault = f"byte {error.start + 1} of the line (0x{raw[error.start]:02x}) is no UTF-8"
+        fault = f"byte {error.start + 1} of the line (0x{raw[error.start]:02x}) is not UTF-8"
         return Line(number, raw.decode(errors="surrogateescape"), fault)

@@ -46,9 +46,9 @@ def parse_value(raw: str | bytes) -> object | Failure:
     except RecursionError:
         return Failure("", "the JSON is nested too deeply")
     except UnicodeDecodeError as error:
-        return Failure("", f"byte {error.start + 1} of the JSON is no UTF-8")
+        return Failure("", f"byte {error.start + 1} of the JSON is not UTF-8")
     except ValueError as error:  # its own faults, and integers of more than 4,300 digits
-        return Failure("", f"is no JSON ({' '.join(str(error).split())})")
+        return Failure("", f"is not JSON ({' '.join(str(error).split())})")
     return value
 
 
@@ -73,7 +73,7 @@ def texts_in(value: object, place: str, column: str, lang: str | None) -> Iterat
     further column, or a further text at a list's end, must not rename what is indexed already.
 
     Args:
-        value: what stands there; nothing, blank texts and None in lists are no captions and no faults.
+        value: what stands there; nothing, blank texts and None in lists are neither captions nor faults.
         place: uri of the row or object.
         column: name of the column or key.
         lang: of all of them.
@@ -87,7 +87,7 @@ def texts_in(value: object, place: str, column: str, lang: str | None) -> Iterat
 
 
 def text_at(value: object, uri: str, lang: str | None) -> Iterator[CorpusText | Failure]:
-    """The caption of that name, if any; nothing and blank texts are no captions and no faults."""
+    """The caption of that name, if any; nothing and blank texts are neither captions nor faults."""
     if value is None:
         return
     if not isinstance(value, str):
@@ -102,7 +102,7 @@ def text_fault(text: str) -> str | None:
     """Why a text cannot be taken, in a clause; None where it can."""
     if len(text) > _TEXT_LIMIT:
         return f"a caption is longer than {_TEXT_LIMIT:,} characters"
-    return None if is_unicode(text) else "a caption holds half of a surrogate pair, which is no character"
+    return None if is_unicode(text) else "a caption holds half of a surrogate pair, which is not a character"
 
 
 def is_unicode(text: str) -> bool:
@@ -132,7 +132,7 @@ def missing_columns(columns: Collection[CaptionColumn], seen: Collection[str]) -
 
 
 def id_of(value: object) -> str | None:
-    """The number or name that a data set calls something by; ``1`` and ``"1"`` are one id, None is no id."""
+    """The number or name that a data set calls something by; ``1`` and ``"1"`` are one id, None is not an id."""
     if isinstance(value, float) and value.is_integer() and abs(value) < _INT64:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):

@@ -131,7 +131,7 @@ def read_factor(value: Any, place: str) -> float:
     """The number that pixels are multiplied with first.
 
     Raises:
-        ModelError: it is no finite number.
+        ModelError: it is not a finite number.
     """
     if not _is_number(value):
         raise ModelError(f"{place}: rescale_factor is {value!r}, not a number; {_AGAIN}")

@@ -199,7 +199,7 @@ def _label(archive: Path, name: str, content: bytes) -> str:
         label = json.loads(text).get("label") if name.endswith(".json") else text.strip()
     except (ValueError, AttributeError, RecursionError) as error:
         raise CorpusFormatError(
-            place, "this is no JSON object in UTF-8", 'Write {"label": "name"}'
+            place, "this is not a JSON object in UTF-8", 'Write {"label": "name"}'
         ) from error
     if not isinstance(label, str | int) or label == "":
         raise CorpusFormatError(place, "there is no 'label' in it", 'Write {"label": "name"}')

@@ -98,7 +98,7 @@ def trec_ids(items: Sequence[CorpusImage] | Sequence[CorpusText]) -> list[str]:
         names = keys
     else:
         uris = [item.uri for item in items]
-        shared = os.path.commonprefix(uris)  # noqa: RUF071  characters are meant: uris are no paths
+        shared = os.path.commonprefix(uris)  # noqa: RUF071  characters are meant: uris are not paths
         start = max(shared.rfind("/"), shared.rfind("#")) + 1
         names = [uri[start:] for uri in uris]
     return [quote(name, safe="/:#@+,;=~%") for name in names]

@@ -30,7 +30,7 @@ _KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"5": "a folder", b"S": 
 class Member:
     r"""A member of an archive: its name, and where its bytes are.
 
-    Bytes of a name that are no UTF-8 are written as ``\xe9``. ``fault`` says in a clause why it has no bytes
+    Bytes of a name that are not UTF-8 are written as ``\xe9``. ``fault`` says in a clause why it has no bytes
     that could be read in place, as a link or a sparse file.
     """
 
@@ -239,9 +239,7 @@ def _fault(kind: bytes, name: str, facts: dict[str, str]) -> str | None:
         return "is a folder in the archive, not a file"
     if _SPARSE in facts or "GNU.sparse.name" in facts:
         kind = b"S"
-    return (
-        None if kind in _REGULAR else f"is {_KINDS.get(kind, 'no regular file')} in the archive, not a file"
-    )
+    return None if kind in _REGULAR else f"is {_KINDS.get(kind, 'a special file')} in the archive, not a file"
 
 
 def _text(field: bytes) -> str:

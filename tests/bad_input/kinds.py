@@ -1,6 +1,6 @@
 """Every kind of odd or hostile file that a folder of pictures may hold, each with what becomes of it.
 
-``TAKEN`` is a picture in the collection, ``IGNORED`` is no item and no failure, anything else is the reason of a
+``TAKEN`` is a picture in the collection, ``IGNORED`` is neither an item nor a failure, anything else is the reason of a
 failure (or the part of it that says what is wrong).
 """
 
@@ -240,7 +240,7 @@ KINDS = [
     Kind("lies.tiff", DAMAGED, bytes_of(tiff_of_lies())),
     Kind("broken.heic", DAMAGED, bytes_of(b"\0\0\0\x18ftypheic" + GARBAGE)),
     Kind("huge.jpg", "over the limit of 268,435,456 (--max-bytes)", sparse(300 * 10**6)),
-    Kind("pipe.jpg", "no regular file", os.mkfifo),
+    Kind("pipe.jpg", "not a regular file", os.mkfifo),
     Kind("socket.jpg", "no regular file", listen),
     Kind("device.jpg", "no regular file", link_to("/dev/zero")),
     Kind("link-to-nowhere.jpg", "is a link that leads nowhere", link_to("nowhere.jpg")),

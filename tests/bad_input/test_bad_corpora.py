@@ -71,7 +71,7 @@ CORPORA = [
     Refused("no-such-column.csv", b"image,caption\n", "has no column 'title'", ("--caption-column", "title")),
     Refused("two-such-columns.csv", b"image,caption,caption\nx,y,z\n", "could all be meant"),
     Refused("utf-16.csv", "image,caption\nright.jpg,noise\n".encode("utf-16"), "UTF-16"),
-    Refused("picture.csv", JPEG, "the header cannot be read: byte 1 of the line (0xff) is no UTF-8"),
+    Refused("picture.csv", JPEG, "the header cannot be read: byte 1 of the line (0xff) is not UTF-8"),
     Refused("table.parquet", b"PAR1" + bytes(50), "Parquet"),
     Refused("empty.json", b"", "JSON"),
     Refused("cut.json", coco([RIGHT], [SAID])[:-9], "JSON"),
@@ -99,7 +99,7 @@ CORPORA = [
         ("has 1 fields, and the header 2",),
     ),
     Partly("nul.csv", b"image,caption\nri\0ght.jpg,x\nright.jpg,noise\n", 1, 1, ("cannot be a file's name",)),
-    Partly("latin-1.csv", b"image,caption\nright.jpg,caf\xe9\nright.jpg,noise\n", 1, 1, ("is no UTF-8",)),
+    Partly("latin-1.csv", b"image,caption\nright.jpg,caf\xe9\nright.jpg,noise\n", 1, 1, ("is not UTF-8",)),
     Partly(
         "scripts.csv",
         b"image,caption\njavascript:alert(1),x\nfile:///etc/passwd,y\nright.jpg,noise\n",

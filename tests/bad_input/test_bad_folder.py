@@ -15,7 +15,7 @@ from tests.bad_input.kinds import IGNORED, KINDS, TAKEN, Kind
 from tests.command_line import Run
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="names that are no UTF-8, pipes and /proc/self/mem are Linux's"
+    sys.platform != "linux", reason="names that are not UTF-8, pipes and /proc/self/mem are Linux's"
 )
 
 REFUSED = [kind for kind in KINDS if kind.outcome not in (TAKEN, IGNORED)]
@@ -91,9 +91,9 @@ def test_bad_captions_cost_their_pictures_nothing_and_are_failures_of_their_own(
     reasons = {uri.rpartition("/")[2]: reason for uri, reason in indexed.reasons.items() if "caption-" in uri}
 
     assert reasons == {
-        "caption-is-a-pipe.txt": "is no regular file",
+        "caption-is-a-pipe.txt": "is not a regular file",
         "caption-is-huge.txt": "is longer than 1,048,576 bytes, too long for captions of one picture",
-        "caption-is-latin-1.txt#L1": "byte 4 of the line (0xe9) is no UTF-8",
+        "caption-is-latin-1.txt#L1": "byte 4 of the line (0xe9) is not UTF-8",
     }
 
 

@@ -163,7 +163,7 @@ def _watched(take: Callable[[str], None]) -> Iterator[None]:
         committed = 0
 
         def commit(self) -> None:
-            # That of a look-up is no step: which thread looks up by which pooled connection is chance.
+            # That of a look-up is not a step: which thread looks up by which pooled connection is chance.
             changes = self.total_changes
             around("COMMIT", super().commit)() if changes > self.committed else super().commit()
             self.committed = changes

@@ -160,7 +160,7 @@ def test_a_renamed_file_stays_hidden_and_its_old_name_is_free(
 
     index(photos, prune=True)
 
-    # The name is taken again at once, so this is no rename: the uri is hidden, and so are the bytes that were.
+    # The name is taken again at once, so this is not a rename: the uri is hidden, and so are the bytes that were.
     assert "red.png" not in found(collection)
     (photos / "red.png").unlink()
     shutil.move(photos / "sub/blue.png", photos / "sea.png")

@@ -162,7 +162,7 @@ class _Part:
         self._depth = len(rows)
         self.unseen_bound = -np.inf if self._depth >= self._segment.rows else float(scores[-1])
         ids = self._segment.ids[rows]
-        # A damaged row that is no number has FAISS propose fewer rows than were asked for, and -1 for the rest.
+        # A damaged row that is not a number has FAISS propose fewer rows than were asked for, and -1 for the rest.
         live = ~_is_in(self._masked, ids) & (rows >= 0)
         self.ids, self.scores = ids[live], scores[live]
 

@@ -31,7 +31,7 @@ def open_coco(at: CorpusPath, options: CorpusOptions) -> Corpus:
     Raises:
         CorpusFormatError: a list is missing, there are annotations and none is a caption, or the pictures are
             not where they are looked for.
-        UsageError: ``options.images`` is no folder.
+        UsageError: ``options.images`` is not a folder.
     """
     path, document = at.path, at.document
     images = list_in(document, "images", path)
@@ -91,7 +91,7 @@ def _group(names: FileNames, annotations: Sequence[object], captions: Captions) 
     for ordinal, annotation in enumerate(annotations):
         place = names.part(f"annotations/{ordinal}")
         if not isinstance(annotation, dict):
-            yield Failure(place, "the annotation is no object")
+            yield Failure(place, "the annotation is not an object")
             continue
         number = id_of(annotation.get("id"))
         if number is not None:

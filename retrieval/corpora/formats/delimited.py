@@ -39,7 +39,7 @@ def open_csv(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
     Raises:
         CorpusFormatError: it cannot be read, has no header, or a column is missing or ambiguous.
-        UsageError: ``options.images`` is no folder.
+        UsageError: ``options.images`` is not a folder.
     """
     return _open("csv", at.path, options, read_csv_rows)
 
@@ -50,7 +50,7 @@ def open_tsv(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
 
 def read_csv_rows(path: Path) -> Iterator[Row]:
-    """Stream the rows of a CSV file, the header first; blank lines are no rows."""
+    """Stream the rows of a CSV file, the header first; blank lines are not rows."""
     feed = _Feed(read_lines(path))
     reader = csv.reader(feed, delimiter=_delimiter(path), skipinitialspace=True, strict=True)
     while True:
@@ -60,14 +60,14 @@ def read_csv_rows(path: Path) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error as error:  # the next line starts afresh
-            yield Row(feed.line, [], feed.fault or f"is no CSV ({error})")
+            yield Row(feed.line, [], feed.fault or f"is not CSV ({error})")
             continue
         if fields or feed.fault:
             yield Row(feed.line, fields, feed.fault)
 
 
 def read_tsv_rows(path: Path) -> Iterator[Row]:
-    """Stream the rows of a TSV file, the header first; blank lines are no rows."""
+    """Stream the rows of a TSV file, the header first; blank lines are not rows."""
     for number, text, fault in read_lines(path):
         if text or fault:
             yield Row(number, text.split("\t"), fault)

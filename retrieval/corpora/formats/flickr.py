@@ -26,7 +26,7 @@ def open_flickr(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
     Raises:
         CorpusFormatError: it cannot be read, or its first lines are none of such a file.
-        UsageError: ``options.images`` is no folder.
+        UsageError: ``options.images`` is not a folder.
     """
     path = at.path
     first = [_LINE.match(line.text) for line in islice(read_lines(path), _PROBED)]

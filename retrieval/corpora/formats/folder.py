@@ -187,7 +187,7 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, choice: 
             listing.pictures.append(entry.name)
         else:  # never opened: a pipe would block for good
             nowhere = not os.path.exists(entry.path)  # noqa: PTH110  as above
-            fault = "is a link that leads nowhere" if nowhere else "is no regular file"
+            fault = "is a link that leads nowhere" if nowhere else "is not a regular file"
             listing.failures.append(Failure(file_uri(Path(entry.path)), fault))
     except OSError as error:  # a link that leads to itself
         if not is_picture_name(entry.name):
@@ -222,7 +222,7 @@ def _captions(path: Path, lang: str | None) -> Entries:
         yield Failure(uri, unreadable(error))
         return
     if not stat.S_ISREG(facts.st_mode):
-        yield Failure(uri, "is no regular file")
+        yield Failure(uri, "is not a regular file")
     elif facts.st_size > LINE_LIMIT:
         yield Failure(uri, f"is longer than {LINE_LIMIT:,} bytes, too long for captions of one picture")
     else:

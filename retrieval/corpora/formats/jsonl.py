@@ -28,7 +28,7 @@ def open_jsonl(at: CorpusPath, options: CorpusOptions) -> Corpus:
     Raises:
         CorpusFormatError: it cannot be read, no object stands in its first thousand lines, or a column is
             missing from all of them, or ambiguous.
-        UsageError: ``options.images`` is no folder.
+        UsageError: ``options.images`` is not a folder.
     """
     path = at.path
     names: dict[str, None] = {}  # in order of appearance

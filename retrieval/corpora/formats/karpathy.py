@@ -32,7 +32,7 @@ def open_karpathy(at: CorpusPath, options: CorpusOptions) -> Corpus:
     Raises:
         CorpusFormatError: the list is missing, no picture is in a split that was asked for, or the pictures
             are not where they are looked for.
-        UsageError: ``options.images`` is no folder.
+        UsageError: ``options.images`` is not a folder.
     """
     path = at.path
     images = list_in(at.document, "images", path)
@@ -80,7 +80,7 @@ def _entries(
         image = images[ordinal]
         place = f"images/{ordinal}"
         if not isinstance(image, dict):
-            yield Failure(names.part(place), "the picture is no object")
+            yield Failure(names.part(place), "the picture is not an object")
             continue
         attributes = attributes_of(image, without=("sentences", "sentids"))
         picture = folder.picture(_name(image), names.part(place), attributes)

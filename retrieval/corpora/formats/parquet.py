@@ -26,8 +26,8 @@ def open_parquet(at: CorpusPath, options: CorpusOptions) -> Corpus:
     are not read. Dates and times become attributes as ISO-like texts.
 
     Raises:
-        CorpusFormatError: it is no Parquet file, or a column is missing or ambiguous.
-        UsageError: ``options.images`` is no folder.
+        CorpusFormatError: it is not a Parquet file, or a column is missing or ambiguous.
+        UsageError: ``options.images`` is not a folder.
     """
     path = at.path
     with _reading(at) as process:

@@ -98,7 +98,7 @@ def open_webdataset(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
 def _check_archive(archive: Path) -> None:
     if not archive.is_file():
-        fault = "is no regular file" if archive.exists() else "there is no such file"
+        fault = "is not a regular file" if archive.exists() else "there is no such file"
         raise CorpusFormatError(str(archive), fault, "Name archives that are all there")
     if compression := CorpusPath(archive).compression:
         fault = f"is compressed ({compression}), and members are read in place"
@@ -282,7 +282,7 @@ def _take_json(raw: bytes, uri: str, stem: str, options: CorpusOptions, found: _
 
 
 def _take_lines(raw: bytes, uri: str, stem: str, lang: str | None, found: _Found) -> None:
-    """Take the lines that are no captions yet: img2dataset writes one caption as JSON and as text."""
+    """Take the lines that are not captions yet: img2dataset writes one caption as JSON and as text."""
     known = {text.text.strip() for _, text in found.texts}
     for number, line, fault in lines_in(raw):
         name = f"{uri}/L{number}"

@@ -57,7 +57,9 @@ class Checkpoint:
     def _tower(self, tower: str) -> Mapping[str, Any]:
         value = self.config.get(tower) or {}
         if not isinstance(value, Mapping):
-            raise ModelError(f"{self.folder / 'config.json'}: {tower} is no object; download the model again")
+            raise ModelError(
+                f"{self.folder / 'config.json'}: {tower} is not an object; download the model again"
+            )
         return value
 
 

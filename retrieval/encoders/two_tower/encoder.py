@@ -284,7 +284,7 @@ def restored(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _steps(weights: Mapping[str, object]) -> list[tuple[str, str]]:
-    """The names of all steps, each with that of the weight it belongs to; one that has none is no step."""
+    """The names of all steps, each with that of the weight it belongs to; one that has none is not a step."""
     ends = [(name, name.removesuffix(_STEP) + _WEIGHT) for name in weights if name.endswith(_STEP)]
     return [(step, weight) for step, weight in ends if weight in weights]
 

@@ -66,7 +66,7 @@ def _judged(path: Path, asking: dict[str, int], answering: dict[str, int]) -> Si
     """
     document = read_json(path)
     if not isinstance(document, dict) or not all(isinstance(found, list) for found in document.values()):
-        raise CorpusFormatError(str(path), "this is no object of lists", f"Give {ECCV.layout}")
+        raise CorpusFormatError(str(path), "this is not an object of lists", f"Give {ECCV.layout}")
     pairs = []
     for query, found in document.items():
         for row_of, key in ((asking, query), *((answering, str(item)) for item in found)):

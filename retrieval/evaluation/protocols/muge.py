@@ -93,7 +93,7 @@ def _read_pictures(table: Path) -> list[CorpusImage]:
             data = base64.b64decode(encoded.strip().translate(str.maketrans("-_", "+/")), validate=True)
         except (binascii.Error, ValueError) as error:
             raise CorpusFormatError(
-                f"{table}:{number}", "the picture is no base64", "Download it again"
+                f"{table}:{number}", "the picture is not base64", "Download it again"
             ) from error
         pictures.append(CorpusImage(file_uri(table, f"image={key}"), InlineBytes(data), key))
     return pictures

@@ -124,7 +124,7 @@ def locate_pictures(
     folders = (images,) if images is not None else (beside, beside / "images")
     if images is not None and not images.is_dir():
         raise EvaluationError(
-            f"{images} is no folder; give the folder of {protocol.images} with --images DIR"
+            f"{images} is not a folder; give the folder of {protocol.images} with --images DIR"
         )
     found, missing = [], []
     for candidates in names:

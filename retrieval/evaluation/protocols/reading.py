@@ -55,16 +55,16 @@ def read_json(path: Path) -> Any:
     """The JSON in a file.
 
     Raises:
-        CorpusFormatError: it is no JSON, no UTF-8, or cannot be read.
+        CorpusFormatError: it is not JSON, is not UTF-8, or cannot be read.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise CorpusFormatError(
-            f"{path}:{error.lineno}", f"this is no JSON ({error.msg})", "Download it again"
+            f"{path}:{error.lineno}", f"this is not JSON ({error.msg})", "Download it again"
         ) from error
     except UnicodeDecodeError as error:
-        fault = "this is no JSON (it is not UTF-8)"
+        fault = "this is not JSON (it is not UTF-8)"
         raise CorpusFormatError(str(path), fault, "Give the protocol's file as it was published") from error
     except OSError as error:
         raise CorpusFormatError(
@@ -79,10 +79,10 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise CorpusFormatError(
-                f"{path}:{number}", f"this is no JSON ({error.msg})", "Download it again"
+                f"{path}:{number}", f"this is not JSON ({error.msg})", "Download it again"
             ) from error
         if not isinstance(value, dict):
-            raise CorpusFormatError(f"{path}:{number}", "this is no JSON object", "Download it again")
+            raise CorpusFormatError(f"{path}:{number}", "this is not a JSON object", "Download it again")
         yield number, value
 
 
@@ -102,7 +102,7 @@ def read_captions(path: Path, separator: str | None = "\t") -> Iterator[tuple[in
         name, caption = columns[0], columns[1].strip()
         if " " in name.strip() or (_PICTURE_NAME.fullmatch(caption) and not _PICTURE_NAME.fullmatch(name)):
             fault = (
-                f"the first column holds {name[:40]!r}, which is no picture's name: captions are in "
+                f"the first column holds {name[:40]!r}, which is not a picture's name: captions are in "
                 f"the wrong column"
             )
             raise CorpusFormatError(place, fault, "Put NAME#N first and the caption second")

@@ -337,7 +337,7 @@ ERRORS = [
     ("{corpus} --model {clip} --image-backbone resnet50", 2, "--image-backbone make a new model"),
     ("{corpus} --image-backbone tiny --frozen-stages 99", 1, "99 cannot stay frozen; lower --frozen-stages"),
     ("{corpus} --image-weights {here}/none", 1, "holds no weights of resnet50"),
-    ("{corpus} --text-weights {here}", 1, "is no folder of BERT"),
+    ("{corpus} --text-weights {here}", 1, "is not a BERT model folder"),
     ("{corpus} --text-weights {clip}", 1, "holds clip and not BERT"),
     ("{corpus} --text-backbone bag --text-weights {clip}", 2, "use --text-backbone bert"),
     ("{corpus} --image-backbone tiny --chunk-size 4", 2, "leave --chunk-size out, or use --norms stored"),

@@ -155,7 +155,7 @@ def test_classification_prints_accuracies_or_clip_benchmarks_record(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--k", "ten"], "'ten' is no list of numbers; write it as 1,5,10"),
+        (["--k", "ten"], "'ten' is not a list of numbers; write it as 1,5,10"),
         (["--k", "0"], "K counts from 1, not 0"),
         (["--protocol", "imagenet"], "there is no protocol 'imagenet'; there are flickr8k"),
         (["--template", "a photo"], "has no {} where the text goes"),

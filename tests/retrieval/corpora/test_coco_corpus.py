@@ -120,8 +120,8 @@ def test_what_hangs_in_the_air_is_a_failure_and_the_rest_goes_on(tmp_path: Path)
         "annotation=3": "the annotation has no caption",
         "annotation=4": "the annotation has no caption",
         "annotation=5": "the annotation names no picture",
-        "annotations/6": "the annotation is no object",
-        "annotation=8": "a caption holds half of a surrogate pair, which is no character",
+        "annotations/6": "the annotation is not an object",
+        "annotation=8": "a caption holds half of a surrogate pair, which is not a character",
         "annotations/9": "the annotation names no picture",
         "images/1": "picture id 1 occurs twice",
         "images/2": "the picture's name is empty, where a path or a URL is expected",
@@ -145,8 +145,8 @@ def test_annotations_that_are_no_captions_are_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "is no JSON"),
-        (b'{"images": [', "is no JSON"),
+        (b"", "is not JSON"),
+        (b'{"images": [', "is not JSON"),
         (b"[]", "a list instead of an object"),
         (b'{"a":' * 100_000, "nested too deeply"),
         (b'{"images": 1}', "neither COCO captions nor Karpathy splits"),

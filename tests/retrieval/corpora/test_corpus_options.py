@@ -38,7 +38,7 @@ def test_a_colon_at_the_end_closes_any_name(name: str) -> None:
 
 
 def test_a_language_that_is_no_tag_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="'Chinese' is no language tag"):
+    with pytest.raises(UsageError, match="'Chinese' is not a language tag"):
         CorpusOptions(lang="Chinese")
-    with pytest.raises(UsageError, match="'z' is no language tag"):
+    with pytest.raises(UsageError, match="'z' is not a language tag"):
         CorpusOptions(caption_columns=(CaptionColumn("caption", "z"),))

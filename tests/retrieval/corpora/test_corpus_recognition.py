@@ -103,7 +103,7 @@ def test_a_missing_source_is_a_usage_error_in_every_format(tmp_path: Path, forma
 
 @pytest.mark.parametrize("format", [format for format in NAMES if format != "folder"])
 def test_a_folder_is_read_as_nothing_else(tmp_path: Path, format: str) -> None:
-    with pytest.raises(UsageError, match=r"cannot be read as|is no regular file"):
+    with pytest.raises(UsageError, match=r"cannot be read as|is not a regular file"):
         read(tmp_path, format=format)
 
 

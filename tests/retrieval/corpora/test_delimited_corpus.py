@@ -143,8 +143,8 @@ def test_a_bad_row_is_a_failure_with_its_line_and_the_rest_goes_on(tmp_path: Pat
     ]
     assert found.reasons[0] == "the row that ends in line 3: has 3 fields, and the header 2"
     assert found.reasons[1] == "the row that ends in line 4: has 1 fields, and the header 2"
-    assert found.reasons[2] == "the row that ends in line 6: byte 8 of the line (0xff) is no UTF-8"
-    assert "the row that ends in line 7: is no CSV" in found.reasons[3]
+    assert found.reasons[2] == "the row that ends in line 6: byte 8 of the line (0xff) is not UTF-8"
+    assert "the row that ends in line 7: is not CSV" in found.reasons[3]
     assert "is not inside" in found.reasons[4]
 
 
@@ -230,7 +230,7 @@ def test_the_total_is_about_the_number_of_rows(tmp_path: Path) -> None:
 
 
 def test_an_images_option_that_is_no_folder_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         read(write(tmp_path / "t.csv", "image,caption\n"), images=tmp_path / "nowhere")
 
 

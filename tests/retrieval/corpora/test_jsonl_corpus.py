@@ -45,12 +45,12 @@ def test_a_bad_caption_costs_its_picture_and_the_other_captions_nothing(tmp_path
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b'{"image": "b.jpg"', "is no JSON"),
+        (b'{"image": "b.jpg"', "is not JSON"),
         (b"[1, 2]", "is JSON, but a list instead of an object"),
         (b"null", "is JSON, but null instead of an object"),
-        (b'{"image": "\xff"}', "is no UTF-8"),
+        (b'{"image": "\xff"}', "is not UTF-8"),
         (b'{"a":' * 100_000, "the JSON is nested too deeply"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "is no JSON"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "is not JSON"),
         (b'{"image": "' + b"a" * 2**20 + b'"}', "a line is longer than"),
         (b'{"image": {"bytes": "..."}}', "the picture's name is an object"),
         (b'{"caption": "alone"}', "the picture's name is empty"),

@@ -89,7 +89,7 @@ def test_what_is_excluded_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["IMG_1234", "a.JPG_original", "a.jpg~", "a.bak", "README", "a.2024"])
 def test_a_picture_of_an_unknown_name_is_found_by_its_first_bytes(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, JPEG)
-    write(tmp_path / "z", b"\xff\xd8 is no picture")
+    write(tmp_path / "z", b"\xff\xd8 is not a picture")
 
     assert names_and_counts(tmp_path) == ([name], {"other file": 1})
 

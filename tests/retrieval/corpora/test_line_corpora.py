@@ -33,7 +33,7 @@ def test_a_line_that_is_no_utf8_or_too_long_is_a_failure_and_the_rest_goes_on(tm
     assert found.words == ["one", "four"]
     assert [failure.uri for failure in found.failures] == [file_uri(path, f"L{line}") for line in (2, 3, 5)]
     assert found.reasons[:2] == [
-        "byte 1 of the line (0xe9) is no UTF-8",
+        "byte 1 of the line (0xe9) is not UTF-8",
         "a line is longer than 1,048,576 bytes",
     ]
 

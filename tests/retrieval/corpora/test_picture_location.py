@@ -75,8 +75,8 @@ def test_an_http_url_is_its_own_name(tmp_path: Path, url: str) -> None:
         ("s3://bucket/a.jpg", "no http or https URL"),
         ("file:///etc/passwd", "is not inside"),
         ("http://", "names no host"),
-        ("http://[::1/a.jpg", "is no URL"),
-        ("http://example.org:99999/a.jpg", "is no URL"),
+        ("http://[::1/a.jpg", "is not a URL"),
+        ("http://example.org:99999/a.jpg", "is not a URL"),
         ("http://example.org/a b.jpg", "blanks or control characters"),
         ("http://example.org/\r\nHost: x", "blanks or control characters"),
         ("http://example.org/" + "a" * 9000, "longer than"),
@@ -90,5 +90,5 @@ def test_a_url_that_cannot_be_downloaded_from_is_a_failure(tmp_path: Path, url: 
 
 
 def test_an_image_folder_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         ImageFolder(tmp_path / "nowhere")

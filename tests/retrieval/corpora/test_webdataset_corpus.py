@@ -147,9 +147,9 @@ def test_a_caption_far_from_its_picture_is_a_failure_that_says_what_to_do(tmp_pa
 @pytest.mark.parametrize(
     ("member", "reason"),
     [
-        (b"{", "is no JSON"),
+        (b"{", "is not JSON"),
         (b"[]", "a list instead of an object"),
-        (b"\xff{}", "is no UTF-8"),
+        (b"\xff{}", "is not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b" " * 2**20 + b"{}", "a text member is longer than"),
         (b'{"caption": 7}', "a caption is a number"),

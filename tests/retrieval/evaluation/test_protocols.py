@@ -399,5 +399,5 @@ def test_a_broken_annotation_file_says_what_is_wrong(tmp_path: Path, content: by
 def test_a_file_that_is_no_json_at_all_is_refused_as_such(tmp_path: Path) -> None:
     (tmp_path / "val.tar").write_bytes(b"\xff\xd8\xff" * 300)
 
-    with pytest.raises(CorpusFormatError, match=r"val\.tar: this is no JSON .*file as it was published"):
+    with pytest.raises(CorpusFormatError, match=r"val\.tar: this is not JSON .*file as it was published"):
         load_protocol("coco-5k", tmp_path / "val.tar", PLAIN)

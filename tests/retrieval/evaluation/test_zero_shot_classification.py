@@ -118,7 +118,7 @@ def test_numbered_classes_are_named_line_by_line(tmp_path: Path) -> None:
     ("members", "sentence"),
     [
         ({"a__jpg": b"1"}, r"a\.jpg has no label; put a\.json"),
-        ({"a__jpg": b"1", "a__json": b"{"}, r"a\.json: this is no JSON object"),
+        ({"a__jpg": b"1", "a__json": b"{"}, r"a\.json: this is not a JSON object"),
         ({"a__jpg": b"1", "a__json": b"{}"}, r"a\.json: there is no 'label' in it"),
         ({"a__txt": b"1"}, "holds no labelled pictures"),
     ],

@@ -115,8 +115,8 @@ def test_a_name_that_is_no_utf8_is_escaped_and_so_printable() -> None:
         (tarfile.LNKTYPE, "is a hard link in the archive, not a file"),
         (tarfile.SYMTYPE, "is a symbolic link in the archive, not a file"),
         (tarfile.DIRTYPE, "is a folder in the archive, not a file"),
-        (tarfile.FIFOTYPE, "is no regular file in the archive, not a file"),
-        (tarfile.CHRTYPE, "is no regular file in the archive, not a file"),
+        (tarfile.FIFOTYPE, "is a special file in the archive, not a file"),
+        (tarfile.CHRTYPE, "is a special file in the archive, not a file"),
     ],
 )
 def test_a_member_that_is_no_file_says_what_it_is_and_has_no_bytes(kind: bytes, fault: str) -> None:
