@@ -11,6 +11,7 @@ import pytest
 
 import indexer
 import retrieval
+from retrieval.evaluation.figures import Figures
 from retrieval.types import CorpusImage, Entry, FileBytes
 
 PACKAGES = pytest.mark.parametrize("package", [retrieval, indexer], ids=lambda package: package.__name__)
@@ -58,6 +59,13 @@ def test_the_image_of_an_entry_can_be_read_by_its_deprecated_name() -> None:
 
     with pytest.warns(DeprecationWarning, match=r"^Entry\.picture is Entry\.image now$"):
         assert Entry(image).picture is image
+
+
+def test_the_directions_of_figures_can_be_read_by_their_deprecated_name() -> None:
+    figures = Figures({}, None)
+
+    with pytest.warns(DeprecationWarning, match=r"^Figures\.sides is Figures\.directions now$"):
+        assert figures.sides is figures.directions
 
 
 @PACKAGES

@@ -20,7 +20,7 @@ from pathlib import Path
 import retrieval
 from benchmarks.provenance import ROOT, provenance, write_table
 from retrieval.evaluation.facts import preprocessing
-from retrieval.evaluation.figures import HitRate, SideFigures
+from retrieval.evaluation.figures import DirectionFigures, HitRate
 from retrieval.evaluation.run import Evaluation
 
 HERE = Path(__file__).parent
@@ -91,16 +91,18 @@ def _retrieval(evaluations: Sequence[Evaluation]) -> Iterator[str]:
     )
     for evaluation in evaluations:
         for model in evaluation.models:
-            for direction, side in model.figures.sides.items():
-                rates = " | ".join(_rate(rate) for rate in side.hit_rates)
+            for direction, measured in model.figures.directions.items():
+                rates = " | ".join(_rate(rate) for rate in measured.hit_rates)
                 rsum = (
                     f"{model.figures.rsum:.1f}" if direction == "text to image" and model.figures.rsum else ""
                 )
                 yield (
                     f"| {model.model} | {evaluation.evaluated.language} | {direction} | {rates} | "
-                    f"{side.median_rank:.1f} | {_share(side.map_at_r)} | {rsum} |"
+                    f"{measured.median_rank:.1f} | {_share(measured.map_at_r)} | {rsum} |"
                 )
-    ties = sum(_moved(side) for e in evaluations for m in e.models for side in m.figures.sides.values())
+    ties = sum(
+        _moved(measured) for e in evaluations for m in e.models for measured in m.figures.directions.values()
+    )
     yield from (
         "",
         f"Ties move {ties} of these hit rates, whichever way they fall."
@@ -198,8 +200,8 @@ def _rate(rate: HitRate) -> str:
     return f"{100 * rate.rate.value:.2f} ({rate.rate.count:,}/{rate.rate.of:,}) {low:.1f} – {high:.1f}"
 
 
-def _moved(side: SideFigures) -> int:
-    return sum(rate.best != rate.worst for rate in side.hit_rates)
+def _moved(measured: DirectionFigures) -> int:
+    return sum(rate.best != rate.worst for rate in measured.hit_rates)
 
 
 def _share(value: float | None) -> str:

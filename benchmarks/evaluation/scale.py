@@ -61,7 +61,7 @@ def evaluation() -> dict[str, object]:
     start, cpu = time.perf_counter(), time.process_time()
     figures = evaluate_vectors(evaluated, pictures, texts)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    queries = {direction: side.queries for direction, side in figures.sides.items()}
+    queries = {direction: measured.queries for direction, measured in figures.directions.items()}
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": _peak_mb(), "queries": queries}
 
 

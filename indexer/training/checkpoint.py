@@ -1,4 +1,4 @@
-"""Checkpoints that a killed run goes on from, bit for bit: one safetensors file, switched by a rename."""
+"""Checkpoints from which a killed run continues, bit for bit: one safetensors file, replaced by a rename."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ FILE = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class At:
-    """How far a run is.
+class TrainingPosition:
+    """How far a training run has come.
 
     Attributes:
-        run: digest of recipe, data and start; a checkpoint goes on with these alone.
-        epoch: of the next step, from 0.
-        step: of its epoch, from 0, the next one.
-        losses: of the steps of this epoch so far.
-        best: best validation score so far; -1 before the first.
-        best_epoch: where it was reached, from 1; 0 before the first.
-        log_bytes: length of the metrics file; what stands behind it was written after this checkpoint.
-        seconds: spent so far.
+        run: digest of recipe, data and initial weights; only a run with the same digest can continue from here.
+        epoch: epoch of the next step, from 0.
+        step: next step within that epoch, from 0.
+        losses: losses of the steps of this epoch so far.
+        best: best validation score so far; -1 before the first validation.
+        best_epoch: epoch of the best score, from 1; 0 before the first validation.
+        log_bytes: length of the metrics file at this checkpoint; later lines are cut off when the run continues.
+        seconds: time spent so far.
     """
 
     run: str
@@ -45,7 +45,7 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """What changes while a model learns: its weights and statistics, the loss's, averages, the optimizer."""
+    """State that training changes: weights and statistics of model and loss, averaged weights, the optimizer."""
 
     weights: dict[str, Tensor]
     objective: nn.Module
@@ -53,7 +53,7 @@ class Learning:
     optimizer: torch.optim.Optimizer
 
 
-def write_checkpoint(folder: Path, learning: Learning, at: At) -> None:
+def write_checkpoint(folder: Path, learning: Learning, position: TrainingPosition) -> None:
     """Replace the checkpoint: after a kill or a power cut at any moment the old or the new one is there, whole.
 
     Raises:
@@ -67,13 +67,13 @@ def write_checkpoint(folder: Path, learning: Learning, at: At) -> None:
     plain = {n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()}
     temporary = folder / f"{FILE}.tmp"
     with writing(folder / FILE):
-        save_file(plain, temporary, metadata={"at": json.dumps(asdict(at))})
+        save_file(plain, temporary, metadata={"at": json.dumps(asdict(position))})
         _sync(temporary)
         temporary.replace(folder / FILE)
         _sync(folder)
 
 
-def read_place(folder: Path) -> At | None:
+def read_place(folder: Path) -> TrainingPosition | None:
     """How far the run in a folder is; None where there is no checkpoint.
 
     Raises:
@@ -85,7 +85,7 @@ def read_place(folder: Path) -> At | None:
     try:
         with safe_open(path, "pt") as opened:
             facts = json.loads(opened.metadata()["at"])
-        return At(**{**facts, "losses": tuple(facts["losses"])})
+        return TrainingPosition(**{**facts, "losses": tuple(facts["losses"])})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, error) from error
 

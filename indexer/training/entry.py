@@ -67,8 +67,8 @@ def train(
         CorpusFormatError: a corpus cannot be read as asked.
         UsageError: settings contradict each other, or no model goes by that name.
         ModelError: files of the model are missing or damaged.
-        TrainingError: there is nothing to learn from, the loss is not a number any more, or ``out`` cannot be written or
-            is of another run.
+        TrainingError: there is nothing to learn from, the loss is not a number any more, or ``out`` cannot be written
+            or is of another run.
 
     The paper of each loss is named in :mod:`indexer.training.losses`.
     """

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from indexer.training.schedule import Part
-from indexer.training.trainable import Facts, Rates
+from indexer.training.trainable import ModelFacts, Rates
 from retrieval.encoders.hub.checkpoint import load_model, open_checkpoint, save_model, weight_files
 from retrieval.encoders.hub.family import FixedPictures
 from retrieval.encoders.hub.forward import forward_faults_named
@@ -69,7 +69,7 @@ class TrainableHub:
         kept = (n for n, _ in self.module.named_parameters() if lora is not None and ".lora_" not in n)
         self._kept = frozenset(kept)
         centre = isinstance(self._pictures, FixedPictures) and isinstance(self._pictures.rule.resize, int)
-        self.facts = Facts(
+        self.facts = ModelFacts(
             name=name,
             dimension=family.dimension(checkpoint),
             image_size=self._pictures.short_side,

@@ -24,8 +24,8 @@ from indexer.pipeline.report import Progress
 from indexer.training.batches import DROPOUT, Batch, batches, steps_an_epoch
 from indexer.training.cache import Cached
 from indexer.training.checkpoint import (
-    At,
     Learning,
+    TrainingPosition,
     load_checkpoint,
     read_place,
     write_checkpoint,
@@ -54,13 +54,13 @@ class Saving:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """Who is told while a run goes on, and who may stop it.
+class RunObserver:
+    """What a training run reports to, and the event that stops it.
 
     Attributes:
-        log: takes a line of metrics.
-        show: takes every step.
-        stop: when set, the step at hand is finished, a checkpoint written, and the run left.
+        log: receives the lines of metrics.
+        show: called with the progress after every step.
+        stop: once set, the run finishes its current step, writes a checkpoint and returns.
     """
 
     log: MetricsLog
@@ -70,20 +70,20 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended.
+    """How a call of :func:`fit` ended.
 
     Attributes:
-        at: how far it came.
-        interrupted: it was asked to stop; the same call goes on.
+        position: how far the run came.
+        interrupted: the run was stopped before its end; the same call continues it.
     """
 
-    at: At
+    position: TrainingPosition
     interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
-    """What is learned from, what is judged by, and what a teacher made of the former."""
+    """Training pairs, validation pairs, and the teacher's rows for the training pairs."""
 
     train: Cached
     val: Cached
@@ -91,7 +91,13 @@ class Data:
 
 
 def fit(
-    model: Trainable, data: Data, recipe: Recipe, run: str, folder: Path, saving: Saving, watch: Watch
+    model: Trainable,
+    data: Data,
+    recipe: Recipe,
+    run: str,
+    folder: Path,
+    saving: Saving,
+    observer: RunObserver,
 ) -> Outcome:
     """Train a model; ``folder`` gets checkpoints, and the model folders ``best`` and ``last``.
 
@@ -105,7 +111,7 @@ def fit(
         run: digest of all that a resumed run must have in common with its first part.
         folder: of the run.
         saving: how often.
-        watch: who is told.
+        observer: what the run reports to.
 
     Raises:
         TrainingError: the checkpoint is damaged or of another run, or the loss is not a number any more.
@@ -123,21 +129,21 @@ def fit(
     learning = _learning(model, objective, recipe)
 
     # --- where an earlier call stopped
-    at = read_place(folder) or At(run)
-    if at.run != run:
+    position = read_place(folder) or TrainingPosition(run)
+    if position.run != run:
         raise TrainingError(f"{folder} holds a run with other settings; repeat them or name another --out")
-    if (at.epoch, at.step) != (0, 0):
+    if (position.epoch, position.step) != (0, 0):
         load_checkpoint(folder, learning)
-    watch.log.cut(at.log_bytes)
-    begun, saved = time.monotonic() - at.seconds, time.monotonic()
+    observer.log.cut(position.log_bytes)
+    begun, saved = time.monotonic() - position.seconds, time.monotonic()
     r1: float | None = None
 
     # --- the loop
     with ThreadPoolExecutor(max_workers=_threads(), thread_name_prefix="vlsearch-vary") as threads:
-        for epoch in range(at.epoch, epochs):
-            losses = list(at.losses)
+        for epoch in range(position.epoch, epochs):
+            losses = list(position.losses)
             pace = _Pace(len(losses))
-            for batch in batches(data.train, model, recipe, epoch, at.step, threads):
+            for batch in batches(data.train, model, recipe, epoch, position.step, threads):
                 step = epoch * steps + batch.step
                 if step >= total:
                     break
@@ -157,8 +163,8 @@ def fit(
                 _average(learning, recipe.ema, step)
                 losses.append(loss)
 
-                at = replace(
-                    at,
+                position = replace(
+                    position,
                     epoch=epoch,
                     step=batch.step + 1,
                     losses=tuple(losses),
@@ -166,26 +172,26 @@ def fit(
                 )
                 if len(losses) % LOG_STEPS == 0:
                     rate = pace.images_per_second(len(losses), size)
-                    watch.log.write(_step_line(at, losses, objective, rate, total - step - 1, size))
-                watch.show(_progress(at, losses[-1], r1, epochs, step + 1, total, size))
-                if watch.stop.is_set() or _is_due(saving, saved, batch.step + 1):
-                    at = replace(at, log_bytes=watch.log.size())
-                    write_checkpoint(folder, learning, at)
+                    observer.log.write(_step_line(position, losses, objective, rate, total - step - 1, size))
+                observer.show(_progress(position, losses[-1], r1, epochs, step + 1, total, size))
+                if observer.stop.is_set() or _is_due(saving, saved, batch.step + 1):
+                    position = replace(position, log_bytes=observer.log.size())
+                    write_checkpoint(folder, learning, position)
                     saved = time.monotonic()
-                    if watch.stop.is_set():
-                        return Outcome(at, interrupted=True)
+                    if observer.stop.is_set():
+                        return Outcome(position, interrupted=True)
 
-            figures = _judge(model, learning, objective, data.val, folder, at)
+            figures = _judge(model, learning, objective, data.val, folder, position)
             score = mean_r1(figures)
             r1 = score
-            if score > at.best:
-                at = replace(at, best=score, best_epoch=epoch + 1)
-            at = replace(at, epoch=epoch + 1, step=0, losses=(), seconds=time.monotonic() - begun)
-            watch.log.write({"epoch": epoch + 1, "loss": float(np.mean(losses)), "val": figures})
-            at = replace(at, log_bytes=watch.log.size())
-            write_checkpoint(folder, learning, at)
+            if score > position.best:
+                position = replace(position, best=score, best_epoch=epoch + 1)
+            position = replace(position, epoch=epoch + 1, step=0, losses=(), seconds=time.monotonic() - begun)
+            observer.log.write({"epoch": epoch + 1, "loss": float(np.mean(losses)), "val": figures})
+            position = replace(position, log_bytes=observer.log.size())
+            write_checkpoint(folder, learning, position)
             saved = time.monotonic()
-    return Outcome(at)
+    return Outcome(position)
 
 
 def derived(model: Trainable, recipe: Recipe, pictures: int) -> dict[str, object]:
@@ -253,7 +259,12 @@ def _set_modes(model: Trainable, locked: set[Part], norms: str | None) -> None:
 
 
 def _backward(
-    model: Trainable, objective: Objective, batch: Batch, train: Cached, recipe: Recipe, at: tuple[int, int]
+    model: Trainable,
+    objective: Objective,
+    batch: Batch,
+    train: Cached,
+    recipe: Recipe,
+    position: tuple[int, int],
 ) -> float:
     """The loss of a batch; gradients of everything that is not locked."""
 
@@ -261,7 +272,7 @@ def _backward(
         size = recipe.chunk_size or count
 
         def run(start: int) -> Tensor:
-            torch.manual_seed(_seed(recipe.seed, DROPOUT, *at, side, start))
+            torch.manual_seed(_seed(recipe.seed, DROPOUT, *position, side, start))
             with _autocast(model.module) if recipe.bfloat16 else nullcontext():
                 return encode(slice(start, start + size)).float()
 
@@ -288,12 +299,17 @@ def _averages_in(learning: Learning) -> Iterator[None]:
 
 
 def _judge(
-    model: Trainable, learning: Learning, objective: Objective, val: Cached, folder: Path, at: At
+    model: Trainable,
+    learning: Learning,
+    objective: Objective,
+    val: Cached,
+    folder: Path,
+    position: TrainingPosition,
 ) -> Figures:
     """Validation figures of the averaged weights, which become ``last``, and ``best`` if they are."""
     with _averages_in(learning):
         figures = validate(model, val)
-        for name in (LAST, *([BEST] if mean_r1(figures) > at.best else [])):
+        for name in (LAST, *([BEST] if mean_r1(figures) > position.best else [])):
             replace_folder(folder / name, lambda empty: model.save(empty, *objective.learned))
     return figures
 
@@ -326,11 +342,16 @@ class _Pace:
 
 
 def _step_line(
-    at: At, losses: list[float], objective: Objective, rate: float, left: int, batch_size: int
+    position: TrainingPosition,
+    losses: list[float],
+    objective: Objective,
+    rate: float,
+    left: int,
+    batch_size: int,
 ) -> dict[str, object]:
     return {
-        "epoch": at.epoch + 1,
-        "step": at.step,
+        "epoch": position.epoch + 1,
+        "step": position.step,
         "loss": float(np.mean(losses[-LOG_STEPS:])),
         "scale": math.exp(objective.learned[0]),
         "images_per_second": round(rate, 1),
@@ -339,9 +360,15 @@ def _step_line(
 
 
 def _progress(
-    at: At, loss: float, r1: float | None, epochs: int, done: int, total: int, batch_size: int
+    position: TrainingPosition,
+    loss: float,
+    r1: float | None,
+    epochs: int,
+    done: int,
+    total: int,
+    batch_size: int,
 ) -> Progress:
-    words = [f"epoch {at.epoch + 1} of {epochs}", f"loss {loss:.3f}"]
+    words = [f"epoch {position.epoch + 1} of {epochs}", f"loss {loss:.3f}"]
     words += [] if r1 is None else [f"R@1 {r1:.1f}"]
     return Progress("training", done * batch_size, total * batch_size, 0, ", ".join(words))
 

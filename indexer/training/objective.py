@@ -16,7 +16,7 @@ from indexer.training.batches import Batch
 from indexer.training.cache import Cached
 from indexer.training.losses import distillation, hard_triplet, info_nce, sigmoid
 from indexer.training.recipe import Recipe
-from indexer.training.trainable import Facts
+from indexer.training.trainable import ModelFacts
 from retrieval.errors import TrainingError, UsageError
 
 MAX_LOG_SCALE = math.log(100.0)
@@ -85,7 +85,7 @@ class Teacher:
 class Objective(nn.Module):
     """A scalar from the rows of a batch; its parameters are not part of the model."""
 
-    def __init__(self, recipe: Recipe, facts: Facts, teacher: Teacher) -> None:
+    def __init__(self, recipe: Recipe, facts: ModelFacts, teacher: Teacher) -> None:
         """Start from the model's temperature, or from the paper's where the loss is new to the model.
 
         Raises:

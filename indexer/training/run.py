@@ -20,10 +20,10 @@ from indexer.pipeline.interrupts import interrupts_noted
 from indexer.pipeline.report import Progress
 from indexer.training import card, plot
 from indexer.training.cache import LONGEST, Cached, CacheRule, cache_pictures
-from indexer.training.checkpoint import At
+from indexer.training.checkpoint import TrainingPosition
 from indexer.training.errors import no_pairs, no_validation, writing
 from indexer.training.listing import Listing, list_corpus
-from indexer.training.loop import BEST, LAST, Data, Saving, Watch, derived, fit
+from indexer.training.loop import BEST, LAST, Data, RunObserver, Saving, derived, fit
 from indexer.training.objective import Teacher, TeacherRows
 from indexer.training.recipe import Recipe
 from indexer.training.record import (
@@ -221,14 +221,14 @@ def _run(
 
     # --- training
     log = MetricsLog(out / METRICS)
-    outcome = fit(model, Data(train, val, teacher), recipe, run, out, saving, Watch(log, show, stop))
+    outcome = fit(model, Data(train, val, teacher), recipe, run, out, saving, RunObserver(log, show, stop))
 
     # --- what tells about it
-    notes += _tell(out, facts, start, outcome.at, log)
+    notes += _tell(out, facts, start, outcome.position, log)
     if not outcome.interrupted and data.cache is None:
         shutil.rmtree(out / _CACHE, ignore_errors=True)
     figures = {int(line["epoch"]): line["val"] for line in log.lines() if "val" in line}
-    best = outcome.at.best_epoch
+    best = outcome.position.best_epoch
     if best and not (out / BEST).is_dir():
         raise TrainingError(
             f"{out / BEST} is gone, and its epoch is over; train in another folder to have it again"
@@ -299,13 +299,15 @@ def _teacher(data: CorpusSettings, train: Listing) -> Teacher:
     )
 
 
-def _tell(out: Path, facts: dict[str, Any], start: Start, at: At, log: MetricsLog) -> Iterable[str]:
+def _tell(
+    out: Path, facts: dict[str, Any], start: Start, position: TrainingPosition, log: MetricsLog
+) -> Iterable[str]:
     """Write the cards and the curves; sentences on what could not be written."""
     figures = {int(line["epoch"]): line["val"] for line in log.lines() if "val" in line}
     newest = max(figures, default=0)
-    for name, epoch in ((BEST, at.best_epoch), (LAST, newest)):
+    for name, epoch in ((BEST, position.best_epoch), (LAST, newest)):
         if epoch in figures and (out / name).is_dir():
-            text = card.render(_card(facts, start, at, epoch, figures[epoch]))
+            text = card.render(_card(facts, start, position, epoch, figures[epoch]))
             with writing(out / name / card.FILE):
                 (out / name / card.FILE).write_text(text, encoding="utf-8", errors="backslashreplace")
     try:
@@ -315,7 +317,9 @@ def _tell(out: Path, facts: dict[str, Any], start: Start, at: At, log: MetricsLo
         yield str(error)
 
 
-def _card(facts: dict[str, Any], start: Start, at: At, epoch: int, figures: Figures) -> card.Card:
+def _card(
+    facts: dict[str, Any], start: Start, position: TrainingPosition, epoch: int, figures: Figures
+) -> card.Card:
     recipe = {name: value for name, value in facts["settings"]["recipe"].items() if value is not None}
     return card.Card(
         start=start.describe(),
@@ -324,7 +328,7 @@ def _card(facts: dict[str, Any], start: Start, at: At, epoch: int, figures: Figu
         counts=facts["counts"],
         terms=facts["terms"],
         command=facts["command"],
-        seconds=at.seconds,
+        seconds=position.seconds,
         epoch=epoch,
         figures=figures,
         recipe=recipe | facts["derived"],

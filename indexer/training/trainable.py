@@ -28,12 +28,12 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a model before it learns.
+class ModelFacts:
+    """Properties of a model before training.
 
     Attributes:
-        name: what it starts from, for records and cards.
-        dimension: of the shared space.
+        name: what training starts from, for records and model cards.
+        dimension: dimension of the shared space.
         image_size: short side, in pixels, that the image tower sees.
         sees_whole: pictures are squeezed into the tower's shape, or keep theirs; else their centre is cut out.
         rule: of :meth:`Trainable.prepare`, in words that change when it does.
@@ -56,7 +56,7 @@ class Trainable(Protocol):
     """A dual encoder whose weights can be changed."""
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> ModelFacts:
         """What is known of it."""
         ...
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from indexer.training.bert import BertWeights
 from indexer.training.schedule import Part
-from indexer.training.trainable import Facts, Rates
+from indexer.training.trainable import ModelFacts, Rates
 from retrieval.encoders.safetensors_header import read_shapes
 from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.encoders.two_tower.backbones import torchvision_state
@@ -67,7 +67,7 @@ class TrainableTwoTower:
         path = (
             f"{config.image.through}, then {config.image.size}" if config.image.through else config.image.size
         )
-        self.facts = Facts(
+        self.facts = ModelFacts(
             name=name,
             dimension=config.dimension,
             image_size=config.image.size,

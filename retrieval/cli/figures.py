@@ -14,7 +14,7 @@ from retrieval.cli.printing import bytes_size, counted, one_line, printable
 from retrieval.evaluation.classification import Classification
 from retrieval.evaluation.evaluation_set import DIRECTIONS, Direction
 from retrieval.evaluation.facts import classification_facts, evaluation_facts
-from retrieval.evaluation.figures import HitRate, SideFigures
+from retrieval.evaluation.figures import DirectionFigures, HitRate
 from retrieval.evaluation.indexes import IndexFigures
 from retrieval.evaluation.intervals import Interval
 from retrieval.evaluation.metrics import Share
@@ -30,7 +30,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
     console = _console()
     _show_facts(console, evaluation_facts(evaluation))
     for direction in DIRECTIONS:
-        if direction in evaluation.evaluated.sides:
+        if direction in evaluation.evaluated.directions:
             _show_direction(console, evaluation, direction)
     _lines(console, _rsums(evaluation.models))
     for model in evaluation.models:
@@ -61,8 +61,8 @@ def show_accuracies(classified: Classification) -> None:
 
 def _show_direction(console: Console, evaluation: Evaluation, direction: Direction) -> None:
     several = len(evaluation.models) > 1
-    sides = [(model.model, model.figures.sides[direction]) for model in evaluation.models]
-    first = sides[0][1]
+    directions = [(model.model, model.figures.directions[direction]) for model in evaluation.models]
+    first = directions[0][1]
     console.print()
     console.print(
         Text(
@@ -81,8 +81,8 @@ def _show_direction(console: Console, evaluation: Evaluation, direction: Directi
         "precision@K",
         "nDCG@K",
     )
-    for name, side in sides:
-        for row in _cut_rows(side):
+    for name, measured in directions:
+        for row in _cut_rows(measured):
             table.add_row(*((_safe(name),) if several else ()), *row)
     _print_table(console, table)
     table = _table(
@@ -95,37 +95,37 @@ def _show_direction(console: Console, evaluation: Evaluation, direction: Directi
         "R-precision",
         "mean hit rate (MR)",
     )
-    for name, side in sides:
-        table.add_row(*((_safe(name),) if several else ()), *_rank_row(side))
+    for name, measured in directions:
+        table.add_row(*((_safe(name),) if several else ()), *_rank_row(measured))
     _print_table(console, table)
 
 
-def _cut_rows(side: SideFigures) -> Iterator[tuple[str, ...]]:
-    for rate in side.hit_rates:
+def _cut_rows(measured: DirectionFigures) -> Iterator[tuple[str, ...]]:
+    for rate in measured.hit_rates:
         yield (
             str(rate.k),
             _percent(rate.rate.value),
             _share(rate.rate),
             _interval(rate.interval),
             _ties(rate),
-            _percent(side.recall[rate.k]),
-            _percent(side.precision[rate.k]),
-            f"{side.ndcg[rate.k]:.4f}",
+            _percent(measured.recall[rate.k]),
+            _percent(measured.precision[rate.k]),
+            f"{measured.ndcg[rate.k]:.4f}",
         )
 
 
-def _rank_row(side: SideFigures) -> tuple[str, ...]:
+def _rank_row(measured: DirectionFigures) -> tuple[str, ...]:
     def share(value: float | None) -> str:
         return "beyond the depth" if value is None else f"{value:.4f}"
 
     return (
-        f"{side.mrr:.4f}",
-        _rank(side.median_rank),
-        _rank(side.mean_rank),
-        f"{side.mean_average_precision:.4f}",
-        share(side.map_at_r),
-        share(side.r_precision),
-        "" if side.mean_recall is None else _percent(side.mean_recall),
+        f"{measured.mrr:.4f}",
+        _rank(measured.median_rank),
+        _rank(measured.mean_rank),
+        f"{measured.mean_average_precision:.4f}",
+        share(measured.map_at_r),
+        share(measured.r_precision),
+        "" if measured.mean_recall is None else _percent(measured.mean_recall),
     )
 
 
@@ -141,9 +141,9 @@ def _show_engine(console: Console, engine: EngineFigures) -> None:
     held = f"{counted(engine.items[0], 'picture')}, {counted(engine.items[1], 'text')}"
     _lines(console, [f"it holds {held}; those outside the evaluation take their places in the lists"])
     table = _table("direction", "K", "hit rate@K", "hits", "p50 ms", "p95", "p99")
-    for direction, side in engine.figures.sides.items():
-        for rate in side.hit_rates:
-            times = _latency(engine.latency[direction]) if rate is side.hit_rates[0] else ("", "", "")
+    for direction, measured in engine.figures.directions.items():
+        for rate in measured.hit_rates:
+            times = _latency(engine.latency[direction]) if rate is measured.hit_rates[0] else ("", "", "")
             table.add_row(direction, str(rate.k), _percent(rate.rate.value), _share(rate.rate), *times)
     _print_table(console, table)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from retrieval.evaluation.classification import Classification
-from retrieval.evaluation.figures import Figures, SideFigures
+from retrieval.evaluation.figures import DirectionFigures, Figures
 from retrieval.evaluation.run import Evaluation
 from retrieval.identity import Identity
 
@@ -38,25 +38,25 @@ def retrieval_metrics(figures: Figures) -> dict[str, object]:
     """CLIP_benchmark's metrics, then ours of each direction: counts, intervals, ties and the other figures."""
     metrics: dict[str, object] = {
         f"{_TASKS[direction]}_retrieval_recall@{rate.k}": rate.rate.value
-        for direction, side in figures.sides.items()
-        for rate in side.hit_rates
+        for direction, measured in figures.directions.items()
+        for rate in measured.hit_rates
     }
-    for direction, side in figures.sides.items():
-        for name, value in _more(side).items():
+    for direction, measured in figures.directions.items():
+        for name, value in _more(measured).items():
             metrics[f"{_TASKS[direction]}_retrieval_{name}"] = value
     if figures.rsum is not None:
         metrics["rsum"] = figures.rsum
     return metrics
 
 
-def _more(side: SideFigures) -> dict[str, object]:
+def _more(measured: DirectionFigures) -> dict[str, object]:
     found: dict[str, object] = {
-        "queries": side.queries,
-        "gallery": side.gallery,
-        "depth": side.depth,
-        "tied_pairs": side.tied_pairs,
+        "queries": measured.queries,
+        "gallery": measured.gallery,
+        "depth": measured.depth,
+        "tied_pairs": measured.tied_pairs,
     }
-    for rate in side.hit_rates:
+    for rate in measured.hit_rates:
         k = rate.k
         found |= {
             f"hits@{k}": rate.rate.count,
@@ -64,18 +64,18 @@ def _more(side: SideFigures) -> dict[str, object]:
             f"interval_high@{k}": rate.interval.high,
             f"ties_worst_hits@{k}": rate.worst.count,
             f"ties_best_hits@{k}": rate.best.count,
-            f"trec_recall@{k}": side.recall[k],
-            f"precision@{k}": side.precision[k],
-            f"ndcg@{k}": side.ndcg[k],
+            f"trec_recall@{k}": measured.recall[k],
+            f"precision@{k}": measured.precision[k],
+            f"ndcg@{k}": measured.ndcg[k],
         }
     return found | {
-        "mrr": side.mrr,
-        "median_rank": _finite(side.median_rank),
-        "mean_rank": _finite(side.mean_rank),
-        "map": side.mean_average_precision,
-        "map@r": side.map_at_r,
-        "r_precision": side.r_precision,
-        "mean_recall": side.mean_recall,
+        "mrr": measured.mrr,
+        "median_rank": _finite(measured.median_rank),
+        "mean_rank": _finite(measured.mean_rank),
+        "map": measured.mean_average_precision,
+        "map@r": measured.map_at_r,
+        "r_precision": measured.r_precision,
+        "mean_recall": measured.mean_recall,
     }
 
 

@@ -1,4 +1,4 @@
-"""Several models side by side: every pair and hit rate, tested on the same queries and corrected."""
+"""Several models measured by measured: every pair and hit rate, tested on the same queries and corrected."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def compare_models(figures: Mapping[str, Figures], seed: int = 0) -> list[Compar
     found: list[Comparison] = []
     for first, second in combinations(figures, 2):
         one, other = figures[first], figures[second]
-        for direction, side in one.sides.items():
-            against = other.sides.get(direction)
-            cuts = [rate.k for rate in side.hit_rates]
+        for direction, measured in one.directions.items():
+            against = other.directions.get(direction)
+            cuts = [rate.k for rate in measured.hit_rates]
             if (
                 against is None
                 or cuts != [rate.k for rate in against.hit_rates]
-                or not np.array_equal(side.asking, against.asking)
+                or not np.array_equal(measured.query_rows, against.query_rows)
             ):
                 raise EvaluationError(
                     f"{first} and {second} were not evaluated on the same queries; evaluate both again"
                 )
             values = [
                 np.stack([hits_at_k(ranks, k) for k in cuts], axis=1).astype(np.float64)
-                for ranks in (side.ranks, against.ranks)
+                for ranks in (measured.ranks, against.ranks)
             ]
-            p_values = sign_flip_p(values[0], values[1], side.group, seed=seed)
+            p_values = sign_flip_p(values[0], values[1], measured.group, seed=seed)
             for k, p, mine, theirs in zip(
-                cuts, p_values.tolist(), side.hit_rates, against.hit_rates, strict=True
+                cuts, p_values.tolist(), measured.hit_rates, against.hit_rates, strict=True
             ):
                 difference = theirs.rate.value - mine.rate.value
                 found.append(Comparison(first, second, f"{direction}, hit rate@{k}", difference, p))

@@ -17,7 +17,7 @@ from retrieval.evaluation.embedding import PLAIN, Advance
 from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.evaluation.protocols import ProtocolOptions, load_entries, load_protocol
 from retrieval.evaluation.protocols.protocol import Captions
-from retrieval.evaluation.run import Choices, Evaluation, evaluate_models
+from retrieval.evaluation.run import Evaluation, EvaluationOptions, evaluate_models
 from retrieval.types import Limits
 
 if TYPE_CHECKING:
@@ -65,14 +65,14 @@ def evaluate(
         VlsearchError: the corpus, a model or the collection cannot be used as asked; the sentence says why.
     """
     cuts = None if k is None else tuple(k)
-    choices = Choices(
+    measured = EvaluationOptions(
         cuts, tuple(templates) or (PLAIN,), ann or bool(indexes), tuple(indexes), seed, limits or Limits()
     )
     evaluated = load_evaluation(corpus, protocol=protocol, options=options, captions=captions, folds=folds)
     with ExitStack() as stack:
         opened = None if collection is None else stack.enter_context(Collection.open(collection))
         encoders = load_encoders(models) if models or opened is None else _bound_encoder(opened)
-        return evaluate_models(evaluated, encoders, choices, opened, cache, on_progress)
+        return evaluate_models(evaluated, encoders, measured, opened, cache, on_progress)
 
 
 def classify(

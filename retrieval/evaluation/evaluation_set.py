@@ -1,4 +1,4 @@
-"""What an evaluation is of: pictures, texts, who asks, and which answers count."""
+"""Evaluation sets: images, texts, queries of each direction, and the relevance between them."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ Counted = Literal["all", "judged"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Side:
-    """One direction: which rows ask, and which answers count.
+class RetrievalDirection:
+    """Queries of one direction, and the relevance of the gallery's items to them.
 
     Attributes:
-        asking: (queries,) int64 rows of the texts (or pictures) that are queries; the others only fill a
-            gallery.
-        relevance: of all rows of the asking kind to all rows of the other.
+        query_rows: (queries,) int64 rows of the texts (or images) that are queries; the others only belong to
+            the gallery of the opposite direction.
+        relevance: which rows of the other kind answer each row of the kind that asks.
     """
 
-    asking: NDArray[np.int64]
+    query_rows: NDArray[np.int64]
     relevance: Relevance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
-    """A part that is evaluated alone, its pictures against its texts; rows of the whole set, ascending."""
+    """A part of the set that is evaluated alone: ascending rows of its images and of its texts in the whole set."""
 
     pictures: NDArray[np.int64]
     texts: NDArray[np.int64]
@@ -52,7 +52,7 @@ class EvaluationSet:
         language: BCP 47 tag of the texts, ``en`` where nothing says otherwise.
         pictures: the picture gallery; a picture's id, for ties, is its row.
         texts: the text gallery, likewise.
-        sides: by direction; a protocol with one direction has one.
+        directions: queries and relevance by direction; a protocol with one direction has one.
         groups: (group of each text, group of each picture): what a bootstrap draws together.
         counted: the denominator.
         folds: parts evaluated alone and averaged; none for the usual one-piece evaluation.
@@ -65,7 +65,7 @@ class EvaluationSet:
     language: str
     pictures: tuple[CorpusImage, ...]
     texts: tuple[CorpusText, ...]
-    sides: dict[Direction, Side]
+    directions: dict[Direction, RetrievalDirection]
     groups: tuple[NDArray[np.int64], NDArray[np.int64]]
     counted: Counted = "all"
     folds: tuple[Fold, ...] = ()
@@ -80,19 +80,19 @@ class EvaluationSet:
     def summary(self) -> str:
         """The counts in one line, denominators included."""
         sizes = f"{len(self.pictures):,} pictures, {len(self.texts):,} texts"
-        links = sum(len(side.relevance.rows) for side in self.sides.values()) // len(self.sides)
+        links = sum(len(task.relevance.rows) for task in self.directions.values()) // len(self.directions)
         folds = f", {len(self.folds)} folds" if self.folds else ""
         queries = "; ".join(
-            f"{direction}: {self.denominator(direction):,} queries" for direction in self.sides
+            f"{direction}: {self.denominator(direction):,} queries" for direction in self.directions
         )
         return f"{sizes}, {links:,} links{folds}; {queries}"
 
     def denominator(self, direction: Direction) -> int:
         """How many queries a figure of this direction is divided by, over all folds."""
-        side = self.sides[direction]
+        task = self.directions[direction]
         if self.counted == "all":
-            return len(side.asking)
-        return int(np.count_nonzero(side.relevance.counts[side.asking]))
+            return len(task.query_rows)
+        return int(np.count_nonzero(task.relevance.counts[task.query_rows]))
 
 
 def assemble(
@@ -129,9 +129,9 @@ def assemble(
         language=language,
         pictures=tuple(pictures),
         texts=tuple(texts),
-        sides={
-            "text to image": Side(np.arange(len(texts)), to_pictures),
-            "image to text": Side(np.arange(len(pictures)), to_texts),
+        directions={
+            "text to image": RetrievalDirection(np.arange(len(texts)), to_pictures),
+            "image to text": RetrievalDirection(np.arange(len(pictures)), to_texts),
         },
         groups=linked_groups(to_pictures),
         notes=notes,
@@ -140,8 +140,8 @@ def assemble(
 
 def with_first_captions(whole: EvaluationSet, count: int) -> EvaluationSet:
     """The same pictures with only their first ``count`` texts each, in the order in which they are listed."""
-    side = whole.sides["image to text"].relevance
-    rows = [side.answers(picture)[:count].tolist() for picture in range(len(whole.pictures))]
+    task = whole.directions["image to text"].relevance
+    rows = [task.answers(picture)[:count].tolist() for picture in range(len(whole.pictures))]
     kept = sorted({row for some in rows for row in some})
     place = {row: new for new, row in enumerate(kept)}
     links = [(picture, place[row]) for picture, some in enumerate(rows) for row in some]
@@ -163,7 +163,7 @@ def with_folds(whole: EvaluationSet, count: int) -> EvaluationSet:
         EvaluationError: the pictures or the texts do not divide equally (the mean of the folds would weigh
             queries differently), or a text belongs to pictures of two folds.
     """
-    pictures, side = len(whole.pictures), whole.sides["image to text"].relevance
+    pictures, task = len(whole.pictures), whole.directions["image to text"].relevance
     if count < 1 or pictures % count:
         raise EvaluationError(
             f"{pictures:,} pictures cannot be cut into {count} equal folds; choose another --folds"
@@ -171,7 +171,7 @@ def with_folds(whole: EvaluationSet, count: int) -> EvaluationSet:
     size = pictures // count
     folds = []
     for start in range(0, pictures, size):
-        texts = np.unique(side.rows[side.offsets[start] : side.offsets[start + size]])
+        texts = np.unique(task.rows[task.offsets[start] : task.offsets[start + size]])
         folds.append(Fold(np.arange(start, start + size), texts))
     sizes = {len(fold.texts) for fold in folds}
     shared = sum(len(fold.texts) for fold in folds) - len(np.unique(np.concatenate([f.texts for f in folds])))

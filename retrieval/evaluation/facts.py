@@ -22,8 +22,8 @@ def evaluation_facts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
     yield "denominator", evaluated.denominators
     for note in evaluated.notes:
         yield "note", note
-    if evaluation.choices.templates != (PLAIN,):
-        yield "templates", "; ".join(evaluation.choices.templates)
+    if evaluation.options.templates != (PLAIN,):
+        yield "templates", "; ".join(evaluation.options.templates)
     yield "intervals", INTERVALS
     for model in evaluation.models:
         yield from _model_facts(model.model, model.identity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.evaluation_set import Direction, EvaluationSet, Fold, Side
+from retrieval.evaluation.evaluation_set import Direction, EvaluationSet, Fold, RetrievalDirection
 from retrieval.evaluation.intervals import Interval, bootstrap_intervals
 from retrieval.evaluation.metrics import (
     Share,
@@ -45,7 +46,7 @@ class HitRate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SideFigures:
+class DirectionFigures:
     """The figures of one direction; shares in 0..1.
 
     ``mean_rank`` and ``median_rank`` are those of the first relevant item, infinite where a search was cut
@@ -53,7 +54,7 @@ class SideFigures:
     ranked depth.
 
     Attributes:
-        direction: who asks for what.
+        direction: the kind of the queries and of the gallery.
         queries: the denominator of every figure.
         gallery: how many items are ranked for a query (of one fold, where there are folds).
         depth: how deep they were ranked.
@@ -64,8 +65,8 @@ class SideFigures:
         mean_recall: MR, the mean hit rate at 1, 5 and 10; None for a gallery of fewer than 10.
         tied_pairs: relevant items that share their score with one that is not relevant.
         ranks: the ranks that all this is computed from, one query after another, fold by fold.
-        asking: (queries,) int64 row of each query in the evaluation set.
-        group: (queries,) int64, what is drawn together.
+        query_rows: (queries,) int64 row of each query in the evaluation set.
+        group: (queries,) int64; queries of one group are drawn together by the bootstrap.
     """
 
     direction: Direction
@@ -85,16 +86,22 @@ class SideFigures:
     mean_recall: float | None
     tied_pairs: int
     ranks: Ranks
-    asking: NDArray[np.int64]
+    query_rows: NDArray[np.int64]
     group: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Figures:
-    """The directions that the protocol has, and RSum where it has both and galleries of 10 or more."""
+    """Figures of each direction that the protocol has, and RSum where it has both with galleries of 10 or more."""
 
-    sides: Mapping[Direction, SideFigures]
+    directions: Mapping[Direction, DirectionFigures]
     rsum: float | None
+
+    @property
+    def sides(self) -> Mapping[Direction, DirectionFigures]:
+        """Deprecated name of ``directions``."""
+        warnings.warn("Figures.sides is Figures.directions now", DeprecationWarning, stacklevel=2)
+        return self.directions
 
 
 def evaluate_vectors(
@@ -104,7 +111,7 @@ def evaluate_vectors(
     cuts: Sequence[int] = PAPER_CUTS,
     seed: int = 0,
 ) -> Figures:
-    """Figures by exact ranking of all vectors: float32 unit rows, (pictures, d) and (texts, d), in order.
+    """Compute figures by exact ranking of all vectors: float32 unit rows, (images, d) and (texts, d), in order.
 
     Raises:
         EvaluationError: the vectors are not those of the set, or a cut exceeds the gallery.
@@ -115,19 +122,23 @@ def evaluate_vectors(
             f"{len(evaluated.pictures)} pictures and "
             f"{len(evaluated.texts)} texts"
         )
-    sides = {}
-    for direction, side in evaluated.sides.items():
-        asking, answering = (texts, pictures) if direction == "text to image" else (pictures, texts)
+    directions = {}
+    for direction, task in evaluated.directions.items():
+        query_vectors, item_vectors = (texts, pictures) if direction == "text to image" else (pictures, texts)
         rankings, rows = [], []
         for fold in evaluated.parts():
-            queries, items, relevance = fold_of(side, direction, fold)
+            queries, items, relevance = fold_of(task, direction, fold)
             ranking = rank_vectors(
-                np.ascontiguousarray(asking[queries]), np.ascontiguousarray(answering[items]), relevance
+                np.ascontiguousarray(query_vectors[queries]),
+                np.ascontiguousarray(item_vectors[items]),
+                relevance,
             )
             rankings.append(ranking)
             rows.append(queries)
-        sides[direction] = _side_figures(evaluated, direction, rankings, np.concatenate(rows), cuts, seed)
-    return _figures(sides)
+        directions[direction] = _direction_figures(
+            evaluated, direction, rankings, np.concatenate(rows), cuts, seed
+        )
+    return _figures(directions)
 
 
 def evaluate_lists(
@@ -137,7 +148,7 @@ def evaluate_lists(
     cuts: Sequence[int] = PAPER_CUTS,
     seed: int = 0,
 ) -> Figures:
-    """Figures of ranked lists as a search returned them: a query's item rows, best first, to ``depth``.
+    """Compute figures of ranked lists as a search returned them: item rows of each query, best first, to ``depth``.
 
     Ties are as the search settled them, so best and worst case equal the figure itself.
 
@@ -149,57 +160,64 @@ def evaluate_lists(
         raise EvaluationError(
             "a search covers the whole collection, so folds cannot be searched; leave --folds out"
         )
-    sides = {}
+    directions = {}
     for direction, found in lists.items():
-        side = evaluated.sides[direction]
-        relevance = side.relevance.restricted(side.asking, np.arange(side.relevance.items))
+        task = evaluated.directions[direction]
+        relevance = task.relevance.restricted(task.query_rows, np.arange(task.relevance.items))
         ranks = rank_lists(found, relevance, min(depth, relevance.items))
         ranking = Ranking(ranks, ranks, ranks, relevance.rows, 0)
-        sides[direction] = _side_figures(evaluated, direction, [ranking], side.asking, cuts, seed)
-    return _figures(sides)
+        directions[direction] = _direction_figures(
+            evaluated, direction, [ranking], task.query_rows, cuts, seed
+        )
+    return _figures(directions)
 
 
 def fold_of(
-    side: Side, direction: Direction, fold: Fold
+    task: RetrievalDirection, direction: Direction, fold: Fold
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Relevance]:
-    """One fold of a direction: rows that ask, rows of the gallery, the relation between them."""
+    """Give one fold of a direction: rows of its queries, rows of its gallery, and the relevance between them."""
     inside, gallery = (
         (fold.texts, fold.pictures) if direction == "text to image" else (fold.pictures, fold.texts)
     )
-    queries = np.intersect1d(side.asking, inside, assume_unique=True)
-    return queries, gallery, side.relevance.restricted(queries, gallery)
+    queries = np.intersect1d(task.query_rows, inside, assume_unique=True)
+    return queries, gallery, task.relevance.restricted(queries, gallery)
 
 
-def _figures(sides: Mapping[Direction, SideFigures]) -> Figures:
+def _figures(directions: Mapping[Direction, DirectionFigures]) -> Figures:
     both = [
-        [hit_rate_at_k(side.ranks, k) for k in PAPER_CUTS]
-        for side in sides.values()
-        if side.depth >= max(PAPER_CUTS)
+        [hit_rate_at_k(measured.ranks, k) for k in PAPER_CUTS]
+        for measured in directions.values()
+        if measured.depth >= max(PAPER_CUTS)
     ]
-    return Figures(sides, rsum(both[0], both[1]) if len(both) == 2 else None)
+    return Figures(directions, rsum(both[0], both[1]) if len(both) == 2 else None)
 
 
-def _side_figures(
+def _direction_figures(
     evaluated: EvaluationSet,
     direction: Direction,
     rankings: Sequence[Ranking],
-    asking: NDArray[np.int64],
+    query_rows: NDArray[np.int64],
     cuts: Sequence[int],
     seed: int,
-) -> SideFigures:
+) -> DirectionFigures:
     exact, best, worst = (
         Ranks.joined([getattr(ranking, case) for ranking in rankings]) for case in ("exact", "best", "worst")
     )
     if evaluated.counted == "judged":
         judged = np.flatnonzero(exact.relevant)
-        exact, best, worst, asking = exact.of(judged), best.of(judged), worst.of(judged), asking[judged]
-    group = evaluated.groups[0 if direction == "text to image" else 1][asking]
+        exact, best, worst, query_rows = (
+            exact.of(judged),
+            best.of(judged),
+            worst.of(judged),
+            query_rows[judged],
+        )
+    group = evaluated.groups[0 if direction == "text to image" else 1][query_rows]
     cuts = sorted(set(cuts))
     hits = np.stack([hits_at_k(exact, k) for k in cuts], axis=1).astype(np.float64)
     intervals = bootstrap_intervals(hits, group, seed=seed)
     first = first_rank(exact)
     whole = int(exact.relevant.max(initial=0)) <= exact.depth
-    return SideFigures(
+    return DirectionFigures(
         direction=direction,
         queries=exact.queries,
         gallery=_gallery(evaluated, direction),
@@ -224,7 +242,7 @@ def _side_figures(
         ),
         tied_pairs=sum(ranking.tied_pairs for ranking in rankings),
         ranks=exact,
-        asking=asking,
+        query_rows=query_rows,
         group=group,
     )
 

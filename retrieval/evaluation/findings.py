@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from retrieval.collection.score import exact_scores
 from retrieval.evaluation.embedding import Embedded
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet, Fold
-from retrieval.evaluation.figures import SideFigures, fold_of
+from retrieval.evaluation.figures import DirectionFigures, fold_of
 from retrieval.evaluation.metrics import first_rank
 from retrieval.evaluation.ranks import top_items
 from retrieval.evaluation.relevance import Relevance
@@ -33,7 +33,7 @@ class Miss:
     """A query whose best answer stands far down.
 
     Attributes:
-        query: row of the asking kind.
+        query: row of the query in the evaluation set.
         rank: of its best-placed answer, from 1.
         answer: that answer.
         ahead: the first of those that outrank it, best first.
@@ -93,37 +93,43 @@ class LengthBin:
 
 
 def worst_misses(
-    evaluated: EvaluationSet, embedded: Embedded, side: SideFigures, count: int = 8, ahead: int = 3
+    evaluated: EvaluationSet, embedded: Embedded, measured: DirectionFigures, count: int = 8, ahead: int = 3
 ) -> list[Miss]:
     """The queries whose first answer stands deepest, deepest first; ties by query row."""
-    first = first_rank(side.ranks)
+    first = first_rank(measured.ranks)
     asked = np.flatnonzero(np.isfinite(first) & (first > 1))
-    worst = set(side.asking[asked[np.lexsort((side.asking[asked], -first[asked]))[:count]]].tolist())
+    worst = set(
+        measured.query_rows[asked[np.lexsort((measured.query_rows[asked], -first[asked]))[:count]]].tolist()
+    )
     found: list[Miss] = []
     for fold in evaluated.parts():
-        queries, items, relevance, asking, answering = _part(evaluated, embedded, side.direction, fold)
+        queries, items, relevance, query_vectors, item_vectors = _part(
+            evaluated, embedded, measured.direction, fold
+        )
         chosen = np.array([n for n, row in enumerate(queries.tolist()) if row in worst], dtype=np.int64)
         if not len(chosen):
             continue
-        rows, scores = top_items(np.ascontiguousarray(asking[chosen]), answering, ahead)
+        rows, scores = top_items(np.ascontiguousarray(query_vectors[chosen]), item_vectors, ahead)
         for n, best_rows, best_scores in zip(chosen.tolist(), rows.tolist(), scores.tolist(), strict=True):
             if len(relevance.answers(n)):
                 before = [Scored(int(items[r]), s) for r, s in zip(best_rows, best_scores, strict=True)]
                 found.append(
-                    _miss(int(queries[n]), asking[n], items, answering, relevance.answers(n), before)
+                    _miss(
+                        int(queries[n]), query_vectors[n], items, item_vectors, relevance.answers(n), before
+                    )
                 )
     return sorted(found, key=lambda miss: (-miss.rank, miss.query))[:count]
 
 
 def hubness(evaluated: EvaluationSet, embedded: Embedded, direction: Direction, count: int = 8) -> Hubness:
     """How often each item is among the first :data:`HUB_DEPTH` of a query."""
-    side = evaluated.sides[direction]
-    total = side.relevance.items
+    task = evaluated.directions[direction]
+    total = task.relevance.items
     times, right = np.zeros(total, np.int64), np.zeros(total, np.int64)
     ranked = set[int]()
     for fold in evaluated.parts():
-        _, items, relevance, asking, answering = _part(evaluated, embedded, direction, fold)
-        rows, _ = top_items(asking, answering, HUB_DEPTH)
+        _, items, relevance, query_vectors, item_vectors = _part(evaluated, embedded, direction, fold)
+        rows, _ = top_items(query_vectors, item_vectors, HUB_DEPTH)
         times += np.bincount(items[rows].ravel(), minlength=total)
         for query, best in enumerate(rows):
             hits = items[np.intersect1d(best, relevance.answers(query))]
@@ -141,10 +147,10 @@ def hubness(evaluated: EvaluationSet, embedded: Embedded, direction: Direction, 
     )
 
 
-def by_length(evaluated: EvaluationSet, side: SideFigures, cuts: Sequence[int]) -> list[LengthBin]:
+def by_length(evaluated: EvaluationSet, measured: DirectionFigures, cuts: Sequence[int]) -> list[LengthBin]:
     """Hit rates of text queries by the length of their caption, in up to five bins of about equal size."""
-    lengths = np.array([caption_length(evaluated.texts[row].text) for row in side.asking.tolist()])
-    first = first_rank(side.ranks)
+    lengths = np.array([caption_length(evaluated.texts[row].text) for row in measured.query_rows.tolist()])
+    first = first_rank(measured.ranks)
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTH_BINS + 1), method="lower"))
     starts = edges[:-1] if len(edges) > 1 else edges
     bins = []
@@ -168,11 +174,11 @@ def _miss(
     query: int,
     vector: NDArray[np.float32],
     items: NDArray[np.int64],
-    answering: NDArray[np.float32],
+    item_vectors: NDArray[np.float32],
     answers: NDArray[np.int64],
     best: list[Scored],
 ) -> Miss:
-    scores = exact_scores(answering, vector)
+    scores = exact_scores(item_vectors, vector)
     own = scores[answers]
     answer = int(answers[np.lexsort((answers, -own))[0]])
     before = (scores > scores[answer]) | ((scores == scores[answer]) & (np.arange(len(scores)) < answer))
@@ -185,14 +191,14 @@ def _part(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Relevance, NDArray[np.float32], NDArray[np.float32]]:
     """One fold: rows that ask, rows of the gallery, their relation, and the vectors of both."""
     texts_ask = direction == "text to image"
-    asking, answering = (
+    query_vectors, item_vectors = (
         (embedded.texts, embedded.pictures) if texts_ask else (embedded.pictures, embedded.texts)
     )
-    queries, items, relevance = fold_of(evaluated.sides[direction], direction, fold)
+    queries, items, relevance = fold_of(evaluated.directions[direction], direction, fold)
     return (
         queries,
         items,
         relevance,
-        np.ascontiguousarray(asking[queries]),
-        np.ascontiguousarray(answering[items]),
+        np.ascontiguousarray(query_vectors[queries]),
+        np.ascontiguousarray(item_vectors[items]),
     )

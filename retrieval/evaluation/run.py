@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class EvaluationOptions:
     """What is measured, and how.
 
     Attributes:
@@ -87,7 +87,7 @@ class Evaluation:
     """One or more models on one evaluation set; ``comparisons`` holds every pair of models."""
 
     evaluated: EvaluationSet
-    choices: Choices
+    options: EvaluationOptions
     cuts: tuple[int, ...]
     models: tuple[ModelFigures, ...]
     comparisons: tuple[Comparison, ...]
@@ -96,7 +96,7 @@ class Evaluation:
 def evaluate_models(
     evaluated: EvaluationSet,
     encoders: Mapping[str, Encoder],
-    choices: Choices = Choices(),
+    options: EvaluationOptions = EvaluationOptions(),
     collection: Collection | None = None,
     cache: Path | None = None,
     advance: Advance | None = None,
@@ -106,7 +106,7 @@ def evaluate_models(
     Args:
         evaluated: pictures, texts and who answers whom.
         encoders: one or more; with several, every two are compared.
-        choices: what is measured.
+        options: what is measured.
         collection: asked the same queries, if given; its encoder must be the only one of ``encoders``.
         cache: folder of embeddings; the user's cache folder by default.
         advance: told of progress, as (stage, done, total).
@@ -116,25 +116,25 @@ def evaluate_models(
         IdentityMismatch: the collection was built with another encoder.
         UsageError: a template has no ``{}``, or a collection is given with several models.
     """
-    cuts = chosen_cuts(evaluated, choices)
+    cuts = chosen_cuts(evaluated, options)
     if collection is not None:
         _check_collection(collection, encoders, evaluated)
     models = []
     for name, encoder in encoders.items():
-        embedded = embed(encoder, evaluated, choices.templates, cache, advance, choices.limits)
-        figures = evaluate_vectors(evaluated, embedded.pictures, embedded.texts, cuts, choices.seed)
+        embedded = embed(encoder, evaluated, options.templates, cache, advance, options.limits)
+        figures = evaluate_vectors(evaluated, embedded.pictures, embedded.texts, cuts, options.seed)
         engine = (
             None
             if collection is None
-            else _ask(collection, evaluated, encoder, choices, cuts, cache, advance)
+            else _ask(collection, evaluated, encoder, options, cuts, cache, advance)
         )
-        indexes = _indexes(evaluated, embedded, choices.indexes, collection, advance) if choices.ann else ()
+        indexes = _indexes(evaluated, embedded, options.indexes, collection, advance) if options.ann else ()
         models.append(ModelFigures(name, encoder.identity, embedded, figures, engine, indexes))
-    comparisons = compare_models({model.model: model.figures for model in models}, choices.seed)
-    return Evaluation(evaluated, choices, cuts, tuple(models), tuple(comparisons))
+    comparisons = compare_models({model.model: model.figures for model in models}, options.seed)
+    return Evaluation(evaluated, options, cuts, tuple(models), tuple(comparisons))
 
 
-def chosen_cuts(evaluated: EvaluationSet, choices: Choices) -> tuple[int, ...]:
+def chosen_cuts(evaluated: EvaluationSet, options: EvaluationOptions) -> tuple[int, ...]:
     """The Ks, ascending: those asked for, or of 1, 5 and 10 those that the smallest gallery reaches.
 
     Raises:
@@ -142,11 +142,11 @@ def chosen_cuts(evaluated: EvaluationSet, choices: Choices) -> tuple[int, ...]:
     """
     part = evaluated.parts()[0]
     galleries = {"text to image": len(part.pictures), "image to text": len(part.texts)}
-    smallest = min(galleries[direction] for direction in evaluated.sides)
-    if choices.cuts is not None:
-        for k in choices.cuts:
+    smallest = min(galleries[direction] for direction in evaluated.directions)
+    if options.cuts is not None:
+        for k in options.cuts:
             check_cut(k, smallest)  # now, and not after hours of encoding
-        return tuple(sorted(set(choices.cuts)))
+        return tuple(sorted(set(options.cuts)))
     return tuple(k for k in PAPER_CUTS if k <= smallest)
 
 
@@ -175,7 +175,7 @@ def _ask(
     collection: Collection,
     evaluated: EvaluationSet,
     encoder: Encoder,
-    choices: Choices,
+    options: EvaluationOptions,
     cuts: Sequence[int],
     cache: Path | None,
     advance: Advance | None,
@@ -183,9 +183,9 @@ def _ask(
     from retrieval.evaluation.searching import search_collection
 
     depth = max(*cuts, *PAPER_CUTS)
-    asked = embed(encoder, evaluated, choices.templates, cache, advance, choices.limits, QUERYING)
+    asked = embed(encoder, evaluated, options.templates, cache, advance, options.limits, QUERYING)
     found = search_collection(collection, evaluated, asked.pictures, asked.texts, depth, advance)
-    figures = evaluate_lists(evaluated, found.lists, depth, cuts, choices.seed)
+    figures = evaluate_lists(evaluated, found.lists, depth, cuts, options.seed)
     items = collection.count("image"), collection.count("text")
     return EngineFigures(collection.path, items, figures, found.latency)
 
@@ -201,9 +201,9 @@ def _indexes(
     from retrieval.evaluation.indexes import measure_indexes, usual_indexes
     from retrieval.evaluation.searching import collection_images
 
-    side = evaluated.sides["text to image"]
-    relevance = side.relevance.restricted(side.asking, np.arange(side.relevance.items))
-    queries = np.ascontiguousarray(embedded.texts[side.asking])
+    task = evaluated.directions["text to image"]
+    relevance = task.relevance.restricted(task.query_rows, np.arange(task.relevance.items))
+    queries = np.ascontiguousarray(embedded.texts[task.query_rows])
     gallery = embedded.pictures
     if collection is not None:
         uris, gallery = collection_images(collection)

@@ -69,7 +69,7 @@ def search_collection(
     check_holds(collection, evaluated)
     lists: dict[Direction, list[NDArray[np.int64]]] = {}
     latency: dict[Direction, Latency] = {}
-    for direction, side in evaluated.sides.items():
+    for direction, task in evaluated.directions.items():
         find: Kind = "image" if direction == "text to image" else "text"
         gallery: Sequence[CorpusImage | CorpusText] = (
             evaluated.pictures if find == "image" else evaluated.texts
@@ -77,13 +77,13 @@ def search_collection(
         rows = {item.uri: row for row, item in enumerate(gallery)}
         vectors = texts if find == "image" else pictures
         found, seconds = [], []
-        for done, query in enumerate(side.asking.tolist(), 1):
+        for done, query in enumerate(task.query_rows.tolist(), 1):
             start = time.perf_counter()
             hits = collection.search(vectors[query : query + 1], find, depth)[0]
             seconds.append(time.perf_counter() - start)
             found.append(np.array([rows.get(hit.uri, -1) for hit in hits], dtype=np.int64))
             if advance:
-                advance(f"searching, {direction}", done, len(side.asking))
+                advance(f"searching, {direction}", done, len(task.query_rows))
         lists[direction], latency[direction] = found, Latency.of(seconds)
     return Searched(lists, latency)
 
@@ -106,7 +106,7 @@ def check_holds(collection: Collection, evaluated: EvaluationSet) -> None:
     Raises:
         EvaluationError: with how many, and the first.
     """
-    for direction in evaluated.sides:
+    for direction in evaluated.directions:
         kind: Kind = "image" if direction == "text to image" else "text"
         gallery: Sequence[CorpusImage | CorpusText] = (
             evaluated.pictures if kind == "image" else evaluated.texts

@@ -50,21 +50,23 @@ def write_trec(evaluation: Evaluation, folder: Path, depth: int = DEPTH) -> list
     evaluated, names = evaluation.evaluated, [quote(model.model, safe="") for model in evaluation.models]
     ids = {"text to image": trec_ids(evaluated.texts), "image to text": trec_ids(evaluated.pictures)}
     written = []
-    for direction, side in evaluated.sides.items():
+    for direction, task in evaluated.directions.items():
         other: Direction = "image to text" if direction == "text to image" else "text to image"
         for number, fold in enumerate(evaluated.parts(), 1):
             stem = _SHORT[direction] + (f".fold{number}" if evaluated.folds else "")
-            queries, items, relevance = fold_of(side, direction, fold)
+            queries, items, relevance = fold_of(task, direction, fold)
             query_ids = [ids[direction][row] for row in queries.tolist()]
             item_ids = [ids[other][row] for row in items.tolist()]
             written.append(folder / f"{stem}.qrels")
             _write_lines(written[-1], _qrels(query_ids, item_ids, relevance))
             for name, model in zip(names, evaluation.models, strict=True):
-                asking, answering = model.embedded.pictures, model.embedded.texts
+                query_vectors, item_vectors = model.embedded.pictures, model.embedded.texts
                 if direction == "text to image":
-                    asking, answering = answering, asking
+                    query_vectors, item_vectors = item_vectors, query_vectors
                 rows, _ = top_items(
-                    np.ascontiguousarray(asking[queries]), np.ascontiguousarray(answering[items]), depth
+                    np.ascontiguousarray(query_vectors[queries]),
+                    np.ascontiguousarray(item_vectors[items]),
+                    depth,
                 )
                 written.append(folder / f"{stem}.{name}.run")
                 _write_lines(written[-1], _run(query_ids, item_ids, rows, name))

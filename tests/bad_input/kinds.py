@@ -241,8 +241,8 @@ KINDS = [
     Kind("broken.heic", DAMAGED, bytes_of(b"\0\0\0\x18ftypheic" + GARBAGE)),
     Kind("huge.jpg", "over the limit of 268,435,456 (--max-bytes)", sparse(300 * 10**6)),
     Kind("pipe.jpg", "not a regular file", os.mkfifo),
-    Kind("socket.jpg", "no regular file", listen),
-    Kind("device.jpg", "no regular file", link_to("/dev/zero")),
+    Kind("socket.jpg", "not a regular file", listen),
+    Kind("device.jpg", "not a regular file", link_to("/dev/zero")),
     Kind("link-to-nowhere.jpg", "is a link that leads nowhere", link_to("nowhere.jpg")),
     Kind("link-to-itself.jpg", "Too many levels of symbolic links", link_to("link-to-itself.jpg")),
     Kind("unreadable.jpg", "cannot be read", link_to("/proc/self/mem")),  # for root too

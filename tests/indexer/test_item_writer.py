@@ -248,10 +248,10 @@ def test_an_item_that_an_index_run_brought_can_be_given_a_key(
 @pytest.mark.parametrize(
     ("arguments", "options", "reason"),
     [
-        (("", "words"), {}, "no key"),
-        (("\ud800", "words"), {}, "no key"),
-        (("k", " \n"), {}, "no text"),
-        (("k", "half \ud83d of a pair"), {}, "no text"),
+        (("", "words"), {}, "not a key"),
+        (("\ud800", "words"), {}, "not a key"),
+        (("k", " \n"), {}, "not a text"),
+        (("k", "half \ud83d of a pair"), {}, "not a text"),
         (("k", None), {}, "a content or a vector"),
         (("k", "words"), {"vector": [1.0, 0.0]}, r"shape \(2,\)"),
         (("k", "words"), {"vector": [0.5] * 16}, "unit length"),

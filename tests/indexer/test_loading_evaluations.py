@@ -34,7 +34,7 @@ def test_every_text_asks_for_its_pictures_and_every_picture_for_its_texts(pictur
     assert found.name == "captions"
     assert found.denominator("text to image") == 4
     assert found.denominator("image to text") == 3
-    assert found.sides["image to text"].relevance.answers(0).tolist() == [0, 2]
+    assert found.directions["image to text"].relevance.answers(0).tolist() == [0, 2]
     assert "every text (text to image)" in found.denominators
 
 

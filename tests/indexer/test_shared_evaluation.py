@@ -28,16 +28,16 @@ def test_mini_on_coco_photographs_is_scored_alike_by_ir_measures_and_far_above_c
     write_trec(evaluation, tmp_path / "trec", depth=400)
     assert evaluation.evaluated.denominator("text to image") == 400
     for direction, stem in (("text to image", "t2i"), ("image to text", "i2t")):
-        side = evaluation.models[0].figures.sides[direction]
+        measured = evaluation.models[0].figures.directions[direction]
         theirs = ir_measures.calc_aggregate(
             [Success @ 1, Success @ 5, Success @ 10, R @ 10, nDCG @ 10, RR, AP],
             list(ir_measures.read_trec_qrels(str(tmp_path / "trec" / f"{stem}.qrels"))),
             list(ir_measures.read_trec_run(str(tmp_path / "trec" / f"{stem}.mini.run"))),
         )
-        for rate in side.hit_rates:
+        for rate in measured.hit_rates:
             assert theirs[Success @ rate.k] == pytest.approx(rate.rate.value, abs=1e-9)
-        assert theirs[R @ 10] == pytest.approx(side.recall[10], abs=1e-6)
-        assert theirs[nDCG @ 10] == pytest.approx(side.ndcg[10], abs=1e-6)
-        assert theirs[RR] == pytest.approx(side.mrr, abs=1e-6)
-        assert theirs[AP] == pytest.approx(side.mean_average_precision, abs=1e-6)
-        assert side.hit_rates[2].interval.low > 2 * 10 / 80  # chance is 10 of 80, or less for captions
+        assert theirs[R @ 10] == pytest.approx(measured.recall[10], abs=1e-6)
+        assert theirs[nDCG @ 10] == pytest.approx(measured.ndcg[10], abs=1e-6)
+        assert theirs[RR] == pytest.approx(measured.mrr, abs=1e-6)
+        assert theirs[AP] == pytest.approx(measured.mean_average_precision, abs=1e-6)
+        assert measured.hit_rates[2].interval.low > 2 * 10 / 80  # chance is 10 of 80, or less for captions

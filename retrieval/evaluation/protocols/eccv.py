@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import CorpusFormatError, EvaluationError
-from retrieval.evaluation.evaluation_set import EvaluationSet, Side, with_first_captions
+from retrieval.evaluation.evaluation_set import EvaluationSet, RetrievalDirection, with_first_captions
 from retrieval.evaluation.protocols.karpathy import COCO_5K, load_coco
 from retrieval.evaluation.protocols.protocol import Protocol, ProtocolOptions
 from retrieval.evaluation.protocols.reading import find_file, read_json
@@ -46,19 +46,22 @@ def load_eccv(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
     pictures = {_coco_id(picture.key or ""): row for row, picture in enumerate(first5.pictures)}
     by_text = _judged(find_file(folder, ("eccv_caption_to_image.json",), ECCV.layout), texts, pictures)
     by_picture = _judged(find_file(folder, ("eccv_image_to_caption.json",), ECCV.layout), pictures, texts)
-    sides = {"text to image": by_text, "image to text": by_picture}
-    for direction, side in sides.items():
-        if len(side.asking) != QUERIES[direction]:
+    directions = {"text to image": by_text, "image to text": by_picture}
+    for direction, task in directions.items():
+        if len(task.query_rows) != QUERIES[direction]:
             raise EvaluationError(
-                f"{folder} has {len(side.asking):,} judged queries {direction}, and ECCV Caption has "
+                f"{folder} has {len(task.query_rows):,} judged queries {direction}, and ECCV Caption has "
                 f"{QUERIES[direction]:,}; give the files of its release"
             )
     return replace(
-        first5, name="eccv", sides={"text to image": by_text, "image to text": by_picture}, counted="judged"
+        first5,
+        name="eccv",
+        directions={"text to image": by_text, "image to text": by_picture},
+        counted="judged",
     )
 
 
-def _judged(path: Path, asking: dict[str, int], answering: dict[str, int]) -> Side:
+def _judged(path: Path, query_ids: dict[str, int], item_ids: dict[str, int]) -> RetrievalDirection:
     """Judgements, as {id: [ids]} with the ids as strings or numbers.
 
     Raises:
@@ -69,16 +72,16 @@ def _judged(path: Path, asking: dict[str, int], answering: dict[str, int]) -> Si
         raise CorpusFormatError(str(path), "this is not an object of lists", f"Give {ECCV.layout}")
     pairs = []
     for query, found in document.items():
-        for row_of, key in ((asking, query), *((answering, str(item)) for item in found)):
+        for row_of, key in ((query_ids, query), *((item_ids, str(item)) for item in found)):
             if key not in row_of:
                 raise EvaluationError(
                     f"{path} names {key}, which is not in the gallery of dataset_coco.json (first five "
                     f"captions of the "
                     "test pictures); the two files do not match"
                 )
-        pairs += [(asking[query], answering[str(item)]) for item in found]
-    queries: NDArray[np.int64] = np.unique(np.array([asking[query] for query in document], dtype=np.int64))
-    return Side(queries, Relevance.of_pairs(pairs, len(asking), len(answering)))
+        pairs += [(query_ids[query], item_ids[str(item)]) for item in found]
+    queries: NDArray[np.int64] = np.unique(np.array([query_ids[query] for query in document], dtype=np.int64))
+    return RetrievalDirection(queries, Relevance.of_pairs(pairs, len(query_ids), len(item_ids)))
 
 
 def _coco_id(name: str) -> str:

@@ -59,7 +59,7 @@ def load_muge(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
         texts.append(CorpusText(file_uri(queries, f"query={key}"), text, key, "zh"))
     name = MUGE.name if split == MUGE.split else f"{MUGE.name}-{split}"
     loaded = assemble(name, pictures, texts, links, language="zh")
-    one_way = replace(loaded, sides={"text to image": loaded.sides["text to image"]})
+    one_way = replace(loaded, directions={"text to image": loaded.directions["text to image"]})
     return check_sizes(MUGE, split, one_way, folder)
 
 

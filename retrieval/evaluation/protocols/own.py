@@ -58,7 +58,7 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
         language=language,
     )
     notes = [note] if note else []
-    bare = int(np.count_nonzero(whole.sides["image to text"].relevance.counts == 0))
+    bare = int(np.count_nonzero(whole.directions["image to text"].relevance.counts == 0))
     if bare:
         verb = "has no text, and is a miss" if bare == 1 else "have no text, and are misses"
         notes.append(f"{bare:,} of the {len(whole.pictures):,} pictures {verb}")

@@ -118,23 +118,27 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _directions(evaluation: Evaluation) -> list[dict[str, Any]]:
-    sides = evaluation.evaluated.sides
-    with DecodePool(evaluation.choices.limits, workers=1) as pool:
+    directions = evaluation.evaluated.directions
+    with DecodePool(evaluation.options.limits, workers=1) as pool:
         thumbnails = Thumbnails(evaluation.evaluated.pictures, pool)
-        return [_direction(evaluation, side, thumbnails) for side in DIRECTIONS if side in sides]
+        return [
+            _direction(evaluation, direction, thumbnails)
+            for direction in DIRECTIONS
+            if direction in directions
+        ]
 
 
 def _direction(evaluation: Evaluation, direction: Direction, thumbnails: Thumbnails) -> dict[str, Any]:
     from retrieval.evaluation.report.plots import hit_rate_curves, rank_histogram
 
     figures = {model.model: model.figures for model in evaluation.models}
-    first = figures[evaluation.models[0].model].sides[direction]
+    first = figures[evaluation.models[0].model].directions[direction]
     return {
         "name": direction,
         "title": _TITLES[direction],
         "queries": first.queries,
         "gallery": first.gallery,
-        "sides": [(name, found.sides[direction]) for name, found in figures.items()],
+        "models": [(name, found.directions[direction]) for name, found in figures.items()],
         "ties": _ties,
         "curves": hit_rate_curves(figures, direction),
         "histogram": rank_histogram(figures, direction),
@@ -149,7 +153,9 @@ def _lengths(evaluation: Evaluation) -> dict[str, Any]:
     from retrieval.evaluation.report.plots import length_plot
 
     bins = {
-        model.model: by_length(evaluation.evaluated, model.figures.sides["text to image"], evaluation.cuts)
+        model.model: by_length(
+            evaluation.evaluated, model.figures.directions["text to image"], evaluation.cuts
+        )
         for model in evaluation.models
     }
     return {"bins": bins, "plot": length_plot(bins, evaluation.cuts[-1]), "cuts": evaluation.cuts}
@@ -160,7 +166,7 @@ def _failures(
 ) -> dict[str, Any]:
     show = _Show(evaluated, direction, thumbnails)
     hubs = hubness(evaluated, model.embedded, direction)
-    misses = worst_misses(evaluated, model.embedded, model.figures.sides[direction])
+    misses = worst_misses(evaluated, model.embedded, model.figures.directions[direction])
     return {
         "model": model.model,
         "misses": [show.miss(miss) for miss in misses],
@@ -175,7 +181,7 @@ class _Show:
     def __init__(self, evaluated: EvaluationSet, direction: Direction, thumbnails: Thumbnails) -> None:
         self._evaluated, self._thumbnails = evaluated, thumbnails
         self._finds_pictures = direction == "text to image"
-        relevance = evaluated.sides[direction].relevance
+        relevance = evaluated.directions[direction].relevance
         self._described = relevance.transposed() if self._finds_pictures else relevance
 
     def miss(self, miss: Miss) -> dict[str, Any]:

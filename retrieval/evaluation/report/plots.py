@@ -30,12 +30,12 @@ def hit_rate_curves(figures: Mapping[str, Figures], direction: Direction) -> str
     """Hit rate@K against K, one line a model, with the bootstrap interval at each K that was asked for."""
     figure, axes = _axes()
     for colour, (name, found) in zip(_colours(len(figures)), figures.items(), strict=True):
-        side = found.sides[direction]
-        cuts = np.arange(1, min(DEEPEST, side.depth) + 1)
-        first = np.sort(first_rank(side.ranks))
-        share = np.searchsorted(first, cuts, side="right") / side.queries
+        measured = found.directions[direction]
+        cuts = np.arange(1, min(DEEPEST, measured.depth) + 1)
+        first = np.sort(first_rank(measured.ranks))
+        share = np.searchsorted(first, cuts, side="right") / measured.queries
         axes.plot(cuts, 100 * share, color=colour, label=name, linewidth=1.8)
-        for rate in side.hit_rates:
+        for rate in measured.hit_rates:
             if rate.k <= DEEPEST:
                 low, high = rate.interval.low, rate.interval.high
                 axes.vlines(rate.k, 100 * low, 100 * high, color=colour, linewidth=4, alpha=0.35)
@@ -51,18 +51,18 @@ def hit_rate_curves(figures: Mapping[str, Figures], direction: Direction) -> str
 def rank_histogram(figures: Mapping[str, Figures], direction: Direction) -> str:
     """Share of queries by the rank of their first answer, in bins that double."""
     figure, axes = _axes()
-    deepest = max(found.sides[direction].depth for found in figures.values())
+    deepest = max(found.directions[direction].depth for found in figures.values())
     edges = [1, 2, *(2**power + 1 for power in range(1, int(np.ceil(np.log2(max(deepest, 2)))) + 1))]
     labels = [str(low) if high == low + 1 else f"{low:,}–{high - 1:,}" for low, high in pairwise(edges)]
     width = 0.8 / len(figures)
     for number, (colour, (name, found)) in enumerate(
         zip(_colours(len(figures)), figures.items(), strict=True)
     ):
-        side = found.sides[direction]
-        first = first_rank(side.ranks)
+        measured = found.directions[direction]
+        first = first_rank(measured.ranks)
         counts, _ = np.histogram(first[np.isfinite(first)], bins=edges)
         places = np.arange(len(labels)) - 0.4 + width * (number + 0.5)
-        axes.bar(places, 100 * counts / side.queries, width, color=colour, label=name)
+        axes.bar(places, 100 * counts / measured.queries, width, color=colour, label=name)
     axes.set_xticks(range(len(labels)), labels=labels, rotation=45, ha="right", fontsize=8)
     _label(axes, "rank of the first answer", "queries, %")
     _legend(axes, len(figures))

@@ -16,7 +16,7 @@ from torch import Tensor
 from indexer.training.batches import steps_an_epoch
 from indexer.training.gradient_cache import Encode, Loss, cached_backward, plain_backward
 from indexer.training.hub import Lora, TrainableHub
-from indexer.training.loop import Data, Saving, Watch, fit
+from indexer.training.loop import Data, RunObserver, Saving, fit
 from indexer.training.losses import info_nce
 from indexer.training.objective import Teacher
 from indexer.training.recipe import Recipe
@@ -50,8 +50,8 @@ def tune(model: TrainableHub, out: Path, recipe: Recipe = RECIPE) -> None:
         starts=np.arange(16, dtype=np.int64) * pictures[0].size,
         shapes=np.tile(np.array(pictures[0].shape, np.int64), (16, 1)),
     )
-    watch = Watch(MetricsLog(out / "metrics.jsonl"), lambda _: None, Event())
-    fit(model, Data(cached(NAMES[:16]), val, Teacher()), recipe, "run", out, Saving(), watch)
+    observer = RunObserver(MetricsLog(out / "metrics.jsonl"), lambda _: None, Event())
+    fit(model, Data(cached(NAMES[:16]), val, Teacher()), recipe, "run", out, Saving(), observer)
 
 
 def vectors(encoder: HubEncoder) -> tuple[np.ndarray, np.ndarray]:

@@ -142,7 +142,7 @@ def test_steps_end_a_run_before_its_epochs_do(tmp_path: Path) -> None:
     _, outcome, lines = train(tmp_path, replace(SHORT, epochs=50, steps=6))
 
     assert [line["epoch"] for line in lines] == [1, 2]
-    assert outcome.at.epoch == 2
+    assert outcome.position.epoch == 2
 
 
 def test_a_checkpoint_comes_every_so_many_steps(tmp_path: Path) -> None:
@@ -222,8 +222,8 @@ def test_the_best_epoch_is_kept_though_later_ones_are_worse(tmp_path: Path) -> N
     _, outcome, lines = train(tmp_path, replace(SHORT, epochs=8, image_rate=0.3, head_rate=0.3, ema=0.0))
 
     means = [np.mean([v for k, v in line["val"]["en"].items() if k.endswith("r1")]) for line in lines]  # type: ignore[index]
-    assert outcome.at.best == pytest.approx(max(means))
-    assert outcome.at.best_epoch == int(np.argmax(means)) + 1
+    assert outcome.position.best == pytest.approx(max(means))
+    assert outcome.position.best_epoch == int(np.argmax(means)) + 1
 
 
 def test_the_temperature_is_learned_and_stays_within_its_clamp(tmp_path: Path) -> None:

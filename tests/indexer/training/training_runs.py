@@ -15,7 +15,7 @@ from indexer.pipeline.report import Progress
 from indexer.training.augment import Augmentation
 from indexer.training.cache import Cached
 from indexer.training.listing import Caption
-from indexer.training.loop import Data, Outcome, Saving, Watch, fit
+from indexer.training.loop import Data, Outcome, RunObserver, Saving, fit
 from indexer.training.objective import Teacher
 from indexer.training.recipe import Recipe
 from indexer.training.record import MetricsLog
@@ -99,7 +99,7 @@ def train(
 
     log = MetricsLog(out / "metrics.jsonl")
     data = Data(cached(), cached(), teacher or Teacher())
-    outcome = fit(model, data, recipe, run, out, saving or Saving(), Watch(log, show, stop))
+    outcome = fit(model, data, recipe, run, out, saving or Saving(), RunObserver(log, show, stop))
     return model, outcome, list(log.lines())
 
 

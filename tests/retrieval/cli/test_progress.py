@@ -10,7 +10,7 @@ from retrieval.cli.progress import Lines, duration, line, progress_display
 
 
 @dataclass(frozen=True)
-class At:
+class ShownProgress:
     done: int
     total: int | None = None
     failed: int = 0
@@ -27,18 +27,18 @@ class Clock:
 
 
 def test_a_line_says_how_far_how_fast_how_long_and_what_failed() -> None:
-    assert line(At(500, 2000, 3), seconds=10, done_meanwhile=500) == (
+    assert line(ShownProgress(500, 2000, 3), seconds=10, done_meanwhile=500) == (
         "indexing: 500 of 2,000, 50/s, 30 s left, 3 failed"
     )
 
 
 def test_without_a_total_there_is_no_time_left() -> None:
-    assert line(At(500), seconds=10, done_meanwhile=500) == "indexing: 500, 50/s"
+    assert line(ShownProgress(500), seconds=10, done_meanwhile=500) == "indexing: 500, 50/s"
 
 
 def test_a_rate_has_no_exponent() -> None:
-    assert line(At(136_000), seconds=10, done_meanwhile=13_600) == "indexing: 136,000, 1,360/s"
-    assert line(At(5), seconds=70, done_meanwhile=5) == "indexing: 5, 0.0714/s"
+    assert line(ShownProgress(136_000), seconds=10, done_meanwhile=13_600) == "indexing: 136,000, 1,360/s"
+    assert line(ShownProgress(5), seconds=70, done_meanwhile=5) == "indexing: 5, 0.0714/s"
 
 
 def test_a_quick_run_prints_nothing_and_a_long_one_a_line_every_five_seconds(
@@ -49,7 +49,7 @@ def test_a_quick_run_prints_nothing_and_a_long_one_a_line_every_five_seconds(
     with Lines(clock) as show:
         for second in range(13):
             clock.now = 100.0 + second
-            show(At(second * 10, 1000))
+            show(ShownProgress(second * 10, 1000))
             if second == 1:
                 assert capsys.readouterr().err == ""
 
@@ -64,18 +64,18 @@ def test_the_rate_is_that_of_the_stage_at_hand(capsys: pytest.CaptureFixture[str
     clock = Clock()
 
     with Lines(clock) as show:
-        show(At(0, 10, stage="reading"))
+        show(ShownProgress(0, 10, stage="reading"))
         clock.now += 10
-        show(At(0, 10, stage="encoding"))
+        show(ShownProgress(0, 10, stage="encoding"))
         clock.now += 10
-        show(At(5, 10, stage="encoding"))
+        show(ShownProgress(5, 10, stage="encoding"))
 
     assert capsys.readouterr().err.splitlines()[-1] == "encoding: 5 of 10, 0.5/s, 10 s left"
 
 
 def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_display(quiet=True) as show:
-        show(At(1))
+        show(ShownProgress(1))
 
     assert capsys.readouterr() == ("", "")
 

@@ -49,7 +49,7 @@ def test_at_a_terminal_hits_come_with_rank_score_and_captions(collection: Path) 
 
 
 @dataclass(frozen=True)
-class At:
+class ShownProgress:
     done: int
     total: int | None = 1000
     failed: int = 2
@@ -70,7 +70,7 @@ def test_the_bar_shows_rate_time_left_and_failures_once_the_run_has_lasted_a_whi
     with display as show:
         display._timer.join()  # the bar is there now; leaving the block draws it once more
         for done in range(0, 600, 100):
-            show(At(done))
+            show(ShownProgress(done))
 
     shown = capsys.readouterr().err
     assert "indexing" in shown
@@ -99,7 +99,7 @@ def test_the_bar_shows_its_counts_at_every_width_and_in_every_encoding(
     survive_any_encoding()
 
     with progress_display() as show:
-        show(At(700, note="雪 – 😀"))
+        show(ShownProgress(700, note="雪 – 😀"))
     screen.flush()
 
     shown = screen.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]  # a BytesIO

@@ -88,7 +88,7 @@ def test_a_faulty_caption_file_is_a_failure_and_costs_its_picture_nothing(tmp_pa
     assert [failure.uri for failure in found.failures] == [
         file_uri(tmp_path / "a.txt", "L1"), file_uri(tmp_path / "b.txt"), file_uri(tmp_path / "c.txt"),
     ]  # fmt: skip
-    assert "no UTF-8" in found.reasons[0]
+    assert "not UTF-8" in found.reasons[0]
     assert "is longer than" in found.reasons[1]
     assert "is UTF-16" in found.reasons[2]
 

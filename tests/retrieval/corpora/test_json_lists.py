@@ -64,7 +64,7 @@ def test_lists_are_those_that_json_reads_wherever_pieces_are_cut(
         (b'{"images": [tru]}', "is not JSON"),
         (b'{"images": []} x', "something follows"),
         (b'{"images": [], "images": []}', "twice"),
-        (b'{"images": ["\xff"]}', "no UTF-8"),
+        (b'{"images": ["\xff"]}', "not UTF-8"),
         (b'{"x": ' + b"[" * 1000, "nested too deeply"),
         (b'{"images": [' + b'{"a":' * 1000, "nested too deeply"),
         (b'{"images": [' + b"1" * 5000 + b"]}", "is not JSON"),

@@ -97,7 +97,7 @@ def test_captions_under_another_key_are_taken_when_it_is_named(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"), [("", "is empty"), ("[1]\n", "no JSON object"), ("x\n" * 2000, "no JSON")]
+    ("content", "fault"), [("", "is empty"), ("[1]\n", "no JSON object"), ("x\n" * 2000, "not JSON")]
 )
 def test_a_file_without_objects_is_an_error(tmp_path: Path, content: str, fault: str) -> None:
     with pytest.raises(CorpusFormatError, match=fault):

@@ -72,7 +72,7 @@ def test_an_http_url_is_its_own_name(tmp_path: Path, url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("s3://bucket/a.jpg", "no http or https URL"),
+        ("s3://bucket/a.jpg", "not an http or https URL"),
         ("file:///etc/passwd", "is not inside"),
         ("http://", "names no host"),
         ("http://[::1/a.jpg", "is not a URL"),

@@ -11,7 +11,7 @@ from retrieval.evaluation.comparison import compare_models
 from retrieval.evaluation.embedding import Embedded
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble
 from retrieval.evaluation.figures import evaluate_vectors
-from retrieval.evaluation.run import Choices, Evaluation, ModelFigures
+from retrieval.evaluation.run import Evaluation, EvaluationOptions, ModelFigures
 from retrieval.identity import Identity
 from retrieval.types import CorpusImage, CorpusText, InlineBytes
 
@@ -60,7 +60,7 @@ def evaluation_of(
     }
     return Evaluation(
         evaluated,
-        Choices(cuts),
+        EvaluationOptions(cuts),
         cuts,
         tuple(
             ModelFigures(name, IDENTITY, Embedded(*models[name], "cd" * 32, False, 1.5), figures, None, ())

@@ -9,7 +9,7 @@ import pytest
 from retrieval.collection import Collection
 from retrieval.errors import EvaluationError, IdentityMismatch, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble, with_folds
-from retrieval.evaluation.run import Choices, ModelFigures, evaluate_models
+from retrieval.evaluation.run import EvaluationOptions, ModelFigures, evaluate_models
 from retrieval.evaluation.searching import collection_images
 from retrieval.types import CorpusImage, CorpusText, FileBytes
 from retrieval.uris import file_uri
@@ -28,11 +28,11 @@ def evaluated(tmp_path: Path) -> EvaluationSet:
 
 
 def evaluate(
-    evaluated: EvaluationSet, encoder: HashEncoder, path: Path, tmp_path: Path, **choices
+    evaluated: EvaluationSet, encoder: HashEncoder, path: Path, tmp_path: Path, **options
 ) -> ModelFigures:
     with Collection.open(path) as collection:
         found = evaluate_models(
-            evaluated, {"hash": encoder}, Choices((1, 5), **choices), collection, tmp_path / "cache"
+            evaluated, {"hash": encoder}, EvaluationOptions((1, 5), **options), collection, tmp_path / "cache"
         )
     return found.models[0]
 
@@ -43,10 +43,10 @@ def test_a_collection_of_just_the_corpus_gives_the_figures_of_the_matrix(
     model = evaluate(evaluated, encoder, fill(PICTURES, TEXTS, LINKS), tmp_path)
 
     assert model.engine.items == (10, 12)
-    for direction, side in model.figures.sides.items():
-        found = model.engine.figures.sides[direction]
-        assert [rate.rate for rate in found.hit_rates] == [rate.rate for rate in side.hit_rates]
-        assert (found.ndcg, found.recall) == (side.ndcg, side.recall)
+    for direction, measured in model.figures.directions.items():
+        found = model.engine.figures.directions[direction]
+        assert [rate.rate for rate in found.hit_rates] == [rate.rate for rate in measured.hit_rates]
+        assert (found.ndcg, found.recall) == (measured.ndcg, measured.recall)
         assert 0 < model.engine.latency[direction].p50 <= model.engine.latency[direction].p99
 
 
@@ -57,11 +57,11 @@ def test_items_outside_the_evaluation_push_others_down_as_they_do_for_a_user(
 
     model = evaluate(evaluated, encoder, fill({**more, **PICTURES}, TEXTS, LINKS), tmp_path)
 
-    asked, alone = (f.sides["text to image"] for f in (model.engine.figures, model.figures))
+    asked, alone = (f.directions["text to image"] for f in (model.engine.figures, model.figures))
     assert asked.hit_rates[1].rate.count < alone.hit_rates[1].rate.count
     assert asked.hit_rates[1].rate.of == alone.hit_rates[1].rate.of == 12
-    image_side = model.engine.figures.sides["image to text"]
-    assert image_side.hit_rates[1].rate == model.figures.sides["image to text"].hit_rates[1].rate
+    image_side = model.engine.figures.directions["image to text"]
+    assert image_side.hit_rates[1].rate == model.figures.directions["image to text"].hit_rates[1].rate
 
 
 def test_indexes_are_measured_over_all_pictures_that_the_collection_holds(
@@ -73,7 +73,7 @@ def test_indexes_are_measured_over_all_pictures_that_the_collection_holds(
     model = evaluate(evaluated, encoder, path, tmp_path, ann=True, indexes=("Flat",))
 
     assert model.indexes[0].gallery == 70
-    exact = model.engine.figures.sides["text to image"]
+    exact = model.engine.figures.directions["text to image"]
     at_ten = sum(rank <= 10 for rank in exact.ranks.ranks.tolist())
     assert (model.indexes[0].exact_hits, model.indexes[0].recall) == (at_ten, 1.0)
 
@@ -126,7 +126,7 @@ def test_a_k_beyond_the_gallery_is_refused_before_anything_is_encoded(
     evaluated: EvaluationSet, encoder: HashEncoder, tmp_path: Path
 ) -> None:
     with pytest.raises(EvaluationError, match="choose a k from 1 to 10"):
-        evaluate_models(evaluated, {"hash": encoder}, Choices((11,)), cache=tmp_path)
+        evaluate_models(evaluated, {"hash": encoder}, EvaluationOptions((11,)), cache=tmp_path)
     assert encoder.encoded == []
 
 
@@ -138,4 +138,6 @@ def test_a_collection_with_two_models_is_refused(
         Collection.open(path) as collection,
         pytest.raises(UsageError, match="answers with its own model, and 2 were given"),
     ):
-        evaluate_models(evaluated, {"a": encoder, "b": other_encoder}, Choices(), collection, tmp_path)
+        evaluate_models(
+            evaluated, {"a": encoder, "b": other_encoder}, EvaluationOptions(), collection, tmp_path
+        )

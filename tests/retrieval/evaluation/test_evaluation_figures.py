@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.score import exact_scores
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.evaluation_set import Side, assemble, with_first_captions, with_folds
+from retrieval.evaluation.evaluation_set import RetrievalDirection, assemble, with_first_captions, with_folds
 from retrieval.evaluation.figures import evaluate_lists, evaluate_vectors
 from retrieval.evaluation.metrics import Share
 from retrieval.evaluation.ranks import top_items
@@ -30,7 +30,7 @@ LINKS = [(0, 0), (1, 1), (0, 2), (1, 3)]  # picture 2 has no text
 def test_a_toy_set_gives_the_counts_computed_by_hand() -> None:
     figures = evaluate_vectors(set_of(LINKS, 3, 4), PICTURES, TEXTS, [1, 2, 3])
 
-    texts, pictures = figures.sides["text to image"], figures.sides["image to text"]
+    texts, pictures = figures.directions["text to image"], figures.directions["image to text"]
     # text 0: picture 0 first. Text 1 ties pictures 0 and 1, so its own (1) is second. Text 2: pictures 2, 1, 0.
     # text 3: picture 1 first.
     assert [rate.rate for rate in texts.hit_rates] == [Share(2, 4), Share(3, 4), Share(4, 4)]
@@ -50,17 +50,19 @@ def test_a_toy_set_gives_the_counts_computed_by_hand() -> None:
 def test_judged_queries_alone_count_where_the_protocol_says_so() -> None:
     figures = evaluate_vectors(replace(set_of(LINKS, 3, 4), counted="judged"), PICTURES, TEXTS, [1])
 
-    assert figures.sides["image to text"].hit_rates[0].rate == Share(2, 2)
+    assert figures.directions["image to text"].hit_rates[0].rate == Share(2, 2)
 
 
 def test_queries_that_do_not_ask_still_fill_the_gallery() -> None:
     whole = set_of(LINKS, 3, 4)
-    sides = {"text to image": Side(np.array([0, 3]), whole.sides["text to image"].relevance)}
+    directions = {
+        "text to image": RetrievalDirection(np.array([0, 3]), whole.directions["text to image"].relevance)
+    }
 
-    figures = evaluate_vectors(replace(whole, sides=sides), PICTURES, TEXTS, [1])
+    figures = evaluate_vectors(replace(whole, directions=directions), PICTURES, TEXTS, [1])
 
-    assert figures.sides["text to image"].hit_rates[0].rate == Share(2, 2)
-    assert figures.sides["text to image"].gallery == 3
+    assert figures.directions["text to image"].hit_rates[0].rate == Share(2, 2)
+    assert figures.directions["text to image"].gallery == 3
 
 
 VectorProblem = tuple[NDArray[np.float32], NDArray[np.float32], list[tuple[int, int]], int]
@@ -93,19 +95,19 @@ def test_figures_from_vectors_equal_both_plain_implementations_on_the_engines_sc
     ):
         matrix = [exact_scores(answering, query).tolist() for query in asking]
         wanted = [{item for query, item in pairs if query == row} for row in range(len(asking))]
-        side, plain = figures.sides[direction], sorting.figures(matrix, wanted, k)
-        rate = side.hit_rates[0].rate
+        measured, plain = figures.directions[direction], sorting.figures(matrix, wanted, k)
+        rate = measured.hit_rates[0].rate
         assert Fraction(rate.count, rate.of) == counting.hits(matrix, wanted, k)
         assert rate.of == len(asking)
         for name, value in (
-            ("recall", side.recall[k]),
-            ("precision", side.precision[k]),
-            ("ndcg", side.ndcg[k]),
-            ("rr", side.mrr),
-            ("first", side.mean_rank),
-            ("map", side.mean_average_precision),
-            ("map@r", side.map_at_r),
-            ("rprec", side.r_precision),
+            ("recall", measured.recall[k]),
+            ("precision", measured.precision[k]),
+            ("ndcg", measured.ndcg[k]),
+            ("rr", measured.mrr),
+            ("first", measured.mean_rank),
+            ("map", measured.mean_average_precision),
+            ("map@r", measured.map_at_r),
+            ("rprec", measured.r_precision),
         ):
             assert value == pytest.approx(np.mean(plain[name])), name
 
@@ -116,7 +118,7 @@ def test_data_like_coco_has_25010_as_the_denominator_of_every_text_figure() -> N
 
     figures = evaluate_vectors(evaluated, random_units(5000, 4), random_units(25010, 4, seed=1), [1, 5, 10])
 
-    texts, pictures = figures.sides["text to image"], figures.sides["image to text"]
+    texts, pictures = figures.directions["text to image"], figures.directions["image to text"]
     assert (texts.queries, pictures.queries) == (25010, 5000)
     assert {rate.rate.of for rate in texts.hit_rates} == {25010}
     assert (texts.gallery, pictures.gallery) == (5000, 25010)
@@ -139,11 +141,11 @@ def test_folds_are_evaluated_alone_and_averaged() -> None:
     halves = [
         evaluate_vectors(five_each(10), pictures[10 * n :][:10], texts[50 * n :][:50], [1, 5]) for n in (0, 1)
     ]
-    for direction, side in folded.sides.items():
-        for number, rate in enumerate(side.hit_rates):
-            parts = [half.sides[direction].hit_rates[number].rate for half in halves]
+    for direction, measured in folded.directions.items():
+        for number, rate in enumerate(measured.hit_rates):
+            parts = [half.directions[direction].hit_rates[number].rate for half in halves]
             assert rate.rate == Share(sum(p.count for p in parts), sum(p.of for p in parts))
-        assert side.gallery == halves[0].sides[direction].gallery
+        assert measured.gallery == halves[0].directions[direction].gallery
 
 
 def test_folds_that_do_not_divide_are_refused() -> None:
@@ -163,11 +165,11 @@ def test_ranked_lists_give_the_figures_that_vectors_give() -> None:
 
     by_lists = evaluate_lists(evaluated, lists, 10, [1, 5])
 
-    for direction, side in by_lists.sides.items():
-        other = by_vectors.sides[direction]
-        assert [rate.rate for rate in side.hit_rates] == [rate.rate for rate in other.hit_rates]
-        assert [rate.interval for rate in side.hit_rates] == [rate.interval for rate in other.hit_rates]
-        assert side.recall == other.recall
+    for direction, measured in by_lists.directions.items():
+        other = by_vectors.directions[direction]
+        assert [rate.rate for rate in measured.hit_rates] == [rate.rate for rate in other.hit_rates]
+        assert [rate.interval for rate in measured.hit_rates] == [rate.interval for rate in other.hit_rates]
+        assert measured.recall == other.recall
     assert by_lists.rsum == by_vectors.rsum
 
 
@@ -175,9 +177,9 @@ def test_a_figure_that_the_depth_does_not_cover_is_none_and_no_guess() -> None:
     evaluated = five_each(12)
     lists = {"image to text": [np.arange(3) for _ in range(12)]}
 
-    side = evaluate_lists(evaluated, lists, 3, [1]).sides["image to text"]
+    measured = evaluate_lists(evaluated, lists, 3, [1]).directions["image to text"]
 
-    assert (side.map_at_r, side.r_precision, side.mean_recall) == (None, None, None)
+    assert (measured.map_at_r, measured.r_precision, measured.mean_recall) == (None, None, None)
 
 
 def test_rsum_is_the_sum_of_six_hit_rates_in_per_cent() -> None:

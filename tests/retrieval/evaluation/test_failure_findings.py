@@ -32,9 +32,9 @@ def test_the_worst_misses_are_the_queries_of_the_deepest_ranks_with_what_stands_
     evaluated, model = evaluation.evaluated, evaluation.models[0]
     half = 12 // folds if folds else 12
 
-    misses = worst_misses(evaluated, model.embedded, model.figures.sides["text to image"], count=5)
+    misses = worst_misses(evaluated, model.embedded, model.figures.directions["text to image"], count=5)
 
-    deepest = sorted(model.figures.sides["text to image"].ranks.ranks.tolist(), reverse=True)[:5]
+    deepest = sorted(model.figures.directions["text to image"].ranks.ranks.tolist(), reverse=True)[:5]
     assert [miss.rank for miss in misses] == deepest
     for miss in misses:
         first = miss.query // 5 // half * half
@@ -53,8 +53,8 @@ def test_a_model_that_never_misses_has_no_misses() -> None:
     evaluation = evaluation_of(five_each(12), {"m": (pictures, pictures.repeat(5, axis=0))})
     model = evaluation.models[0]
 
-    for side in model.figures.sides.values():
-        assert worst_misses(evaluation.evaluated, model.embedded, side) == []
+    for measured in model.figures.directions.values():
+        assert worst_misses(evaluation.evaluated, model.embedded, measured) == []
 
 
 @pytest.mark.parametrize("folds", [0, 2])
@@ -94,22 +94,22 @@ def test_lengths_fall_into_bins_that_hold_every_query_once_with_its_hit_rate() -
     words = [" ".join(["word"] * (1 + row % 13)) for row in range(60)]
     evaluated = five_each(12, words=words)
     evaluation = evaluation_of(evaluated, {"m": (random_units(12), random_units(60, seed=1))})
-    side = evaluation.models[0].figures.sides["text to image"]
+    measured = evaluation.models[0].figures.directions["text to image"]
 
-    bins = by_length(evaluated, side, (1, 5))
+    bins = by_length(evaluated, measured, (1, 5))
 
     assert sum(one.queries for one in bins) == 60
     assert [one.low for one in bins] == sorted({one.low for one in bins})
     assert all(a.high < b.low for a, b in itertools.pairwise(bins))
     for k, number in ((1, 0), (5, 1)):
         hits = sum(one.rates[k] * one.queries for one in bins)
-        assert hits == pytest.approx(side.hit_rates[number].rate.count)
+        assert hits == pytest.approx(measured.hit_rates[number].rate.count)
 
 
 def test_captions_of_one_length_are_one_bin() -> None:
     evaluation = random_evaluation()
 
-    bins = by_length(evaluation.evaluated, evaluation.models[0].figures.sides["text to image"], (1,))
+    bins = by_length(evaluation.evaluated, evaluation.models[0].figures.directions["text to image"], (1,))
 
     assert [(one.low, one.high, one.queries) for one in bins] == [(2, 2, 60)]
 
@@ -130,4 +130,4 @@ def test_a_query_without_an_answer_is_no_miss_to_show() -> None:
     )
     model = evaluation.models[0]
 
-    assert worst_misses(evaluation.evaluated, model.embedded, model.figures.sides["image to text"]) == []
+    assert worst_misses(evaluation.evaluated, model.embedded, model.figures.directions["image to text"]) == []

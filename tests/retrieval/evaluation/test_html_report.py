@@ -100,7 +100,7 @@ def test_the_page_shows_plots_misses_hubs_and_lengths_of_every_model(tmp_path: P
 
 def test_recall_against_latency_is_drawn_where_indexes_were_measured(tmp_path: Path) -> None:
     evaluation = random_evaluation()
-    model, side = evaluation.models[0], evaluation.evaluated.sides["text to image"]
+    model, side = evaluation.models[0], evaluation.evaluated.directions["text to image"]
     indexes = measure_indexes(
         ["Flat", "HNSW8;efSearch=4"], model.embedded.texts, model.embedded.pictures, side.relevance
     )
@@ -113,7 +113,7 @@ def test_recall_against_latency_is_drawn_where_indexes_were_measured(tmp_path: P
 def test_what_a_collection_answered_stands_beside_with_its_latency(tmp_path: Path) -> None:
     evaluation = random_evaluation()
     model = evaluation.models[0]
-    latency = dict.fromkeys(model.figures.sides, Latency(0.00123, 0.00234, 0.00345))
+    latency = dict.fromkeys(model.figures.directions, Latency(0.00123, 0.00234, 0.00345))
     engine = EngineFigures(Path("photos.vls"), (20, 100), model.figures, latency)
 
     page = page_of(replace(evaluation, models=(replace(model, engine=engine),)), tmp_path)

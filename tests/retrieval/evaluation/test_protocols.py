@@ -262,11 +262,11 @@ def test_muge_asks_text_to_image_only_in_both_of_its_layouts(tmp_path: Path, nam
 
     loaded = load_protocol("muge", tmp_path, PLAIN)
 
-    assert set(loaded.sides) == {"text to image"}
+    assert set(loaded.directions) == {"text to image"}
     assert loaded.denominator("text to image") == 5008
     assert len(loaded.pictures) == 29806
     assert loaded.pictures[0].location.data == b"\xff\xd8 tiny"
-    assert set(loaded.sides["text to image"].relevance.counts.tolist()) == {6}
+    assert set(loaded.directions["text to image"].relevance.counts.tolist()) == {6}
 
 
 def test_muge_with_a_dangling_picture_id_is_refused_with_its_line(tmp_path: Path) -> None:
@@ -333,10 +333,10 @@ def test_eccv_asks_its_judged_queries_against_the_full_gallery_of_25000_captions
 
     assert (len(loaded.pictures), len(loaded.texts)) == (5000, 25000)
     assert (loaded.denominator("text to image"), loaded.denominator("image to text")) == (1332, 1261)
-    text_side, picture_side = loaded.sides["text to image"], loaded.sides["image to text"]
-    assert text_side.relevance.answers(int(text_side.asking[3])).tolist() == [0, 10, 4999]
+    text_side, picture_side = loaded.directions["text to image"], loaded.directions["image to text"]
+    assert text_side.relevance.answers(int(text_side.query_rows[3])).tolist() == [0, 10, 4999]
     # the two directions are judged apart, so one is not the other turned around
-    assert picture_side.relevance.answers(int(picture_side.asking[9])).tolist() == [0, *range(45, 50)]
+    assert picture_side.relevance.answers(int(picture_side.query_rows[9])).tolist() == [0, *range(45, 50)]
 
 
 def test_eccv_with_an_id_outside_the_gallery_is_refused(coco: Path, tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_every_protocol_states_its_denominators_source_and_layout(name: str) -> 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [(b"{", "no JSON"), (b'{"a": 1}', "no list 'images'"), (b"\xff\xfe\x00", "not UTF-8"),
+    [(b"{", "not JSON"), (b'{"a": 1}', "no list 'images'"), (b"\xff\xfe\x00", "not UTF-8"),
      (b'{"images": [{"split": "test"}]}', "no 'filename'"),
      (b'{"images": [{"split": "test", "filename": "a.jpg"}]}', "no list 'sentences'")],
 )  # fmt: skip

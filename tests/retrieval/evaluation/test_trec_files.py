@@ -40,8 +40,8 @@ def scored(
 
 
 def assert_scored_alike(folder: Path, evaluation: Evaluation, k: int) -> None:
-    for direction, side in evaluation.models[0].figures.sides.items():
-        ranks = side.ranks.judged()
+    for direction, measured in evaluation.models[0].figures.directions.items():
+        ranks = measured.ranks.judged()
         expected = {
             Success @ k: hits_at_k(ranks, k),
             R @ k: recall_at_k(ranks, k),
