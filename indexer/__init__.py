@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from indexer.store.maintenance import optimize as optimize
     from indexer.training.augment import Augmentation as Augmentation
     from indexer.training.entry import train as train
-    from indexer.training.hub import Lora as Lora
     from indexer.training.loop import Saving as Saving
     from indexer.training.recipe import Recipe as Recipe
-    from indexer.training.run import Trained as Trained
     from indexer.training.start import FromModel as FromModel
     from indexer.training.start import NewTwoTower as NewTwoTower
+    from indexer.training.trainable_hub import Lora as Lora
+    from indexer.training.training_run import Trained as Trained
     from retrieval.corpora import Corpus as Corpus
     from retrieval.corpora import CorpusOptions as CorpusOptions
     from retrieval.corpora import open_corpus as open_corpus
@@ -51,14 +51,14 @@ _WHERE = {
     "FromModel": ("indexer.training.start", "FromModel"),
     "Imported": ("indexer.exchange.importing", "Imported"),
     "ItemWriter": ("indexer.items", "ItemWriter"),
-    "Lora": ("indexer.training.hub", "Lora"),
+    "Lora": ("indexer.training.trainable_hub", "Lora"),
     "NewTwoTower": ("indexer.training.start", "NewTwoTower"),
     "Progress": ("indexer.pipeline.report", "Progress"),
     "Recipe": ("indexer.training.recipe", "Recipe"),
     "Reindexed": ("indexer.reindexing", "Reindexed"),
     "Report": ("indexer.pipeline.report", "Report"),
     "Saving": ("indexer.training.loop", "Saving"),
-    "Trained": ("indexer.training.run", "Trained"),
+    "Trained": ("indexer.training.training_run", "Trained"),
     "build": ("indexer.building", "build"),
     "delete": ("indexer.deletion", "delete_items"),
     "doctor": ("indexer.store.diagnosis", "doctor"),

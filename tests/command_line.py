@@ -25,8 +25,8 @@ def save_tiny_model(folder: Path, seed: int = 0) -> Path:
     import torch
 
     from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
-    from retrieval.encoders.two_tower.encoder import save
-    from retrieval.encoders.two_tower.text import train_tokenizer
+    from retrieval.encoders.two_tower.folder import save
+    from retrieval.encoders.two_tower.tokenization import train_tokenizer
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)

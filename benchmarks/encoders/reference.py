@@ -24,7 +24,7 @@ from PIL import Image
 from tiny_checkpoints import BUILDERS
 
 from benchmarks.provenance import markdown_table, provenance, write_table
-from retrieval.encoders.hub.encoder import HubEncoder
+from retrieval.encoders.hub_encoder import load_hub_encoder
 
 TABLE = Path(__file__).with_suffix(".md")
 HEAD = ("family", "texts together", "texts alone", "images together", "images alone", "torchvision")
@@ -52,7 +52,7 @@ def main() -> None:
 
 def measure(family: str, folder: Path) -> list[float]:
     """Compare our rows with the library's: the worst cosine of each column of the table."""
-    ours, library = HubEncoder.load(folder), Library(family, folder)
+    ours, library = load_hub_encoder(folder), Library(family, folder)
     images = pictures()
     texts, shown = library.texts(TEXTS), np.concatenate([library.images([image]) for image in images])
     found = [

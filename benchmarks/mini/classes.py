@@ -19,8 +19,8 @@ from indexer.training.validation import hit_rates
 from recipes.mini.from_imagenet.data import Sample
 from recipes.mini.from_imagenet.student import Student
 from recipes.mini.vocabulary import ClassNames, Vocabulary
-from retrieval.encoders.two_tower import TwoTower
-from retrieval.encoders.two_tower.text import train_tokenizer
+from retrieval.encoders.tower_encoder import TowerEncoder
+from retrieval.encoders.two_tower.tokenization import train_tokenizer
 
 Vectors = NDArray[np.float32]
 SURE = 0.5
@@ -55,7 +55,7 @@ def read_vocabulary() -> Vocabulary:
 
 
 def label_figures(
-    encoder: TwoTower, images: Vectors, owners: NDArray[np.int64], labels: Sequence[str]
+    encoder: TowerEncoder, images: Vectors, owners: NDArray[np.int64], labels: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """Labels as queries over all labelled photographs: is one of the first k right? Every second one was held out."""
     scores = encoder.encode_texts(list(labels)) @ images.T
@@ -67,7 +67,7 @@ def label_figures(
     }
 
 
-def agreement(encoder: TwoTower, images: Vectors, says: NDArray[np.int64]) -> dict[str, float]:
+def agreement(encoder: TowerEncoder, images: Vectors, says: NDArray[np.int64]) -> dict[str, float]:
     """Share of pictures, in per cent, for which the nearest of 1,000 class names is what the classifier says."""
     classes = read_vocabulary().classes
     names = {"en": [one.label for one in classes], "zh": [one.chinese[0] for one in classes]}
@@ -77,7 +77,7 @@ def agreement(encoder: TwoTower, images: Vectors, says: NDArray[np.int64]) -> di
     }
 
 
-def one_a_class(encoder: TwoTower, images: Vectors, verdicts: Verdicts) -> dict[str, object]:
+def one_a_class(encoder: TowerEncoder, images: Vectors, verdicts: Verdicts) -> dict[str, object]:
     """Names as queries over one picture of each class that the classifier is sure of: R@1, R@5, R@10 in per cent.
 
     Of each class the picture of which it is most sure; classes without one are left out. Asked are labels, first

@@ -28,13 +28,15 @@ from nouns import noun_figures
 
 from indexer.training.validation import hit_rates
 from recipes.mini.from_imagenet.data import Sample, read_coco, read_tars
-from retrieval.encoders.two_tower import TwoTower
-from retrieval.encoders.two_tower.memory import retain_freed_memory
+from retrieval.decoding.preparations import Squeeze
+from retrieval.encoders.freed_memory import retain_freed_memory
+from retrieval.encoders.tower_encoder import TowerEncoder
+from retrieval.encoders.two_tower import load_two_tower_encoder
 from retrieval.images import decode
 from retrieval.types import Limits
 
 
-def encode(encoder: TwoTower, samples: Iterable[Sample]) -> tuple[Vectors, list[dict[str, Any]]]:
+def encode(encoder: TowerEncoder, samples: Iterable[Sample]) -> tuple[Vectors, list[dict[str, Any]]]:
     """Vectors as indexing makes them, and the facts of each picture."""
     prepared, facts = [], []
     for data, about in samples:
@@ -43,14 +45,16 @@ def encode(encoder: TwoTower, samples: Iterable[Sample]) -> tuple[Vectors, list[
     return encoder.encode_prepared(prepared), facts
 
 
-def captioned(encoder: TwoTower, images: Vectors, facts: list[dict[str, Any]], key: str) -> dict[str, float]:
+def captioned(
+    encoder: TowerEncoder, images: Vectors, facts: list[dict[str, Any]], key: str
+) -> dict[str, float]:
     texts = [text for about in facts for text in about[key]]
     owners = np.repeat(np.arange(len(facts)), [len(about[key]) for about in facts])
     return hit_rates(images, encoder.encode_texts(texts), list(enumerate(owners.tolist())))
 
 
 def val_figures(
-    encoder: TwoTower, images: Vectors, facts: list[dict[str, Any]]
+    encoder: TowerEncoder, images: Vectors, facts: list[dict[str, Any]]
 ) -> dict[str, dict[str, float]]:
     return {
         language: captioned(encoder, images, facts, key)
@@ -66,7 +70,7 @@ def held_out(samples: Iterable[Sample], labels: Sequence[str]) -> Iterable[Sampl
     return (sample for sample in samples if labels.index(sample[1]["label"]) % 2)
 
 
-def speed(encoder: TwoTower) -> dict[str, float]:
+def speed(encoder: TowerEncoder) -> dict[str, float]:
     """Pictures a second (prepared, batches of 32) and milliseconds a text query, medians."""
     pixels = [np.zeros((encoder.image_size, encoder.image_size, 3), np.uint8)] * 32
 
@@ -85,11 +89,13 @@ def speed(encoder: TwoTower) -> dict[str, float]:
     }
 
 
-def with_aspect(encoder: TwoTower, aspect: float) -> TwoTower:
-    """The same weights, another preparation; for choosing one."""
-    config = encoder._config
-    encoder._config = replace(config, image=replace(config.image, aspect=aspect))
-    return encoder
+def with_aspect(encoder: TowerEncoder, aspect: float) -> TowerEncoder:
+    """Give the same weights another preparation, for choosing one."""
+    preparation = encoder.preparation
+    assert isinstance(preparation, Squeeze)
+    return TowerEncoder(
+        encoder.identity, replace(preparation, aspect=aspect), encoder.tokenization, encoder.towers
+    )
 
 
 def main() -> None:
@@ -101,7 +107,7 @@ def main() -> None:
     parser.add_argument("--aspects")
     args = parser.parse_args()
     retain_freed_memory()
-    encoder = TwoTower.load(args.model)
+    encoder = load_two_tower_encoder(args.model)
     val_tar = [args.flickr8k / "val-000.tar"]
     if args.aspects:
         for aspect in map(float, args.aspects.split(",")):

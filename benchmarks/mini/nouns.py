@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.two_tower import TwoTower
+from retrieval.encoders.tower_encoder import TowerEncoder
 
 Vectors = NDArray[np.float32]
 
@@ -39,7 +39,7 @@ _ENGLISH_FORMS, _CHINESE_FORMS = ("{}", "a {}", "a photo of a {}"), ("{}", "{}çš
 
 
 def noun_figures(
-    encoder: TwoTower,
+    encoder: TowerEncoder,
     val: tuple[Vectors, list[dict[str, Any]]],
     coco: tuple[Vectors, list[dict[str, Any]]],
 ) -> dict[str, dict[str, float]]:
@@ -60,7 +60,7 @@ def _english(words: str) -> re.Pattern[str]:
 
 
 def _precision(
-    encoder: TwoTower,
+    encoder: TowerEncoder,
     nouns: Sequence[str],
     form: str,
     images: Vectors,

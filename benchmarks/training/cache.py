@@ -20,7 +20,7 @@ from PIL.Image import Image
 
 from benchmarks.provenance import markdown_table, provenance, write_table
 from indexer.training.augment import Augmentation, vary_picture
-from indexer.training.cache import LONGEST, CacheRule, cache_pictures
+from indexer.training.image_cache import LONGEST, CacheRule, cache_pictures
 from indexer.training.listing import list_corpus
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.decoding.preparations import Shrink

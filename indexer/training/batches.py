@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from indexer.training.augment import draw_captions, drop_tokens, is_sided, vary_picture
-from indexer.training.cache import Cached
+from indexer.training.image_cache import Cached
 from indexer.training.listing import Caption
 from indexer.training.recipe import Recipe
 from indexer.training.trainable import Trainable

@@ -11,14 +11,15 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from retrieval.encoders.hub.family import Checkpoint
-from retrieval.encoders.hub.vetted import CONFIG_BYTES, check_config, library_folder
-from retrieval.encoders.safetensors_header import numbers, read_shapes
-from retrieval.encoders.tokenizer_files import tokenizer_faults
 from retrieval.encoders.two_tower.config import ImageConfig, TextConfig, TwoTowerConfig
-from retrieval.encoders.two_tower.text import PAD
 from retrieval.encoders.two_tower.text_towers import BertTower
+from retrieval.encoders.two_tower.tokenization import PAD
 from retrieval.errors import ModelError, TrainingError
+from retrieval.hub.checkpoint import Checkpoint
+from retrieval.hub.config_limits import CONFIG_BYTES, check_config
+from retrieval.hub.library_folder import library_folder
+from retrieval.hub.safetensors_header import numbers, read_shapes
+from retrieval.hub.tokenizer_files import tokenizer_faults
 from retrieval.json_files import read_object
 
 CONTEXT = 64  # captions are short; longer positions would be carried along for nothing

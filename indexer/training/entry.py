@@ -8,8 +8,8 @@ from pathlib import Path
 from indexer.pipeline.report import Progress
 from indexer.training.loop import Saving
 from indexer.training.recipe import Recipe
-from indexer.training.run import CorpusSettings, Trained, train_corpus
 from indexer.training.start import FromModel, NewTwoTower, Start
+from indexer.training.training_run import CorpusSettings, Trained, train_corpus
 from retrieval.corpora import CorpusOptions
 from retrieval.errors import UsageError
 from retrieval.types import Limits

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from indexer.training.errors import writing
+from indexer.training.messages import writing
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:

@@ -22,21 +22,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from indexer.pipeline.report import Progress
 from indexer.training.batches import DROPOUT, Batch, batches, steps_an_epoch
-from indexer.training.cache import Cached
-from indexer.training.checkpoint import (
+from indexer.training.folders import replace_folder
+from indexer.training.gradient_cache import Encode, cached_backward, plain_backward
+from indexer.training.image_cache import Cached
+from indexer.training.objective import Objective, Teacher
+from indexer.training.recipe import Recipe
+from indexer.training.record import MetricsLog
+from indexer.training.schedule import Part, Plan, parameter_groups
+from indexer.training.trainable import Trainable
+from indexer.training.training_state import (
     Learning,
     TrainingPosition,
     load_checkpoint,
     read_place,
     write_checkpoint,
 )
-from indexer.training.folders import replace_folder
-from indexer.training.gradient_cache import Encode, cached_backward, plain_backward
-from indexer.training.objective import Objective, Teacher
-from indexer.training.recipe import Recipe
-from indexer.training.record import MetricsLog
-from indexer.training.schedule import Part, Plan, parameter_groups
-from indexer.training.trainable import Trainable
 from indexer.training.validation import Figures, mean_r1, validate
 from retrieval.errors import TrainingError
 

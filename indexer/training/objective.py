@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from indexer.training.batches import Batch
-from indexer.training.cache import Cached
+from indexer.training.image_cache import Cached
 from indexer.training.losses import distillation, hard_triplet, info_nce, sigmoid
 from indexer.training.recipe import Recipe
 from indexer.training.trainable import ModelFacts

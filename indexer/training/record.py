@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from indexer.training.errors import writing
+from indexer.training.messages import writing
 from retrieval.errors import TrainingError
 
 METRICS, SETTINGS = "metrics.jsonl", "run.json"

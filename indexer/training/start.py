@@ -12,12 +12,11 @@ from typing import get_args
 import torch
 
 from indexer.training.bert import BertWeights, read_bert
-from indexer.training.hub import Lora, TrainableHub
 from indexer.training.ranges import check_choice, check_ranges
 from indexer.training.trainable import Trainable
-from indexer.training.two_tower import TrainableTwoTower, load_two_tower, new_two_tower
+from indexer.training.trainable_hub import Lora, TrainableHub
+from indexer.training.trainable_two_tower import TrainableTwoTower, load_two_tower, new_two_tower
 from indexer.training.vocabulary import fit_tokenizer
-from retrieval.encoders.hub.checkpoint import model_type
 from retrieval.encoders.registry import AUTO, TWO_TOWER, auto_choice, local_folder, resolve
 from retrieval.encoders.two_tower.config import (
     ImageBackbone,
@@ -27,6 +26,7 @@ from retrieval.encoders.two_tower.config import (
     TwoTowerConfig,
 )
 from retrieval.errors import UsageError
+from retrieval.hub.checkpoint import model_type
 
 VOCABULARY = 8000
 LAYERS = 4  # of a BERT from scratch

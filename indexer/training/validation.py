@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from indexer.training.cache import Cached
+from indexer.training.image_cache import Cached
 from indexer.training.listing import languages_of
 from indexer.training.trainable import Trainable
 from retrieval.evaluation.metrics import hit_rate_at_k

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-from retrieval.encoders.two_tower.text import train_tokenizer
+from retrieval.encoders.two_tower.tokenization import train_tokenizer
 
 _SPECIAL = 2  # [PAD] and [UNK] keep their ids
 _DIGITS = 6  # of log probabilities; the library sums them in another order each time, which moves the twelfth

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.encoders.two_tower.backbones import fold_norms
 from retrieval.encoders.two_tower.config import TwoTowerConfig
-from retrieval.encoders.two_tower.encoder import restored, save
+from retrieval.encoders.two_tower.folder import module_state, save
 from retrieval.encoders.two_tower.model import TwoTowerModel
+from retrieval.hub.tokenizer_files import load_tokenizer
 
 Tensors = dict[str, Tensor]
 
@@ -23,7 +23,7 @@ def load_start(folder: Path, size: int) -> TwoTowerModel:
     config = TwoTowerConfig.load(folder / "config.json")
     config = replace(config, image=replace(config.image, size=size))
     model = TwoTowerModel(config)
-    model.load_state_dict(restored(load_file(folder / "model.safetensors")))
+    model.load_state_dict(module_state(load_file(folder / "model.safetensors")))
     model.eval()
     fold_norms(model.image)
     return model.to(memory_format=torch.channels_last)
@@ -49,7 +49,7 @@ def export(model: TwoTowerModel, start: Path, folder: Path) -> None:
     first = model.config.image.kept_from
     tuned = tuple(f"image.features.{stage}." for stage in range(first, len(model.image.features)))
     tokenizer = load_tokenizer(start / "tokenizer.json")
-    save(folder, unfolded, tokenizer, small=("text.vectors.", "image.kept.", *tuned))
+    save(folder, unfolded, tokenizer, quantised=("text.vectors.", "image.kept.", *tuned))
 
 
 def unfold(folded: nn.Module, backbone: nn.Module) -> None:

@@ -17,7 +17,7 @@ from recipes.mini.names import Names
 from recipes.mini.photographs import Photograph
 from recipes.mini.vocabulary import Vocabulary
 from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text import pad, token_ids
+from retrieval.encoders.two_tower.tokenization import pad, token_ids
 
 _CHUNK = 256
 _GUESSED = 6

@@ -28,7 +28,7 @@ from recipes.mini.start import Tensors, load_start, weights_of
 from recipes.mini.text_stage import Lessons, train_text
 from recipes.mini.texts import NameScores, Said, TextEncoder, anchors, guess_captions, present, read_captions
 from recipes.mini.vocabulary import Vocabulary
-from retrieval.encoders.tokenizer_files import load_tokenizer
+from retrieval.hub.tokenizer_files import load_tokenizer
 
 _UNSURE = 0.3
 

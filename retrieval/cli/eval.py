@@ -150,7 +150,7 @@ def eval_command(
         vlsearch eval coco/ --protocol coco-5k --model mini --model siglip2-base
     """
     import retrieval  # numpy, sqlalchemy: not for --help
-    from retrieval.encoders.two_tower.memory import retain_freed_memory
+    from retrieval.encoders.freed_memory import retain_freed_memory
     from retrieval.evaluation.report import check_report_packages
 
     _refuse_what_means_nothing(task)

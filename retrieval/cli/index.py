@@ -73,7 +73,7 @@ def index(
         vlsearch index dataset_flickr8k.json --images Images/ --split test
     """
     import indexer  # numpy, sqlalchemy: not for --help
-    from retrieval.encoders.two_tower.memory import retain_freed_memory
+    from retrieval.encoders.freed_memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
     source = indexer.open_corpus(corpus, options)

@@ -107,7 +107,7 @@ def train(
         vlsearch query "a dog in the snow" --model run/best
     """
     import indexer  # torch: not for --help
-    from retrieval.encoders.two_tower.memory import retain_freed_memory
+    from retrieval.encoders.freed_memory import retain_freed_memory
 
     retain_freed_memory()
     with progress_display(quiet) as show:

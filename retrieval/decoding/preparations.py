@@ -36,7 +36,7 @@ class Preparation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    """A picture in its own shape, as patches (SigLIP 2 NaFlex; :mod:`retrieval.encoders.hub.siglip2`).
+    """A picture in its own shape, as patches (SigLIP 2 NaFlex; :mod:`retrieval.encoders.families.siglip2`).
 
     Attributes:
         patch: side of a patch, in pixels.

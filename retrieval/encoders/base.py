@@ -1,11 +1,11 @@
-"""What every encoder is: pictures and texts in, float32 unit rows of one space out, and an identity.
+"""What every encoder is: images and texts in, float32 unit rows of one space out, and an identity.
 
 A resumed run's vectors equal an uninterrupted run's bit for bit if every run encodes with one ``batch_size`` on one
-machine with one set of libraries. Then a row's bits depend on its picture or text alone: not on its neighbours, not
-on its place in the batch, and not on how many rows really count in it; the pipeline need not keep anything else
-equal. (With MKL in its strict mode, as here by default on x86, not on the number of threads either.) What it takes
-is in :mod:`retrieval.encoders.reproducible`. Another ``batch_size``, processor or version of torch may give other
-last bits, and ``batch_size=None`` promises nothing.
+machine with one set of libraries. Then a row's bits depend on its image or text alone: not on its neighbours, not
+on its place in the batch, and not on how many rows of the batch count; the pipeline need not keep anything else
+equal. (With MKL in its strict mode, as here by default on x86, not on the number of threads either.) How torch is
+brought to that is in :mod:`retrieval.encoders.reproducible`. Another ``batch_size``, processor or version of torch may
+give other last bits, and ``batch_size=None`` promises nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from retrieval.types import Kind
+
 T = TypeVar("T")
 
 
 class Encoder(Protocol):
-    """Pictures and texts to unit rows in one space. All methods may be called from several threads."""
+    """Images and texts to unit rows in one space. All methods may be called from several threads."""
 
     @property
     def identity(self) -> Identity:
@@ -33,11 +35,11 @@ class Encoder(Protocol):
 
     @property
     def image_size(self) -> int:
-        """Short side, in pixels, that the image tower sees; a decoder need not deliver much more than twice that."""
+        """Short side, in pixels, of the image tower's input; a decoder need not deliver much more than twice that."""
         ...
 
     def prepare_image(self, image: Image) -> NDArray[np.uint8] | NDArray[np.float32]:
-        """An upright RGB picture, resized and cropped as the tower needs it: one array, its shape always the same.
+        """Resize and crop an upright RGB image as the tower needs it: one array, its shape always the same.
 
         Pure, and safe in many threads at once: indexing prepares in decoder threads.
         """
@@ -46,24 +48,67 @@ class Encoder(Protocol):
     def encode_prepared(
         self, prepared: Sequence[NDArray[np.uint8] | NDArray[np.float32]], batch_size: int | None = None
     ) -> NDArray[np.float32]:
-        """Vectors, (n, d) float32 unit rows, of pictures that :meth:`prepare_image` has prepared.
+        """Encode images that :meth:`prepare_image` has prepared, to (n, d) float32 unit rows.
 
         Args:
             prepared: n arrays; n may be 0.
             batch_size: if given, every forward pass has exactly that many rows (a short one is filled up), or a
-                number that follows from it (one, where kernels tell a row's place), so that a row's bits depend on
-                its picture alone and not on which or how many others came with it.
+                number that follows from it (one, where a row's bits depend on its place), so that a row's bits depend
+                on its image alone and not on which or how many others came with it.
         """
         ...
 
     def encode_images(self, images: Sequence[Image], batch_size: int | None = None) -> NDArray[np.float32]:
-        """Vectors, (n, d) float32 unit rows, of PIL pictures of any mode."""
+        """Encode PIL images of any mode, to (n, d) float32 unit rows."""
         ...
 
     def encode_texts(self, texts: Sequence[str], batch_size: int | None = None) -> NDArray[np.float32]:
-        """Vectors, (n, d) float32 unit rows, of texts; what exceeds the model's context length is cut off.
+        """Encode texts, to (n, d) float32 unit rows; tokens beyond the model's context length are cut off.
 
         ``batch_size`` is as in :meth:`encode_prepared`; a text's padded length is a function of that text alone.
+        """
+        ...
+
+
+class Towers(Protocol):
+    """The two networks of a dual encoder in one runtime: arrays in, unit rows out. Safe in several threads.
+
+    A call is one forward pass over all the rows given; whoever calls decides how many (see
+    :class:`retrieval.encoders.tower_encoder.TowerEncoder`). Every implementation passes
+    ``tests/conformance/test_towers.py``.
+    """
+
+    @property
+    def largest_image_pass(self) -> int | None:
+        """Most images to give to one pass, because more are slower; None for no such limit."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Largest difference of an element of a unit row from that of torch in float32 on the CPU."""
+        ...
+
+    def depends_on_place(self, kind: Kind) -> bool:
+        """Whether equal rows of one pass may differ in their last bits; then only passes of one row reproduce."""
+        ...
+
+    def image_rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute unit rows, (n, d) float32, of n >= 1 prepared images, stacked.
+
+        Raises:
+            ModelError: the model cannot encode them, because its files are damaged or do not belong together.
+        """
+        ...
+
+    def text_rows(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Compute unit rows, (n, d) float32, of n >= 1 texts of one padded length.
+
+        Args:
+            ids: (n, length) token ids.
+            is_text: (n, length); false where a token is padding.
+
+        Raises:
+            ModelError: as in :meth:`image_rows`.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Names to encoders: aliases, hub ids, folders, and ``auto``.
+"""Names of models to encoders: aliases, hub ids, folders, and ``auto``.
 
 Resolving a name (:func:`resolve`) and building its encoder (:func:`load_encoder`) are two steps. Nothing here
 reaches the network but :func:`download`; nothing heavy is imported before an encoder is built, so that
@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from retrieval.encoders.hub.recommended import BEST_FIRST as BEST_FIRST
-from retrieval.encoders.hub.recommended import RECOMMENDED as RECOMMENDED
-from retrieval.encoders.hub.recommended import Published as Published
-from retrieval.encoders.hub.recommended import RecommendedModel as RecommendedModel
+from retrieval.encoders.recommended import BEST_FIRST as BEST_FIRST
+from retrieval.encoders.recommended import RECOMMENDED as RECOMMENDED
+from retrieval.encoders.recommended import Published as Published
+from retrieval.encoders.recommended import RecommendedModel as RecommendedModel
 from retrieval.errors import ModelError, UnknownModel
 from retrieval.shell import shell_command
 from retrieval.uris import expand_home
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
-    from retrieval.encoders.hub.cache import Removal
+    from retrieval.hub.local_cache import Removal
     from retrieval.identity import Identity
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -38,7 +38,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What a name means.
+    """A model that a name stands for.
 
     Attributes:
         name: that :func:`resolve` takes again and an encoder's identity keeps: alias, hub id, either with
@@ -57,7 +57,7 @@ class ModelSpec:
 
     @property
     def revisions(self) -> tuple[str, ...]:
-        """Revisions that will do, best first."""
+        """Acceptable revisions, best first."""
         if self.revision is not None:
             return (self.revision,)
         pinned = self.recommended.revision if self.recommended else None
@@ -65,14 +65,14 @@ class ModelSpec:
 
 
 def resolve(name: str | Path) -> ModelSpec:
-    """What a name means; looks at nothing but whether a folder of that name is there.
+    """Find what a name stands for; the only thing looked up is whether a folder of that name exists.
 
     Args:
         name: an alias, ``organisation/name``, either with ``@revision``, or the path of a folder; an alias
             goes first, then the hub id of a recommended model, then a folder, then any other hub id.
 
     Raises:
-        UnknownModel: no model goes by that name; says which come near.
+        UnknownModel: no model has that name; the message names similar ones.
     """
     if isinstance(name, Path):
         return _folder(name)
@@ -96,51 +96,51 @@ def resolve(name: str | Path) -> ModelSpec:
 
 
 def load_encoder(name_or_path: str | Path = AUTO, *, device: str | None = None) -> Encoder:
-    """The encoder that a name means, from this machine alone.
+    """Load the encoder that a name stands for, from this machine alone.
 
     Args:
         name_or_path: see :func:`resolve`; ``auto`` is :func:`auto_choice`.
         device: as torch names it (``cpu``, ``cuda``, ``mps``); the CPU by default.
 
     Raises:
-        UnknownModel: no model goes by that name.
+        UnknownModel: no model has that name.
         ModelError: it is not in the local cache, or its files are missing, damaged or refused.
     """
     spec = auto_choice()[0] if name_or_path == AUTO else resolve(name_or_path)
     if spec.kind == "hub":
-        from retrieval.encoders.hub.encoder import HubEncoder  # late: imports torch
+        from retrieval.encoders.hub_encoder import load_hub_encoder  # late: imports torch
 
         folder, commit = _cached(spec)
-        return HubEncoder.load(folder, spec.name, commit, device)
+        return load_hub_encoder(folder, spec.name, commit, device)
     revision = spec.recommended.revision if spec.recommended else None  # of the bundled weights
     return _load_folder(Path(spec.place), spec.name, device, revision or "")
 
 
 def load_bound_encoder(identity: Identity) -> Encoder:
-    """The encoder that a collection is bound to: at the bound commit, even where a branch has moved on since.
+    """Load the encoder that a collection is bound to, at the bound commit even where a branch has moved on since.
 
     Raises:
-        UnknownModel: no model goes by that name, or its folder is gone.
+        UnknownModel: no model has that name, or its folder is gone.
         ModelError: it is not in the local cache at that commit, or its files are missing, damaged or refused.
     """
     spec = _resolve_bound(identity.name)
     if spec.kind != "hub" or spec.revision is not None or not identity.revision:
         return load_encoder(spec.place if spec.kind == "folder" else identity.name)
-    from retrieval.encoders.hub.encoder import HubEncoder  # late: imports torch
+    from retrieval.encoders.hub_encoder import load_hub_encoder  # late: imports torch
 
     folder, commit = _cached(
         replace(spec, name=f"{spec.name}@{identity.revision}", revision=identity.revision)
     )
-    return HubEncoder.load(folder, spec.name, commit)
+    return load_hub_encoder(folder, spec.name, commit)
 
 
 def _resolve_bound(name: str) -> ModelSpec:
-    """What the name in a collection's identity means: never a folder relative to the working directory.
+    """Find what the name in a collection's identity stands for: never a folder relative to the working directory.
 
-    Collections are bound to absolute folders; a name that a stranger wrote must not pick up what lies where we are.
+    Collections are bound to absolute folders; a name that a stranger wrote must not find a folder by chance.
 
     Raises:
-        UnknownModel: no model goes by that name.
+        UnknownModel: no model has that name.
     """
     spec = resolve(name)
     if spec.kind != "folder" or Path(name).is_absolute():
@@ -156,7 +156,7 @@ def _recommended(hub_id: str) -> RecommendedModel | None:
 
 
 def local_folder(spec: ModelSpec) -> Path:
-    """The folder on this machine that holds a model's files.
+    """Find the folder on this machine that holds a model's files.
 
     Raises:
         ModelError: it is not in the local cache, or not whole.
@@ -168,15 +168,15 @@ def is_cached(spec: ModelSpec) -> bool:
     """Whether a model can be loaded without the network."""
     if spec.kind != "hub":
         return (Path(spec.place) / "config.json").is_file()
-    from retrieval.encoders.hub.cache import find_snapshot
+    from retrieval.hub.local_cache import find_snapshot
 
     return find_snapshot(spec.place, spec.revisions) is not None
 
 
 def auto_choice() -> tuple[ModelSpec, str]:
-    """The best recommended model on this machine, and a line: what, for what, what is better.
+    """Choose the best recommended model on this machine; also give a line: what it is good for, which is better.
 
-    Never reaches the network. The order is :data:`BEST_FIRST`.
+    Does not use the network. The order is :data:`BEST_FIRST`.
     """
     specs = [resolve(alias) for alias in BEST_FIRST]
     rank = next(place for place, spec in enumerate(specs) if spec.kind == "bundled" or is_cached(spec))
@@ -189,14 +189,14 @@ def auto_choice() -> tuple[ModelSpec, str]:
 
 
 def download(name: str, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Bring a model into the hub's cache and return its folder; the only function that reaches the network.
+    """Download a model into the hub's cache and return its folder; the only function that uses the network.
 
     Args:
         name: an alias or a hub id, either with ``@revision``.
-        progress: told the bytes that have come and the bytes expected.
+        progress: called with the bytes received so far and the bytes expected.
 
     Raises:
-        UnknownModel: no model goes by that name, or it is a folder.
+        UnknownModel: no model has that name, or it is a folder.
         ModelError: the hub cannot be reached, or has no such model in safetensors.
     """
     spec = resolve(name)
@@ -204,20 +204,20 @@ def download(name: str, progress: Callable[[int, int], None] | None = None) -> P
         return Path(spec.place)
     if spec.kind == "folder":
         raise UnknownModel(f"{name} is a folder on this machine; there is nothing to download")
-    from retrieval.encoders.hub.download import download_snapshot
+    from retrieval.hub.download import download_snapshot
 
     pinned = spec.recommended.revision if spec.recommended else None
     return download_snapshot(spec.place, spec.revision or pinned, progress)
 
 
 def plan_removal(name: str) -> Removal:
-    """What :func:`remove` would delete of a model in the hub's cache.
+    """Plan what :func:`remove` deletes of a model in the hub's cache.
 
     Args:
         name: an alias or a hub id, all of whose revisions go; either with ``@revision``, and that one goes.
 
     Raises:
-        UnknownModel: no model goes by that name, or it is not one of the hub's.
+        UnknownModel: no model has that name, or it is not one of the hub's.
         ModelError: it is not in the cache.
     """
     spec = resolve(name)
@@ -225,9 +225,9 @@ def plan_removal(name: str) -> Removal:
         raise UnknownModel(f"{name} is part of vlsearch and cannot be removed")
     if spec.kind == "folder":
         raise UnknownModel(f"{spec.place} is a folder of yours, not in the hub's cache; delete it yourself")
-    from retrieval.encoders.hub import cache
+    from retrieval.hub import local_cache
 
-    return cache.plan_removal(spec.place, spec.revision)
+    return local_cache.plan_removal(spec.place, spec.revision)
 
 
 def remove(removal: Removal) -> None:
@@ -236,9 +236,9 @@ def remove(removal: Removal) -> None:
     Raises:
         ModelError: some of it could not be deleted.
     """
-    from retrieval.encoders.hub import cache
+    from retrieval.hub import local_cache
 
-    cache.remove(removal)
+    local_cache.remove(removal)
 
 
 def _folder(path: Path) -> ModelSpec:
@@ -255,12 +255,12 @@ def _unknown(name: str) -> str:
 
 
 def _cached(spec: ModelSpec) -> tuple[Path, str]:
-    """The folder and the commit of a hub model in the cache.
+    """Find the folder and the commit of a hub model in the cache.
 
     Raises:
         ModelError: it is not there, or not whole.
     """
-    from retrieval.encoders.hub.cache import find_snapshot, partial_snapshot
+    from retrieval.hub.local_cache import find_snapshot, partial_snapshot
 
     if (found := find_snapshot(spec.place, spec.revisions)) is not None:
         return found.folder, found.commit
@@ -274,12 +274,12 @@ def _cached(spec: ModelSpec) -> tuple[Path, str]:
 
 
 def _load_folder(folder: Path, name: str, device: str | None, revision: str) -> Encoder:
-    from retrieval.encoders.hub.checkpoint import model_type
+    from retrieval.hub.checkpoint import model_type
 
     if model_type(folder) == TWO_TOWER:
-        from retrieval.encoders.two_tower import TwoTower  # late: numpy, tokenizers
+        from retrieval.encoders.two_tower import load_two_tower_encoder  # late: numpy, tokenizers
 
-        return TwoTower.load(folder, name, device, revision)
-    from retrieval.encoders.hub.encoder import HubEncoder
+        return load_two_tower_encoder(folder, name, device, revision)
+    from retrieval.encoders.hub_encoder import load_hub_encoder
 
-    return HubEncoder.load(folder, name, revision, device)
+    return load_hub_encoder(folder, name, revision, device)

@@ -1,17 +1,17 @@
-"""Making a row's bits depend on its own content: what must be asked of torch's kernels, and whether they grant it.
+"""Make a row's bits depend on its own content alone: which mode torch's kernels need, and whether they have it.
 
 A forward pass of fixed shape is deterministic, and no row's value enters another's. Yet its last bits may depend
 on the row's *place*: MKL, which multiplies matrices for torch on x86, chooses its kernel by how the operands lie
 in memory and cuts rows to threads wherever their number falls. Measured on an AMD EPYC (Zen 4) with torch 2.14 and
-two threads: the same picture in place 0 and in place 4 of a batch of 8 differed in the last bit through a tiny CLIP,
-and the same weights read from one file and from two differed as well. A run that was interrupted and resumed puts a
-picture in another place, so its vectors would not be those of an uninterrupted run.
+two threads: the same image in place 0 and in place 4 of a batch of 8 differed in the last bit through a tiny CLIP,
+and the same weights read from one file and from two differed as well. A run that was interrupted and resumed puts an
+image in another place, so its vectors would not be those of an uninterrupted run.
 
 MKL has a mode that promises equal bits whatever the alignment, the number of threads and the place:
 ``MKL_CBWR=AUTO,STRICT`` (oneMKL Developer Guide, "Obtaining Numerically Reproducible Results"). It made all of
 the above equal, and a product of 1600x768 by 768x3072 took the same time with it. MKL reads the variable at its
-first call in a process; where that has passed, or where torch multiplies with something else, a probe finds out what
-holds, and where rows do depend on their place, every pass is of one row.
+first call in a process; where that call was made before, or where torch multiplies with another library, a probe of
+a few products shows whether rows depend on their place, and if they do, every pass is of one row.
 """
 
 from __future__ import annotations
@@ -31,37 +31,30 @@ _PLACES = (7, 8)
 
 
 def request_equal_bits() -> None:
-    """Ask MKL for its strict mode, unless the user has asked it for another; to be called before torch computes."""
+    """Ask MKL for its strict mode, unless the user has set another; call it before torch computes."""
     os.environ.setdefault(VARIABLE, STRICT)
 
 
-def pass_size(batch_size: int | None, device: str) -> int | None:
-    """Rows of a forward pass that keep the promise of a fixed ``batch_size``: that many, or 1 where places matter."""
-    if batch_size in (None, 1) or place_is_nothing(device):
-        return batch_size
-    return 1
-
-
 @cache
-def place_is_nothing(device: str) -> bool:
-    """Whether equal rows of a batch come out of torch's kernels with equal bits, on a device, in this process.
+def rows_depend_on_place(device: str) -> bool:
+    """Whether torch's kernels give equal rows of a batch different last bits, on a device, in this process.
 
-    A probe over a few small shapes (milliseconds), made once: it finds an MKL that is not in strict mode. Where the
-    answer is no, a warning is logged, because one row a pass is slower.
+    Computes a few small shapes (milliseconds), once: an MKL that is not in strict mode shows there. Where rows do
+    depend on their place, a warning is logged, because one row a pass is slower.
     """
-    if _probe(device):
-        return True
+    if _equal_rows_stay_equal(device):
+        return False
     _log.warning(
-        "matrix products on %s depend on a row's place in its batch, so pictures and texts are encoded one a pass, "
+        "matrix products on %s depend on a row's place in its batch, so images and texts are encoded one a pass, "
         "which is slower; set %s=%s before the program starts",
         device,
         VARIABLE,
         STRICT,
     )
-    return False
+    return True
 
 
-def _probe(device: str) -> bool:
+def _equal_rows_stay_equal(device: str) -> bool:
     import torch
 
     generator = torch.Generator().manual_seed(0)

@@ -316,7 +316,7 @@ def try_case(number: int, seed: int, work: Path, templates: dict[str, Path], tal
 def main(count: int, seed: int) -> int:
     """Try so many mutated model folders; 1 if anything went wrong."""
     harness.preload()
-    for name in ("indexer.training.run", "retrieval.encoders.hub.encoder", "transformers"):
+    for name in ("indexer.training.training_run", "retrieval.encoders.hub_encoder", "transformers"):
         importlib.import_module(name)  # the parent, for all children
     work = Path(tempfile.mkdtemp(prefix="vlsearch-fuzz-")).resolve()
     tally = harness.Tally("models")

@@ -31,11 +31,11 @@ from recipes.mini.settings import Settings
 from recipes.mini.start import export, load_start, weights_of
 from recipes.mini.text_stage import Lessons, TextPlan, train_text
 from recipes.mini.texts import TextEncoder, draw_texts, guess_captions
-from retrieval.encoders.tokenizer_files import load_tokenizer
 from retrieval.encoders.two_tower.config import ImageConfig, TextConfig, TwoTowerConfig
-from retrieval.encoders.two_tower.encoder import save
+from retrieval.encoders.two_tower.folder import save
 from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text import train_tokenizer
+from retrieval.encoders.two_tower.tokenization import train_tokenizer
+from retrieval.hub.tokenizer_files import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 64

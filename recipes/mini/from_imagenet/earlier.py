@@ -21,7 +21,7 @@ from recipes.mini.from_imagenet.opinion import unit
 from recipes.mini.from_imagenet.student import LEARNED, Student
 from retrieval.encoders.two_tower.backbones import fold_norms
 from retrieval.encoders.two_tower.config import TwoTowerConfig
-from retrieval.encoders.two_tower.encoder import restored
+from retrieval.encoders.two_tower.folder import module_state
 from retrieval.encoders.two_tower.model import TwoTowerModel
 
 _STAGES = "towers.image.features."
@@ -44,7 +44,7 @@ class Earlier:
     def load(cls, folder: Path, runs: int, class_share: float) -> Earlier:
         """From a model folder."""
         model = TwoTowerModel(TwoTowerConfig.load(folder / "config.json"))
-        model.load_state_dict(restored(load_file(folder / "model.safetensors")))
+        model.load_state_dict(module_state(load_file(folder / "model.safetensors")))
         fold_norms(model.image.eval())
         state = {f"towers.{name}": value for name, value in model.state_dict().items()}
         return cls(state, runs, class_share)

@@ -26,9 +26,9 @@ from recipes.mini.from_imagenet.teachers import WIDTHS
 from recipes.mini.start import unfold
 from retrieval.encoders.two_tower.backbones import fold_norms, torchvision_state
 from retrieval.encoders.two_tower.config import ImageConfig, TextConfig, TwoTowerConfig
-from retrieval.encoders.two_tower.encoder import save
+from retrieval.encoders.two_tower.folder import save
 from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text import pad, token_ids
+from retrieval.encoders.two_tower.tokenization import pad, token_ids
 
 DIMENSION, LEARNED = 512, 256
 KEPT_FROM = 6
@@ -169,4 +169,4 @@ class Student(nn.Module):
         model.load_state_dict({n: v for n, v in state.items() if not n.startswith("image.")}, strict=False)
         unfold(self.towers.image, model.image)
         tuned = tuple(f"image.features.{stage}." for stage in range(KEPT_FROM, len(model.image.features)))
-        save(folder, model, self.tokenizer, small=("text.vectors.", "image.kept.", *tuned))
+        save(folder, model, self.tokenizer, quantised=("text.vectors.", "image.kept.", *tuned))

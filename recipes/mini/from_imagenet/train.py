@@ -41,7 +41,7 @@ from recipes.mini.from_imagenet.teachers import Reading, Teachers, load_lines
 from recipes.mini.from_imagenet.translate import Translating, translate
 from recipes.mini.output_folder import SettingsError, claim, digest
 from recipes.mini.vocabulary import Vocabulary
-from retrieval.encoders.tokenizer_files import load_tokenizer
+from retrieval.hub.tokenizer_files import load_tokenizer
 
 
 @dataclass(frozen=True)

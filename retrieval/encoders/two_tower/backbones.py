@@ -1,4 +1,4 @@
-"""Image backbones: a normalised picture batch in, pooled features out.
+"""Image backbones: a batch of normalised images in, pooled features out.
 
 EfficientNet-Lite2 and the TensorFlow padding follow the published checkpoints: no squeeze-excitation, ReLU6,
 first and last stage not deepened, stem not widened (Tan & Le, 2019, and the EfficientNet-Lite note of 2020).
@@ -32,7 +32,7 @@ _LITE2_STAGES = (
 
 
 class ImageBackbone(nn.Module):
-    """Convolutional stages in order, then the mean over the picture: (B, 3, H, W) -> (B, features).
+    """Convolutional stages in order, then the mean over the image: (B, 3, H, W) -> (B, features).
 
     With ``kept_from`` a copy of the stages from there on gives as many features again.
     """
@@ -43,18 +43,18 @@ class ImageBackbone(nn.Module):
         self.kept = copy.deepcopy(stages[kept_from:]) if kept_from else None  # under the same numbers
         self.dimension = 2 * features if kept_from else features
         self._kept_from = kept_from
-        self._on_head = False
+        self._flipped = False
 
-    def stand_on_head(self) -> None:
-        """Look at pictures upside down from now on, through kernels turned likewise, where that saves time.
+    def flip_vertically(self) -> None:
+        """Flip images and kernels vertically from now on, so that TensorFlow's padding needs no copy.
 
-        TensorFlow pads stride-2 convolutions at the bottom, by a copy of all that comes in. Upside down that row is
-        at the top, and there ordinary padding has it: what it adds at the other end no kernel of stride 2 reaches.
-        The function stays the same. Where stages go by steps of two without that padding, nothing is done.
+        TensorFlow pads stride-2 convolutions at the bottom, which copies the whole input. Flipped, that row is at the
+        top, where ordinary padding has it: no kernel of stride 2 reaches what that adds at the other end. The function
+        stays the same. A backbone with a strided layer without that padding stays as it is.
         """
-        stepping = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.MaxPool2d)]
-        stepping = [m for m in stepping if m.stride not in (1, (1, 1))]
-        if not all(module._forward_pre_hooks for module in stepping):
+        strided = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.MaxPool2d)]
+        strided = [m for m in strided if m.stride not in (1, (1, 1))]
+        if not all(module._forward_pre_hooks for module in strided):
             return
         for conv in [module for module in self.modules() if isinstance(module, nn.Conv2d)]:
             with torch.no_grad():
@@ -63,11 +63,11 @@ class ImageBackbone(nn.Module):
                 assert isinstance(conv.padding, tuple)
                 conv._forward_pre_hooks.clear()
                 conv.padding = ((conv.kernel_size[0] - 1) // 2, conv.padding[1])
-        self._on_head = True
+        self._flipped = True
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Pooled features, (B, dimension); the kept ones last."""
-        if self._on_head:
+        """Compute pooled features, (B, dimension); the kept ones last."""
+        if self._flipped:
             pixels = pixels.flip(2)
         if self.kept is None:
             pooled: Tensor = self.features(pixels).mean((2, 3))
@@ -78,7 +78,7 @@ class ImageBackbone(nn.Module):
 
 
 def build_backbone(config: ImageConfig) -> ImageBackbone:
-    """The untrained backbone that ``config`` names."""
+    """Build the untrained backbone that ``config`` names."""
     if config.backbone == "resnet50":
         # Each block begins as the identity (Goyal et al., 2017, section 5.1); weights that are loaded replace this.
         net = resnet50(weights=None, zero_init_residual=True)
@@ -103,7 +103,7 @@ def build_backbone(config: ImageConfig) -> ImageBackbone:
 
 
 def torchvision_state(config: ImageConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A classifier's torchvision ``state_dict`` under this module's names, its head dropped, as float32."""
+    """Rename a classifier's torchvision ``state_dict`` to this module's names, as float32, without its head."""
     if config.backbone == "resnet50":
         places = {"conv1": "0.0", "bn1": "0.1", **{f"layer{i}": str(i) for i in range(1, 5)}}
         renamed = {}
@@ -122,7 +122,7 @@ def torchvision_state(config: ImageConfig, state: dict[str, Tensor]) -> dict[str
 
 
 def fold_norms(backbone: nn.Module) -> None:
-    """Put each batch norm, as it computes in evaluation, into the convolution before it.
+    """Fold each batch norm, as it computes in evaluation, into the convolution before it.
 
     The same function to float32 rounding, 1.2 times as fast to compute and 1.3 times to train (MobileNetV2, two cores).
     """

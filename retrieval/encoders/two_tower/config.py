@@ -1,4 +1,4 @@
-"""What a two-tower model is made of, as frozen values that go to and from ``config.json``."""
+"""The configuration of a two-tower model: frozen values that are read from and written to ``config.json``."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class ImageConfig:
     ``tf_padding`` pads stride-2 convolutions at the bottom as TensorFlow does, for weights trained there
     (their kernels mirrored left-right, so that the width needs no care).
 
-    A picture whose sides differ by a factor of up to ``aspect`` is squeezed into the square whole; a longer one loses
-    its ends first. 1 takes the centre square. Of what people photograph, 3:2 and 4:3, the square leaves a third out.
+    An image whose sides differ by a factor of up to ``aspect`` is resized whole to the square; a longer one loses its
+    ends first. 1 takes the centre square, which leaves out up to a third of a photograph (3:2 and 4:3).
 
-    With ``through`` it is squeezed into a square of that side first, and from there, bilinearly, to ``size``: as
-    pictures were in training that kept them so, for their sharpness is part of what a tower learns.
+    With ``through`` it is resized to a square of that side first, and from there, bilinearly, to ``size``: as images
+    were in training from a cache of that side, because a tower learns their sharpness too.
 
-    With ``kept_from`` the stages from that one on exist twice, and features are those of both: one set to fine-tune,
-    one kept as it was, since a backbone that learns captions forgets most of the classes that it knew.
+    With ``kept_from`` the stages from that one on exist twice, and features are those of both: one copy is fine-tuned,
+    one stays as it was, because a backbone that is fine-tuned to captions forgets most of the classes that it knew.
     """
 
     backbone: ImageBackbone = "resnet50"
@@ -47,7 +47,7 @@ class ImageConfig:
 
     @property
     def preparation(self) -> Squeeze:
-        """What becomes of a picture before the tower sees it."""
+        """The rule by which an image becomes the tower's input."""
         return Squeeze(self.size, self.aspect, self.through)
 
 
@@ -55,8 +55,8 @@ class ImageConfig:
 class TextConfig:
     """The text tower: ``bert`` (transformers) or ``bag`` (mean of sub-word vectors, then an MLP).
 
-    A bag's sub-words may see each other first, in ``attention_layers`` layers of ``heads`` heads, ``attention_width``
-    wide together: without them it knows no word order. ``layers`` is BERT's.
+    A bag's sub-words may go through ``attention_layers`` layers of self-attention first, of ``heads`` heads that are
+    ``attention_width`` wide together; without them word order does not count. ``layers`` is BERT's.
     """
 
     backbone: TextBackbone = "bert"
@@ -79,9 +79,9 @@ class TwoTowerConfig:
         dimension: of the space.
         image: the image tower.
         text: the text tower.
-        image_parts: sizes of parts of a picture's vector, in order, with the sum ``dimension``. Each of n parts is
-            brought to the length 1/sqrt(n), so that none takes room from another, differently for each picture. A
-            text's vector has unit length as a whole: a text chooses its parts' shares. Empty: no parts.
+        image_parts: sizes of parts of an image's vector, in order, with the sum ``dimension``. Each of n parts is
+            scaled to the length 1/sqrt(n), so that each part keeps a fixed share of the vector's length. A text's
+            vector has unit length as a whole, and its parts have any share. Empty: no parts.
     """
 
     dimension: int
@@ -90,12 +90,12 @@ class TwoTowerConfig:
     image_parts: tuple[int, ...] = ()
 
     def to_json(self) -> str:
-        """``config.json``, as text."""
+        """Write ``config.json``, as text."""
         return json.dumps({"model_type": MODEL_TYPE, **asdict(self)}, indent=2, sort_keys=True) + "\n"
 
     @property
     def least_numbers(self) -> int:
-        """How many numbers the weights hold at least: those that grow with what the configuration says."""
+        """Least count of numbers in the weights: those whose size the configuration states."""
         text, width = self.text, self.text.width
         held = text.vocabulary * width + self.dimension * width + 2 * width * text.hidden
         if text.backbone == "bert":
@@ -106,7 +106,11 @@ class TwoTowerConfig:
 
     @classmethod
     def load(cls, path: Path) -> TwoTowerConfig:
-        """Read ``config.json``; raises ModelError where it is missing, damaged or of another model."""
+        """Read ``config.json``.
+
+        Raises:
+            ModelError: it is missing, damaged or of another model.
+        """
         try:
             facts = read_object(path, CONFIG_BYTES)
             if facts.get("model_type") != MODEL_TYPE:
@@ -141,11 +145,11 @@ _RANGES = {
     "attention_layers": (0, 64),
     "attention_width": (1, 2**14),
 }
-"""Of the whole numbers, lowest and highest: what no model exceeds and no machine would bear."""
+"""Lowest and highest value of each whole number; no published model exceeds them."""
 
 
 def _check(config: TwoTowerConfig) -> None:
-    """Refuse values of another type or beyond all measure; a file may say anything.
+    """Refuse values of another type or out of range; a file may say anything.
 
     Raises:
         ValueError: says which.

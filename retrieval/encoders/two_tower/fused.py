@@ -1,12 +1,12 @@
-"""An image backbone made fast on a CPU: the same function to float32 rounding, and no longer one to train.
+"""A fast image backbone on the CPU: the same function to float32 rounding, but it cannot be trained.
 
-A tenth of EfficientNet-Lite2's time went beside its convolutions (``benchmarks/encoders/speed.md``). TensorFlow's
-padding copied whole activations to add a row at the bottom; a picture that stands on its head needs that row at the
-top, which is where a convolution that pads both ends has it. And each ReLU6 read and wrote all that the convolution
-before it had just written: oneDNN does both in one pass. Its weights are laid out once here, not at every call.
+A tenth of EfficientNet-Lite2's time was spent outside its convolutions (``benchmarks/encoders/speed.md``). TensorFlow's
+padding copied whole activations to add a row at the bottom; a vertically flipped image needs that row at the top,
+where a convolution that pads both ends has it. And each ReLU6 read and wrote all that the convolution before it had
+just written: oneDNN does both in one pass. Weights are laid out for it once, not at every call.
 
-Fusing goes through operators of torch that have no public name (its own compiler calls them). Where a torch lacks
-them, or they do not compute what the plain modules do, those stay: the result is the same, only later.
+Fusing uses operators of torch that have no public name (its own compiler calls them). Where a torch lacks them, or
+they do not compute what the plain modules do, the plain modules stay: the result is the same, but slower.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 def make_fast(backbone: ImageBackbone) -> None:
     """Rebuild a backbone in evaluation mode, batch norms folded, in place."""
-    backbone.stand_on_head()
+    backbone.flip_vertically()
     if not fusing_works():
         return
     for block in [module for module in backbone.modules() if isinstance(module, nn.Sequential)]:
@@ -64,7 +64,7 @@ class FusedConv(nn.Module):
         self._after = ("hardtanh", [0.0, 6.0], "") if clipped else ("none", [], "")
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """What the convolution and ReLU6 give."""
+        """Compute the convolution and ReLU6."""
         computed: Tensor = torch.ops.mkldnn._convolution_pointwise(
             pixels, self._weight, self._bias, *self._shape, *self._after
         )
@@ -72,7 +72,7 @@ class FusedConv(nn.Module):
 
 
 def _fuse(block: nn.Sequential) -> None:
-    """Put fused convolutions in the place of the plain ones; what they make needless becomes an identity."""
+    """Replace convolutions by fused ones, and each ReLU6 that they include by an identity."""
     for place, conv in enumerate(block):
         if not isinstance(conv, nn.Conv2d) or conv._forward_pre_hooks:
             continue

@@ -16,7 +16,7 @@ MAX_SCALE = 100.0
 
 
 class TwoTowerModel(nn.Module):
-    """Pictures and texts to unit rows in one space, and the learned 1/temperature."""
+    """Encode images and texts to unit rows of one space; holds the learned 1/temperature too."""
 
     def __init__(self, config: TwoTowerConfig) -> None:
         super().__init__()
@@ -33,15 +33,14 @@ class TwoTowerModel(nn.Module):
         self.std: Tensor
 
     def image_features(self, pixels: Tensor) -> Tensor:
-        """Pooled backbone features, (B, F), of uint8 pictures (B, 3, H, W)."""
-        normal = (
-            pixels.to(torch.float32, copy=True).div_(255).sub_(self.mean).div_(self.std)
-        )  # in place: faster
+        """Compute pooled backbone features, (B, F), of uint8 images (B, 3, H, W)."""
+        # In place, which is faster.
+        normal = pixels.to(torch.float32, copy=True).div_(255).sub_(self.mean).div_(self.std)
         features: Tensor = self.image(normal.contiguous(memory_format=torch.channels_last))
         return features
 
     def project_image(self, features: Tensor) -> Tensor:
-        """Unit rows, (B, D), of backbone features (B, F); all of the configuration's ``image_parts`` equally long."""
+        """Project features (B, F) to unit rows (B, D), in which all ``image_parts`` have the same length."""
         rows: Tensor = self.image_projection(features)
         if self.config.image_parts:
             parts = torch.split(rows, list(self.config.image_parts), -1)
@@ -49,13 +48,13 @@ class TwoTowerModel(nn.Module):
         return nn.functional.normalize(rows, dim=-1)
 
     def encode_images(self, pixels: Tensor) -> Tensor:
-        """Unit rows, (B, D), of uint8 pictures (B, 3, H, W)."""
+        """Encode uint8 images (B, 3, H, W) to unit rows (B, D)."""
         return self.project_image(self.image_features(pixels))
 
     def encode_texts(self, ids: Tensor) -> Tensor:
-        """Unit rows, (B, D), of padded token ids (B, T)."""
+        """Encode padded token ids (B, T) to unit rows (B, D)."""
         return nn.functional.normalize(self.text_projection(self.text(ids)), dim=-1)
 
     def scale(self) -> Tensor:
-        """1/temperature, clamped to [1, 100]."""
+        """Return 1/temperature, clamped to [1, 100]."""
         return self.log_scale.clamp(0, math.log(MAX_SCALE)).exp()

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from indexer.training.batches import steps_an_epoch
 from indexer.training.gradient_cache import Encode, Loss, cached_backward, plain_backward
-from indexer.training.hub import Lora, TrainableHub
 from indexer.training.loop import Data, RunObserver, Saving, fit
 from indexer.training.losses import info_nce
 from indexer.training.objective import Teacher
 from indexer.training.recipe import Recipe
 from indexer.training.record import MetricsLog
-from retrieval.encoders.hub.encoder import HubEncoder
+from indexer.training.trainable_hub import Lora, TrainableHub
+from retrieval.encoders.hub_encoder import load_hub_encoder
+from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.errors import MissingExtra
 from tests.indexer.training.training_runs import NAMES, cached, picture
 from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
@@ -54,7 +55,7 @@ def tune(model: TrainableHub, out: Path, recipe: Recipe = RECIPE) -> None:
     fit(model, Data(cached(NAMES[:16]), val, Teacher()), recipe, "run", out, Saving(), observer)
 
 
-def vectors(encoder: HubEncoder) -> tuple[np.ndarray, np.ndarray]:
+def vectors(encoder: TowerEncoder) -> tuple[np.ndarray, np.ndarray]:
     return encoder.encode_images([Image.fromarray(picture(n, 40)) for n in NAMES[:4]]), encoder.encode_texts(
         ["a dog", "two cats in the snow", "red"]
     )
@@ -75,8 +76,8 @@ def test_a_fine_tuned_checkpoint_loads_as_what_it_became(
         prepared = [model.prepare(Image.fromarray(picture(name, 40))) for name in NAMES[:4]]
         images = model.encode_pictures(torch.from_numpy(np.stack(prepared))).numpy()
         texts = model.encode_tokens(model.tokenize(["a dog", "two cats in the snow", "red"])).numpy()
-    loaded_images, loaded_texts = vectors(HubEncoder.load(tmp_path / "run" / "last"))
-    before_images, before_texts = vectors(HubEncoder.load(source))
+    loaded_images, loaded_texts = vectors(load_hub_encoder(tmp_path / "run" / "last"))
+    before_images, before_texts = vectors(load_hub_encoder(source))
     assert np.allclose(
         loaded_images, images, atol=1e-5
     )  # other batches, and merged weights, round differently

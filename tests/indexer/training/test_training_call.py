@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import indexer
 from indexer import Augmentation, NewTwoTower, Recipe
-from indexer.training.two_tower import TrainableTwoTower, new_two_tower
+from indexer.training.trainable_two_tower import TrainableTwoTower, new_two_tower
 from indexer.training.vocabulary import fit_tokenizer
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
 from retrieval.errors import UsageError

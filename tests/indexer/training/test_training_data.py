@@ -23,7 +23,7 @@ from indexer.training.augment import (
     vary_picture,
 )
 from indexer.training.batches import batches, positives_of
-from indexer.training.cache import LONGEST, Cached, CacheRule, cache_pictures
+from indexer.training.image_cache import LONGEST, Cached, CacheRule, cache_pictures
 from indexer.training.listing import Caption, Listing, list_corpus
 from indexer.training.recipe import Recipe
 from retrieval.corpora import CaptionColumn, CorpusOptions, open_corpus

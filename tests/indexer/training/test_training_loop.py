@@ -13,15 +13,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from indexer.training.checkpoint import FILE
 from indexer.training.loop import Saving
 from indexer.training.objective import Teacher, TeacherRows
 from indexer.training.recipe import Loss, Recipe
 from indexer.training.trainable import Trainable
-from indexer.training.two_tower import load_two_tower
+from indexer.training.trainable_two_tower import load_two_tower
+from indexer.training.training_state import FILE
 from indexer.training.validation import validate
 from indexer.training.vocabulary import fit_tokenizer
-from retrieval.encoders.two_tower.encoder import save
+from retrieval.encoders.two_tower.folder import save
 from retrieval.errors import TrainingError, UsageError
 from tests.indexer.training.training_runs import NAMES, STILL, cached, tiny_two_tower, train
 
@@ -325,7 +325,7 @@ def test_a_model_that_gives_every_picture_one_vector_finds_one_picture_in_thirty
 
 def test_a_model_whose_vectors_are_bytes_is_trained_on_from_what_they_stand_for(tmp_path: Path) -> None:
     before = tiny_two_tower().module
-    save(tmp_path, before, fit_tokenizer(NAMES, 200), small=("text.vectors.",))
+    save(tmp_path, before, fit_tokenizer(NAMES, 200), quantised=("text.vectors.",))
 
     after = load_two_tower(tmp_path, "tiny", "cpu").module
 

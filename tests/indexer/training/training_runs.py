@@ -13,14 +13,14 @@ from PIL import Image
 
 from indexer.pipeline.report import Progress
 from indexer.training.augment import Augmentation
-from indexer.training.cache import Cached
+from indexer.training.image_cache import Cached
 from indexer.training.listing import Caption
 from indexer.training.loop import Data, Outcome, RunObserver, Saving, fit
 from indexer.training.objective import Teacher
 from indexer.training.recipe import Recipe
 from indexer.training.record import MetricsLog
 from indexer.training.trainable import Trainable
-from indexer.training.two_tower import TrainableTwoTower
+from indexer.training.trainable_two_tower import TrainableTwoTower
 from indexer.training.vocabulary import fit_tokenizer
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
 

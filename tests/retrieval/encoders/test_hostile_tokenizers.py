@@ -16,8 +16,8 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from retrieval.encoders.registry import load_encoder
-from retrieval.encoders.tokenizer_files import cut, is_quick, tokenizer_faults
 from retrieval.errors import ModelError
+from retrieval.hub.tokenizer_files import cut, is_quick, tokenizer_faults
 from tests.command_line import save_tiny_model
 
 PUBLISHED = [  # CLIP's, as files and as transformers has it; T5's, XLM-R's and SigLIP's; Gemma's has none
@@ -306,7 +306,7 @@ def test_nothing_that_lies_beside_a_model_is_run_or_loaded(folder: Path, tmp_pat
 
 
 def test_published_kinds_of_tokenizers_pass(tiny: Callable[[str], Path]) -> None:
-    from retrieval.encoders.tokenizer_files import check_tokenizer
+    from retrieval.hub.tokenizer_files import check_tokenizer
 
     for family in ("clip", "metaclip-2", "siglip", "siglip2"):
         assert Tokenizer.from_str(check_tokenizer(tiny(family) / "tokenizer.json").decode())

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from retrieval.encoders.hub.encoder import HubEncoder
+from retrieval.encoders.hub_encoder import load_hub_encoder
+from retrieval.encoders.tower_encoder import TowerEncoder
 from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
 
 SHORT = ["dog", "a dog in the snow", "", "two cats", "一只狗", "man on the beach"]
@@ -24,11 +25,11 @@ LONG = [
 
 
 @pytest.fixture(params=sorted(BUILDERS))
-def encoder(request: pytest.FixtureRequest, tiny: Callable[[str], Path]) -> HubEncoder:
-    return HubEncoder.load(tiny(request.param))
+def encoder(request: pytest.FixtureRequest, tiny: Callable[[str], Path]) -> TowerEncoder:
+    return load_hub_encoder(tiny(request.param))
 
 
-def test_a_texts_bits_do_not_depend_on_its_neighbours_in_a_fixed_batch(encoder: HubEncoder) -> None:
+def test_a_texts_bits_do_not_depend_on_its_neighbours_in_a_fixed_batch(encoder: TowerEncoder) -> None:
     texts = SHORT + LONG
 
     together = encoder.encode_texts(texts, batch_size=4)
@@ -39,7 +40,7 @@ def test_a_texts_bits_do_not_depend_on_its_neighbours_in_a_fixed_batch(encoder: 
             assert np.array_equal(rows[text], row), text
 
 
-def test_a_text_alone_has_the_same_bits_as_in_company(encoder: HubEncoder) -> None:
+def test_a_text_alone_has_the_same_bits_as_in_company(encoder: TowerEncoder) -> None:
     texts = SHORT + LONG
 
     together = encoder.encode_texts(texts, batch_size=8)
@@ -49,7 +50,7 @@ def test_a_text_alone_has_the_same_bits_as_in_company(encoder: HubEncoder) -> No
 
 
 def test_a_pictures_bits_do_not_depend_on_its_neighbours_in_a_fixed_batch(
-    encoder: HubEncoder, pictures: dict[str, Image.Image]
+    encoder: TowerEncoder, pictures: dict[str, Image.Image]
 ) -> None:
     names = list(pictures)
     prepared = {name: encoder.prepare_image(image) for name, image in pictures.items()}
@@ -62,14 +63,16 @@ def test_a_pictures_bits_do_not_depend_on_its_neighbours_in_a_fixed_batch(
             assert np.array_equal(row, together[name]), name
 
 
-def test_prepared_pictures_all_have_one_shape(encoder: HubEncoder, pictures: dict[str, Image.Image]) -> None:
+def test_prepared_pictures_all_have_one_shape(
+    encoder: TowerEncoder, pictures: dict[str, Image.Image]
+) -> None:
     prepared = [encoder.prepare_image(image) for image in pictures.values()]
 
     assert len({array.shape for array in prepared}) == 1
     assert {array.dtype for array in prepared} == {np.dtype(np.uint8)}
 
 
-def test_without_a_batch_size_rows_agree_to_rounding(encoder: HubEncoder) -> None:
+def test_without_a_batch_size_rows_agree_to_rounding(encoder: TowerEncoder) -> None:
     texts = SHORT + LONG
 
     assert np.abs(encoder.encode_texts(texts) - encoder.encode_texts(texts, batch_size=3)).max() < 1e-5
@@ -79,13 +82,13 @@ def test_without_a_batch_size_rows_agree_to_rounding(encoder: HubEncoder) -> Non
 def test_a_causal_tower_gives_the_same_vector_at_any_padded_length(
     family: str, tiny: Callable[[str], Path]
 ) -> None:
-    encoder = HubEncoder.load(tiny(family))
+    encoder = load_hub_encoder(tiny(family))
     texts = ["dog", "a red ball", "man"]
-    rows = encoder._tokens.encode(texts)
+    rows = encoder.tokenization.encode(texts)
 
-    vectors = [encoder._text_rows(*encoder._tokens.pad(rows, length)) for length in (16, 32, 77)]
+    vectors = [encoder.towers.text_rows(*encoder.tokenization.pad(rows, length)) for length in (16, 32, 77)]
 
-    assert encoder._tokens.padded_length(rows[0]) < 77
+    assert encoder.tokenization.padded_length(rows[0]) < 77
     for longer in vectors[1:]:
         assert np.abs(longer - vectors[0]).max() < 2e-6
     assert np.abs(encoder.encode_texts(texts) - vectors[-1]).max() < 2e-6
@@ -95,7 +98,7 @@ def test_a_causal_tower_gives_the_same_vector_at_any_padded_length(
 def test_a_padded_length_is_the_shortest_allowed_that_holds_the_text(
     family: str, tiny: Callable[[str], Path]
 ) -> None:
-    tokens = HubEncoder.load(tiny(family))._tokens
+    tokens = load_hub_encoder(tiny(family)).tokenization
     allowed = {"clip": (8, 16, 32, 77), "chinese-clip": (8, 16, 32, 52), "siglip": (64,)}[family]
 
     assert tokens.lengths == allowed
@@ -106,7 +109,7 @@ def test_a_padded_length_is_the_shortest_allowed_that_holds_the_text(
 def test_many_threads_get_what_one_thread_gets(
     tiny: Callable[[str], Path], pictures: dict[str, Image.Image]
 ) -> None:
-    encoder = HubEncoder.load(tiny("clip"))
+    encoder = load_hub_encoder(tiny("clip"))
     images, texts = list(pictures.values()), SHORT + LONG
     expected = encoder.encode_images(images, 4), encoder.encode_texts(texts, 4)
     found, faults = [], []
@@ -132,6 +135,6 @@ def test_many_threads_get_what_one_thread_gets(
 def test_encoding_leaves_torchs_settings_alone(tiny: Callable[[str], Path]) -> None:
     before = torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()
 
-    HubEncoder.load(tiny("clip")).encode_texts(SHORT)
+    load_hub_encoder(tiny("clip")).encode_texts(SHORT)
 
     assert (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()) == before

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from retrieval.cli import main
 from retrieval.encoders import registry
-from retrieval.encoders.hub.encoder import HubEncoder
+from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.registry import download, is_cached, load_encoder, resolve
 from retrieval.errors import ModelError, UnknownModel
 from tests.retrieval.encoders.fake_hub import FakeHub, hub_on_loopback, use_hub
@@ -60,7 +60,7 @@ def test_a_model_is_not_there_then_got_then_loaded_without_the_hub(
     encoder = load_encoder(ALIAS)
     assert hub.requests == asked
     assert np.array_equal(
-        encoder.encode_texts(["a dog"]), HubEncoder.load(tiny("clip")).encode_texts(["a dog"])
+        encoder.encode_texts(["a dog"]), load_hub_encoder(tiny("clip")).encode_texts(["a dog"])
     )
 
 

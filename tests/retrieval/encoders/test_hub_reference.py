@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval.encoders.hub.encoder import HubEncoder
+from retrieval.encoders.hub_encoder import load_hub_encoder
+from retrieval.encoders.tower_encoder import TowerEncoder
 from tests.retrieval.encoders.library_path import TEXTS, Library, cosines
 from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
 
@@ -20,11 +21,11 @@ def family(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def pair(family: str, tiny: Callable[[str], Path]) -> tuple[HubEncoder, Library]:
-    return HubEncoder.load(tiny(family)), Library(family, tiny(family))
+def pair(family: str, tiny: Callable[[str], Path]) -> tuple[TowerEncoder, Library]:
+    return load_hub_encoder(tiny(family)), Library(family, tiny(family))
 
 
-def test_text_vectors_equal_the_librarys_batched_and_single(pair: tuple[HubEncoder, Library]) -> None:
+def test_text_vectors_equal_the_librarys_batched_and_single(pair: tuple[TowerEncoder, Library]) -> None:
     ours, library = pair
 
     expected = library.texts(TEXTS)
@@ -38,7 +39,7 @@ def test_text_vectors_equal_the_librarys_batched_and_single(pair: tuple[HubEncod
 
 
 def test_image_vectors_equal_the_librarys_batched_and_single(
-    pair: tuple[HubEncoder, Library], pictures: dict[str, Image.Image]
+    pair: tuple[TowerEncoder, Library], pictures: dict[str, Image.Image]
 ) -> None:
     ours, library = pair
     images = list(pictures.values())
@@ -51,7 +52,7 @@ def test_image_vectors_equal_the_librarys_batched_and_single(
     assert cosines(expected[:1], expected[1:2]).max() < 0.999  # different pictures do differ
 
 
-def test_vectors_are_float32_unit_rows_of_the_stated_dimension(pair: tuple[HubEncoder, Library]) -> None:
+def test_vectors_are_float32_unit_rows_of_the_stated_dimension(pair: tuple[TowerEncoder, Library]) -> None:
     ours, _ = pair
 
     rows = ours.encode_texts(TEXTS)
@@ -61,14 +62,14 @@ def test_vectors_are_float32_unit_rows_of_the_stated_dimension(pair: tuple[HubEn
     assert np.abs(np.linalg.norm(rows, axis=1) - 1).max() < 1e-5
 
 
-def test_no_texts_and_no_pictures_give_no_rows(pair: tuple[HubEncoder, Library]) -> None:
+def test_no_texts_and_no_pictures_give_no_rows(pair: tuple[TowerEncoder, Library]) -> None:
     ours, _ = pair
 
     assert ours.encode_texts([]).shape == ours.encode_images([]).shape == (0, ours.identity.dimension)
 
 
 def test_a_caption_beyond_the_context_is_cut_where_the_library_cuts_it(
-    pair: tuple[HubEncoder, Library], family: str
+    pair: tuple[TowerEncoder, Library], family: str
 ) -> None:
     ours, library = pair
     words = ["dog", "snow", "red"] * 60

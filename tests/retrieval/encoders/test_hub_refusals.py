@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from retrieval.encoders.hub.encoder import HubEncoder
+from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import ModelError
 
@@ -192,14 +192,14 @@ def test_sharded_weights_load_like_whole_ones(folder: Path) -> None:
 
 def test_a_device_that_is_not_there_is_an_error(folder: Path) -> None:
     with pytest.raises(ModelError, match="cannot be put on device nonsense"):
-        HubEncoder.load(folder, device="nonsense")
+        load_hub_encoder(folder, device="nonsense")
 
 
 def test_half_precision_weights_run_in_float32(folder: Path) -> None:
     weights = {name: value.half() for name, value in load_file(folder / "model.safetensors").items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
-    encoder = HubEncoder.load(folder)
+    encoder = load_hub_encoder(folder)
 
-    assert {value.dtype for value in encoder._model.parameters()} == {torch.float32}
+    assert {value.dtype for value in encoder.towers._model.parameters()} == {torch.float32}
     assert encoder.identity.precision == "float32"

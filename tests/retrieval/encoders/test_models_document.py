@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from retrieval.encoders.hub.families import FAMILIES
-from retrieval.encoders.hub.recommended import Published
+from retrieval.encoders.families.table import FAMILIES
+from retrieval.encoders.recommended import Published
 from retrieval.encoders.registry import RECOMMENDED
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "models.md"

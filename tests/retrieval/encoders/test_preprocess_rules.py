@@ -17,8 +17,8 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from retrieval.decoding.image_rule import ImageRule, to_rgb
 from retrieval.decoding.preparations import patch_grid
-from retrieval.encoders.hub.siglip2 import NaflexPictures
-from retrieval.encoders.preprocess import read_image_rule
+from retrieval.encoders.families.processor_config import read_image_rule
+from retrieval.encoders.families.siglip2 import NaflexInputs
 from retrieval.errors import ModelError
 
 
@@ -177,9 +177,9 @@ def test_a_grid_of_patches_equals_the_librarys_and_fits(width: int, height: int,
 
 
 def test_a_naflex_picture_carries_its_grid_and_its_patches() -> None:
-    pictures = NaflexPictures(4, 20, 2, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    pictures = NaflexInputs(4, 20, 2, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
-    prepared = pictures.prepare(Image.new("RGB", (12, 20), (1, 2, 3)))
+    prepared = pictures.preparation.prepare(Image.new("RGB", (12, 20), (1, 2, 3)))
 
     rows, columns = patch_grid(20, 12, 4, 20)
     assert prepared.shape == (21, 48)

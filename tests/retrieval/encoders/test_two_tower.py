@@ -13,12 +13,18 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from retrieval.encoders.tokenizer_files import load_tokenizer
-from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTower, TwoTowerConfig, TwoTowerModel
+from retrieval.encoders.two_tower import (
+    ImageConfig,
+    TextConfig,
+    TwoTowerConfig,
+    TwoTowerModel,
+    load_two_tower_encoder,
+)
 from retrieval.encoders.two_tower.backbones import build_backbone, fold_norms
-from retrieval.encoders.two_tower.encoder import save
-from retrieval.encoders.two_tower.text import train_tokenizer
+from retrieval.encoders.two_tower.folder import save
+from retrieval.encoders.two_tower.tokenization import train_tokenizer
 from retrieval.errors import ModelError
+from retrieval.hub.tokenizer_files import load_tokenizer
 
 TEXTS = ["a dog", "a cat on a mat", "雪地里的狗", "", "a very long story about a dog " * 20]
 
@@ -28,7 +34,7 @@ def a_model(text: TextConfig, tokenizer: Tokenizer) -> TwoTowerModel:
     text = replace(text, vocabulary=tokenizer.get_vocab_size())
     model = TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text))
     for layer in model.text.attention if text.backbone == "bag" else ():
-        torch.nn.init.normal_(layer.give_out.weight)  # which starts as nothing
+        torch.nn.init.normal_(layer.output.weight)  # which starts as zeros
     return model
 
 
@@ -52,7 +58,7 @@ def pictures() -> list[Image.Image]:
 
 
 def test_rows_are_unit_float32(folder: Path) -> None:
-    encoder = TwoTower.load(folder)
+    encoder = load_two_tower_encoder(folder)
     for rows in (encoder.encode_images(pictures()), encoder.encode_texts(TEXTS)):
         assert rows.dtype == np.float32
         assert rows.shape == (5, 16)
@@ -61,7 +67,7 @@ def test_rows_are_unit_float32(folder: Path) -> None:
 
 
 def test_with_a_batch_size_neighbours_and_places_do_not_change_a_bit(folder: Path) -> None:
-    encoder = TwoTower.load(folder)
+    encoder = load_two_tower_encoder(folder)
     images, texts = encoder.encode_images(pictures(), 4), encoder.encode_texts(TEXTS, 4)
     for order in ([4, 3, 2, 1, 0], [2], [0, 0, 4]):
         assert np.array_equal(encoder.encode_images([pictures()[i] for i in order], 4), images[order])
@@ -69,7 +75,7 @@ def test_with_a_batch_size_neighbours_and_places_do_not_change_a_bit(folder: Pat
 
 
 def test_a_text_that_fills_its_length_has_the_same_bits_beside_one_that_does_not(folder: Path) -> None:
-    encoder = TwoTower.load(folder)
+    encoder = load_two_tower_encoder(folder)
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     full = next(text for n in range(99) if len(tokenizer.encode(text := "a " * n + "dog").ids) == 8)
 
@@ -86,9 +92,9 @@ def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_an
     text = TextConfig("bag", 1, 32, 64, context=32, attention_layers=layers, attention_width=16)
     model = a_model(text, tokenizer)
     save(tmp_path / "whole", model, tokenizer)
-    save(tmp_path / "small", model, tokenizer, small=("text.vectors.",))
+    save(tmp_path / "small", model, tokenizer, quantised=("text.vectors.",))
 
-    whole, small = (TwoTower.load(tmp_path / name) for name in ("whole", "small"))
+    whole, small = (load_two_tower_encoder(tmp_path / name) for name in ("whole", "small"))
 
     saved = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "small")]
     pieces = tokenizer.get_vocab_size()
@@ -98,7 +104,7 @@ def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_an
     assert (rows * whole.encode_texts(TEXTS)).sum(1).min() > 0.999
     ids = [tokenizer.encode(t.lower()).ids[:32] or [1] for t in TEXTS]
     with torch.inference_mode():
-        expected = torch.cat([small._model().encode_texts(torch.tensor([row])) for row in ids])
+        expected = torch.cat([small.towers.torch_model().encode_texts(torch.tensor([row])) for row in ids])
     np.testing.assert_allclose(rows, expected, atol=5e-6)
 
 
@@ -110,26 +116,29 @@ def test_small_kernels_are_a_byte_each_and_give_nearly_the_same_pictures(tmp_pat
     kernels = [p for n, p in model.named_parameters() if n.startswith("image.kept.") and p.dim() > 1]
 
     save(tmp_path / "whole", model, tokenizer)
-    save(tmp_path / "small", model, tokenizer, small=("image.kept.",))
+    save(tmp_path / "small", model, tokenizer, quantised=("image.kept.",))
 
     saved = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "small")]
     bytes_less = sum(kernel.numel() - 2 * len(kernel) for kernel in kernels)
     assert saved[0] - saved[1] == pytest.approx(bytes_less, rel=0.01)
-    whole, small = (TwoTower.load(tmp_path / name).encode_images(pictures()) for name in ("whole", "small"))
+    whole, small = (
+        load_two_tower_encoder(tmp_path / name).encode_images(pictures()) for name in ("whole", "small")
+    )
     assert (whole * small).sum(1).min() > 0.999
     assert not np.array_equal(whole, small)
 
 
 def test_word_order_counts_where_there_is_attention_and_only_there(folder: Path) -> None:
-    encoder = TwoTower.load(folder)
+    encoder = load_two_tower_encoder(folder)
     there, back = encoder.encode_texts(["a cat on a mat dog", "dog mat a on cat a"])
 
-    plain = not encoder._config.text.attention_layers and encoder._config.text.backbone == "bag"
+    config = encoder.tokenization.config
+    plain = not config.attention_layers and config.backbone == "bag"
     assert np.allclose(there, back, atol=1e-5) == plain
 
 
 def test_a_strip_is_cropped_before_it_is_enlarged(folder: Path) -> None:
-    assert TwoTower.load(folder).prepare_image(Image.new("L", (30000, 2))).shape == (32, 32, 3)
+    assert load_two_tower_encoder(folder).prepare_image(Image.new("L", (30000, 2))).shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize(("aspect", "columns_seen"), [(1.0, 100), (1.5, 150), (3.0, 200)])
@@ -183,14 +192,14 @@ def test_parts_that_do_not_make_up_the_space_are_refused(folder: Path, sizes: ob
     (folder / "config.json").write_text(json.dumps({**config, "image_parts": sizes}))
 
     with pytest.raises(ModelError, match=r"config\.json is damaged \(.+\); copy the model folder again$"):
-        TwoTower.load(folder)
+        load_two_tower_encoder(folder)
 
 
 def test_parts_are_part_of_a_models_identity_and_come_back_from_its_folder(folder: Path) -> None:
-    plain = TwoTower.load(folder)
+    plain = load_two_tower_encoder(folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "image_parts": [4, 12]}))
-    parted = TwoTower.load(folder)
+    parted = load_two_tower_encoder(folder)
 
     assert parted.identity.digest != plain.identity.digest
     assert TwoTowerConfig.load(folder / "config.json").image_parts == (4, 12)
@@ -201,13 +210,13 @@ def test_parts_are_part_of_a_models_identity_and_come_back_from_its_folder(folde
 def test_a_configuration_older_than_its_latest_fields_has_the_identity_that_collections_know(
     folder: Path,
 ) -> None:
-    written = TwoTower.load(folder).identity
+    written = load_two_tower_encoder(folder).identity
     config = json.loads((folder / "config.json").read_text())
     assert config.pop("image_parts") == []
     assert config["image"].pop("through") == 0
     (folder / "config.json").write_text(json.dumps(config))
 
-    assert TwoTower.load(folder).identity == written
+    assert load_two_tower_encoder(folder).identity == written
     facts = json.loads(written.preprocessing)
     assert set(facts) == {"image", "resize", "text"}
     assert "through" not in facts["image"]
@@ -222,7 +231,7 @@ def test_a_bad_file_is_a_sentence(folder: Path, name: str, damage: str) -> None:
     if damage != "missing":
         path.write_bytes(data[: len(data) // 2] if damage == "cut" else b'{"model_type": "clip"}')
     with pytest.raises(ModelError, match=name):
-        TwoTower.load(folder)
+        load_two_tower_encoder(folder)
 
 
 def test_a_step_without_its_weight_is_a_sentence(folder: Path) -> None:
@@ -230,7 +239,7 @@ def test_a_step_without_its_weight_is_a_sentence(folder: Path) -> None:
     save_file(weights | {"image.lost.step": torch.ones(1)}, folder / "model.safetensors")
 
     with pytest.raises(ModelError, match="holds no weights of this model"):
-        TwoTower.load(folder).encode_images(pictures())
+        load_two_tower_encoder(folder).encode_images(pictures())
 
 
 def test_efficientnet_lite2_and_mobilenet_see_what_tensorflow_padding_asks() -> None:

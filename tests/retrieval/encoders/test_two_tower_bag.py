@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
-from retrieval.encoders.two_tower.bag import Bag
+from retrieval.encoders.two_tower.numpy_bag import NumpyBag
 
 
 @given(
@@ -37,7 +37,7 @@ def test_the_bag_in_numpy_gives_the_rows_of_the_bag_in_torch(
             value += torch.randn_like(value) * spread
         weights = {name: value.numpy().copy() for name, value in model.state_dict().items()}
         exact = model.double().encode_texts(torch.tensor(ids)).numpy()
-    bag = Bag(weights, text)
+    bag = NumpyBag(weights, text)
 
     rows = bag.encode(np.array(ids))
 

@@ -10,27 +10,28 @@ import pytest
 from PIL import Image, ImageDraw
 
 import retrieval.encoders
-from retrieval.encoders.two_tower import TwoTower
+from retrieval.encoders.tower_encoder import TowerEncoder
+from retrieval.encoders.two_tower import load_two_tower_encoder
 
 MINI = Path(retrieval.encoders.__file__).parent / "bundled" / "mini"
 VAL = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "flickr8k" / "val-000.tar"
 
 
 @pytest.fixture(scope="module")
-def mini() -> TwoTower:
-    return TwoTower.load(MINI, name="mini")
+def mini() -> TowerEncoder:
+    return load_two_tower_encoder(MINI, name="mini")
 
 
 def test_mini_is_small_enough_to_ship() -> None:
     assert sum(path.stat().st_size for path in MINI.rglob("*")) <= 25 * 2**20
 
 
-def test_mini_knows_a_dog_in_both_languages(mini: TwoTower) -> None:
+def test_mini_knows_a_dog_in_both_languages(mini: TowerEncoder) -> None:
     queries = mini.encode_texts(["a dog runs on the grass", "一只狗在草地上奔跑", "a man rides a bicycle"])
     assert queries[0] @ queries[1] > queries[0] @ queries[2]
 
 
-def test_mini_tells_grass_from_snow_in_both_languages(mini: TwoTower) -> None:
+def test_mini_tells_grass_from_snow_in_both_languages(mini: TowerEncoder) -> None:
     pictures = []
     for sky, ground in (((110, 160, 230), (60, 140, 40)), ((190, 210, 235), (248, 250, 255))):
         picture = Image.new("RGB", (320, 240), sky)
@@ -45,7 +46,7 @@ def test_mini_tells_grass_from_snow_in_both_languages(mini: TwoTower) -> None:
 @pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.skipif(not VAL.exists(), reason="the shared Flickr8k archives are not beside the repository")
-def test_mini_recalls_what_its_figures_say(mini: TwoTower) -> None:
+def test_mini_recalls_what_its_figures_say(mini: TowerEncoder) -> None:
     with tarfile.open(VAL) as tar:
         files = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
     names = [name for name in files if name.endswith(".jpg")]

@@ -1,0 +1,186 @@
+"""Pictures decoded once, in parallel, into one memory-mapped file of uint8 pixels.
+
+The file is written under another name and switched by a rename, its table last; so a killed run leaves either a
+whole cache or none. Equal pictures (by bytes) become one row that has the captions of all, so that none of them is
+ever another's negative.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.pipeline.report import Progress
+from indexer.training.listing import Caption, Listed, Listing
+from indexer.training.messages import writing
+from retrieval.decoding.ordered import map_in_order
+from retrieval.decoding.pool import DecodePool
+from retrieval.decoding.preparations import Preparation
+from retrieval.decoding.prepare import PreparedImage
+from retrieval.errors import ImageError
+from retrieval.types import Failure, Limits
+
+LONGEST = 2.0  # times the short side: what a panorama has beyond that is left out of training
+_WINDOW = 64  # pictures under way, as in indexing
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRule:
+    """What a picture becomes before it is stored.
+
+    Attributes:
+        preparation: what is done.
+        name: tells two rules apart, in the cache's name.
+    """
+
+    preparation: Preparation
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cached:
+    """Decoded pictures with their captions, one row a distinct picture.
+
+    Attributes:
+        pixels: all pictures one behind another, uint8, memory-mapped.
+        starts: (n,) int64: where each begins in ``pixels``.
+        shapes: (n, d) int64: the shape of each, (height, width, 3) unless the rule says otherwise.
+        captions: of each row, from all pictures with those bytes; none is empty.
+        rows: of each row, the places of its pictures in the corpus: rows of a teacher's file.
+        digests: sha256 (hex) of each picture's bytes.
+        failures: pictures that could not be read or decoded.
+    """
+
+    pixels: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    shapes: NDArray[np.int64]
+    captions: tuple[tuple[Caption, ...], ...]
+    rows: tuple[tuple[int, ...], ...]
+    digests: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    def __getitem__(self, row: int) -> NDArray[np.uint8]:
+        start, shape = int(self.starts[row]), self.shapes[row]
+        return self.pixels[start : start + int(shape.prod())].reshape(shape)
+
+    def without(self, digests: set[str]) -> Cached:
+        """The rows whose picture is not among ``digests``; shares the pixels."""
+        kept = [row for row, digest in enumerate(self.digests) if digest not in digests]
+        return replace(
+            self,
+            starts=self.starts[kept],
+            shapes=self.shapes[kept],
+            captions=tuple(self.captions[row] for row in kept),
+            rows=tuple(self.rows[row] for row in kept),
+            digests=tuple(self.digests[row] for row in kept),
+        )
+
+
+def cache_pictures(
+    listing: Listing,
+    rule: CacheRule,
+    folder: Path,
+    limits: Limits,
+    workers: int,
+    on_progress: Callable[[Progress], None],
+    stop: Event,
+) -> Cached:
+    """The pictures of a listing by a rule, out of ``folder`` where they are there already and unchanged.
+
+    A picture that cannot be decoded is a failure and left out.
+
+    Raises:
+        KeyboardInterrupt: ``stop`` was set before all were decoded.
+        TrainingError: the cache cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256(json.dumps([rule.name, listing.digest(), *_accepted(limits)]).encode()).hexdigest()[
+        :16
+    ]
+    pixels, table = folder / f"{key}.u8", folder / f"{key}.json"
+    if not table.is_file():
+        temporary = pixels.with_suffix(".tmp")
+        with writing(pixels):
+            facts = _decode_all(listing, rule, temporary, limits, workers, on_progress, stop)
+            temporary.replace(pixels)
+        draft = table.with_suffix(".draft")
+        with writing(table):
+            draft.write_text(json.dumps(facts), encoding="utf-8")
+            draft.replace(table)
+    return _open(pixels, table)
+
+
+def _decode_all(
+    listing: Listing,
+    rule: CacheRule,
+    target: Path,
+    limits: Limits,
+    workers: int,
+    on_progress: Callable[[Progress], None],
+    stop: Event,
+) -> dict[str, Any]:
+    """Write the pixels to ``target``; the table, as JSON values."""
+    place: dict[str, int] = {}  # by digest
+    table: dict[str, list[Any]] = {"shapes": [], "captions": [], "rows": [], "digests": [], "failures": []}
+    with target.open("wb") as out, DecodePool(limits, workers) as pool:
+
+        def read(one: Listed) -> PreparedImage:
+            return pool.prepare(
+                one.picture.location, rule.preparation, lambda digest: digest.hex() not in place
+            )
+
+        outcomes = map_in_order(read, listing.entries, pool.workers, _WINDOW, stop)
+        for done, (one, outcome) in enumerate(outcomes, start=1):
+            if isinstance(outcome, ImageError):
+                table["failures"].append([one.picture.uri, str(outcome)])
+            else:
+                digest, array = outcome.digest.hex(), outcome.array
+                if digest not in place:
+                    assert array is not None
+                    place[digest] = len(place)
+                    out.write(np.ascontiguousarray(array).tobytes())
+                    table["shapes"].append(array.shape)
+                    table["digests"].append(digest)
+                    table["captions"].append([])
+                    table["rows"].append([])
+                table["captions"][place[digest]] += one.captions
+                table["rows"][place[digest]].append(one.row)
+            on_progress(Progress("decoding", done, len(listing.entries), len(table["failures"])))
+        if stop.is_set():
+            raise KeyboardInterrupt  # nothing is kept of a cache that is not whole
+        out.flush()
+        os.fsync(out.fileno())
+    return table
+
+
+def _accepted(limits: Limits) -> list[object]:
+    """The limits that decide which pictures a cache holds."""
+    return [limits.file_bytes, limits.pixels, limits.seconds, limits.memory]
+
+
+def _open(pixels: Path, table: Path) -> Cached:
+    facts = json.loads(table.read_text(encoding="utf-8"))
+    shapes = np.array(facts["shapes"] or np.zeros((0, 3)), np.int64)
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(shapes.prod(axis=1))])[: len(shapes)]
+    return Cached(
+        np.memmap(pixels, np.uint8, "r") if len(shapes) else np.zeros(0, np.uint8),
+        starts,
+        shapes,
+        tuple(tuple(Caption(*one) for one in own) for own in facts["captions"]),
+        tuple(tuple(rows) for rows in facts["rows"]),
+        tuple(facts["digests"]),
+        tuple(Failure(*one) for one in facts["failures"]),
+    )

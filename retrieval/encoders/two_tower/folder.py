@@ -1,0 +1,245 @@
+"""The folder of a two-tower model: which files it holds, how they are read, written and digested.
+
+``config.json``, ``model.safetensors`` and ``tokenizer.json``; nothing else is needed or run. Weights are stored as
+float32 or float16, or as int8 with a quantisation scale a row; they are float32 once they are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from retrieval.encoders.two_tower.config import TwoTowerConfig
+from retrieval.errors import ModelError
+from retrieval.hub.safetensors_header import check_memory, numbers, read_shapes
+from retrieval.hub.tokenizer_files import load_tokenizer
+from retrieval.identity import Identity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from retrieval.encoders.two_tower.model import TwoTowerModel
+
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+_WEIGHT = ".weight"
+# A tensor NAME.step holds the quantisation scales of NAME.weight, one a row.
+_SCALE = ".step"
+# Names in files, which stay as the first release wrote them, and names in the modules.
+_MODULE_NAMES = ((".take_in.", ".query_key_value."), (".give_out.", ".output."))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TwoTowerFolder:
+    """A two-tower folder whose files were read and fit together.
+
+    Attributes:
+        path: of the folder.
+        config: ``config.json``.
+        tokenizer: ``tokenizer.json``.
+        digest: sha256 (hex) of the weights and the tokenizer.
+    """
+
+    path: Path
+    config: TwoTowerConfig
+    tokenizer: Tokenizer
+    digest: str
+
+    def read_again(self) -> bytes:
+        """Read the very weights that the digest names.
+
+        Raises:
+            ModelError: they have gone or changed since :func:`open_folder`.
+        """
+        data = _read_weights(self.path, self.config)
+        if _digest(data, self.tokenizer) != self.digest:
+            raise ModelError(f"{self.path / WEIGHTS} has changed while it was in use; run the command again")
+        return data
+
+    def identity(self, name: str | None, revision: str) -> Identity:
+        """Describe what must be equal for vectors of this model to be comparable.
+
+        Args:
+            name: what the identity calls the model; None for the absolute folder.
+            revision: what it calls this state of the weights.
+        """
+        return Identity(
+            name=name or str(self.path.absolute()),
+            family="two-tower",
+            weights=self.digest,
+            revision=revision,
+            dimension=self.config.dimension,
+            preprocessing=_preprocessing(self.config),
+        )
+
+
+def open_folder(path: Path) -> tuple[TwoTowerFolder, bytes]:
+    """Read a folder; return it with the bytes of its weights.
+
+    Raises:
+        ModelError: a file is missing, cut short, or of another model.
+    """
+    config = TwoTowerConfig.load(path / CONFIG)
+    tokenizer = load_tokenizer(path / TOKENIZER)
+    data = _read_weights(path, config)
+    if tokenizer.get_vocab_size() > config.text.vocabulary:
+        raise ModelError(
+            f"{path / TOKENIZER} has {tokenizer.get_vocab_size()} tokens, {CONFIG} says "
+            f"{config.text.vocabulary}; the files are of different models, so copy the model folder again"
+        )
+    return TwoTowerFolder(path, config, tokenizer, _digest(data, tokenizer)), data
+
+
+def check_weights(folder: Path, config: TwoTowerConfig) -> None:
+    """Refuse weights whose header lies, or that are fewer than the configuration calls for, before they are read.
+
+    Raises:
+        ModelError: they are.
+    """
+    held = numbers(read_shapes(folder / WEIGHTS))
+    check_memory(folder, held)
+    if held < config.least_numbers:
+        reason = f"{held:,} numbers, and {CONFIG} calls for {config.least_numbers:,}"
+        raise foreign_weights(folder, ValueError(reason))
+
+
+def foreign_weights(folder: Path, error: Exception) -> ModelError:
+    """Make the error of weights that do not fit the model."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return ModelError(
+        f"{folder / WEIGHTS} holds no weights of this model ({reason}); copy the model folder again"
+    )
+
+
+def numpy_weights(data: bytes, tower: str) -> dict[str, NDArray[np.float32]]:
+    """Decode the weights of one tower, float32, without torch.
+
+    Args:
+        data: of ``model.safetensors``.
+        tower: beginning of the names, ``text`` or ``image``.
+
+    Raises:
+        SafetensorError: the bytes are damaged.
+        TypeError: a tensor has a type that numpy does not know.
+    """
+    loaded = safetensors.numpy.load(data)
+    weights = {_module_name(name): value for name, value in loaded.items() if name.startswith(tower)}
+    for scale, weight in _scales(weights):
+        weights[weight] = weights[weight].astype(np.float32) * weights.pop(scale).astype(np.float32)
+    return {name: value.astype(np.float32) for name, value in weights.items()}
+
+
+def module_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert the tensors of a file to a module's ``state_dict``: float32, int8 values times their scales."""
+    whole = {
+        _module_name(name): value.float() if value.is_floating_point() else value
+        for name, value in state.items()
+    }
+    for scale, weight in _scales(whole):
+        whole[weight] = whole[weight].float() * whole.pop(scale)
+    return whole
+
+
+def save(
+    folder: Path,
+    model: TwoTowerModel,
+    tokenizer: Tokenizer,
+    half: bool = True,
+    quantised: tuple[str, ...] = (),
+) -> None:
+    """Write a model folder.
+
+    Args:
+        folder: made if need be.
+        model: in any mode, on any device.
+        tokenizer: written beside it.
+        half: weights are float16 (batch-norm statistics stay float32).
+        quantised: beginnings of names. The weights so named that have rows (sub-words' vectors, kernels) are int8
+            from -127 to 127, with a quantisation scale a row.
+    """
+    from safetensors.torch import save_file  # late: for training only
+
+    folder.mkdir(parents=True, exist_ok=True)
+    state: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        tensor = value.detach().cpu()
+        if name.startswith(quantised) and name.endswith(_WEIGHT) and tensor.dim() > 1:
+            state |= _quantise(_file_name(name), tensor)
+        else:
+            state[_file_name(name)] = _narrow(tensor, half and "running_" not in name)
+    save_file(state, folder / WEIGHTS)
+    (folder / CONFIG).write_text(model.config.to_json(), encoding="utf-8")
+    (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
+
+
+def _quantise(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """Round each row of a weight to int8, symmetrically, and give its scales, float16, beside it."""
+    import torch
+
+    largest = tensor.abs().amax(tuple(range(1, tensor.dim())), keepdim=True)
+    # 1e-6 is far above float16's smallest number.
+    scales = (largest / 127).clamp_min(1e-6).half()
+    values = (tensor / scales.float()).round().clamp(-127, 127).to(torch.int8)
+    return {name: values, name.removesuffix(_WEIGHT) + _SCALE: scales}
+
+
+def _narrow(tensor: Tensor, half: bool) -> Tensor:
+    import torch
+
+    dtype = torch.float16 if half and tensor.is_floating_point() else tensor.dtype
+    return tensor.to(dtype).contiguous().clone()
+
+
+def _preprocessing(config: TwoTowerConfig) -> str:
+    """Give what the configuration adds to an identity, as canonical JSON."""
+    image, text = asdict(config.image), asdict(config.text)
+    facts: dict[str, object] = {"image": image, "text": text, "resize": "bicubic-antialiased"}
+    # Later fields stand there only where they are used: collections are bound to identities without them.
+    if not config.image.through:
+        del image["through"]
+    if not config.text.attention_layers:
+        del text["attention_layers"], text["attention_width"]
+    if config.image_parts:
+        facts["image_parts"] = config.image_parts
+    return json.dumps(facts, sort_keys=True)
+
+
+def _read_weights(folder: Path, config: TwoTowerConfig) -> bytes:
+    check_weights(folder, config)
+    try:
+        return (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"cannot read {folder / WEIGHTS}: {error.strerror}; give a complete model folder to --model"
+        ) from error
+
+
+def _digest(data: bytes, tokenizer: Tokenizer) -> str:
+    return hashlib.sha256(data + tokenizer.to_str().encode()).hexdigest()
+
+
+def _scales(names: Iterable[str]) -> list[tuple[str, str]]:
+    """List the names of all scales, each with that of its weight; a tensor without one is not a scale."""
+    known = set(names)
+    ends = [(name, name.removesuffix(_SCALE) + _WEIGHT) for name in known if name.endswith(_SCALE)]
+    return [(scale, weight) for scale, weight in ends if weight in known]
+
+
+def _module_name(name: str) -> str:
+    for in_file, in_module in _MODULE_NAMES:
+        name = name.replace(in_file, in_module)
+    return name
+
+
+def _file_name(name: str) -> str:
+    for in_file, in_module in _MODULE_NAMES:
+        name = name.replace(in_module, in_file)
+    return name

@@ -1,0 +1,86 @@
+"""Texts to padded token ids: the tokenizer that feeds the text towers. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from retrieval.encoders.two_tower.config import TextConfig
+from retrieval.hub.tokenizer_files import cut, tokenizer_faults
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PAD = 0
+"""Token id of the padding."""
+
+_LENGTHS = (8, 16, 32, 64, 128, 256, 512)
+
+
+@dataclass(frozen=True, slots=True)
+class UnigramTokens:
+    """The tokenizer of a two-tower model, as :class:`retrieval.encoders.tower_encoder.Tokenization`."""
+
+    tokenizer: Tokenizer
+    config: TextConfig
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenize each text; see :func:`token_ids`."""
+        return token_ids(self.tokenizer, self.config, texts)
+
+    def padded_length(self, ids: Sequence[int]) -> int:
+        """Return the length that a row of ids is padded to."""
+        return padded_length(len(ids), self.config.context)
+
+    def pad(self, rows: Sequence[Sequence[int]], length: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Fill rows up to (n, length) ids; also give (n, length) bool, true where a token is the text's."""
+        ids = padded(rows, length)
+        return ids, ids != PAD
+
+
+def token_ids(tokenizer: Tokenizer, config: TextConfig, texts: Sequence[str]) -> list[list[int]]:
+    """Tokenize each text to at least one id and at most ``config.context``."""
+    short = [cut(text, config.context) for text in texts]
+    words = [text.lower() if config.lowercase else text for text in short]
+    with tokenizer_faults("the model"):
+        return [encoding.ids[: config.context] or [1] for encoding in tokenizer.encode_batch(words)]
+
+
+def padded_length(count: int, context: int) -> int:
+    """Return the length that a text of ``count`` tokens is padded to: a function of that text alone."""
+    return next((min(size, context) for size in _LENGTHS if size >= count), context)
+
+
+def pad(rows: Sequence[Sequence[int]], length: int) -> Tensor:
+    """Pad token ids to an int64 tensor, (B, length)."""
+    import torch  # late: a query of words to a bag does not need it
+
+    return torch.from_numpy(padded(rows, length))
+
+
+def padded(rows: Sequence[Sequence[int]], length: int) -> NDArray[np.int64]:
+    """Pad token ids to an int64 array, (B, length)."""
+    return np.array([[*row, *([PAD] * (length - len(row)))] for row in rows], np.int64)
+
+
+def train_tokenizer(texts: Sequence[str], vocabulary: int, lowercase: bool = True) -> Tokenizer:
+    """Fit a unigram tokenizer (Kudo, 2018) to texts; id 0 is padding, id 1 an unknown piece."""
+    from tokenizers import normalizers, pre_tokenizers
+    from tokenizers.models import Unigram
+    from tokenizers.trainers import UnigramTrainer
+
+    tokenizer = Tokenizer(Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Punctuation("isolated"), pre_tokenizers.Metaspace()]
+    )
+    trainer = UnigramTrainer(
+        vocab_size=vocabulary, special_tokens=["[PAD]", "[UNK]"], unk_token="[UNK]", show_progress=False
+    )
+    tokenizer.train_from_iterator((t.lower() if lowercase else t for t in texts), trainer)
+    return tokenizer
