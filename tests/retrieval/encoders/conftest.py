@@ -32,7 +32,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """A hub cache and a digest cache of this test's own, both empty, and a hub that nobody answers for."""
     from huggingface_hub import constants
 
-    from tests.retrieval.encoders.fake_hub import use_hub
+    from tests.retrieval.hub.fake_hub import use_hub
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))

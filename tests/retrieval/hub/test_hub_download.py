@@ -16,7 +16,7 @@ from retrieval.encoders import registry
 from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.registry import download, is_cached, load_encoder, resolve
 from retrieval.errors import ModelError, UnknownModel
-from tests.retrieval.encoders.fake_hub import FakeHub, hub_on_loopback, use_hub
+from tests.retrieval.hub.fake_hub import FakeHub, hub_on_loopback, use_hub
 
 REPO, ALIAS = "openai/clip-vit-base-patch16", "clip-b16"
 FIRST, SECOND = "1" * 40, "2" * 40
