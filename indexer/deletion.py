@@ -12,10 +12,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from indexer.named import checked_names, find_named, is_named
+from indexer.named import existing_writer, find_named, is_named
 from indexer.store.changes import Change
 from indexer.store.maintenance import compact_if_due
-from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.uris import split_file_uri
@@ -45,8 +44,7 @@ def delete_items(collection: str | Path, names: Sequence[str], *, timeout: float
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
-    names = checked_names(names)
-    with Writer.existing(Path(collection), timeout) as writer:
+    with existing_writer(collection, names, timeout) as (writer, names):
         with writer.look_up() as connection:
             found = find_named(connection, names)
             failed = _find_failures(connection, names)

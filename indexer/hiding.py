@@ -6,14 +6,13 @@ with it (indexer/store/rows.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from indexer.named import checked_names, find_named, is_named, uri_of
+from indexer.named import existing_writer, find_named, is_named, uri_of
 from indexer.store.changes import Change
-from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.suffixes import is_picture_name
 from retrieval.uris import split_file_uri
@@ -31,13 +30,7 @@ def hide_items(collection: str | Path, names: Sequence[str], *, timeout: float =
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
-    names = checked_names(names)
-    with Writer.existing(Path(collection), timeout) as writer:
-        with writer.look_up() as connection:
-            uris = {uri for name in names for uri in _to_hide(connection, name)}
-        if uris:
-            writer.commit_rows(Change(hidden=sorted(uris)))
-        return len(uris)
+    return _commit_uris(collection, names, timeout, _to_hide, lambda uris: Change(hidden=uris))
 
 
 def unhide_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> int:
@@ -50,23 +43,30 @@ def unhide_items(collection: str | Path, names: Sequence[str], *, timeout: float
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
-    names = checked_names(names)
-    with Writer.existing(Path(collection), timeout) as writer:
+    return _commit_uris(collection, names, timeout, _find_hidden, lambda uris: Change(unhidden=uris))
+
+
+def _commit_uris(
+    collection: str | Path,
+    names: Sequence[str],
+    timeout: float,
+    find: Callable[[Connection, str], set[str]],
+    change: Callable[[list[str]], Change],
+) -> int:
+    """Commit a change of the uris that ``find`` finds by each name; how many there are."""
+    with existing_writer(collection, names, timeout) as (writer, checked):
         with writer.look_up() as connection:
-            uris = _find_hidden(connection, names)
+            uris = {uri for name in checked for uri in find(connection, name)}
         if uris:
-            writer.commit_rows(Change(unhidden=sorted(uris)))
+            writer.commit_rows(change(sorted(uris)))
         return len(uris)
 
 
-def _find_hidden(connection: Connection, names: Sequence[str]) -> set[str]:
+def _find_hidden(connection: Connection, name: str) -> set[str]:
     hidden, items = schema.hidden, schema.items
-    statement = select(hidden.c.uri).outerjoin(items, items.c.uri == hidden.c.uri)
-    found: set[str] = set()
-    for name in names:
-        named = (items.c.key == name) | is_named(hidden.c.uri, name)
-        found.update(connection.execute(statement.where(named)).scalars())
-    return found
+    named = (items.c.key == name) | is_named(hidden.c.uri, name)
+    found = select(hidden.c.uri).outerjoin(items, items.c.uri == hidden.c.uri).where(named)
+    return set(connection.execute(found).scalars())
 
 
 def _to_hide(connection: Connection, name: str) -> set[str]:

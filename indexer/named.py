@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, select
 
+from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
 from retrieval.errors import UsageError
@@ -20,6 +22,22 @@ class NamedItem:
 
     uri: str
     source: str
+
+
+@contextmanager
+def existing_writer(
+    collection: str | Path, names: Iterable[str], timeout_s: float
+) -> Iterator[tuple[Writer, list[str]]]:
+    """Open the writer of a collection for a change of what names mean; the names are checked first.
+
+    Raises:
+        UsageError: a name is empty.
+        CollectionNotFound: there is none.
+        CollectionLocked: another process writes to it.
+    """
+    checked = checked_names(names)
+    with Writer.existing(Path(collection), timeout_s) as writer:
+        yield writer, checked
 
 
 def checked_names(names: Iterable[str]) -> list[str]:

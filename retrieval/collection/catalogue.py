@@ -191,6 +191,8 @@ def parse_attributes(stored: str) -> dict[str, Any]:
     Raises:
         WrongValue: they are not a JSON object.
     """
+    if stored == "{}":
+        return {}
     try:
         found = json.loads(stored)
     except (ValueError, RecursionError):

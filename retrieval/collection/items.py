@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +30,7 @@ def read_items(
             key=row.key,
             text=row.text,
             lang=row.lang,
-            captions=tuple(texts.get(row.id, ())),
+            captions=texts.get(row.id, ()),
             attributes=parse_attributes(row.attributes),
         )
         for row in rows
@@ -37,14 +39,16 @@ def read_items(
 
 def _read_texts(
     connection: sqlite3.Connection, images: list[int], hidden_texts: NDArray[np.int64]
-) -> dict[int, list[LinkedText]]:
-    """Linked texts of each image, in the order of their links."""
+) -> dict[int, tuple[LinkedText, ...]]:
+    """Read linked texts of each image, in the order of their links."""
+    rows = _TEXTS.rows(connection, id_list(images)) if images else []
     hidden = set(hidden_texts.tolist())
-    texts: dict[int, list[LinkedText]] = {}
-    for row in _TEXTS.rows(connection, id_list(images)) if images else ():
-        if row.item not in hidden:
-            texts.setdefault(row.image, []).append(LinkedText(row.item, row.uri, row.text, row.lang))
-    return texts
+    return {
+        image: tuple(
+            LinkedText(row.item, row.uri, row.text, row.lang) for row in of_image if row.item not in hidden
+        )
+        for image, of_image in groupby(rows, key=attrgetter("image"))
+    }
 
 
 class _ItemRow(NamedTuple):

@@ -6,14 +6,18 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.collection.catalogue import chunked
 from retrieval.collection.statement import Select
 from retrieval.collection.stores.base import VectorStore
 from retrieval.types import KINDS, Kind
+
+DIGESTS_A_STATEMENT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,14 @@ def read_vectors(
     A content whose items are gone is left out though its vector waits for compaction, so that compaction changes
     no answer.
     """
-    found = [row for content in set(contents) for row in _BY_DIGEST.rows(connection, encoder_id, *content)]
+    wanted = set(contents)
     vectors: dict[tuple[Kind, bytes], NDArray[np.float32]] = {}
     for kind in KINDS:
-        of_kind = [row for row in found if row.kind == kind]
-        if of_kind:
-            rows = store(kind).vectors(np.array([row.encoding for row in of_kind], np.int64))
-            vectors |= {(kind, row.sha256): vector for row, vector in zip(of_kind, rows, strict=True)}
+        digests = [digest for of_kind, digest in wanted if of_kind == kind]
+        for chunk in chunked(digests, DIGESTS_A_STATEMENT):
+            found = _by_digest(len(chunk)).rows(connection, encoder_id, kind, *chunk)
+            rows = store(kind).vectors(np.array([row.encoding for row in found], np.int64))
+            vectors |= {(kind, row.sha256): vector for row, vector in zip(found, rows, strict=True)}
     return vectors
 
 
@@ -62,7 +67,6 @@ def read_keyed(
 
 
 class _DigestRow(NamedTuple):
-    kind: Kind
     sha256: bytes
     encoding: int
 
@@ -74,13 +78,18 @@ class _KeyRow(NamedTuple):
     encoding: int | None
 
 
-_BY_DIGEST = Select(
-    _DigestRow,
-    "SELECT contents.kind, contents.sha256, encodings.id FROM contents "
-    "JOIN encodings ON encodings.content_id = contents.id AND encodings.encoder_id = ? AND encodings.part = 0 "
-    "WHERE contents.kind = ? AND contents.sha256 = ? "
-    "AND EXISTS (SELECT 1 FROM items WHERE items.content_id = contents.id)",
-)
+@cache
+def _by_digest(count: int) -> Select[_DigestRow]:
+    """Make the statement for so many digests; JSON, which takes any number of ids, has no bytes."""
+    return Select(
+        _DigestRow,
+        "SELECT contents.sha256, encodings.id FROM contents "
+        "JOIN encodings ON encodings.content_id = contents.id AND encodings.encoder_id = ? AND encodings.part = 0 "
+        f"WHERE contents.kind = ? AND contents.sha256 IN ({', '.join('?' * count)}) "
+        "AND EXISTS (SELECT 1 FROM items WHERE items.content_id = contents.id)",
+    )
+
+
 _BY_KEY = Select(
     _KeyRow,
     "SELECT items.key, items.id, items.kind, encodings.id FROM items "
