@@ -134,6 +134,21 @@ def _open_heif(data: bytes) -> Image.Image:
     return image
 
 
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Read (width, height) from a WebP's header (RFC 9649, 2.5 to 2.7); None for other formats and broken headers."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    kind, body = data[12:16], data[20:30]
+    if kind == b"VP8X" and len(body) == 10:
+        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
+    if kind == b"VP8L" and len(body) >= 5:
+        bits = int.from_bytes(body[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 " and len(body) == 10:
+        return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
+    return None
+
+
 # PNG
 
 

@@ -36,6 +36,11 @@ def bytes_needed(image: Image.Image, stored_pixels: int, encoded_bytes: int) -> 
     return needed + 2 * encoded_bytes + _FIXED
 
 
+def webp_bytes_needed(size: tuple[int, int], encoded_bytes: int) -> int:
+    """Estimate likewise for a WebP of (width, height) pixels that is not opened yet."""
+    return size[0] * size[1] * (4 + _DECODER["WEBP"]) + 2 * encoded_bytes + _FIXED
+
+
 def _may_be_turned(image: Image.Image) -> bool:
     try:
         return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)

@@ -13,8 +13,8 @@ from PIL import ExifTags, Image
 
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.images.colour import to_rgb
-from retrieval.images.formats import open_picture
-from retrieval.images.memory import bytes_needed
+from retrieval.images.formats import open_picture, webp_size
+from retrieval.images.memory import bytes_needed, webp_bytes_needed
 
 if TYPE_CHECKING:
     from retrieval.types import Limits
@@ -89,13 +89,14 @@ def decode_whole(
 
 
 def _decode(data: bytes, limits: Limits, short_side: int | None, memory: int | None) -> Decoded:
+    canvas = webp_size(data)
+    if canvas is not None:  # libwebp allocates it when the image is opened, and calls a want of memory damage
+        _check_pixels(canvas, limits)
+        if memory is not None and (needed := webp_bytes_needed(canvas, len(data))) > memory:
+            raise ImageTooLarge(needed)
     with open_picture(data) as image:
         stored = image.size
-        if stored[0] * stored[1] > limits.pixels:
-            raise ImageError(
-                f"{stored[0]}x{stored[1]} pixels, over the limit of "
-                f"{limits.pixels / 1e6:g} megapixels (--max-pixels)"
-            )
+        _check_pixels(stored, limits)
         if short_side is not None and image.format in ("JPEG", "MPO"):
             scale = max(1.0, min(stored) / (short_side * DRAFT_SHARE))
             image.draft(None, (int(stored[0] / scale), int(stored[1] / scale)))
@@ -109,6 +110,13 @@ def _decode(data: bytes, limits: Limits, short_side: int | None, memory: int | N
             whole = stored[1], stored[0]
     del image  # with the decoder's own buffers, before anything more is allocated
     return Decoded(to_rgb(_crop_strip(upright)), *whole)
+
+
+def _check_pixels(size: tuple[int, int], limits: Limits) -> None:
+    if size[0] * size[1] > limits.pixels:
+        raise ImageError(
+            f"{size[0]}x{size[1]} pixels, over the limit of {limits.pixels / 1e6:g} megapixels (--max-pixels)"
+        )
 
 
 def _orientation(image: Image.Image) -> int:

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from retrieval.errors import ImageError
+from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.images import MAX_ASPECT, decode, decode_whole
+from retrieval.images.formats import webp_size
 from retrieval.types import Limits
 
 LIMITS = Limits()
@@ -330,3 +331,29 @@ def test_a_progressive_jpeg_of_thousands_of_scans_is_refused_before_it_is_decode
 
     with pytest.raises(ImageError, match="scans, over the limit of 500"):
         decode(data[:last] + data[last:-2] * 3000 + data[-2:], LIMITS)
+
+
+@given(
+    width=st.integers(1, 300),
+    height=st.integers(1, 300),
+    form=st.sampled_from([{"quality": 5}, {"lossless": True}, {"quality": 5, "exif": b"Exif\0\0"}]),
+    mode=st.sampled_from(["RGB", "RGBA"]),
+)
+def test_a_webp_s_header_tells_its_size(width: int, height: int, form: dict[str, object], mode: str) -> None:
+    data = io.BytesIO()
+    Image.new(mode, (width, height), (9, 90, 200, 128)[: len(mode)]).save(data, "WEBP", method=0, **form)
+
+    assert webp_size(data.getvalue()) == (width, height)
+    assert all(webp_size(data.getvalue()[:size]) is None for size in range(25))
+
+
+def test_a_webp_that_memory_does_not_suffice_for_is_not_called_damaged() -> None:
+    data = io.BytesIO()
+    Image.new("RGBA", (2000, 2000), (1, 2, 3, 4)).save(data, "WEBP", lossless=True, quality=0, method=0)
+
+    with pytest.raises(ImageTooLarge) as caught:
+        decode_whole(data.getvalue(), Limits(), memory=50_000_000)
+    assert caught.value.needed is not None
+    assert caught.value.needed > 21 * 2000 * 2000
+    with pytest.raises(ImageError, match=r"2000x2000 pixels, over the limit"):
+        decode_whole(data.getvalue(), Limits(pixels=1000), memory=50_000_000)
