@@ -22,16 +22,16 @@ from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
-from retrieval.collection.stores.base import check_rows
-from retrieval.contents import normalise_text, pixel_digest, text_digest, vector_digest
-from retrieval.corpora.values import is_unicode
+from retrieval.contents import pixel_digest, text_digest, vector_digest
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.prepare import PreparedImage, read_encoded
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import UsageError
 from retrieval.identity import Identity
 from retrieval.locations.fetch import stamp
+from retrieval.texts import is_unicode, normalise_text
 from retrieval.types import Attribute, FileBytes, InlineBytes, Kind, Limits
+from retrieval.unit_rows import first_not_unit
 from retrieval.uris import file_uri, hide_passwords
 
 if TYPE_CHECKING:
@@ -385,13 +385,8 @@ class ItemWriter:
         dimension = self._identity().dimension
         if row.shape != (dimension,):
             raise UsageError(f"the vector has shape {row.shape}, and the collection's have ({dimension},)")
-        try:
-            check_rows(row[None])
-        except ValueError:
-            length = float(np.linalg.norm(row))
-            raise UsageError(
-                f"the vector is not finite and of unit length (it is {length}); divide by it"
-            ) from None
+        if wrong := first_not_unit(row[None]):
+            raise UsageError(f"the vector is not finite and of unit length (it is {wrong[1]}); divide by it")
         return row
 
     def _identity(self) -> Identity:

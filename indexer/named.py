@@ -13,6 +13,7 @@ from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
 from retrieval.errors import UsageError
+from retrieval.texts import is_unicode
 from retrieval.uris import file_uri
 
 
@@ -49,15 +50,7 @@ def checked_names(names: Iterable[str]) -> list[str]:
     names = list(names)
     if "" in names:
         raise UsageError("the name of an item is empty; name its key, its uri or a path (. is this folder)")
-    return [name if _is_unicode(name) else file_uri(Path(name)) for name in names]
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return [name if is_unicode(name) else file_uri(Path(name)) for name in names]
 
 
 def uri_of(name: str) -> str:

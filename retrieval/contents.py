@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
-
-
-def normalise_text(text: str) -> str:
-    """A text as the catalogue keeps it: NFC, outer white space stripped, case kept."""
-    return unicodedata.normalize("NFC", text).strip()
 
 
 def text_digest(normalised: str) -> bytes:

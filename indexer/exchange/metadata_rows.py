@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from indexer.exchange.layout import COLUMNS, NUMBERS
 from indexer.store.item_rules import attributes_fault, extent_fault, size_fault
-from retrieval.contents import normalise_text
 from retrieval.corpora.textfile import LINE_LIMIT
 from retrieval.corpora.values import attributes_of, text_fault
 from retrieval.errors import CorpusFormatError
+from retrieval.texts import normalise_text
 from retrieval.types import Attribute
 from retrieval.uris import file_uri, hide_passwords
 

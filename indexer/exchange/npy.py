@@ -17,8 +17,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.stores.base import UNIT_TOLERANCE
 from retrieval.errors import CorpusFormatError
+from retrieval.unit_rows import UNIT_TOLERANCE
 
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # of the header's length, by the major version

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from indexer.store.known import KnownFailure, KnownItem, find_encoded, find_failures, find_items
 from indexer.store.writer import Writer
-from retrieval.contents import normalise_text, text_digest
+from retrieval.contents import text_digest
 from retrieval.corpora.corpus import weight_of
 from retrieval.decoding.budget import default_budget
 from retrieval.decoding.versions import decoder_versions
 from retrieval.errors import ImageError
 from retrieval.locations.fetch import stamp
+from retrieval.texts import normalise_text
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure, Limits
 
 LOOK_UP = 256  # entries a catalogue look-up

@@ -10,9 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
-from retrieval.contents import normalise_text
-from retrieval.corpora.values import is_unicode
 from retrieval.locations.extents import is_extent
+from retrieval.texts import is_unicode, normalise_text
 from retrieval.types import Kind
 
 LARGEST = 2**63 - 1  # what SQLite's integers hold

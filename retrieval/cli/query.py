@@ -195,9 +195,9 @@ def _is_picture(content: str) -> bool:
     """Whether unmarked content is a picture: it is written like one, or it is the name of a file that holds one."""
     if looks_like_picture(content):
         return True
-    from retrieval.corpora.sniff import is_picture_file  # late: most queries are words that name no file
+    from retrieval.signatures import is_image_file  # late: most queries are words that name no file
 
-    if not (_exists(content) and is_picture_file(content)):
+    if not (_exists(content) and is_image_file(content)):
         return False
     words = shell_word(f"text:{content}")
     click.echo(f"Note: {printable(content)} is a picture here; for the words write {words}", err=True)

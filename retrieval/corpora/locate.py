@@ -14,8 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from retrieval.corpora.values import is_unicode, kind_of
+from retrieval.corpora.values import kind_of
 from retrieval.errors import UsageError
+from retrieval.texts import is_unicode
 from retrieval.types import Attribute, CorpusImage, Failure, FileBytes, UrlBytes
 from retrieval.uris import file_uri, hide_passwords, split_file_uri
 

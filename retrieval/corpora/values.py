@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from retrieval.corpora.corpus import TEXTS_LIMIT
 from retrieval.corpora.options import CaptionColumn
+from retrieval.texts import is_unicode
 from retrieval.types import Attribute, CorpusText, Failure
 from retrieval.uris import hide_passwords
 
@@ -103,15 +104,6 @@ def text_fault(text: str) -> str | None:
     if len(text) > _TEXT_LIMIT:
         return f"a caption is longer than {_TEXT_LIMIT:,} characters"
     return None if is_unicode(text) else "a caption holds half of a surrogate pair, which is not a character"
-
-
-def is_unicode(text: str) -> bool:
-    r"""Whether a text has only characters; JSON can spell what is none, such as ``"\ud800"``."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def attributes_of(record: Mapping[str, object], without: Collection[str]) -> dict[str, Attribute]:

@@ -8,7 +8,6 @@ import os
 import tempfile
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from retrieval.decoding.prepare import PreparedImage, read_encoded
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import EvaluationError, ImageError, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet
+from retrieval.texts import normalise_text
 from retrieval.types import CorpusImage, Limits
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def embed_texts(
     al., ICML 2021, section 3.1.4). With one template no mean is taken.
     """
     check_templates(templates)
-    words = [unicodedata.normalize("NFC", text).strip() for text in words]
+    words = [normalise_text(text) for text in words]
     tell = advance or _tell_nobody
     return _cached(
         cache if cache is not None else default_cache(),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from retrieval.collection.score import error_bound, exact_scores
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.relevance import Relevance
+from retrieval.unit_rows import first_not_unit
 
 UNRANKED = np.iinfo(np.int64).max
 """The rank of a relevant item that a cut-off list does not hold."""
@@ -213,11 +214,9 @@ def _check_rows(queries: NDArray[np.float32], items: NDArray[np.float32], releva
             f"{relevance.queries} queries and {relevance.items} items"
         )
     for name, rows in (("query", queries), ("item", items)):
-        length = np.linalg.norm(rows, axis=1)
-        bad = np.flatnonzero(~(np.abs(length - 1) <= 1e-4))  # "not <=" catches NaN too
-        if len(bad):
+        if wrong := first_not_unit(rows):
             raise EvaluationError(
-                f"{name} vector {bad[0]} has length {length[bad[0]]:.6g}; scores compare only unit vectors"
+                f"{name} vector {wrong[0]} has length {wrong[1]:.6g}; scores compare only unit vectors"
             )
 
 

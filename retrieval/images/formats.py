@@ -11,6 +11,7 @@ from importlib import import_module
 from PIL import Image
 
 from retrieval.errors import ImageError
+from retrieval.signatures import AVIF_BRANDS, HEIF_BRANDS, formats_by_signature, is_media_file, media_brands
 
 # Nothing else is ever tried: Pillow also knows formats that start other programs (EPS) or have no place here.
 _PLUGINS = {
@@ -22,16 +23,6 @@ _PLUGINS = {
     "TIFF": "PIL.TiffImagePlugin",
     "AVIF": "PIL.AvifImagePlugin",
 }
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
-    *((start, "TIFF") for start in (b"II*\0", b"MM\0*", b"MM*\0", b"II\0*", b"MM\0+", b"II+\0")),
-)
-_AVIF = {b"avif", b"avis"}
-_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"}
 _VIDEO = (
     b"isom",
     b"iso",
@@ -80,21 +71,16 @@ def open_picture(data: bytes) -> Image.Image:
 
 
 def _formats(data: bytes) -> list[str]:
-    if data[4:8] == b"ftyp":
-        return _media_formats(data)
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return ["WEBP"]
-    return [name for start, name in _SIGNATURES if data.startswith(start)]
+    return _media_formats(data) if is_media_file(data) else formats_by_signature(data)
 
 
 def _media_formats(data: bytes) -> list[str]:
     """Decoders of an ISO media file by all of its brands, the likelier first."""
-    size = min(int.from_bytes(data[:4], "big"), len(data), 4096)
-    brands = [data[8:12], *(data[at : at + 4] for at in range(16, size - 3, 4))]
+    brands = media_brands(data)
     names = []
-    if _AVIF.intersection(brands):
+    if AVIF_BRANDS.intersection(brands):
         names.append("AVIF")
-    if _HEIF.intersection(brands):
+    if HEIF_BRANDS.intersection(brands):
         names.append("HEIF")
     if names:
         return names

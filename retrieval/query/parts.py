@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from retrieval.contents import normalise_text
 from retrieval.errors import QueryError
+from retrieval.texts import normalise_text
 from retrieval.types import Kind
 
 if TYPE_CHECKING:

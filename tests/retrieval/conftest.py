@@ -11,7 +11,8 @@ from PIL import Image
 
 from indexer.store.changes import Change, NewContent, NewItem, NewLink
 from indexer.store.writer import Writer
-from retrieval.contents import normalise_text, text_digest
+from retrieval.contents import text_digest
+from retrieval.texts import normalise_text
 from retrieval.uris import file_uri
 from tests.builders import Colour, Fill, HashEncoder
 

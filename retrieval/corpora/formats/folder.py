@@ -24,9 +24,9 @@ from retrieval.corpora.left_out import (
 )
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
-from retrieval.corpora.sniff import is_picture_file
 from retrieval.corpora.textfile import LINE_LIMIT, unreadable
 from retrieval.errors import CorpusFormatError
+from retrieval.signatures import is_image_file
 from retrieval.suffixes import is_picture_name
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes
 from retrieval.uris import file_uri
@@ -136,7 +136,7 @@ def _with_sniffed(folder: str, listing: _Listing, left_out: LeftOut) -> list[str
     """The pictures of a folder by name, and those of unknown names by their first bytes, in the order of names."""
     sniffed = []
     for name in listing.unknown:
-        is_picture = not name.startswith(COLLECTION_MARK) and is_picture_file(os.path.join(folder, name))  # noqa: PTH118
+        is_picture = not name.startswith(COLLECTION_MARK) and is_image_file(os.path.join(folder, name))  # noqa: PTH118
         if is_picture:
             sniffed.append(name)
         else:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.errors import CorpusFormatError, EvaluationError
+from retrieval.suffixes import is_picture_name
 
-_PICTURE_NAME = re.compile(r"\S+\.(jpe?g|png|webp|gif|bmp|tiff?)(#\S+)?", re.IGNORECASE)
+_NAME_AND_NUMBER = re.compile(r"(?P<name>[^\s#]+)(#\S+)?")
 
 
 def find_file(corpus: Path, names: tuple[str, ...], purpose: str) -> Path:
@@ -100,13 +101,19 @@ def read_captions(path: Path, separator: str | None = "\t") -> Iterator[tuple[in
                 place, "there is no caption on this line", "Lines are NAME#N, a separator, the caption"
             )
         name, caption = columns[0], columns[1].strip()
-        if " " in name.strip() or (_PICTURE_NAME.fullmatch(caption) and not _PICTURE_NAME.fullmatch(name)):
+        if " " in name.strip() or (_names_image(caption) and not _names_image(name)):
             fault = (
                 f"the first column holds {name[:40]!r}, which is not a picture's name: captions are in "
                 f"the wrong column"
             )
             raise CorpusFormatError(place, fault, "Put NAME#N first and the caption second")
         yield number, name, caption
+
+
+def _names_image(text: str) -> bool:
+    """Whether a text is the name of an image, with or without the number of a caption behind ``#``."""
+    found = _NAME_AND_NUMBER.fullmatch(text)
+    return found is not None and is_picture_name(found["name"])
 
 
 def read_ids(path: Path) -> list[str]:

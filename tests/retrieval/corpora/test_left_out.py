@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.corpora import CorpusOptions, open_corpus
-from retrieval.corpora.sniff import looks_like_picture
+from retrieval.signatures import looks_like_image
 from retrieval.types import FileBytes
 from tests.retrieval.corpora.corpus_reading import Read, write
 
@@ -120,5 +120,5 @@ def test_a_special_file_of_an_unknown_name_is_counted_and_never_opened(tmp_path:
         (b"\xff", False),
     ],
 )
-def test_first_bytes_tell_pictures_from_other_files(head: bytes, expected: bool) -> None:
-    assert looks_like_picture(head) is expected
+def test_first_bytes_tell_images_from_other_files(head: bytes, expected: bool) -> None:
+    assert looks_like_image(head) is expected

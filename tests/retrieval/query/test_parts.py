@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.contents import normalise_text
 from retrieval.errors import QueryError
 from retrieval.query.parts import ImagePart, Query, TextPart
+from retrieval.texts import normalise_text
 
 
 def test_a_str_is_a_text_even_if_it_is_written_like_a_path_or_a_url() -> None:
