@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from indexer.hiding import unhide_items as unhide
     from indexer.items import ItemWriter as ItemWriter
     from indexer.items import open_writer as open_writer
-    from indexer.pipeline.report import Progress as Progress
     from indexer.pipeline.report import Report as Report
     from indexer.reindexing import Reindexed as Reindexed
     from indexer.reindexing import reindex as reindex
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from retrieval.corpora import CorpusOptions as CorpusOptions
     from retrieval.corpora import open_corpus as open_corpus
     from retrieval.corpora import parse_caption_column as parse_caption_column
+    from retrieval.types import Progress as Progress
 
 _WHERE = {
     "Augmentation": ("indexer.training.augment", "Augmentation"),
@@ -53,7 +53,7 @@ _WHERE = {
     "ItemWriter": ("indexer.items", "ItemWriter"),
     "Lora": ("indexer.training.trainable_hub", "Lora"),
     "NewTwoTower": ("indexer.training.start", "NewTwoTower"),
-    "Progress": ("indexer.pipeline.report", "Progress"),
+    "Progress": ("retrieval.types", "Progress"),
     "Recipe": ("indexer.training.recipe", "Recipe"),
     "Reindexed": ("indexer.reindexing", "Reindexed"),
     "Report": ("indexer.pipeline.report", "Report"),

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, select, true
 
-from indexer.pipeline.report import Progress, Report
+from indexer.pipeline.report import Report
 from indexer.pipeline.run import Run
 from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
+from retrieval.catalogue_name import is_collection
 from retrieval.collection import schema
 from retrieval.collection.catalogue import is_inside
-from retrieval.collection.layout import is_collection
 from retrieval.corpora import Corpus, CorpusOptions, open_corpus
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.registry import load_bound_encoder, load_encoder
 from retrieval.errors import UsageError
-from retrieval.types import Limits
+from retrieval.types import Limits, OnProgress
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -40,7 +40,7 @@ def build(
     reread: bool = False,
     workers: int | None = None,
     timeout: float = 0.0,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Report:
     """Index a corpus: encode what is new or changed, commit as it goes, and count.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ColumnElement, func, select
 
 from indexer.pipeline.interrupts import interrupts_noted
-from indexer.pipeline.report import Progress
 from indexer.pipeline.staging import Staged
 from indexer.store.changes import NewContent
 from indexer.store.maintenance import compact_if_due
@@ -23,7 +22,7 @@ from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CollectionError, ImageError
 from retrieval.locations.extents import location_of
-from retrieval.types import Failure, Limits, Location
+from retrieval.types import Failure, Limits, Location, OnProgress, Progress
 from retrieval.uris import display
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def reindex(
     limits: Limits | None = None,
     workers: int = 2,
     timeout: float = 0.0,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Reindexed:
     """Encode every content of a collection with another model, then switch to it in one commit.
 
@@ -113,7 +112,7 @@ class _Work:
         encoder: Encoder,
         encoder_id: int,
         pool: DecodePool,
-        on_progress: Callable[[Progress], None] | None,
+        on_progress: OnProgress | None,
     ) -> None:
         self.writer, self.encoder, self.encoder_id = writer, encoder, encoder_id
         self.pool, self.on_progress = pool, on_progress

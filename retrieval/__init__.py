@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from retrieval.types import Item as Item
     from retrieval.types import Limits as Limits
     from retrieval.types import LinkedText as LinkedText
+    from retrieval.types import Progress as Progress
     from retrieval.types import Request as Request
 
 _ERRORS = (
@@ -76,6 +77,7 @@ _EXPORTS = {
     "KeyPart": "retrieval.query.parts",
     "Limits": "retrieval.types",
     "LinkedText": "retrieval.types",
+    "Progress": "retrieval.types",
     "Query": "retrieval.query.parts",
     "Queryable": "retrieval.query.parts",
     "Request": "retrieval.types",
@@ -120,6 +122,7 @@ __all__ = [
     "LinkedText",
     "MissingExtra",
     "ModelError",
+    "Progress",
     "Query",
     "QueryError",
     "Queryable",

@@ -1,4 +1,4 @@
-"""Which names promise a picture. The one list of suffixes; what a file is, its content decides later."""
+"""What the suffixes of names promise. What a file is, its content decides later."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ IMAGE_SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif",
     ".tiff", ".avif", ".avifs", ".heic", ".heif", ".hif",
 })  # fmt: skip
+
+
+PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
 def is_picture_name(name: str) -> bool:

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from retrieval.errors import UsageError
 from retrieval.uris import is_missing
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: indexing, training or evaluating.
+
+    Attributes:
+        stage: what is being done, in a word or two.
+        done: items finished.
+        total: items in all; None where a corpus cannot tell its length cheaply.
+        failed: items that could not be taken so far.
+        note: what else changes on the way (a loss), in a few words.
+    """
+
+    stage: str
+    done: int
+    total: int | None
+    failed: int = 0
+    note: str = ""
+
+
+OnProgress = Callable[[Progress], None]
+"""Called as a run goes on."""
+
+
+def ignore_progress(_: Progress) -> None:
+    """Do nothing: for runs that nobody watches."""
+
 
 Kind = Literal["image", "text"]
 """The two kinds of item."""

@@ -66,6 +66,11 @@ def hide_passwords(text: str) -> str:
     return _USERINFO.sub(r"\1", text)
 
 
+def is_url(text: str) -> bool:
+    """Whether a text is spelt like an http(s) URL, which may still have a fault."""
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
 def is_missing(uri: str) -> bool:
     """Whether the file that a uri names, or names a place in, is not there; False for URLs and where it is unknown."""
     split = split_file_uri(uri)

@@ -22,6 +22,7 @@ from benchmarks.provenance import ROOT, provenance, write_table
 from retrieval.evaluation.facts import preprocessing
 from retrieval.evaluation.figures import DirectionFigures, HitRate
 from retrieval.evaluation.run import Evaluation
+from retrieval.types import Progress
 
 HERE = Path(__file__).parent
 RESULTS, SPEED = HERE / "results.md", HERE / "speed.json"
@@ -208,9 +209,9 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _tell(stage: str, done: int, total: int) -> None:
-    if done == total:
-        print(f"{stage}: {done:,}", file=sys.stderr)
+def _tell(progress: Progress) -> None:
+    if progress.done == progress.total:
+        print(f"{progress.stage}: {progress.done:,}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from retrieval.collection import Collection, View
 from retrieval.collection.pages import ItemRow
 from retrieval.errors import CollectionError, UsageError
 from retrieval.identity import Identity
-from retrieval.uris import split_file_uri
+from retrieval.uris import is_url, split_file_uri
 
 PARTITION_ROWS = 65_536  # 128 MiB an array at 512 dimensions
 
@@ -219,7 +219,7 @@ def _image_facts(item: ItemRow) -> dict[str, Any]:
         path = str(split[0]) + ("" if split[1] is None else f"#{split[1]}")
         # image_uri has the whole of a name that is not UTF-8
         facts["image_path"] = path.encode(errors="replace").decode()
-    elif item.uri.startswith(("http://", "https://")):
+    elif is_url(item.uri):
         facts["url"] = item.uri
     return facts
 

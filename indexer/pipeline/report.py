@@ -13,21 +13,6 @@ _VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9][0-9,._]*")  # what differs bet
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a run stands.
-
-    ``total`` is None where a corpus cannot tell its length cheaply; ``note`` is what else changes on the way (a
-    loss), in a few words.
-    """
-
-    stage: str
-    done: int
-    total: int | None
-    failed: int
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class FailureGroup:
     """Failures of one kind: how many, and the uri and the reason of the first of them."""
 

@@ -8,7 +8,7 @@ one ends with equal vectors.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 
 from indexer.pipeline.interrupts import interrupts_noted
 from indexer.pipeline.look_up import LookUp, Task, TextTask
-from indexer.pipeline.report import Failures, Progress, Report, SeenItems
+from indexer.pipeline.report import Failures, Report, SeenItems
 from indexer.pipeline.staging import Staged
 from indexer.store.changes import Change, NewFailure, NewItem, NewLink
 from indexer.store.known import (
@@ -39,7 +39,7 @@ from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import CorpusFormatError, ImageError, ImageGivenUp, ImageUnreadable
 from retrieval.locations.extents import extent_of
-from retrieval.types import CorpusImage, Entry, Failure, Kind
+from retrieval.types import CorpusImage, Entry, Failure, Kind, OnProgress, Progress
 from retrieval.uris import split_file_uri
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Run:
         retry_failed: bool = False,
         reread: bool = False,
         total: int | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         writer.check_identity(encoder.identity)
         self.writer, self.encoder, self.pool = writer, encoder, pool

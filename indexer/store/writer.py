@@ -28,6 +28,7 @@ from indexer.store.file_systems import check_local
 from indexer.store.noted_files import note_sweepable
 from indexer.store.sweeping import sort_files, sweep
 from indexer.store.transactions import Transactions
+from retrieval.catalogue_name import is_collection
 from retrieval.collection import schema
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.folder import (
@@ -43,7 +44,6 @@ from retrieval.collection.layout import (
     JOURNAL,
     SEGMENTS,
     WRITER_LOCK,
-    is_collection,
     segments_path,
 )
 from retrieval.collection.left_out import LEFT_OUT

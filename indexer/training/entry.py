@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from indexer.pipeline.report import Progress
 from indexer.training.loop import Saving
 from indexer.training.recipe import Recipe
 from indexer.training.start import FromModel, NewTwoTower, Start
 from indexer.training.training_run import CorpusSettings, Trained, train_corpus
 from retrieval.corpora import CorpusOptions
 from retrieval.errors import UsageError
-from retrieval.types import Limits
+from retrieval.types import Limits, OnProgress
 
 
 def train(
@@ -34,7 +32,7 @@ def train(
     saving: Saving | None = None,
     device: str | None = None,
     command: str = "",
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Trained:
     """Pre-train or fine-tune a dual encoder; ``out / "best"`` is then a model for :func:`indexer.build`.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.pipeline.report import Progress
 from indexer.training.listing import Caption, Listed, Listing
 from indexer.training.messages import writing
 from retrieval.decoding.ordered import map_in_order
@@ -27,7 +25,7 @@ from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.preparations import Preparation
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError
-from retrieval.types import Failure, Limits
+from retrieval.types import Failure, Limits, OnProgress, Progress
 
 LONGEST = 2.0  # times the short side: what a panorama has beyond that is left out of training
 _WINDOW = 64  # pictures under way, as in indexing
@@ -94,7 +92,7 @@ def cache_pictures(
     folder: Path,
     limits: Limits,
     workers: int,
-    on_progress: Callable[[Progress], None],
+    on_progress: OnProgress,
     stop: Event,
 ) -> Cached:
     """The pictures of a listing by a rule, out of ``folder`` where they are there already and unchanged.
@@ -129,7 +127,7 @@ def _decode_all(
     target: Path,
     limits: Limits,
     workers: int,
-    on_progress: Callable[[Progress], None],
+    on_progress: OnProgress,
     stop: Event,
 ) -> dict[str, Any]:
     """Write the pixels to ``target``; the table, as JSON values."""

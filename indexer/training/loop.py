@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from indexer.pipeline.report import Progress
 from indexer.training.batches import DROPOUT, Batch, batches, steps_an_epoch
 from indexer.training.folders import replace_folder
 from indexer.training.gradient_cache import Encode, cached_backward, plain_backward
@@ -39,6 +38,7 @@ from indexer.training.training_state import (
 )
 from indexer.training.validation import Figures, mean_r1, validate
 from retrieval.errors import TrainingError
+from retrieval.types import OnProgress, Progress
 
 BEST, LAST = "best", "last"
 _NORM_STATE = ("running_mean", "running_var", "num_batches_tracked")
@@ -64,7 +64,7 @@ class RunObserver:
     """
 
     log: MetricsLog
-    show: Callable[[Progress], None]
+    show: OnProgress
     stop: Event
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -17,7 +17,6 @@ import torch
 from filelock import FileLock, Timeout
 
 from indexer.pipeline.interrupts import interrupts_noted
-from indexer.pipeline.report import Progress
 from indexer.training import card, plot
 from indexer.training.image_cache import LONGEST, Cached, CacheRule, cache_pictures
 from indexer.training.listing import Listing, list_corpus
@@ -40,7 +39,7 @@ from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.decoding.preparations import Shrink
 from retrieval.encoders.reproducible import request_equal_bits
 from retrieval.errors import MissingExtra, TrainingError, UsageError
-from retrieval.types import Failure, Limits
+from retrieval.types import Failure, Limits, OnProgress, ignore_progress
 
 _CACHE, _LOCK = "cache", ".lock"
 
@@ -106,7 +105,7 @@ def train_corpus(
     saving: Saving | None = None,
     device: str | None = None,
     command: str = "",
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Trained:
     """Train on a corpus; called again after a kill with the same arguments, it goes on where the checkpoint is.
 
@@ -130,7 +129,7 @@ def train_corpus(
     """
     before = read_settings(out)
     out.mkdir(parents=True, exist_ok=True)
-    show = on_progress or _ignore
+    show = on_progress or ignore_progress
     request_equal_bits()
     if recipe.norms is None:
         recipe = replace(recipe, norms="batch" if _is_from_scratch(start) else "stored")
@@ -154,7 +153,7 @@ def _run(
     saving: Saving,
     device: str,
     command: str,
-    show: Callable[[Progress], None],
+    show: OnProgress,
     stop: Event,
 ) -> Trained:
     # --- what the corpus offers
@@ -274,7 +273,7 @@ def _decode(
     model: Trainable,
     data: CorpusSettings,
     out: Path,
-    show: Callable[[Progress], None],
+    show: OnProgress,
     stop: Event,
 ) -> tuple[Cached, Cached]:
     """Pictures to vary, with their short side at the tower's; pictures to judge on, as the tower sees them."""
@@ -379,7 +378,3 @@ def _environment(device: str) -> dict[str, str]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
-
-
-def _ignore(_: Progress) -> None:
-    pass

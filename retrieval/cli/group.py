@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "models": ("retrieval.cli.models", "List, download and remove models."),
         "train": ("retrieval.cli.train", "Train a model on a corpus: a new one, or one that is there."),
         "eval": ("retrieval.cli.eval", "Measure how well a model retrieves on a captioned corpus."),
+        "classify": ("retrieval.cli.classify", "Measure how well a model names the class of each picture."),
     },
 }
 

@@ -9,7 +9,7 @@ import click
 
 def say_model(collection: Path, model: str) -> None:
     """Say it where the choice is ours: ``auto``, and no collection there that has its model."""
-    from retrieval.collection.layout import is_collection  # faiss: not for --help
+    from retrieval.catalogue_name import is_collection
     from retrieval.encoders.registry import AUTO, auto_choice
 
     if model == AUTO and not is_collection(collection):

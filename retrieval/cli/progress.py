@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
 from retrieval.cli.printing import one_line
 from retrieval.cli.streams import shows
+from retrieval.types import OnProgress, Progress, ignore_progress
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
@@ -23,42 +24,13 @@ LINE_SECONDS = 5.0  # between two plain lines
 BAR_WIDTH = 60  # columns: on a narrower terminal only the counts are shown
 
 
-class Step(Protocol):
-    """How far a run is: ``indexer.Progress`` as far as it is shown."""
-
-    @property
-    def done(self) -> int:
-        """Items finished."""
-        ...
-
-    @property
-    def total(self) -> int | None:
-        """Items in all, where that is known."""
-        ...
-
-    @property
-    def failed(self) -> int:
-        """Items that could not be taken so far."""
-        ...
-
-    @property
-    def stage(self) -> str:
-        """What is being done, in a word or two."""
-        ...
-
-    @property
-    def note(self) -> str:
-        """What else changes on the way, in a few words; often nothing."""
-        ...
-
-
-Display = AbstractContextManager[Callable[[Step], None]]
+Display = AbstractContextManager[OnProgress]
 
 
 def progress_display(quiet: bool = False) -> Display:
     """A context whose value takes every step of a run and shows it on stderr."""
     if quiet:
-        return nullcontext(_ignore)
+        return nullcontext(ignore_progress)
     return Bar() if sys.stderr.isatty() else Lines()
 
 
@@ -83,10 +55,6 @@ def waiting(what: str) -> Iterator[None]:
         status.stop()
 
 
-def _ignore(_: Step) -> None:
-    pass
-
-
 class Lines:
     """Plain lines: one every few seconds, none before the run has lasted a while."""
 
@@ -96,7 +64,7 @@ class Lines:
         self._stage_start, self._stage_done = 0.0, 0
         self._next_line = clock() + QUICK_SECONDS
 
-    def __enter__(self) -> Callable[[Step], None]:
+    def __enter__(self) -> OnProgress:
         return self.show
 
     def __exit__(
@@ -104,7 +72,7 @@ class Lines:
     ) -> None:
         pass
 
-    def show(self, step: Step) -> None:
+    def show(self, step: Progress) -> None:
         """Take a step; print a line if one is due."""
         now = self._clock()
         if step.stage != self._stage:
@@ -114,7 +82,7 @@ class Lines:
             click.echo(line(step, now - self._stage_start, step.done - self._stage_done), err=True)
 
 
-def line(step: Step, seconds: float, done_meanwhile: int) -> str:
+def line(step: Progress, seconds: float, done_meanwhile: int) -> str:
     """A step in words; the rate is that of the last ``seconds``."""
     share = f"{step.done:,}" if step.total is None else f"{step.done:,} of {step.total:,}"
     words = [f"{step.stage}: {share}"]
@@ -151,31 +119,31 @@ class Bar:
     """A bar with rate, time left and failures so far; it appears once the run has lasted a while."""
 
     def __init__(self) -> None:
+        from rich import progress as rich_progress
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(stderr=True, highlight=False)
-        count = TextColumn("{task.fields[share]}", markup=False)
-        failures = TextColumn("{task.fields[failures]}", style="yellow", markup=False)
+        count = rich_progress.TextColumn("{task.fields[share]}", markup=False)
+        failures = rich_progress.TextColumn("{task.fields[failures]}", style="yellow", markup=False)
         columns: list[ProgressColumn] = [count, failures]
         if console.width >= BAR_WIDTH:
             columns = [
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
+                rich_progress.TextColumn("{task.description}", markup=False),
+                rich_progress.BarColumn(),
                 count,
-                TextColumn("{task.fields[rate]}", markup=False),
-                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-                TextColumn("{task.fields[note]}", markup=False),
+                rich_progress.TextColumn("{task.fields[rate]}", markup=False),
+                rich_progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+                rich_progress.TextColumn("{task.fields[note]}", markup=False),
                 failures,
             ]
-        self._progress = Progress(*columns, console=console, transient=True)
+        self._progress = rich_progress.Progress(*columns, console=console, transient=True)
         self._task: TaskID | None = None
         self._stage: str | None = None
         self._stage_start, self._stage_done = 0.0, 0
         self._timer = threading.Timer(QUICK_SECONDS, self._progress.start)
         self._timer.daemon = True
 
-    def __enter__(self) -> Callable[[Step], None]:
+    def __enter__(self) -> OnProgress:
         self._begin("starting", None)
         self._timer.start()
         return self.show
@@ -187,7 +155,7 @@ class Bar:
         self._timer.join()
         self._progress.stop()
 
-    def show(self, step: Step) -> None:
+    def show(self, step: Progress) -> None:
         """Take a step; the bar itself is redrawn ten times a second."""
         now = time.monotonic()
         if step.stage != self._stage:

@@ -25,9 +25,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, 
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
+from retrieval.catalogue_name import CATALOGUE
 from retrieval.collection.column_types import WrongValue, number_of
 from retrieval.collection.folder import check_files, require_collection
-from retrieval.collection.layout import CATALOGUE, catalogue_path
+from retrieval.collection.layout import catalogue_path
 from retrieval.collection.schema import SCHEMA_VERSION, objects_of, schema_version, settings
 from retrieval.collection.statement import GENERATION, VERSION
 from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound, CollectionTooNew

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from retrieval.catalogue_name import CATALOGUE
 from retrieval.collection.layout import (
-    CATALOGUE,
     CATALOGUE_FILES,
     SEGMENTS,
     WRITER_LOCK,

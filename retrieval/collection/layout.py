@@ -1,12 +1,12 @@
-"""Where things lie in a collection's folder (docs/format.md), and how a folder is recognised as one."""
+"""Where things lie in a collection's folder (docs/format.md)."""
 
 from __future__ import annotations
 
 import re
-import stat
 from pathlib import Path
 
-CATALOGUE = "catalogue.sqlite"
+from retrieval.catalogue_name import CATALOGUE
+
 CATALOGUE_FILES = (CATALOGUE, f"{CATALOGUE}-wal", f"{CATALOGUE}-shm", f"{CATALOGUE}-journal")
 SEGMENTS = "segments"
 WRITER_LOCK = "writer.lock"
@@ -27,14 +27,6 @@ def catalogue_path(collection: Path) -> Path:
 def segments_path(collection: Path) -> Path:
     """The folder of the immutable FAISS and id files."""
     return collection / SEGMENTS
-
-
-def is_collection(folder: Path) -> bool:
-    """Whether a folder holds a file or link by the name of a catalogue; walkers of corpora leave such folders out."""
-    try:
-        return not stat.S_ISDIR(catalogue_path(folder).lstat().st_mode)
-    except OSError:
-        return False
 
 
 def is_vectors_name(name: str) -> bool:

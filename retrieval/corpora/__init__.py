@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from retrieval.catalogue_name import CATALOGUE
 from retrieval.corpora.corpus import Corpus
 from retrieval.corpora.corpus_path import CorpusPath
 from retrieval.corpora.format import Format, format_names
-from retrieval.corpora.formats.folder import COLLECTION_MARK
 from retrieval.corpora.known_formats import FORMATS
-from retrieval.corpora.locate import is_url
 from retrieval.corpora.options import SPELLINGS, CaptionColumn, CorpusOptions, parse_caption_column
 from retrieval.corpora.recognise import Recognised, recognise
 from retrieval.corpora.textfile import unreadable
 from retrieval.errors import CorpusFormatError, UsageError
+from retrieval.uris import is_url
 
 __all__ = [
     "FORMATS",
@@ -51,7 +51,7 @@ def open_corpus(source: str, options: CorpusOptions, formats: Sequence[Format] =
         )
     path = Path(source)
     try:
-        if path.name.startswith(COLLECTION_MARK):
+        if path.name.startswith(CATALOGUE):
             raise CorpusFormatError(
                 source, "belongs to a collection, and is not a corpus", "Name pictures or captions"
             )

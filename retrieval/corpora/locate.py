@@ -18,7 +18,7 @@ from retrieval.corpora.values import kind_of
 from retrieval.errors import UsageError
 from retrieval.texts import is_unicode
 from retrieval.types import Attribute, CorpusImage, Failure, FileBytes, UrlBytes
-from retrieval.uris import file_uri, hide_passwords, split_file_uri
+from retrieval.uris import file_uri, hide_passwords, is_url, split_file_uri
 
 _URL_LIMIT = 8192  # characters; servers refuse longer ones
 
@@ -188,11 +188,6 @@ _SPELLINGS: tuple[Callable[[str], str], ...] = (
     _with_suffix(str.lower),
     _with_suffix(str.upper),
 )
-
-
-def is_url(text: str) -> bool:
-    """Whether a text is spelt like an http(s) URL (which may still have a fault)."""
-    return text[:8].lower().startswith(("http://", "https://"))
 
 
 def url_fault(url: str) -> str | None:

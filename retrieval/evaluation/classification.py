@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.corpora import CorpusOptions, open_corpus
+from retrieval.corpora.samples import read_samples
+from retrieval.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError, EvaluationError
-from retrieval.evaluation.embedding import Advance, check_templates, embed_pictures, embed_texts
+from retrieval.evaluation.embedding import LIMITS, check_templates, embed_pictures, embed_texts
 from retrieval.evaluation.intervals import Interval, bootstrap_intervals
 from retrieval.evaluation.metrics import Share, hit_rate_at_k, hits_at_k
 from retrieval.evaluation.protocols.reading import read_lines
 from retrieval.evaluation.ranks import Ranking, rank_vectors
 from retrieval.evaluation.relevance import Relevance
 from retrieval.identity import Identity
-from retrieval.locations.tar_members import Damage, walk_members
-from retrieval.suffixes import is_picture_name
-from retrieval.types import CorpusImage, FileBytes, MemberBytes
+from retrieval.locations.tar_members import Damage, Member, member_path
+from retrieval.suffixes import suffix_of
+from retrieval.types import CorpusImage, Failure, FileBytes, Limits, MemberBytes, OnProgress
 from retrieval.uris import file_uri
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
 TEMPLATE = "a photo of a {}."
-LABEL_LIMIT = 2**20  # bytes of a JSON with a label
+LABEL_LIMIT = 2**20  # bytes of a member with a label
+LABEL_SUFFIXES = (".json", ".cls")
+_WHOLE = "figures over fewer pictures would be other figures, so mend or remove it"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,9 +87,12 @@ def classify_models(
     encoders: Mapping[str, Encoder],
     templates: Sequence[str] = (TEMPLATE,),
     cache: Path | None = None,
-    advance: Advance | None = None,
+    advance: OnProgress | None = None,
+    limits: Limits = LIMITS,
 ) -> Classification:
     """Zero-shot accuracy of encoders, by name; ``templates`` are averaged, as in Radford et al., ICML 2021.
+
+    ``limits`` says what is accepted of a picture.
 
     Raises:
         EvaluationError: a picture cannot be read or decoded.
@@ -93,7 +101,7 @@ def classify_models(
     check_templates(templates)
     models = {}
     for name, encoder in encoders.items():
-        pictures, _, _ = embed_pictures(encoder, labelled.pictures, cache, advance)
+        pictures, _, _ = embed_pictures(encoder, labelled.pictures, cache, advance, limits)
         classes, _ = embed_texts(encoder, labelled.classes, templates, cache, advance)
         models[name] = encoder.identity, classify(labelled, pictures, classes)
     return Classification(labelled, tuple(templates), models)
@@ -154,32 +162,35 @@ def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledPict
 
 
 def _read_folder(root: Path) -> Iterator[tuple[CorpusImage, str]]:
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        for path in sorted(folder.rglob("*")):
-            if is_picture_name(path.name) and path.is_file():
-                yield CorpusImage(file_uri(path), FileBytes(path), f"{folder.name}/{path.name}"), folder.name
+    corpus = open_corpus(str(root), CorpusOptions(format="folder"))
+    for found in corpus.entries():
+        if isinstance(found, Failure):
+            raise EvaluationError(f"{found.uri}: {found.reason}; {_WHOLE}")
+        picture = found.image
+        assert picture is not None, "a folder holds images"
+        assert isinstance(picture.location, FileBytes), "in files"
+        inside = picture.location.path.relative_to(root.absolute())
+        if len(inside.parts) > 1:
+            yield replace(picture, key=f"{inside.parts[0]}/{inside.name}"), inside.parts[0]
 
 
 def _read_tar(archive: Path) -> Iterator[tuple[CorpusImage, str]]:
-    pictures: dict[str, CorpusImage] = {}
+    images: dict[str, CorpusImage] = {}
     labels: dict[str, str] = {}
     try:
         with archive.open("rb") as file:
-            for member in walk_members(file, archive.stat().st_size):
-                if isinstance(member, Damage):
-                    raise _not_a_tar(archive, f"{member.reason}, at byte {member.offset:,}")
-                stem, _, suffix = member.name.rpartition(".")
-                if member.fault:
-                    continue
-                if is_picture_name(member.name):
-                    place = MemberBytes(archive, member.name, member.offset, member.size)
-                    pictures[stem] = CorpusImage(file_uri(archive, member.name), place, stem)
-                elif suffix in ("json", "cls"):
+            for sample in read_samples(file, LABEL_SUFFIXES, without_hidden=True, left_out=Counter()):
+                if isinstance(sample, Damage):
+                    raise _not_a_tar(archive, f"{sample.reason}, at byte {sample.offset:,}")
+                for member in sample.images:
+                    images[_stem(member)] = _image(archive, member)
+                for member in sample.texts:
                     file.seek(member.offset)
-                    labels[stem] = _label(archive, member.name, file.read(min(member.size, LABEL_LIMIT)))
-    except OSError as error:
-        raise _not_a_tar(archive, error.strerror or str(error)) from error
-    for stem, picture in pictures.items():
+                    raw = file.read(min(member.size, LABEL_LIMIT))
+                    labels[_stem(member)] = _label(f"{archive}#{member.name}", member.name, raw)
+    except (OSError, ValueError) as error:
+        raise _not_a_tar(archive, getattr(error, "strerror", None) or str(error)) from error
+    for stem, picture in images.items():
         if stem not in labels:
             raise EvaluationError(
                 f"{picture.uri} has no label; put {stem}.json with a 'label', or {stem}.cls, beside it"
@@ -187,20 +198,31 @@ def _read_tar(archive: Path) -> Iterator[tuple[CorpusImage, str]]:
         yield picture, labels[stem]
 
 
+def _stem(member: Member) -> str:
+    return member_path(member.name).rpartition(".")[0]
+
+
+def _image(archive: Path, member: Member) -> CorpusImage:
+    uri = file_uri(archive, member.name)
+    if member.fault:
+        raise EvaluationError(f"{uri}: {member.fault}; {_WHOLE}")
+    place = MemberBytes(archive, member.name, member.offset, member.size)
+    return CorpusImage(uri, place, _stem(member))
+
+
 def _not_a_tar(archive: Path, reason: str) -> CorpusFormatError:
     fault = f"it cannot be read as an uncompressed tar ({reason})"
     return CorpusFormatError(str(archive), fault, "Give a folder with one folder a class, or a plain tar")
 
 
-def _label(archive: Path, name: str, content: bytes) -> str:
-    place = f"{archive}#{name}"
-    try:
-        text = content.decode()
-        label = json.loads(text).get("label") if name.endswith(".json") else text.strip()
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise CorpusFormatError(
-            place, "this is not a JSON object in UTF-8", 'Write {"label": "name"}'
-        ) from error
+def _label(place: str, name: str, content: bytes) -> str:
+    if suffix_of(name) == ".json":
+        found = parse_object(content, place)
+        if isinstance(found, Failure):
+            raise CorpusFormatError(place, found.reason, 'Write {"label": "name"}')
+        label = found.get("label")
+    else:
+        label = content.decode(errors="replace").strip()
     if not isinstance(label, str | int) or label == "":
         raise CorpusFormatError(place, "there is no 'label' in it", 'Write {"label": "name"}')
     return str(label)

@@ -23,7 +23,7 @@ from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import EvaluationError, ImageError, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.texts import normalise_text
-from retrieval.types import CorpusImage, Limits
+from retrieval.types import CorpusImage, Limits, OnProgress, Progress, ignore_progress
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -45,9 +45,6 @@ INDEXING = Batches(32, 64)
 
 QUERYING = Batches(1, 1)
 """As a query encodes: one at a time."""
-
-Advance = Callable[[str, int, int], None]
-"""Told (stage, done, total) as encoding goes on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +71,7 @@ def embed(
     evaluated: EvaluationSet,
     templates: Sequence[str] = (PLAIN,),
     cache: Path | None = None,
-    advance: Advance | None = None,
+    advance: OnProgress | None = None,
     limits: Limits = LIMITS,
     batches: Batches = INDEXING,
 ) -> Embedded:
@@ -111,12 +108,12 @@ def embed_pictures(
     encoder: Encoder,
     pictures: Sequence[CorpusImage],
     cache: Path | None = None,
-    advance: Advance | None = None,
+    advance: OnProgress | None = None,
     limits: Limits = LIMITS,
     batch: int = INDEXING.pictures,
 ) -> tuple[NDArray[np.float32], bool, str]:
     """Vectors of pictures, (n, d) float32 unit rows, whether the cache had them, and the digest of their bytes."""
-    tell = advance or _tell_nobody
+    tell = advance or ignore_progress
     seen = _picture_digest(pictures, limits, tell)
     rows, had = _cached(
         cache if cache is not None else default_cache(),
@@ -131,7 +128,7 @@ def embed_texts(
     words: Sequence[str],
     templates: Sequence[str] = (PLAIN,),
     cache: Path | None = None,
-    advance: Advance | None = None,
+    advance: OnProgress | None = None,
     batch: int = INDEXING.texts,
 ) -> tuple[NDArray[np.float32], bool]:
     """Vectors of texts, (n, d) float32 unit rows, and whether the cache had them.
@@ -142,7 +139,7 @@ def embed_texts(
     """
     check_templates(templates)
     words = [normalise_text(text) for text in words]
-    tell = advance or _tell_nobody
+    tell = advance or ignore_progress
     return _cached(
         cache if cache is not None else default_cache(),
         _key(encoder, "text", batch, _text_digest(words, templates)),
@@ -168,10 +165,6 @@ def default_cache() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("vlsearch", appauthor=False)) / "embeddings"
-
-
-def _tell_nobody(stage: str, done: int, total: int) -> None:
-    pass
 
 
 def _key(encoder: Encoder, kind: str, batch: int, content: str) -> str:
@@ -203,7 +196,7 @@ def _cached(
     return rows, False
 
 
-def _picture_digest(pictures: Sequence[CorpusImage], limits: Limits, advance: Advance) -> str:
+def _picture_digest(pictures: Sequence[CorpusImage], limits: Limits, advance: OnProgress) -> str:
     """Digest of the pictures' bytes, in order: reading takes a second where encoding takes minutes."""
     digest = hashlib.sha256()
     for done, picture in enumerate(pictures, 1):
@@ -211,12 +204,12 @@ def _picture_digest(pictures: Sequence[CorpusImage], limits: Limits, advance: Ad
             digest.update(read_encoded(picture.location, limits).digest)
         except ImageError as error:
             raise _refused(picture, error) from error
-        advance("reading", done, len(pictures))
+        advance(Progress("reading", done, len(pictures)))
     return digest.hexdigest()
 
 
 def _encode_pictures(
-    encoder: Encoder, pictures: Sequence[CorpusImage], batch: int, limits: Limits, advance: Advance
+    encoder: Encoder, pictures: Sequence[CorpusImage], batch: int, limits: Limits, advance: OnProgress
 ) -> NDArray[np.float32]:
     rows: list[NDArray[np.float32]] = []
     prepared: list[NDArray[Any]] = []
@@ -234,12 +227,12 @@ def _encode_pictures(
             if len(prepared) == batch or done == len(pictures):
                 rows.append(encoder.encode_prepared(prepared, batch))
                 prepared = []
-                advance("encoding pictures", done, len(pictures))
+                advance(Progress("encoding pictures", done, len(pictures)))
     return np.concatenate(rows)
 
 
 def _encode_texts(
-    encoder: Encoder, words: Sequence[str], templates: Sequence[str], batch: int, advance: Advance
+    encoder: Encoder, words: Sequence[str], templates: Sequence[str], batch: int, advance: OnProgress
 ) -> NDArray[np.float32]:
     distinct = {text: row for row, text in enumerate(dict.fromkeys(words))}
     encoded: list[NDArray[np.float32]] = []
@@ -251,7 +244,7 @@ def _encode_texts(
             some = filled[start : start + batch]
             rows.append(encoder.encode_texts(some, batch))
             done += len(some)
-            advance("encoding texts", done, len(distinct) * len(templates))
+            advance(Progress("encoding texts", done, len(distinct) * len(templates)))
         encoded.append(np.concatenate(rows))
     unit = encoded[0] if len(encoded) == 1 else _unit_mean(encoded)
     return np.ascontiguousarray(unit[[distinct[text] for text in words]])

@@ -13,12 +13,12 @@ from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.encoders.registry import auto_choice, load_bound_encoder, load_encoder
 from retrieval.errors import CollectionEmpty, UsageError
 from retrieval.evaluation.classification import TEMPLATE, Classification, classify_models, load_labelled
-from retrieval.evaluation.embedding import PLAIN, Advance
+from retrieval.evaluation.embedding import PLAIN
 from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.evaluation.protocols import ProtocolOptions, load_entries, load_protocol
 from retrieval.evaluation.protocols.protocol import Captions
 from retrieval.evaluation.run import Evaluation, EvaluationOptions, evaluate_models
-from retrieval.types import Limits
+from retrieval.types import Limits, OnProgress
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -40,7 +40,7 @@ def evaluate(
     seed: int = 0,
     limits: Limits | None = None,
     cache: Path | None = None,
-    on_progress: Advance | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Evaluation:
     """Measure how well models retrieve on a captioned corpus.
 
@@ -59,7 +59,7 @@ def evaluate(
         seed: of intervals and tests.
         limits: what is accepted of a picture.
         cache: folder of embeddings; the user's cache folder by default.
-        on_progress: told (stage, done, total).
+        on_progress: told of progress.
 
     Raises:
         VlsearchError: the corpus, a model or the collection cannot be used as asked; the sentence says why.
@@ -81,7 +81,8 @@ def classify(
     templates: Sequence[str] = (),
     class_names: Path | None = None,
     cache: Path | None = None,
-    on_progress: Advance | None = None,
+    on_progress: OnProgress | None = None,
+    limits: Limits | None = None,
 ) -> Classification:
     """Zero-shot classification accuracy of models on labelled pictures.
 
@@ -91,14 +92,17 @@ def classify(
         templates: each holds ``{}``, where the class name goes; ``a photo of a {}.`` by default.
         class_names: file that names the classes; by default they are called as their folders.
         cache: folder of embeddings; the user's cache folder by default.
-        on_progress: told (stage, done, total).
+        on_progress: told of progress.
+        limits: what is accepted of a picture.
 
     Raises:
         VlsearchError: the corpus or a model cannot be used as asked; the sentence says why.
     """
     labelled = load_labelled(Path(corpus), class_names)
     encoders = load_encoders(models)
-    return classify_models(labelled, encoders, tuple(templates) or (TEMPLATE,), cache, on_progress)
+    return classify_models(
+        labelled, encoders, tuple(templates) or (TEMPLATE,), cache, on_progress, limits or Limits()
+    )
 
 
 def load_evaluation(

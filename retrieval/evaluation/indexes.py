@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from retrieval.collection.accelerators.faiss_factory import FactoryIndex, one_thread
 from retrieval.collection.score import exact_scores
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.embedding import Advance
 from retrieval.evaluation.ranks import top_items
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.searching import Latency
+from retrieval.types import OnProgress, Progress
 
 FETCH = 4  # candidates asked of an index for each hit: they are scored exactly, as the engine does it
 
@@ -67,7 +67,7 @@ def measure_indexes(
     gallery: NDArray[np.float32],
     relevance: Relevance,
     k: int = 10,
-    advance: Advance | None = None,
+    advance: OnProgress | None = None,
 ) -> list[IndexFigures]:
     """Build FAISS indexes over a gallery of pictures and compare each with exact search on text queries.
 
@@ -146,7 +146,7 @@ def _search(
     queries: NDArray[np.float32],
     gallery: NDArray[np.float32],
     k: int,
-    advance: Advance | None,
+    advance: OnProgress | None,
     name: str,
 ) -> tuple[list[set[int]], list[float]]:
     found, seconds = [], []
@@ -157,5 +157,5 @@ def _search(
         seconds.append(time.perf_counter() - start)
         found.append(set(rows[order].tolist()))
         if advance:
-            advance(f"measuring {name}", done, len(queries))
+            advance(Progress(f"measuring {name}", done, len(queries)))
     return found, seconds

@@ -11,14 +11,14 @@ import numpy as np
 
 from retrieval.errors import IdentityMismatch, UsageError
 from retrieval.evaluation.comparison import compare_models
-from retrieval.evaluation.embedding import PLAIN, QUERYING, Advance, Embedded, check_templates, embed
+from retrieval.evaluation.embedding import PLAIN, QUERYING, Embedded, check_templates, embed
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
 from retrieval.evaluation.figures import PAPER_CUTS, Figures, evaluate_lists, evaluate_vectors
 from retrieval.evaluation.metrics import check_cut
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.significance import Comparison
 from retrieval.identity import Identity
-from retrieval.types import Limits
+from retrieval.types import Limits, OnProgress
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
@@ -99,7 +99,7 @@ def evaluate_models(
     options: EvaluationOptions = EvaluationOptions(),
     collection: Collection | None = None,
     cache: Path | None = None,
-    advance: Advance | None = None,
+    advance: OnProgress | None = None,
 ) -> Evaluation:
     """Evaluate encoders, by name, on the same pictures and texts.
 
@@ -109,7 +109,7 @@ def evaluate_models(
         options: what is measured.
         collection: asked the same queries, if given; its encoder must be the only one of ``encoders``.
         cache: folder of embeddings; the user's cache folder by default.
-        advance: told of progress, as (stage, done, total).
+        advance: told of progress.
 
     Raises:
         EvaluationError: a picture cannot be decoded, a K exceeds a gallery, or the collection lacks items.
@@ -178,7 +178,7 @@ def _ask(
     options: EvaluationOptions,
     cuts: Sequence[int],
     cache: Path | None,
-    advance: Advance | None,
+    advance: OnProgress | None,
 ) -> EngineFigures:
     from retrieval.evaluation.searching import search_collection
 
@@ -195,7 +195,7 @@ def _indexes(
     embedded: Embedded,
     names: Sequence[str],
     collection: Collection | None,
-    advance: Advance | None,
+    advance: OnProgress | None,
 ) -> tuple[IndexFigures, ...]:
     """Indexes over the pictures of the evaluation, or over all that a collection holds."""
     from retrieval.evaluation.indexes import measure_indexes, usual_indexes

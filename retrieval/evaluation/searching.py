@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.embedding import Advance
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
-from retrieval.types import CorpusImage, CorpusText, Kind
+from retrieval.types import CorpusImage, CorpusText, Kind, OnProgress, Progress
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
@@ -48,7 +47,7 @@ def search_collection(
     pictures: NDArray[np.float32],
     texts: NDArray[np.float32],
     depth: int,
-    advance: Advance | None = None,
+    advance: OnProgress | None = None,
 ) -> Searched:
     """Ask a collection every query, one at a time, as users do.
 
@@ -83,7 +82,7 @@ def search_collection(
             seconds.append(time.perf_counter() - start)
             found.append(np.array([rows.get(hit.uri, -1) for hit in hits], dtype=np.int64))
             if advance:
-                advance(f"searching, {direction}", done, len(task.query_rows))
+                advance(Progress(f"searching, {direction}", done, len(task.query_rows)))
         lists[direction], latency[direction] = found, Latency.of(seconds)
     return Searched(lists, latency)
 

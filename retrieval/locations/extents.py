@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from retrieval.types import CellBytes, FileBytes, Location, MemberBytes, UrlBytes
-from retrieval.uris import split_file_uri
+from retrieval.uris import is_url, split_file_uri
 
 _LARGEST = 2**63 - 1
 _MEMBER = re.compile(r"([0-9]{1,19})\+([0-9]{1,19})")
@@ -35,7 +35,7 @@ def is_extent(text: str) -> bool:
 
 def location_of(uri: str, extent: str | None) -> Location | None:
     """Where an item's bytes are; None where its uri does not tell."""
-    if uri.lower().startswith(("http://", "https://")):
+    if is_url(uri):
         return UrlBytes(uri)
     split = split_file_uri(uri)
     if split is None:

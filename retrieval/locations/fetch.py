@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError, ImageGivenUp
 from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
-from retrieval.uris import hide_passwords
+from retrieval.uris import hide_passwords, is_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +113,7 @@ def _download(url: str, limits: Limits) -> bytes:
     In a thread that is left behind at the deadline: a host name that is looked up for minutes, or headers that come
     a byte at a time, pass every timeout of a client, because each of those counts from the last byte.
     """
-    if not url.lower().startswith(("http://", "https://")):
+    if not is_url(url):
         raise ImageError("only http and https URLs are fetched")
     outcome: Queue[bytes | Exception] = Queue(1)
     deadline = time.monotonic() + limits.seconds

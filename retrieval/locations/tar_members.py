@@ -52,6 +52,11 @@ class _Damaged(Exception):
     """Never leaves this module: the walk ends in a Damage."""
 
 
+def is_tar(head: bytes) -> bool:
+    """Whether a file that begins so is a POSIX or GNU tar."""
+    return head[257:262] == b"ustar"
+
+
 def find_repeated(file: BinaryIO, size: int) -> dict[str, Member]:
     """The last member of each path that an archive holds more than once, as ``tar -r`` and ``tar -u`` write them.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 from retrieval.errors import QueryError
 from retrieval.texts import normalise_text
 from retrieval.types import Kind
+from retrieval.uris import is_url
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,8 +60,8 @@ class ImagePart:
         _check_weight(self.weight, "a picture")
         if isinstance(self.source, bytes) and not self.source:
             raise QueryError("the picture of a query has no bytes; pass the bytes of a JPEG, PNG, ... file")
-        if isinstance(self.source, str) and not self.source.lower().startswith(
-            ("http://", "https://", "file://")
+        if isinstance(self.source, str) and not (
+            is_url(self.source) or self.source.lower().startswith("file://")
         ):
             raise QueryError(f"the picture {self.source!r} is a str but no uri; pass a path as pathlib.Path")
         if isinstance(self.source, (str, Path)) and "\0" in str(self.source):

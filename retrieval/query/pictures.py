@@ -10,6 +10,7 @@ from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import ImageError, NoSuchImage, QueryError
 from retrieval.locations.tar_members import Damage, member_path, walk_members
 from retrieval.shell import shell_command, shell_word
+from retrieval.suffixes import PARQUET_SUFFIXES, suffix_of
 from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
 from retrieval.uris import display, split_file_uri
 
@@ -71,7 +72,7 @@ def _locate(source: Path | str | bytes) -> Location:
         return UrlBytes(source)
     path, member = split
     row = _ROW.fullmatch(member or "")
-    if row is not None and path.suffix.lower() in (".parquet", ".pq"):
+    if row is not None and suffix_of(path.name) in PARQUET_SUFFIXES:
         return CellBytes(_existing(path), "", int(row[1]))
     return FileBytes(_existing(path)) if member is None else _find_member(_existing(path), member)
 

@@ -14,8 +14,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-UNIT_TOLERANCE = 1e-4
-"""How far the length of a stored row may lie from 1."""
+from retrieval.unit_rows import first_not_unit
 
 
 class Written(Protocol):
@@ -128,15 +127,12 @@ class VectorWriter(Protocol[W]):
 
 
 def check_rows(vectors: NDArray[np.float32]) -> None:
-    """Refuse rows that are not finite or not of unit length (:data:`UNIT_TOLERANCE`).
+    """Refuse rows that are not finite or not of unit length (within 1e-4).
 
     Raises:
         ValueError: with the first such row and what is wrong with it.
     """
     if vectors.dtype != np.float32 or vectors.ndim != 2:
         raise ValueError(f"vectors must be a 2-d float32 array, not {vectors.ndim}-d {vectors.dtype}")
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    wrong = ~(np.abs(norms - 1.0) <= UNIT_TOLERANCE)  # written so that NaN counts as wrong
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(f"row {row} is not a finite unit vector (its length is {norms[row]})")
+    if wrong := first_not_unit(vectors):
+        raise ValueError(f"row {wrong[0]} is not a finite unit vector (its length is {wrong[1]})")

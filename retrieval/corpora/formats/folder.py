@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from retrieval.catalogue_name import CATALOGUE, is_collection
 from retrieval.corpora.corpus import Corpus, Entries, LeftOut
 from retrieval.corpora.corpus_path import CorpusPath
 from retrieval.corpora.exclude import excluder
@@ -31,13 +32,6 @@ from retrieval.suffixes import is_picture_name
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes
 from retrieval.uris import file_uri
 
-COLLECTION_MARK = "catalogue.sqlite"
-"""A folder with this file is a collection, and not walked: opening its files would drop SQLite's locks.
-
-The same as ``retrieval.collection.layout.CATALOGUE``, whose package loads faiss and sqlalchemy; a test
-compares the two.
-"""
-
 
 @dataclass(slots=True)
 class _Listing:
@@ -50,7 +44,6 @@ class _Listing:
     linked_folders: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=Counter)
-    is_collection: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +82,14 @@ def open_folder(at: CorpusPath, options: CorpusOptions) -> Corpus:
         CorpusFormatError: it cannot be listed, or is a collection.
     """
     path = at.path
+    if is_collection(path):
+        raise CorpusFormatError(str(path), "is a collection, not a corpus", "Name the folder of the pictures")
     try:
-        is_collection = _listed(str(path), "", _Choice(excluder(()), True)).is_collection
+        os.scandir(str(path)).close()
     except OSError as error:
         raise CorpusFormatError(
             str(path), unreadable(error), "Check the folder and its permissions"
         ) from error
-    if is_collection:
-        raise CorpusFormatError(str(path), "is a collection, not a corpus", "Name the folder of the pictures")
     root = os.path.abspath(path)  # noqa: PTH100  resolve() would follow links, which change names
     choice = _Choice(excluder(options.exclude), options.default_excludes)
     return Corpus(file_uri(path), "folder", lambda left_out: _walk(root, choice, options.lang, left_out))
@@ -114,12 +107,12 @@ def _walk(root: str, choice: _Choice, lang: str | None, left_out: LeftOut) -> En
             if (facts.st_dev, facts.st_ino) in seen:
                 continue
             seen.add((facts.st_dev, facts.st_ino))
+            if is_collection(folder):
+                left_out[COLLECTION] += 1
+                continue
             listing = _listed(folder, relative, choice)
         except OSError as error:
             yield Failure(file_uri(Path(folder)), f"the folder {unreadable(error)}")
-            continue
-        if listing.is_collection:
-            left_out[COLLECTION] += 1
             continue
         left_out.update(listing.left_out)
         yield from listing.failures
@@ -136,8 +129,7 @@ def _with_sniffed(folder: str, listing: _Listing, left_out: LeftOut) -> list[str
     """The pictures of a folder by name, and those of unknown names by their first bytes, in the order of names."""
     sniffed = []
     for name in listing.unknown:
-        is_picture = not name.startswith(COLLECTION_MARK) and is_image_file(os.path.join(folder, name))  # noqa: PTH118
-        if is_picture:
+        if not name.startswith(CATALOGUE) and is_image_file(os.path.join(folder, name)):  # noqa: PTH118
             sniffed.append(name)
         else:
             left_out[OTHER_FILE] += 1
@@ -158,8 +150,6 @@ def _listed(folder: str, relative: str, choice: _Choice) -> _Listing:
     listing = _Listing()
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name == COLLECTION_MARK and entry.is_file():
-                return _Listing(is_collection=True)
             _sort_in(listing, entry, relative, choice)
     listing.pictures.sort()
     listing.folders.sort()

@@ -15,6 +15,7 @@ from retrieval.corpora.records import PROBED, Table, table_of
 from retrieval.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError
 from retrieval.locations.parquet_process import ParquetFault, ParquetProcess
+from retrieval.suffixes import PARQUET_SUFFIXES
 from retrieval.types import CellBytes, CorpusImage, Failure
 
 
@@ -105,7 +106,7 @@ FORMAT = Format(
     help="A table; its pictures are paths, URLs, or stored in it.",
     uri="#row=12",
     open=open_parquet,
-    suffixes=(".parquet", ".pq"),
+    suffixes=PARQUET_SUFFIXES,
     is_content=_is_parquet,
     options=TABLE_OPTIONS,
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from retrieval.corpora.corpus import Corpus, Entries
 from retrieval.corpora.corpus_path import CorpusPath
 from retrieval.corpora.format import Format
-from retrieval.corpora.locate import is_url, url_fault
+from retrieval.corpora.locate import url_fault
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.textfile import estimate_lines, read_lines
 from retrieval.corpora.values import text_at
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure, UrlBytes
-from retrieval.uris import hide_passwords
+from retrieval.uris import hide_passwords, is_url
 
 
 def open_urls(at: CorpusPath, options: CorpusOptions) -> Corpus:

@@ -1,6 +1,6 @@
-"""WebDataset tars: samples are runs of members with one key, read in place (https://github.com/webdataset/webdataset).
+"""WebDataset tars, read in place (https://github.com/webdataset/webdataset).
 
-A member's key is its name up to the first dot of its last part. Captions stand in a sample's ``.json`` and
+Captions stand in a sample's ``.json`` and
 ``.txt`` members, which may come before or after the picture, but next to it.
 """
 
@@ -17,14 +17,14 @@ from retrieval.corpora.braces import expand_braces
 from retrieval.corpora.corpus import Corpus, Entries, LeftOut
 from retrieval.corpora.corpus_path import CorpusPath
 from retrieval.corpora.format import Format
-from retrieval.corpora.left_out import REPLACED_MEMBER, is_hidden_or_system, kind_of_file
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CaptionColumn, CorpusOptions
+from retrieval.corpora.samples import Sample, SampleReader, read_samples
 from retrieval.corpora.textfile import LINE_LIMIT, lines_in, unreadable
 from retrieval.corpora.values import attributes_of, missing_columns, parse_object, text_at, texts_in
 from retrieval.errors import CorpusFormatError
-from retrieval.locations.tar_members import Damage, Member, find_repeated, member_path, walk_members
-from retrieval.suffixes import is_picture_name, suffix_of
+from retrieval.locations.tar_members import Damage, Member, is_tar
+from retrieval.suffixes import suffix_of
 from retrieval.types import Attribute, CorpusImage, CorpusText, Entry, Failure, MemberBytes
 from retrieval.uris import file_uri
 
@@ -35,27 +35,6 @@ _SAMPLE_TEXT_LIMIT = 4 * 2**20  # bytes of all texts of a sample
 _LINKS_LIMIT = 10_000  # of a sample: texts that describe each of many pictures
 _CHECKED = 200  # samples among which each named key must appear, so that a slip is seen at once
 _TEXT_SUFFIXES = (".json", ".txt")
-_SAMPLE_LIMIT = 1000  # members; a hostile archive could be one endless sample
-
-
-@dataclass(slots=True)
-class _Sample:
-    """The members that stand together under one key, by what they are for."""
-
-    key: str
-    pictures: list[Member] = field(default_factory=list)
-    texts: list[Member] = field(default_factory=list)  # .json before .txt
-
-    def add(self, member: Member) -> None:
-        if is_picture_name(member.name):
-            self.pictures.append(member)
-        elif suffix_of(member.name) == ".json":
-            self.texts.insert(0, member)
-        else:
-            self.texts.append(member)
-
-    def __len__(self) -> int:
-        return len(self.pictures) + len(self.texts)
 
 
 @dataclass(slots=True)
@@ -114,7 +93,7 @@ def _check_keys(archive: Path, options: CorpusOptions) -> None:
         samples = (
             sample
             for sample in _first_samples(file, archive, options)
-            if isinstance(sample, _Sample) and sample.texts
+            if isinstance(sample, Sample) and sample.texts
         )
         for sample in islice(samples, _CHECKED):
             seen |= _read_texts(file, FileNames(archive), sample, options).keys
@@ -129,17 +108,18 @@ def _estimate(archives: list[Path], options: CorpusOptions) -> int | None:
     """About how many samples with pictures there are, from the first archive's head and all sizes."""
     with archives[0].open("rb") as file:
         found = _first_samples(file, archives[0], options)
-        samples = (one for one in found if isinstance(one, _Sample) and one.pictures)
+        samples = (one for one in found if isinstance(one, Sample) and one.images)
         head = list(islice(samples, _CHECKED))
     if not head:
         return None
-    last = head[-1].pictures[-1]
+    last = head[-1].images[-1]
     return max(round(sum(one.stat().st_size for one in archives) * len(head) / (last.offset + last.size)), 1)
 
 
-def _first_samples(file: BinaryIO, archive: Path, options: CorpusOptions) -> Iterator[_Sample | Damage]:
+def _first_samples(file: BinaryIO, archive: Path, options: CorpusOptions) -> Iterator[Sample | Damage]:
     """Samples for a look at an archive's beginning, which need not know what is replaced later."""
-    return _SampleReader(options, {}, Counter()).samples(file, archive)
+    reader = SampleReader(_TEXT_SUFFIXES, options.default_excludes, {}, Counter())
+    return reader.samples(file, archive.stat().st_size)
 
 
 def _entries(names: FileNames, options: CorpusOptions, left_out: LeftOut) -> Entries:
@@ -147,12 +127,11 @@ def _entries(names: FileNames, options: CorpusOptions, left_out: LeftOut) -> Ent
     try:
         with archive.open("rb") as file:
             try:
-                repeated = find_repeated(file, archive.stat().st_size)
+                samples = read_samples(file, _TEXT_SUFFIXES, options.default_excludes, left_out)
             except ValueError as error:
-                yield Failure(names.whole, f"{error}; pack it again, each once")
+                yield Failure(names.whole, str(error))
                 return
-            reader = _SampleReader(options, repeated, left_out)
-            for sample in reader.samples(file, archive):
+            for sample in samples:
                 if isinstance(sample, Damage):
                     yield Failure(names.whole, f"damaged at byte {sample.offset:,}: {sample.reason}")
                 else:
@@ -161,70 +140,15 @@ def _entries(names: FileNames, options: CorpusOptions, left_out: LeftOut) -> Ent
         yield Failure(names.whole, unreadable(error))
 
 
-class _SampleReader:
-    """Groups the members of an archive into samples: runs of members with one key.
-
-    Args:
-        options: says whether hidden members are read.
-        repeated: the last member of each path that occurs more than once.
-        left_out: grows by the members that are passed over.
-    """
-
-    def __init__(self, options: CorpusOptions, repeated: dict[str, Member], left_out: LeftOut) -> None:
-        self._with_hidden = not options.default_excludes
-        self._repeated, self._left_out = repeated, left_out
-        self._met: set[str] = set()
-
-    def samples(self, file: BinaryIO, archive: Path) -> Iterator[_Sample | Damage]:
-        """The samples of an archive in their order; after damage, a Damage is the last."""
-        sample = _Sample("")
-        for found in walk_members(file, archive.stat().st_size):
-            if isinstance(found, Damage):
-                yield sample
-                yield found
-                return
-            member = self._taken(found)
-            if member is None:
-                continue
-            folder, slash, base = member_path(member.name).rpartition("/")
-            key = folder + slash + base.partition(".")[0]
-            if key != sample.key or len(sample) >= _SAMPLE_LIMIT:
-                yield sample
-                sample = _Sample(key)
-            sample.add(member)
-        yield sample
-
-    def _taken(self, member: Member) -> Member | None:
-        """The member to read for one that the walk found; None where it is passed over."""
-        base = member.name.rpartition("/")[2]
-        if not base:
-            return None  # a folder
-        hidden = None if self._with_hidden else is_hidden_or_system(base, is_folder=False)
-        is_used = is_picture_name(base) or suffix_of(base) in _TEXT_SUFFIXES
-        if hidden or not is_used:
-            if hidden or member.fault is None:  # folders and links that nobody would read need no word
-                self._left_out[hidden or kind_of_file(base)] += 1
-            return None
-        path = member_path(member.name)
-        last = self._repeated.get(path)
-        if last is None:
-            return member
-        if path in self._met:
-            self._left_out[REPLACED_MEMBER] += 1
-            return None
-        self._met.add(path)
-        return Member(member.name, last.offset, last.size, last.fault)
-
-
-def _sample_entries(file: BinaryIO, names: FileNames, sample: _Sample, options: CorpusOptions) -> Entries:
+def _sample_entries(file: BinaryIO, names: FileNames, sample: Sample, options: CorpusOptions) -> Entries:
     found = _read_texts(file, names, sample, options)
     yield from found.failures
-    if len(sample.pictures) * len(found.texts) > max(_LINKS_LIMIT, len(found.texts)):
-        fault = f"{len(found.texts):,} captions of {len(sample.pictures):,} pictures stand under one key"
+    if len(sample.images) * len(found.texts) > max(_LINKS_LIMIT, len(found.texts)):
+        fault = f"{len(found.texts):,} captions of {len(sample.images):,} pictures stand under one key"
         yield Failure(names.part(sample.key), f"{fault}; give each picture a key of its own")
         return
-    stems = {_stem(member.name) for member in sample.pictures}
-    for member in sample.pictures:
+    stems = {_stem(member.name) for member in sample.images}
+    for member in sample.images:
         uri, stem = names.part(member.name), _stem(member.name)
         if member.fault:
             yield Failure(uri, member.fault)
@@ -236,12 +160,12 @@ def _sample_entries(file: BinaryIO, names: FileNames, sample: _Sample, options: 
         texts = tuple(text for of, text in found.texts if of == stem or of not in stems)
         location = MemberBytes(names.path, member.name, member.offset, member.size)
         yield Entry(CorpusImage(uri, location, None, attributes), texts)
-    if not sample.pictures:
+    if not sample.images:
         reason = "no picture stands next to the caption in the archive; pack it again, sorted by name"
         yield from (Failure(text.uri, reason) for _, text in found.texts)
 
 
-def _read_texts(file: BinaryIO, names: FileNames, sample: _Sample, options: CorpusOptions) -> _Found:
+def _read_texts(file: BinaryIO, names: FileNames, sample: Sample, options: CorpusOptions) -> _Found:
     found = _Found()
     room = _SAMPLE_TEXT_LIMIT
     for member in sample.texts:
@@ -311,7 +235,7 @@ FORMAT = Format(
     uri="#000001.jpg",
     open=open_webdataset,
     suffixes=(".tar",),
-    is_content=lambda at: at.head[257:262] == b"ustar",
+    is_content=lambda at: is_tar(at.head),
     options=frozenset({"caption_columns", "default_excludes"}),
     reads="files",
     shown_names=(".tar", "train-{000..005}.tar"),

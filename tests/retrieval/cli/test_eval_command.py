@@ -136,20 +136,61 @@ def test_a_report_is_written_and_named(
     assert "Worst misses of" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
-def test_classification_prints_accuracies_or_clip_benchmarks_record(
-    run: Run, model: Path, cache: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """A folder with two classes, of one picture each."""
     for name in ("red square", "blue square"):
         (tmp_path / "pets" / name).mkdir(parents=True)
         Image.new("RGB", (40, 30), name.split()[0]).save(tmp_path / "pets" / name / "1.png")
-    arguments = ["eval", tmp_path / "pets", "--task", "classification", "--model", model, "--cache", cache]
+    return tmp_path / "pets"
+
+
+def test_classify_prints_accuracies_or_clip_benchmarks_record(
+    run: Run, model: Path, cache: Path, pets: Path
+) -> None:
+    arguments = ["classify", pets, "--model", model, "--cache", cache]
 
     shown, record = run(*arguments, "--template", "a {}", "--template", "the {}"), run(*arguments, "--json")
 
     assert shown.exit_code == 0, shown.output
+    assert shown.stderr == ""
     assert "2 pictures of 2 classes" in shown.stdout
     assert "templates    a {}; the {}" in shown.stdout
     assert list(records(record.stdout)[0]["metrics"]) == ["acc1", "mean_per_class_recall"]
+
+
+def test_classify_has_the_limits_of_every_command_that_decodes(
+    run: Run, model: Path, cache: Path, pets: Path
+) -> None:
+    done = run("classify", pets, "--model", model, "--cache", cache, "--max-bytes", "10")
+
+    assert done.exit_code == 1
+    assert "red%20square/1.png" in done.stderr or "blue%20square/1.png" in done.stderr
+    assert "fewer pictures would be other figures" in done.stderr
+
+
+def test_eval_with_a_task_goes_on_for_one_release_and_names_the_new_command(
+    run: Run, model: Path, cache: Path, pets: Path
+) -> None:
+    options = ["--model", model, "--cache", cache, "--template", "a {}", "--json"]
+    names = pets.parent / "names.tsv"
+    names.write_text("red square\tred\nblue square\tblue\n", encoding="utf-8")
+
+    old = run("eval", pets, "--task", "classification", "--class-names", names, *options)
+    new = run("classify", pets, "--class-names", names, *options)
+
+    assert old.exit_code == new.exit_code == 0, old.output
+    assert old.stdout == new.stdout
+    assert old.stderr == (
+        "vlsearch eval --task classification is deprecated and ends with the next release; use vlsearch classify\n"
+    )
+
+
+def test_the_help_of_eval_does_not_offer_what_is_deprecated(run: Run) -> None:
+    shown = run("eval", "--help").stdout
+
+    assert "--task" not in shown
+    assert "--class-names" not in shown
 
 
 @pytest.mark.parametrize(
@@ -159,11 +200,8 @@ def test_classification_prints_accuracies_or_clip_benchmarks_record(
         (["--k", "0"], "K counts from 1, not 0"),
         (["--protocol", "imagenet"], "there is no protocol 'imagenet'; there are flickr8k"),
         (["--template", "a photo"], "has no {} where the text goes"),
-        (
-            ["--task", "classification", "--k", "1"],
-            "--k has no meaning for --task classification; leave it out",
-        ),
-        (["--class-names", "x.txt"], "--class-names has no meaning for --task retrieval; leave it out"),
+        (["--task", "classification", "--k", "1"], "--k has no meaning for vlsearch classify; leave it out"),
+        (["--class-names", "x.txt"], "--class-names is an option of vlsearch classify; leave it out"),
         (["--caption-column", "captions_zh"], "--caption-column has no meaning for"),
     ],
 )

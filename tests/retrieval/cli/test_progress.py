@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from retrieval.cli.progress import Lines, duration, line, progress_display
+from retrieval.types import Progress
 
 
-@dataclass(frozen=True)
-class ShownProgress:
-    done: int
-    total: int | None = None
-    failed: int = 0
-    stage: str = "indexing"
-    note: str = ""
+def at(
+    done: int, total: int | None = None, failed: int = 0, stage: str = "indexing", note: str = ""
+) -> Progress:
+    return Progress(stage, done, total, failed, note)
 
 
 class Clock:
@@ -27,18 +23,18 @@ class Clock:
 
 
 def test_a_line_says_how_far_how_fast_how_long_and_what_failed() -> None:
-    assert line(ShownProgress(500, 2000, 3), seconds=10, done_meanwhile=500) == (
+    assert line(at(500, 2000, 3), seconds=10, done_meanwhile=500) == (
         "indexing: 500 of 2,000, 50/s, 30 s left, 3 failed"
     )
 
 
 def test_without_a_total_there_is_no_time_left() -> None:
-    assert line(ShownProgress(500), seconds=10, done_meanwhile=500) == "indexing: 500, 50/s"
+    assert line(at(500), seconds=10, done_meanwhile=500) == "indexing: 500, 50/s"
 
 
 def test_a_rate_has_no_exponent() -> None:
-    assert line(ShownProgress(136_000), seconds=10, done_meanwhile=13_600) == "indexing: 136,000, 1,360/s"
-    assert line(ShownProgress(5), seconds=70, done_meanwhile=5) == "indexing: 5, 0.0714/s"
+    assert line(at(136_000), seconds=10, done_meanwhile=13_600) == "indexing: 136,000, 1,360/s"
+    assert line(at(5), seconds=70, done_meanwhile=5) == "indexing: 5, 0.0714/s"
 
 
 def test_a_quick_run_prints_nothing_and_a_long_one_a_line_every_five_seconds(
@@ -49,7 +45,7 @@ def test_a_quick_run_prints_nothing_and_a_long_one_a_line_every_five_seconds(
     with Lines(clock) as show:
         for second in range(13):
             clock.now = 100.0 + second
-            show(ShownProgress(second * 10, 1000))
+            show(at(second * 10, 1000))
             if second == 1:
                 assert capsys.readouterr().err == ""
 
@@ -64,18 +60,18 @@ def test_the_rate_is_that_of_the_stage_at_hand(capsys: pytest.CaptureFixture[str
     clock = Clock()
 
     with Lines(clock) as show:
-        show(ShownProgress(0, 10, stage="reading"))
+        show(at(0, 10, stage="reading"))
         clock.now += 10
-        show(ShownProgress(0, 10, stage="encoding"))
+        show(at(0, 10, stage="encoding"))
         clock.now += 10
-        show(ShownProgress(5, 10, stage="encoding"))
+        show(at(5, 10, stage="encoding"))
 
     assert capsys.readouterr().err.splitlines()[-1] == "encoding: 5 of 10, 0.5/s, 10 s left"
 
 
 def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_display(quiet=True) as show:
-        show(ShownProgress(1))
+        show(at(1))
 
     assert capsys.readouterr() == ("", "")
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.collection.layout import CATALOGUE, is_collection
+from retrieval.catalogue_name import is_collection
 from retrieval.corpora import CorpusOptions, open_corpus
-from retrieval.corpora.formats.folder import COLLECTION_MARK
 from retrieval.errors import CorpusFormatError
 from retrieval.types import CorpusImage, CorpusText, Entry, FileBytes
 from retrieval.uris import file_uri, split_file_uri
@@ -110,11 +109,19 @@ def test_collections_are_passed_over_and_one_given_as_a_corpus_is_an_error(tmp_p
 
 
 def test_what_is_passed_over_as_a_collection_is_what_readers_open_as_one(tmp_path: Path) -> None:
-    make(tmp_path, "yes/catalogue.sqlite", "yes/a.jpg", "no/catalogue.sqlite/b.jpg", "no/c.jpg")
+    make(tmp_path, "file/catalogue.sqlite", "file/a.jpg", "linked/a.jpg", "dangling/a.jpg", "itself/a.jpg")
+    make(tmp_path, "folder/catalogue.sqlite/b.jpg", "folder/c.jpg")
+    (tmp_path / "linked" / "catalogue.sqlite").symlink_to("../file/catalogue.sqlite")
+    (tmp_path / "dangling" / "catalogue.sqlite").symlink_to("nowhere")
+    (tmp_path / "itself" / "catalogue.sqlite").symlink_to("catalogue.sqlite")
 
-    assert COLLECTION_MARK == CATALOGUE
-    assert [is_collection(tmp_path / name) for name in ("yes", "no")] == [True, False]
-    assert names(read(tmp_path), tmp_path) == ["no/c.jpg", "no/catalogue.sqlite/b.jpg"]
+    collections = {path.name for path in tmp_path.iterdir() if is_collection(path)}
+
+    assert collections == {"file", "linked", "dangling", "itself"}
+    assert names(read(tmp_path), tmp_path) == ["folder/c.jpg", "folder/catalogue.sqlite/b.jpg"]
+    for name in collections:
+        with pytest.raises(CorpusFormatError, match="is a collection, not a corpus"):
+            read(tmp_path / name)
 
 
 def test_excluded_names_and_all_below_them_are_left_out(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from PIL import Image
 from retrieval.errors import EvaluationError, UsageError
 from retrieval.evaluation.embedding import embed, embed_texts
 from retrieval.evaluation.evaluation_set import EvaluationSet
-from retrieval.types import CorpusImage, FileBytes, InlineBytes
+from retrieval.types import CorpusImage, FileBytes, InlineBytes, Progress
 from tests.builders import HashEncoder
 from tests.retrieval.evaluation.small_sets import set_of
 
@@ -132,9 +131,12 @@ def test_a_picture_that_cannot_be_decoded_is_refused_by_name_since_fewer_picture
 def test_progress_tells_stages_up_to_their_totals(
     small: EvaluationSet, encoder: HashEncoder, tmp_path: Path
 ) -> None:
-    told = []
+    told: list[Progress] = []
 
-    embed(encoder, small, cache=tmp_path, advance=lambda *step: told.append(step))
+    embed(encoder, small, cache=tmp_path, advance=told.append)
 
-    assert told == [("reading", 1, 1), ("encoding pictures", 1, 1), ("encoding texts", 2, 2)]
-    assert json.dumps(told)
+    assert told == [
+        Progress("reading", 1, 1),
+        Progress("encoding pictures", 1, 1),
+        Progress("encoding texts", 2, 2),
+    ]

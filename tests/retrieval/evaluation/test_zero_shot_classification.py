@@ -15,7 +15,7 @@ from PIL import Image
 from retrieval.errors import CorpusFormatError, EvaluationError
 from retrieval.evaluation.classification import LabelledPictures, classify, classify_models, load_labelled
 from retrieval.evaluation.metrics import Share
-from retrieval.types import CorpusImage, InlineBytes
+from retrieval.types import CorpusImage, InlineBytes, MemberBytes
 from tests.builders import HashEncoder
 from tests.retrieval.evaluation.small_sets import random_units, unit
 
@@ -118,7 +118,7 @@ def test_numbered_classes_are_named_line_by_line(tmp_path: Path) -> None:
     ("members", "sentence"),
     [
         ({"a__jpg": b"1"}, r"a\.jpg has no label; put a\.json"),
-        ({"a__jpg": b"1", "a__json": b"{"}, r"a\.json: this is not a JSON object"),
+        ({"a__jpg": b"1", "a__json": b"{"}, r"a\.json: is not JSON"),
         ({"a__jpg": b"1", "a__json": b"{}"}, r"a\.json: there is no 'label' in it"),
         ({"a__txt": b"1"}, "holds no labelled pictures"),
     ],
@@ -155,3 +155,43 @@ def test_class_names_are_put_into_every_template(encoder: HashEncoder, tmp_path:
         "the dog",
     ]
     assert found.models["hash"][1].top1.of == 2
+
+
+def test_what_corpora_leave_out_is_left_out_of_classes_too(tmp_path: Path) -> None:
+    root = class_folders(tmp_path / "pets", cat=1, dog=1)
+    (root / "cat" / "._0.png").write_bytes(b"resource fork")
+    (root / ".thumbnails").mkdir()
+    (root / ".thumbnails" / "0.png").write_bytes((root / "cat" / "0.png").read_bytes())
+    collection = root / "dog" / "collection"
+    collection.mkdir()
+    (collection / "catalogue.sqlite").write_bytes(b"")
+    (collection / "0.png").write_bytes((root / "dog" / "0.png").read_bytes())
+    packed = tar_of(tmp_path / "x.tar", a__jpg=b"1", a__json=b'{"label": "cat"}', **{"._a__jpg": b"2"})
+
+    assert [picture.key for picture in load_labelled(root).pictures] == ["cat/0.png", "dog/0.png"]
+    assert [picture.key for picture in load_labelled(packed).pictures] == ["a"]
+
+
+def test_an_image_that_cannot_be_read_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    root = class_folders(tmp_path / "pets", cat=1, dog=1)
+    (root / "cat" / "1.png").symlink_to("nowhere")
+
+    with pytest.raises(EvaluationError, match=r"cat/1\.png: is a link that leads nowhere; .*fewer pictures"):
+        load_labelled(root)
+
+
+def test_of_members_with_one_name_the_last_is_classified(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, content in [("a.jpg", b"old"), ("a.cls", b"0"), ("./a.jpg", b"newer"), ("a.cls", b"1")]:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+
+    found = load_labelled(path, tmp_path / "names.txt")
+
+    (picture,) = found.pictures
+    assert isinstance(picture.location, MemberBytes)
+    assert picture.location.size == len(b"newer")
+    assert found.classes == ("dog",)
