@@ -22,7 +22,7 @@ def hide_items(collection: str | Path, names: Sequence[str], *, timeout: float =
     """Hide items by key, uri or plain path (a folder or tar: every item under it); how many there are.
 
     They keep their vectors, and no index run, rename or compaction shows them again: only :func:`unhide_items` does.
-    A picture's file that is on disk and not in the collection is hidden before it comes in. ``timeout`` is how many
+    An image's file that is on disk and not in the collection is hidden before it comes in. ``timeout`` is how many
     seconds to wait for another process that writes to the collection.
 
     Raises:
@@ -70,7 +70,7 @@ def _find_hidden(connection: Connection, name: str) -> set[str]:
 
 
 def _to_hide(connection: Connection, name: str) -> set[str]:
-    """Uris of the items that a name means, or that of a picture's file that may come in later."""
+    """Uris of the items that a name means, or that of an image's file that may come in later."""
     uris = {item.uri for item in find_named(connection, [name]).values()}
     split = split_file_uri(uri_of(name))
     if not uris and split is not None and split[1] is None:

@@ -25,7 +25,7 @@ from indexer.exchange.layout import (
     TEXTS,
 )
 from retrieval.collection import Collection, View
-from retrieval.collection.pages import ItemRow
+from retrieval.collection.catalogue_items import ItemRow
 from retrieval.errors import CollectionError, UsageError
 from retrieval.identity import Identity
 from retrieval.uris import is_url, split_file_uri
@@ -35,7 +35,7 @@ PARTITION_ROWS = 65_536  # 128 MiB an array at 512 dimensions
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What went out; ``left_out`` counts items that have no vector (index or reindex encodes them)."""
+    """Counts of what was exported; ``left_out`` are items that have no vector (index or reindex encodes them)."""
 
     images: int
     texts: int
@@ -75,7 +75,7 @@ def export_collection(collection: str | Path, folder: str | Path, *, hidden: boo
 
 @dataclass(slots=True)
 class _Partition:
-    """Rows on their way into the next three files."""
+    """Rows of the next three files."""
 
     images: list[NDArray[np.float32]] = field(default_factory=list)
     texts: list[NDArray[np.float32]] = field(default_factory=list)
@@ -83,7 +83,7 @@ class _Partition:
 
 
 class _Export:
-    """The files of one export, being written; see :func:`export_collection`."""
+    """One export while it is written; see :func:`export_collection`."""
 
     def __init__(self, view: View, identity: Identity, folder: Path, with_hidden: bool) -> None:
         self.view, self.identity, self.folder = view, identity, folder
@@ -116,13 +116,13 @@ class _Export:
         (self.folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
 
     def _wanted(self, page: list[ItemRow]) -> list[tuple[ItemRow, int]]:
-        """Items that are exported, with the ids of their encodings; counts those that have none."""
+        """Choose the items of a page to export, with the ids of their encodings; count those that have none."""
         encoded = self._encoded(page)
         self.left_out += sum(item.encoding is None for item in page)
         return encoded
 
     def _encoded(self, rows: Iterable[ItemRow]) -> list[tuple[ItemRow, int]]:
-        """Of items, those that have a vector and are not hidden, unless hidden ones are exported too."""
+        """Choose the items that have a vector; hidden ones only where they are exported too."""
         return [
             (item, item.encoding)
             for item in rows
@@ -153,7 +153,7 @@ class _Export:
             self._add(None, vector, {}, item)
 
     def _captions(self, image_ids: list[int]) -> dict[int, list[tuple[ItemRow, NDArray[np.float32]]]]:
-        """Linked texts that have a vector, by image, in the order of their links."""
+        """Read linked texts that have a vector, by image, in the order of their links."""
         links = self.view.links("image", image_ids)
         texts = self._encoded(self.view.rows({link.text for link in links}))
         vectors = self.view.vectors("text", [encoding for _, encoding in texts])

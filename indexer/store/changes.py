@@ -43,9 +43,9 @@ class NewItem:
 
 @dataclass(frozen=True, slots=True)
 class NewLink:
-    """A text describes a picture; both by uri, in the catalogue already or staged beside it.
+    """A link from a text to the image that it describes; both by uri, in the catalogue already or in the same change.
 
-    A picture's links rank in the order in which they are staged, after those that it has.
+    An image's links rank in the order in which they are staged, after those that it has.
     """
 
     image_uri: str
@@ -55,7 +55,7 @@ class NewLink:
 
 @dataclass(frozen=True, slots=True)
 class NewFailure:
-    """An item that could not be taken; ``stamp`` tells when it is worth another try."""
+    """An item that could not be indexed; ``stamp`` tells when it is worth another try."""
 
     uri: str
     reason: str

@@ -21,7 +21,7 @@ LAST_ID = 2**62  # a catalogue that says it has used more was altered
 
 
 def ensure_encoder(connection: Connection, identity: Identity, activate: bool) -> int:
-    """Catalogue id of an encoder, added where it is new, made the active one if asked."""
+    """Give the catalogue id of an encoder, added where it is new; make it the active one if asked."""
     table = schema.encoders
     connection.execute(
         sqlite_insert(table)
@@ -41,7 +41,7 @@ def ensure_encoder(connection: Connection, identity: Identity, activate: bool) -
 
 
 def find_encoder(connection: Connection, identity: Identity) -> int | None:
-    """Catalogue id of an encoder, or None where it is new."""
+    """Read the catalogue id of an encoder; None where it is new."""
     table = schema.encoders
     return connection.execute(
         select(table.c.id).where(table.c.digest == identity.digest)
@@ -49,13 +49,13 @@ def find_encoder(connection: Connection, identity: Identity) -> int | None:
 
 
 def next_id(connection: Connection, table: str) -> int:
-    """The id that AUTOINCREMENT gives next; ids that were ever used never come again."""
+    """Read the id that AUTOINCREMENT gives next; an id that was ever used is never given again."""
     used = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).scalar()
     return count_of(0 if used is None else used, f"the last id of {table}", LAST_ID) + 1
 
 
 def ensure_contents(connection: Connection, contents: Sequence[NewContent]) -> list[int]:
-    """Catalogue ids of contents, in their order, added where they are new."""
+    """Give the catalogue ids of contents, in their order; add those that are new."""
     statement = (
         sqlite_insert(schema.contents)
         .values(kind=None, sha256=None, text=None, width=None, height=None)
@@ -75,7 +75,7 @@ def ensure_contents(connection: Connection, contents: Sequence[NewContent]) -> l
 def content_ids_of(
     connection: Connection, keys: Iterable[tuple[Kind, bytes]]
 ) -> dict[tuple[Kind, bytes], int]:
-    """Catalogue ids of contents by kind and sha256; unknown ones are left out."""
+    """Read catalogue ids of contents by kind and sha256; unknown ones are left out."""
     table = schema.contents
     found: dict[tuple[Kind, bytes], int] = {}
     wanted = set(keys)
@@ -88,7 +88,7 @@ def content_ids_of(
 
 
 def contents_of(connection: Connection, item_ids: Iterable[int]) -> set[int]:
-    """Catalogue ids of the contents of items."""
+    """Read the catalogue ids of the contents of items."""
     items = schema.items
     return {
         content
@@ -97,10 +97,10 @@ def contents_of(connection: Connection, item_ids: Iterable[int]) -> set[int]:
     }
 
 
-def bury_and_revive(connection: Connection, touched: Iterable[int]) -> None:
-    """Of these contents, mask the encodings of those without items and unmask those of the others.
+def mask_and_unmask(connection: Connection, touched: Iterable[int]) -> None:
+    """Mask the encodings of these contents that no item has, and unmask the others.
 
-    A content that has neither item nor encoding goes at once.
+    A content that has neither item nor encoding is deleted.
     """
     contents, encodings, items, dead = schema.contents, schema.encodings, schema.items, schema.dead
     has_item = select(items.c.id).where(items.c.content_id == contents.c.id).exists()

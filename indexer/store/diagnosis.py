@@ -1,4 +1,8 @@
-"""Whether a collection is sound, and what can be mended: sizes, digests, rows and references, all read again."""
+"""Whether a collection is sound, and what can be mended: sizes, digests, rows and references, all read again.
+
+It reads the catalogue's tables itself, since a :class:`~retrieval.collection.View` needs a sound catalogue and sound
+segments.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ ATTEMPTS = 5  # a writer may compact while the doctor looks
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found: ``faults`` are damage; ``orphans`` is what lies in ``segments/`` and no row names.
+    """Findings: ``faults`` are damage; ``orphans`` are files in ``segments/`` that no row names.
 
     Of orphans the next writer removes what its catalogue noted as its own; other segment files it sets aside.
     """
@@ -118,7 +122,7 @@ def _catalogue_faults(connection: Connection) -> Iterator[str]:
 
 
 def _item_faults(connection: Connection) -> Iterator[str]:
-    """What breaks the rules of items, counted by rule, each with the first such item."""
+    """Find items that break a rule, counted by rule, each with the first such item."""
     items, contents = schema.items, schema.contents
     rows = select(items, contents.c.text, contents.c.width, contents.c.height).join(
         contents, contents.c.id == items.c.content_id
@@ -136,7 +140,7 @@ def _item_faults(connection: Connection) -> Iterator[str]:
 
 
 def _value_faults(connection: Connection) -> Iterator[str]:
-    """Tables with a value that does not belong where it is; the first of each."""
+    """Find the first value of each table that is not of its column's type."""
     there = set(connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars())
     for table in schema.metadata.sorted_tables:
         if table.name not in there:  # of a newer schema
@@ -158,7 +162,7 @@ def _encoder_faults(connection: Connection, path: Path) -> Iterator[str]:
 
 
 def _orphans(connection: Connection, path: Path) -> tuple[list[str], list[str]]:
-    """What lies in ``segments/`` and no row names; and, as a fault, that the catalogue knows nothing of it."""
+    """Find files in ``segments/`` that no row names; a fault where the catalogue knows none of the files there."""
     try:
         with SegmentsFolder(path) as folder:
             found, files = folder.names(), folder.files()

@@ -1,6 +1,6 @@
 """Rows of what is hidden, as one commit changes them, inside the writer's transaction.
 
-A hiding is of a uri. It follows an item that is renamed, and a picture that is removed and comes back elsewhere.
+A uri is hidden, not an item. The row follows an item that is renamed, and an image that comes back elsewhere.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from retrieval.collection.catalogue import chunked
 
 
 def find_returned(connection: Connection, change: Change) -> list[dict[str, str]]:
-    """Hidden pictures without an item that this change brings back under another name: their old and new uris.
+    """Find hidden images without an item that this change brings back elsewhere: their old and new uris.
 
-    Of several new items with such a picture's bytes the first one is the picture that came back.
+    Of several new items with such an image's bytes the first one is the image that came back.
     """
     hidden, items = schema.hidden, schema.items
     waiting = select(hidden.c.uri).where(hidden.c.sha256.is_not(None)).limit(1)
@@ -55,7 +55,7 @@ def record_hidden(connection: Connection, change: Change, returned: list[dict[st
 
 
 def remember_digests(connection: Connection, item_ids: Sequence[int]) -> None:
-    """Keep the sha256 of hidden pictures whose items are about to be removed."""
+    """Keep the sha256 of hidden images whose items are about to be removed."""
     hidden, items, contents = schema.hidden, schema.items, schema.contents
     removed = items.c.id.in_(item_ids) & (items.c.kind == "image")
     digest = (

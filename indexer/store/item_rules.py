@@ -33,7 +33,7 @@ class StoredItem(Protocol):
 
 
 def stored_item_fault(item: StoredItem) -> str | None:
-    """The first rule that a row of the catalogue breaks."""
+    """Find the first rule that a row of the catalogue breaks."""
     return (
         uri_fault(item.uri)
         or (key_fault(item.key) if item.key is not None else None)
@@ -68,7 +68,7 @@ def extent_fault(extent: object) -> str | None:
 
 
 def size_fault(width: object, height: object) -> str | None:
-    """Width and height of a picture are whole numbers from 1, or both unknown."""
+    """Width and height of an image are whole numbers from 1, or both unknown."""
     if width is None and height is None:
         return None
     whole = all(type(side) is int and 1 <= side <= LARGEST for side in (width, height))

@@ -50,7 +50,7 @@ class KnownFailure:
 
 
 def item_ids_of(connection: Connection, uris: Iterable[str]) -> dict[str, int]:
-    """Catalogue ids of items by uri; unknown ones are left out."""
+    """Read catalogue ids of items by uri; unknown ones are left out."""
     table = schema.items
     found: dict[str, int] = {}
     for chunk in chunked(sorted(set(uris))):
@@ -62,7 +62,7 @@ def item_ids_of(connection: Connection, uris: Iterable[str]) -> dict[str, int]:
 def find_items(
     connection: Connection, uris: Iterable[str], encoder_id: int, source_id: int
 ) -> dict[str, KnownItem]:
-    """Items by uri; unknown ones are left out."""
+    """Read items by uri; unknown ones are left out."""
     items, contents, encodings, listings = schema.items, schema.contents, schema.encodings, schema.listings
     statement = (
         select(
@@ -100,7 +100,7 @@ def find_items(
 
 
 def find_listings(connection: Connection, ids: Iterable[int]) -> list[Listing]:
-    """Which sources list items and caption them; ids of no item are left out."""
+    """Read which sources list items and caption them; ids of no item are left out."""
     items, table, links = schema.items, schema.listings, schema.links
     found = []
     for chunk in chunked(ids):
@@ -125,7 +125,7 @@ def find_listings(connection: Connection, ids: Iterable[int]) -> list[Listing]:
 
 
 def find_failures(connection: Connection, uris: Iterable[str]) -> dict[str, KnownFailure]:
-    """Recorded failures by uri."""
+    """Read recorded failures by uri."""
     table = schema.failures
     found: dict[str, KnownFailure] = {}
     for chunk in chunked(uris):
@@ -137,7 +137,7 @@ def find_failures(connection: Connection, uris: Iterable[str]) -> dict[str, Know
 def find_encoded(
     connection: Connection, kind: Kind, digests: Iterable[bytes], encoder_id: int | None
 ) -> set[bytes]:
-    """Which contents, by sha256, have a vector under the active encoder."""
+    """Read which contents, by sha256, have a vector under an encoder."""
     contents, encodings = schema.contents, schema.encodings
     statement = (
         select(contents.c.sha256)
@@ -164,7 +164,7 @@ def drop_encoded(
 def find_namesakes(
     connection: Connection, kind: Kind, digest: bytes, limit: int = 16
 ) -> list[tuple[int, str]]:
-    """Id and uri of the first items with a content: candidates for having been renamed."""
+    """Read id and uri of the first items with a content: candidates for having been renamed."""
     items, contents = schema.items, schema.contents
     rows = connection.execute(
         select(items.c.id, items.c.uri)
@@ -177,7 +177,7 @@ def find_namesakes(
 
 
 def find_links(connection: Connection, text_items: Iterable[int]) -> dict[int, dict[int, int]]:
-    """Pictures that each of these texts describes, by item id, with the source that linked them."""
+    """Read the images that texts describe, by item ids, with the source that linked them."""
     table = schema.links
     found: dict[int, dict[int, int]] = {}
     for chunk in chunked(text_items):

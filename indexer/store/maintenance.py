@@ -23,7 +23,7 @@ DEAD_SHARE = 0.10  # masked rows of a segment that make it due
 
 
 def plan_compaction(segments: Sequence[SegmentLoad], everything: bool = False) -> list[list[int]]:
-    """Which segments of one kind to rewrite together, as groups of ids in order; pure.
+    """Choose which segments of one kind to rewrite together, as groups of ids in order; pure.
 
     Due are segments with more than a tenth of their rows masked, and small segments once there are more than eight.
     ``everything`` makes any segment due that is small or has a masked row. A group stays within ``SEGMENT_BYTES``;
@@ -46,7 +46,7 @@ def plan_compaction(segments: Sequence[SegmentLoad], everything: bool = False) -
 
 
 def compact_if_due(writer: Writer, everything: bool = False) -> int:
-    """Rewrite the segments that the policy names, each group in a commit of its own; how many went."""
+    """Rewrite the segments that are due, each group in a commit of its own; how many were replaced."""
     gone = 0
     for kind in KINDS:
         for group in plan_compaction(_loads(writer, kind), everything):
@@ -58,7 +58,7 @@ def compact_if_due(writer: Writer, everything: bool = False) -> int:
 
 
 def merge_small(writer: Writer) -> int:
-    """Merge small segments if there are many, and leave masked rows where they are; how many went.
+    """Merge small segments if there are many, and leave masked rows where they are; how many were replaced.
 
     For the middle of a run: every segment costs each reader an open file, and the run counts on contents that it
     has found in the catalogue, masked or not.
@@ -75,7 +75,7 @@ def merge_small(writer: Writer) -> int:
 
 
 def optimize(collection: str | Path, *, timeout: float = 0.0) -> tuple[int, int]:
-    """Drop masked rows and merge small segments; segments before and after. No answer changes.
+    """Drop masked rows and merge small segments; give the numbers of segments before and after. No answer changes.
 
     ``timeout`` is how many seconds to wait for another process that writes to the collection.
 
@@ -100,6 +100,6 @@ def _loads(writer: Writer, kind: Kind) -> list[SegmentLoad]:
 
 
 def _masked(writer: Writer, group: Sequence[int]) -> NDArray[np.int64]:
-    """Ids of the masked encodings of segments."""
+    """Read the ids of the masked encodings of segments."""
     with writer.look_up() as connection:
         return dead_encodings_in(connection, group)

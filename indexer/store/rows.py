@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store.changes import Change
-from indexer.store.content_rows import bury_and_revive, content_ids_of, contents_of
+from indexer.store.content_rows import content_ids_of, contents_of, mask_and_unmask
 from indexer.store.hidden_rows import find_returned, record_hidden, remember_digests, rename_hidden
 from indexer.store.known import item_ids_of
 from retrieval.collection import schema
@@ -18,7 +18,7 @@ from retrieval.types import Attribute
 
 
 def apply(connection: Connection, change: Change) -> dict[str, int]:
-    """Carry out a change whose new contents are in already; item ids of ``change.items`` by uri."""
+    """Apply a change whose new contents are in the catalogue already; give item ids of ``change.items`` by uri."""
     touched = contents_touched(connection, change)
     returned = find_returned(connection, change)
     ids = upsert_items(connection, change)
@@ -31,14 +31,14 @@ def apply(connection: Connection, change: Change) -> dict[str, int]:
         remove_items(connection, change.removed)
     touched |= contents_of(connection, ids.values())
     touched |= set(content_ids_of(connection, change.contents).values())
-    bury_and_revive(connection, touched)
+    mask_and_unmask(connection, touched)
     return ids
 
 
 def remove_items(connection: Connection, ids: Iterable[int]) -> None:
-    """Delete items with their links; contents left without items are buried by the same commit.
+    """Delete items with their links; the same commit masks the encodings of contents left without items.
 
-    A hidden picture leaves its digest behind: it stays hidden if it comes back under another name.
+    A hidden image leaves its digest behind: it stays hidden if it comes back under another name.
     """
     for chunk in chunked(ids):
         remember_digests(connection, chunk)
@@ -46,7 +46,7 @@ def remove_items(connection: Connection, ids: Iterable[int]) -> None:
 
 
 def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
-    """Add or update items; their ids by uri. A renamed item keeps its id and goes over to the new source."""
+    """Add or update items; give their ids by uri. A renamed item keeps its id and gets the new source."""
     if not change.items:
         return {}
     table = schema.items
@@ -108,9 +108,9 @@ def _attributes_json(attributes: Mapping[str, Attribute]) -> str:
 
 
 def replace_links(connection: Connection, change: Change, names: dict[str, int]) -> None:
-    """Link texts to pictures, instead of what their source said of the same texts before.
+    """Link texts to images, instead of what their source said of the same texts before.
 
-    New links of a picture rank after those that it has: where a corpus was cut into commits leaves no trace.
+    New links of an image rank after those that it has: where a corpus was cut into commits leaves no trace.
     """
     if not change.links:
         return
@@ -149,7 +149,7 @@ def _last_ranks(connection: Connection, image_items: Iterable[int]) -> dict[int,
 
 
 def record_listings(connection: Connection, change: Change, ids: dict[str, int]) -> None:
-    """Note which further sources list items; what an item's own source withdraws goes over to one of the others."""
+    """Record further sources of items; an item that its own source withdraws passes to one of the others."""
     items, table = schema.items, schema.listings
     listed = [{"item_id": item, "source_id": source} for item, source in change.listed]
     for chunk in chunked(ids.values()):
@@ -174,7 +174,7 @@ _WITHDRAW = (
 
 
 def record_failures(connection: Connection, change: Change) -> None:
-    """Note new failures, and forget those of items that were taken or are settled."""
+    """Record new failures, and delete those of items that were indexed or are settled."""
     for chunk in chunked([*change.items, *change.settled]):
         connection.execute(delete(schema.failures).where(schema.failures.c.uri.in_(chunk)))
     if not change.failures:
@@ -194,7 +194,7 @@ def record_failures(connection: Connection, change: Change) -> None:
 
 
 def contents_touched(connection: Connection, change: Change) -> set[int]:
-    """Contents that may lose an item to this change: those of items that it updates or removes, as they are now."""
+    """Read the contents, as they are now, of items that this change updates or removes."""
     items = schema.items
     touched: set[int] = set()
     renamed = [item.renames for item in change.items.values() if item.renames is not None]

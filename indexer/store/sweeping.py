@@ -26,7 +26,7 @@ _OVERWRITE_THE_LOG = (
 
 
 def sweep(catalogue: Transactions, vectors: SegmentWriter) -> list[str]:
-    """Remove files that are the catalogue's own to remove, and are there; their names.
+    """Remove files that the catalogue has noted as its own to remove; give their names.
 
     These are files being written, and segment files that it has noted and no row names. One that cannot go now
     waits for the next sweep.
@@ -59,7 +59,7 @@ def _sweep(catalogue: Transactions, vectors: SegmentWriter) -> list[str]:
 
 
 def unknown_files(files: set[str], named: set[str], ours: set[str]) -> set[str]:
-    """Of the ``files`` there, the segment files that a catalogue neither names nor has noted as its own."""
+    """Choose, of the ``files`` there, the segment files that a catalogue neither names nor has noted as its own."""
     return {name for name in files if is_segment_name(name)} - named - ours
 
 
@@ -68,7 +68,7 @@ def is_known(files: set[str], named: set[str]) -> bool:
     return any(name in files or ASIDE_PREFIX + name in files for name in named)
 
 
-def sort_files(catalogue: Transactions) -> None:
+def set_unknown_files_aside(catalogue: Transactions) -> None:
     """Bring files back that the catalogue names and a writer had set aside; set aside what it does not know.
 
     A catalogue from a backup does not know what was committed since. Its next writer puts the files of those

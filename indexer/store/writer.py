@@ -26,7 +26,7 @@ from indexer.store import content_rows, rows
 from indexer.store.changes import Change, NewContent
 from indexer.store.file_systems import check_local
 from indexer.store.noted_files import note_sweepable
-from indexer.store.sweeping import sort_files, sweep
+from indexer.store.sweeping import set_unknown_files_aside, sweep
 from indexer.store.transactions import Transactions
 from retrieval.catalogue_name import is_collection
 from retrieval.collection import schema
@@ -72,7 +72,7 @@ LONGEST_WAIT_S = 1e9
 
 @dataclass(frozen=True, slots=True)
 class _NewVectors:
-    """Vectors that are written and not named yet, and their contents in the order of their ids."""
+    """Vectors that are written and not in the catalogue yet, and their contents in the order of their ids."""
 
     kind: Kind
     contents: list[NewContent]
@@ -122,7 +122,7 @@ class Writer:
             raise
         self.vectors = SegmentWriter(collection, self._note_sweepable)
         try:
-            sort_files(self.catalogue)
+            set_unknown_files_aside(self.catalogue)
             self.sweep()
         except BaseException:
             self.close()
@@ -130,7 +130,7 @@ class Writer:
 
     @classmethod
     def existing(cls, collection: Path, timeout_s: float = 0.0) -> Self:
-        """A writer of a collection that is there, for what makes no sense on an empty one.
+        """Open the writer of a collection that is there, for changes that make no sense on an empty one.
 
         Raises:
             CollectionNotFound: there is none, and none is made.
@@ -159,7 +159,7 @@ class Writer:
 
     @property
     def identity(self) -> Identity | None:
-        """Identity of the active encoder; None before the first commit of a vector."""
+        """The identity of the active encoder; None before the first commit of a vector."""
         with self.look_up() as connection:
             encoder_id = active_encoder_id(connection)
             return None if encoder_id is None else read_identity(connection, self.path, encoder_id)
@@ -175,7 +175,7 @@ class Writer:
             raise IdentityMismatch(self.path, bound.name, given.name, bound.difference(given))
 
     def source_id(self, uri: str, format_: str) -> int:
-        """Catalogue id of a corpus, added where it is new."""
+        """Give the catalogue id of a corpus, added where it is new."""
         sources = schema.sources
         with self.look_up() as connection:
             found = connection.execute(select(sources.c.id).where(sources.c.uri == uri)).scalar_one_or_none()
@@ -186,7 +186,7 @@ class Writer:
             return int(connection.execute(added).scalar_one())
 
     def encoder_id(self, identity: Identity) -> int:
-        """Catalogue id of an encoder, added where it is new; the active one stays active."""
+        """Give the catalogue id of an encoder, added where it is new; the active one stays active."""
         with self.look_up() as connection:
             found = content_rows.find_encoder(connection, identity)
         if found is not None:
@@ -311,7 +311,7 @@ class Writer:
 
     @contextlib.contextmanager
     def new_files(self) -> Iterator[None]:
-        """A block that writes segments and commits them; if it fails, what it wrote is swept.
+        """Run a block that writes vectors and commits them; if it fails, sweep what it wrote.
 
         Raises:
             CollectionError: instead of an OSError, which is a disk that is full or fails.
@@ -363,7 +363,7 @@ def _check_free(collection: Path) -> None:
 
 
 def _make_folders(collection: Path) -> None:
-    """The collection's folders, durable, so that no power cut leaves a catalogue without its segments."""
+    """Make the collection's folders durably, so that no power cut leaves a catalogue without its segments."""
     if not os.path.lexists(segments_path(collection)):
         segments_path(collection).mkdir(parents=True, exist_ok=True)
         sync_folder(collection)

@@ -1,7 +1,7 @@
 """Connections to the catalogue, made by one function so that every transaction is what it says.
 
 SQLAlchemy's default on SQLite gives neither a snapshot across two SELECTs nor transactional DDL, because the driver
-begins transactions by itself and late. Here the driver's hands are off (``isolation_level=None``) and every
+begins transactions by itself and late. Here the driver begins none (``isolation_level=None``) and every
 transaction begins explicitly: BEGIN for readers, BEGIN IMMEDIATE for the writer.
 """
 
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 def connect(collection: Path, mode: Literal["read", "write"]) -> Engine:
-    """An engine over a collection's catalogue; dispose of it when done.
+    """Make an engine over a collection's catalogue; dispose of it when done.
 
     Read engines never write anything but SQLite's own ``-wal`` and ``-shm``; in a folder that cannot be written
     they read in place where that is safe, else from a private copy that goes away with the engine.
@@ -71,7 +71,7 @@ def connect(collection: Path, mode: Literal["read", "write"]) -> Engine:
 
 @contextmanager
 def read_transaction(collection: Path) -> Iterator[Connection]:
-    """One read transaction on a collection, whose faults are errors of ours.
+    """Begin a read transaction on a collection; errors of SQLite and the system become ours.
 
     Raises:
         CollectionNotFound, CollectionTooNew, CollectionDamaged: as :func:`connect` and :func:`check_readable`.
@@ -91,7 +91,7 @@ def read_transaction(collection: Path) -> Iterator[Connection]:
 
 
 def check_readable(connection: Connection, collection: Path) -> None:
-    """Refuse a catalogue that is none, or that a newer program wrote.
+    """Refuse a file without tables, and a catalogue that a newer program wrote.
 
     Raises:
         CollectionNotFound: the file holds no tables yet.
@@ -127,14 +127,14 @@ def read_state(connection: sqlite3.Connection, collection: Path) -> int:
 
 
 def driver_connection(connection: Connection) -> sqlite3.Connection:
-    """The driver's own connection under one of SQLAlchemy's, and so inside its transaction."""
+    """Give the driver's own connection under one of SQLAlchemy's, inside the same transaction."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver
 
 
 def damaged(collection: Path, error: DatabaseError | sqlite3.Error) -> CollectionError:
-    """What SQLite says of a file it cannot read, as an error of ours."""
+    """Make an error of ours of what SQLite says of a file that it cannot read."""
     said = str(getattr(error, "orig", None) or error)
     if isinstance(error, (IntegrityError, sqlite3.IntegrityError)):
         return CollectionError(
@@ -156,7 +156,7 @@ _SIGNS_OF_DAMAGE = ("malformed", "not a database", "decode to UTF-8", "too big",
 
 
 def unreadable(collection: Path, error: OSError) -> CollectionError:
-    """What the system says of a folder or file of a collection, as an error of ours."""
+    """Make an error of ours of what the system says of a folder or file of a collection."""
     said = error.strerror or str(error)
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return CollectionError(
@@ -177,7 +177,7 @@ def _is_full(collection: Path) -> bool:
 
 
 def read_generation(connection: Connection) -> int:
-    """The number of the committed state that this transaction sees.
+    """Read the number of the committed state that this transaction sees.
 
     Raises:
         WrongValue: the catalogue does not say.
@@ -187,7 +187,7 @@ def read_generation(connection: Connection) -> int:
 
 
 def parse_attributes(stored: str) -> dict[str, Any]:
-    """An item's attributes.
+    """Parse an item's attributes.
 
     Raises:
         WrongValue: they are not a JSON object.
@@ -204,7 +204,7 @@ def parse_attributes(stored: str) -> dict[str, Any]:
 
 
 def chunked(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[Sequence[T]]:
-    """Values in lists short enough for one statement's parameters."""
+    """Cut values into lists short enough for one statement's parameters."""
     chunk: list[T] = []
     for value in values:
         chunk.append(value)

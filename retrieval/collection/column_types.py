@@ -17,14 +17,14 @@ DIGEST_BYTES = 32
 
 
 class WrongValue(DatabaseError):
-    """A value in the catalogue is not what belongs there; a DatabaseError, as SQLite's own findings are."""
+    """A value in the catalogue is not of its column's type; a DatabaseError, as what SQLite itself finds is."""
 
     def __init__(self, found: str) -> None:
         super().__init__(None, None, ValueError(found))
 
 
 def number_of(value: object, name: str) -> int:
-    """The number that a setting holds as text.
+    """Parse the number that a setting holds as text.
 
     Raises:
         WrongValue: it is not a decimal number from 0 to 2**63 - 1.
@@ -37,7 +37,7 @@ def number_of(value: object, name: str) -> int:
 
 
 def count_of(value: object, what: str, limit: int = NUMBER_LIMIT) -> int:
-    """A number that SQLite has made of the catalogue's values, which are of no column's type.
+    """Check a number that SQLite has computed, which is not of a column's type.
 
     Raises:
         WrongValue: it is not a number from 0 to below ``limit``.

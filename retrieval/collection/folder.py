@@ -65,17 +65,17 @@ class SegmentsFolder:
             os.close(self._descriptor)
 
     def names(self) -> set[str]:
-        """Names of everything in it."""
+        """List the names of everything in it."""
         with os.scandir(self._path if self._descriptor is None else self._descriptor) as entries:
             return {entry.name for entry in entries}
 
     def files(self) -> set[str]:
-        """Names of regular files that have a shape of ours: segment files, those being written, and those set aside."""
+        """List the names of regular files of the format: segment files, those being written, and those set aside."""
         ours = (is_segment_name, is_temporary_name, is_aside_name)
         return {name for name in self.names() if any(is_(name) for is_ in ours) and self._is_file(name)}
 
     def open(self, name: str) -> int:
-        """A descriptor for reading a segment's file; the caller closes it.
+        """Open a segment's file for reading and give its descriptor; the caller closes it.
 
         Raises:
             FileNotFoundError: it is gone.
@@ -93,7 +93,7 @@ class SegmentsFolder:
         return descriptor
 
     def create(self, name: str) -> int:
-        """A descriptor for writing a file that is not there yet; the caller closes it."""
+        """Create a file and give its descriptor for writing; the caller closes it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
         return os.open(self._at(name), flags, 0o644, dir_fd=self._descriptor)
 
@@ -139,7 +139,7 @@ class SegmentsFolder:
 
 @contextmanager
 def reading(folder: SegmentsFolder, name: str) -> Iterator[int]:
-    """A descriptor of a segment's file, closed at the block's end."""
+    """Open a segment's file and give its descriptor, closed at the block's end."""
     descriptor = folder.open(name)
     try:
         yield descriptor
@@ -148,7 +148,7 @@ def reading(folder: SegmentsFolder, name: str) -> Iterator[int]:
 
 
 def check_files(collection: Path, writes: bool) -> None:
-    """Refuse a collection whose files SQLite, or the writer's lock, would follow out of its folder.
+    """Refuse a collection with files through which SQLite, or the writer's lock, would leave its folder.
 
     Checks what is there of the catalogue, its log, its shared memory and its journal, and for writers the lock.
 
@@ -194,7 +194,7 @@ def has_segments(collection: Path) -> bool:
 
 
 def without_catalogue(collection: Path) -> CollectionDamaged:
-    """Segment files lie there and the catalogue knows none of them: what has happened, and what helps."""
+    """Make the error for segment files of which the catalogue knows none: what has happened, and what helps."""
     return CollectionDamaged(
         collection,
         f"{SEGMENTS}/ holds vectors and {CATALOGUE}, which was lost, emptied or exchanged, knows none of them; nothing "

@@ -20,12 +20,12 @@ _IDS_NAME = re.compile(rf"{_STEM}\.ids\.npy")
 
 
 def catalogue_path(collection: Path) -> Path:
-    """The SQLite file. Nothing but SQLite may open it: closing a second handle drops the process's POSIX locks."""
+    """Give the SQLite file. Only SQLite may open it: closing a second handle drops the process's POSIX locks."""
     return collection / CATALOGUE
 
 
 def segments_path(collection: Path) -> Path:
-    """The folder of the immutable FAISS and id files."""
+    """Give the folder of the immutable FAISS and id files."""
     return collection / SEGMENTS
 
 

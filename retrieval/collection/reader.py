@@ -77,13 +77,13 @@ class Collection:
 
     @property
     def identity(self) -> Identity | None:
-        """Identity of the encoder whose vectors are searched; None while nothing has been indexed."""
+        """The identity of the encoder whose vectors are searched; None while nothing has been indexed."""
         with self.reading() as view:
             return view.identity
 
     @property
     def generation(self) -> int:
-        """Number of the committed state that a query would see now."""
+        """The number of the committed state that a query would see now."""
         with self.reading() as view:
             return view.generation
 
@@ -115,7 +115,7 @@ class Collection:
             return view.item(key)
 
     def keys(self) -> Iterator[str]:
-        """Keys of the items that have one and are not hidden, in the order in which the items came.
+        """Read the keys of items that have one and are not hidden, in the order in which the items came.
 
         Read a page at a time, each in one generation, so that a commit may come between two of them.
         """
@@ -155,7 +155,7 @@ class Collection:
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, Snapshot]]:
-        """A read transaction and the snapshot of exactly the generation that it sees."""
+        """Begin a read transaction and give the snapshot of exactly the generation that it sees."""
         for attempt in range(OPEN_ATTEMPTS):
             try:
                 connection = self._engine.connect()

@@ -72,7 +72,7 @@ contents = Table(
     UniqueConstraint("sha256", "kind"),
     sqlite_autoincrement=True,
 )
-"""Distinct bytes (pictures) or NFC-normalised, stripped text; ``width`` and ``height`` as shown, upright."""
+"""Distinct bytes (images) or NFC-normalised, stripped text; ``width`` and ``height`` as shown, upright."""
 
 segments = Table(
     "segments",
@@ -176,7 +176,7 @@ hidden = Table(
 )
 """Uris that no search finds, whether an item has them now or not.
 
-``sha256`` is that of the picture whose item was removed: if it comes back elsewhere, the hiding goes with it."""
+``sha256`` is that of the image whose item was removed: if it comes back elsewhere, the hiding goes with it."""
 
 HIDDEN_SINCE = 3  # the schema that added the table: readers of older collections must not ask for it
 
@@ -201,7 +201,7 @@ SCHEMA_VERSION = len(MIGRATIONS)
 
 
 def schema_version(connection: Connection) -> int:
-    """Number of the last migration applied; 0 for a file that is not a collection yet."""
+    """Read the number of the last migration applied; 0 for a file that is not a collection yet."""
     return int(connection.execute(text("PRAGMA user_version")).scalar_one())
 
 
@@ -215,7 +215,7 @@ def migrate(connection: Connection) -> None:
 
 @cache
 def objects_of(version: int) -> frozenset[tuple[str, str, str, str | None]]:
-    """All that the catalogue of a schema holds: type, name, table and SQL of tables and indexes, SQLite's own too."""
+    """List what the catalogue of a schema holds: type, name, table and SQL of tables and indexes, SQLite's own too."""
     engine = create_engine("sqlite://")
     try:
         with engine.connect() as connection:

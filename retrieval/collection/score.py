@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def exact_scores(rows: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Inner products of unit rows with a unit query, (n,) float32, summed in float64.
+    """Compute inner products of unit rows with a unit query, (n,) float32, summed in float64.
 
     A row's score depends on that row and the query alone: not on the other rows, their number or the threads.
     FAISS's does (another last bit for three pairs in four between a batch and a single query), which is why
@@ -24,7 +24,7 @@ def exact_scores(rows: NDArray[np.float32], query: NDArray[np.float32]) -> NDArr
 
 
 def error_bound(dimension: int) -> float:
-    """How far any float32 summation of a unit row with a unit query may lie from :func:`exact_scores`.
+    """Bound how far any float32 summation of a unit row with a unit query may lie from :func:`exact_scores`.
 
     Each of the d products and partial sums errs by at most 2^-24 of a value that is at most 1 (Higham, Accuracy and
     Stability of Numerical Algorithms, 2002, section 3.1); one per cent is added for rows that are unit to 1e-4.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.score import error_bound, exact_scores
-from retrieval.collection.stores.base import Proposals, VectorStore
+from retrieval.collection.stores.protocols import Proposals, VectorStore
 
 MARGIN_ROWS = 64  # proposed beyond k at first: nearly every query closes in one pass
 
@@ -64,7 +64,7 @@ def _close(store: VectorStore, found: Proposals, query: NDArray[np.float32], k: 
 
 
 def _kth(scores: NDArray[np.float32], k: int) -> float:
-    """The k-th largest score, or minus infinity where there are fewer."""
+    """Find the k-th largest score; minus infinity where there are fewer."""
     if len(scores) < k:
         return -np.inf
     return float(np.partition(scores, len(scores) - k)[len(scores) - k])

@@ -98,7 +98,7 @@ def _holds(connection: Connection, kind: Kind, hidden: int) -> bool:
 
 
 def _hidden_items(connection: Connection) -> dict[Kind, NDArray[np.int64]]:
-    """Ids of hidden items of each kind, ascending; none where the schema is older than hiding."""
+    """Read the ids of hidden items of each kind, ascending; none where the schema is older than hiding."""
     ids: dict[Kind, list[int]] = {"image": [], "text": []}
     if schema.schema_version(connection) >= schema.HIDDEN_SINCE:
         items, hidden = schema.items, schema.hidden
@@ -111,7 +111,7 @@ def _hidden_items(connection: Connection) -> dict[Kind, NDArray[np.int64]]:
 
 
 def _hidden_encodings(connection: Connection, encoder_id: int | None) -> NDArray[np.int64]:
-    """Ids of the encodings of contents whose items are all hidden."""
+    """Read the ids of the encodings of contents whose items are all hidden."""
     items, hidden, encodings = schema.items, schema.hidden, schema.encodings
     other = items.alias()
     seen = (

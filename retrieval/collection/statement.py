@@ -34,7 +34,7 @@ class Select(Generic[R]):
         self._columns = [(_classes(hint), _literals(hint)) for hint in get_type_hints(row).values()]
 
     def rows(self, connection: sqlite3.Connection, *parameters: object) -> list[R]:
-        """Send it; all rows, in the statement's order.
+        """Send the statement; give all rows in its order.
 
         Raises:
             sqlite3.Error: SQLite cannot read the catalogue.
@@ -59,7 +59,7 @@ def _check(values: tuple[object, ...], classes: frozenset[type], texts: frozense
 
 
 def id_list(ids: Iterable[int]) -> str:
-    """Ids as one parameter, of any number, for ``IN (SELECT value FROM json_each(?))``."""
+    """Make one parameter of any number of ids, for ``IN (SELECT value FROM json_each(?))``."""
     return json.dumps(sorted(ids))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.statement import Select
-from retrieval.collection.stores.base import VectorStore
+from retrieval.collection.stores.protocols import VectorStore
 from retrieval.types import KINDS, Kind
 
 DIGESTS_A_STATEMENT = 500

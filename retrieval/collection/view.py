@@ -11,9 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.collection.catalogue_items import (
+    PAGE_ITEMS,
+    ItemRow,
+    LinkRow,
+    read_items,
+    read_links,
+    read_pages,
+    read_rows,
+)
 from retrieval.collection.column_types import WrongValue
-from retrieval.collection.items import read_items
-from retrieval.collection.pages import PAGE_ITEMS, ItemRow, LinkRow, read_links, read_pages, read_rows
 from retrieval.collection.schema import HIDDEN_SINCE
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
@@ -171,7 +178,7 @@ class View:
 
     @contextmanager
     def _faults_named(self) -> Iterator[None]:
-        """A block that reads vectors: what it meets in damaged segments, as an error that says so."""
+        """Run a block that reads vectors; damaged segments become errors that say so."""
         try:
             yield
         except KeyError as error:

@@ -31,7 +31,7 @@ class IndexFigures:
         hits: queries with a relevant item among its first k.
         exact_hits: the same with exact search.
         queries: the denominator of both.
-        gallery: pictures that it holds.
+        gallery: images that it holds.
         latency: of single queries, exact re-scoring included.
         bytes: of the index, as FAISS writes it.
         build_seconds: training and adding.
@@ -49,13 +49,13 @@ class IndexFigures:
     build_seconds: float
 
 
-def usual_indexes(pictures: int) -> tuple[str, ...]:
-    """Index choices that span speed against recall, for a number of pictures.
+def usual_indexes(images: int) -> tuple[str, ...]:
+    """Index choices that span speed against recall, for a number of images.
 
-    Inverted lists number the square root of the pictures, but hold 40 pictures or more each: the least that
+    Inverted lists number the square root of the images, but hold 40 images or more each: the least that
     FAISS trains on without a warning.
     """
-    lists = max(1, min(int(pictures**0.5), pictures // 40))
+    lists = max(1, min(int(images**0.5), images // 40))
     inverted = (f"IVF{lists},Flat;nprobe={probes}" for probes in (1, 4, 16) if probes <= lists)
     graphs = (f"HNSW32;efSearch={width}" for width in (16, 64, 256))
     return ("Flat", "SQ8", *graphs, *inverted)
@@ -69,22 +69,22 @@ def measure_indexes(
     k: int = 10,
     advance: OnProgress | None = None,
 ) -> list[IndexFigures]:
-    """Build FAISS indexes over a gallery of pictures and compare each with exact search on text queries.
+    """Build FAISS indexes over a gallery of images and compare each with exact search on text queries.
 
-    Text queries, since they lie outside the distribution of the pictures: an approximate index loses far more
-    of them than of picture queries. What an index proposes is scored exactly, so it can miss items but not
+    Text queries, since they lie outside the distribution of the images: an approximate index loses far more
+    of them than of image queries. What an index proposes is scored exactly, so it can miss items but not
     misplace them.
 
     Args:
         names: as :attr:`IndexFigures.name`; one that differs from another in its settings alone is built once.
         queries: (q, d) float32 unit rows of texts.
-        gallery: (n, d) float32 unit rows of pictures.
-        relevance: of q queries and n pictures.
+        gallery: (n, d) float32 unit rows of images.
+        relevance: of q queries and n images.
         k: depth of the comparison; at most n is used.
         advance: told of progress.
 
     Raises:
-        EvaluationError: FAISS knows no such index or setting, or cannot train it on so few pictures.
+        EvaluationError: FAISS knows no such index or setting, or cannot train it on so few images.
     """
     k = min(k, len(gallery))
     exact = [set(best) for best in top_items(queries, gallery, k)[0].tolist()]

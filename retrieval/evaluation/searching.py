@@ -44,7 +44,7 @@ class Searched:
 def search_collection(
     collection: Collection,
     evaluated: EvaluationSet,
-    pictures: NDArray[np.float32],
+    images: NDArray[np.float32],
     texts: NDArray[np.float32],
     depth: int,
     advance: OnProgress | None = None,
@@ -55,15 +55,15 @@ def search_collection(
     others down, as they do for a user.
 
     Args:
-        collection: must hold every picture and text that can answer.
+        collection: must hold every image and text that can answer.
         evaluated: whose queries are asked.
-        pictures: (pictures, d) float32 unit rows by the collection's encoder, each encoded alone, as a query is.
+        images: (images, d) float32 unit rows by the collection's encoder, each encoded alone, as a query is.
         texts: (texts, d) likewise.
         depth: hits a query.
         advance: told of progress.
 
     Raises:
-        EvaluationError: the collection lacks pictures or texts of the evaluation.
+        EvaluationError: the collection lacks images or texts of the evaluation.
     """
     check_holds(collection, evaluated)
     lists: dict[Direction, list[NDArray[np.int64]]] = {}
@@ -74,7 +74,7 @@ def search_collection(
             evaluated.pictures if find == "image" else evaluated.texts
         )
         rows = {item.uri: row for row, item in enumerate(gallery)}
-        vectors = texts if find == "image" else pictures
+        vectors = texts if find == "image" else images
         found, seconds = [], []
         for done, query in enumerate(task.query_rows.tolist(), 1):
             start = time.perf_counter()
@@ -100,7 +100,7 @@ def collection_images(collection: Collection) -> tuple[list[str], NDArray[np.flo
 
 
 def check_holds(collection: Collection, evaluated: EvaluationSet) -> None:
-    """Refuse a collection that lacks pictures or texts that can answer.
+    """Refuse a collection that lacks images or texts that can answer.
 
     Raises:
         EvaluationError: with how many, and the first.

@@ -38,14 +38,14 @@ def open_engine(
     encoder: Encoder | str | Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> SearchEngine:
-    """A collection, ready to be searched; close it, or use it in a ``with`` statement.
+    """Open a collection to be searched; close it, or use it in a ``with`` statement.
 
     Args:
         path: the collection's folder; by default ``$VLSEARCH_COLLECTION``, else the one that ``vlsearch
             index`` fills by default.
         encoder: an encoder, or a name or folder to load one from; by default the one that the collection
             names. It must be the one that the collection was built with.
-        limits: what is accepted of a query's pictures.
+        limits: what is accepted of a query's images.
 
     Raises:
         CollectionNotFound: there is none.
@@ -95,23 +95,23 @@ class SearchEngine:
         key: str | None = None,
         offset: int = 0,
     ) -> list[Hit]:
-        """The k items that answer a query best: by score descending, exact ties by item id.
+        """Find the k items that answer a query best: by score descending, equal scores by item id.
 
-        A text or picture that the collection holds is asked with by its stored vector, and a query of such parts
+        A text or image that the collection holds is asked with by its stored vector, and a query of such parts
         and of keys alone loads no encoder. That vector may differ from a freshly encoded one in its last bits.
 
         Args:
-            query: a ``str`` is always a text; a ``Path``, bytes or PIL picture is a picture; several parts,
+            query: a ``str`` is always a text; a ``Path``, bytes or PIL image is an image; several parts,
                 plain or weighted, are summed.
             key: in place of a query: what is like the item with this key, that item included.
             k: >= 1; fewer hits come back only where the collection holds fewer.
-            find: the kind of item wanted. By default words find pictures, pictures find texts, and a query
-                of both finds pictures; a kind that the collection has none of gives way to the other.
+            find: the kind of item wanted. By default words find images, images find texts, and a query
+                of both finds images; a kind that the collection has none of gives way to the other.
             distinct: give equal contents once, as the item with the lowest id.
             offset: best hits to pass over, >= 0, as a page of results needs it.
 
         Raises:
-            QueryError: the query is empty, one of its pictures cannot be read, its parts cancel each other
+            QueryError: the query is empty, one of its images cannot be read, its parts cancel each other
                 out, or the collection holds nothing of the kind that ``find`` names.
             UsageError: k is below 1, offset below 0, or both or neither of ``query`` and ``key`` are given.
             CollectionError: the collection is empty.
@@ -131,9 +131,9 @@ class SearchEngine:
         *,
         offset: int = 0,
     ) -> list[list[Hit]]:
-        """The hits of each query; the same bits as from :meth:`search`, but one pass over the collection.
+        """Find the hits of each query, with the same bits as :meth:`search`, in one pass over the collection.
 
-        Each direction (queries that find pictures, queries that find texts) is answered in one generation.
+        Each direction (queries that find images, queries that find texts) is answered in one generation.
 
         Raises:
             QueryError: as :meth:`search`; the sentence begins with the query's place, else ``query N``,
@@ -146,15 +146,15 @@ class SearchEngine:
         return self._search(parsed, Request(k, find, distinct, offset)) if parsed else []
 
     def get(self, key: str) -> Item | None:
-        """The item with a key; None if there is none, or it is hidden."""
+        """Read the item with a key; None if there is none, or it is hidden."""
         return self.collection.get(key)
 
     def keys(self) -> Iterator[str]:
-        """Keys of the items that have one and are not hidden, in the order in which the items came, read lazily."""
+        """Read the keys of items that have one and are not hidden, in the order in which the items came, lazily."""
         return self.collection.keys()
 
     def info(self) -> CollectionInfo:
-        """The collection's totals, counted in one generation."""
+        """Count what one generation of the collection holds."""
         return self.collection.info()
 
     def close(self) -> None:
@@ -273,7 +273,7 @@ class _Encoders:
 
 
 def _keyed(view: View, queries: Sequence[Query]) -> dict[str, KeyedVector]:
-    """The items that the queries ask with by key.
+    """Read the items that queries name by key.
 
     Raises:
         QueryError: there is none with a key.
@@ -292,7 +292,7 @@ def _keyed(view: View, queries: Sequence[Query]) -> dict[str, KeyedVector]:
 
 
 def direction(query: Query, held: dict[Kind, bool], keyed: Mapping[str, Kind]) -> Kind:
-    """The kind of item that a query finds where nobody says: texts for pictures alone, else pictures.
+    """Choose the kind of item that a query finds by default: texts for images alone, else images.
 
     ``held`` says which kinds the collection has any of (at least one); the kind that it lacks gives way. ``keyed``
     are the kinds of the items that the query asks with by key.

@@ -33,7 +33,7 @@ Row = NDArray[np.float32]
 
 
 class NotPrepared(Exception):
-    """What a query needs of the encoder with this identity has to be made ready outside the transaction."""
+    """A query needs vectors of the encoder with this identity, to be made outside the transaction."""
 
     def __init__(self, identity: Identity) -> None:
         super().__init__(identity)
@@ -114,7 +114,7 @@ class QueryVectors:
         return vector
 
     def _text_rows(self, view: View, identity: Identity) -> dict[str, Row]:
-        """Rows of all texts. Each is encoded alone: a batch's size changes the last bits of its rows."""
+        """Give the rows of all texts, each encoded alone: a batch's size changes the last bits of its rows."""
         texts = {part.words for query in self._queries for part in query.parts if isinstance(part, TextPart)}
         digests: dict[tuple[Kind, bytes], str] = {("text", text_digest(words)): words for words in texts}
         rows = {digests[content]: row for content, row in view.content_vectors(digests).items()}
@@ -157,13 +157,13 @@ class QueryVectors:
 
 
 def place_of(queries: Sequence[Query], number: int) -> str | None:
-    """How errors call a query of a batch, whose numbers count from 0; None where there is one alone."""
+    """Name a query of a batch for errors, by its number from 0; None for a single query."""
     return queries[number].place or (f"query {number + 1}" if len(queries) > 1 else None)
 
 
 @contextmanager
 def named(place: str | None) -> Iterator[None]:
-    """A block whose query errors say which query of a batch they are about."""
+    """Run a block whose query errors say which query of a batch they are about."""
     try:
         yield
     except QueryError as error:
@@ -173,5 +173,5 @@ def named(place: str | None) -> Iterator[None]:
 
 
 def _image_name(part: ImagePart, at: tuple[int, int]) -> object:
-    """What two images with one row share: their path or uri; else their place in the batch."""
+    """Name an image, so that equal paths and uris are read once; others by their place in the batch."""
     return part.source if isinstance(part.source, (Path, str)) else at

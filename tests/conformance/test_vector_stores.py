@@ -27,7 +27,7 @@ from retrieval.collection.stores import (
     Written,
     search_threads,
 )
-from retrieval.collection.stores.base import check_rows
+from retrieval.collection.stores.protocols import check_rows
 from retrieval.collection.stores.segment_files import open_segment
 from tests.builders import unit_rows
 

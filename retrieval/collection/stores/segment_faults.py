@@ -15,7 +15,7 @@ from retrieval.collection import schema
 from retrieval.collection.encoder_rows import read_identity
 from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.layout import ASIDE_PREFIX
-from retrieval.collection.stores.base import check_rows
+from retrieval.collection.stores.protocols import check_rows
 from retrieval.collection.stores.segment_files import open_segment
 from retrieval.errors import CollectionDamaged
 
@@ -34,7 +34,7 @@ def segment_faults(connection: Connection, path: Path) -> Iterator[tuple[int, li
 
 
 def _file_faults(path: Path, name: str, size: int, digest: str) -> Iterator[str]:
-    """What is wrong with a segment's file, as a file."""
+    """Compare a segment's file with the size and sha256 in the catalogue."""
     try:
         with SegmentsFolder(path) as folder, reading(folder, name) as descriptor:
             found = os.fstat(descriptor).st_size
@@ -49,7 +49,7 @@ def _file_faults(path: Path, name: str, size: int, digest: str) -> Iterator[str]
 
 
 def _advice(path: Path, name: str) -> str:
-    """A clause on a missing file that a writer has set aside."""
+    """Say in a clause whether a writer has set the missing file aside."""
     with contextlib.suppress(FileNotFoundError), SegmentsFolder(path) as folder:
         if ASIDE_PREFIX + name in folder.files():
             return " (a writer set it aside under an older catalogue; --repair brings it back)"
@@ -57,7 +57,7 @@ def _advice(path: Path, name: str) -> str:
 
 
 def _row_faults(connection: Connection, path: Path, row: Row[tuple[object, ...]]) -> Iterator[str]:
-    """What is wrong with the rows of a segment whose files are those that were written."""
+    """Check the rows of a segment whose files are those that were written."""
     encodings = schema.encodings
     try:
         segment = open_segment(path, row)

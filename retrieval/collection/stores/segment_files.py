@@ -65,12 +65,12 @@ class Segment:
         self.dimension = int(index.d)
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The ``min(k, rows)`` best rows of each query by FAISS's own scores: (q, k) scores and row numbers."""
+        """Give the ``min(k, rows)`` best rows of each query by FAISS's own scores: (q, k) scores and row numbers."""
         scores, rows = self._index.search(queries, min(k, self.rows))
         return scores, rows
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Rows by number, (n, d) float32, C-contiguous. A numpy view into the file would be unaligned: 100x slower.
+        """Read rows by number, (n, d) float32, C-contiguous; a numpy view into the file is unaligned and 100x slower.
 
         Raises:
             WrongValue: there is no such row, though the catalogue says so; FAISS would read past the file's end.
@@ -83,7 +83,7 @@ class Segment:
         return vectors
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """All rows in order, as (first row number, (n, d) float32), a few MB at a time."""
+        """Read all rows in order, as (first row number, (n, d) float32), a few MB at a time."""
         step = max(1, EXACT_SCAN_BYTES // (4 * self.dimension))
         for start in range(0, self.rows, step):
             yield start, self._index.reconstruct_n(start, min(step, self.rows - start))
@@ -137,7 +137,7 @@ def _check_header(collection: Path, facts: SegmentFacts, descriptor: int) -> Non
 
 
 def _map_vectors(collection: Path, name: str, descriptor: int) -> Any:
-    """The FAISS index of an open file, mapped.
+    """Map the FAISS index of an open file.
 
     FAISS opens by name. ``/proc/self/fd/N`` (``/dev/fd/N`` on macOS) names the very file that was checked; where there
     is neither, the file that lies under the name after mapping must be that file.

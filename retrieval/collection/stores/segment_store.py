@@ -26,7 +26,7 @@ SCAN_ROWS = 4096  # deeper than this, and a tenth of a segment, an exact scan is
 
 
 def search_threads(count: int) -> ThreadPoolExecutor:
-    """Threads for :class:`SegmentStore`, which never uses more than these.
+    """Start the threads of a :class:`SegmentStore`, which never uses more than these.
 
     50 segments of 20,000 rows: 43 ms with two threads, 76 with one, 190 with OpenMP's own threads.
     """

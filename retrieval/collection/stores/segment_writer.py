@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.folder import SegmentsFolder
 from retrieval.collection.layout import ASIDE_PREFIX, TEMPORARY_PREFIX
-from retrieval.collection.stores.base import check_rows
+from retrieval.collection.stores.protocols import check_rows
 from retrieval.collection.stores.segment_files import SegmentFacts, open_segment, vectors_head
 
 BLOCK_ROWS = 4096  # that a merge holds in memory: 8 MB at 512 dimensions
@@ -85,7 +85,7 @@ class SegmentWriter:
         return self._change(names, SegmentsFolder.remove)
 
     def set_aside(self, names: Iterable[str]) -> list[str]:
-        """Rename files of segments so that no catalogue finds them, until :meth:`bring_back`; those renamed."""
+        """Rename files of segments so that no catalogue finds them; give the names of those renamed."""
         return self._change(names, lambda folder, name: folder.rename(name, ASIDE_PREFIX + name))
 
     def _change(self, names: Iterable[str], change: Callable[[SegmentsFolder, str], None]) -> list[str]:
