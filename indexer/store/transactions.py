@@ -40,6 +40,8 @@ class Transactions:
 
     def close(self) -> None:
         """Fold the write-ahead log into the catalogue, as far as readers allow, and close it."""
+        if not self._is_open:  # a second close would open a connection without the lock
+            return
         self._is_open = False
         # What stays in the log (a reader is in the middle of a query, the disk is full) is committed all the same.
         with contextlib.suppress(DatabaseError, sqlite3.Error):

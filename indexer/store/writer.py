@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,34 +16,20 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store import content_rows, rows
 from indexer.store.changes import Change, NewContent
-from indexer.store.file_systems import check_local
+from indexer.store.lock import take_lock
 from indexer.store.noted_files import note_sweepable
 from indexer.store.sweeping import set_unknown_files_aside, sweep
 from indexer.store.transactions import Transactions
-from retrieval.catalogue_name import is_collection
 from retrieval.collection import schema
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.folder import (
-    catalogue_is_empty,
-    check_files,
-    has_segments,
     require_collection,
-    sync_folder,
-    without_catalogue,
-)
-from retrieval.collection.layout import (
-    CATALOGUE_FILES,
-    JOURNAL,
-    SEGMENTS,
-    WRITER_LOCK,
-    segments_path,
 )
 from retrieval.collection.left_out import LEFT_OUT
 from retrieval.collection.stores import SegmentWriter
@@ -59,15 +44,11 @@ from retrieval.collection.stores.segment_writer import WrittenSegment
 from retrieval.errors import (
     CollectionDamaged,
     CollectionError,
-    CollectionLocked,
     IdentityMismatch,
-    UsageError,
     VlsearchError,
 )
 from retrieval.identity import Identity
 from retrieval.types import KINDS, Kind
-
-LONGEST_WAIT_S = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +81,7 @@ class Writer:
 
     def __init__(self, collection: Path, timeout_s: float = 0.0) -> None:
         self.path = collection
-        check_local(collection)
-        try:
-            _check_free(collection)
-            check_files(collection, writes=True)
-            if catalogue_is_empty(collection) and has_segments(collection):
-                raise without_catalogue(collection)
-            _make_folders(collection)
-            self._lock = FileLock(collection / WRITER_LOCK, timeout=_checked_timeout(timeout_s))
-            self._lock.acquire()
-        except Timeout as error:
-            raise CollectionLocked(collection) from error
-        except OSError as error:
-            raise CollectionError(
-                f"collection {collection} cannot be written ({error.strerror}); check the path and your rights to it"
-            ) from error
+        self._lock = take_lock(collection, timeout_s)
         try:
             self.catalogue = Transactions(collection)
         except BaseException:
@@ -337,35 +304,7 @@ class Writer:
             note_sweepable(connection, names)
 
 
-def _checked_timeout(timeout_s: float) -> float:
-    if not 0 <= timeout_s < LONGEST_WAIT_S:  # filelock takes -1 for "wait for ever"
-        raise UsageError(f"the timeout is {timeout_s}; give seconds to wait for another writer, 0 or more")
-    return timeout_s
-
-
 def _name_vectors(connection: Connection, new: Iterable[_NewVectors], encoder_id: int) -> None:
     for of_kind in new:
         content_ids = content_rows.ensure_contents(connection, of_kind.contents)
         add_segment(connection, of_kind.kind, encoder_id, of_kind.written, content_ids)
-
-
-def _check_free(collection: Path) -> None:
-    """Refuse to make a collection among other files: walkers of corpora leave a collection's whole folder out."""
-    if is_collection(collection) or not collection.is_dir():
-        return
-    names = sorted(path.name for path in collection.iterdir() if not path.name.startswith("."))
-    others = [name for name in names if name not in (SEGMENTS, WRITER_LOCK, JOURNAL, *CATALOGUE_FILES)]
-    if others:
-        raise UsageError(
-            f"{collection} is not a collection and holds other files ({others[0]}); give a new collection a folder of "
-            f"its own, such as {collection / 'vlsearch'}"
-        )
-
-
-def _make_folders(collection: Path) -> None:
-    """Make the collection's folders durably, so that no power cut leaves a catalogue without its segments."""
-    if not os.path.lexists(segments_path(collection)):
-        segments_path(collection).mkdir(parents=True, exist_ok=True)
-        sync_folder(collection)
-        with contextlib.suppress(OSError):  # a folder above ours may be one that we may not open
-            sync_folder(collection.absolute().parent)
