@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -12,12 +13,23 @@ from retrieval.cli import main
 
 COLOURS = {"blue": (30, 40, 220), "green": (40, 200, 60), "red": (220, 30, 40)}
 
-Run = Callable[..., Result]
+
+class Run(Protocol):
+    """``run("query", "a dog")`` is ``vlsearch query "a dog"`` with these standard input and environment variables."""
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        input: str | bytes | None = None,
+        env: Mapping[str, str | None] | None = None,
+    ) -> Result: ...
 
 
-def vlsearch(*arguments: str | Path, **settings: object) -> Result:
+def vlsearch(
+    *arguments: str | Path, input: str | bytes | None = None, env: Mapping[str, str | None] | None = None
+) -> Result:
     """``vlsearch("query", "a dog")``: the result has stdout, stderr, exit_code and exception."""
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], **settings)
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], input, env)
 
 
 def save_tiny_model(folder: Path, seed: int = 0) -> Path:

@@ -18,7 +18,7 @@ hypothesis.settings.register_profile(
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
     derandomize="CI" in os.environ,
-    database=None if "CI" in os.environ else hypothesis.settings.default.database,
+    database=None if "CI" in os.environ else hypothesis.settings().database,
 )
 hypothesis.settings.load_profile("vlsearch")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def test_the_lines_of_numpy_read_the_vectors_of_a_collection(tmp_path: Path) -> 
     code = re.search(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     assert code is not None
 
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     exec(code.group(1).replace("COLLECTION", str(path)), found)
     found["catalogue"].close()
 

@@ -42,9 +42,8 @@ def spelt(part: ast.expr) -> str:
     """What stands for a value: nothing where it is quoted for a shell, and for counts and the like."""
     assert isinstance(part, ast.FormattedValue)
     value = part.value
-    quoted = isinstance(value, ast.Call) and isinstance(value.func, ast.Name)
-    if quoted and isinstance(value.func, ast.Name) and value.func.id in ("shell_word", "shell_command"):
-        return ""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return "" if value.func.id in ("shell_word", "shell_command") else HELD
     return HELD
 
 

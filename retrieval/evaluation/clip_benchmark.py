@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TypedDict
 
 from retrieval.evaluation.classification import Classification
 from retrieval.evaluation.figures import DirectionFigures, Figures
 from retrieval.evaluation.run import Evaluation
 from retrieval.identity import Identity
 
+Metrics = dict[str, float | None]
+"""Figures by name; None where JSON has no number for the value."""
+
+
+class BenchmarkRecord(TypedDict):
+    """One result as CLIP_benchmark writes it: a model on a data set in a language."""
+
+    dataset: str
+    model: str
+    pretrained: str
+    task: str
+    metrics: Metrics
+    language: str
+
+
 _TASKS = {"text to image": "image", "image to text": "text"}
 
 
-def retrieval_records(evaluation: Evaluation) -> Iterator[dict[str, object]]:
+def retrieval_records(evaluation: Evaluation) -> Iterator[BenchmarkRecord]:
     """CLIP_benchmark's object for zero-shot retrieval, one a model; hit rates as fractions.
 
     Its ``image_retrieval_recall@K`` has text queries and finds pictures, ``text_retrieval_recall@K`` the
@@ -26,17 +42,17 @@ def retrieval_records(evaluation: Evaluation) -> Iterator[dict[str, object]]:
         yield _record(dataset, model.model, model.identity, "zeroshot_retrieval", metrics, language)
 
 
-def classification_records(classified: Classification) -> Iterator[dict[str, object]]:
+def classification_records(classified: Classification) -> Iterator[BenchmarkRecord]:
     """CLIP_benchmark's object for zero-shot classification: ``acc1``, ``acc5``, ``mean_per_class_recall``."""
     dataset = classified.labelled.name
     for name, (identity, accuracy) in classified.models.items():
-        metrics = dict[str, object](accuracy.as_metrics())
+        metrics = Metrics(accuracy.as_metrics())
         yield _record(dataset, name, identity, "zeroshot_classification", metrics, "en")
 
 
-def retrieval_metrics(figures: Figures) -> dict[str, object]:
+def retrieval_metrics(figures: Figures) -> Metrics:
     """CLIP_benchmark's metrics, then ours of each direction: counts, intervals, ties and the other figures."""
-    metrics: dict[str, object] = {
+    metrics: Metrics = {
         f"{_TASKS[direction]}_retrieval_recall@{rate.k}": rate.rate.value
         for direction, measured in figures.directions.items()
         for rate in measured.hit_rates
@@ -49,8 +65,8 @@ def retrieval_metrics(figures: Figures) -> dict[str, object]:
     return metrics
 
 
-def _more(measured: DirectionFigures) -> dict[str, object]:
-    found: dict[str, object] = {
+def _more(measured: DirectionFigures) -> Metrics:
+    found: Metrics = {
         "queries": measured.queries,
         "gallery": measured.gallery,
         "depth": measured.depth,
@@ -85,8 +101,8 @@ def _finite(value: float) -> float | None:
 
 
 def _record(
-    dataset: str, model: str, identity: Identity, task: str, metrics: dict[str, object], language: str
-) -> dict[str, object]:
+    dataset: str, model: str, identity: Identity, task: str, metrics: Metrics, language: str
+) -> BenchmarkRecord:
     return {
         "dataset": dataset,
         "model": model,

@@ -124,7 +124,7 @@ def test_a_worker_killed_by_hand_in_the_middle_of_a_run_costs_at_most_one_pictur
     folder.mkdir()
     for number in range(300):
         (folder / f"{number:03}.jpg").write_bytes(encoded(photo(800 + number, 600), "JPEG"))
-    command = [sys.executable, "-m", "retrieval.cli", "index", folder, "--model", model,
+    command: list[str | Path] = [sys.executable, "-m", "retrieval.cli", "index", folder, "--model", model,
                "--collection", collection, "--json"]  # fmt: skip
 
     killed = 0

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from retrieval.corpora import FORMATS, CaptionColumn, CorpusOptions, Format, open_corpus
 from retrieval.corpora.options import SPELLINGS
 from retrieval.errors import UsageError, VlsearchError
-from retrieval.types import Entry, Failure, FileBytes, UrlBytes
+from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes, UrlBytes
 from tests.retrieval.corpora.corpus_reading import Read, write, write_json, write_tar
 
 Captions = Sequence[str | None]
@@ -257,7 +257,7 @@ def test_every_item_has_a_uri_of_its_own_and_no_key_that_the_corpus_did_not_give
 ) -> None:
     found = read(sample(format, tmp_path))
 
-    items = [*found.pictures, *found.texts]
+    items: list[CorpusImage | CorpusText] = [*found.pictures, *found.texts]
     assert len({item.uri for item in items}) == len(items) >= len(CAPTIONS)
     assert {item.key for item in items} == {None}
 

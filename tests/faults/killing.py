@@ -58,7 +58,8 @@ def kill_after(seconds: float, work: Work, *arguments: object) -> bool:
     process.kill()
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL)
-    return process.exitcode != 0
+    killed: bool = process.exitcode != 0
+    return killed
 
 
 def run_apart(work: Work, *arguments: object, exitcode: int = 0) -> None:
@@ -169,9 +170,8 @@ def _watched(take: Callable[[str], None]) -> Iterator[None]:
             self.committed = changes
 
     def connect_watched(place: str, **options: Any) -> sqlite3.Connection:
-        if "mode=ro" in place:
-            return real_connect(place, **options)
-        return real_connect(place, factory=Connection, **options)
+        kind = sqlite3.Connection if "mode=ro" in place else Connection
+        return real_connect(place, factory=kind, **options)
 
     sqlite3.connect = connect_watched  # type: ignore[assignment]
     yield

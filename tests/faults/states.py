@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import faiss
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _vectors(connection: sqlite3.Connection, collection: Path) -> frozenset[tupl
         for number, name in connection.execute("SELECT id, vectors_name FROM segments")
     }
     return frozenset(
-        (kind, digest, indexes[segment].reconstruct(row).tobytes())
+        (kind, digest, np.asarray(indexes[segment].reconstruct(row)).tobytes())
         for kind, digest, segment, row in connection.execute(
             "SELECT kind, hex(sha256), segment_id, row FROM encodings JOIN contents ON contents.id = content_id"
             " WHERE encodings.id NOT IN (SELECT encoding_id FROM dead)"

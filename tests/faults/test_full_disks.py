@@ -15,6 +15,7 @@ from indexer.store.changes import Change, NewFailure
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError
+from tests.builders import HashEncoder
 from tests.faults import work
 from tests.faults.killing import run_apart
 from tests.faults.states import state_of
@@ -78,7 +79,7 @@ def test_a_disk_that_fills_up_says_so_and_goes_on_when_there_is_space(
     extra = work.make_corpus(tmp_path / "more", pictures=40)
 
     for act in (
-        lambda: indexer.build(extra, path, model=work.HashEncoder()),
+        lambda: indexer.build(extra, path, model=HashEncoder()),
         lambda: indexer.doctor(path),
         lambda: Collection.open(path),  # SQLite makes a small file even to read
     ):
@@ -88,7 +89,7 @@ def test_a_disk_that_fills_up_says_so_and_goes_on_when_there_is_space(
     filler.unlink()
     assert state_of(path).holdings == before.holdings
     assert indexer.doctor(path) == indexer.Diagnosis((), ())
-    assert indexer.build(extra, path, model=work.HashEncoder()).images > 0
+    assert indexer.build(extra, path, model=HashEncoder()).images > 0
     assert indexer.doctor(path) == indexer.Diagnosis((), ())
 
 
@@ -106,6 +107,6 @@ def test_a_commit_beyond_the_disk_is_refused_by_sqlite_and_leaves_its_files_swep
             uri = f"test:{number}"
             change.failures[uri] = NewFailure(uri, "x" * 200, 1)
         with pytest.raises(CollectionError, match="full"):
-            writer.commit(change, work.HashEncoder().identity)
+            writer.commit(change, HashEncoder().identity)
 
     assert state_of(path) == before

@@ -8,16 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import Connection
 
 import indexer
-from indexer.pipeline import run
+from indexer.store.changes import Change
 from indexer.store.transactions import Transactions
 from indexer.store.writer import Writer
 from retrieval.errors import CollectionNotFound
+from retrieval.identity import Identity
+from tests.builders import HashEncoder
 from tests.faults import work
 from tests.faults.killing import Step, kill_after, kill_at, run_apart, spread, steps_of
 from tests.faults.states import NOTHING, State, state_of
@@ -46,16 +49,16 @@ def generations(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     path = tmp_path_factory.mktemp("whole") / "collection"
     states = {0: NOTHING}
     with small_steps() as patch:
-        commit = run.Writer.commit
+        commit = Writer.commit
 
-        def commit_noted(writer: Writer, *arguments) -> dict[str, int]:
-            names = commit(writer, *arguments)
+        def commit_noted(writer: Writer, change: Change, identity: Identity) -> dict[str, int]:
+            names = commit(writer, change, identity)
             state = state_of(path)
             states[state.generation] = state
             return names
 
-        patch.setattr(run.Writer, "commit", commit_noted)
-        indexer.build(corpus, path, model=work.HashEncoder(), workers=2)
+        patch.setattr(Writer, "commit", commit_noted)
+        indexer.build(corpus, path, model=HashEncoder(), workers=2)
     assert len(states) >= 4, "too few commits to be killed between"
     return states
 
@@ -65,7 +68,7 @@ def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection in many segments, to work on copies of."""
     path = tmp_path_factory.mktemp("whole") / "collection"
     with small_steps():
-        indexer.build(corpus, path, model=work.HashEncoder(), workers=2)
+        indexer.build(corpus, path, model=HashEncoder(), workers=2)
     return path
 
 
@@ -79,7 +82,11 @@ def assert_sound(collection: Path) -> None:
 
 
 def kill_everywhere(
-    tmp_path: Path, count: int, start: Path | None, act: Callable[[Path], tuple], check: Callable[..., None]
+    tmp_path: Path,
+    count: int,
+    start: Path | None,
+    act: Callable[[Path], tuple[Any, ...]],
+    check: Callable[..., None],
 ) -> None:
     """Kill some work on a fresh copy at so many steps, and check what is left each time."""
 
@@ -261,5 +268,5 @@ def test_an_indexing_run_killed_at_random_moments_keeps_what_it_committed(
         assert_sound(path)
         state = state_of(path)
         assert state == generations[state.generation]
-        indexer.build(corpus, path, model=work.HashEncoder(), workers=2)
+        indexer.build(corpus, path, model=HashEncoder(), workers=2)
         assert state_of(path).holdings == last.holdings

@@ -51,7 +51,8 @@ def test_runs_killed_twice_end_with_the_bits_of_an_uninterrupted_one(tmp_path: P
 
 def test_ctrl_c_at_the_command_line_keeps_what_is_done_and_exits_with_130(tmp_path: Path) -> None:
     corpus, path = noise(tmp_path / "pictures", 400), tmp_path / "collection"
-    command = [sys.executable, "-m", "retrieval.cli", "index", corpus, "--collection", path, "--json"]
+    command: list[str | Path] = [sys.executable, "-m", "retrieval.cli", "index", corpus]
+    command += ["--collection", path, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:

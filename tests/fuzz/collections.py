@@ -54,7 +54,7 @@ def _files(collection: Path, rng: random.Random) -> Path:
 def flip_bits(collection: Path, rng: random.Random, _: Path) -> None:
     path = _files(collection, rng)
     data = bytearray(path.read_bytes())
-    for _ in range(rng.choice([1, 1, 2, 10, 100])):
+    for _number in range(rng.choice([1, 1, 2, 10, 100])):
         if data:
             data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
     path.write_bytes(data)
@@ -135,7 +135,7 @@ def replace_by_folder(collection: Path, rng: random.Random, _: Path) -> None:
 def alter_values(collection: Path, rng: random.Random, _: Path) -> None:
     """Any column of one row or of all rows, in the file or in a log that waits."""
     with closing(_connect(collection)) as connection:
-        for _ in range(rng.choice([1, 3, 6])):
+        for _number in range(rng.choice([1, 3, 6])):
             tables = [
                 row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             ]

@@ -75,7 +75,7 @@ def _table(folder: Path) -> tuple[Path, pyarrow.Table]:
 def alter_cells(folder: Path, rng: random.Random, _: Path) -> None:
     path, table = _table(folder)
     rows = table.to_pylist()
-    for _ in range(rng.choice([1, 1, 3, 10])):
+    for _number in range(rng.choice([1, 1, 3, 10])):
         name = rng.choice(table.schema.names)
         number = pyarrow.types.is_integer(table.schema.field(name).type)
         value = rng.choice([n for n in NUMBERS if not isinstance(n, float)]) if number else rng.choice(NASTY)
@@ -89,14 +89,16 @@ def alter_columns(folder: Path, rng: random.Random, _: Path) -> None:
     path, table = _table(folder)
     n = len(table)
     kinds = [
-        pyarrow.array([rng.choice(NUMBERS[1:]) for _ in range(n)], pyarrow.float64()),
+        pyarrow.array([rng.choice(NUMBERS[1:]) for _number in range(n)], pyarrow.float64()),
         pyarrow.array([b"\xff\xfe"] * n, pyarrow.binary()),
         pyarrow.array([[1, 2]] * n),
         pyarrow.array([{"a": {"b": "x"}}] * n),
         pyarrow.array([2**63] * n, pyarrow.uint64()),
         pyarrow.array([2**62] * n, pyarrow.timestamp("ns")),
         pyarrow.array([-(2**62)] * n, pyarrow.timestamp("s")),
-        pyarrow.array([rng.choice(["file:///a", "file:///b", ""]) for _ in range(n)]).dictionary_encode(),
+        pyarrow.array(
+            [rng.choice(["file:///a", "file:///b", ""]) for _number in range(n)]
+        ).dictionary_encode(),
         pyarrow.array([True] * n),
         pyarrow.nulls(n),
         pyarrow.DictionaryArray.from_arrays(pyarrow.array(np.zeros(n, np.int32)), ["y" * 5_000_000]),
@@ -120,7 +122,7 @@ def drop_columns(folder: Path, rng: random.Random, _: Path) -> None:
 
 def alter_rows(folder: Path, rng: random.Random, _: Path) -> None:
     path, table = _table(folder)
-    order = [rng.randrange(len(table)) for _ in range(rng.choice([0, 1, len(table), 3 * len(table)]))]
+    order = [rng.randrange(len(table)) for _number in range(rng.choice([0, 1, len(table), 3 * len(table)]))]
     pyarrow.parquet.write_table(table.take(order), path)
 
 
@@ -160,7 +162,7 @@ def alter_vectors(folder: Path, rng: random.Random, _: Path) -> None:
 def alter_manifest(folder: Path, rng: random.Random, _: Path) -> None:
     path = folder / "vlsearch.json"
     facts = json.loads(path.read_text(encoding="utf-8"))
-    values = [
+    values: list[object] = [
         None,
         16.0,
         "16",
@@ -184,7 +186,7 @@ def alter_manifest(folder: Path, rng: random.Random, _: Path) -> None:
 def flip_bits(folder: Path, rng: random.Random, _: Path) -> None:
     path = _files(folder, rng)
     data = bytearray(path.read_bytes())
-    for _ in range(rng.choice([1, 1, 3, 30, 300])):
+    for _number in range(rng.choice([1, 1, 3, 30, 300])):
         if data:
             data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
     path.write_bytes(data)
@@ -194,7 +196,7 @@ def flip_footer(folder: Path, rng: random.Random, _: Path) -> None:
     path = next((folder / "metadata").glob("*.parquet"))
     data = bytearray(path.read_bytes())
     length = int.from_bytes(data[-8:-4], "little")
-    for _ in range(rng.choice([1, 2, 5])):
+    for _number in range(rng.choice([1, 2, 5])):
         data[-9 - rng.randrange(min(length, len(data) - 9))] = rng.choice(
             [0, 1, 127, 128, 255, rng.randrange(256)]
         )
@@ -239,7 +241,7 @@ def make_template(work: Path) -> Path:
     """An export of pictures with captions, a text alone, and one more that has keys and attributes."""
     model, photos = save_tiny_model(work / "model"), fill_photos(work / "photos")
     (work / "words.txt").write_text("a red square\nsomething else\n", encoding="utf-8")
-    at = ["--collection", work / "collection"]
+    at: list[str | Path] = ["--collection", work / "collection"]
     for corpus in (photos, work / "words.txt"):
         done = harness.run("index", corpus, "--model", model, *at, cwd=work)
         assert done.code == 0, done.output
@@ -270,7 +272,7 @@ def try_case(number: int, seed: int, work: Path, template: Path, tally: harness.
             break  # another mutation would unpack it in this process, which has no limits
     case = f"seed {seed} case {number} ({', '.join(names)})"
     before = [harness.seal(place) for place in (canary, work / "model", template)]
-    model = ["--model", work / "model"] if rng.random() < 0.5 else []
+    model: list[str | Path] = ["--model", work / "model"] if rng.random() < 0.5 else []
     at: list[str | Path] = ["--collection", collection]
     calls: list[list[str | Path]] = [["import", folder, *model, *at]] * 2
     for arguments in [*calls, ["doctor", *at], ["query", "a red square", *at]]:

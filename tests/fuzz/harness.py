@@ -186,7 +186,7 @@ def _be_the_command(
         traceback.print_exc()
     finally:
         with contextlib.suppress(BaseException):
-            threading._shutdown()
+            threading._shutdown()  # type: ignore[attr-defined]  # what the interpreter does at its end
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()

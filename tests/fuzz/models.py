@@ -100,7 +100,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 def alter_values(model: Path, rng: random.Random, _: Path) -> None:
     file = _json(model, rng)
     facts = json.loads(file.read_text(encoding="utf-8"))
-    for _ in range(rng.choice([1, 1, 2, 5])):
+    for _number in range(rng.choice([1, 1, 2, 5])):
         container, key = rng.choice(list(_places(facts)))
         container[key] = rng.choice(NASTY)
     file.write_text(json.dumps(facts), encoding="utf-8")
@@ -127,7 +127,7 @@ def nest(model: Path, rng: random.Random, _: Path) -> None:
 def alter_tokenizer(model: Path, rng: random.Random, _: Path) -> None:
     file = model / "tokenizer.json"
     facts = json.loads(file.read_text(encoding="utf-8"))
-    for _ in range(rng.choice([1, 1, 1, 2, 3])):
+    for _number in range(rng.choice([1, 1, 1, 2, 3])):
         key, value = rng.choice(TOKENIZER_PARTS)
         facts[key] = value
     file.write_text(json.dumps(facts), encoding="utf-8")
@@ -169,7 +169,7 @@ def lie_about_header(model: Path, rng: random.Random, _: Path) -> None:
 def flip_bits(model: Path, rng: random.Random, _: Path) -> None:
     file = _files(model, rng)
     data = bytearray(file.read_bytes())
-    for _ in range(rng.choice([1, 3, 30, 300])):
+    for _number in range(rng.choice([1, 3, 30, 300])):
         if data:
             data[rng.randrange(min(len(data), rng.choice([64, 4096, 2**24])))] ^= 1 << rng.randrange(8)
     file.write_bytes(data)
@@ -270,8 +270,8 @@ def commands(model: Path, folder: Path, work: Path, rng: random.Random) -> list[
     at: list[str | Path] = ["--collection", folder / "collection"]
     words = rng.choice(["a red square", "a" * 100_000, "x " * 50_000, "狗" * 20_000, " ,;" * 40_000])
     if rng.random() < 0.25:
-        train = ["train", work / "photos", "--model", model, "--out", folder / "out", "--epochs", "1"]
-        return [[*train, "--batch-size", "2", "--device", "cpu"]]
+        train: list[str | Path] = ["train", work / "photos", "--model", model, "--out", folder / "out"]
+        return [[*train, "--epochs", "1", "--batch-size", "2", "--device", "cpu"]]
     return [["index", work / "photos", "--model", model, *at], ["query", words, *at], ["doctor", *at]]
 
 

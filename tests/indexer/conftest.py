@@ -52,7 +52,9 @@ def photos(tmp_path: Path) -> Path:
 def index(collection: Path, encoder: HashEncoder) -> Index:
     """``vlsearch index SOURCE`` on the collection."""
 
+    defaults: dict[str, Any] = {"model": encoder, "workers": 2}
+
     def run(source: Path | str | Corpus, **options: Any) -> indexer.Report:
-        return indexer.build(source, collection, **{"model": encoder, "workers": 2} | options)
+        return indexer.build(source, collection, **(defaults | options))
 
     return run

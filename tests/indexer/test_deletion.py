@@ -11,8 +11,7 @@ import indexer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionLocked, CollectionNotFound
 from retrieval.uris import file_uri
-from tests.builders import HashEncoder, Index, draw
-from tests.indexer.pipeline.test_indexing_runs import uris
+from tests.builders import HashEncoder, Index, draw, uris
 
 
 def test_a_path_a_uri_and_a_key_each_delete_one_item(

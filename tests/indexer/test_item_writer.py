@@ -22,7 +22,7 @@ from retrieval.errors import (
     UsageError,
     VlsearchError,
 )
-from retrieval.types import Limits
+from retrieval.types import Item, Limits
 from retrieval.uris import file_uri
 from tests.builders import IDENTITY, HashEncoder, Index, draw, unit_rows
 
@@ -33,7 +33,7 @@ def writer(collection: Path, encoder: HashEncoder) -> Iterator[ItemWriter]:
         yield opened
 
 
-def by_key(collection: Path) -> dict:
+def by_key(collection: Path) -> dict[str | None, Item]:
     with Collection.open(collection) as opened:
         return {hit.key: hit for hit in opened.items(range(1, 2000))}
 

@@ -9,7 +9,9 @@ import pytest
 from ir_measures import AP, RR, R, Success, nDCG
 
 import retrieval
+from retrieval.evaluation.evaluation_set import DIRECTIONS
 from retrieval.evaluation.trec import write_trec
+from tests.trec import read_trec_qrels, read_trec_run
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -27,12 +29,12 @@ def test_mini_on_coco_photographs_is_scored_alike_by_ir_measures_and_far_above_c
 
     write_trec(evaluation, tmp_path / "trec", depth=400)
     assert evaluation.evaluated.denominator("text to image") == 400
-    for direction, stem in (("text to image", "t2i"), ("image to text", "i2t")):
+    for direction, stem in zip(DIRECTIONS, ("t2i", "i2t"), strict=True):
         measured = evaluation.models[0].figures.directions[direction]
         theirs = ir_measures.calc_aggregate(
             [Success @ 1, Success @ 5, Success @ 10, R @ 10, nDCG @ 10, RR, AP],
-            list(ir_measures.read_trec_qrels(str(tmp_path / "trec" / f"{stem}.qrels"))),
-            list(ir_measures.read_trec_run(str(tmp_path / "trec" / f"{stem}.mini.run"))),
+            read_trec_qrels(tmp_path / "trec" / f"{stem}.qrels"),
+            read_trec_run(tmp_path / "trec" / f"{stem}.mini.run"),
         )
         for rate in measured.hit_rates:
             assert theirs[Success @ rate.k] == pytest.approx(rate.rate.value, abs=1e-9)

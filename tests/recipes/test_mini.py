@@ -89,7 +89,7 @@ def test_pairs_that_may_be_right_have_no_gradient() -> None:
     unknown = torch.zeros_like(positive)
     unknown[0, 5] = unknown[2, 1] = True
 
-    both_ways(logits, positive, unknown).backward()
+    both_ways(logits, positive, unknown).backward()  # type: ignore[no-untyped-call]  # torch
 
     assert logits.grad is not None
     assert not logits.grad[unknown].any()
@@ -120,7 +120,7 @@ def test_an_unsure_label_costs_nothing() -> None:
     logits = torch.full((1, 2), 4.0, requires_grad=True)
     none = torch.zeros(1, 2, dtype=torch.bool)
 
-    asymmetric(logits, none, torch.tensor([[True, False]])).backward()
+    asymmetric(logits, none, torch.tensor([[True, False]])).backward()  # type: ignore[no-untyped-call]  # torch
 
     assert logits.grad is not None
     assert logits.grad[0, 0] == 0

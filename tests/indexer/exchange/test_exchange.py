@@ -22,7 +22,7 @@ from retrieval.uris import file_uri
 from tests.builders import DIMENSION, HashEncoder, Index, draw, unit_rows
 
 
-def everything(collection: Path, encoder: HashEncoder) -> list:
+def everything(collection: Path, encoder: HashEncoder) -> list[list[tuple[object, ...]]]:
     """What two queries find, hits whole but for their ids."""
     with Collection.open(collection) as opened:
         query = encoder.encode_texts(["a red square"])
@@ -176,7 +176,7 @@ def test_a_folder_of_clip_retrieval_comes_in_with_its_paths_captions_and_columns
     tmp_path: Path, encoder: HashEncoder
 ) -> None:
     images, texts = unit_rows(3), unit_rows(3, seed=1)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"image_path": "/data/a.jpg", "caption": "a dog", "NSFW": 0.25},
         {"image_path": "00012", "caption": "a cat", "NSFW": 0.5},
         {"image_path": "/data/c.jpg", "caption": "", "NSFW": None},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
@@ -414,7 +413,7 @@ def contents_of(collection: Path) -> tuple[object, ...]:
         items = sorted(
             (hit.uri, hit.kind, hit.key, hit.text, hit.lang, json.dumps(dict(hit.attributes)),
              tuple(caption.uri for caption in hit.captions))
-            for hit in opened.items(itertools.chain(range(1, 50)))
+            for hit in opened.items(range(1, 50))
         )  # fmt: skip
         scores = {
             kind: [

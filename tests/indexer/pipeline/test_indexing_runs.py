@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +23,14 @@ from retrieval.corpora import Corpus, CorpusOptions, open_corpus
 from retrieval.corpora.corpus import Entries, LeftOut
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.prepare import PreparedImage
+from retrieval.encoders.base import Encoder
+from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import CorpusFormatError, IdentityMismatch, ImageGivenUp, ImageUnreadable, UnknownModel
 from retrieval.types import Limits, Location
 from retrieval.uris import file_uri
 from tests.builders import HashEncoder, Index, draw, unit_rows, uris
+
+IsWanted = Callable[[bytes], bool]
 
 
 def failures(collection: Path) -> dict[str, str]:
@@ -130,15 +134,17 @@ def test_a_failure_is_forgotten_when_its_file_is_gone(index: Index, photos: Path
 def test_a_picture_that_may_be_read_again_is_taken_though_the_file_is_as_it_was(
     index: Index, photos: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = run.prepare_for_encoder
+    real = prepare_for_encoder
 
-    def refuse(pool: DecodePool, location: Location, *others) -> PreparedImage:
+    def refuse(
+        pool: DecodePool, location: Location, encoder: Encoder, is_wanted: IsWanted | None = None
+    ) -> PreparedImage:
         if "red" in str(location):
             raise ImageUnreadable("cannot be read (Permission denied)")
-        return real(pool, location, *others)
+        return real(pool, location, encoder, is_wanted)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "prepare_for_encoder", refuse)
+        patch.setattr("indexer.pipeline.run.prepare_for_encoder", refuse)
         assert index(photos).failed == 1
 
     report = index(photos)
@@ -172,10 +178,7 @@ def test_retry_failed_tries_an_unchanged_file_again(
 ) -> None:
     (photos / "broken.png").touch()
     index(photos)
-    real, read = run.prepare_for_encoder, []
-    monkeypatch.setattr(
-        run, "prepare_for_encoder", lambda *arguments: read.append(arguments) or real(*arguments)
-    )
+    read = count_tries(monkeypatch, "")
 
     index(photos)
     assert read == []
@@ -335,15 +338,17 @@ def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(
     index: Index, photos: Path, monkeypatch: pytest.MonkeyPatch, collection: Path
 ) -> None:
     stuck = threading.Event()
-    real = run.prepare_for_encoder
+    real = prepare_for_encoder
 
-    def read(pool: DecodePool, location: Location, *others) -> PreparedImage:
+    def read(
+        pool: DecodePool, location: Location, encoder: Encoder, is_wanted: IsWanted | None = None
+    ) -> PreparedImage:
         if "green" in str(location):
             os.kill(os.getpid(), signal.SIGINT)
             stuck.wait(60)
-        return real(pool, location, *others)
+        return real(pool, location, encoder, is_wanted)
 
-    monkeypatch.setattr(run, "prepare_for_encoder", read)
+    monkeypatch.setattr("indexer.pipeline.run.prepare_for_encoder", read)
     report = index(photos)
     stuck.set()
 
@@ -419,14 +424,17 @@ def test_a_picture_that_was_given_up_is_tried_in_three_runs_and_then_left(
 
 def count_tries(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception | None = None) -> list[Location]:
     """A list that grows by each attempt at reading the picture of a name, which ends with the error given."""
-    real, tried = run.prepare_for_encoder, []
+    real = prepare_for_encoder
+    tried: list[Location] = []
 
-    def prepare(pool: DecodePool, location: Location, *others) -> PreparedImage:
+    def prepare(
+        pool: DecodePool, location: Location, encoder: Encoder, is_wanted: IsWanted | None = None
+    ) -> PreparedImage:
         if name in str(location):
             tried.append(location)
             if error is not None:
                 raise error
-        return real(pool, location, *others)
+        return real(pool, location, encoder, is_wanted)
 
-    monkeypatch.setattr(run, "prepare_for_encoder", prepare)
+    monkeypatch.setattr("indexer.pipeline.run.prepare_for_encoder", prepare)
     return tried

@@ -138,7 +138,7 @@ def test_prune_spares_what_lies_in_a_folder_that_cannot_be_listed_and_nothing_el
     (photos / "red.txt").unlink()
     listed = folder._listed
 
-    def refuse(path: str, relative: str, choice: object) -> object:
+    def refuse(path: str, relative: str, choice: folder._Choice) -> object:
         if relative == "sub/":
             raise PermissionError(13, "Permission denied")
         return listed(path, relative, choice)

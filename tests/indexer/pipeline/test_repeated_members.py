@@ -42,7 +42,9 @@ def test_the_newer_picture_has_the_newer_caption_at_every_run(
     assert [(report.images, report.captions, report.links) for report in reports] == [(2, 2, 2)] * 3
     assert reports[0].left_out == {"replaced member": 2}
     with Collection.open(collection) as opened:
-        (picture,) = [hit for hit in opened.items(uris(collection).values()) if hit.uri.endswith("#a.png")]
+        (picture,) = [
+            hit for hit in opened.items(list(uris(collection).values())) if hit.uri.endswith("#a.png")
+        ]
     assert [text.text for text in picture.captions] == ["blue"]
 
 

@@ -13,12 +13,12 @@ from indexer.store.maintenance import (
     SEGMENT_BYTES,
     SMALL_SEGMENTS,
     SMALL_SHARE,
-    SegmentLoad,
     compact_if_due,
     plan_compaction,
 )
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
+from retrieval.collection.stores.segment_rows import SegmentLoad
 from tests.builders import IDENTITY, Index, collection_of, draw, names_and_scores, unit_rows
 
 ROW_BYTES = 2048

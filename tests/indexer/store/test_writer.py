@@ -341,7 +341,7 @@ def _commit_failing(when: str, writer: Writer, change: Change, breakable: type[B
         breakable.fail = when
         return switch(number)
 
-    writer.catalogue.switch = switch_failing  # type: ignore[method-assign]
+    writer.catalogue.switch = switch_failing  # type: ignore[method-assign, assignment]
     return writer.commit(change, IDENTITY)
 
 

@@ -23,7 +23,7 @@ from retrieval.errors import (
     UnknownModel,
     UsageError,
 )
-from retrieval.types import Hit
+from retrieval.types import Item
 from tests.builders import HashEncoder, draw
 
 ITEMS = 60
@@ -49,7 +49,7 @@ def begun(statements: list[str]) -> tuple[int, int]:
     return statements.count("BEGIN"), statements.count("BEGIN IMMEDIATE")
 
 
-def by_key(collection: Path) -> dict[str | None, Hit]:
+def by_key(collection: Path) -> dict[str | None, Item]:
     with Collection.open(collection) as opened:
         return {hit.key: hit for hit in opened.items(range(1, 500))}
 
@@ -132,7 +132,7 @@ def test_attributes_change_alone_and_nothing_is_encoded(collection: Path, encode
         with pytest.raises(UsageError, match="no item with the key 'c'"):
             writer.set_attributes("c", {})
         with pytest.raises(UsageError, match="lists of texts"):
-            writer.set_attributes("a", {"x": [1]})  # type: ignore[dict-item]
+            writer.set_attributes("a", {"x": [1]})  # type: ignore[list-item]
 
     after = by_key(collection)
     assert encoder.encoded == []

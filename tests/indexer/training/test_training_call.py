@@ -117,7 +117,9 @@ def test_a_resnet_from_scratch_begins_with_blocks_that_change_nothing() -> None:
     from retrieval.encoders.two_tower.backbones import build_backbone
 
     torch.manual_seed(0)
-    block = build_backbone(ImageConfig("resnet50")).features[1][1].train()
+    stage = build_backbone(ImageConfig("resnet50")).features[1]
+    assert isinstance(stage, torch.nn.Sequential)
+    block = stage[1].train()
     pictures = torch.rand(2, 256, 4, 4)
 
     assert torch.equal(block(pictures), pictures)

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from indexer.pipeline.report import Progress
 from indexer.training.augment import (
     Augmentation,
     draw_captions,
@@ -28,7 +27,7 @@ from indexer.training.listing import Caption, Listing, list_corpus
 from indexer.training.recipe import Recipe
 from retrieval.corpora import CaptionColumn, CorpusOptions, open_corpus
 from retrieval.decoding.preparations import Shrink
-from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes, Limits
+from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes, Limits, Progress
 from tests.indexer.training.training_runs import ABOVE, NAMES, cached, picture, tiny_two_tower, write_corpus
 
 RULE = CacheRule(Shrink(16, LONGEST), "short side 16")

@@ -22,6 +22,7 @@ from indexer.training.training_state import FILE
 from indexer.training.validation import validate
 from indexer.training.vocabulary import fit_tokenizer
 from retrieval.encoders.two_tower.folder import save
+from retrieval.encoders.two_tower.text_towers import BagTower
 from retrieval.errors import TrainingError, UsageError
 from tests.indexer.training.training_runs import NAMES, STILL, cached, tiny_two_tower, train
 
@@ -329,6 +330,8 @@ def test_a_model_whose_vectors_are_bytes_is_trained_on_from_what_they_stand_for(
 
     after = load_two_tower(tmp_path, "tiny", "cpu").module
 
-    vectors, exact = after.text.vectors.weight.detach(), before.text.vectors.weight.detach()  # type: ignore[union-attr]
+    assert isinstance(before.text, BagTower)
+    assert isinstance(after.text, BagTower)
+    vectors, exact = after.text.vectors.weight.detach(), before.text.vectors.weight.detach()
     assert vectors.dtype == torch.float32
     torch.testing.assert_close(vectors, exact, atol=float(exact.abs().max()) / 127, rtol=0)

@@ -64,8 +64,8 @@ def naive_sigmoid(images: Tensor, texts: Tensor, positives: Tensor, scale: float
 
 
 def naive_hard_triplet(images: Tensor, texts: Tensor, positives: Tensor, margin: float) -> float:
-    s = (images @ texts.T).tolist()
-    terms = []
+    s: list[list[float]] = (images @ texts.T).tolist()
+    terms: list[float] = []
     for i in range(len(images)):
         for t in range(len(texts)):
             if not positives[i, t]:

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from indexer.pipeline.report import Progress
 from indexer.training.augment import Augmentation
 from indexer.training.image_cache import Cached
 from indexer.training.listing import Caption
@@ -23,6 +22,7 @@ from indexer.training.trainable import Trainable
 from indexer.training.trainable_two_tower import TrainableTwoTower
 from indexer.training.vocabulary import fit_tokenizer
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
+from retrieval.types import Progress
 
 ABOVE = {
     "red": (220, 30, 30),

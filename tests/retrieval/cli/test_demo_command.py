@@ -15,7 +15,10 @@ LINES = [json.loads(line) for line in demo.CAPTIONS.read_text(encoding="utf-8").
 
 
 def test_every_picture_of_the_demo_is_in_the_wheel_of_scikit_image() -> None:
-    folder = Path(importlib.util.find_spec("skimage").origin).parent / "data"
+    package = importlib.util.find_spec("skimage")
+    assert package is not None
+    assert package.origin is not None
+    folder = Path(package.origin).parent / "data"
 
     assert [line["image"] for line in LINES if not (folder / line["image"]).is_file()] == []
 

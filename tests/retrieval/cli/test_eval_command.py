@@ -16,6 +16,7 @@ from PIL import Image
 from retrieval.cli import main
 from retrieval.evaluation.protocols import PROTOCOLS
 from tests.command_line import Run
+from tests.trec import read_trec_qrels, read_trec_run
 
 
 @pytest.fixture
@@ -77,8 +78,8 @@ def test_json_and_trec_files_agree_with_ir_measures(
     for direction, kind in (("t2i", "image"), ("i2t", "text")):
         theirs = ir_measures.calc_aggregate(
             [Success @ 1, Success @ 2, R @ 2, nDCG @ 2],
-            list(ir_measures.read_trec_qrels(str(tmp_path / "t" / f"{direction}.qrels"))),
-            list(ir_measures.read_trec_run(str(tmp_path / "t" / f"{direction}.tiny.run"))),
+            read_trec_qrels(tmp_path / "t" / f"{direction}.qrels"),
+            read_trec_run(tmp_path / "t" / f"{direction}.tiny.run"),
         )
         assert theirs[Success @ 1] == pytest.approx(metrics[f"{kind}_retrieval_recall@1"])
         assert theirs[Success @ 2] == pytest.approx(metrics[f"{kind}_retrieval_recall@2"])
@@ -148,7 +149,7 @@ def pets(tmp_path: Path) -> Path:
 def test_classify_prints_accuracies_or_clip_benchmarks_record(
     run: Run, model: Path, cache: Path, pets: Path
 ) -> None:
-    arguments = ["classify", pets, "--model", model, "--cache", cache]
+    arguments: list[str | Path] = ["classify", pets, "--model", model, "--cache", cache]
 
     shown, record = run(*arguments, "--template", "a {}", "--template", "the {}"), run(*arguments, "--json")
 
@@ -172,7 +173,7 @@ def test_classify_has_the_limits_of_every_command_that_decodes(
 def test_eval_with_a_task_goes_on_for_one_release_and_names_the_new_command(
     run: Run, model: Path, cache: Path, pets: Path
 ) -> None:
-    options = ["--model", model, "--cache", cache, "--template", "a {}", "--json"]
+    options: list[str | Path] = ["--model", model, "--cache", cache, "--template", "a {}", "--json"]
     names = pets.parent / "names.tsv"
     names.write_text("red square\tred\nblue square\tblue\n", encoding="utf-8")
 
@@ -230,6 +231,7 @@ def test_an_unreadable_picture_ends_the_evaluation_with_its_name(
 def test_every_option_that_the_document_names_exists() -> None:
     document = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
     command = main.get_command(click.Context(main), "eval")
+    assert command is not None
 
     named = set(re.findall(r"--[a-z][a-z-]*", document))
     assert {"--protocol", "--trec", "--report", "--collection", "--ann"} <= named
@@ -239,7 +241,8 @@ def test_every_option_that_the_document_names_exists() -> None:
 def test_every_protocol_that_help_and_document_name_is_one_and_none_is_left_out() -> None:
     document = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
     command = main.get_command(click.Context(main), "eval")
-    text = next(option.help for option in command.params if option.name == "protocol")
+    assert command is not None
+    text = next(option for option in command.params if option.name == "protocol").to_info_dict()["help"]
 
     assert set(re.findall(r"[a-z0-9-]{4,}", text.partition(":")[2].partition(". [")[0])) == set(PROTOCOLS)
     assert set(re.findall(r"(?m)^\| `([a-z][a-z0-9-]+)` \|", document)) == set(PROTOCOLS)

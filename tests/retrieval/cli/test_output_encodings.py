@@ -162,15 +162,15 @@ def normal(out: bytes, folder: Path | None) -> bytes:
 def test_a_narrow_terminal_loses_no_figure_and_no_name(
     columns: str, collection: Path, indexed_photos: Path, model: Path, run: Run
 ) -> None:
-    settings = {"env": {"COLUMNS": columns}}
+    environment = {"COLUMNS": columns}
     for arguments in (
         ["models"],
         ["info"],
         ["query", "red", "--list"],
         ["query", str(indexed_photos / "red.png"), "--list"],
     ):
-        done = run(*arguments, **settings)
+        done = run(*arguments, env=environment)
         assert done.exit_code == 0, done.output
         assert "…" not in done.output
-    assert str(indexed_photos / "red.png") in run("query", "red", "--list", **settings).stdout
-    assert all(name in run("models", **settings).stdout for name in ("siglip2-base", "Flickr30k"))
+    assert str(indexed_photos / "red.png") in run("query", "red", "--list", env=environment).stdout
+    assert all(name in run("models", env=environment).stdout for name in ("siglip2-base", "Flickr30k"))

@@ -48,7 +48,11 @@ def scores(run: Run, *arguments: str) -> list[tuple[str, float]]:
 
 def test_words_less_words_and_a_weighted_picture(run: Run, collection: Path) -> None:
     with retrieval.open(collection) as engine:
-        parts = [TextPart("a red square"), TextPart("green", -1), ImagePart(Path("sunset.jpg"), 2)]
+        parts: list[retrieval.Queryable] = [
+            TextPart("a red square"),
+            TextPart("green", -1),
+            ImagePart(Path("sunset.jpg"), 2),
+        ]
         expected = [(hit.uri, hit.score) for hit in engine.search(parts)]
 
     assert len(expected) == 3

@@ -29,9 +29,10 @@ pytestmark = [
 def test_a_data_set_is_indexed_whole_and_a_second_run_encodes_nothing(
     source: str, images: int, captions: int, run: Run, model: Path, tmp_path: Path
 ) -> None:
-    command = ("index", DATA / source, "--model", model, "--json", "--collection", tmp_path / "collection")
+    command: list[str | Path] = ["index", DATA / source, "--model", model, "--json"]
+    command += ["--collection", tmp_path / "collection"]
     if source.endswith(".json"):
-        command += ("--images", DATA / "coco_mini" / "images")
+        command += ["--images", DATA / "coco_mini" / "images"]
 
     first, second = (json.loads(run(*command).stdout) for _ in range(2))
 

@@ -6,13 +6,13 @@ import io
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from retrieval.cli.progress import Bar, progress_display
 from retrieval.cli.streams import survive_any_encoding
+from retrieval.types import Progress
 
 pty = pytest.importorskip("pty", reason="there are no pseudo-terminals on this platform")
 
@@ -48,13 +48,8 @@ def test_at_a_terminal_hits_come_with_rank_score_and_captions(collection: Path) 
     assert len(captions) == 2
 
 
-@dataclass(frozen=True)
-class ShownProgress:
-    done: int
-    total: int | None = 1000
-    failed: int = 2
-    stage: str = "indexing"
-    note: str = ""
+def at(done: int, note: str = "") -> Progress:
+    return Progress("indexing", done, 1000, 2, note)
 
 
 def test_the_bar_shows_rate_time_left_and_failures_once_the_run_has_lasted_a_while(
@@ -70,7 +65,7 @@ def test_the_bar_shows_rate_time_left_and_failures_once_the_run_has_lasted_a_whi
     with display as show:
         display._timer.join()  # the bar is there now; leaving the block draws it once more
         for done in range(0, 600, 100):
-            show(ShownProgress(done))
+            show(at(done))
 
     shown = capsys.readouterr().err
     assert "indexing" in shown
@@ -99,7 +94,7 @@ def test_the_bar_shows_its_counts_at_every_width_and_in_every_encoding(
     survive_any_encoding()
 
     with progress_display() as show:
-        show(ShownProgress(700, note="雪 – 😀"))
+        show(at(700, note="雪 – 😀"))
     screen.flush()
 
     shown = screen.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]  # a BytesIO

@@ -152,11 +152,11 @@ def test_readers_see_one_generation_while_a_writer_adds_deletes_and_compacts(tmp
     names = [f"{number}" for number in range(600)]
     path = collection_of(tmp_path, (names[:100], vectors[:100]))
     query = unit_rows(1, seed=5)
-    expected: dict[int, list] = {}
-    seen: list[tuple[int, list]] = []
+    expected: dict[int, list[tuple[str, float]]] = {}
+    seen: list[tuple[int, list[tuple[str, float]]]] = []
     done = threading.Event()
 
-    def answer(live: list[int]) -> list:
+    def answer(live: list[int]) -> list[tuple[str, float]]:
         return rank_naively([names[n] for n in live], vectors[live], query[0], 10)
 
     def read() -> None:

@@ -30,14 +30,15 @@ def make_read_only() -> Iterator[Lock]:
             if os.geteuid() != 0:
                 for path in (folder, *folder.rglob("*")):
                     path.chmod(0o555 if path.is_dir() else 0o444)
-                stack.callback(lambda: [path.chmod(0o755) for path in (folder, folder / "segments")])
+                for path in (folder, folder / "segments"):
+                    stack.callback(path.chmod, 0o755)
                 return
             try:
                 for options in (["--bind"], ["-o", "remount,ro,bind"]):
                     subprocess.run(["mount", *options, folder, folder], check=True, capture_output=True)
             except (OSError, subprocess.CalledProcessError):
                 pytest.skip("root cannot make a folder read-only where it may not mount")
-            stack.callback(subprocess.run, ["umount", folder], check=True)
+            stack.callback(lambda: subprocess.run(["umount", folder], check=True))
 
         yield lock
 

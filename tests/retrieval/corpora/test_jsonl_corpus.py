@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from retrieval.corpora import CaptionColumn
 from retrieval.errors import CorpusFormatError
-from retrieval.types import CorpusImage, CorpusText, Entry, FileBytes
+from retrieval.types import Attribute, CorpusImage, CorpusText, Entry, FileBytes
 from retrieval.uris import file_uri
 from tests.retrieval.corpora.corpus_reading import read, write
 
@@ -20,7 +20,7 @@ def test_a_line_is_a_picture_with_a_list_of_captions_named_by_ordinal(tmp_path: 
 
     (entry,) = read(path).entries
 
-    attributes = {"id": 7, "tags": '["x", {"y": 1}]'}
+    attributes: dict[str, Attribute] = {"id": 7, "tags": '["x", {"y": 1}]'}
     line = file_uri(path, "row=2")
     assert entry == Entry(
         CorpusImage(file_uri(tmp_path / "a.jpg"), FileBytes(tmp_path / "a.jpg"), None, attributes),

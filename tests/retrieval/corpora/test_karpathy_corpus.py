@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from retrieval.errors import CorpusFormatError
-from retrieval.types import CorpusImage, CorpusText, Entry, FileBytes
+from retrieval.types import Attribute, CorpusImage, CorpusText, Entry, FileBytes
 from retrieval.uris import file_uri
 from tests.retrieval.corpora.corpus_reading import read, write, write_json
 
@@ -32,7 +32,7 @@ def test_a_picture_comes_with_its_sentences_and_ids(tmp_path: Path) -> None:
 
     (entry,) = read(path, lang="en").entries
 
-    attributes = {"filename": "1.jpg", "imgid": 1, "split": "train", "cocoid": 77}
+    attributes: dict[str, Attribute] = {"filename": "1.jpg", "imgid": 1, "split": "train", "cocoid": 77}
     assert entry == Entry(
         CorpusImage(file_uri(tmp_path / "1.jpg"), FileBytes(tmp_path / "1.jpg"), None, attributes),
         (

@@ -14,11 +14,12 @@ from retrieval.types import FileBytes
 from tests.retrieval.corpora.corpus_reading import Read, write
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(60)
+NO_OPTIONS = CorpusOptions()
 
 
-def names_and_counts(root: Path, **options: bool) -> tuple[list[str], dict[str, int]]:
+def names_and_counts(root: Path, options: CorpusOptions = NO_OPTIONS) -> tuple[list[str], dict[str, int]]:
     left_out: Counter[str] = Counter()
-    found = Read(open_corpus(str(root), CorpusOptions(**options)).entries(left_out))
+    found = Read(open_corpus(str(root), options).entries(left_out))
     names = [one.location.path.name for one in found.pictures if isinstance(one.location, FileBytes)]
     return names, dict(left_out)
 
@@ -66,7 +67,7 @@ def test_a_system_folder_is_left_out_unless_it_is_asked_for(tmp_path: Path, name
     write(tmp_path / name / "a.jpg", JPEG)
 
     assert names_and_counts(tmp_path) == ([], {kind: 1})
-    assert names_and_counts(tmp_path, default_excludes=False) == (["a.jpg"], {})
+    assert names_and_counts(tmp_path, CorpusOptions(default_excludes=False)) == (["a.jpg"], {})
 
 
 def test_a_text_that_holds_captions_is_not_left_out(tmp_path: Path) -> None:

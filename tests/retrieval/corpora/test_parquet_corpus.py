@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError, ImageError
 from retrieval.locations.fetch import read_bytes
-from retrieval.types import CorpusImage, CorpusText, Entry, FileBytes, Limits
+from retrieval.types import Attribute, CorpusImage, CorpusText, Entry, FileBytes, Limits
 from retrieval.uris import file_uri
 from tests.retrieval.corpora.corpus_reading import read, write
 
@@ -37,7 +37,7 @@ def test_a_row_is_a_picture_with_its_captions_and_attributes(tmp_path: Path) -> 
 
     (entry,) = read(path).entries
 
-    attributes = {
+    attributes: dict[str, Attribute] = {
         "width": 640,
         "box": '{"x": 1.5}',
         "taken": "2023-11-14 22:13:20.000000001",

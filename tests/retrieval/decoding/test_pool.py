@@ -81,9 +81,13 @@ def test_files_and_members_are_read_in_the_worker_from_relative_paths_too(
 
 
 def test_what_is_not_wanted_by_its_digest_is_not_decoded(pool: DecodePool) -> None:
-    asked = []
+    asked: list[bytes] = []
 
-    found = pool.prepare(InlineBytes(b"not a picture"), SQUARE, lambda digest: bool(asked.append(digest)))
+    def refuse(digest: bytes) -> bool:
+        asked.append(digest)
+        return False
+
+    found = pool.prepare(InlineBytes(b"not a picture"), SQUARE, refuse)
 
     assert asked == [hashlib.sha256(b"not a picture").digest()]
     assert found.array is None
@@ -186,7 +190,7 @@ def test_a_picture_over_a_workers_share_is_decoded_alone_with_the_same_pixels() 
             thread.join()
 
     white = np.full((32, 32, 3), 255, np.uint8)  # all of it is transparent
-    assert sum(np.array_equal(outcome, white) for outcome in outcomes) == 2
+    assert sum(outcome is not None and np.array_equal(outcome, white) for outcome in outcomes) == 2
     assert len(outcomes) == 5
 
 

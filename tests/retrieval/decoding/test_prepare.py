@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pictures import black_png, encoded, photo
 from PIL.Image import Image
 
 from retrieval.decoding.image_rule import ImageRule
@@ -21,6 +20,7 @@ from retrieval.decoding.preparations import Patches, Preparation, Shrink, Squeez
 from retrieval.decoding.prepare import PreparedImage, prepare, prepare_encoded, read_encoded
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes
+from tests.retrieval.decoding.pictures import black_png, encoded, photo
 
 UNIT = (1.0, 1.0, 1.0)
 RULES: list[Preparation] = [
@@ -81,7 +81,7 @@ def test_an_image_that_was_read_is_prepared_as_one_that_is_prepared_at_once(
 
 
 def test_the_reason_of_an_image_that_cannot_be_taken_survives_pickling(tmp_path: Path) -> None:
-    refused = [
+    refused: list[tuple[Location, int | None, str]] = [
         (FileBytes(tmp_path / "none.png"), None, "No such file"),
         (InlineBytes(b"words"), None, "not a picture"),
         (InlineBytes(black_png(4000, 4000, 8, 2)), 2**20, "memory"),

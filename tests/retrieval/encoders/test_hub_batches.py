@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from retrieval.encoders.families.tokens import Tokens
 from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.tower_encoder import TowerEncoder
 from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
@@ -101,6 +102,7 @@ def test_a_padded_length_is_the_shortest_allowed_that_holds_the_text(
     tokens = load_hub_encoder(tiny(family)).tokenization
     allowed = {"clip": (8, 16, 32, 77), "chinese-clip": (8, 16, 32, 52), "siglip": (64,)}[family]
 
+    assert isinstance(tokens, Tokens)
     assert tokens.lengths == allowed
     for count in (1, allowed[0], allowed[-1]):
         assert tokens.padded_length([0] * count) == min(length for length in allowed if length >= count)

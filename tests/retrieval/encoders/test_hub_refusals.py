@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from retrieval.encoders.hub_encoder import load_hub_encoder
+from retrieval.encoders.hub_towers import HubTowers
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import ModelError
 
@@ -201,5 +202,6 @@ def test_half_precision_weights_run_in_float32(folder: Path) -> None:
 
     encoder = load_hub_encoder(folder)
 
+    assert isinstance(encoder.towers, HubTowers)
     assert {value.dtype for value in encoder.towers._model.parameters()} == {torch.float32}
     assert encoder.identity.precision == "float32"

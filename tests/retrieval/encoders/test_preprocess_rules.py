@@ -122,7 +122,8 @@ def test_scale_and_shift_equal_the_librarys_steps(config: dict[str, Any], proces
     kept = {key: value for key, value in config.items() if key != "image_processor_type"}
     ours = rule(config)
 
-    values = ours.prepare(image) * np.float32(ours.scale) + np.float32(ours.shift)
+    pixels = ours.prepare(image).astype(np.float32)
+    values = pixels * np.asarray(ours.scale, np.float32) + np.asarray(ours.shift, np.float32)
 
     theirs = np.moveaxis(processor(**kept)(image, return_tensors="np")["pixel_values"][0], 0, -1)
     assert values.shape == theirs.shape

@@ -91,7 +91,7 @@ def test_auto_order_and_the_table_name_the_same_models() -> None:
 def test_among_models_with_published_figures_on_coco_in_english_auto_goes_by_them() -> None:
     rows = {model.alias: model for model in RECOMMENDED}
     figures = [
-        rows[alias].published.coco[0]
+        published.coco[0]
         for alias in BEST_FIRST
         if (published := rows[alias].published) and published.coco and rows[alias].languages != ("zh",)
     ]
@@ -215,7 +215,7 @@ def test_a_folder_goes_by_path_or_by_its_name_as_a_string(
 ) -> None:
     monkeypatch.chdir(tiny("clip").parent)
 
-    names = [tiny("clip"), str(tiny("clip")), f"./{tiny('clip').name}", tiny("clip").name]
+    names: list[str | Path] = [tiny("clip"), str(tiny("clip")), f"./{tiny('clip').name}", tiny("clip").name]
 
     assert {load_encoder(name).identity for name in names} == {load_encoder(tiny("clip")).identity}
 

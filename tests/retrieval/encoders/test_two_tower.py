@@ -21,10 +21,14 @@ from retrieval.encoders.two_tower import (
     load_two_tower_encoder,
 )
 from retrieval.encoders.two_tower.backbones import build_backbone, fold_norms
+from retrieval.encoders.two_tower.config import ImageBackbone
 from retrieval.encoders.two_tower.folder import save
-from retrieval.encoders.two_tower.tokenization import train_tokenizer
+from retrieval.encoders.two_tower.text_towers import AttentionLayer
+from retrieval.encoders.two_tower.tokenization import UnigramTokens, train_tokenizer
+from retrieval.encoders.two_tower.towers import TwoTowerTowers
 from retrieval.errors import ModelError
 from retrieval.hub.tokenizer_files import load_tokenizer
+from tests.retrieval.encoders.batch_norms import randomise
 
 TEXTS = ["a dog", "a cat on a mat", "雪地里的狗", "", "a very long story about a dog " * 20]
 
@@ -33,8 +37,9 @@ def a_model(text: TextConfig, tokenizer: Tokenizer) -> TwoTowerModel:
     torch.manual_seed(0)
     text = replace(text, vocabulary=tokenizer.get_vocab_size())
     model = TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text))
-    for layer in model.text.attention if text.backbone == "bag" else ():
-        torch.nn.init.normal_(layer.output.weight)  # which starts as zeros
+    for layer in model.text.modules():
+        if isinstance(layer, AttentionLayer):
+            torch.nn.init.normal_(layer.output.weight)  # which starts as zeros
     return model
 
 
@@ -103,8 +108,10 @@ def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_an
     rows = small.encode_texts(TEXTS)
     assert (rows * whole.encode_texts(TEXTS)).sum(1).min() > 0.999
     ids = [tokenizer.encode(t.lower()).ids[:32] or [1] for t in TEXTS]
+    assert isinstance(small.towers, TwoTowerTowers)
+    plain = small.towers.torch_model()
     with torch.inference_mode():
-        expected = torch.cat([small.towers.torch_model().encode_texts(torch.tensor([row])) for row in ids])
+        expected = torch.cat([plain.encode_texts(torch.tensor([row])) for row in ids])
     np.testing.assert_allclose(rows, expected, atol=5e-6)
 
 
@@ -132,6 +139,7 @@ def test_word_order_counts_where_there_is_attention_and_only_there(folder: Path)
     encoder = load_two_tower_encoder(folder)
     there, back = encoder.encode_texts(["a cat on a mat dog", "dog mat a on cat a"])
 
+    assert isinstance(encoder.tokenization, UnigramTokens)
     config = encoder.tokenization.config
     plain = not config.attention_layers and config.backbone == "bag"
     assert np.allclose(there, back, atol=1e-5) == plain
@@ -179,7 +187,9 @@ def test_every_part_of_a_picture_has_the_same_length_and_a_text_keeps_its_own_sh
         rows, wholes = parted.encode_images(pixels), plain.encode_images(pixels)
         assert torch.equal(parted.encode_texts(ids), plain.encode_texts(ids))
 
-    for part, whole in zip(rows.split(sizes, -1), wholes.split(sizes, -1), strict=True):
+    for part, whole in zip(
+        torch.split(rows, list(sizes), -1), torch.split(wholes, list(sizes), -1), strict=True
+    ):
         share = len(sizes) ** -0.5
         torch.testing.assert_close(part, share * torch.nn.functional.normalize(whole, dim=-1))
 
@@ -243,7 +253,8 @@ def test_a_step_without_its_weight_is_a_sentence(folder: Path) -> None:
 
 
 def test_efficientnet_lite2_and_mobilenet_see_what_tensorflow_padding_asks() -> None:
-    for name in ("efficientnet_lite2", "mobilenet_v2", "resnet50"):
+    names: tuple[ImageBackbone, ...] = ("efficientnet_lite2", "mobilenet_v2", "resnet50")
+    for name in names:
         config = ImageConfig(name, 64, tf_padding=name != "resnet50")
         text = TextConfig("bag", 50, 8, 8)
         model = TwoTowerModel(TwoTowerConfig(4, config, text)).eval()
@@ -254,7 +265,7 @@ def test_efficientnet_lite2_and_mobilenet_see_what_tensorflow_padding_asks() -> 
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
-def test_kept_stages_start_as_copies_and_stay_as_they_are(name: str) -> None:
+def test_kept_stages_start_as_copies_and_stay_as_they_are(name: ImageBackbone) -> None:
     plain = build_backbone(ImageConfig(name, 64)).eval()
     state = plain.state_dict()
     both = build_backbone(ImageConfig(name, 64, kept_from=2)).eval()
@@ -279,13 +290,12 @@ def test_more_kept_stages_than_there_are_is_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_lite2"])
-def test_folding_batch_norms_leaves_features_as_they_are(name: str) -> None:
+def test_folding_batch_norms_leaves_features_as_they_are(name: ImageBackbone) -> None:
     torch.manual_seed(0)
     backbone = build_backbone(ImageConfig(name, 64, tf_padding=True, kept_from=3)).eval()
     for module in backbone.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.5, 0.5)
-            module.running_var.uniform_(0.5, 2)
+            randomise(module)
     pixels = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         before = backbone(pixels)

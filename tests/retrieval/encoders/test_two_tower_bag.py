@@ -34,7 +34,7 @@ def test_the_bag_in_numpy_gives_the_rows_of_the_bag_in_torch(
     model = TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text)).eval()
     with torch.inference_mode():
         for value in model.parameters():
-            value += torch.randn_like(value) * spread
+            value.add_(torch.randn_like(value) * spread)
         weights = {name: value.numpy().copy() for name, value in model.state_dict().items()}
         exact = model.double().encode_texts(torch.tensor(ids)).numpy()
     bag = NumpyBag(weights, text)

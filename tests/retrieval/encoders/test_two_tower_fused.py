@@ -10,7 +10,9 @@ import torch
 
 from retrieval.encoders.two_tower import ImageConfig
 from retrieval.encoders.two_tower.backbones import ImageBackbone, build_backbone, fold_norms
+from retrieval.encoders.two_tower.config import ImageBackbone as BackboneName
 from retrieval.encoders.two_tower.fused import FusedConv, fusing_works, make_fast
+from tests.retrieval.encoders.batch_norms import randomise
 
 
 @pytest.fixture
@@ -21,13 +23,12 @@ def torch_without_the_operator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     fusing_works.cache_clear()
 
 
-def folded(name: str, size: int, tf_padding: bool, kept_from: int = 0) -> ImageBackbone:
+def folded(name: BackboneName, size: int, tf_padding: bool, kept_from: int = 0) -> ImageBackbone:
     torch.manual_seed(0)
     backbone = build_backbone(ImageConfig(name, size, tf_padding=tf_padding, kept_from=kept_from)).eval()
     for module in backbone.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.5, 0.5)
-            module.running_var.uniform_(0.5, 2)
+            randomise(module)
     fold_norms(backbone)
     return backbone
 
@@ -52,7 +53,7 @@ def fused_in(backbone: ImageBackbone) -> int:
 )
 @pytest.mark.parametrize("tf_padding", [True, False])
 def test_a_fast_tower_gives_the_features_of_the_plain_one(
-    name: str, kept_from: int, size: int, tf_padding: bool
+    name: BackboneName, kept_from: int, size: int, tf_padding: bool
 ) -> None:
     assert_same_function(folded(name, size, tf_padding, kept_from), size)
 

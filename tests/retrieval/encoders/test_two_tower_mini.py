@@ -48,7 +48,7 @@ def test_mini_tells_grass_from_snow_in_both_languages(mini: TowerEncoder) -> Non
 @pytest.mark.skipif(not VAL.exists(), reason="the shared Flickr8k archives are not beside the repository")
 def test_mini_recalls_what_its_figures_say(mini: TowerEncoder) -> None:
     with tarfile.open(VAL) as tar:
-        files = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+        files = {member.name: file.read() for member in tar if (file := tar.extractfile(member)) is not None}
     names = [name for name in files if name.endswith(".jpg")]
     images = mini.encode_images([Image.open(io.BytesIO(files[name])) for name in names])
     facts = [json.loads(files[name.replace(".jpg", ".json")]) for name in names]

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def touch_all(folder: Path, names: Iterable[str]) -> None:
@@ -22,7 +23,7 @@ def karpathy(
     split: str = "test",
     filepath: str | None = None,
     captions: Callable[[int, int], str] | None = None,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """A Karpathy file of these picture names; the first ``extra`` have one caption more."""
     images = []
     sentid = 0
@@ -98,7 +99,7 @@ def xm3600(folder: Path, count: int = 3600) -> None:
     touch_all(folder / "images", [f"{key}.jpg" for key in keys])
     with (folder / "captions.jsonl").open("w", encoding="utf-8") as file:
         for row, key in enumerate(keys):
-            record = {"image/key": key, "image/locale": "en"}
+            record: dict[str, object] = {"image/key": key, "image/locale": "en"}
             for language, many in (("en", 2), ("zh", 1 + row % 2), ("quz", 0 if row % 10 == 0 else 1)):
                 captions = [f"{language} {row} {n}" for n in range(many)]
                 record[language] = {"caption": captions, "caption/tokenized": captions}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from retrieval.evaluation.comparison import compare_models
 from retrieval.evaluation.embedding import Embedded
@@ -18,9 +18,10 @@ from retrieval.types import CorpusImage, CorpusText, InlineBytes
 IDENTITY = Identity("fake", "fake", "ab" * 32, "", 8, '{"size": 8, "resize": "none"}')
 
 
-def unit(rows: ArrayLike) -> NDArray[np.float32]:
-    rows = np.asarray(rows, np.float64)
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+def unit(rows: Sequence[Sequence[float]] | NDArray[np.floating]) -> NDArray[np.float32]:
+    exact = np.asarray(rows, np.float64)
+    found: NDArray[np.float32] = (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
+    return found
 
 
 def random_units(count: int, dimension: int = 8, seed: int = 0) -> NDArray[np.float32]:
@@ -43,10 +44,12 @@ def set_of(
     )
 
 
-def five_each(pictures: int, extra: int = 0, **settings) -> EvaluationSet:
+def five_each(
+    pictures: int, extra: int = 0, words: Sequence[str] | None = None, data: bytes = b""
+) -> EvaluationSet:
     """Five texts a picture, and one more for the first ``extra`` pictures, listed last."""
     owners = [*(row // 5 for row in range(5 * pictures)), *range(extra)]
-    return set_of([(owner, row) for row, owner in enumerate(owners)], pictures, len(owners), **settings)
+    return set_of([(owner, row) for row, owner in enumerate(owners)], pictures, len(owners), words, data)
 
 
 def evaluation_of(

@@ -9,7 +9,7 @@ import pytest
 from retrieval.collection import Collection
 from retrieval.errors import EvaluationError, IdentityMismatch, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble, with_folds
-from retrieval.evaluation.run import EvaluationOptions, ModelFigures, evaluate_models
+from retrieval.evaluation.run import EngineFigures, EvaluationOptions, ModelFigures, evaluate_models
 from retrieval.evaluation.searching import collection_images
 from retrieval.types import CorpusImage, CorpusText, FileBytes
 from retrieval.uris import file_uri
@@ -18,6 +18,8 @@ from tests.builders import Fill, HashEncoder
 PICTURES = {f"p{n}.png": (20 * n, 255 - 20 * n, 7 * n) for n in range(10)}
 TEXTS = {f"test:t{n}": f"text number {n}" for n in range(12)}
 LINKS = [(f"p{n % 10}.png", f"test:t{n}") for n in range(12)]
+
+FIRST_AND_FIFTH = EvaluationOptions((1, 5))
 
 
 @pytest.fixture
@@ -28,26 +30,30 @@ def evaluated(tmp_path: Path) -> EvaluationSet:
 
 
 def evaluate(
-    evaluated: EvaluationSet, encoder: HashEncoder, path: Path, tmp_path: Path, **options
-) -> ModelFigures:
+    evaluated: EvaluationSet,
+    encoder: HashEncoder,
+    path: Path,
+    tmp_path: Path,
+    options: EvaluationOptions = FIRST_AND_FIFTH,
+) -> tuple[ModelFigures, EngineFigures]:
     with Collection.open(path) as collection:
-        found = evaluate_models(
-            evaluated, {"hash": encoder}, EvaluationOptions((1, 5), **options), collection, tmp_path / "cache"
-        )
-    return found.models[0]
+        found = evaluate_models(evaluated, {"hash": encoder}, options, collection, tmp_path / "cache")
+    model = found.models[0]
+    assert model.engine is not None
+    return model, model.engine
 
 
 def test_a_collection_of_just_the_corpus_gives_the_figures_of_the_matrix(
     fill: Fill, evaluated: EvaluationSet, encoder: HashEncoder, tmp_path: Path
 ) -> None:
-    model = evaluate(evaluated, encoder, fill(PICTURES, TEXTS, LINKS), tmp_path)
+    model, engine = evaluate(evaluated, encoder, fill(PICTURES, TEXTS, LINKS), tmp_path)
 
-    assert model.engine.items == (10, 12)
+    assert engine.items == (10, 12)
     for direction, measured in model.figures.directions.items():
-        found = model.engine.figures.directions[direction]
+        found = engine.figures.directions[direction]
         assert [rate.rate for rate in found.hit_rates] == [rate.rate for rate in measured.hit_rates]
         assert (found.ndcg, found.recall) == (measured.ndcg, measured.recall)
-        assert 0 < model.engine.latency[direction].p50 <= model.engine.latency[direction].p99
+        assert 0 < engine.latency[direction].p50 <= engine.latency[direction].p99
 
 
 def test_items_outside_the_evaluation_push_others_down_as_they_do_for_a_user(
@@ -55,12 +61,12 @@ def test_items_outside_the_evaluation_push_others_down_as_they_do_for_a_user(
 ) -> None:
     more = {f"other{n}.png": (n, n, 200) for n in range(60)}
 
-    model = evaluate(evaluated, encoder, fill({**more, **PICTURES}, TEXTS, LINKS), tmp_path)
+    model, engine = evaluate(evaluated, encoder, fill({**more, **PICTURES}, TEXTS, LINKS), tmp_path)
 
-    asked, alone = (f.directions["text to image"] for f in (model.engine.figures, model.figures))
+    asked, alone = (f.directions["text to image"] for f in (engine.figures, model.figures))
     assert asked.hit_rates[1].rate.count < alone.hit_rates[1].rate.count
     assert asked.hit_rates[1].rate.of == alone.hit_rates[1].rate.of == 12
-    image_side = model.engine.figures.directions["image to text"]
+    image_side = engine.figures.directions["image to text"]
     assert image_side.hit_rates[1].rate == model.figures.directions["image to text"].hit_rates[1].rate
 
 
@@ -70,10 +76,12 @@ def test_indexes_are_measured_over_all_pictures_that_the_collection_holds(
     more = {f"other{n}.png": (n, n, 200) for n in range(60)}
     path = fill({**more, **PICTURES}, TEXTS, LINKS)
 
-    model = evaluate(evaluated, encoder, path, tmp_path, ann=True, indexes=("Flat",))
+    model, engine = evaluate(
+        evaluated, encoder, path, tmp_path, EvaluationOptions((1, 5), ann=True, indexes=("Flat",))
+    )
 
     assert model.indexes[0].gallery == 70
-    exact = model.engine.figures.directions["text to image"]
+    exact = engine.figures.directions["text to image"]
     at_ten = sum(rank <= 10 for rank in exact.ranks.ranks.tolist())
     assert (model.indexes[0].exact_hits, model.indexes[0].recall) == (at_ten, 1.0)
 

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from retrieval.collection.score import exact_scores
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.evaluation_set import RetrievalDirection, assemble, with_first_captions, with_folds
+from retrieval.evaluation.evaluation_set import (
+    DIRECTIONS,
+    Direction,
+    RetrievalDirection,
+    assemble,
+    with_first_captions,
+    with_folds,
+)
 from retrieval.evaluation.figures import evaluate_lists, evaluate_vectors
 from retrieval.evaluation.metrics import Share
 from retrieval.evaluation.ranks import top_items
@@ -55,7 +62,7 @@ def test_judged_queries_alone_count_where_the_protocol_says_so() -> None:
 
 def test_queries_that_do_not_ask_still_fill_the_gallery() -> None:
     whole = set_of(LINKS, 3, 4)
-    directions = {
+    directions: dict[Direction, RetrievalDirection] = {
         "text to image": RetrievalDirection(np.array([0, 3]), whole.directions["text to image"].relevance)
     }
 
@@ -89,16 +96,16 @@ def test_figures_from_vectors_equal_both_plain_implementations_on_the_engines_sc
     pictures, texts, links, k = problem
     figures = evaluate_vectors(set_of(links, len(pictures), len(texts)), pictures, texts, [k])
 
-    for direction, asking, answering, pairs in (
-        ("text to image", texts, pictures, [(t, p) for p, t in links]),
-        ("image to text", pictures, texts, links),
-    ):
-        matrix = [exact_scores(answering, query).tolist() for query in asking]
-        wanted = [{item for query, item in pairs if query == row} for row in range(len(asking))]
+    for direction in DIRECTIONS:
+        of_texts = direction == "text to image"
+        queries, items = (texts, pictures) if of_texts else (pictures, texts)
+        pairs = [(t, p) for p, t in links] if of_texts else links
+        matrix = [exact_scores(items, query).tolist() for query in queries]
+        wanted = [{item for query, item in pairs if query == row} for row in range(len(queries))]
         measured, plain = figures.directions[direction], sorting.figures(matrix, wanted, k)
         rate = measured.hit_rates[0].rate
         assert Fraction(rate.count, rate.of) == counting.hits(matrix, wanted, k)
-        assert rate.of == len(asking)
+        assert rate.of == len(queries)
         for name, value in (
             ("recall", measured.recall[k]),
             ("precision", measured.precision[k]),
@@ -158,7 +165,7 @@ def test_folds_that_do_not_divide_are_refused() -> None:
 def test_ranked_lists_give_the_figures_that_vectors_give() -> None:
     evaluated, pictures, texts = five_each(12), random_units(12), random_units(60, seed=1)
     by_vectors = evaluate_vectors(evaluated, pictures, texts, [1, 5])
-    lists = {
+    lists: dict[Direction, list[NDArray[np.int64]]] = {
         "text to image": list(top_items(texts, pictures, 10)[0]),
         "image to text": list(top_items(pictures, texts, 10)[0]),
     }
@@ -175,7 +182,7 @@ def test_ranked_lists_give_the_figures_that_vectors_give() -> None:
 
 def test_a_figure_that_the_depth_does_not_cover_is_none_and_no_guess() -> None:
     evaluated = five_each(12)
-    lists = {"image to text": [np.arange(3) for _ in range(12)]}
+    lists: dict[Direction, list[NDArray[np.int64]]] = {"image to text": [np.arange(3)] * 12}
 
     measured = evaluate_lists(evaluated, lists, 3, [1]).directions["image to text"]
 
@@ -191,6 +198,7 @@ def test_rsum_is_the_sum_of_six_hit_rates_in_per_cent() -> None:
         np.eye(12, dtype=np.float32),
     )
     assert perfect.rsum == pytest.approx(600)
+    assert figures.rsum is not None
     assert 0 < figures.rsum < 600
 
 

@@ -10,6 +10,7 @@ import pytest
 from retrieval.errors import CorpusFormatError, EvaluationError, UsageError
 from retrieval.evaluation.protocols import PROTOCOLS, ProtocolOptions, load_protocol
 from retrieval.evaluation.protocols.chinese import untagged
+from retrieval.types import InlineBytes
 from tests.retrieval.evaluation.protocol_files import (
     coco_cn,
     coco_names,
@@ -265,7 +266,7 @@ def test_muge_asks_text_to_image_only_in_both_of_its_layouts(tmp_path: Path, nam
     assert set(loaded.directions) == {"text to image"}
     assert loaded.denominator("text to image") == 5008
     assert len(loaded.pictures) == 29806
-    assert loaded.pictures[0].location.data == b"\xff\xd8 tiny"
+    assert loaded.pictures[0].location == InlineBytes(b"\xff\xd8 tiny")
     assert set(loaded.directions["text to image"].relevance.counts.tolist()) == {6}
 
 

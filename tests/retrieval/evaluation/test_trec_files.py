@@ -27,6 +27,7 @@ from retrieval.evaluation.run import Evaluation
 from retrieval.evaluation.trec import MAX_DEPTH, trec_ids, write_trec
 from retrieval.types import CorpusImage, InlineBytes
 from tests.retrieval.evaluation.small_sets import evaluation_of, five_each, random_units, set_of, unit
+from tests.trec import read_trec_qrels, read_trec_run
 
 SHORT = {"text to image": "t2i", "image to text": "i2t"}
 
@@ -34,8 +35,8 @@ SHORT = {"text to image": "t2i", "image to text": "i2t"}
 def scored(
     folder: Path, stem: str, name: str, measures: Iterable[ir_measures.Measure]
 ) -> dict[ir_measures.Measure, float]:
-    qrels = list(ir_measures.read_trec_qrels(str(folder / f"{stem}.qrels")))
-    run = list(ir_measures.read_trec_run(str(folder / f"{stem}.{name}.run")))
+    qrels = read_trec_qrels(folder / f"{stem}.qrels")
+    run = read_trec_run(folder / f"{stem}.{name}.run")
     return ir_measures.calc_aggregate(measures, qrels, run)
 
 
@@ -115,7 +116,7 @@ def test_every_fold_and_every_model_has_files_of_its_own(tmp_path: Path) -> None
 
 
 def test_ids_are_keys_where_all_have_distinct_ones_else_what_the_uris_do_not_share() -> None:
-    def of(*pairs) -> list[str]:
+    def of(*pairs: tuple[str, str | None]) -> list[str]:
         return trec_ids([CorpusImage(uri, InlineBytes(b""), key) for uri, key in pairs])
 
     assert of(("file:///a.tar#x.jpg", "one"), ("file:///a.tar#y.jpg", "two 2")) == ["one", "two%202"]

@@ -101,7 +101,9 @@ def test_a_tar_has_labels_beside_its_pictures(tmp_path: Path) -> None:
 
     assert found.classes == ("cat", "dog")
     assert found.labels.tolist() == [1, 0]
-    assert found.pictures[0].location.size == 1
+    location = found.pictures[0].location
+    assert isinstance(location, MemberBytes)
+    assert location.size == 1
 
 
 def test_numbered_classes_are_named_line_by_line(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from retrieval.errors import QueryError
 from retrieval.query.compose import compose
@@ -13,9 +14,10 @@ from retrieval.query.compose import compose
 WEIGHTS = st.floats(min_value=-99, max_value=99).filter(lambda weight: abs(weight) >= 0.01)
 
 
-def unit_rows(seed: int, count: int, dimension: int = 8) -> np.ndarray:
+def unit_rows(seed: int, count: int, dimension: int = 8) -> NDArray[np.float32]:
     rows = np.random.default_rng(seed).standard_normal((count, dimension))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    unit: NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 @given(st.integers(0, 2**32 - 1), WEIGHTS)

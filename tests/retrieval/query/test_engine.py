@@ -23,7 +23,7 @@ from retrieval.errors import (
 )
 from retrieval.query.compose import compose
 from retrieval.query.engine import SearchEngine
-from retrieval.query.parts import ImagePart, Query, TextPart
+from retrieval.query.parts import ImagePart, Query, Queryable, TextPart
 from retrieval.types import Hit, Limits
 from retrieval.uris import file_uri
 from tests.builders import Fill, HashEncoder
@@ -137,7 +137,7 @@ def test_distinct_gives_equal_pictures_once(fill: Fill, encoder: HashEncoder) ->
 
 
 def test_a_batch_gives_each_query_what_it_gets_alone(engine: SearchEngine, tmp_path: Path) -> None:
-    queries = [
+    queries: list[Query | Queryable | list[Queryable]] = [
         "dogs",
         tmp_path / "03.png",
         ["dogs", TextPart("cats", -0.5)],
@@ -243,7 +243,7 @@ def test_one_picture_is_one_query_by_path_uri_bytes_pil_or_tar_member(
         member = tarfile.TarInfo("photos/#3.png")
         member.size = path.stat().st_size
         tar.addfile(member, io.BytesIO(path.read_bytes()))
-    same = [
+    same: list[Queryable] = [
         path.read_bytes(),
         Image.open(path),
         ImagePart(file_uri(path)),

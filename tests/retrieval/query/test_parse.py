@@ -66,9 +66,7 @@ def test_words_are_text_even_with_colons_digits_and_dots(words: str) -> None:
         ("2:2: the sequel", "2:2: the sequel", 1),
     ],
 )
-def test_a_sign_a_weight_and_a_kind_may_stand_before_words(
-    argument: str, words: str, weight: Decimal
-) -> None:
+def test_a_sign_a_weight_and_a_kind_may_stand_before_words(argument: str, words: str, weight: float) -> None:
     assert parse_part(argument) == TextPart(words, weight)
 
 
@@ -92,7 +90,7 @@ def test_a_sign_a_weight_and_a_kind_may_stand_before_words(
         ("/data/val.tar#0001", "file:///data/val.tar#0001", 1),
     ],
 )
-def test_paths_urls_and_tar_members_are_pictures(argument: str, source: Path | str, weight: Decimal) -> None:
+def test_paths_urls_and_tar_members_are_pictures(argument: str, source: Path | str, weight: float) -> None:
     assert parse_part(argument) == ImagePart(source, weight)
 
 

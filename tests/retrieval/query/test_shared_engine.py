@@ -99,7 +99,7 @@ def test_a_batch_gives_the_bits_of_single_queries_with_a_model_that_computes(tmp
         writer.source_id("test:", "test")
         writer.commit(change, encoder.identity)
 
-    queries = [
+    queries: list[retrieval.Queryable | list[retrieval.Queryable]] = [
         "a dog",
         "一只狗",
         "two dogs by the sea",

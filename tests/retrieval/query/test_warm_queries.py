@@ -9,6 +9,7 @@ import pytest
 
 import indexer
 import retrieval
+from retrieval.types import Kind
 from tests.builders import HashEncoder, unit_rows
 
 
@@ -46,7 +47,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 )
 @pytest.mark.parametrize("find", ["image", "text"])
 def test_a_warm_query_is_one_transaction_of_at_most_six_statements(
-    collection: Path, sent: list[str], query: str | list[str], find: retrieval.Kind, k: int
+    collection: Path, sent: list[str], query: str | list[str], find: Kind, k: int
 ) -> None:
     with retrieval.open(collection, encoder=HashEncoder()) as engine:
         engine.search(query, k=k, find=find)
