@@ -6,7 +6,7 @@ import re
 
 import click
 
-from retrieval.decoding.budget import LEAST
+from retrieval.decoding.budget import LEAST_BUDGET_BYTES
 
 _UNITS = {"": 2**30, "m": 2**20, "g": 2**30, "t": 2**40}
 _SPELLING = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([mgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
@@ -25,6 +25,6 @@ class MemorySize(click.ParamType[int]):
         if found is None:
             self.fail(f"{value!r} is not an amount of memory; write it as in 4G or 2048M", param, ctx)
         size = int(float(found[1]) * _UNITS[found[2].lower()])
-        if size < LEAST:
+        if size < LEAST_BUDGET_BYTES:
             self.fail(f"{value} is too little; give at least 1G", param, ctx)
         return size

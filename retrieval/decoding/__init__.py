@@ -1,1 +1,1 @@
-"""Pictures read, decoded and prepared in a few limited worker processes, which no input can keep busy or grow."""
+"""Images read, decoded and prepared in a few limited worker processes, which no input can keep busy or grow."""

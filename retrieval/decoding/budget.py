@@ -1,4 +1,4 @@
-"""One budget of memory for a run, and how the processes that decode divide it."""
+"""The memory budget of a run, and its division among the processes that decode."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-LEAST = 2**30
-"""Bytes: the smallest budget that a run may have."""
+LEAST_BUDGET_BYTES = 2**30
+"""The smallest budget that a run may have."""
 
-PROCESS = 96 * 2**20
-"""Bytes that a worker process takes before it decodes anything (measured: 45 MB), and keeps between two pictures."""
+PROCESS_BYTES = 96 * 2**20
+"""What a worker process takes before it decodes anything (measured: 45 MB), and keeps between two images."""
 
-_LEAST_SHARE = (
-    PROCESS + 160 * 2**20
-)  # a 12-megapixel photograph of any format; fewer workers rather than less
-_MOST_KEPT = 2**30
+# Fewer workers rather than less: a 12-megapixel photograph of any format takes so much.
+_LEAST_SHARE_BYTES = PROCESS_BYTES + 160 * 2**20
+_MOST_KEPT_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +37,17 @@ class Division:
 def divide(budget: int, workers: int) -> Division:
     """Divide a budget: a quarter, at most 1 GiB, stays with the process that asks; the rest is for the workers.
 
-    There are as many workers as were asked for, or as have 256 MiB each. A picture that takes more than a worker's
+    There are as many workers as were asked for, or as have 256 MiB each. An image that takes more than a worker's
     share is decoded alone, with all but what idle workers keep.
     """
-    shared = budget - min(budget // 4, _MOST_KEPT)
-    workers = max(1, min(workers, shared // _LEAST_SHARE))
-    return Division(budget, workers, shared // workers, shared - (workers - 1) * PROCESS)
+    shared = budget - min(budget // 4, _MOST_KEPT_BYTES)
+    workers = max(1, min(workers, shared // _LEAST_SHARE_BYTES))
+    return Division(budget, workers, shared // workers, shared - (workers - 1) * PROCESS_BYTES)
 
 
 def default_budget() -> int:
-    """A quarter of the memory that this machine, or the control group that this process is in, has; at least 1 GiB."""
-    return max(LEAST, min([_physical(), *_group_limits()]) // 4)
+    """Give a quarter of the memory of this machine or of this process's control group, at least 1 GiB."""
+    return max(LEAST_BUDGET_BYTES, min([_physical(), *_group_limits()]) // 4)
 
 
 def _physical() -> int:
@@ -71,11 +70,11 @@ def _windows_physical() -> int:
 
     status = Status(length=ctypes.sizeof(Status))
     kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 - not known to type checkers elsewhere
-    return int(status.total) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else 4 * LEAST
+    return int(status.total) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else 4 * LEAST_BUDGET_BYTES
 
 
 def _group_limits() -> list[int]:
-    """Limits of the control groups above this process, version 2 and 1, in bytes."""
+    """Read the limits of the control groups above this process, version 2 and 1, in bytes."""
     limits = []
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="ascii").splitlines()

@@ -21,7 +21,7 @@ DECODERS = {"PIL", "numpy", "pillow_heif", "_pillow_heif"}
 
 
 class _Installed(importlib.abc.MetaPathFinder):
-    """Finds the house's own package and the decoders, and nothing else, in these folders."""
+    """Finds ``retrieval`` and the decoders in these folders, and nothing else."""
 
     def __init__(self, package: str, folders: list[str]) -> None:
         self.package, self.folders = package, folders
@@ -40,7 +40,7 @@ class _Installed(importlib.abc.MetaPathFinder):
 
 
 def main() -> None:
-    """Import the worker by the places given, and serve."""
+    """Import the worker from the folders given, and serve requests."""
     package, folders, numbers = sys.argv[1:]
     sys.meta_path.insert(0, _Installed(package, json.loads(folders)))
     from retrieval.decoding.worker import serve

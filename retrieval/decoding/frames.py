@@ -1,7 +1,7 @@
-"""What goes between a run and its worker processes: fixed frames of numbers and bytes, and nothing that is code.
+"""Messages between a run and its worker processes: fixed frames of numbers and bytes, never code.
 
 A request is read by the worker, a reply by the run. Pixels come through memory that both map, so that a reply is
-small, and whatever a hostile picture might make of a worker, it can only lie about pixels.
+small, and whatever a hostile image might make of a worker, it can only lie about pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import IO
 from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes
 
 SHARED_BYTES = 128 * 2**20
-"""Of the memory that a worker and the run share: the largest array that comes back. Untouched pages take nothing."""
+"""Size of the memory that a worker and the run share, and so of the largest array. Untouched pages take nothing."""
 
 GO, SKIP = b"G", b"S"
 """What follows a reply :attr:`Status.DIGEST` to a request with ``pause``."""
@@ -27,27 +27,27 @@ _LONGEST_REASON = 2000
 
 
 class Status(IntEnum):
-    """What a reply says."""
+    """The kinds of replies."""
 
     READY = 1  # the process has started
     BROKEN = 2  # it has not; the reason says why
     DIGEST = 3  # the bytes are read; this is their digest
     DONE = 4  # the array lies in the shared memory
     UNREADABLE = 5  # the bytes cannot be read
-    REFUSED = 6  # the picture cannot be decoded
+    REFUSED = 6  # the image cannot be decoded
     TOO_LARGE = 7  # it takes more memory than it may; ``needed`` is 0 where that was found out the hard way
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One picture to read, decode and prepare.
+    """One image to read, decode and prepare.
 
     Attributes:
         location: a file, a member or bytes; paths are absolute.
         preparation: as :func:`retrieval.decoding.preparations.to_json` writes it.
         limits: what is accepted of it.
         memory: bytes that the process may take in all.
-        allowance: bytes that the picture may take, by estimate.
+        allowance: bytes that the image may take, by estimate.
         pause: wait for :data:`GO` behind the digest.
     """
 
@@ -61,7 +61,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of a request so far."""
+    """An answer to a request; there may be two, ``DIGEST`` first."""
 
     status: Status
     digest: bytes = bytes(32)
@@ -87,7 +87,7 @@ def write_request(file: IO[bytes], request: Request) -> None:
 
 
 def read_request(file: IO[bytes]) -> Request | None:
-    """The next request; None at the end of the stream."""
+    """Receive the next request; None at the end of the stream."""
     head = file.read(_REQUEST.size)
     if len(head) < _REQUEST.size:
         return None
@@ -135,7 +135,7 @@ def write_reply(file: IO[bytes], reply: Reply) -> None:
 
 
 def read_reply(file: IO[bytes]) -> Reply | None:
-    """The next reply; None at the end of the stream, and for one that no sound worker sends."""
+    """Receive the next reply; None at the end of the stream, and for one that no intact worker sends."""
     head = file.read(_REPLY.size)
     if len(head) < _REPLY.size:
         return None

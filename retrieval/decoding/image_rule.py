@@ -1,9 +1,9 @@
-"""A picture to the pixels that an image tower sees: resize, then centre crop, as transformers does it.
+"""The preparation of most image towers: resize, then centre crop, as transformers does it.
 
 The arithmetic is that of transformers' PIL image processors (``transformers/image_processing_backends.py``, class
 ``PilBackend``): resize on 8-bit pixels with Pillow's antialiased filters, centre crop, then one affine map per channel,
 which the model's side applies. Results equal theirs bit for bit, except for strips whose long side would become more
-than 32 times the crop: those are cropped before they are resized, so that a 30000x2 picture never becomes one of two
+than 32 times the crop: those are cropped before they are resized, so that a 30000x2 image never becomes one of two
 gigabytes. Pillow does its two passes, with 8-bit pixels in between, in the order that is cheaper, so that pixels of
 such a strip may differ by a few levels. transformers' torchvision ("fast") processors resize with torch's own kernels
 and differ from the PIL ones by a level or two everywhere.
@@ -32,7 +32,7 @@ class ImageRule:
     Attributes:
         resize: target of the short side, or the exact (height, width).
         resample: Pillow's number of the filter.
-        crop: (height, width) of the centre crop; what a small picture lacks is filled with black, as the
+        crop: (height, width) of the centre crop; what a small image lacks is filled with black, as the
             library does.
         scale: of 8-bit pixels, per channel.
         shift: added afterwards, per channel.
@@ -46,15 +46,15 @@ class ImageRule:
 
     @property
     def short_side(self) -> int:
-        """Pixels that a decoder should deliver at least, where the picture has them."""
+        """Pixels that a decoder should deliver at least, where the image has them."""
         return self.resize if isinstance(self.resize, int) else min(self.resize)
 
     def facts(self) -> dict[str, Any]:
-        """The rule as JSON values, for an encoder's identity."""
+        """Give the rule as JSON values, for an encoder's identity."""
         return asdict(self)
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """A picture of any mode as (height, width, 3) uint8, resized and cropped."""
+        """Resize and crop an image of any mode; (height, width, 3) uint8."""
         rgb = to_rgb(image)
         size = resized_size(rgb.height, rgb.width, self.resize)
         if isinstance(self.resize, int) and max(size) > LONGEST * max(self.crop):
@@ -63,7 +63,7 @@ class ImageRule:
 
 
 def to_rgb(image: Image) -> Image:
-    """A picture in RGB, transparency laid over white (as transformers' ``convert_to_rgb``)."""
+    """Convert an image to RGB, transparency over white (as transformers' ``convert_to_rgb``)."""
     from PIL import Image as pillow
 
     if image.mode == "RGB" and "transparency" not in image.info:
@@ -76,7 +76,7 @@ def to_rgb(image: Image) -> Image:
 
 
 def resized_size(height: int, width: int, resize: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) after the resize; the long side is rounded down (``get_resize_output_image_size``)."""
+    """Compute (height, width) after the resize; the long side is rounded down (``get_resize_output_image_size``)."""
     if not isinstance(resize, int):
         return resize
     if width <= height:
@@ -94,7 +94,7 @@ def _resize(image: Image, size: tuple[int, int], resample: int) -> NDArray[np.ui
 def _centre_of_resized(
     image: Image, size: tuple[int, int], crop: tuple[int, int], resample: int
 ) -> NDArray[np.uint8]:
-    """The centre ``crop`` (or what there is of it) of ``image`` resized to ``size``, and nothing else of it."""
+    """Resize an image to ``size`` as far as the centre ``crop`` needs it; the centre, or what there is of it."""
     import numpy as np
     from PIL.Image import Resampling
 
@@ -115,7 +115,7 @@ def _window(have: int, resized: int, crop: int) -> tuple[int, int, float, float,
 
 
 def _centre_crop(pixels: NDArray[np.uint8], crop: tuple[int, int]) -> NDArray[np.uint8]:
-    """The centre of (h, w, 3) pixels, black where it reaches beyond (transformers' ``center_crop``)."""
+    """Cut out the centre of (h, w, 3) pixels, black where it reaches beyond (transformers' ``center_crop``)."""
     import numpy as np
 
     out = np.zeros((*crop, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Do in threads what waits for worker processes and downloads: in order, and only so far ahead."""
+"""Run tasks that wait for worker processes or downloads in threads: results in order, a bounded number ahead."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from retrieval.errors import ImageError
 T = TypeVar("T")
 R = TypeVar("R")
 
+READ_AHEAD = 64
+"""Images that a run reads ahead of the encoder; prepared ones are small, so that this bounds memory."""
+
 
 class _Job(Generic[T, R]):
-    """One task on its way: ``done`` is set once ``outcome`` or ``fault`` is."""
+    """One task under way; ``done`` is set once ``outcome`` or ``fault`` is."""
 
     def __init__(self, task: T) -> None:
         self.task = task
@@ -31,7 +34,7 @@ def map_in_order(
     window: int,
     stop: threading.Event,
 ) -> Iterator[tuple[T, R | ImageError]]:
-    """``(task, function(task))`` in the order of the tasks, at most ``window`` of them under way.
+    """Yield ``(task, function(task))`` in the order of the tasks, at most ``window`` of them under way.
 
     An ImageError, OSError or MemoryError of one task is its outcome; anything else is raised. Once ``stop`` is set no
     more is given out, even in the middle of a task that takes long.
@@ -66,7 +69,7 @@ def map_in_order(
                 job: _Job[T, R] = _Job(task)
                 under_way.append(job)
                 if started < threads:
-                    threading.Thread(target=work, daemon=True, name="vlsearch-pictures").start()
+                    threading.Thread(target=work, daemon=True, name="vlsearch-images").start()
                     started += 1
                 waiting.put(job)
             if not under_way or stop.is_set():

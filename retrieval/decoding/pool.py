@@ -1,4 +1,4 @@
-"""A few worker processes that pictures are decoded and prepared in, within one budget of memory and in time."""
+"""A few worker processes that images are decoded and prepared in, within one budget of memory and in time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from retrieval.decoding.budget import PROCESS, default_budget, divide
+from retrieval.decoding.budget import PROCESS_BYTES, default_budget, divide
 from retrieval.decoding.frames import Reply, Request, Status
 from retrieval.decoding.preparations import Preparation, to_json
 from retrieval.decoding.prepare import PreparedImage
@@ -24,20 +24,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_STARTED_EARLY = (
-    2  # processes: one core imports the model meanwhile, and more come when there is work for them
-)
-_WATCH = 0.1  # seconds between two looks at the deadlines
+# One core imports the model meanwhile, and more processes come when there is work for them.
+_STARTED_EARLY = 2
+_DEADLINE_CHECK_S = 0.1
 
 
 class DecodePool:
     """Worker processes, started when they are needed; close it, or use it in a ``with`` statement.
 
-    Any number of threads may ask it; so many pictures are under way as there are workers. A worker that crashes, is
-    killed or exceeds a limit costs the picture that it was at, and is replaced.
+    Any number of threads may ask it; so many images are under way as there are workers. A worker that crashes, is
+    killed or exceeds a limit costs the image that it was at, and is replaced.
 
     Attributes:
-        limits: what is accepted of a picture.
+        limits: what is accepted of an image.
         workers: how many work at a time: one a core, or what the memory allows.
     """
 
@@ -85,7 +84,7 @@ class DecodePool:
         preparation: Preparation,
         is_wanted: Callable[[bytes], bool] | None = None,
     ) -> PreparedImage:
-        """Read, decode and prepare one picture in a worker; URLs and tables are read in this thread.
+        """Read, decode and prepare one image in a worker; URLs and tables are read in this thread.
 
         Args:
             location: where its bytes are.
@@ -102,14 +101,14 @@ class DecodePool:
         if isinstance(location, UrlBytes | CellBytes):  # tables are read by a limited process of their own
             location = InlineBytes(read_bytes(location, self.limits))
         rule, share = to_json(preparation), self._division.share
-        request = Request(location, rule, self.limits, share, share - PROCESS, is_wanted is not None)
+        request = Request(location, rule, self.limits, share, share - PROCESS_BYTES, is_wanted is not None)
         with self._place(alone=False):
             reply, array = self._ask(request, is_wanted)
         if reply.status is Status.TOO_LARGE:
             alone = self._division.alone
-            if max(reply.needed, share) > alone - PROCESS or alone <= share:
+            if max(reply.needed, share) > alone - PROCESS_BYTES or alone <= share:
                 raise ImageTooLarge(reply.needed or None)
-            request = Request(location, rule, self.limits, alone, alone - PROCESS, False)
+            request = Request(location, rule, self.limits, alone, alone - PROCESS_BYTES, False)
             with self._place(alone=True):
                 reply, array = self._ask(request, None, alone=True)
         return _outcome(reply, array)
@@ -171,7 +170,7 @@ class DecodePool:
     def _shrink(self, idle: list[WorkerProcess]) -> None:
         """End idle workers that keep more memory than they need for themselves."""
         for process in idle:
-            if process.resident_bytes() > PROCESS:
+            if process.resident_bytes() > PROCESS_BYTES:
                 with self._changed:
                     if process not in self._idle:
                         continue
@@ -196,7 +195,7 @@ class DecodePool:
                 process.kill()
             if self._watcher is None:
                 self._watcher = threading.Thread(
-                    target=_watch, args=(self._all, self._changed, self._closed), daemon=True
+                    target=_kill_overdue, args=(self._all, self._changed, self._closed), daemon=True
                 )
                 self._watcher.start()
         return process
@@ -223,9 +222,14 @@ def _outcome(reply: Reply, array: NDArray[np.uint8] | None) -> PreparedImage:
     raise ImageError(reply.reason)
 
 
-def _watch(processes: set[WorkerProcess], changed: threading.Condition, closed: threading.Event) -> None:
-    """Kill what is over time, until the pool is closed; holds no reference to the pool, so that it can be collected."""
-    while not closed.wait(_WATCH):
+def _kill_overdue(
+    processes: set[WorkerProcess], changed: threading.Condition, closed: threading.Event
+) -> None:
+    """Kill processes that are over time, until the pool is closed.
+
+    Holds no reference to the pool, so that the garbage collector can end it.
+    """
+    while not closed.wait(_DEADLINE_CHECK_S):
         with changed:
             current = list(processes)
         now = time.monotonic()

@@ -1,6 +1,6 @@
-"""What becomes of a picture before a model sees it: small frozen rules, which a worker process is told of as JSON.
+"""What becomes of an image before a model sees it: small frozen rules, which a worker process is told of as JSON.
 
-A rule is pure: an upright RGB picture in, one uint8 array out.
+A rule is pure: an upright RGB image in, one uint8 array out.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ class Preparation(Protocol):
 
     @property
     def short_side(self) -> int:
-        """Pixels that a decoder should deliver at least, where the picture has them."""
+        """Pixels that a decoder should deliver at least, where the image has them."""
         ...
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """An upright RGB picture as one array."""
+        """An upright RGB image as one array."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    """A picture in its own shape, as patches (SigLIP 2 NaFlex; :mod:`retrieval.encoders.families.siglip2`).
+    """An image in its own shape, as patches (SigLIP 2 NaFlex; :mod:`retrieval.encoders.families.siglip2`).
 
     Attributes:
         patch: side of a patch, in pixels.
-        patches: most patches of a picture.
+        patches: most patches of an image.
         resample: Pillow's number of the filter.
     """
 
@@ -50,11 +50,11 @@ class Patches:
 
     @property
     def short_side(self) -> int:
-        """The side of a square picture of that many patches."""
+        """The side of a square image of that many patches."""
         return int(math.sqrt(self.patches)) * self.patch
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """One picture as (patches + 1, patch * patch * 3) uint8; the last row holds the grid."""
+        """One image as (patches + 1, patch * patch * 3) uint8; the last row holds the grid."""
         import numpy as np
         from PIL.Image import Resampling
 
@@ -89,7 +89,7 @@ def _sides(scale: float, height: int, width: int, patch: int) -> tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Squeeze:
-    """A picture squeezed into a square, its middle at most ``aspect`` times as long as it is wide (two-tower models).
+    """An image squeezed into a square, its middle at most ``aspect`` times as long as it is wide (two-tower models).
 
     Attributes:
         size: side of the square.
@@ -107,7 +107,7 @@ class Squeeze:
         return self.size
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """A picture of any mode as (size, size, 3) uint8 RGB."""
+        """An image of any mode as (size, size, 3) uint8 RGB."""
         import numpy as np
         from PIL.Image import Resampling
 
@@ -122,7 +122,7 @@ class Squeeze:
 
 @dataclass(frozen=True, slots=True)
 class Shrink:
-    """A picture with its short side at most ``side``, never enlarged, its middle at most ``aspect`` times as long."""
+    """An image with its short side at most ``side``, never enlarged, its middle at most ``aspect`` times as long."""
 
     side: int
     aspect: float
@@ -133,7 +133,7 @@ class Shrink:
         return self.side
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """A picture of any mode as (height, width, 3) uint8 RGB."""
+        """An image of any mode as (height, width, 3) uint8 RGB."""
         import numpy as np
         from PIL.Image import Resampling
 
@@ -145,7 +145,7 @@ class Shrink:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """The picture as it was decoded, for an encoder that prepares it itself.
+    """The image as it was decoded, for an encoder that prepares it itself.
 
     One of more than 32 megapixels is first reduced by a whole number, its short side still twice ``short_side``.
     """
@@ -153,7 +153,7 @@ class Whole:
     short_side: int
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """An RGB picture as (height, width, 3) uint8."""
+        """An RGB image as (height, width, 3) uint8."""
         import numpy as np
 
         factor = 1
@@ -185,7 +185,7 @@ def is_preparation(found: object) -> bool:
 
 
 def middle(image: Image, longest: int) -> Image:
-    """The middle of a picture in RGB, no side longer than ``longest``; the picture itself where that is all of it."""
+    """The middle of an image in RGB, no side longer than ``longest``; the image itself where that is all of it."""
     across, down = min(image.width, longest), min(image.height, longest)
     left, top = (image.width - across) // 2, (image.height - down) // 2
     if (across, down) != image.size:

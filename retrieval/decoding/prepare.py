@@ -82,7 +82,7 @@ def prepare_encoded(
 
     try:
         decoded = decode_whole(encoded.data, limits, preparation.short_side, memory)
-        array = preparation.prepare(decoded.picture)
+        array = preparation.prepare(decoded.image)
     except ImageError:
         raise
     except MemoryError as error:

@@ -1,4 +1,4 @@
-"""The run's side of one worker process: started isolated, asked one picture at a time, killed when it is over time."""
+"""One worker process as the run sees it: started isolated, asked one image at a time, killed when it is over time."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class WorkerProcess:
     def ask(
         self, request: Request, is_wanted: Callable[[bytes], bool] | None
     ) -> tuple[Reply, NDArray[np.uint8] | None]:
-        """The outcome of one request; the reply is ``DIGEST`` where ``is_wanted`` said no to the digest.
+        """Send one request and wait for its outcome; the reply is ``DIGEST`` where ``is_wanted`` said no to the digest.
 
         Raises:
             ProcessEnded: by itself, by somebody else's hand, or because it was over time.
@@ -145,7 +145,7 @@ class WorkerProcess:
             self._process.wait(5)
 
     def close(self) -> None:
-        """End the process and let go of everything; for the thread that uses it."""
+        """End the process and free its pipes and memory; for the thread that uses it."""
         self.kill()
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
@@ -154,7 +154,7 @@ class WorkerProcess:
         self._shared.close()
 
     def resident_bytes(self) -> int:
-        """Memory that it holds now; 0 where that cannot be told."""
+        """Read how much memory it holds now; 0 where that cannot be found out."""
         try:
             fields = Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii").split()
             return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -171,7 +171,7 @@ class WorkerProcess:
         self._stdin.flush()
 
     def _send(self, write: Callable[[], None]) -> None:
-        """Write; that nobody reads it shows when the reply is read."""
+        """Write; if the process has ended, that shows when the reply is read."""
         with contextlib.suppress(BrokenPipeError, ConnectionError):
             write()
 
@@ -236,7 +236,7 @@ def _start(shared: _SharedMemory) -> subprocess.Popen[bytes]:
 
 
 def installed_folders() -> list[str]:
-    """Folders of installed packages that this process imports from, the working directory never among them."""
+    """Give the folders of installed packages that this process imports from, never the working directory."""
     here = Path.cwd()
     folders = [Path(entry) for entry in sys.path if entry]
     return [
@@ -265,7 +265,7 @@ class _SharedMemory:
             self.memory, self.name = mmap.mmap(-1, SHARED_BYTES, tagname=tag), json.dumps(tag)
             return
         if hasattr(os, "memfd_create"):
-            self.descriptor = os.memfd_create("vlsearch-pictures")
+            self.descriptor = os.memfd_create("vlsearch-images")
         else:
             import tempfile  # late: macOS only
 
@@ -274,13 +274,13 @@ class _SharedMemory:
         self.name = str(self.descriptor)
 
     def map(self) -> None:
-        """Map what the worker has made as large as it must be."""
+        """Map the memory, whose size the worker has set."""
         if self.descriptor is not None:
             self.memory = mmap.mmap(self.descriptor, SHARED_BYTES)
             self.close()
 
     def close(self) -> None:
-        """Close the descriptor; what is mapped stays so while somebody refers to it."""
+        """Close the descriptor; the mapping lasts while something refers to it."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None

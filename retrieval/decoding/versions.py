@@ -1,4 +1,4 @@
-"""Which decoders are installed, in words that change when they do."""
+"""Names and versions of the installed decoders, as one text that changes when they do."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from importlib import metadata
 from retrieval.decoding.process import installed_folders
 
 GATE = 1
-"""Counts changes of :mod:`retrieval.images` after which a picture that was refused may be taken."""
+"""Version of :mod:`retrieval.images`; raised when images that it refused may be taken from then on."""
 
 _PACKAGES = ("pillow", "pillow-heif")
 
 
 @cache
 def decoder_versions() -> str:
-    """Names and versions of what decodes pictures, absent packages included, without importing any."""
+    """Give names and versions of what decodes images, absent packages included, without importing any."""
     folders = installed_folders()
     found = dict.fromkeys(_PACKAGES, "none")
     for name in _PACKAGES:

@@ -1,7 +1,7 @@
 """The worker's side: requests from standard input, replies to standard output, pixels into shared memory.
 
 Imports the decoder and nothing heavier. Ends with its parent: at the end of its input, within half a second of its
-parent's death, and a little after a picture's deadline at the latest.
+parent's death, and a little after an image's deadline at the latest.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _prepare(request: Request, encoded: EncodedImage) -> tuple[Reply, NDArray[np
 
 
 def _put(array: NDArray[np.uint8], memory: mmap.mmap) -> None:
-    """Write an array to the beginning of the memory; free what a large one before has left behind it."""
+    """Write an array to the beginning of the memory; free the pages that a larger one before it has used."""
     if memory.tell() > _LARGE and hasattr(mmap, "MADV_REMOVE"):
         with contextlib.suppress(OSError):
             memory.madvise(mmap.MADV_REMOVE)
@@ -116,7 +116,7 @@ def _put(array: NDArray[np.uint8], memory: mmap.mmap) -> None:
 
 
 def _map(shared: int | str) -> mmap.mmap | None:
-    """The shared memory, made as large as it must be; None where no file may be that large (``ulimit -f``)."""
+    """Map the shared memory and set its size; None where no file may be that large (``ulimit -f``)."""
     if isinstance(shared, str):
         return mmap.mmap(-1, SHARED_BYTES, tagname=shared)  # type: ignore[call-arg,unused-ignore]  # Windows only
     try:
@@ -127,8 +127,8 @@ def _map(shared: int | str) -> mmap.mmap | None:
 
 
 def _configure_decoders() -> None:
-    """Settings of whole processes, which only a process of the decoder's own can have: no limits but ours."""
-    import numpy  # noqa: F401 - now, and not while the first picture's clock runs
+    """Set what holds for a whole process: no limits of the decoder's own beside ours."""
+    import numpy  # noqa: F401 - now, and not while the first image's clock runs
     from PIL import Image, ImageFile, PngImagePlugin  # noqa: F401
 
     from retrieval.images import formats
@@ -138,7 +138,7 @@ def _configure_decoders() -> None:
 
 
 def _limit_memory(limit: int) -> None:
-    """Bound what this process allocates; where that cannot be bounded, the estimate from the header is what holds."""
+    """Limit what this process allocates; where the system cannot, only the estimate from the header does."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -148,7 +148,7 @@ def _limit_memory(limit: int) -> None:
 
 
 def _set_alarm(seconds: float) -> None:
-    """End this process some time after a deadline, whatever holds it; 0 calls that off."""
+    """End this process some time after a deadline, even if the decoder never returns; 0 cancels that."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE if seconds else 0)
 

@@ -1,4 +1,4 @@
-"""Any mode of Pillow's to 8-bit RGB, strip by strip: beside the picture and its copy, next to nothing is held."""
+"""Convert any of Pillow's modes to 8-bit RGB, strip by strip, so that little memory is needed beside the two images."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _SAMPLE_FORMAT, _BITS = 339, 258
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A picture in RGB: deep grey scaled, transparency over white, colours by its profile.
+    """Convert an image to RGB: deep grey scaled, transparency over white, colours by its profile.
 
-    The same pixels as of the whole picture at once: no step looks at a pixel's neighbours.
+    The same pixels as of the whole image at once: no step looks at a pixel's neighbours.
     """
     convert = _conversion(image)
     if convert is None:
@@ -43,7 +43,7 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def _conversion(image: Image.Image) -> Convert | None:
-    """What makes RGB of a strip of the picture; None where nothing is to be done."""
+    """Give the function that converts a strip of the image to RGB; None where nothing is to be done."""
     if is_deep(image.mode):
         return _deep_grey(image)
     if image.mode == "CMYK":
@@ -66,7 +66,7 @@ def _over_white(strip: Image.Image) -> Image.Image:
 
 
 def _by_profile(image: Image.Image, mode: str) -> Convert | None:
-    """The way from an embedded profile's colours to sRGB; None where there is none, or a broken one."""
+    """Give the conversion from an embedded profile's colours to sRGB; None where there is none, or a broken one."""
     profile = image.info.get("icc_profile")
     if not profile or b"sRGB" in profile[:1024]:
         return None
@@ -78,7 +78,7 @@ def _by_profile(image: Image.Image, mode: str) -> Convert | None:
             return None
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None  # a broken profile is no reason to lose the picture
+        return None  # a broken profile is no reason to lose the image
 
     def convert(strip: Image.Image) -> Image.Image:
         try:
@@ -115,7 +115,7 @@ def _deep_grey(image: Image.Image) -> Convert:
 
 
 def _range(image: Image.Image, low: float, high: float) -> tuple[float, float]:
-    """The values that become black and white, by the picture's own type and what it holds."""
+    """Give the values that become black and white, by the image's type and its extremes."""
     if image.mode.startswith("I;16"):
         return 0.0, 65535.0
     if low < 0.0:
@@ -130,7 +130,7 @@ def _range(image: Image.Image, low: float, high: float) -> tuple[float, float]:
 
 
 def _extremes(image: Image.Image, unsigned: bool) -> tuple[float, float]:
-    """The least and the greatest finite value, 0 included; not looked for where the mode alone decides."""
+    """Find the least and the greatest finite value, 0 included; not looked for where the mode alone decides."""
     import numpy as np
 
     if image.mode.startswith("I;16"):
@@ -157,6 +157,6 @@ def _is_unsigned(image: Image.Image) -> bool:
 
 
 def _tag(image: Image.Image, tag: int) -> int | None:
-    """The first number of a TIFF's tag, which turning and cropping keep in no other place."""
+    """Read the first number of a TIFF's tag from ``info``, where it survives turning and cropping."""
     found = image.info.get(f"tiff {tag}")
     return found if isinstance(found, int) else None

@@ -1,4 +1,4 @@
-"""Which format bytes are in, by their content; and files made safe to parse before Pillow sees them."""
+"""Recognise the format of bytes by their content, and make files safe to parse before Pillow sees them."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _KEPT_TEXTS = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # where Pill
 _DEFLATE_RATIO = 1032  # of deflate, at most
 
 
-def open_picture(data: bytes) -> Image.Image:
-    """The picture, its header read; the next decoder is asked where one refuses.
+def open_image(data: bytes) -> Image.Image:
+    """Open an image and read its header; the next decoder is asked where one refuses.
 
     Unlike Image.open it knows no limit on pixels (Pillow's is one for the whole process), and asks only for the
     decoders whose signature is there.
@@ -75,7 +75,7 @@ def _formats(data: bytes) -> list[str]:
 
 
 def _media_formats(data: bytes) -> list[str]:
-    """Decoders of an ISO media file by all of its brands, the likelier first."""
+    """Give the decoders of an ISO media file by all of its brands, the likelier first."""
     brands = media_brands(data)
     names = []
     if AVIF_BRANDS.intersection(brands):
@@ -139,7 +139,7 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def trimmed_png(data: bytes) -> bytes:
-    """A PNG without the chunks that say nothing about its pixels: texts without end, further frames, millions of them.
+    """Remove the chunks of a PNG that do not affect its pixels, of which there may be millions.
 
     What is left has the same pixels, profile and way up. What cannot be parsed stays as it is, for the decoder to name.
     """
@@ -163,7 +163,7 @@ def trimmed_png(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """(start, kind, end) of whole chunks up to IEND."""
+    """Yield (start, kind, end) of whole chunks up to IEND."""
     at, size = 8, len(data)
     while at + 12 <= size:
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -184,7 +184,7 @@ def _is_kept(data: bytes, at: int, kind: bytes, end: int) -> bool:
 
 
 def _unpacks(body: bytes) -> bool:
-    """Whether what is deflated in a chunk stays within :data:`MOST_METADATA`; what is not deflated is no matter."""
+    """Whether what is compressed in a chunk stays within :data:`MOST_METADATA`; what is not compressed always does."""
     if len(body) * _DEFLATE_RATIO <= MOST_METADATA:
         return True
     if len(body) > MOST_METADATA:
@@ -202,7 +202,7 @@ def _unpacks(body: bytes) -> bool:
 
 
 def trimmed_jpeg(data: bytes) -> bytes:
-    """A JPEG without its comments and notes, if there are more of them than any camera writes.
+    """Remove the comments and notes of a JPEG, if there are more of them than any camera writes.
 
     Raises:
         ImageError: it is progressive in more steps than decode in any sensible time.
@@ -226,7 +226,7 @@ def trimmed_jpeg(data: bytes) -> bytes:
 
 
 def _segments(data: bytes) -> tuple[list[tuple[int, int, int]], int]:
-    """(marker, start, end) of what stands in front of the first scan, and its place; 0 where that is unclear."""
+    """Find the segments before the first scan, as (marker, start, end), and its place; 0 where that is unclear."""
     found: list[tuple[int, int, int]] = []
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:

@@ -1,4 +1,4 @@
-"""How much memory a picture takes to decode, from its header alone."""
+"""How much memory an image takes to decode, from its header alone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from PIL import ExifTags, Image
 # Bytes a pixel in Pillow's own storage; all other modes take four.
 _HELD = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 
-# Bytes a pixel that the decoder holds beside the picture, measured at 40 megapixels and rounded up:
+# Bytes a pixel that the decoder holds beside the image, measured at 40 megapixels and rounded up:
 # tests/retrieval/images/test_memory.py holds these figures against the process's own peak.
 _DECODER = {"WEBP": 17, "AVIF": 20, "HEIF": 16, "GIF": 5, "BMP": 2, "TIFF": 9, "PNG": 1, "JPEG": 1, "MPO": 1}
 
-# A progressive JPEG keeps all coefficients, 16 bits each, of the picture as it is stored, whatever scale is asked for.
+# A progressive JPEG keeps all coefficients, 16 bits each, of the image as it is stored, whatever scale is asked for.
 _COEFFICIENTS = {1: 2, 3: 6, 4: 8}
 
 _CROPPED = 4  # bytes a pixel: a preparation may cut its part out, which is a copy of up to all
@@ -19,11 +19,11 @@ _FIXED = 24 * 2**20  # strips in conversion, tables, rows
 
 
 def bytes_needed(image: Image.Image, stored_pixels: int, encoded_bytes: int) -> int:
-    """An upper estimate of the bytes that it takes to load this picture and to make it upright and RGB.
+    """Estimate from above the bytes that it takes to load this image and to make it upright and RGB.
 
     Args:
         image: opened, a reduced scale already asked for, and not loaded.
-        stored_pixels: of the picture as it is stored.
+        stored_pixels: of the image as it is stored.
         encoded_bytes: of the file.
     """
     held = _HELD.get(image.mode, 4)

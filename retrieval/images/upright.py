@@ -1,4 +1,4 @@
-"""Encoded bytes to an upright picture of 8 bits a channel, in RGB.
+"""Decode bytes to an upright image of 8 bits a channel, in RGB.
 
 Pillow warns of odd metadata; whoever runs the process decides what becomes of that. (Silencing it here, in several
 threads, would now and then silence every warning of the process for good.)
@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.images.colour import to_rgb
-from retrieval.images.formats import open_picture, webp_size
+from retrieval.images.formats import open_image, webp_size
 from retrieval.images.memory import bytes_needed, webp_bytes_needed
 
 if TYPE_CHECKING:
@@ -36,33 +36,33 @@ _TURNS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """An upright RGB picture, which may be smaller than it is stored or a strip's middle; and the size of it all.
+    """An upright RGB image, which may be reduced or cropped to the middle of a strip, and its full size.
 
     Attributes:
-        picture: the pixels.
-        width: of the whole picture, upright, in pixels.
+        image: the pixels.
+        width: of the whole image, upright, in pixels.
         height: likewise.
     """
 
-    picture: Image.Image
+    image: Image.Image
     width: int
     height: int
 
 
 def decode(data: bytes, limits: Limits, short_side: int | None = None) -> Image.Image:
-    """The picture alone of :func:`decode_whole`."""
-    return decode_whole(data, limits, short_side).picture
+    """Decode as :func:`decode_whole` does, and give the image alone."""
+    return decode_whole(data, limits, short_side).image
 
 
 def decode_whole(
     data: bytes, limits: Limits, short_side: int | None = None, memory: int | None = None
 ) -> Decoded:
-    """An upright RGB picture: turned as its EXIF says, alpha over white, 16 bits scaled, the first frame of several.
+    """Decode to upright RGB: turned as its EXIF says, alpha over white, 16 bits scaled, the first frame of several.
 
-    A picture more than 20 times as long as it is wide keeps its middle only.
+    An image more than 20 times as long as it is wide keeps its middle only.
 
     Args:
-        data: the encoded picture.
+        data: the encoded image.
         limits: ``pixels`` is checked before anything is decoded.
         short_side: the encoder's ``image_size``; a JPEG may then come smaller than it is stored (its short side at
             least twice that), which makes a 12-megapixel photograph several times as fast.
@@ -94,7 +94,7 @@ def _decode(data: bytes, limits: Limits, short_side: int | None, memory: int | N
         _check_pixels(canvas, limits)
         if memory is not None and (needed := webp_bytes_needed(canvas, len(data))) > memory:
             raise ImageTooLarge(needed)
-    with open_picture(data) as image:
+    with open_image(data) as image:
         stored = image.size
         _check_pixels(stored, limits)
         if short_side is not None and image.format in ("JPEG", "MPO"):

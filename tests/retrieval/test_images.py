@@ -314,8 +314,8 @@ def test_a_turned_tiff_has_its_upright_size(orientation: int) -> None:
 
     decoded = decode_whole(encoded(Image.new("RGB", (60, 40)), "TIFF", exif=tags), LIMITS)
 
-    assert (decoded.width, decoded.height) == decoded.picture.size
-    assert decoded.picture.size == ((60, 40) if orientation == 1 else (40, 60))
+    assert (decoded.width, decoded.height) == decoded.image.size
+    assert decoded.image.size == ((60, 40) if orientation == 1 else (40, 60))
 
 
 def test_avif_is_told_by_all_its_brands_and_a_video_is_called_one() -> None:
