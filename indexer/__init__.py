@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from indexer.hiding import unhide_items as unhide
     from indexer.items import ItemWriter as ItemWriter
     from indexer.items import open_writer as open_writer
+    from indexer.pipeline.pace import CommitPace as CommitPace
     from indexer.pipeline.report import Report as Report
     from indexer.reindexing import Reindexed as Reindexed
     from indexer.reindexing import reindex as reindex
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Augmentation": ("indexer.training.augment", "Augmentation"),
+    "CommitPace": ("indexer.pipeline.pace", "CommitPace"),
     "Corpus": ("retrieval.corpora", "Corpus"),
     "CorpusOptions": ("retrieval.corpora", "CorpusOptions"),
     "Deleted": ("indexer.deletion", "Deleted"),
@@ -79,6 +81,7 @@ _MOVED = {"classify": "retrieval.classify", "evaluate": "retrieval.evaluate"}
 
 __all__ = [
     "Augmentation",
+    "CommitPace",
     "Corpus",
     "CorpusOptions",
     "Deleted",

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, Connection, select, true
-
+from indexer.pipeline.pace import INDEX_PACE, CommitPace
 from indexer.pipeline.report import Report
 from indexer.pipeline.run import Run
+from indexer.pipeline.vanished import VanishedItems
 from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
 from retrieval.catalogue_name import is_collection
-from retrieval.collection import schema
-from retrieval.collection.catalogue import is_inside
 from retrieval.corpora import Corpus, CorpusOptions, open_corpus
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.registry import load_bound_encoder, load_encoder
-from retrieval.errors import UsageError
-from retrieval.types import Limits, OnProgress
+from retrieval.types import Limits, OnProgress, Progress
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -40,6 +35,7 @@ def build(
     reread: bool = False,
     workers: int | None = None,
     timeout: float = 0.0,
+    pace: CommitPace = INDEX_PACE,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Index a corpus: encode what is new or changed, commit as it goes, and count.
@@ -53,14 +49,15 @@ def build(
         collection: folder of the collection, made if it is not there.
         model: name, alias or folder of the encoder, or an encoder; ``auto`` keeps the collection's own.
         options: how to read a corpus that is named.
-        limits: bytes, pixels and seconds that a picture may take, and memory that all may take that are decoded.
+        limits: bytes, pixels and seconds that an image may take, and memory that all may take that are decoded.
         prune: drop items of this corpus that have vanished from it, unless another corpus lists them too.
-        retry_failed: try pictures again that failed before, even where neither they nor what may be the cause has
+        retry_failed: try images again that failed before, even where neither they nor what may be the cause has
             changed since.
-        reread: read every picture again, and download it again, even if nothing suggests that it has changed; only
+        reread: read every image again, and download it again, even if nothing suggests that it has changed; only
             one whose bytes have changed is encoded.
         workers: processes that decode; one a core by default, fewer where memory is short.
         timeout: seconds to wait for another process that writes to the collection; by default none.
+        pace: how much work a commit takes.
         on_progress: called after each entry.
 
     Raises:
@@ -85,27 +82,36 @@ def build(
             pool,
             retry_failed=retry_failed,
             reread=reread,
-            total=corpus.total,
-            on_progress=on_progress,
+            pace=pace,
         )
+
+        def tell(done: int, failed: int) -> None:
+            if on_progress is not None:
+                on_progress(Progress("indexing", done, corpus.total, failed))
+
         left_out: Counter[str] = Counter()
-        whole = run.take(corpus.entries(left_out))
+        whole = run.take(corpus.entries(left_out), tell)
         counts = dict(sorted(left_out.items()))
-        vanished = 0
+        removed = remaining = 0
         if whole:
-            unmet, folders = _not_met(writer, run, corpus.uri, corpus.format)
+            vanished = VanishedItems(writer, run.corpus_id, corpus.uri, corpus.format, run.counts.met)
             if prune:
-                _prune(run, corpus.uri, unmet, folders)
+                removed = vanished.prune(encoder.identity)
             else:
-                vanished = run.count_vanished(unmet, folders)
-            writer.note_left_out(run.source_id, counts)
+                remaining = vanished.count()
+            writer.note_left_out(run.corpus_id, counts)
             compact_if_due(writer)
-        seconds = round(time.monotonic() - started, 3)
-        return replace(run.report(not whole), seconds=seconds, vanished=vanished, left_out=counts)
+        return run.counts.report(
+            left_out=counts,
+            removed=removed,
+            vanished=remaining,
+            interrupted=not whole,
+            seconds=round(time.monotonic() - started, 3),
+        )
 
 
 def bound_encoder(writer: Writer, model: str | Path | Encoder) -> Encoder:
-    """The encoder asked for, or with ``auto`` the one that the collection is bound to.
+    """Load the encoder asked for, or with ``auto`` the one that the collection is bound to.
 
     Raises:
         IdentityMismatch: the collection is bound to another one.
@@ -119,34 +125,3 @@ def bound_encoder(writer: Writer, model: str | Path | Encoder) -> Encoder:
         encoder = load_encoder(model)
     writer.check_identity(encoder.identity)
     return encoder
-
-
-def _prune(run: Run, uri: str, candidates: Collection[int], folders: Collection[int]) -> None:
-    if candidates and not (run.images.count or run.texts.count):
-        raise UsageError(
-            f"{uri} holds nothing now, and --prune would drop all {len(candidates)} items that came from it; "
-            "if the drive is not missing and that is meant, use vlsearch delete"
-        )
-    run.prune(candidates, folders)
-
-
-def _not_met(writer: Writer, run: Run, uri: str, format_: str) -> tuple[list[int], set[int]]:
-    """Items that came from this corpus and that the run has not met, ascending; and the sources that are folders."""
-    items, sources = schema.items, schema.sources
-    with writer.look_up() as connection:
-        folders = set(connection.execute(select(sources.c.id).where(sources.c.format == "folder")).scalars())
-        unmet = {item for item in _listed_by(connection, {run.source_id}, true()) if not run.was_met(item)}
-        if format_ == "folder":  # files that are gone, and that a run over a folder above or below took
-            inside = _listed_by(connection, folders, is_inside(items.c.uri, uri, "/"))
-            unmet |= {item for item in inside if not run.was_met(item)}
-    return sorted(unmet), folders
-
-
-def _listed_by(
-    connection: Connection, sources: Collection[int], condition: ColumnElement[bool]
-) -> Iterable[int]:
-    """Ids of the items that one of these sources lists."""
-    items, listings = schema.items, schema.listings
-    also = select(listings.c.item_id).where(listings.c.source_id.in_(sources))
-    listed = items.c.source_id.in_(sources) | items.c.id.in_(also)
-    return connection.execute(select(items.c.id).where(listed, condition)).scalars()

@@ -1,4 +1,4 @@
-"""Deletion: items out of a collection, and failures out of its list.
+"""Delete items from a collection, and failures from its list.
 
 The next run over a corpus that has the items brings them back; what is to stay away is hidden (indexer/hiding.py).
 """
@@ -22,7 +22,7 @@ from retrieval.uris import split_file_uri
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What went: items, and failures that are no longer listed.
+    """How many items were deleted, and how many failures are no longer listed.
 
     ``still_there``: the file of a deleted item, or the one that lists it, is on disk, so that the next ``index`` of its
     corpus brings it back.
@@ -49,7 +49,7 @@ def delete_items(collection: str | Path, names: Sequence[str], *, timeout: float
             found = find_named(connection, names)
             failed = _find_failures(connection, names)
             failed |= _failures_of(connection, [row.uri for row in found.values()])
-        places = (row.uri if split_file_uri(row.uri) else row.source for row in found.values())
+        places = (row.uri if split_file_uri(row.uri) else row.corpus for row in found.values())
         still_there = any_exists(places)
         if found or failed:
             writer.commit_rows(Change(removed=sorted(found), settled=sorted(failed)))

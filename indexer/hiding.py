@@ -1,4 +1,4 @@
-"""Hiding: items that stay in their corpus, and are found by no search until they are unhidden.
+"""Hide items, which stay in their corpus and are found by no search until they are unhidden.
 
 A uri is hidden, not an item: what vanishes and comes back is hidden still. A file that was renamed takes its hiding
 with it (indexer/store/rows.py).
@@ -70,7 +70,7 @@ def _find_hidden(connection: Connection, name: str) -> set[str]:
 
 
 def _to_hide(connection: Connection, name: str) -> set[str]:
-    """Uris of the items that a name means, or that of an image's file that may come in later."""
+    """Find the uris of the items that a name means, or that of an image file that may be indexed later."""
     uris = {item.uri for item in find_named(connection, [name]).values()}
     split = split_file_uri(uri_of(name))
     if not uris and split is not None and split[1] is None:

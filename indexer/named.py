@@ -19,10 +19,10 @@ from retrieval.uris import file_uri
 
 @dataclass(frozen=True, slots=True)
 class NamedItem:
-    """An item's uri, and that of its source."""
+    """An item's uri, and that of its corpus."""
 
     uri: str
-    source: str
+    corpus: str
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def existing_writer(
 
 
 def checked_names(names: Iterable[str]) -> list[str]:
-    """Names as the catalogue can hold them: a path that is not valid Unicode as its uri.
+    """Give names as the catalogue can hold them: a path that is not valid Unicode as its uri.
 
     Raises:
         UsageError: a name is empty; as a path it would be the working directory, with everything under it.
@@ -54,7 +54,7 @@ def checked_names(names: Iterable[str]) -> list[str]:
 
 
 def uri_of(name: str) -> str:
-    """The uri that a name means where it is not a key: the uri itself, or that of a path.
+    """Give the uri that a name means where it is not a key: the uri itself, or that of a path.
 
     ``ARCHIVE.tar#MEMBER``, as hits are shown to people, is the member, unless a file has that very name.
     """
@@ -67,20 +67,20 @@ def uri_of(name: str) -> str:
 
 
 def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
-    """Whether a uri is what a name means, or lies in the folder or the archive that it means."""
+    """Make the condition that a uri is what a name means, or lies in the folder or the archive that it means."""
     uri = uri_of(name)
     return (column == uri) | is_inside(column, uri, "/") | is_inside(column, uri, "#")
 
 
 def find_named(connection: Connection, names: Sequence[str]) -> dict[int, NamedItem]:
-    """Items by id that names mean, by key, uri or path."""
+    """Find the items that names mean, as keys, uris or paths; by id."""
     items, sources = schema.items, schema.sources
-    statement = select(items.c.id, items.c.uri, sources.c.uri.label("source")).join(
+    statement = select(items.c.id, items.c.uri, sources.c.uri.label("corpus")).join(
         sources, sources.c.id == items.c.source_id
     )
     found: dict[int, NamedItem] = {}
     for name in names:
         named = (items.c.key == name) | is_named(items.c.uri, name)
         for row in connection.execute(statement.where(named)):
-            found[row.id] = NamedItem(row.uri, row.source)
+            found[row.id] = NamedItem(row.uri, row.corpus)
     return found

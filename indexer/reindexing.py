@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ColumnElement, func, select
 
 from indexer.pipeline.interrupts import interrupts_noted
+from indexer.pipeline.pace import REINDEX_PACE, CommitPace
 from indexer.pipeline.staging import Staged
-from indexer.store.changes import NewContent
 from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
 from retrieval.collection import schema
-from retrieval.decoding.ordered import map_in_order
+from retrieval.decoding.ordered import READ_AHEAD, map_in_order
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.preparing import prepare_for_encoder
@@ -28,32 +28,15 @@ from retrieval.uris import display
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
-PAGE = 256  # contents a catalogue look-up
-WINDOW = 64  # pictures read ahead
-COMMIT_CONTENTS = 2048
-REASONS_KEPT = 5
+PAGE_CONTENTS = 256  # a catalogue look-up
 
 
 @dataclass(frozen=True, slots=True)
 class Reindexed:
-    """What became of it: contents ``encoded`` in this run, and how many pictures could not be read again."""
+    """What became of it: contents ``encoded`` in this run, and how many images could not be read again."""
 
     encoded: int
     unreadable: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """A content that has no vector under the new encoder, and where its bytes may be."""
-
-    id: int
-    sha256: bytes
-    text: str | None
-    places: tuple[tuple[str, Location | None], ...]
-
-    @property
-    def uri(self) -> str:
-        return self.places[0][0]
 
 
 def reindex(
@@ -64,6 +47,7 @@ def reindex(
     limits: Limits | None = None,
     workers: int = 2,
     timeout: float = 0.0,
+    pace: CommitPace = REINDEX_PACE,
     on_progress: OnProgress | None = None,
 ) -> Reindexed:
     """Encode every content of a collection with another model, then switch to it in one commit.
@@ -74,16 +58,17 @@ def reindex(
     Args:
         collection: its folder.
         model: name, alias or folder of the encoder, or an encoder.
-        skip_unreadable: switch even if some pictures cannot be read again; they stay in the catalogue, are found
+        skip_unreadable: switch even if some images cannot be read again; they stay in the catalogue, are found
             by no query, and are encoded when their corpus is indexed again.
-        limits: bytes, pixels and seconds that a picture may take, and memory that all may take that are decoded.
+        limits: bytes, pixels and seconds that an image may take, and memory that all may take that are decoded.
         workers: processes that decode.
         timeout: seconds to wait for another process that writes to the collection; by default none.
+        pace: how much work a commit takes.
         on_progress: called after each content.
 
     Raises:
         CollectionNotFound: there is none.
-        CollectionError: pictures cannot be read again, and nothing has been switched.
+        CollectionError: images cannot be read again, and nothing has been switched.
         KeyboardInterrupt: Ctrl-C; what is done is kept for the next run.
     """
     with (
@@ -92,123 +77,150 @@ def reindex(
     ):
         pool.start()  # while the model is loaded
         encoder = load_encoder(model) if isinstance(model, (str, Path)) else model
-        encoder_id = writer.encoder_id(encoder.identity)
-        work = _Work(writer, encoder, encoder_id, pool, on_progress)
-        if not work.encode_missing():
+        missing = _MissingContents(writer, writer.ensure_encoder(encoder.identity))
+        reencoding = _Reencoding(writer, encoder, missing, pace)
+        if not reencoding.run(pool, on_progress):
             raise KeyboardInterrupt
-        if work.failures and not skip_unreadable:
-            raise CollectionError(_refusal(work))
+        if reencoding.unreadable and not skip_unreadable:
+            raise CollectionError(_refusal(writer.path, reencoding.unreadable, reencoding.first_failure))
         writer.switch_encoder(encoder.identity)
         compact_if_due(writer)
-        return Reindexed(work.encoded, work.unreadable)
+        return Reindexed(reencoding.encoded, reencoding.unreadable)
 
 
-class _Work:
-    """One pass over the contents that have no vector yet."""
+@dataclass(frozen=True, slots=True)
+class _MissingContent:
+    """A content that has no vector under the new encoder, and where its bytes may be: (uri, location)."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        encoder: Encoder,
-        encoder_id: int,
-        pool: DecodePool,
-        on_progress: OnProgress | None,
-    ) -> None:
-        self.writer, self.encoder, self.encoder_id = writer, encoder, encoder_id
-        self.pool, self.on_progress = pool, on_progress
-        self.encoded = self.done = self.unreadable = 0
-        self.failures: list[Failure] = []
-        self.staged = Staged()
-        with writer.look_up() as connection:
-            statement = select(func.count()).select_from(schema.contents).where(*self._missing())
-            self.total = int(connection.execute(statement).scalar_one())
+    id: int
+    sha256: bytes
+    text: str | None
+    places: tuple[tuple[str, Location | None], ...]
 
-    def encode_missing(self) -> bool:
-        """Encode and commit; False if Ctrl-C ended it early."""
-        with interrupts_noted() as interrupted:
-            outcomes = map_in_order(self._read, self._contents(), self.pool.workers, WINDOW, interrupted)
-            for content, outcome in outcomes:
-                self._stage(content, outcome)
-                if len(self.staged.change.contents) >= COMMIT_CONTENTS:
-                    self._commit()
-            self._commit()
-            return not interrupted.is_set()
+    @property
+    def uri(self) -> str:
+        """The uri of the first item that has it."""
+        return self.places[0][0]
 
-    def _missing(self) -> tuple[ColumnElement[bool], ...]:
+
+class _MissingContents:
+    """The contents of items that have no vector under an encoder; iterated in the order of their ids."""
+
+    def __init__(self, writer: Writer, encoder_id: int) -> None:
+        self.writer, self.encoder_id = writer, encoder_id
+
+    def count(self) -> int:
+        """How many there are."""
+        statement = select(func.count()).select_from(schema.contents).where(*self._conditions())
+        with self.writer.look_up() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def __iter__(self) -> Iterator[_MissingContent]:
+        last = 0
+        while page := self._page_after(last):
+            yield from page
+            last = page[-1].id
+
+    def _conditions(self) -> tuple[ColumnElement[bool], ...]:
         contents, encodings, items = schema.contents, schema.encodings, schema.items
         encoded = select(encodings.c.id).where(
             encodings.c.content_id == contents.c.id, encodings.c.encoder_id == self.encoder_id
         )
         return (~encoded.exists(), select(items.c.id).where(items.c.content_id == contents.c.id).exists())
 
-    def _contents(self) -> Iterator[_Content]:
+    def _page_after(self, last: int) -> list[_MissingContent]:
         contents, items = schema.contents, schema.items
-        last = 0
-        while True:
-            with self.writer.look_up() as connection:
-                page = connection.execute(
-                    select(contents)
-                    .where(contents.c.id > last, *self._missing())
-                    .order_by(contents.c.id)
-                    .limit(PAGE)
-                ).all()
-                places: dict[int, list[tuple[str, Location | None]]] = {row.id: [] for row in page}
-                for item in connection.execute(
-                    select(items.c.content_id, items.c.uri, items.c.extent)
-                    .where(items.c.content_id.in_(places))
-                    .order_by(items.c.id)
-                ):
-                    places[item.content_id].append((item.uri, location_of(item.uri, item.extent)))
-            if not page:
-                return
-            for row in page:
-                yield _Content(row.id, row.sha256, row.text, tuple(places[row.id]))
-            last = page[-1].id
+        after = select(contents).where(contents.c.id > last, *self._conditions())
+        with self.writer.look_up() as connection:
+            page = connection.execute(after.order_by(contents.c.id).limit(PAGE_CONTENTS)).all()
+            places: dict[int, list[tuple[str, Location | None]]] = {row.id: [] for row in page}
+            for item in connection.execute(
+                select(items.c.content_id, items.c.uri, items.c.extent)
+                .where(items.c.content_id.in_(places))
+                .order_by(items.c.id)
+            ):
+                places[item.content_id].append((item.uri, location_of(item.uri, item.extent)))
+        return [_MissingContent(row.id, row.sha256, row.text, tuple(places[row.id])) for row in page]
 
-    def _read(self, content: _Content) -> PreparedImage | None:
-        """The picture's pixels, from the first of its places that still holds the same bytes; None for a text."""
-        if content.text is not None:
-            return None
-        reason = "was given as a vector or as bytes, and lies nowhere"
-        for _, location in content.places:
-            if location is None:
-                continue
-            try:
-                read = prepare_for_encoder(self.pool, location, self.encoder, content.sha256.__eq__)
-                if read.array is not None:
-                    return read
-                reason = "has changed since it was indexed; index its corpus first"
-            except ImageError as error:
-                reason = str(error)
-        raise ImageError(reason)
 
-    def _stage(self, content: _Content, outcome: PreparedImage | ImageError | None) -> None:
-        self.done += 1
+class _Reencoding:
+    """One pass over the contents that have no vector yet.
+
+    Attributes:
+        encoded: contents committed so far.
+        unreadable: images that could not be read again so far.
+        first_failure: why the first of them could not.
+    """
+
+    def __init__(self, writer: Writer, encoder: Encoder, missing: _MissingContents, pace: CommitPace) -> None:
+        self._writer, self._encoder, self._missing, self._pace = writer, encoder, missing, pace
+        self.encoded = self.unreadable = 0
+        self.first_failure: Failure | None = None
+        self._staged = Staged()
+
+    def run(self, pool: DecodePool, on_progress: OnProgress | None) -> bool:
+        """Encode and commit; False if Ctrl-C ended it early."""
+        total = self._missing.count()
+
+        def read(content: _MissingContent) -> PreparedImage | None:
+            return _read_again(pool, self._encoder, content)
+
+        with interrupts_noted() as interrupted:
+            outcomes = map_in_order(read, self._missing, pool.workers, READ_AHEAD, interrupted)
+            for done, (content, outcome) in enumerate(outcomes, start=1):
+                self._stage(content, outcome)
+                if on_progress is not None:
+                    on_progress(Progress("encoding", done, total, self.unreadable))
+                if self._staged.is_due(self._pace):
+                    self._commit()
+            self._commit()
+            return not interrupted.is_set()
+
+    def _stage(self, content: _MissingContent, outcome: PreparedImage | ImageError | None) -> None:
         if isinstance(outcome, ImageError):
             self.unreadable += 1
-            if len(self.failures) < REASONS_KEPT:
-                self.failures.append(Failure(content.uri, str(outcome)))
+            self.first_failure = self.first_failure or Failure(content.uri, str(outcome))
         elif outcome is not None:
-            self.staged.add_picture(outcome, self.encoder)
+            self._staged.add_image(outcome, self._encoder)
         elif content.text is not None:
-            self.staged.add_text(content.sha256, content.text, self.encoder)
-        if self.on_progress is not None:
-            self.on_progress(Progress("encoding", self.done, self.total, self.unreadable))
+            self._staged.add_text(content.sha256, content.text, self._encoder)
 
     def _commit(self) -> None:
-        self.staged.encode_rest(self.encoder)
-        contents: list[NewContent] = list(self.staged.change.contents.values())
+        staged, self._staged = self._staged, Staged()
+        staged.encode_rest(self._encoder)
+        contents = list(staged.change.contents.values())
         if contents:
-            self.writer.commit_beside(contents, self.encoder_id)
+            self._writer.commit_beside(contents, self._missing.encoder_id)
         self.encoded += len(contents)
-        self.staged = Staged()
 
 
-def _refusal(work: _Work) -> str:
-    first = work.failures[0]
-    pictures = "1 picture" if work.unreadable == 1 else f"{work.unreadable:,} pictures"
+def _read_again(pool: DecodePool, encoder: Encoder, content: _MissingContent) -> PreparedImage | None:
+    """Prepare an image from the first of its places that still holds the same bytes; None for a text.
+
+    Raises:
+        ImageError: none of its places does.
+    """
+    if content.text is not None:
+        return None
+    reason = "was given as a vector or as bytes, and lies nowhere"
+    for _, location in content.places:
+        if location is None:
+            continue
+        try:
+            read = prepare_for_encoder(pool, location, encoder, content.sha256.__eq__)
+            if read.array is not None:
+                return read
+            reason = "has changed since it was indexed; index its corpus first"
+        except ImageError as error:
+            reason = str(error)
+    raise ImageError(reason)
+
+
+def _refusal(collection: Path, unreadable: int, first: Failure | None) -> str:
+    assert first is not None, "what is counted has a first"
+    pictures = "1 picture" if unreadable == 1 else f"{unreadable:,} pictures"
     return (
-        f"{pictures} of collection {work.writer.path} cannot be read again, the first being {display(first.uri)}: "
+        f"{pictures} of collection {collection} cannot be read again, the first being {display(first.uri)}: "
         f"{first.reason}. Queries are answered by the old vectors as before; bring the files back and run this "
         "again (it goes on where it was), or switch without them with: --skip-unreadable"
     )

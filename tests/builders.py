@@ -53,20 +53,20 @@ def unit_rows(n: int, d: int = 16, seed: int = 0) -> NDArray[np.float32]:
     return rows / norms
 
 
-def image_change(source_id: int, names: Sequence[str], vectors: NDArray[np.float32]) -> Change:
+def image_change(corpus_id: int, names: Sequence[str], vectors: NDArray[np.float32]) -> Change:
     """A change that adds one picture a name, its content being its name before any ``=`` (``b=a`` copies ``a``)."""
     change = Change()
     for name, vector in zip(names, vectors, strict=True):
         digest = hashlib.sha256(name.partition("=")[2].encode() or name.encode()).digest()
         change.contents.setdefault(("image", digest), NewContent("image", digest, vector))
-        change.items[f"test:{name}"] = NewItem(f"test:{name}", "image", digest, source_id)
+        change.items[f"test:{name}"] = NewItem(f"test:{name}", "image", digest, corpus_id)
     return change
 
 
 def collection_of(path: Path, *parts: tuple[Sequence[str], NDArray[np.float32]]) -> Path:
     """A collection with one commit, and so one segment, a part."""
     with Writer(path) as writer:
-        source = writer.source_id("test:", "test")
+        source = writer.ensure_corpus("test:", "test")
         for names, vectors in parts:
             identity = replace(IDENTITY, dimension=vectors.shape[1])
             writer.commit(image_change(source, names, vectors), identity)

@@ -134,6 +134,23 @@ def test_every_part_of_the_house_has_its_place_in_the_drawing() -> None:
     assert {part_of(name) for name, _ in ALL} == {*ABOVE, "retrieval"}
 
 
+def test_only_the_store_writes_to_a_catalogue() -> None:
+    """Everything else calls the writer's named methods, and reads in look-ups, in which SQLite refuses to write."""
+    outside = [path for name, path in ALL if part_of(name) == "indexer" and "indexer.store" not in name]
+    nodes = [node for path in outside for node in ast.walk(ast.parse(path.read_bytes()))]
+    statements = {
+        alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy")
+        for alias in node.names
+    }
+    methods = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+
+    assert statements.isdisjoint({"insert", "update", "delete", "text"})
+    assert methods.isdisjoint({"switch", "without_generation", "exec_driver_sql"})
+    assert {"look_up", "commit", "ensure_corpus", "ensure_encoder"} <= methods
+
+
 @pytest.mark.parametrize("package", ["retrieval", "indexer"])
 def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
     code = f"import sys, {package}; print(*sys.modules, sep='\\n')"

@@ -125,7 +125,7 @@ def fill(path: Path, encoder: retrieval.Encoder, images: int) -> None:
     """Write random rows under the encoder's identity; what they are rows of does not exist."""
     dimension = encoder.identity.dimension
     with Writer(path) as writer:
-        source = writer.source_id("random:", "random")
+        source = writer.ensure_corpus("random:", "random")
         for start in range(0, images, SEGMENT_ROWS):
             numbers = range(start, min(images, start + SEGMENT_ROWS))
             change = Change()

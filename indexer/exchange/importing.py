@@ -22,7 +22,9 @@ from indexer.exchange.layout import (
 )
 from indexer.exchange.metadata_rows import MetadataRow, count_rows, read_rows
 from indexer.exchange.npy import NpyRows, open_npy, unit_rows
-from indexer.store.changes import Change, NewContent, NewFailure, NewItem, NewLink
+from indexer.pipeline.pace import IMPORT_PACE, CommitPace
+from indexer.pipeline.staging import Staged
+from indexer.store.changes import Change, NewContent, NewFailure, NewItem
 from indexer.store.item_rules import uri_fault
 from indexer.store.known import drop_encoded
 from indexer.store.writer import Writer
@@ -39,14 +41,13 @@ from retrieval.uris import file_uri
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
-CHUNK_ROWS = 8192
-CHUNK_BYTES = 64 * 2**20  # of vectors, or of texts, that a commit holds
+VECTOR_BYTES = 64 * 2**20  # that a commit holds in memory
 FORMAT = "clip-retrieval"
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came in: items and links that the collection holds now, and faults of rows that could not be taken."""
+    """Items and links of the import that the collection holds now, and how many rows could not be taken."""
 
     images: int
     captions: int
@@ -60,6 +61,7 @@ def import_collection(
     *,
     model: str | Path | Encoder | None = None,
     timeout: float = 0.0,
+    pace: CommitPace = IMPORT_PACE,
 ) -> Imported:
     """Take a folder that :func:`indexer.export_collection` or clip-retrieval wrote into a collection.
 
@@ -73,6 +75,7 @@ def import_collection(
         collection: folder of the collection, made if it is not there.
         model: name, alias or folder of the model that made the vectors, or its encoder.
         timeout: seconds to wait for another process that writes to the collection; by default none.
+        pace: how many rows, or characters of them, a commit takes.
 
     Raises:
         CorpusFormatError: files are missing, damaged, or do not fit each other.
@@ -93,9 +96,9 @@ def import_collection(
         writer.check_identity(identity)
         if manifest is not None and manifest.hidden:  # first, so that a killed import shows none of them
             writer.commit_rows(Change(hidden=manifest.hidden))
-        run = _Import(writer, identity, writer.source_id(file_uri(source), FORMAT))
+        run = _Import(writer, identity, writer.ensure_corpus(file_uri(source), FORMAT))
         for partition in partitions:
-            run.take(partition)
+            run.take(partition, pace)
         return run.result()
 
 
@@ -110,7 +113,7 @@ class _Files:
 
 @dataclass(frozen=True, slots=True)
 class _Partition:
-    """The same, found to have as many vectors as rows."""
+    """Three such files, opened, with as many vectors as rows."""
 
     metadata: Path
     images: NpyRows | None
@@ -145,7 +148,7 @@ class _Manifest:
 
 
 def _manifest(folder: Path) -> _Manifest | None:
-    """The manifest of a folder, None where it has none.
+    """Read the manifest of a folder; None where it has none.
 
     Raises:
         CorpusFormatError: it is not as export writes it.
@@ -198,18 +201,18 @@ def _opened(files: _Files, identity: Identity) -> _Partition:
 
 
 class _Import:
-    """A run: what it does to the collection, and what it has found."""
+    """One import into a collection."""
 
-    def __init__(self, writer: Writer, identity: Identity, source_id: int) -> None:
-        self.writer, self.identity, self.source_id = writer, identity, source_id
+    def __init__(self, writer: Writer, identity: Identity, corpus_id: int) -> None:
+        self.writer, self.identity, self.corpus_id = writer, identity, corpus_id
         self.ids: dict[Kind, list[NDArray[np.int64]]] = {"image": [], "text": []}
         self.failed = 0
 
-    def take(self, partition: _Partition) -> None:
+    def take(self, partition: _Partition, pace: CommitPace) -> None:
         """Commit a partition, chunk by chunk."""
-        most = max(1, min(CHUNK_ROWS, CHUNK_BYTES // (4 * self.identity.dimension)))
+        most = max(1, min(pace.rows, pace.contents // 2, VECTOR_BYTES // (4 * self.identity.dimension)))
         start = 0
-        for rows in _chunks(read_rows(partition.metadata), most):
+        for rows in _chunks(read_rows(partition.metadata), most, pace.characters):
             stop = start + len(rows)
             for array in (partition.images, partition.texts):
                 if array is not None and array.rows < stop:
@@ -219,17 +222,17 @@ class _Import:
                         "Copy both again",
                     )
             with self.writer.look_up() as connection:
-                chunk = _Chunk(partition.metadata, self.source_id, _Known.of(connection, rows))
+                staged = _StagedRows(self.corpus_id, _KnownNames.of(connection, rows))
             images, texts = (_units(array, start, stop) for array in (partition.images, partition.texts))
             for at, (row, image, text) in enumerate(zip(rows, images, texts, strict=True), start=start):
-                chunk.stage(file_uri(partition.metadata, f"row={at}"), row, image, text)
-            self._commit(chunk.change)
+                staged.stage(file_uri(partition.metadata, f"row={at}"), row, image, text)
+            self._commit(staged.work.change)
             start = stop
 
     def result(self) -> Imported:
-        """What the collection holds now of what this run has brought."""
+        """Count what the collection holds now of what this run has brought."""
         links = schema.links
-        count = select(func.count()).select_from(links).where(links.c.source_id == self.source_id)
+        count = select(func.count()).select_from(links).where(links.c.source_id == self.corpus_id)
         with self.writer.look_up() as connection:
             linked = int(connection.execute(count).scalar_one())
         images, captions = (
@@ -248,44 +251,44 @@ class _Import:
             self.ids[kind].append(np.array(of_kind, np.int64))
 
     def _leave_out(self, change: Change) -> None:
-        """Leave out contents that have a vector, and links to pictures that no row has brought."""
-        pictures = {picture for picture, _ in change.links} - change.items.keys()
-        encoder_id = self.writer.encoder_id(self.identity)
+        """Leave out contents that have a vector, and links to images that no row has brought."""
+        images = {image for image, _ in change.links} - change.items.keys()
+        encoder_id = self.writer.ensure_encoder(self.identity)
         with self.writer.look_up() as connection:
             drop_encoded(connection, change.contents, encoder_id)
-            kinds = _kinds_of(connection, pictures)
-        missing = {picture for picture in pictures if kinds.get(picture) != "image"}
+            kinds = _kinds_of(connection, images)
+        missing = {image for image in images if kinds.get(image) != "image"}
         for pair in [pair for pair in change.links if pair[0] in missing]:
             del change.links[pair]
             reason = f"no row brings its picture {pair[0]}"
-            change.failures[pair[1]] = NewFailure(pair[1], reason, self.source_id)
+            change.failures[pair[1]] = NewFailure(pair[1], reason, self.corpus_id)
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What the collection holds under the names of a chunk's rows: kinds of items by uri, uris by key."""
+class _KnownNames:
+    """What the collection holds under names that rows give: kinds of items by uri, uris of items by key."""
 
     kinds: dict[str, Kind]
     keys: dict[str, str]
 
     @classmethod
-    def of(cls, connection: Connection, rows: Iterable[MetadataRow | str]) -> _Known:
-        """Look a chunk's names up."""
-        facts = [part for row in rows if isinstance(row, MetadataRow) for part in (row.picture, row.caption)]
+    def of(cls, connection: Connection, rows: Iterable[MetadataRow | str]) -> _KnownNames:
+        """Look up the names in these rows."""
+        parts = [part for row in rows if isinstance(row, MetadataRow) for part in (row.image, row.caption)]
         items = schema.items
         keys: dict[str, str] = {}
-        for chunk in chunked({part.key for part in facts if part.key is not None}):
+        for chunk in chunked({part.key for part in parts if part.key is not None}):
             found = connection.execute(select(items.c.key, items.c.uri).where(items.c.key.in_(chunk)))
             keys |= {row.key: row.uri for row in found}
-        return cls(_kinds_of(connection, {part.uri for part in facts if part.uri is not None}), keys)
+        return cls(_kinds_of(connection, {part.uri for part in parts if part.uri is not None}), keys)
 
 
-class _Chunk:
-    """Rows on their way into one commit."""
+class _StagedRows:
+    """The rows of one commit."""
 
-    def __init__(self, metadata: Path, source_id: int, known: _Known) -> None:
-        self.metadata, self.source_id, self.known = metadata, source_id, known
-        self.change = Change()
+    def __init__(self, corpus_id: int, known: _KnownNames) -> None:
+        self.corpus_id, self.known = corpus_id, known
+        self.work = Staged()
 
     def stage(
         self,
@@ -299,66 +302,63 @@ class _Chunk:
             self._fail(place, row)
             return
         words = row.caption.words
-        picture = row.picture.uri or (place if image is not None else None)
+        image_uri = row.image.uri or (place if image is not None else None)
         if image is not None:
-            self._stage_picture(place, row, image, words if text is None else "")
+            self._stage_image(place, row, image, words if text is None else "")
         if text is not None and words:
-            self._stage_text(f"{place}/caption", row, picture, text)
+            self._stage_text(f"{place}/caption", row, image_uri, text)
         elif image is None:
             self._fail(place, "the row has no vector" if text is None else "the row has no caption")
 
-    def _stage_picture(self, place: str, row: MetadataRow, vector: NDArray[np.float32], caption: str) -> None:
-        facts, digest = row.picture, row.picture.sha256 or vector_digest(vector)
+    def _stage_image(self, place: str, row: MetadataRow, vector: NDArray[np.float32], caption: str) -> None:
+        columns, digest = row.image, row.image.sha256 or vector_digest(vector)
         item = NewItem(
-            uri=facts.uri or place,
+            uri=columns.uri or place,
             kind="image",
             sha256=digest,
-            source_id=self.source_id,
-            key=facts.key,
-            attributes={**facts.attributes, **({"caption": caption} if caption else {})},
-            stamp=facts.stamp,
-            extent=facts.extent,
+            corpus_id=self.corpus_id,
+            key=columns.key,
+            attributes={**columns.attributes, **({"caption": caption} if caption else {})},
+            stamp=columns.stamp,
+            extent=columns.extent,
         )
-        if self._clashes(place, item):
-            return
-        self.change.contents.setdefault(
-            ("image", digest), NewContent("image", digest, vector, None, facts.width, facts.height)
-        )
+        if self._stage_item(place, item):
+            self.work.add_vector(NewContent("image", digest, vector, None, columns.width, columns.height))
 
     def _stage_text(
-        self, place: str, row: MetadataRow, picture: str | None, vector: NDArray[np.float32]
+        self, place: str, row: MetadataRow, image_uri: str | None, vector: NDArray[np.float32]
     ) -> None:
-        facts, digest = row.caption, text_digest(row.caption.words)
+        columns, digest = row.caption, text_digest(row.caption.words)
         item = NewItem(
-            uri=facts.uri or place,
+            uri=columns.uri or place,
             kind="text",
             sha256=digest,
-            source_id=self.source_id,
-            key=facts.key,
-            lang=facts.lang,
-            attributes=facts.attributes,
+            corpus_id=self.corpus_id,
+            key=columns.key,
+            lang=columns.lang,
+            attributes=columns.attributes,
         )
-        if self._clashes(place, item):
+        if not self._stage_item(place, item):
             return
-        self.change.contents.setdefault(("text", digest), NewContent("text", digest, vector, facts.words))
-        if picture is not None:
-            self.change.links[picture, item.uri] = NewLink(picture, item.uri, self.source_id)
+        self.work.add_vector(NewContent("text", digest, vector, columns.words))
+        if image_uri is not None:
+            self.work.add_link(image_uri, item.uri, self.corpus_id)
 
-    def _clashes(self, place: str, item: NewItem) -> bool:
-        """Whether an item's uri or key is that of another one, which is a failure; else it is staged."""
+    def _stage_item(self, place: str, item: NewItem) -> bool:
+        """Stage an item; where its uri or key is another item's, stage a failure and give False."""
         kind = self.known.kinds.setdefault(item.uri, item.kind)
         if kind != item.kind:
             self._fail(place, f"{item.uri} is an item of kind {kind} already, and here of kind {item.kind}")
-            return True
+            return False
         owner = item.uri if item.key is None else self.known.keys.setdefault(item.key, item.uri)
         if owner != item.uri:
             self._fail(place, f"the key {item.key!r} is that of {owner}")
-            return True
-        self.change.items[item.uri] = item
-        return False
+            return False
+        self.work.add_item(item)
+        return True
 
     def _fail(self, place: str, reason: str) -> None:
-        self.change.failures[place] = NewFailure(place, reason, self.source_id)
+        self.work.add_failure(NewFailure(place, reason, self.corpus_id))
 
 
 def _kinds_of(connection: Connection, uris: Iterable[str]) -> dict[str, Kind]:
@@ -370,14 +370,16 @@ def _kinds_of(connection: Connection, uris: Iterable[str]) -> dict[str, Kind]:
     return found
 
 
-def _chunks(rows: Iterator[MetadataRow | str], most: int) -> Iterator[list[MetadataRow | str]]:
-    """Rows in lists of at most so many, and of about CHUNK_BYTES."""
+def _chunks(
+    rows: Iterator[MetadataRow | str], most: int, characters: int
+) -> Iterator[list[MetadataRow | str]]:
+    """Give rows in lists of at most so many, and of about so many characters."""
     chunk: list[MetadataRow | str] = []
     held = 0
     for row in rows:
         chunk.append(row)
         held += len(row) if isinstance(row, str) else row.size_characters
-        if len(chunk) == most or held >= CHUNK_BYTES:
+        if len(chunk) == most or held >= characters:
             yield chunk
             chunk, held = [], 0
     if chunk:

@@ -1,8 +1,8 @@
 """The folder of npy and Parquet files that clip-retrieval reads and writes, and what vlsearch adds to it.
 
 ``img_emb/img_emb_0000.npy``, ``text_emb/text_emb_0000.npy`` and ``metadata/metadata_0000.parquet`` have the same
-rows (https://github.com/rom1504/clip-retrieval, "clip inference"). A row of zeros stands where a picture has no
-caption, a caption no picture, or where a picture stands in an earlier row with its first caption. Extra columns and
+rows (https://github.com/rom1504/clip-retrieval, "clip inference"). A row of zeros stands where an image has no
+caption, a caption no image, or where an image stands in an earlier row with its first caption. Extra columns and
 ``vlsearch.json`` carry what a collection knows beyond that; clip-retrieval ignores both.
 """
 

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _BATCH_ROWS = 1024
-_BATCH_BYTES = (
-    64 * 2**20
-)  # of a batch as its file states them; a file that lies is read row by row all the same
+# Of a batch as its file states them; a file that lies is read row by row all the same.
+_BATCH_BYTES = 64 * 2**20
 _BATCH_VALUES = 2**18
 _FILE_BYTES = 8 * 2**30  # unpacked, of a partition; one of a million LAION rows has one GiB
 _INDEX = "__index_level_"  # what pandas calls a frame's index
@@ -39,8 +38,8 @@ Attributes = Mapping[str, Attribute]
 
 
 @dataclass(frozen=True, slots=True)
-class PictureFacts:
-    """What a row says of its picture; ``uri`` is None where it does not say where the picture is."""
+class ImageColumns:
+    """What a row says of its image; ``uri`` is None where it does not say where the image is."""
 
     uri: str | None
     key: str | None = None
@@ -53,7 +52,7 @@ class PictureFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class CaptionFacts:
+class CaptionColumns:
     """What a row says of its caption; ``words`` are normalised, and empty where there is none."""
 
     words: str
@@ -70,8 +69,8 @@ class MetadataRow:
     ``size_characters`` is about what it holds in memory; a text that rows share is counted with the first of them.
     """
 
-    picture: PictureFacts
-    caption: CaptionFacts
+    image: ImageColumns
+    caption: CaptionColumns
     size_characters: int
 
 
@@ -138,11 +137,11 @@ def _parsed(record: Mapping[str, object], fresh: int) -> MetadataRow:
     if sum(len(value) for value in record.values() if isinstance(value, str)) > LINE_LIMIT:
         raise ValueError(f"the row is longer than {LINE_LIMIT:,} characters")
     attributes = _attributes(record, "image_attributes")
-    width, height = _side(record, "image_width"), _side(record, "image_height")
+    width, height = _pixels(record, "image_width"), _pixels(record, "image_height")
     _check(size_fault(width, height))
     extent = _word(record, "image_extent")
     _check(extent_fault(extent))
-    picture = PictureFacts(
+    image = ImageColumns(
         uri=_word(record, "image_uri") or _foreign_uri(record),
         key=_word(record, "image_key"),
         sha256=_digest(_word(record, "image_sha256")),
@@ -154,7 +153,7 @@ def _parsed(record: Mapping[str, object], fresh: int) -> MetadataRow:
     )
     words = _word(record, "caption") or ""
     _check(text_fault(words))
-    caption = CaptionFacts(
+    caption = CaptionColumns(
         words=normalise_text(words),
         uri=_word(record, "caption_uri"),
         key=_word(record, "caption_key"),
@@ -163,7 +162,7 @@ def _parsed(record: Mapping[str, object], fresh: int) -> MetadataRow:
     )
     parsed = sum(len(_word(record, f"{part}_attributes") or "") for part in ("image", "caption"))
     changed = 0 if caption.words is words else len(caption.words)
-    return MetadataRow(picture, caption, fresh + parsed + changed)
+    return MetadataRow(image, caption, fresh + parsed + changed)
 
 
 def _check(fault: str | None) -> None:
@@ -177,7 +176,7 @@ def _word(record: Mapping[str, object], column: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _side(record: Mapping[str, object], column: str) -> int | None:
+def _pixels(record: Mapping[str, object], column: str) -> int | None:
     """A width or height; 0 and NaN, by which pandas says that there is none, are None."""
     value = record.get(column)
     if not isinstance(value, (int, float)) or value == 0 or (isinstance(value, float) and math.isnan(value)):

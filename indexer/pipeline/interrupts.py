@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish to stop soon: noted between two items, so that what is staged can still be committed."""
+"""Ctrl-C noted and acted upon between two items, so that what is staged can still be committed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextmanager
 def interrupts_noted() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set while the block runs; a second SIGINT raises KeyboardInterrupt at once.
+    """Give an event that SIGINT and SIGTERM set while the block runs; a second one raises KeyboardInterrupt at once.
 
     Outside the main thread, where Python delivers no signals, the event stays unset.
     """

@@ -1,4 +1,4 @@
-"""Entries of a corpus beside what the catalogue knows of them: which pictures must be read, which texts encoded."""
+"""Entries of a corpus beside what the catalogue knows of them: which images must be read, which texts encoded."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from retrieval.locations.fetch import stamp
 from retrieval.texts import normalise_text
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure, Limits
 
-LOOK_UP = 256  # entries a catalogue look-up
+LOOK_UP_ENTRIES = 256
 LOOK_UP_CHARACTERS = 2**22  # of their texts and attributes
 ATTEMPTS = 3
-"""Runs that try a picture whose decoding was given up (a deadline, a crash) before it waits for something to change."""
+"""Runs that try an image whose decoding was given up (a deadline, a crash) before it waits for something to change."""
 
 _TRIED = " tried "
 
 
 @dataclass(slots=True)
-class TextTask:
+class LookedUpText:
     """A text of an entry; ``encoded`` says whether its content had a vector when it was looked up."""
 
     text: CorpusText
@@ -36,39 +36,39 @@ class TextTask:
 
 
 @dataclass(slots=True)
-class Task:
+class LookedUp:
     """An entry with what the catalogue knows of it.
 
     Attributes:
-        picture: the entry's picture, if it has one.
+        image: the entry's image, if it has one.
         texts: its texts, empty ones left out.
-        failure: why the picture cannot be taken, where that is clear without reading it.
+        failure: why the image cannot be taken, where that is clear without reading it.
         repeated: that failure is in the catalogue already.
-        stamp: of the picture's bytes.
-        known: the picture's item.
-        read: whether the picture must be read.
-        first: an entry shortly before with the same picture, as in a table with one caption a row.
+        stamp: of the image's bytes.
+        known: the image's item.
+        must_be_read: whether the image must be read.
+        first: an entry shortly before with the same image, as in a table with one caption a row.
         weight: characters of its texts and attributes.
         attempts: how often in a row its decoding was given up, so far.
-        taken: whether the picture is an item of the collection, or will be with the next commit.
+        taken: whether the image is an item of the collection, or will be with the next commit.
     """
 
-    picture: CorpusImage | None = None
-    texts: list[TextTask] = field(default_factory=list)
+    image: CorpusImage | None = None
+    texts: list[LookedUpText] = field(default_factory=list)
     failure: Failure | None = None
     repeated: bool = False
     stamp: str | None = None
     known: KnownItem | None = None
-    read: bool = False
-    first: Task | None = None
+    must_be_read: bool = False
+    first: LookedUp | None = None
     weight: int = 0
     attempts: int = 0
     taken: bool = False
 
     @property
     def uri(self) -> str:
-        """The picture's uri, or an empty string."""
-        return self.picture.uri if self.picture is not None else ""
+        """The image's uri, or an empty string."""
+        return self.image.uri if self.image is not None else ""
 
 
 class LookUp:
@@ -78,92 +78,94 @@ class LookUp:
         self,
         writer: Writer,
         encoder_id: int,
-        source_id: int,
+        corpus_id: int,
         limits: Limits,
         retry_failed: bool,
         reread: bool = False,
     ) -> None:
-        self.writer, self.encoder_id, self.source_id = writer, encoder_id, source_id
-        self.retry_failed, self.reread = retry_failed, reread
+        self._writer, self._encoder_id, self._corpus_id = writer, encoder_id, corpus_id
+        self._retry_failed, self._reread = retry_failed, reread
         memory = (limits.memory or default_budget()) >> 20
         private = " private" if limits.private_addresses else ""
         accepted = f"{limits.file_bytes}/{limits.pixels}/{limits.seconds:g}/{memory}{private}"
         self._conditions = f"{accepted} {decoder_versions()}"
 
-    def tasks(self, entries: Iterable[Entry | Failure]) -> Iterator[Task]:
-        """A task for every entry, in order."""
+    def entries(self, entries: Iterable[Entry | Failure]) -> Iterator[LookedUp]:
+        """Look up every entry, in order."""
         batch: list[Entry | Failure] = []
         weight = 0
         for entry in entries:
             batch.append(entry)
             weight += weight_of(entry) if isinstance(entry, Entry) else 0
-            if len(batch) >= LOOK_UP or weight > LOOK_UP_CHARACTERS:
+            if len(batch) >= LOOK_UP_ENTRIES or weight > LOOK_UP_CHARACTERS:
                 yield from self._batch(batch)
                 batch, weight = [], 0
         yield from self._batch(batch)
 
-    def failure_stamp(self, task: Task) -> str | None:
-        """What must change before a failed picture is worth another try; ``task.attempts`` counts those given up."""
-        cause = self._cause(task)
-        return cause if cause is None or not task.attempts else f"{cause}{_TRIED}{task.attempts}"
+    def failure_stamp(self, entry: LookedUp) -> str | None:
+        """Say what must change before a failed image is worth another try, and how often its decoding was given up."""
+        cause = self._cause(entry)
+        return cause if cause is None or not entry.attempts else f"{cause}{_TRIED}{entry.attempts}"
 
-    def _cause(self, task: Task) -> str | None:
-        """All that may be the cause of a failure: its bytes, what is accepted of any, and what decodes them."""
-        return None if task.stamp is None else f"{task.stamp} {self._conditions}"
+    def _cause(self, entry: LookedUp) -> str | None:
+        """Name all that may be the cause of a failure: the bytes, what is accepted of any, and what decodes them."""
+        return None if entry.stamp is None else f"{entry.stamp} {self._conditions}"
 
-    def _batch(self, batch: Sequence[Entry | Failure]) -> list[Task]:
-        tasks = [_task(entry) for entry in batch]
-        uris = {task.uri for task in tasks if task.picture is not None}
-        uris |= {text.text.uri for task in tasks for text in task.texts}
-        with self.writer.look_up() as connection:
-            known = find_items(connection, uris, self.encoder_id, self.source_id)
+    def _batch(self, batch: Sequence[Entry | Failure]) -> list[LookedUp]:
+        entries = [_unknown(entry) for entry in batch]
+        uris = {entry.uri for entry in entries if entry.image is not None}
+        uris |= {text.text.uri for entry in entries for text in entry.texts}
+        with self._writer.look_up() as connection:
+            known = find_items(connection, uris, self._encoder_id, self._corpus_id)
             failed = find_failures(connection, uris)
-            digests = {text.digest for task in tasks for text in task.texts}
-            encoded = find_encoded(connection, "text", digests, self.encoder_id)
-        first: dict[str, Task] = {}
-        for task in tasks:
-            for text in task.texts:
+            digests = {text.digest for entry in entries for text in entry.texts}
+            encoded = find_encoded(connection, "text", digests, self._encoder_id)
+        first: dict[str, LookedUp] = {}
+        for entry in entries:
+            for text in entry.texts:
                 text.known = known.get(text.text.uri)
                 text.encoded = text.digest in encoded
-            if task.picture is None:
+            if entry.image is None:
                 continue
-            task.known = known.get(task.uri)
-            if first.setdefault(task.uri, task) is not task:
-                task.first, task.failure = first[task.uri], None
-            elif task.failure is None:
-                self._decide(task, failed.get(task.uri))
-        return tasks
+            entry.known = known.get(entry.uri)
+            if first.setdefault(entry.uri, entry) is not entry:
+                entry.first, entry.failure = first[entry.uri], None
+            elif entry.failure is None:
+                self._decide(entry, failed.get(entry.uri))
+        return entries
 
-    def _decide(self, task: Task, failed: KnownFailure | None) -> None:
-        known = task.known
-        same = known is not None and task.stamp is not None and known.stamp == task.stamp
-        ask_again = self.retry_failed or self.reread
-        if failed is not None and self._is_hopeless(task, failed) and not same and not ask_again:
-            task.failure = Failure(task.uri, failed.reason)
-            task.repeated = failed.source_id == self.source_id
+    def _decide(self, entry: LookedUp, failed: KnownFailure | None) -> None:
+        """Decide whether an image must be read, or fails again as it did before."""
+        known = entry.known
+        same = known is not None and entry.stamp is not None and known.stamp == entry.stamp
+        ask_again = self._retry_failed or self._reread
+        if failed is not None and self._is_hopeless(entry, failed) and not same and not ask_again:
+            entry.failure = Failure(entry.uri, failed.reason)
+            entry.repeated = failed.corpus_id == self._corpus_id
         else:
-            task.read = self.reread or not (same and known is not None and known.encoded)
+            entry.must_be_read = self._reread or not (same and known is not None and known.encoded)
 
-    def _is_hopeless(self, task: Task, failed: KnownFailure) -> bool:
-        """Whether all is as it was when a picture failed; one that was given up has a few tries."""
+    def _is_hopeless(self, entry: LookedUp, failed: KnownFailure) -> bool:
+        """Whether all is as it was when an image failed; one that was given up has a few tries."""
         cause, _, tried = (failed.stamp or "").partition(_TRIED)
-        if not cause or cause != self._cause(task):
+        if not cause or cause != self._cause(entry):
             return False
-        task.attempts = int(tried) if tried.isdigit() else 0
-        return task.attempts == 0 or task.attempts >= ATTEMPTS
+        entry.attempts = int(tried) if tried.isdigit() else 0
+        return entry.attempts == 0 or entry.attempts >= ATTEMPTS
 
 
-def _task(entry: Entry | Failure) -> Task:
+def _unknown(entry: Entry | Failure) -> LookedUp:
+    """Take an entry of which the catalogue has not been asked yet."""
     if isinstance(entry, Failure):
-        return Task(failure=entry)
-    task = Task(entry.image, weight=weight_of(entry))
+        return LookedUp(failure=entry)
+    found = LookedUp(entry.image, weight=weight_of(entry))
     for text in entry.texts:
         normalised = normalise_text(text.text)
         if normalised:
-            task.texts.append(TextTask(text, normalised, text_digest(normalised)))
+            found.texts.append(LookedUpText(text, normalised, text_digest(normalised)))
     if entry.image is not None:
         try:
-            task.stamp = stamp(entry.image.location)
+            found.stamp = stamp(entry.image.location)
         except ImageError as error:
-            task.failure = Failure(entry.image.uri, str(error))
-    return task
+            found.failure = Failure(entry.image.uri, str(error))
+    return found

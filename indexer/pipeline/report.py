@@ -1,4 +1,4 @@
-"""What a run tells while it works and at its end, and which items it has met."""
+"""What a run reports: progress, counts and failures; and sets of item ids."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Report:
     they add up to :attr:`seen`; the first three add up to ``images + captions``.
 
     Attributes:
-        images: pictures of this corpus that the collection holds now.
+        images: images of this corpus that the collection holds now.
         captions: texts likewise.
-        links: picture-text links likewise.
+        links: image-text links likewise.
         encoded: items whose content this run has encoded (of several with equal bytes, the first).
         known: new, renamed or changed items whose content had a vector already.
         unchanged: items that were in the collection before and are as they were.
@@ -94,7 +94,7 @@ class Failures:
             self._groups[kind] = FailureGroup(group.count - 1, group.example, group.reason)
 
     def groups(self) -> tuple[FailureGroup, ...]:
-        """Failures by kind, the most frequent first."""
+        """Give the failures by kind, the most frequent first."""
         there = [group for group in self._groups.values() if group.count]
         return tuple(sorted(there, key=lambda group: (-group.count, group.reason)))
 
@@ -107,7 +107,7 @@ class SeenItems:
         self.count = 0
 
     def add(self, item: int) -> bool:
-        """Note an item; whether it is new here."""
+        """Add an item; whether it is new here."""
         at, bit = item >> 3, 1 << (item & 7)
         if at >= len(self._bits):
             self._bits.extend(bytes(at + 1 - len(self._bits) + 4096))
@@ -122,7 +122,7 @@ class SeenItems:
         return at < len(self._bits) and bool(self._bits[at] & 1 << (item & 7))
 
     def count_without(self, other: SeenItems) -> int:
-        """How many are here and not in ``other``."""
+        """Count those that are here and not in ``other``."""
         return (self._number() & ~other._number()).bit_count()
 
     def _number(self) -> int:

@@ -1,14 +1,17 @@
-"""What the next commit will do: items and links as they come, contents as the encoder delivers them.
+"""What the next commit will do: items and links as they come, contents as the encoder delivers their vectors.
 
 The encoder gets batches of a fixed size: a row's bits must not depend on which run encoded it, or beside what.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
-from indexer.store.changes import Change, NewContent
+from indexer.pipeline.pace import CommitPace
+from indexer.store.changes import Change, NewContent, NewFailure, NewItem, NewLink
 from retrieval.decoding.prepare import PreparedImage
+from retrieval.encoders.batches import INDEXING
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
@@ -16,69 +19,105 @@ if TYPE_CHECKING:
 
     from retrieval.encoders.base import Encoder
 
-IMAGE_BATCH = 32  # rows of every forward pass of the image tower
-TEXT_BATCH = 64
+_TEXT_BATCHES = 4  # that are encoded in one call: an encoder sorts the texts of a call by length
 
 
 class Staged:
-    """One commit's worth of work."""
+    """The work of one commit.
+
+    Attributes:
+        change: what the commit writes; :meth:`encode_rest` completes its contents.
+        digests: contents that have been staged, those that wait for their vectors included.
+        may_be_renamed: uris of staged items that are new while their content is known.
+        characters: weight of what was staged; whoever stages adds to it.
+        since: when staging began, on the monotonic clock.
+    """
 
     def __init__(self) -> None:
         self.change = Change()
-        self.fresh: set[str] = set()  # uris of items that are new, or whose content is
-        self.restored: dict[
-            tuple[Kind, bytes], int
-        ] = {}  # contents of unchanged items that had lost their vector
-        self.known_links: set[tuple[str, str]] = set()
         self.digests: dict[Kind, set[bytes]] = {"image": set(), "text": set()}
-        self._pictures: list[tuple[PreparedImage, NDArray[Any]]] = []
-        self._sentences: list[tuple[bytes, str]] = []
+        self.may_be_renamed: set[str] = set()
+        self.characters = 0
+        self.since = time.monotonic()
+        self._images: list[tuple[PreparedImage, NDArray[Any]]] = []
+        self._texts: list[tuple[bytes, str]] = []
 
     @property
     def waiting(self) -> bool:
         """Whether anything still has to be encoded."""
-        return bool(self._pictures or self._sentences)
+        return bool(self._images or self._texts)
 
     @property
-    def size(self) -> int:
-        """Contents and items staged, whichever are more."""
-        waiting = len(self._pictures) + len(self._sentences)
-        return max(len(self.change.contents) + waiting, len(self.change.items) + len(self.change.attributes))
+    def contents(self) -> int:
+        """How many contents are staged."""
+        return len(self.change.contents) + len(self._images) + len(self._texts)
 
-    def add_picture(self, read: PreparedImage, encoder: Encoder) -> None:
-        """Take a picture's content in, unless it is on its way already."""
-        if read.array is None or read.digest in self.digests["image"]:
+    def is_due(self, pace: CommitPace) -> bool:
+        """Whether it is time to commit."""
+        change = self.change
+        parts = (change.items, change.attributes, change.links, change.listed, change.failures)
+        return (
+            self.contents >= pace.contents
+            or max(len(part) for part in parts) >= pace.rows
+            or self.characters >= pace.characters
+            or time.monotonic() - self.since > pace.seconds
+        )
+
+    def add_item(self, item: NewItem, *, may_be_renamed: bool = False) -> None:
+        """Stage an item, in place of what was staged under its uri before."""
+        self.change.items[item.uri] = item
+        if may_be_renamed:
+            self.may_be_renamed.add(item.uri)
+        else:
+            self.may_be_renamed.discard(item.uri)
+
+    def add_link(self, image_uri: str, text_uri: str, corpus_id: int) -> None:
+        """Stage that a text describes an image."""
+        self.change.links[image_uri, text_uri] = NewLink(image_uri, text_uri, corpus_id)
+
+    def add_failure(self, failure: NewFailure) -> None:
+        """Stage an item that could not be taken."""
+        self.change.failures[failure.uri] = failure
+
+    def add_vector(self, content: NewContent) -> None:
+        """Stage a content whose vector is known, unless it is staged already."""
+        self.digests[content.kind].add(content.sha256)
+        self.change.contents.setdefault((content.kind, content.sha256), content)
+
+    def add_image(self, image: PreparedImage, encoder: Encoder) -> None:
+        """Stage the content of an image that was prepared, unless it is staged already."""
+        if image.array is None or image.digest in self.digests["image"]:
             return
-        self.digests["image"].add(read.digest)
-        self._pictures.append((read, read.array))
-        if len(self._pictures) >= IMAGE_BATCH:
-            self._encode_pictures(encoder)
+        self.digests["image"].add(image.digest)
+        self._images.append((image, image.array))
+        if len(self._images) >= INDEXING.images:
+            self._encode_images(encoder)
 
     def add_text(self, digest: bytes, normalised: str, encoder: Encoder) -> None:
-        """Take a text's content in, unless it is on its way already."""
+        """Stage the content of a text, unless it is staged already."""
         if digest in self.digests["text"]:
             return
         self.digests["text"].add(digest)
-        self._sentences.append((digest, normalised))
-        if len(self._sentences) >= TEXT_BATCH * 4:
+        self._texts.append((digest, normalised))
+        if len(self._texts) >= INDEXING.texts * _TEXT_BATCHES:
             self._encode_texts(encoder)
 
     def encode_rest(self, encoder: Encoder) -> None:
         """Encode what does not fill a batch, so that every content staged has its vector."""
-        self._encode_pictures(encoder)
+        self._encode_images(encoder)
         self._encode_texts(encoder)
 
-    def _encode_pictures(self, encoder: Encoder) -> None:
-        pictures, self._pictures = self._pictures, []
-        if pictures:
-            vectors = encoder.encode_prepared([prepared for _, prepared in pictures], IMAGE_BATCH)
-            for (read, _), vector in zip(pictures, vectors, strict=True):
-                content = NewContent("image", read.digest, vector, None, read.width, read.height)
-                self.change.contents["image", read.digest] = content
+    def _encode_images(self, encoder: Encoder) -> None:
+        images, self._images = self._images, []
+        if images:
+            vectors = encoder.encode_prepared([array for _, array in images], INDEXING.images)
+            for (image, _), vector in zip(images, vectors, strict=True):
+                content = NewContent("image", image.digest, vector, None, image.width, image.height)
+                self.change.contents["image", image.digest] = content
 
     def _encode_texts(self, encoder: Encoder) -> None:
-        sentences, self._sentences = self._sentences, []
-        if sentences:
-            vectors = encoder.encode_texts([text for _, text in sentences], TEXT_BATCH)
-            for (digest, text), vector in zip(sentences, vectors, strict=True):
+        texts, self._texts = self._texts, []
+        if texts:
+            vectors = encoder.encode_texts([text for _, text in texts], INDEXING.texts)
+            for (digest, text), vector in zip(texts, vectors, strict=True):
                 self.change.contents["text", digest] = NewContent("text", digest, vector, text)

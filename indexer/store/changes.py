@@ -32,7 +32,7 @@ class NewItem:
     uri: str
     kind: Kind
     sha256: bytes
-    source_id: int
+    corpus_id: int
     key: str | None = None
     lang: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class NewLink:
 
     image_uri: str
     text_uri: str
-    source_id: int
+    corpus_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class NewFailure:
 
     uri: str
     reason: str
-    source_id: int
+    corpus_id: int
     stamp: str | None = None
 
 
@@ -67,8 +67,8 @@ class NewFailure:
 class Change:
     """Everything that one commit does, together or not at all.
 
-    ``links`` replace what their source said before of the same texts; ``removed`` are item ids; ``listed`` and
-    ``withdrawn`` are pairs of item id and source, which lists the item as well, or no longer, while another does;
+    ``links`` replace what their corpus said before of the same texts; ``removed`` are item ids; ``listed`` and
+    ``withdrawn`` are pairs of item id and corpus, which lists the item as well, or no longer, while another does;
     ``settled`` are uris whose recorded failure is over; ``hidden`` and ``unhidden`` are uris that no search may find
     from now on, or may find again; ``attributes`` replace those of items, by uri, that are in the catalogue.
     """

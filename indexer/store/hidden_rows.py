@@ -68,9 +68,14 @@ def remember_digests(connection: Connection, item_ids: Sequence[int]) -> None:
     connection.execute(update(hidden).where(hidden.c.uri.in_(uris)).values(sha256=digest))
 
 
-def rename_hidden(connection: Connection, item: int, uri: str) -> None:
-    """Give the hiding of an item its new uri, before the item gets it; its old uri is free for another file."""
+def rename_hidden(connection: Connection, renamed: Sequence[dict[str, int | str | None]]) -> None:
+    """Give the hidings of items their new uris, before the items get them; the old ones are free for other files.
+
+    Args:
+        connection: inside the writer's transaction.
+        renamed: ``item``, its id, and ``uri``, its new one; at least one.
+    """
     connection.execute(
         text("UPDATE OR REPLACE hidden SET uri = :uri WHERE uri = (SELECT uri FROM items WHERE id = :item)"),
-        {"item": item, "uri": uri},
+        renamed,
     )

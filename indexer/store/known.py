@@ -18,7 +18,7 @@ from retrieval.types import Attribute, Kind
 class KnownItem:
     """An item in the catalogue.
 
-    ``encoded``: its content has a vector under the active encoder; ``listed``: the source at hand lists it already.
+    ``encoded``: its content has a vector under the active encoder; ``listed``: the corpus at hand lists it already.
     """
 
     id: int
@@ -32,11 +32,11 @@ class KnownItem:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An item with the sources that list it, and those that have captions of it."""
+    """An item with the corpora that list it, and those that have captions of it, by catalogue id."""
 
     id: int
     uri: str
-    sources: set[int]
+    corpora: set[int]
     captioned_by: set[int]
 
 
@@ -46,7 +46,7 @@ class KnownFailure:
 
     stamp: str | None
     reason: str
-    source_id: int
+    corpus_id: int
 
 
 def item_ids_of(connection: Connection, uris: Iterable[str]) -> dict[str, int]:
@@ -60,7 +60,7 @@ def item_ids_of(connection: Connection, uris: Iterable[str]) -> dict[str, int]:
 
 
 def find_items(
-    connection: Connection, uris: Iterable[str], encoder_id: int, source_id: int
+    connection: Connection, uris: Iterable[str], encoder_id: int, corpus_id: int
 ) -> dict[str, KnownItem]:
     """Read items by uri; unknown ones are left out."""
     items, contents, encodings, listings = schema.items, schema.contents, schema.encodings, schema.listings
@@ -73,7 +73,7 @@ def find_items(
             items.c.lang,
             items.c.attributes,
             type_coerce(encodings.c.id, OptionalNumber()).label("encoding_id"),
-            ((items.c.source_id == source_id) | listings.c.source_id.is_not(None)).label("listed"),
+            ((items.c.source_id == corpus_id) | listings.c.source_id.is_not(None)).label("listed"),
         )
         .join(contents, contents.c.id == items.c.content_id)
         .outerjoin(
@@ -82,7 +82,7 @@ def find_items(
             & (encodings.c.encoder_id == encoder_id)
             & (encodings.c.part == 0),
         )
-        .outerjoin(listings, (listings.c.item_id == items.c.id) & (listings.c.source_id == source_id))
+        .outerjoin(listings, (listings.c.item_id == items.c.id) & (listings.c.source_id == corpus_id))
     )
     found = {}
     for chunk in chunked(uris):
@@ -100,24 +100,24 @@ def find_items(
 
 
 def find_listings(connection: Connection, ids: Iterable[int]) -> list[Listing]:
-    """Read which sources list items and caption them; ids of no item are left out."""
+    """Find which corpora list items and caption them; ids of no item are left out."""
     items, table, links = schema.items, schema.listings, schema.links
     found = []
     for chunk in chunked(ids):
-        sources: dict[int, set[int]] = {}
+        corpora: dict[int, set[int]] = {}
         captioned_by: dict[int, set[int]] = {}
         rows = connection.execute(
             select(items.c.id, items.c.uri, items.c.source_id).where(items.c.id.in_(chunk))
         ).all()
         for row in connection.execute(select(table).where(table.c.item_id.in_(chunk))):
-            sources.setdefault(row.item_id, set()).add(row.source_id)
+            corpora.setdefault(row.item_id, set()).add(row.source_id)
         for row in connection.execute(
             select(links.c.image_item, links.c.source_id).where(links.c.image_item.in_(chunk))
         ):
             captioned_by.setdefault(row.image_item, set()).add(row.source_id)
         found += [
             Listing(
-                row.id, row.uri, {row.source_id} | sources.get(row.id, set()), captioned_by.get(row.id, set())
+                row.id, row.uri, {row.source_id} | corpora.get(row.id, set()), captioned_by.get(row.id, set())
             )
             for row in rows
         ]
@@ -162,22 +162,28 @@ def drop_encoded(
 
 
 def find_namesakes(
-    connection: Connection, kind: Kind, digest: bytes, limit: int = 16
-) -> list[tuple[int, str]]:
-    """Read id and uri of the first items with a content: candidates for having been renamed."""
+    connection: Connection, kind: Kind, digests: Iterable[bytes], limit: int = 16
+) -> dict[bytes, list[tuple[int, str]]]:
+    """Id and uri of the first items with each content, ascending: candidates for having been renamed."""
     items, contents = schema.items, schema.contents
-    rows = connection.execute(
-        select(items.c.id, items.c.uri)
-        .join(contents, contents.c.id == items.c.content_id)
-        .where(contents.c.kind == kind, contents.c.sha256 == digest)
+    others = items.alias()
+    first = select(others.c.id).where(others.c.content_id == contents.c.id).order_by(others.c.id).limit(limit)
+    statement = (
+        select(contents.c.sha256, items.c.id, items.c.uri)
+        .select_from(contents)
+        .join(items, items.c.id.in_(first.correlate(contents)))
         .order_by(items.c.id)
-        .limit(limit)
     )
-    return [(row.id, row.uri) for row in rows]
+    found: dict[bytes, list[tuple[int, str]]] = {}
+    for chunk in chunked(digests):
+        of_chunk = statement.where(contents.c.kind == kind, contents.c.sha256.in_(chunk))
+        for row in connection.execute(of_chunk):
+            found.setdefault(row.sha256, []).append((row.id, row.uri))
+    return found
 
 
 def find_links(connection: Connection, text_items: Iterable[int]) -> dict[int, dict[int, int]]:
-    """Read the images that texts describe, by item ids, with the source that linked them."""
+    """Find the images that each of these texts describes, by item id, with the corpus that linked them."""
     table = schema.links
     found: dict[int, dict[int, int]] = {}
     for chunk in chunked(text_items):

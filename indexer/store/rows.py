@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store.changes import Change
@@ -46,23 +46,16 @@ def remove_items(connection: Connection, ids: Iterable[int]) -> None:
 
 
 def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
-    """Add or update items; give their ids by uri. A renamed item keeps its id and gets the new source."""
+    """Add or update items; their ids by uri. A renamed item keeps its id and goes over to the new corpus."""
     if not change.items:
         return {}
     table = schema.items
     content_ids = content_ids_of(connection, ((item.kind, item.sha256) for item in change.items.values()))
-    for item in change.items.values():
-        if item.renames is not None:
-            rename_hidden(connection, item.renames, item.uri)
-            connection.execute(
-                update(table).where(table.c.id == item.renames).values(uri=item.uri, source_id=item.source_id)
-            )
-            listings = schema.listings  # they were of the old uri
-            connection.execute(delete(listings).where(listings.c.item_id == item.renames))
+    rename_items(connection, change)
     rows = [
         {
             "content_id": content_ids[item.kind, item.sha256],
-            "source_id": item.source_id,
+            "source_id": item.corpus_id,
             "kind": item.kind,
             "uri": item.uri,
             "key": item.key,
@@ -93,6 +86,25 @@ def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
     return item_ids_of(connection, change.items)
 
 
+def rename_items(connection: Connection, change: Change) -> None:
+    """Give renamed items their new uris and corpora; what listed them listed the old uris."""
+    renamed: list[dict[str, int | str | None]] = [
+        {"item": item.renames, "uri": item.uri, "source": item.corpus_id}
+        for item in change.items.values()
+        if item.renames is not None
+    ]
+    if renamed:
+        rename_hidden(connection, renamed)
+        for statement in _RENAME:
+            connection.execute(text(statement), renamed)
+
+
+_RENAME = (
+    "UPDATE items SET uri = :uri, source_id = :source WHERE id = :item",
+    "DELETE FROM listings WHERE item_id = :item",
+)
+
+
 def replace_attributes(connection: Connection, change: Change) -> None:
     """Give items other attributes; nothing else of them changes."""
     if change.attributes:
@@ -108,7 +120,7 @@ def _attributes_json(attributes: Mapping[str, Attribute]) -> str:
 
 
 def replace_links(connection: Connection, change: Change, names: dict[str, int]) -> None:
-    """Link texts to images, instead of what their source said of the same texts before.
+    """Link texts to images, instead of what their corpus said of the same texts before.
 
     New links of an image rank after those that it has: where a corpus was cut into commits leaves no trace.
     """
@@ -120,16 +132,16 @@ def replace_links(connection: Connection, change: Change, names: dict[str, int])
         {
             "image_item": ids[link.image_uri],
             "text_item": ids[link.text_uri],
-            "source_id": link.source_id,
+            "source_id": link.corpus_id,
         }
         for link in change.links.values()
     ]
     table = schema.links
-    for source_id in {row["source_id"] for row in rows}:
-        texts = sorted({row["text_item"] for row in rows if row["source_id"] == source_id})
+    for corpus_id in {row["source_id"] for row in rows}:
+        texts = sorted({row["text_item"] for row in rows if row["source_id"] == corpus_id})
         for chunk in chunked(texts):
             connection.execute(
-                delete(table).where(table.c.source_id == source_id, table.c.text_item.in_(chunk))
+                delete(table).where(table.c.source_id == corpus_id, table.c.text_item.in_(chunk))
             )
     last = _last_ranks(connection, {row["image_item"] for row in rows})
     for row in rows:
@@ -149,14 +161,14 @@ def _last_ranks(connection: Connection, image_items: Iterable[int]) -> dict[int,
 
 
 def record_listings(connection: Connection, change: Change, ids: dict[str, int]) -> None:
-    """Record further sources of items; an item that its own source withdraws passes to one of the others."""
+    """Note which further corpora list items; what an item's own corpus withdraws goes over to one of the others."""
     items, table = schema.items, schema.listings
     listed = [{"item_id": item, "source_id": source} for item, source in change.listed]
     for chunk in chunked(ids.values()):
         for row in connection.execute(select(items).where(items.c.id.in_(chunk))):
-            source_id = change.items[row.uri].source_id
-            if row.source_id != source_id:
-                listed.append({"item_id": row.id, "source_id": source_id})
+            corpus_id = change.items[row.uri].corpus_id
+            if row.source_id != corpus_id:
+                listed.append({"item_id": row.id, "source_id": corpus_id})
     if listed:
         connection.execute(sqlite_insert(table).on_conflict_do_nothing(), listed)
     if change.withdrawn:
@@ -187,7 +199,7 @@ def record_failures(connection: Connection, change: Change) -> None:
             set_={"reason": new.reason, "stamp": new.stamp, "source_id": new.source_id},
         ),
         [
-            {"uri": f.uri, "reason": f.reason, "stamp": f.stamp, "source_id": f.source_id}
+            {"uri": f.uri, "reason": f.reason, "stamp": f.stamp, "source_id": f.corpus_id}
             for f in change.failures.values()
         ],
     )

@@ -141,8 +141,8 @@ class Writer:
         if bound is not None and bound.digest != given.digest:
             raise IdentityMismatch(self.path, bound.name, given.name, bound.difference(given))
 
-    def source_id(self, uri: str, format_: str) -> int:
-        """Give the catalogue id of a corpus, added where it is new."""
+    def ensure_corpus(self, uri: str, format_: str) -> int:
+        """Add a corpus to the catalogue where it is new; its id."""
         sources = schema.sources
         with self.look_up() as connection:
             found = connection.execute(select(sources.c.id).where(sources.c.uri == uri)).scalar_one_or_none()
@@ -152,8 +152,8 @@ class Writer:
             added = insert(sources).values(uri=uri, format=format_).returning(sources.c.id)
             return int(connection.execute(added).scalar_one())
 
-    def encoder_id(self, identity: Identity) -> int:
-        """Give the catalogue id of an encoder, added where it is new; the active one stays active."""
+    def ensure_encoder(self, identity: Identity) -> int:
+        """Add an encoder to the catalogue where it is new; its id. The active one stays active."""
         with self.look_up() as connection:
             found = content_rows.find_encoder(connection, identity)
         if found is not None:
@@ -161,9 +161,9 @@ class Writer:
         with self.catalogue.without_generation() as connection:
             return content_rows.ensure_encoder(connection, identity, activate=False)
 
-    def note_left_out(self, source_id: int, counts: Mapping[str, int]) -> None:
+    def note_left_out(self, corpus_id: int, counts: Mapping[str, int]) -> None:
         """Keep what the last whole run over a corpus passed over, for ``info``; no new generation."""
-        values = {"name": f"{LEFT_OUT}{source_id}", "value": json.dumps(dict(counts), sort_keys=True)}
+        values = {"name": f"{LEFT_OUT}{corpus_id}", "value": json.dumps(dict(counts), sort_keys=True)}
         upsert = sqlite_insert(schema.settings).values(values)
         with self.catalogue.without_generation() as connection:
             connection.execute(

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.decoding.ordered import map_in_order
+from retrieval.decoding.ordered import READ_AHEAD, map_in_order
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.prepare import PreparedImage, read_encoded
+from retrieval.encoders.batches import INDEXING, Batches
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import EvaluationError, ImageError, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet
@@ -30,21 +31,6 @@ if TYPE_CHECKING:
 
 LIMITS = Limits()
 PLAIN = "{}"
-
-
-@dataclass(frozen=True, slots=True)
-class Batches:
-    """Rows of every forward pass: part of what makes vectors reproducible to the last bit."""
-
-    pictures: int
-    texts: int
-
-
-INDEXING = Batches(32, 64)
-"""As indexing encodes: a vector is the one that a collection would hold."""
-
-QUERYING = Batches(1, 1)
-"""As a query encodes: one at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +83,7 @@ def embed(
     start = time.perf_counter()
     words = [text.text for text in evaluated.texts]
     pictures, had_pictures, seen = embed_pictures(
-        encoder, evaluated.pictures, cache, advance, limits, batches.pictures
+        encoder, evaluated.pictures, cache, advance, limits, batches.images
     )
     texts, had_texts = embed_texts(encoder, words, templates, cache, advance, batches.texts)
     data = hashlib.sha256((seen + _text_digest(words, templates)).encode()).hexdigest()
@@ -110,7 +96,7 @@ def embed_pictures(
     cache: Path | None = None,
     advance: OnProgress | None = None,
     limits: Limits = LIMITS,
-    batch: int = INDEXING.pictures,
+    batch: int = INDEXING.images,
 ) -> tuple[NDArray[np.float32], bool, str]:
     """Vectors of pictures, (n, d) float32 unit rows, whether the cache had them, and the digest of their bytes."""
     tell = advance or ignore_progress
@@ -218,7 +204,7 @@ def _encode_pictures(
         def read(picture: CorpusImage) -> PreparedImage:
             return prepare_for_encoder(pool, picture.location, encoder)
 
-        outcomes = map_in_order(read, pictures, pool.workers, 2 * batch, threading.Event())
+        outcomes = map_in_order(read, pictures, pool.workers, READ_AHEAD, threading.Event())
         for done, (picture, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome, ImageError):
                 raise _refused(picture, outcome) from outcome

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from retrieval.encoders.batches import QUERYING
 from retrieval.errors import IdentityMismatch, UsageError
 from retrieval.evaluation.comparison import compare_models
-from retrieval.evaluation.embedding import PLAIN, QUERYING, Embedded, check_templates, embed
+from retrieval.evaluation.embedding import PLAIN, Embedded, check_templates, embed
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
 from retrieval.evaluation.figures import PAPER_CUTS, Figures, evaluate_lists, evaluate_vectors
 from retrieval.evaluation.metrics import check_cut

@@ -32,7 +32,7 @@ def test_a_disk_that_fails_under_a_writer_costs_the_commit_and_nothing_before_it
 ) -> None:
     path = collection_of(tmp_path / "collection", (["a"], unit_rows(1)))
     with Writer(path) as writer:
-        source = writer.source_id("test:", "test")
+        source = writer.ensure_corpus("test:", "test")
         with monkeypatch.context() as patch:
             patch.setattr(os, call, fail)
             if call == "write":  # files are written through descriptors of their own

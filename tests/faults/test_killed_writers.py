@@ -29,15 +29,6 @@ STEPS = 10  # of each kind of work in the default run; all of them in the slow o
 ALL = 10_000
 
 
-@contextmanager
-def small_steps() -> Iterator[pytest.MonkeyPatch]:
-    """What :func:`work.in_small_steps` does, for a while."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name, value in work.SMALL_STEPS:
-            patch.setattr(module, name, value)
-        yield patch
-
-
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work.make_corpus(tmp_path_factory.mktemp("corpus") / "pictures")
@@ -48,7 +39,7 @@ def generations(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """Every generation that an uninterrupted run commits."""
     path = tmp_path_factory.mktemp("whole") / "collection"
     states = {0: NOTHING}
-    with small_steps() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         commit = Writer.commit
 
         def commit_noted(writer: Writer, change: Change, identity: Identity) -> dict[str, int]:
@@ -58,7 +49,7 @@ def generations(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
             return names
 
         patch.setattr(Writer, "commit", commit_noted)
-        indexer.build(corpus, path, model=HashEncoder(), workers=2)
+        work.index(corpus, path)
     assert len(states) >= 4, "too few commits to be killed between"
     return states
 
@@ -67,8 +58,7 @@ def generations(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection in many segments, to work on copies of."""
     path = tmp_path_factory.mktemp("whole") / "collection"
-    with small_steps():
-        indexer.build(corpus, path, model=HashEncoder(), workers=2)
+    work.index(corpus, path)
     return path
 
 
@@ -236,9 +226,10 @@ def test_a_change_of_model_killed_at_any_step_leaves_the_old_vectors_or_the_new_
     after = state_of(reference)
 
     def check(path: Path, step: Step) -> None:
-        with indexer.open_writer(path) as writer:
-            bound = writer._identity().name
-        assert bound in ("hash", "other")
+        with Writer(path) as writer:
+            bound = writer.identity
+        assert bound is not None
+        assert bound.name in ("hash", "other")
         assert state_of(path).items == after.items
         run_apart(work.reindex, path)
         assert state_of(path).holdings == after.holdings

@@ -92,7 +92,7 @@ def test_every_answer_of_two_reading_processes_is_brute_force_over_one_committed
 ) -> None:
     path = tmp_path / "collection"
     with Writer(path) as writer:
-        source = writer.source_id("test:", "test")
+        source = writer.ensure_corpus("test:", "test")
         writer.commit(image_change(source, NAMES[:STEP], VECTORS[:STEP]), IDENTITY)
     done = _CONTEXT.Event()
     watched = [_CONTEXT.Event() for _ in range(2)]
@@ -130,7 +130,7 @@ def test_a_reader_that_opened_files_before_they_were_unlinked_reads_on(tmp_path:
         for start in range(0, 300, STEP):
             part = slice(start, start + STEP)
             writer.commit(
-                image_change(writer.source_id("test:", "test"), NAMES[part], VECTORS[part]), IDENTITY
+                image_change(writer.ensure_corpus("test:", "test"), NAMES[part], VECTORS[part]), IDENTITY
             )
         with Collection.open(path) as collection:
             before = collection.search(QUERIES, "image", K)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from pathlib import Path
@@ -10,8 +11,6 @@ import numpy as np
 from PIL import Image
 
 import indexer
-from indexer import reindexing
-from indexer.pipeline import run, staging
 from tests.builders import HashEncoder
 
 
@@ -36,25 +35,12 @@ def make_corpus(folder: Path, pictures: int = 24) -> Path:
     return folder
 
 
-SMALL_STEPS = (
-    (staging, "IMAGE_BATCH", 4),
-    (staging, "TEXT_BATCH", 1),
-    (run, "COMMIT_CONTENTS", 8),
-    (reindexing, "COMMIT_CONTENTS", 8),
-    (run, "COMMIT_SECONDS", 1e9),
-)
+SMALL_STEPS = indexer.CommitPace(contents=8, seconds=math.inf)
 """Commits every few contents, so that a small corpus takes many; none by the clock, so that all runs take the same."""
 
 
-def in_small_steps() -> None:
-    """Work in small steps from here on."""
-    for module, name, value in SMALL_STEPS:
-        setattr(module, name, value)
-
-
 def index(corpus: Path, collection: Path) -> None:
-    in_small_steps()
-    indexer.build(corpus, collection, model=HashEncoder(), workers=2)
+    indexer.build(corpus, collection, model=HashEncoder(), workers=2, pace=SMALL_STEPS)
 
 
 def delete(collection: Path, corpus: Path) -> None:
@@ -88,16 +74,15 @@ def optimize(collection: Path) -> None:
 
 
 def reindex(collection: Path) -> None:
-    in_small_steps()
-    indexer.reindex(collection, HashEncoder("1" * 64, "other"))
+    indexer.reindex(collection, HashEncoder("1" * 64, "other"), pace=SMALL_STEPS)
 
 
 def index_with_mini(corpus: Path, collection: Path, die_at: int | None = None) -> None:
     """Index with the bundled model in commits of a few batches; dies by SIGKILL at that entry."""
-    run.COMMIT_CONTENTS, run.COMMIT_SECONDS = 40, 1e9
 
     def watch(progress: indexer.Progress) -> None:
         if progress.done == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    indexer.build(corpus, collection, model="mini", workers=2, on_progress=watch)
+    pace = indexer.CommitPace(contents=40, seconds=math.inf)
+    indexer.build(corpus, collection, model="mini", workers=2, pace=pace, on_progress=watch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,8 @@ import indexer
 from retrieval.corpora import Corpus
 from tests.builders import HashEncoder, Index, draw
 
-
-@pytest.fixture(autouse=True)
-def _no_commits_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a machine that stalls, a run would commit in pieces, and tests count segments."""
-    monkeypatch.setattr("indexer.pipeline.run.COMMIT_SECONDS", 1e9)
+NEVER_BY_THE_CLOCK = indexer.CommitPace(seconds=math.inf)
+"""On a machine that stalls, a run would else commit in pieces, and tests count segments and generations."""
 
 
 @pytest.fixture
@@ -52,7 +50,7 @@ def photos(tmp_path: Path) -> Path:
 def index(collection: Path, encoder: HashEncoder) -> Index:
     """``vlsearch index SOURCE`` on the collection."""
 
-    defaults: dict[str, Any] = {"model": encoder, "workers": 2}
+    defaults: dict[str, Any] = {"model": encoder, "workers": 2, "pace": NEVER_BY_THE_CLOCK}
 
     def run(source: Path | str | Corpus, **options: Any) -> indexer.Report:
         return indexer.build(source, collection, **(defaults | options))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import indexer
-from indexer import ItemWriter, items
+from indexer import ItemWriter
 from retrieval.collection import Collection
 from retrieval.errors import (
     CollectionLocked,
@@ -123,14 +123,13 @@ def test_a_block_that_raises_drops_what_was_not_committed(collection: Path, enco
         pass
 
 
-def test_many_items_are_committed_on_the_way(
-    collection: Path, writer: ItemWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(items, "COMMIT_CONTENTS", 10)
-    for number in range(25):
-        writer.add(f"{number}", f"text {number}")
+def test_many_items_are_committed_on_the_way(collection: Path, encoder: HashEncoder) -> None:
+    pace = indexer.CommitPace(contents=10)
+    with indexer.open_writer(collection, model=encoder, pace=pace) as writer:
+        for number in range(25):
+            writer.add(f"{number}", f"text {number}")
 
-    assert len(by_key(collection)) == 20
+        assert len(by_key(collection)) == 20
 
 
 def test_a_key_is_added_once(collection: Path, writer: ItemWriter) -> None:

@@ -42,7 +42,7 @@ def fill(tmp_path: Path, encoder: HashEncoder) -> Fill:
     ) -> Path:
         change, used = Change(), encoder or default
         with Writer(tmp_path / name) as writer:
-            source = writer.source_id("test:", "test")
+            source = writer.ensure_corpus("test:", "test")
             uris = {}
             for picture, colour in pictures.items():
                 path = tmp_path / picture

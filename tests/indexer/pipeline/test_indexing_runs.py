@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 import indexer
-from indexer.pipeline import look_up, run, staging
+from indexer.pipeline import look_up
+from indexer.pipeline.pace import CommitPace
 from indexer.store.changes import Change, NewContent, NewItem
 from indexer.store.maintenance import merge_small
 from indexer.store.writer import Writer
@@ -144,7 +145,7 @@ def test_a_picture_that_may_be_read_again_is_taken_though_the_file_is_as_it_was(
         return real(pool, location, encoder, is_wanted)
 
     with monkeypatch.context() as patch:
-        patch.setattr("indexer.pipeline.run.prepare_for_encoder", refuse)
+        patch.setattr("indexer.pipeline.reading.prepare_for_encoder", refuse)
         assert index(photos).failed == 1
 
     report = index(photos)
@@ -218,12 +219,7 @@ def test_a_model_that_does_not_exist_leaves_no_collection(photos: Path, collecti
     assert not collection.exists()
 
 
-def test_a_long_run_merges_its_segments_on_the_way(
-    index: Index, tmp_path: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run, "MERGE_COMMITS", 10)
-    monkeypatch.setattr(run, "COMMIT_CONTENTS", 1)
-    monkeypatch.setattr(staging, "IMAGE_BATCH", 1)
+def test_a_long_run_merges_its_segments_on_the_way(index: Index, tmp_path: Path, collection: Path) -> None:
     for number in range(25):
         draw(tmp_path / "many" / f"{number:02}.png", (number, 0, 0))
     most = 0
@@ -232,7 +228,7 @@ def test_a_long_run_merges_its_segments_on_the_way(
         nonlocal most
         most = max(most, len(list((collection / "segments").glob("*.faiss"))))
 
-    report = index(tmp_path / "many", on_progress=count)
+    report = index(tmp_path / "many", pace=CommitPace(contents=1, merge_after=10), on_progress=count)
 
     assert report.encoded == 25
     assert most <= 11
@@ -297,14 +293,11 @@ def test_vectors_do_not_depend_on_where_commits_fall_or_on_the_order_of_runs(
         draw(folder / f"{number:02}.png", (number, 0, 0))
     whole = tmp_path / "whole"
     indexer.build(folder, whole, model=encoder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "COMMIT_CONTENTS", 1)
-        patch.setattr(staging, "IMAGE_BATCH", 32)
-        pieces = tmp_path / "pieces"
-        shutil.move(folder / "03.png", tmp_path / "03.png")
-        indexer.build(folder, pieces, model=encoder)
-        shutil.move(tmp_path / "03.png", folder / "03.png")
-        indexer.build(folder, pieces, model=encoder)
+    pieces = tmp_path / "pieces"
+    shutil.move(folder / "03.png", tmp_path / "03.png")
+    indexer.build(folder, pieces, model=encoder, pace=CommitPace(contents=7))
+    shutil.move(tmp_path / "03.png", folder / "03.png")
+    indexer.build(folder, pieces, model=encoder, pace=CommitPace(contents=7))
 
     query = encoder.encode_texts(["x"])
     with Collection.open(whole) as one, Collection.open(pieces) as other:
@@ -348,7 +341,7 @@ def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(
             stuck.wait(60)
         return real(pool, location, encoder, is_wanted)
 
-    monkeypatch.setattr("indexer.pipeline.run.prepare_for_encoder", read)
+    monkeypatch.setattr("indexer.pipeline.reading.prepare_for_encoder", read)
     report = index(photos)
     stuck.set()
 
@@ -436,5 +429,5 @@ def count_tries(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception | N
                 raise error
         return real(pool, location, encoder, is_wanted)
 
-    monkeypatch.setattr("indexer.pipeline.run.prepare_for_encoder", prepare)
+    monkeypatch.setattr("indexer.pipeline.reading.prepare_for_encoder", prepare)
     return tried

@@ -69,7 +69,7 @@ def test_a_commit_that_fails_leaves_the_generation_before_and_no_file(
     path = collection_of(collection, (["a"], unit_rows(1)))
     before = files(path)
     with Writer(path) as writer:
-        change = image_change(writer.source_id("test:", "test"), ["b"], unit_rows(1, seed=1))
+        change = image_change(writer.ensure_corpus("test:", "test"), ["b"], unit_rows(1, seed=1))
         last = generation(writer)
         with pytest.raises(CollectionError, match="disk I/O error"):
             _commit_failing("before", writer, change, breakable)
@@ -83,7 +83,7 @@ def test_a_commit_in_doubt_that_did_happen_counts_and_keeps_its_files(
 ) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
     with Writer(path) as writer:
-        change = image_change(writer.source_id("test:", "test"), ["b"], unit_rows(1, seed=1))
+        change = image_change(writer.ensure_corpus("test:", "test"), ["b"], unit_rows(1, seed=1))
         names = _commit_failing("after", writer, change, breakable)
 
     assert set(names) == {"test:b"}
@@ -151,7 +151,7 @@ def test_rows_that_are_not_finite_and_unit_are_refused_before_anything_is_writte
 
 def test_a_commit_without_vectors_binds_no_encoder(collection: Path) -> None:
     with Writer(collection) as writer:
-        source = writer.source_id("test:", "test")
+        source = writer.ensure_corpus("test:", "test")
         change = Change()
         change.failures["test:x"] = NewFailure("test:x", "is broken", source)
         writer.commit(change, IDENTITY)
@@ -282,7 +282,7 @@ def test_an_id_is_never_used_again(collection: Path) -> None:
 def test_a_pictures_captions_rank_in_the_order_of_the_corpus_however_commits_cut_it(tmp_path: Path) -> None:
     def captions(path: Path, cuts: list[list[int]]) -> list[tuple[str, int]]:
         with Writer(path) as writer:
-            source = writer.source_id("test:", "test")
+            source = writer.ensure_corpus("test:", "test")
             writer.commit(image_change(source, ["a"], unit_rows(1)), IDENTITY)
             for cut in cuts:
                 change = Change()

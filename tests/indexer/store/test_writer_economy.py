@@ -24,7 +24,7 @@ from retrieval.errors import (
     UsageError,
 )
 from retrieval.types import Item
-from tests.builders import HashEncoder, draw
+from tests.builders import HashEncoder, Index, draw
 
 ITEMS = 60
 
@@ -47,6 +47,11 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def begun(statements: list[str]) -> tuple[int, int]:
     """Read and write transactions."""
     return statements.count("BEGIN"), statements.count("BEGIN IMMEDIATE")
+
+
+def by_uri(collection: Path) -> dict[str, Item]:
+    with Collection.open(collection) as opened:
+        return {hit.uri: hit for hit in opened.items(range(1, 500))}
 
 
 def by_key(collection: Path) -> dict[str | None, Item]:
@@ -73,12 +78,57 @@ def test_an_item_costs_one_look_up_and_no_write_transaction(
         assert begun(statements)[1] <= 3  # names of new files, the commit
 
 
+def test_renamed_files_cost_one_look_up_a_commit_and_no_write_transaction_each(
+    photos: Path, collection: Path, index: Index, statements: list[str]
+) -> None:
+    def transactions() -> tuple[int, int]:
+        statements.clear()
+        index(photos)
+        return begun(statements)
+
+    for number in range(ITEMS):
+        draw(photos / "old" / f"{number}.png", (number, 1, 2))
+        (photos / "old" / f"{number}.txt").write_text(f"words {number}")
+    index(photos)
+    unchanged = transactions()
+    ids = {hit.id for hit in by_uri(collection).values()}
+    (photos / "old").rename(photos / "new")
+
+    reads, writes = transactions()
+
+    asked_for_each_image = ITEMS  # by the thread that has read its bytes: does the content have a vector?
+    assert reads - unchanged[0] - asked_for_each_image <= 6
+    assert writes - unchanged[1] <= 2
+    assert sum("LIMIT 16" in statement for statement in statements) == 2  # one look-up a kind
+    assert {hit.id for hit in by_uri(collection).values()} == ids
+    assert not [uri for uri in by_uri(collection) if "/old/" in uri]
+
+
+def test_replacing_and_deleting_items_begins_no_write_transaction_before_the_commit(
+    collection: Path, encoder: HashEncoder, statements: list[str]
+) -> None:
+    with indexer.open_writer(collection, model=encoder) as writer:
+        for number in range(ITEMS):
+            writer.add(f"{number}", f"words {number}")
+        writer.commit()
+        statements.clear()
+
+        for number in range(ITEMS):
+            writer.set_attributes(f"{number}", {"n": number})
+            writer.upsert(f"{number}", f"words {number}", uri=f"https://example.org/{number}")
+        assert begun(statements) == (2 * ITEMS, 0)
+
+        statements.clear()
+        assert writer.delete(*map(str, range(ITEMS))) == ITEMS
+        assert begun(statements)[1] == 2  # what was staged, then the deletion
+
+
 def test_a_look_up_cannot_write_and_leaves_the_writer_able_to(collection: Path) -> None:
     with Writer(collection) as writer:
         with pytest.raises(CollectionError), writer.look_up() as connection:
             connection.exec_driver_sql("INSERT INTO settings VALUES ('a', 'b')")
 
-        assert writer.source_id("test:", "test") == writer.source_id("test:", "test")
+        assert writer.ensure_corpus("test:", "test") == writer.ensure_corpus("test:", "test")
 
 
 def test_no_model_is_loaded_where_nothing_is_to_be_encoded(

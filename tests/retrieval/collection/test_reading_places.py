@@ -55,7 +55,7 @@ def contents(folder: Path) -> dict[str, int]:
 def left_by_a_writer_that_died(path: Path, target: Path, *, with_shm: bool) -> None:
     """A copy of a collection in whose write-ahead log a second commit waits."""
     with Writer(path) as writer:
-        source = writer.source_id("test:", "test")
+        source = writer.ensure_corpus("test:", "test")
         writer.commit(image_change(source, ["b"], unit_rows(1, seed=1)), IDENTITY)
         shutil.copytree(path, target)
     if not with_shm:

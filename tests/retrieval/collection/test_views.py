@@ -112,7 +112,7 @@ def test_rows_and_links_of_hidden_items_come_and_are_said_to_be_hidden(tmp_path:
 
 def test_failures_of_all_corpora_or_of_one_come_in_the_order_of_the_first_failure(collection: Path) -> None:
     with Writer(collection) as writer:
-        sources = {name: writer.source_id(f"test:{name}", "test") for name in ("x", "y")}
+        sources = {name: writer.ensure_corpus(f"test:{name}", "test") for name in ("x", "y")}
         for uri, source in (("test:3", "x"), ("test:1", "y"), ("test:2", "x")):
             failure = NewFailure(uri, "is damaged", sources[source])
             writer.commit_rows(Change(failures={uri: failure}))

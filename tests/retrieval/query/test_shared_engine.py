@@ -62,7 +62,7 @@ def test_every_answer_is_brute_force_over_one_committed_generation(tmp_path: Pat
             faults.append(error)
 
     with Writer(tmp_path / "c") as writer:
-        source = writer.source_id("test:", "test")
+        source = writer.ensure_corpus("test:", "test")
         live: list[int] = []
         for step in range(STEPS):
             new = list(range(step * A_STEP, (step + 1) * A_STEP))
@@ -96,7 +96,7 @@ def test_a_batch_gives_the_bits_of_single_queries_with_a_model_that_computes(tmp
     texts = [f"{count} dogs on a {place}" for place in ("beach", "hill") for count in range(40)]
     change = image_change(1, [str(number) for number in range(len(texts))], encoder.encode_texts(texts))
     with Writer(tmp_path / "c") as writer:
-        writer.source_id("test:", "test")
+        writer.ensure_corpus("test:", "test")
         writer.commit(change, encoder.identity)
 
     queries: list[retrieval.Queryable | list[retrieval.Queryable]] = [

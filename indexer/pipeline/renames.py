@@ -1,0 +1,69 @@
+"""Renamed files: items that are new under their uri while their bytes are those of an item whose file is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from indexer.store.changes import NewItem
+from indexer.store.known import find_namesakes
+from retrieval.types import KINDS
+from retrieval.uris import split_file_uri
+
+
+def find_renames(
+    connection: Connection, items: Mapping[str, NewItem], candidates: Collection[str]
+) -> dict[str, NewItem]:
+    """Find which new items are old ones under another name; they keep their ids.
+
+    An item takes over the first one with equal content whose file is known to be gone. In an archive or a table it
+    takes over the one in the same place of the file.
+
+    Args:
+        connection: of the writer, in a look-up.
+        items: staged items by uri; the order decides who comes first.
+        candidates: uris of those whose content has a vector. Others are new, and so had no item before.
+
+    Returns:
+        The items that are renamed, with ``renames`` set.
+    """
+    new = [item for uri, item in items.items() if uri in candidates and split_file_uri(uri) is not None]
+    taken = {item.renames for item in items.values() if item.renames is not None}
+    renamed: dict[str, NewItem] = {}
+    for kind in KINDS:
+        of_kind = [item for item in new if item.kind == kind]
+        namesakes = find_namesakes(connection, kind, {item.sha256 for item in of_kind})
+        for item in of_kind:
+            old = _first_gone(item.uri, namesakes.get(item.sha256, ()), taken)
+            if old is not None:
+                taken.add(old)
+                renamed[item.uri] = replace(item, renames=old)
+    return renamed
+
+
+def _first_gone(uri: str, namesakes: Sequence[tuple[int, str]], taken: Collection[int]) -> int | None:
+    """Give the first of these (item, uri) that nobody has taken, is in the same place of its file, and is gone."""
+    split = split_file_uri(uri)
+    for item, old in namesakes:
+        old_split = split_file_uri(old)
+        is_alike = split is not None and old_split is not None and old_split[1] == split[1]
+        if item not in taken and is_alike and is_gone(old):
+            return item
+    return None
+
+
+def is_gone(uri: str) -> bool:
+    """Whether an item's file is known not to be there; an unreadable folder or an absent drive proves nothing."""
+    split = split_file_uri(uri)
+    if split is None:
+        return False
+    try:
+        Path(split[0]).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
