@@ -23,6 +23,16 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("vlsearch")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line how many tests were skipped because the shared data is not there."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", ()) if "shared" in report.keywords]
+    if skipped:
+        terminalreporter.write_line(
+            f"{len(skipped)} {'test needs' if len(skipped) == 1 else 'tests need'} the project's shared data and "
+            "did not run: it is not beside the repository"
+        )
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny model."""
