@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from indexer.named import existing_writer, find_named, is_named, uri_of
 from indexer.store.changes import Change
 from retrieval.collection import schema
-from retrieval.suffixes import is_picture_name
+from retrieval.suffixes import is_image_name
 from retrieval.uris import split_file_uri
 
 
@@ -75,6 +75,6 @@ def _to_hide(connection: Connection, name: str) -> set[str]:
     split = split_file_uri(uri_of(name))
     if not uris and split is not None and split[1] is None:
         path = split[0]
-        if is_picture_name(path.name) and path.is_file():
+        if is_image_name(path.name) and path.is_file():
             uris.add(uri_of(name))
     return uris

@@ -1,4 +1,4 @@
-"""How contents are named: equal bytes of a picture, or equal words, are one content with one vector."""
+"""How contents are named: equal bytes of an image, or equal words, are one content with one vector."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 def text_digest(normalised: str) -> bytes:
-    """The sha256 that names a text content."""
+    """Compute the sha256 that names a text content."""
     return hashlib.sha256(normalised.encode("utf-8", "surrogatepass")).digest()
 
 
-def picture_digest(data: bytes) -> bytes:
-    """The sha256 that names a picture: that of its encoded bytes."""
+def image_digest(data: bytes) -> bytes:
+    """Compute the sha256 that names an image: that of its encoded bytes."""
     return hashlib.sha256(data).digest()
 
 
-def pixel_digest(picture: Image) -> bytes:
-    """The sha256 that names a PIL picture: that of its RGB pixels and their arrangement."""
-    rgb = picture.convert("RGB")
+def pixel_digest(image: Image) -> bytes:
+    """Compute the sha256 that names a PIL image: that of its RGB pixels and their arrangement."""
+    rgb = image.convert("RGB")
     return hashlib.sha256(b"vlsearch pixels %d %d\0" % rgb.size + rgb.tobytes()).digest()
 
 
 def vector_digest(vector: NDArray[np.float32]) -> bytes:
-    """The sha256 that names a picture of which nothing but the vector is known."""
+    """Compute the sha256 that names an image of which only the vector is known."""
     return hashlib.sha256(b"vlsearch vector\0" + vector.astype("<f4").tobytes()).digest()

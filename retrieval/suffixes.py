@@ -11,13 +11,13 @@ IMAGE_SUFFIXES = frozenset({
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
-def is_picture_name(name: str) -> bool:
-    """Whether the name of a file or of a tar member ends as those of pictures do, in either case."""
+def is_image_name(name: str) -> bool:
+    """Whether the name of a file or of a tar member has the suffix of an image, in either case."""
     return suffix_of(name) in IMAGE_SUFFIXES
 
 
 def suffix_of(name: str) -> str:
-    """What follows the last dot, with it, in lower case; empty for none and for hidden files (``.jpg``)."""
+    """Get what follows the last dot, with it, in lower case; empty without a dot and for hidden files (``.jpg``)."""
     base = name.rpartition("/")[2]
     stem, dot, suffix = base.rpartition(".")
     return f".{suffix.lower()}" if dot and stem else ""

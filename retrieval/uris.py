@@ -20,7 +20,7 @@ _USERINFO = re.compile(
 
 
 def file_uri(path: Path, fragment: str | None = None) -> str:
-    """The uri of a file, or of a place inside it; a relative path counts from the working directory."""
+    """Make the uri of a file, or of a place inside it; a relative path counts from the working directory."""
     absolute = os.path.abspath(path)  # noqa: PTH100  Path.absolute keeps "..", resolve follows links
     encoded = quote(os.fsencode(absolute.replace(os.sep, "/")))
     if not encoded.startswith("/"):  # a Windows drive
@@ -29,7 +29,7 @@ def file_uri(path: Path, fragment: str | None = None) -> str:
 
 
 def split_file_uri(uri: str) -> tuple[Path, str | None] | None:
-    """The path and the fragment of a file uri, or None where ``uri`` is of another scheme."""
+    """Split a file uri into path and fragment; None where ``uri`` is of another scheme."""
     if not uri.startswith(_SCHEME):
         return None
     encoded, mark, fragment = uri.removeprefix(_SCHEME).partition("#")
@@ -40,12 +40,12 @@ def split_file_uri(uri: str) -> tuple[Path, str | None] | None:
 
 
 def expand_home(name: str | Path) -> Path:
-    """A path with a leading ``~`` made the home folder; as it is where no such user or home is known."""
+    """Replace a leading ``~`` by the home folder; the path stays as it is where no such user or home is known."""
     return Path(os.path.expanduser(name))  # noqa: PTH111  Path.expanduser raises RuntimeError for ~nobody
 
 
 def display(uri: str) -> str:
-    """A uri as people read it: a plain path for files, ``archive.tar#member`` inside them, else the uri itself.
+    """Format a uri for people: a plain path for files, ``archive.tar#member`` inside them, else the uri itself.
 
     A name that is not UTF-8 or that holds control characters (a line feed would forge a second line of output,
     an escape would reach the terminal) stays percent-encoded.
@@ -59,7 +59,7 @@ def display(uri: str) -> str:
 
 
 def hide_passwords(text: str) -> str:
-    """A URL, or a text with URLs in it, without the user names and passwords of http(s) URLs.
+    """Remove user names and passwords from the http(s) URLs in a text.
 
     The catalogue holds URLs so; what stands in a URL's path or query (``?token=...``) stays.
     """

@@ -19,7 +19,7 @@ SPLITS = "Splits of a Karpathy JSON, separated by commas."
 
 
 def format_help(formats: Sequence[Format]) -> str:
-    """Help text of ``--format``, which names the formats."""
+    """Make the help text of ``--format``, which names the formats."""
     return f"Read CORPUS as one of {format_names(formats)}. [default: recognised]"
 
 
@@ -68,7 +68,7 @@ _WORKERS = click.option(
 
 
 def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
-    """Options of how a corpus is read; the command gets them as ``options`` (a ``CorpusOptions``)."""
+    """Add the options of how a corpus is read; the command gets them as ``options`` (a ``CorpusOptions``)."""
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -104,5 +104,5 @@ def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
 
 
 def corpus_options(command: Command) -> Command:
-    """Options of a corpus whose pictures are taken in: beside ``options``, ``limits`` and ``workers``."""
+    """Add the options of a corpus whose images are decoded: ``options``, ``limits`` and ``workers``."""
     return reading_options()(limit_options(_WORKERS(command)))

@@ -17,7 +17,7 @@ _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """The names that a pattern stands for, the last braces varying fastest; one without braces is itself.
+    """Expand a pattern to the names that it stands for, the last braces varying fastest; without braces it is a name.
 
     ``{7..12}`` counts up or down; if either end begins with 0, all are padded with zeros to the longer one.
     ``{a,b}`` may hold further braces. Braces around one word are literal, as in bash.
@@ -51,7 +51,7 @@ def _expanded(pattern: str) -> Iterator[str]:
 
 
 def _groups(pattern: str) -> Iterator[tuple[int, int, Iterator[str]]]:
-    """Outermost braces with several choices: where they stand, and the choices."""
+    """Find the outermost braces with several choices: where they stand, and the choices."""
     depth, start, commas = 0, 0, list[int]()
     for position, character in enumerate(pattern):
         if character == "{":

@@ -1,4 +1,4 @@
-"""Which columns of a table hold pictures and captions: the named ones, else those with a usual name."""
+"""Which columns of a table hold images and captions: the named ones, else those with a usual name."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _SHOWN = 30  # names in an error
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns to read; no ``image`` is a corpus of texts, no ``captions`` one of pictures."""
+    """The columns to read; without ``image`` a corpus has texts alone, without ``captions`` images alone."""
 
     image: str | None
     captions: tuple[CaptionColumn, ...]
 
     @property
     def used(self) -> frozenset[str]:
-        """Names of all of them: the others are attributes."""
+        """Names of the image column and the caption columns; all other columns are attributes."""
         names = {column.name for column in self.captions}
         return frozenset(names if self.image is None else names | {self.image})
 
 
 def choose_columns(place: str, names: Sequence[str], options: CorpusOptions) -> Columns:
-    """The columns to read out of those there are.
+    """Choose the columns to read out of those that a table has.
 
     Args:
         place: of the table, for an error.
@@ -68,7 +68,7 @@ def choose_columns(place: str, names: Sequence[str], options: CorpusOptions) -> 
 
 
 def has_usual_columns(names: Iterable[str]) -> bool:
-    """Whether names can only be the header of a table of pictures and captions."""
+    """Whether names can only be the header of a table of images and captions."""
     lowered = {name.strip().lower() for name in names}
     return not lowered.isdisjoint(IMAGE_NAMES) and not lowered.isdisjoint(CAPTION_NAMES)
 

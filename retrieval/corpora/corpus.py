@@ -12,7 +12,7 @@ from retrieval.types import Attribute, Entry, Failure
 ATTRIBUTES_LIMIT = 4096
 TEXTS_LIMIT = 1000
 ENTRY_LIMIT = 2**20  # characters
-"""What is taken of one picture and the texts beside it: thousands of them are on their way at once."""
+"""What is taken of one image and the texts beside it: thousands of them are on their way at once."""
 
 _REASON_LIMIT = 2000  # characters; a sentence that quotes what it found
 
@@ -26,7 +26,7 @@ LeftOut: TypeAlias = "Counter[str]"
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """A source of items, recognised and checked but not yet read.
+    """A corpus, recognised and checked but not yet read.
 
     Attributes:
         uri: canonical name of the source: the same on every run, whatever the working directory.
@@ -42,7 +42,7 @@ class Corpus:
     note: str | None = None
 
     def entries(self, left_out: LeftOut | None = None) -> Entries:
-        """Stream the corpus from its start, in an order that is the same on every run; no picture is decoded.
+        """Stream the corpus from its start, in an order that is the same on every run; no image is decoded.
 
         Args:
             left_out: grows by what the reader passes over on its way.
@@ -52,13 +52,13 @@ class Corpus:
         """
         for found in self.read(Counter() if left_out is None else left_out):
             if isinstance(found, Failure):
-                yield _printable(found)
+                yield _valid_unicode(found)
             else:
-                yield from _bounded(found)
+                yield from _within_limits(found)
 
 
 def weight_of(entry: Entry) -> int:
-    """Characters of what an entry says: its texts and attributes."""
+    """Count the characters of an entry's texts and attributes."""
     weight = 0 if entry.image is None else _characters(entry.image.attributes)
     weight += sum(len(text.text) for text in entry.texts)
     return weight + (_characters(entry.texts[0].attributes) if entry.texts else 0)
@@ -70,14 +70,14 @@ def _characters(attributes: Mapping[str, Attribute]) -> int:
     )
 
 
-def _printable(failure: Failure) -> Failure:
-    """A failure that UTF-8 can hold, whatever the corpus quotes."""
+def _valid_unicode(failure: Failure) -> Failure:
+    """Make a failure's texts valid Unicode, whatever the corpus quotes."""
     reason = failure.reason.encode(errors="backslashreplace").decode()
     return Failure(failure.uri.encode(errors="backslashreplace").decode(), reason[:_REASON_LIMIT])
 
 
-def _bounded(entry: Entry) -> Entries:
-    """An entry within the limits of what is held of one; a failure of its own says what does not fit."""
+def _within_limits(entry: Entry) -> Entries:
+    """Give an entry that is within the limits; else a failure that says which one it exceeds."""
     name = entry.texts[0].uri if entry.image is None else entry.image.uri
     attributes = entry.texts[0].attributes if entry.image is None else entry.image.attributes
     if len(attributes) > ATTRIBUTES_LIMIT:

@@ -17,11 +17,11 @@ from retrieval.errors import CorpusFormatError
 
 Document = dict[str, object]
 
-PROBED = 20  # pictures looked for in each folder: a few may be missing in the right one
+PROBED = 20  # images looked for in each folder: a few may be missing in the right one
 
 
 def load_document(path: Path) -> Document:
-    """The object in a JSON file.
+    """Read the object in a JSON file.
 
     Raises:
         CorpusFormatError: it cannot be read, is larger than 1 GiB, or holds no JSON object.
@@ -45,7 +45,7 @@ def is_list_in(document: Document, key: str) -> bool:
 
 
 def list_in(document: Document, key: str, path: Path) -> Sequence[object]:
-    """The list under a key.
+    """Get the list under a key.
 
     Raises:
         CorpusFormatError: there is none.
@@ -66,18 +66,18 @@ def image_folder(
     images: Sequence[object],
     name_of: Callable[[object], object],
 ) -> ImageFolder:
-    """The folder that picture names count from: ``options.images``, else the usual one that holds any.
+    """Choose the folder that image names count from: ``options.images``, else the usual one that holds any of them.
 
     Args:
         path: the document.
         options: with the folder that the caller named, if any.
-        usual: folders in which the format's pictures are commonly kept, the likeliest first.
-        images: the document's pictures; the folder must hold one of the first.
-        name_of: the name of a picture.
+        usual: folders in which the format's images are commonly kept, the likeliest first.
+        images: the document's images; the folder must hold one of the first.
+        name_of: the name of an image.
 
     Raises:
         UsageError: ``options.images`` is not a folder.
-        CorpusFormatError: none of the usual folders holds any of the first pictures.
+        CorpusFormatError: none of the usual folders holds any of the first images.
     """
     if options.images is not None:
         return ImageFolder(options.images)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 
 def excluder(globs: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a path relative to the corpus folder, with ``/`` between its parts, is left out by a glob."""
+    """Make a function that says whether a path, relative to the corpus folder with ``/`` between parts, is left out."""
     patterns = [_pattern(glob) for glob in globs if glob.strip("/")]
     if not patterns:
         return lambda path: False
@@ -21,7 +21,7 @@ def excluder(globs: Sequence[str]) -> Callable[[str], bool]:
 
 
 def _pattern(glob: str) -> str:
-    """A regular expression over the whole relative path."""
+    """Translate a glob to a regular expression for the whole relative path."""
     anywhere = "/" not in glob.rstrip("/")
     glob = glob.strip("/")
     out = "(?:.*/)?" if anywhere else ""

@@ -36,7 +36,7 @@ class RawList(Sequence[object]):
         self._elements: list[bytes] = []
 
     def append(self, raw: bytes) -> None:
-        """Take an element in, which must be valid JSON."""
+        """Append an element, which must be valid JSON."""
         self._elements.append(raw)
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class RawList(Sequence[object]):
 
 
 def read_lists(path: Path, wanted: Collection[str]) -> dict[str, object]:
-    """The keys of the object in a file, in order: a RawList for a list that is wanted, None for what is not.
+    """Read the object in a file: a RawList under each key that is wanted and holds a list, None under others.
 
     Raises:
         NotJson: it holds something else, or more than the limits allow.
@@ -72,7 +72,7 @@ def _parsed(raw: bytes) -> object:
 
 
 def _deeper(depth: int, token: bytes) -> int:
-    """How deep it is after a token."""
+    """Compute the nesting depth after a token."""
     if token in b"[{":
         if depth >= NESTING_LIMIT:
             raise NotJson(f"is JSON that is nested too deeply, in more than {NESTING_LIMIT} levels")
@@ -148,7 +148,7 @@ class _Reader:
         return key if len(key) <= 200 else f"{key[:200]}..."
 
     def _value(self) -> bytes:
-        """The bytes of the next value, at most a mebibyte."""
+        """Read the bytes of the next value, at most a mebibyte."""
         first = self._peek()
         if not first:
             raise NotJson("is not JSON (it ends too early)")
@@ -224,7 +224,7 @@ class _Reader:
         self._at += 1
 
     def _peek(self) -> bytes:
-        """The next byte that is not blank, without taking it; nothing at the end."""
+        """Look at the next byte that is not blank, without taking it; empty at the end."""
         while True:
             while self._at < len(self._buffer):
                 if self._buffer[self._at] not in _BLANK:
@@ -235,7 +235,7 @@ class _Reader:
                 return b""
 
     def _more(self, needed: int) -> int:
-        """Read a piece on, dropping what is done; how far what is left has moved forward."""
+        """Read one more piece and drop what has been parsed; returns by how much positions move back."""
         if needed > LINE_LIMIT:
             raise NotJson(f"holds a value of more than {LINE_LIMIT:,} bytes")
         moved, self._buffer, self._at = self._at, self._buffer[self._at :], 0

@@ -84,12 +84,12 @@ _KIND_BY_SUFFIX = {
 
 
 def kind_of_file(name: str) -> str:
-    """What a file that is not read is, by its suffix: ``RAW picture``, ``video``, ..., else ``other file``."""
+    """Name the kind of a file that is not read by its suffix: ``RAW image``, ``video``, ..., else ``other file``."""
     return _KIND_BY_SUFFIX.get(suffix_of(name), OTHER_FILE)
 
 
 def is_hidden_or_system(name: str, is_folder: bool) -> str | None:
-    """The count under which a file or folder is left out by default; None where it is read.
+    """Say under which count a file or folder is left out by default; None where it is read.
 
     Hidden names begin with a dot. System names are those that storage devices, operating systems and programs
     for photographs give to thumbnails, waste baskets and their own records.

@@ -1,4 +1,4 @@
-"""Where a picture named inside a corpus file is: a file below a folder, or an http(s) URL. Nothing is opened.
+"""Where an image named inside a corpus file is: a file below a folder, or an http(s) URL. Nothing is opened.
 
 A name must not lead out of the folder that the user pointed to, or indexing a downloaded CSV file could show
 what it has no business to see (``../../secrets.png``, ``/home/you/passport.jpg``). The check is on names:
@@ -24,7 +24,7 @@ _URL_LIMIT = 8192  # characters; servers refuse longer ones
 
 
 class ImageFolder:
-    """The folder that picture names count from, and may not leave.
+    """The folder that image names count from, and must not lead out of.
 
     Args:
         path: the folder.
@@ -42,8 +42,8 @@ class ImageFolder:
         self.respelled = 0  # names that are a file's only if they are spelt otherwise
         self._prefix = os.path.join(self.path, "")  # noqa: PTH118  a Path drops the separator at the end
 
-    def picture(self, name: object, place: str, attributes: Mapping[str, Attribute]) -> CorpusImage | Failure:
-        """The picture that a corpus file names, or why there can be none (``place`` is where it is named)."""
+    def image(self, name: object, place: str, attributes: Mapping[str, Attribute]) -> CorpusImage | Failure:
+        """Locate the image that a corpus names at ``place``, or say why there can be none."""
         if not isinstance(name, str) or not name:
             fault = "is empty" if name is None or name == "" else f"is {kind_of(name)}"
             return Failure(place, f"the picture's name {fault}, where a path or a URL is expected")
@@ -69,7 +69,7 @@ class ImageFolder:
         return CorpusImage(file_uri(found), FileBytes(found), None, attributes)
 
     def _spelt(self, name: str, path: str) -> tuple[Path, str | None]:
-        """The file that a name means; where there is none, the only one that another spelling of it names."""
+        """Find the file of a name; where there is none, the only one that another spelling of the name leads to."""
         if _is_file(path):
             return Path(path), None
         others: dict[tuple[int, int], str] = {}
@@ -88,7 +88,7 @@ class ImageFolder:
 
     def holds(self, name: object) -> bool:
         """Whether a name leads to a regular file inside the folder."""
-        found = self.picture(name, "", {})
+        found = self.image(name, "", {})
         if isinstance(found, Failure) or not isinstance(found.location, FileBytes):
             return False
         try:
@@ -98,13 +98,13 @@ class ImageFolder:
 
 
 def choose_folder(file: Path, images: Path | None, names: Sequence[object]) -> tuple[ImageFolder, str | None]:
-    """The folder that the names in a file count from, and a note where that is not plain.
+    """Choose the folder that the names in a file count from, with a note where that may not be what is expected.
 
     Args:
         file: the corpus.
         images: the folder that the caller named, if any; else it is the file's own, or one of those in which such
-            data sets keep their pictures, if the own one has none of the first pictures and only one other has.
-        names: of the first pictures.
+            data sets keep their images, if the own one has none of the first images and only one other has.
+        names: of the first images.
 
     Raises:
         UsageError: ``images`` is not a folder.
@@ -165,7 +165,7 @@ def _is_file(path: str) -> bool:
 
 
 def _path_of(uri: str) -> str:
-    """The path in a file uri, with what may follow ``#`` as a part of it."""
+    """Get the path in a file uri; ``#`` and what follows it belong to the path."""
     split = split_file_uri(uri.replace("#", "%23").replace("file://localhost/", "file:///"))
     return uri if split is None else os.fspath(split[0])
 
@@ -191,7 +191,7 @@ _SPELLINGS: tuple[Callable[[str], str], ...] = (
 
 
 def url_fault(url: str) -> str | None:
-    """Why a URL cannot be downloaded from, in a clause; None where it can be tried."""
+    """Say in a clause why nothing can be downloaded from a URL; None where it can be tried."""
     shown = repr(url.rpartition("@")[2][:200].encode("ascii", "backslashreplace").decode())  # no password
     if not is_url(url):
         return f"{shown} is not an http or https URL"

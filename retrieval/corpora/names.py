@@ -10,7 +10,7 @@ from retrieval.uris import file_uri
 
 
 class FileNames:
-    """Uris of a file and of the places in it; ``part(x)`` is ``file_uri(path, x)`` without its path work."""
+    """Makes the uris of a file and of places in it, faster than :func:`~retrieval.uris.file_uri` would."""
 
     __slots__ = ("path", "whole")
 
@@ -19,5 +19,5 @@ class FileNames:
         self.whole = file_uri(path)
 
     def part(self, fragment: str) -> str:
-        """The uri of a place in the file; halves of surrogate pairs are written as escapes."""
+        """Make the uri of a place in the file; halves of surrogate pairs are written as escapes."""
         return f"{self.whole}#{quote(fragment, errors='backslashreplace')}"

@@ -34,13 +34,13 @@ class CaptionColumn:
 
 @dataclass(frozen=True, slots=True)
 class CorpusOptions:
-    """How to read a corpus; what is None or empty is found out, or is not there.
+    """How to read a corpus; what is left None or empty is recognised from the corpus, or not used.
 
     Attributes:
         format: the name of one of :data:`retrieval.corpora.FORMATS`, instead of recognising it.
-        image_column: column that holds the pictures' paths or URLs.
+        image_column: column that holds the images' paths or URLs.
         caption_columns: columns that hold captions; naming any replaces the default ones.
-        images: folder that picture names in a file count from, and may not leave; by default the file's own.
+        images: folder that image names in a file count from, and may not leave; by default the file's own.
         split: splits of a Karpathy JSON to read, separated by commas.
         exclude: globs of what to leave out of a folder (see :mod:`retrieval.corpora.exclude`).
         default_excludes: leave hidden files and folders, thumbnails and waste baskets out, too.
@@ -66,7 +66,7 @@ class CorpusOptions:
 
 
 def parse_caption_column(spelling: str) -> CaptionColumn:
-    """The column that ``NAME[:LANG]`` means, as in ``captions_zh:zh``.
+    """Parse ``NAME[:LANG]``, as in ``captions_zh:zh``.
 
     Only what is spelt like a language tag after the last colon is one, so ``dc:title`` is a name; a colon at
     the end closes a name that would be misread (``dc:en:`` is the column ``dc:en``).

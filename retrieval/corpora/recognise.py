@@ -9,7 +9,7 @@ from pathlib import Path
 from retrieval.corpora.corpus_path import CorpusPath
 from retrieval.corpora.format import Format, format_titles
 from retrieval.errors import CorpusFormatError
-from retrieval.suffixes import is_picture_name
+from retrieval.suffixes import is_image_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def _format_of_pattern(at: CorpusPath, formats: Sequence[Format]) -> Format:
 
 def _not_recognised(at: CorpusPath, named: Sequence[Format], formats: Sequence[Format]) -> CorpusFormatError:
     path = str(at.path)
-    if is_picture_name(at.path.name):
+    if is_image_name(at.path.name):
         return CorpusFormatError(path, "is one picture, and not a corpus", "Name the folder that it is in")
     fault = "is in no format that is recognised"
     if named:

@@ -17,10 +17,10 @@ from retrieval.types import CorpusImage, CorpusText, Entry, Failure
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file of records, and which of their fields mean what.
+    """A file of records, with the meaning of their fields.
 
-    Fields that are neither picture nor caption become attributes: of the picture, or of each text where the
-    table has no pictures.
+    Fields that are neither image nor caption become attributes: of the image, or of each text where the
+    table has no images.
     """
 
     names: FileNames
@@ -29,10 +29,10 @@ class Table:
     lang: str | None
 
     def entries(self, record: Mapping[str, object], row: str) -> Entries:
-        """The entry in a record, after the failures of its single captions.
+        """Make the entry of a record, after the failures of its single captions.
 
-        A picture without captions is an entry. A record without a picture is a failure where the table has a
-        picture column, and one without captions where it has none.
+        An image without captions is an entry. A record without an image is a failure where the table has a
+        image column, and one without captions where it has none.
 
         Args:
             record: fields by name.
@@ -55,15 +55,15 @@ class Table:
             if not texts and not failures:
                 yield Failure(place, "the caption is empty")
             return
-        picture = self.images.picture(record.get(self.columns.image), place, attributes)
-        if isinstance(picture, Failure):
-            yield picture
+        image = self.images.image(record.get(self.columns.image), place, attributes)
+        if isinstance(image, Failure):
+            yield image
         else:
             yield from failures
-            yield Entry(picture, tuple(texts))
+            yield Entry(image, tuple(texts))
 
-    def entries_of(self, picture: CorpusImage, record: Mapping[str, object], row: str) -> Entries:
-        """The same for a picture that the record itself stores; ``record`` holds the other fields."""
+    def entries_of_stored_image(self, image: CorpusImage, record: Mapping[str, object], row: str) -> Entries:
+        """Make the entry of an image that the record itself stores; ``record`` holds the other fields."""
         place = self.names.part(row)
         texts: list[CorpusText] = []
         for column in self.columns.captions:
@@ -72,23 +72,23 @@ class Table:
                     texts.append(found)
                 else:
                     yield found
-        attributes = {**picture.attributes, **attributes_of(record, self.columns.used)}
-        yield Entry(replace(picture, attributes=attributes), tuple(texts))
+        attributes = {**image.attributes, **attributes_of(record, self.columns.used)}
+        yield Entry(replace(image, attributes=attributes), tuple(texts))
 
 
 PROBED = 20
-"""Rows at the start of a table that say where its pictures are."""
+"""Rows at the start of a table that say where its images are."""
 
 
 def table_of(
     path: Path, columns: Columns, options: CorpusOptions, first: Iterable[Mapping[str, object]]
 ) -> tuple[Table, str | None]:
-    """The table in a file, and a note on its pictures, if there is one.
+    """Make the table of a file, with a note on where its images are, if one is due.
 
     Args:
         path: the file.
         columns: those of it to read.
-        options: with the folder that picture names count from, if the caller named it.
+        options: with the folder that image names count from, if the caller named it.
         first: the first records.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from retrieval.corpora.corpus import LeftOut
 from retrieval.corpora.left_out import REPLACED_MEMBER, is_hidden_or_system, kind_of_file
 from retrieval.locations.tar_members import Damage, Member, find_repeated, member_path, walk_members
-from retrieval.suffixes import is_picture_name, suffix_of
+from retrieval.suffixes import is_image_name, suffix_of
 
 _SAMPLE_LIMIT = 1000  # members; a hostile archive could be one endless sample
 
@@ -24,7 +24,7 @@ class Sample:
 
     def add(self, member: Member) -> None:
         """Put a member where it belongs by its suffix."""
-        if is_picture_name(member.name):
+        if is_image_name(member.name):
             self.images.append(member)
         elif suffix_of(member.name) == ".json":
             self.texts.insert(0, member)
@@ -100,12 +100,12 @@ class SampleReader:
         yield sample
 
     def _taken(self, member: Member) -> Member | None:
-        """The member to read in the place of one that the walk found; None where it is passed over."""
+        """Choose the member to read in the place of one that the walk found; None where it is left out."""
         base = member.name.rpartition("/")[2]
         if not base:
             return None  # a folder
         hidden = is_hidden_or_system(base, is_folder=False) if self._without_hidden else None
-        is_used = is_picture_name(base) or suffix_of(base) in self._text_suffixes
+        is_used = is_image_name(base) or suffix_of(base) in self._text_suffixes
         if hidden or not is_used:
             if hidden or member.fault is None:  # folders and links that nobody would read need no word
                 self._left_out[hidden or kind_of_file(base)] += 1

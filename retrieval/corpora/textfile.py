@@ -50,7 +50,7 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def lines_in(raw: bytes) -> Iterator[Line]:
-    """The lines of a text that is at hand, as :func:`read_lines` would give them."""
+    """Split a text in memory into lines, as :func:`read_lines` gives them."""
     with BytesIO(raw) as file:
         file.seek(len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0)
         for number, line in enumerate(_bounded(file), 1):
@@ -58,7 +58,7 @@ def lines_in(raw: bytes) -> Iterator[Line]:
 
 
 def estimate_lines(path: Path) -> int | None:
-    """About how many lines a file has, from its size and the lines at its start; None where it has none."""
+    """Estimate how many lines a file has from its size and the lines at its start; None where it has none."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
@@ -70,7 +70,7 @@ def estimate_lines(path: Path) -> int | None:
 
 
 def unreadable(error: OSError) -> str:
-    """Why a file cannot be read, in a clause."""
+    """Say in a clause why a file cannot be read."""
     return f"cannot be read ({error.strerror or error})"
 
 
@@ -94,7 +94,7 @@ def _skip_mark(file: BinaryIO, path: Path) -> None:
 
 
 def _bounded(file: BinaryIO) -> Iterator[bytes | None]:
-    """Raw lines; None for one beyond the limit, of which no more than the limit is ever held."""
+    """Read raw lines; None for one beyond the limit, of which no more than the limit is held in memory."""
     while raw := file.readline(LINE_LIMIT + 1):
         if len(raw) <= LINE_LIMIT or raw.endswith(b"\n"):
             yield raw

@@ -26,7 +26,7 @@ _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
 
 def parse_object(raw: str | bytes, uri: str) -> dict[str, object] | Failure:
-    """The JSON object that a text holds; NaN and infinities, which JSON does not have, read as null."""
+    """Parse the JSON object in a text; NaN and infinities, which JSON does not have, become null."""
     value = parse_value(raw)
     if isinstance(value, Failure):
         return Failure(uri, value.reason)
@@ -38,7 +38,7 @@ def parse_object(raw: str | bytes, uri: str) -> dict[str, object] | Failure:
 
 
 def parse_value(raw: str | bytes) -> object | Failure:
-    """The JSON value that a text holds, or why it is none, without a uri."""
+    """Parse the JSON value in a text; where it is not JSON, a failure without a uri says why."""
     try:
         text = raw if isinstance(raw, str) else raw.decode()
         if _is_deep(text):
@@ -68,7 +68,7 @@ def _is_deep(text: str) -> bool:
 
 
 def texts_in(value: object, place: str, column: str, lang: str | None) -> Iterator[CorpusText | Failure]:
-    """The captions under a column of a row or a key of an object: a text, or a list of texts.
+    """Make the captions of a column of a row, or of a key of an object: a text, or a list of texts.
 
     They are named ``place/column/0``, ``place/column/1``, ... even where there is one column or one text: a
     further column, or a further text at a list's end, must not rename what is indexed already.
@@ -88,7 +88,7 @@ def texts_in(value: object, place: str, column: str, lang: str | None) -> Iterat
 
 
 def text_at(value: object, uri: str, lang: str | None) -> Iterator[CorpusText | Failure]:
-    """The caption of that name, if any; nothing and blank texts are neither captions nor faults."""
+    """Make the caption with a uri, if there is one; None and blank texts are neither captions nor faults."""
     if value is None:
         return
     if not isinstance(value, str):
@@ -100,14 +100,14 @@ def text_at(value: object, uri: str, lang: str | None) -> Iterator[CorpusText | 
 
 
 def text_fault(text: str) -> str | None:
-    """Why a text cannot be taken, in a clause; None where it can."""
+    """Say in a clause why a text cannot be taken; None where it can."""
     if len(text) > _TEXT_LIMIT:
         return f"a caption is longer than {_TEXT_LIMIT:,} characters"
     return None if is_unicode(text) else "a caption holds half of a surrogate pair, which is not a character"
 
 
 def attributes_of(record: Mapping[str, object], without: Collection[str]) -> dict[str, Attribute]:
-    """The fields of a record, except some, as attributes.
+    """Convert the fields of a record, except some, to attributes.
 
     Plain values and lists of texts stay as they are, other nested values become JSON text. Left out are fields
     without a name, without a value, and with one that JSON has no place for (bytes, numbers that are not finite).
@@ -119,12 +119,12 @@ def attributes_of(record: Mapping[str, object], without: Collection[str]) -> dic
 
 
 def missing_columns(columns: Collection[CaptionColumn], seen: Collection[str]) -> list[str]:
-    """Names of caption columns that were asked for and not seen."""
+    """List the names of caption columns that were asked for and not seen."""
     return [column.name for column in columns if column.name not in seen]
 
 
 def id_of(value: object) -> str | None:
-    """The number or name that a data set calls something by; ``1`` and ``"1"`` are one id, None is not an id."""
+    """Normalise an id of a data set, a number or a name: ``1`` and ``"1"`` are one id; None where it is not one."""
     if isinstance(value, float) and value.is_integer() and abs(value) < _INT64:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -134,7 +134,7 @@ def id_of(value: object) -> str | None:
 
 
 def kind_of(value: object) -> str:
-    """What a value is, in the words of JSON and with its article."""
+    """Name the JSON type of a value, with its article."""
     if value is None:
         return "null"
     kinds = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from retrieval.contents import picture_digest
+from retrieval.contents import image_digest
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.locations.fetch import read_bytes
 
@@ -71,7 +71,7 @@ def read_encoded(location: Location, limits: Limits) -> EncodedImage:
         ImageError: as :func:`retrieval.locations.fetch.read_bytes`.
     """
     data = read_bytes(location, limits)
-    return EncodedImage(picture_digest(data), data)
+    return EncodedImage(image_digest(data), data)
 
 
 def prepare_encoded(

@@ -68,7 +68,7 @@ class Accuracy:
     ranking: Ranking
 
     def as_metrics(self) -> dict[str, float]:
-        """The keys that CLIP_benchmark writes; no ``acc5`` where there are fewer than five classes."""
+        """Make the metrics of a CLIP_benchmark record; no ``acc5`` where there are fewer than five classes."""
         five = {} if self.top5 is None else {"acc5": self.top5.value}
         return {"acc1": self.top1.value, **five, "mean_per_class_recall": self.mean_per_class}
 
@@ -90,7 +90,7 @@ def classify_models(
     advance: OnProgress | None = None,
     limits: Limits = LIMITS,
 ) -> Classification:
-    """Zero-shot accuracy of encoders, by name; ``templates`` are averaged, as in Radford et al., ICML 2021.
+    """Measure the zero-shot accuracy of encoders, by name; ``templates`` are averaged (Radford et al., ICML 2021).
 
     ``limits`` says what is accepted of a picture.
 
@@ -110,7 +110,7 @@ def classify_models(
 def classify(
     labelled: LabelledPictures, pictures: NDArray[np.float32], classes: NDArray[np.float32]
 ) -> Accuracy:
-    """Accuracy of choosing the class of the highest score; equal scores go to the class that comes first.
+    """Compute the accuracy of choosing the class of the highest score; equal scores go to the class that comes first.
 
     Args:
         labelled: what is right.
@@ -133,7 +133,7 @@ def classify(
 
 
 def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledPictures:
-    """Labelled pictures from an ImageNet-style folder or from tars.
+    """Read labelled images from an ImageNet-style folder or a tar.
 
     A folder has one folder a class; its name, with blanks for underscores, is the class name. A tar has,
     beside each ``KEY.jpg``, ``KEY.json`` with a ``label``, or ``KEY.cls`` with a number. ``class_names``

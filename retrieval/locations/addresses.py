@@ -19,7 +19,7 @@ from retrieval.errors import ImageError
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _6TO4_RELAYS = ipaddress.IPv4Network("192.88.99.0/24")
-_IETF = ipaddress.IPv4Network("192.0.0.0/24")  # some of it counts as global, and none of it serves pictures
+_IETF = ipaddress.IPv4Network("192.0.0.0/24")  # some of it counts as global, and none of it serves images
 
 
 class PublicTransport(httpx.BaseTransport):
@@ -53,7 +53,7 @@ class PublicTransport(httpx.BaseTransport):
 
 
 def public_addresses(host: str, port: int) -> list[str]:
-    """The public addresses of a host, in the resolver's order.
+    """Look up the public addresses of a host, in the resolver's order.
 
     Raises:
         ImageError: it has none.
@@ -88,7 +88,7 @@ def _is_public_v6(address: ipaddress.IPv6Address) -> bool:
 
 
 def _embedded(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
-    """IPv4 addresses that packets to an IPv6 address end up at."""
+    """List the IPv4 addresses that packets to an IPv6 address end up at."""
     for inner in (address.ipv4_mapped, address.sixtofour):
         if inner is not None:
             yield inner
@@ -97,7 +97,7 @@ def _embedded(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]
 
 
 def _to_address(request: httpx.Request, host: str, address: str) -> httpx.Request:
-    """The same request to an address: Host header, SNI and the certificate's check stay with the name."""
+    """Send a request to an address instead of a name; Host header, SNI and certificate check keep the name."""
     extensions = dict(request.extensions)
     if address != host:
         extensions["sni_hostname"] = host

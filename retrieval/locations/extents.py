@@ -13,9 +13,9 @@ _CELL = re.compile(r"row ([0-9]{1,19}) of (.{1,1000})", re.DOTALL)
 
 
 def extent_of(location: Location) -> str | None:
-    """What must be known beside the uri to read a location again; None where nothing must.
+    """Encode what must be known beside the uri to read a location again; None where the uri is enough.
 
-    Of a tar member it is ``OFFSET+SIZE``, of a picture in a table ``row ROW of COLUMN``.
+    Of a tar member it is ``OFFSET+SIZE``, of an image in a table ``row ROW of COLUMN``.
     """
     match location:
         case MemberBytes(_, _, offset, size):
@@ -34,7 +34,7 @@ def is_extent(text: str) -> bool:
 
 
 def location_of(uri: str, extent: str | None) -> Location | None:
-    """Where an item's bytes are; None where its uri does not tell."""
+    """Decode where an item's bytes are from its uri and extent; None where these do not tell."""
     if is_url(uri):
         return UrlBytes(uri)
     split = split_file_uri(uri)

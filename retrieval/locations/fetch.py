@@ -1,4 +1,4 @@
-"""Encoded bytes of a picture from where they are, within limits: regular files, tar members, URLs, memory."""
+"""Encoded bytes of an image from where they are, within limits: regular files, tar members, URLs, memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_REDIRECTS = 5
 
 
 def read_bytes(location: Location, limits: Limits) -> bytes:
-    """All bytes of a picture.
+    """Read all bytes of an image.
 
     Only regular files are opened (a fifo or a device would block or never end), no more than ``limits.file_bytes``
     are read, and a download ends within ``limits.seconds`` even from a server that trickles.
@@ -45,7 +45,7 @@ def read_bytes(location: Location, limits: Limits) -> bytes:
 
 
 def stamp(location: Location) -> str | None:
-    """What tells a later run that the bytes are as they were; None where only the bytes themselves can tell.
+    """Make a stamp by which a later run sees that the bytes are unchanged; None where only the bytes can tell.
 
     Raises:
         ImageError: the file is gone.
@@ -64,7 +64,7 @@ def stamp(location: Location) -> str | None:
 
 
 def _read_cell(table: Path, column: str, row: int, limits: Limits) -> bytes:
-    from retrieval.locations.parquet_process import (  # late: few corpora are tables of pictures
+    from retrieval.locations.parquet_process import (  # late: few corpora are tables of images
         ParquetFault,
         read_cell,
     )
@@ -108,7 +108,7 @@ def _read_file(path: Path, offset: int, size: int | None, limits: Limits) -> byt
 
 
 def _download(url: str, limits: Limits) -> bytes:
-    """The bytes behind a URL, or the deadline's reason, whatever the server does.
+    """Download the bytes behind a URL within the deadline, whatever the server does.
 
     In a thread that is left behind at the deadline: a host name that is looked up for minutes, or headers that come
     a byte at a time, pass every timeout of a client, because each of those counts from the last byte.
@@ -172,7 +172,7 @@ def _transfer(url: str, limits: Limits, deadline: float) -> bytes:
 
 
 def _about_proxies(error: Exception, limits: Limits) -> str:
-    """Why a machine that reaches the internet through a proxy alone cannot connect."""
+    """Explain why a machine that reaches the internet only through a proxy cannot connect."""
     import urllib.request
 
     import httpx

@@ -22,14 +22,14 @@ _HEADER_LIMIT = 8 * 2**20  # bytes of a message; a row has at most one mebibyte
 
 
 class ParquetFault(Exception):
-    """Why a file or a cell cannot be read, in a clause."""
+    """A file or a cell cannot be read; the message is a clause."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetTable:
     """A table's columns with their kinds, and its number of rows.
 
-    Kinds: ``value``, ``bytes``, ``struct``, ``embedded`` (a struct with a picture's bytes), ``path`` (such a struct in
+    Kinds: ``value``, ``bytes``, ``struct``, ``embedded`` (a struct with an image's bytes), ``path`` (such a struct in
     which no row has bytes).
     """
 
@@ -48,7 +48,7 @@ class ParquetRow:
 
 
 class ParquetProcess:
-    """One process; a context manager that ends it. Not for several threads at once."""
+    """A worker process that reads Parquet; a context manager that ends it. Not for several threads at once."""
 
     def __init__(self) -> None:
         worker = Path(__file__).with_name("parquet_worker.py")
@@ -76,11 +76,11 @@ class ParquetProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether it still answers."""
+        """Whether the process still runs."""
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, whatever it is doing."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -89,7 +89,7 @@ class ParquetProcess:
                     pipe.close()
 
     def describe(self, path: Path) -> ParquetTable:
-        """The columns and the number of rows of a file.
+        """Read the columns and the number of rows of a file.
 
         Raises:
             ParquetFault: it cannot be read.
@@ -98,7 +98,7 @@ class ParquetProcess:
         return ParquetTable({str(name): str(kind) for name, kind in message["columns"]}, int(message["rows"]))
 
     def rows(self, path: Path, columns: list[str]) -> Iterator[ParquetRow]:
-        """The rows of a file in their order; columns of bytes have no field.
+        """Stream the rows of a file in their order; columns of bytes have no field.
 
         Raises:
             ParquetFault: it cannot be read on.
@@ -110,7 +110,7 @@ class ParquetProcess:
                 yield ParquetRow(message["row"], message.get("fields", "{}"), message.get("fault"))
 
     def cell(self, path: Path, column: str | None, row: int, most: int) -> bytes:
-        """The bytes of the picture in a row; without a column, in the one that holds pictures.
+        """Read the bytes of the image in a row; an empty ``column`` is the one that holds images.
 
         Raises:
             ParquetFault: there is none, or it has more than ``most`` bytes.
@@ -172,7 +172,7 @@ _DIED = "the process that reads it has died: it is damaged, or takes more memory
 
 
 def _library_folders() -> list[str]:
-    """Where the library lies, if it does not lie where an isolated interpreter looks; never the working directory."""
+    """List folders of pyarrow that an isolated interpreter does not search by itself; never the working directory."""
     found = []
     for name in ("pyarrow", "numpy"):
         spec = importlib.util.find_spec(name)
@@ -187,7 +187,7 @@ _lock = threading.Lock()
 
 
 def read_cell(path: Path, column: str | None, row: int, most: int) -> bytes:
-    """The bytes of a picture stored in a table, from a process that is kept for the next one; from any thread.
+    """Read the bytes of an image stored in a table by a process that is kept for the next one; from any thread.
 
     Raises:
         ParquetFault: there is none, or it has more than ``most`` bytes.

@@ -35,7 +35,7 @@ NAMES = (
 
 
 class Fault(Exception):
-    """Why a file, a row or a cell cannot be read, in a clause."""
+    """A file, a row or a cell cannot be read; the message is a clause."""
 
 
 class Inflated(Fault):
@@ -106,7 +106,7 @@ class Server:
         self._cells: Cells | None = None
 
     def answer(self, request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """The messages that answer a request."""
+        """Make the messages that answer a request."""
         _allow_time()
         table = self._open(request["path"])
         if request["do"] == "describe":
@@ -154,12 +154,12 @@ class Table:
             raise Fault(f"it claims {self.rows_count:,} rows in {self.size:,} bytes")
 
     def description(self) -> dict[str, Any]:
-        """Names and kinds of the columns, and the number of rows."""
+        """Describe the file: names and kinds of the columns, and the number of rows."""
         columns = [[field.name, self._kind(field)] for field in self.schema]
         return {"columns": columns, "rows": self.rows_count}
 
     def _kind(self, field: Any) -> str:
-        """``bytes``, ``struct`` (without pictures), ``value``, or the path of the bytes in a struct of a picture."""
+        """``bytes``, ``struct`` (without images), ``value``, or the path of the bytes in a struct of an image."""
         import pyarrow as pa
 
         if _is_bytes(field.type):
@@ -189,7 +189,7 @@ class Table:
         return True
 
     def picture_column(self) -> str:
-        """The path of the bytes of the one column that holds pictures; a usual name decides between several."""
+        """Find the path of the bytes in the one column that holds images; a usual name decides between several."""
         kinds = {name: kind for name, kind in self.description()["columns"] if kind in ("bytes", "embedded")}
         usual = [name for name in kinds if name.lower() in NAMES]
         chosen = usual or list(kinds)
@@ -200,7 +200,7 @@ class Table:
         return chosen[0] if kinds[chosen[0]] == "bytes" else f"{chosen[0]}.bytes"
 
     def leaves(self, names: list[str]) -> list[str]:
-        """Columns to read for some names: of structs only what holds no bytes, and of bytes nothing."""
+        """List the columns to read for some names: of structs only what holds no bytes, and of bytes nothing."""
         import pyarrow as pa
 
         found: list[str] = []
@@ -213,7 +213,7 @@ class Table:
         return found
 
     def rows(self, names: list[str]) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Every row as ``{"row": ordinal from 1, "fields": {...}}``, or with ``fault`` in place of the fields."""
+        """Stream each row as ``{"row": ordinal from 1, "fields": {...}}``, or with ``fault`` in place of the fields."""
         columns = self.leaves(names)
         first, self._budget = 1, max(FREE_BYTES, INFLATION * self.size)
         for group, count in enumerate(self.groups):
@@ -223,7 +223,7 @@ class Table:
     def _group_rows(
         self, group: int, columns: list[str], first: int, last: int
     ) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """The rows from ``first`` up to ``last``, read again in smaller batches where they take too much memory."""
+        """Read the rows from ``first`` up to ``last``, again in smaller batches where memory is short."""
         import pyarrow as pa
 
         row = first
@@ -259,7 +259,7 @@ class Table:
     def _records(
         self, group: int, columns: list[str], size: int, skipped: int
     ) -> Iterator[dict[str, Any] | str]:
-        """Records of a row group, but for the first ones; a text in place of one that cannot be taken."""
+        """Stream the records of a row group, without the first ones; a text says why one cannot be taken."""
         if not columns:
             yield from ({} for _ in range(self.groups[group] - skipped))
             return
@@ -274,7 +274,7 @@ class Table:
 
 
 class Cells:
-    """The bytes of pictures in one column, read forward: the next row is cheap, an earlier one starts again."""
+    """The bytes of images in one column, read forward: the next row is cheap, an earlier one starts again."""
 
     def __init__(self, table: Table, column: str) -> None:
         self.table, self.column = table, column
@@ -285,7 +285,7 @@ class Cells:
         self._budget = max(FREE_BYTES, INFLATION * table.size)
 
     def read(self, row: int, most: int) -> bytes:
-        """The bytes in a row (from 1), at most ``most`` of them."""
+        """Read the bytes in a row (from 1), at most ``most`` of them."""
         group, at = self._find(row)
         if group != self._group or at < self._start:
             self._batches = self.table.file.iter_batches(
@@ -356,7 +356,7 @@ def _records(batch: Any, skipped: int) -> Iterator[dict[str, Any] | str]:
 
 
 def _message(row: int, record: dict[str, Any] | str) -> tuple[dict[str, Any], int]:
-    """A row, or why it cannot be taken, and the length of its fields as JSON."""
+    """Make the message of a row, or of why it cannot be taken, with the length of its fields as JSON."""
     if isinstance(record, str):
         return {"row": row, "fault": record}, len(record)
     try:
@@ -369,7 +369,7 @@ def _message(row: int, record: dict[str, Any] | str) -> tuple[dict[str, Any], in
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """A value as JSON holds it: dates and decimals as texts, numbers that are not finite and bytes as null."""
+    """Convert a value to JSON: dates and decimals to texts, numbers that are not finite and bytes to null."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):

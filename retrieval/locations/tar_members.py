@@ -49,7 +49,7 @@ class Damage:
 
 
 class _Damaged(Exception):
-    """Never leaves this module: the walk ends in a Damage."""
+    """The archive cannot be read on; never leaves this module, where it becomes a :class:`Damage`."""
 
 
 def is_tar(head: bytes) -> bool:
@@ -58,7 +58,7 @@ def is_tar(head: bytes) -> bool:
 
 
 def find_repeated(file: BinaryIO, size: int) -> dict[str, Member]:
-    """The last member of each path that an archive holds more than once, as ``tar -r`` and ``tar -u`` write them.
+    """Find the last member of each path that an archive holds more than once, as ``tar -r`` and ``-u`` write them.
 
     Whoever unpacks the archive is left with these, whatever stood there before.
 
@@ -94,7 +94,7 @@ def find_repeated(file: BinaryIO, size: int) -> dict[str, Member]:
 
 
 def member_path(name: str) -> str:
-    """Where a member is unpacked: ``./a//b.jpg`` and ``a/b.jpg`` are one file."""
+    """Normalise a member's name to the path where it is unpacked: ``./a//b.jpg`` and ``a/b.jpg`` are one file."""
     return posixpath.normpath(name).lstrip("/")
 
 
@@ -103,7 +103,7 @@ def _members(file: BinaryIO, size: int) -> Iterator[Member]:
 
 
 def walk_members(file: BinaryIO, size: int) -> Iterator[Member | Damage]:
-    """The members of a tar in their order; after damage, a Damage is the last.
+    """Stream the members of a tar in their order; after damage, a Damage is the last.
 
     Args:
         file: opened for reading and seekable; its position may be changed between two members.
@@ -179,7 +179,7 @@ def _check_sum(header: bytes) -> None:
 
 
 def _number(field: bytes) -> int:
-    """An octal number, or GNU's base-256 one."""
+    """Parse an octal number, or GNU's base-256 one."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     digits = field.partition(b"\0")[0].strip()
@@ -207,7 +207,7 @@ def _extension(file: BinaryIO, start: int, length: int, size: int) -> bytes:
 
 
 def _pax_records(data: bytes) -> dict[str, str]:
-    r"""Records ``LENGTH KEY=VALUE\n``, of which only those that name or measure a member matter."""
+    r"""Parse the records ``LENGTH KEY=VALUE\n`` that name or measure a member; the others do not matter."""
     records: dict[str, str] = {}
     position = 0
     while position < len(data) and data[position]:
@@ -225,7 +225,7 @@ def _pax_records(data: bytes) -> dict[str, str]:
 
 
 def _after_sparse_map(file: BinaryIO, header: bytes, start: int, size: int) -> int:
-    """Where the data of an old GNU sparse file begins: behind the blocks that go on with its map."""
+    """Find where the data of an old GNU sparse file begins: behind the blocks that continue its map."""
     more = header[482]
     while more:
         more = _read(file, start, _BLOCK, size)[504]

@@ -22,7 +22,7 @@ from pathlib import Path
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.query.parts import ImagePart, KeyPart, Part, Query, TextPart
 from retrieval.shell import shell_word
-from retrieval.suffixes import is_picture_name
+from retrieval.suffixes import is_image_name
 from retrieval.uris import expand_home, file_uri
 
 _PART = re.compile(
@@ -102,7 +102,7 @@ def looks_like_picture(content: str) -> bool:
         or content.startswith("file://")
         or _PATH_START.match(content)
         or _TAR_MEMBER.fullmatch(content)
-        or is_picture_name(content)
+        or is_image_name(content)
     )
 
 

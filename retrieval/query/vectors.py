@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection import Collection, View
 from retrieval.collection.stored import KeyedVector
-from retrieval.contents import picture_digest, pixel_digest, text_digest
+from retrieval.contents import image_digest, pixel_digest, text_digest
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
@@ -129,7 +129,7 @@ class QueryVectors:
         source = part.source
         if isinstance(source, (Path, str, bytes)):
             data = read_source(source, self._pool.limits)
-            stored = self._stored(picture_digest(data), identity)
+            stored = self._stored(image_digest(data), identity)
             if stored is not None:
                 return stored
             self._pool.start()  # while the encoder is loaded

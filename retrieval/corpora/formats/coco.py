@@ -1,4 +1,4 @@
-"""COCO captions: pictures and annotations in one JSON object (https://cocodataset.org/#format-data)."""
+"""COCO captions: images and annotations in one JSON object (https://cocodataset.org/#format-data)."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from retrieval.corpora.values import attributes_of, id_of, text_fault
 from retrieval.errors import CorpusFormatError
 from retrieval.types import CorpusText, Entry, Failure
 
-MOST_TEXTS = TEXTS_LIMIT + 1  # one more than is taken of a picture
+MOST_TEXTS = TEXTS_LIMIT + 1  # one more than is taken of an image
 Captions = dict[str, list[int]]
-"""Ordinals of annotations by the id of their picture."""
+"""Ordinals of annotations by the id of their image."""
 
 
 def open_coco(at: CorpusPath, options: CorpusOptions) -> Corpus:
     """Open a COCO captions file: its images in their order, each with its captions, named ``annotation=ID``.
 
-    Without ``options.images`` the pictures are looked for beside the file, in ``images`` and in the folder
+    Without ``options.images`` the images are looked for beside the file, in ``images`` and in the folder
     named after the file (``captions_train2017.json``: ``train2017``), and in the same places beside a folder
     ``annotations``.
 
     Raises:
-        CorpusFormatError: a list is missing, there are annotations and none is a caption, or the pictures are
+        CorpusFormatError: a list is missing, there are annotations and none is a caption, or the images are
             not where they are looked for.
         UsageError: ``options.images`` is not a folder.
     """
@@ -77,16 +77,16 @@ def _entries(
         else:
             seen.add(number)
             of_it = {"image_id": image["id"], **{name: image[name] for name in image if name != "image_id"}}
-            picture = folder.picture(image.get("file_name"), place, attributes_of(of_it, without=("id",)))
+            located = folder.image(image.get("file_name"), place, attributes_of(of_it, without=("id",)))
             texts = _texts(names, annotations, captions.pop(number, ())[:MOST_TEXTS], lang)
-            yield picture if isinstance(picture, Failure) else Entry(picture, tuple(texts))
+            yield located if isinstance(located, Failure) else Entry(located, tuple(texts))
     for number, ordinals in captions.items():
         for text in _texts(names, annotations, ordinals, lang):
             yield Failure(text.uri, f"the caption is of picture {number}, which is not in the file")
 
 
 def _group(names: FileNames, annotations: Sequence[object], captions: Captions) -> Iterator[Failure]:
-    """Fill in the captions by picture; yield what is none."""
+    """Group the captions by image into ``captions``; yield a failure for each annotation that is not one."""
     seen: set[str] = set()
     for ordinal, annotation in enumerate(annotations):
         place = names.part(f"annotations/{ordinal}")
@@ -114,7 +114,7 @@ def _group(names: FileNames, annotations: Sequence[object], captions: Captions) 
 def _texts(
     names: FileNames, annotations: Sequence[object], ordinals: Sequence[int], lang: str | None
 ) -> Iterator[CorpusText]:
-    """The captions among the annotations at some ordinals, all of which :func:`_group` has found to be sound."""
+    """Make the captions of the annotations at some ordinals, which :func:`_group` has checked."""
     for ordinal in ordinals:
         annotation = annotations[ordinal]
         assert isinstance(annotation, dict), annotation

@@ -51,7 +51,7 @@ def open_tsv(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
 def read_csv_rows(path: Path) -> Iterator[Row]:
     """Stream the rows of a CSV file, the header first; blank lines are not rows."""
-    feed = _Feed(read_lines(path))
+    feed = _CsvLines(read_lines(path))
     reader = csv.reader(feed, delimiter=_delimiter(path), skipinitialspace=True, strict=True)
     while True:
         feed.begin_row()
@@ -73,8 +73,8 @@ def read_tsv_rows(path: Path) -> Iterator[Row]:
             yield Row(number, text.split("\t"), fault)
 
 
-class _Feed:
-    """Lines for a csv.reader, which asks for as many as a quoted field spans; remembers their faults."""
+class _CsvLines:
+    """The lines that a csv.reader takes, as many as a quoted field spans, with the first fault in a row."""
 
     def __init__(self, lines: Iterator[Line]) -> None:
         self._lines = lines
@@ -85,7 +85,7 @@ class _Feed:
         self.fault: str | None = None
         self._characters = 0
 
-    def __iter__(self) -> _Feed:
+    def __iter__(self) -> _CsvLines:
         return self
 
     def __next__(self) -> str:

@@ -41,7 +41,7 @@ def open_flickr(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
 
 def _entries(names: FileNames, folder: ImageFolder, lang: str | None) -> Entries:
-    """Entries of the lines, those of one picture that follow each other as one."""
+    """Make an entry of each run of lines that name the same image."""
     for name, lines in groupby(_lines(names), key=lambda line: line[0]):
         if name is None:
             yield from (Failure(place, fault) for _, place, fault in lines)
@@ -55,12 +55,12 @@ def _entries(names: FileNames, folder: ImageFolder, lang: str | None) -> Entries
                     yield text
                 else:
                     texts.append(text)
-        picture = folder.picture(name, first, {})
-        yield picture if isinstance(picture, Failure) else Entry(picture, tuple(texts))
+        image = folder.image(name, first, {})
+        yield image if isinstance(image, Failure) else Entry(image, tuple(texts))
 
 
 def _lines(names: FileNames) -> Iterator[tuple[str | None, str, str]]:
-    """The picture's name, the place and the caption of each line; no name, and a fault, for what is none."""
+    """Parse each line into image name, place and caption; for a faulty line: None, place and fault."""
     for number, line, fault in read_lines(names.path):
         place = names.part(f"L{number}")
         match = _LINE.fullmatch(line)

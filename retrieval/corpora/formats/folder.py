@@ -1,4 +1,4 @@
-"""A folder of pictures, walked to its depths; a text file beside a picture holds its captions."""
+"""A folder of images, walked to its depths; a text file beside an image holds its captions."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.textfile import LINE_LIMIT, unreadable
 from retrieval.errors import CorpusFormatError
 from retrieval.signatures import is_image_file
-from retrieval.suffixes import is_picture_name
+from retrieval.suffixes import is_image_name
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes
 from retrieval.uris import file_uri
 
 
 @dataclass(slots=True)
 class _Listing:
-    """What one folder holds, each part in the order of names."""
+    """The entries of one folder by kind, each kind in the order of names."""
 
-    pictures: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
     captions: set[str] = field(default_factory=set)
     unknown: list[str] = field(default_factory=list)  # regular files whose names do not say what they are
     folders: list[str] = field(default_factory=list)
@@ -47,14 +47,14 @@ class _Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
-    """What is left out of a folder: by the caller's globs, and by default."""
+class _Rules:
+    """The rules by which entries are left out of a folder: the caller's globs, and the default ones."""
 
     is_excluded: Callable[[str], bool]
     by_default: bool
 
     def reason(self, relative: str, entry: os.DirEntry[str]) -> str | None:
-        """The count under which an entry is left out; None where it is looked at."""
+        """Say under which count an entry is left out; None where it is read."""
         if self.is_excluded(relative + entry.name):
             return EXCLUDED_FOLDER if _is_folder(entry) else EXCLUDED_FILE
         return is_hidden_or_system(entry.name, _is_folder(entry)) if self.by_default else None
@@ -70,7 +70,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def open_folder(at: CorpusPath, options: CorpusOptions) -> Corpus:
     """Open a folder of images: those in it and below it, in the order of names, files before folders.
 
-    A name that ends as a picture's makes a candidate, and so do the first bytes of a file whose suffix is not
+    A name that ends as an image's makes a candidate, and so do the first bytes of a file whose suffix is not
     known; what it is, its content decides later. ``x.txt`` and ``x.jpg.txt`` beside ``x.jpg`` hold its captions,
     one a line, named ``L1`` in that file. Left out and counted by kind: all other files, collections, what
     ``options.exclude`` matches, and unless ``options.default_excludes`` is off, hidden files and those of systems
@@ -91,12 +91,12 @@ def open_folder(at: CorpusPath, options: CorpusOptions) -> Corpus:
             str(path), unreadable(error), "Check the folder and its permissions"
         ) from error
     root = os.path.abspath(path)  # noqa: PTH100  resolve() would follow links, which change names
-    choice = _Choice(excluder(options.exclude), options.default_excludes)
-    return Corpus(file_uri(path), "folder", lambda left_out: _walk(root, choice, options.lang, left_out))
+    rules = _Rules(excluder(options.exclude), options.default_excludes)
+    return Corpus(file_uri(path), "folder", lambda left_out: _walk(root, rules, options.lang, left_out))
 
 
-def _walk(root: str, choice: _Choice, lang: str | None, left_out: LeftOut) -> Entries:
-    """Entries of a tree. ``relative`` paths are empty for the root and else end in a slash."""
+def _walk(root: str, rules: _Rules, lang: str | None, left_out: LeftOut) -> Entries:
+    """Walk a tree. ``relative`` paths are empty for the root and else end in a slash."""
     seen: set[tuple[int, int]] = set()
     stack, links = [""], deque[str]()
     while stack or links:
@@ -110,30 +110,30 @@ def _walk(root: str, choice: _Choice, lang: str | None, left_out: LeftOut) -> En
             if is_collection(folder):
                 left_out[COLLECTION] += 1
                 continue
-            listing = _listed(folder, relative, choice)
+            listing = _list_folder(folder, relative, rules)
         except OSError as error:
             yield Failure(file_uri(Path(folder)), f"the folder {unreadable(error)}")
             continue
         left_out.update(listing.left_out)
         yield from listing.failures
-        pictures = _with_sniffed(folder, listing, left_out)
-        for name in pictures:
-            yield from _picture(folder, name, listing.captions, lang)
-        used = {caption for name in pictures for caption in _caption_files(name, listing.captions)}
+        images = _images_in(folder, listing, left_out)
+        for name in images:
+            yield from _image_entries(folder, name, listing.captions, lang)
+        used = {caption for name in images for caption in _caption_files(name, listing.captions)}
         _count(left_out, "text file", len(listing.captions) - len(used))
         stack.extend(f"{relative}{name}/" for name in reversed(listing.folders))
         links.extend(f"{relative}{name}/" for name in listing.linked_folders)
 
 
-def _with_sniffed(folder: str, listing: _Listing, left_out: LeftOut) -> list[str]:
-    """The pictures of a folder by name, and those of unknown names by their first bytes, in the order of names."""
-    sniffed = []
+def _images_in(folder: str, listing: _Listing, left_out: LeftOut) -> list[str]:
+    """List the images of a folder: by suffix, and of unknown suffixes by first bytes; sorted."""
+    recognised = []
     for name in listing.unknown:
         if not name.startswith(CATALOGUE) and is_image_file(os.path.join(folder, name)):  # noqa: PTH118
-            sniffed.append(name)
+            recognised.append(name)
         else:
             left_out[OTHER_FILE] += 1
-    return sorted([*listing.pictures, *sniffed]) if sniffed else listing.pictures
+    return sorted([*listing.images, *recognised]) if recognised else listing.images
 
 
 def _count(left_out: LeftOut, kind: str, number: int) -> None:
@@ -141,8 +141,8 @@ def _count(left_out: LeftOut, kind: str, number: int) -> None:
         left_out[kind] += number
 
 
-def _listed(folder: str, relative: str, choice: _Choice) -> _Listing:
-    """One folder, listed and sorted.
+def _list_folder(folder: str, relative: str, rules: _Rules) -> _Listing:
+    """List one folder, its entries sorted.
 
     Raises:
         OSError: it cannot be.
@@ -150,43 +150,43 @@ def _listed(folder: str, relative: str, choice: _Choice) -> _Listing:
     listing = _Listing()
     with os.scandir(folder) as entries:
         for entry in entries:
-            _sort_in(listing, entry, relative, choice)
-    listing.pictures.sort()
+            _sort_in(listing, entry, relative, rules)
+    listing.images.sort()
     listing.folders.sort()
     listing.linked_folders.sort()
     listing.failures.sort(key=lambda failure: failure.uri)
     return listing
 
 
-def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, choice: _Choice) -> None:
+def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, rules: _Rules) -> None:
     try:
-        reason = choice.reason(relative, entry)
+        reason = rules.reason(relative, entry)
         if reason is not None:
             listing.left_out[reason] += 1
         elif entry.is_dir():
             (listing.linked_folders if entry.is_symlink() else listing.folders).append(entry.name)
         elif entry.name.lower().endswith(".txt"):
             listing.captions.add(entry.name)
-        elif not is_picture_name(entry.name):
+        elif not is_image_name(entry.name):
             kind = kind_of_file(entry.name)
             if kind == OTHER_FILE and entry.is_file():
                 listing.unknown.append(entry.name)
             else:
                 listing.left_out[kind] += 1
         elif entry.is_file():
-            listing.pictures.append(entry.name)
+            listing.images.append(entry.name)
         else:  # never opened: a pipe would block for good
             nowhere = not os.path.exists(entry.path)  # noqa: PTH110  as above
             fault = "is a link that leads nowhere" if nowhere else "is not a regular file"
             listing.failures.append(Failure(file_uri(Path(entry.path)), fault))
     except OSError as error:  # a link that leads to itself
-        if not is_picture_name(entry.name):
+        if not is_image_name(entry.name):
             listing.left_out[kind_of_file(entry.name)] += 1
             return
         listing.failures.append(Failure(file_uri(Path(entry.path)), unreadable(error)))
 
 
-def _picture(folder: str, name: str, captions: set[str], lang: str | None) -> Entries:
+def _image_entries(folder: str, name: str, captions: set[str], lang: str | None) -> Entries:
     texts: list[CorpusText] = []
     for caption in _caption_files(name, captions):
         for found in _captions(Path(folder, caption), lang):
@@ -204,7 +204,7 @@ def _caption_files(name: str, there: set[str]) -> Iterator[str]:
 
 
 def _captions(path: Path, lang: str | None) -> Entries:
-    """The captions in a file beside a picture; a faulty file is a failure, and costs the picture nothing."""
+    """Read the captions in a file beside an image; a faulty file is a failure, and the image is taken without it."""
     uri = file_uri(path)
     try:
         facts = path.stat()

@@ -51,7 +51,7 @@ def open_jsonl(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, object] | Failure]]:
-    """Line numbers with what stands there; failures have an empty uri."""
+    """Parse each line, with its number; failures have an empty uri."""
     for number, text, fault in read_lines(path):
         if fault:
             yield number, Failure("", fault)

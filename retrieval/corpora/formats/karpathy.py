@@ -27,10 +27,10 @@ def open_karpathy(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
     A sentence is named ``sentid=ID``. ``train`` is not ``restval``: ask for ``train,restval`` to get what papers
     train on. Without
-    ``options.images`` the pictures are looked for beside the file and in ``images`` there or one folder up.
+    ``options.images`` the images are looked for beside the file and in ``images`` there or one folder up.
 
     Raises:
-        CorpusFormatError: the list is missing, no picture is in a split that was asked for, or the pictures
+        CorpusFormatError: the list is missing, no image is in a split that was asked for, or the images
             are not where they are looked for.
         UsageError: ``options.images`` is not a folder.
     """
@@ -63,7 +63,7 @@ def _split(image: object) -> str:
 
 
 def _name(image: object) -> object:
-    """The name of a picture: its file's, below its ``filepath`` where there is one."""
+    """Get the file name of an image, below its ``filepath`` where there is one."""
     if not isinstance(image, dict):
         return None
     folder, name = image.get("filepath"), image.get("filename")
@@ -83,19 +83,19 @@ def _entries(
             yield Failure(names.part(place), "the picture is not an object")
             continue
         attributes = attributes_of(image, without=("sentences", "sentids"))
-        picture = folder.picture(_name(image), names.part(place), attributes)
-        if isinstance(picture, Failure):
-            yield picture
+        located = folder.image(_name(image), names.part(place), attributes)
+        if isinstance(located, Failure):
+            yield located
             continue
         found = list(_sentences(names, place, image.get("sentences"), lang, seen))
         yield from (failure for failure in found if isinstance(failure, Failure))
-        yield Entry(picture, tuple(text for text in found if isinstance(text, CorpusText)))
+        yield Entry(located, tuple(text for text in found if isinstance(text, CorpusText)))
 
 
 def _sentences(
     names: FileNames, place: str, sentences: object, lang: str | None, seen: set[object]
 ) -> Iterator[CorpusText | Failure]:
-    """The captions of one picture; ``seen`` grows by their ids, which must be unique in the file."""
+    """Make the captions of one image; ``seen`` grows by their ids, which must be unique in the file."""
     if not isinstance(sentences, list):
         yield Failure(names.part(f"{place}/sentences"), "the picture has no list of sentences")
         return

@@ -60,7 +60,7 @@ def _reading(at: CorpusPath) -> Iterator[ParquetProcess]:
 
 
 def _entries(table: Table, kind: str, read: list[str]) -> Entries:
-    """Entries of the rows; a damaged row group ends in a failure, and the next one goes on."""
+    """Make the entries of the rows; a damaged row group ends in a failure, and reading goes on with the next one."""
     last = 0
     try:
         with ParquetProcess() as process:
@@ -92,8 +92,8 @@ def _row_entries(table: Table, kind: str, record: dict[str, object], row: int) -
     leaf = column if kind == "bytes" else f"{column}.bytes"
     location = CellBytes(table.names.path, leaf, row)
     attributes = {"path": path} if isinstance(path, str) and path else {}
-    picture = CorpusImage(table.names.part(name), location, None, attributes)
-    yield from table.entries_of(picture, record, name)
+    image = CorpusImage(table.names.part(name), location, None, attributes)
+    yield from table.entries_of_stored_image(image, record, name)
 
 
 def _is_parquet(at: CorpusPath) -> bool:

@@ -1,7 +1,7 @@
 """WebDataset tars, read in place (https://github.com/webdataset/webdataset).
 
 Captions stand in a sample's ``.json`` and
-``.txt`` members, which may come before or after the picture, but next to it.
+``.txt`` members, which may come before or after the image, but next to it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ DEFAULT_KEYS = (CaptionColumn("caption"), CaptionColumn("captions"))
 """Keys of JSON members that hold captions unless others are named."""
 
 _SAMPLE_TEXT_LIMIT = 4 * 2**20  # bytes of all texts of a sample
-_LINKS_LIMIT = 10_000  # of a sample: texts that describe each of many pictures
+_LINKS_LIMIT = 10_000  # of a sample: texts that describe each of many images
 _CHECKED = 200  # samples among which each named key must appear, so that a slip is seen at once
 _TEXT_SUFFIXES = (".json", ".txt")
 
 
 @dataclass(slots=True)
-class _Found:
-    """What the JSON and text members of a sample say about the pictures that bear their name."""
+class _SampleTexts:
+    """The captions and attributes in the JSON and text members of a sample."""
 
     texts: list[tuple[str, CorpusText]] = field(default_factory=list)  # with the stem of their member
     attributes: dict[str, dict[str, Attribute]] = field(default_factory=dict)  # by stem
@@ -53,7 +53,7 @@ def open_webdataset(at: CorpusPath, options: CorpusOptions) -> Corpus:
     Captions are the texts under ``caption`` and ``captions`` of a JSON member (under the named keys instead,
     if any are), then the lines of a text member, less those that the JSON has too. A caption is named
     ``member.json/captions/0`` or ``member.txt/L1``. The other JSON keys are attributes. Where a sample has
-    several pictures, a text describes the one that bears its name, else all of them. Of members with one name
+    several images, a text describes the one that bears its name, else all of them. Of members with one name
     the last counts, in the place of the first: what is read is what unpacking the archive would give.
 
     Raises:
@@ -105,7 +105,7 @@ def _check_keys(archive: Path, options: CorpusOptions) -> None:
 
 
 def _estimate(archives: list[Path], options: CorpusOptions) -> int | None:
-    """About how many samples with pictures there are, from the first archive's head and all sizes."""
+    """Estimate the number of samples with images from the first archive's head and the size of all archives."""
     with archives[0].open("rb") as file:
         found = _first_samples(file, archives[0], options)
         samples = (one for one in found if isinstance(one, Sample) and one.images)
@@ -117,7 +117,7 @@ def _estimate(archives: list[Path], options: CorpusOptions) -> int | None:
 
 
 def _first_samples(file: BinaryIO, archive: Path, options: CorpusOptions) -> Iterator[Sample | Damage]:
-    """Samples for a look at an archive's beginning, which need not know what is replaced later."""
+    """Read samples at an archive's beginning, whether or not later members replace theirs."""
     reader = SampleReader(_TEXT_SUFFIXES, options.default_excludes, {}, Counter())
     return reader.samples(file, archive.stat().st_size)
 
@@ -165,8 +165,8 @@ def _sample_entries(file: BinaryIO, names: FileNames, sample: Sample, options: C
         yield from (Failure(text.uri, reason) for _, text in found.texts)
 
 
-def _read_texts(file: BinaryIO, names: FileNames, sample: Sample, options: CorpusOptions) -> _Found:
-    found = _Found()
+def _read_texts(file: BinaryIO, names: FileNames, sample: Sample, options: CorpusOptions) -> _SampleTexts:
+    found = _SampleTexts()
     room = _SAMPLE_TEXT_LIMIT
     for member in sample.texts:
         uri = names.part(member.name)
@@ -193,7 +193,7 @@ def _read_member(file: BinaryIO, member: Member, uri: str, room: int) -> bytes |
     return file.read(member.size)
 
 
-def _take_json(raw: bytes, uri: str, stem: str, options: CorpusOptions, found: _Found) -> None:
+def _take_json(raw: bytes, uri: str, stem: str, options: CorpusOptions, found: _SampleTexts) -> None:
     record = parse_object(raw.removeprefix(b"\xef\xbb\xbf"), uri)
     if isinstance(record, Failure):
         found.failures.append(record)
@@ -205,7 +205,7 @@ def _take_json(raw: bytes, uri: str, stem: str, options: CorpusOptions, found: _
         _take(texts_in(record.get(column.name), uri, column.name, column.lang or options.lang), stem, found)
 
 
-def _take_lines(raw: bytes, uri: str, stem: str, lang: str | None, found: _Found) -> None:
+def _take_lines(raw: bytes, uri: str, stem: str, lang: str | None, found: _SampleTexts) -> None:
     """Take the lines that are not captions yet: img2dataset writes one caption as JSON and as text."""
     known = {text.text.strip() for _, text in found.texts}
     for number, line, fault in lines_in(raw):
@@ -216,7 +216,7 @@ def _take_lines(raw: bytes, uri: str, stem: str, lang: str | None, found: _Found
             _take(text_at(line, name, lang), stem, found)
 
 
-def _take(texts: Iterator[CorpusText | Failure], stem: str, found: _Found) -> None:
+def _take(texts: Iterator[CorpusText | Failure], stem: str, found: _SampleTexts) -> None:
     for text in texts:
         if isinstance(text, Failure):
             found.failures.append(text)

@@ -10,7 +10,7 @@ import numpy as np
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble
 from retrieval.evaluation.protocols.protocol import ProtocolOptions, as_chosen
-from retrieval.suffixes import is_picture_name
+from retrieval.suffixes import is_image_name
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure
 
 DENOMINATORS = (
@@ -81,7 +81,7 @@ def _language(texts: list[CorpusText], chosen: str | None) -> tuple[str, str | N
 
 def _check_captions(name: str, texts: list[CorpusText]) -> None:
     """Refuse captions that are file names: somebody named the wrong column."""
-    files = [text for text in texts if is_picture_name(text.text.strip())]
+    files = [text for text in texts if is_image_name(text.text.strip())]
     numbers = [text for text in texts if text.text.strip().isdigit()]
     for kind, found in (("picture names", files), ("numbers", numbers)):
         if len(found) * 2 > len(texts):

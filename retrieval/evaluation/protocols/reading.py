@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.errors import CorpusFormatError, EvaluationError
-from retrieval.suffixes import is_picture_name
+from retrieval.suffixes import is_image_name
 
 _NAME_AND_NUMBER = re.compile(r"(?P<name>[^\s#]+)(#\S+)?")
 
@@ -113,7 +113,7 @@ def read_captions(path: Path, separator: str | None = "\t") -> Iterator[tuple[in
 def _names_image(text: str) -> bool:
     """Whether a text is the name of an image, with or without the number of a caption behind ``#``."""
     found = _NAME_AND_NUMBER.fullmatch(text)
-    return found is not None and is_picture_name(found["name"])
+    return found is not None and is_image_name(found["name"])
 
 
 def read_ids(path: Path) -> list[str]:

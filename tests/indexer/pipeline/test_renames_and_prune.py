@@ -136,14 +136,14 @@ def test_prune_spares_what_lies_in_a_folder_that_cannot_be_listed_and_nothing_el
     index(photos)
     (photos / "red.png").rename(photos / ".red.png")
     (photos / "red.txt").unlink()
-    listed = folder._listed
+    listed = folder._list_folder
 
     def refuse(path: str, relative: str, choice: folder._Choice) -> object:
         if relative == "sub/":
             raise PermissionError(13, "Permission denied")
         return listed(path, relative, choice)
 
-    monkeypatch.setattr(folder, "_listed", refuse)
+    monkeypatch.setattr(folder, "_list_folder", refuse)
     report = index(photos, prune=True)
 
     assert (report.failed, report.removed) == (1, 2)

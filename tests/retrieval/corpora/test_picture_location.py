@@ -14,14 +14,14 @@ from retrieval.uris import file_uri
 
 
 def test_a_relative_name_counts_from_the_folder(tmp_path: Path) -> None:
-    picture = ImageFolder(tmp_path).picture("a/./b/../c d.jpg", "place", {"n": 1})
+    picture = ImageFolder(tmp_path).image("a/./b/../c d.jpg", "place", {"n": 1})
 
     path = tmp_path / "a" / "c d.jpg"
     assert picture == CorpusImage(file_uri(path), FileBytes(path), None, {"n": 1})
 
 
 def test_an_absolute_name_inside_the_folder_is_taken(tmp_path: Path) -> None:
-    picture = ImageFolder(tmp_path).picture(f"{tmp_path}/a.jpg", "place", {})
+    picture = ImageFolder(tmp_path).image(f"{tmp_path}/a.jpg", "place", {})
 
     assert isinstance(picture, CorpusImage)
     assert picture.location == FileBytes(tmp_path / "a.jpg")
@@ -37,7 +37,7 @@ def test_a_name_that_leads_out_of_the_folder_is_a_failure_that_says_what_to_do(
     folder = tmp_path / "root"
     folder.mkdir()
 
-    found = ImageFolder(folder).picture(name.format(root=folder), "place", {})
+    found = ImageFolder(folder).image(name.format(root=folder), "place", {})
 
     assert isinstance(found, Failure)
     assert found.uri == "place"
@@ -51,7 +51,7 @@ def test_no_name_whatever_leads_out_of_the_folder(name: str) -> None:
     folder = ImageFolder.__new__(ImageFolder)  # the constructor wants a folder that exists
     folder.path, folder._prefix = root, f"{root}{os.sep}"
 
-    found = folder.picture(name, "place", {})
+    found = folder.image(name, "place", {})
 
     if isinstance(found, CorpusImage) and isinstance(found.location, FileBytes):
         assert os.path.realpath(found.location.path).startswith(f"{root}{os.sep}")
@@ -61,12 +61,12 @@ def test_no_name_whatever_leads_out_of_the_folder(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b.jpg", "half \ud800.jpg", "", None, 7, ["a.jpg"], {"path": "a.jpg"}])
 def test_what_cannot_be_a_files_name_is_a_failure(tmp_path: Path, name: object) -> None:
-    assert isinstance(ImageFolder(tmp_path).picture(name, "place", {}), Failure)
+    assert isinstance(ImageFolder(tmp_path).image(name, "place", {}), Failure)
 
 
 @pytest.mark.parametrize("url", ["http://example.org/a.jpg", "HTTPS://example.org:8443/a.jpg?x=1#y"])
 def test_an_http_url_is_its_own_name(tmp_path: Path, url: str) -> None:
-    assert ImageFolder(tmp_path).picture(url, "place", {}) == CorpusImage(url, UrlBytes(url))
+    assert ImageFolder(tmp_path).image(url, "place", {}) == CorpusImage(url, UrlBytes(url))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_an_http_url_is_its_own_name(tmp_path: Path, url: str) -> None:
     ],
 )
 def test_a_url_that_cannot_be_downloaded_from_is_a_failure(tmp_path: Path, url: str, fault: str) -> None:
-    found = ImageFolder(tmp_path).picture(url, "place", {})
+    found = ImageFolder(tmp_path).image(url, "place", {})
 
     assert isinstance(found, Failure)
     assert fault in found.reason
