@@ -13,7 +13,7 @@ from retrieval.corpora.options import CorpusOptions
 
 
 @dataclass(frozen=True, slots=True)
-class DataSet:
+class AnnotationFile:
     """A file that describes a folder of images, and the folder that its image names count from, if that is known."""
 
     file: Path
@@ -24,7 +24,7 @@ def _never(_: CorpusPath) -> bool:
     return False
 
 
-def _none(_: Path) -> DataSet | None:
+def _none(_: Path) -> AnnotationFile | None:
     return None
 
 
@@ -41,7 +41,7 @@ class Format:
             :class:`~retrieval.errors.UsageError` where it cannot be read as this format.
         suffixes: of file names, in lower case with their dot. A suffix that no other format has is decisive.
         is_content: whether a file has this content; asked where several formats have the file's suffix, or none.
-        data_set_in: the file of this format by which a folder that holds a folder ``images`` is a data set.
+        annotations_in: finds the file of this format that describes a folder with a folder ``images`` in it.
         options: fields of :class:`CorpusOptions` that mean something here, beside ``format`` and ``lang``.
         reads: a folder, one file, or ``files``: one, or several that a pattern with braces stands for.
         shown_names: how names of such corpora look, for people; by default the suffixes.
@@ -54,7 +54,7 @@ class Format:
     open: Callable[[CorpusPath, CorpusOptions], Corpus]
     suffixes: tuple[str, ...] = ()
     is_content: Callable[[CorpusPath], bool] = _never
-    data_set_in: Callable[[Path], DataSet | None] = _none
+    annotations_in: Callable[[Path], AnnotationFile | None] = _none
     options: frozenset[str] = frozenset()
     reads: Literal["folder", "file", "files"] = "file"
     shown_names: tuple[str, ...] = ()

@@ -60,7 +60,7 @@ def _recognise_folder(folder: Path, formats: Sequence[Format]) -> Recognised:
     if not (folder / "images").is_dir():
         return Recognised(of_images, CorpusPath(folder))
     for format in formats:
-        if found := format.data_set_in(folder):
+        if found := format.annotations_in(folder):
             note = (
                 f"reading what {found.file} lists; --format {of_images.name} takes every picture of the folder, "
                 "without captions"

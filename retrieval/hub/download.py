@@ -15,7 +15,7 @@ from retrieval.hub.checkpoint import INDEX, WEIGHTS
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
-Progress = Callable[[int, int], None]
+OnBytes = Callable[[int, int], None]
 """Called with the bytes received so far and the bytes expected, whenever some have arrived."""
 
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.model")
@@ -23,7 +23,7 @@ WANTED = ("*.safetensors", "*.json", "*.txt", "*.model")
 UNWANTED = ("*/*", "open_clip*", "*.fp16.safetensors", "*.bf16.safetensors")
 
 
-def download_snapshot(repo: str, revision: str | None, progress: Progress | None = None) -> Path:
+def download_snapshot(repo: str, revision: str | None, progress: OnBytes | None = None) -> Path:
     """Download a revision's configuration, tokenizer and safetensors into the cache, and return its folder.
 
     Files that the cache has are not fetched again; a download that was cut off goes on where it stopped.
@@ -31,7 +31,7 @@ def download_snapshot(repo: str, revision: str | None, progress: Progress | None
     Args:
         repo: ``organisation/name``.
         revision: commit, branch or tag; None is the main branch.
-        progress: see :data:`Progress`.
+        progress: see :data:`OnBytes`.
 
     Raises:
         ModelError: the hub cannot be reached, has no such model, needs a login for it, or has it only as
@@ -96,7 +96,7 @@ def _expected(info: ModelInfo, what: str) -> int:
     return sum(file.size or 0 for file in wanted)
 
 
-def _meter(total: int, progress: Progress | None) -> type[Any]:
+def _meter(total: int, progress: OnBytes | None) -> type[Any]:
     """Make a progress bar class for huggingface_hub that draws nothing and reports the bytes that it counts.
 
     The hub makes several bars: for files, for bytes received, for bytes put together. The number reported is the

@@ -8,7 +8,7 @@ from pathlib import Path
 from retrieval.corpora.corpus import TEXTS_LIMIT, Corpus, Entries
 from retrieval.corpora.corpus_path import CorpusPath
 from retrieval.corpora.document import image_folder, is_list_in, list_in
-from retrieval.corpora.format import DataSet, Format
+from retrieval.corpora.format import AnnotationFile, Format
 from retrieval.corpora.locate import ImageFolder
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
@@ -129,13 +129,13 @@ def _is_coco(at: CorpusPath) -> bool:
     return is_list_in(at.document, "images") and is_list_in(at.document, "annotations")
 
 
-def _data_set_in(folder: Path) -> DataSet | None:
+def _annotations_in(folder: Path) -> AnnotationFile | None:
     annotations = sorted((folder / "annotations").glob("captions_*.json"))
     if len(annotations) > 1:
         names = ", ".join(path.name for path in annotations)
         remedy = "Name one of them, or pass --format folder to take the pictures without captions"
         raise CorpusFormatError(str(folder), f"holds several caption files ({names})", remedy)
-    return DataSet(annotations[0], folder / "images") if annotations else None
+    return AnnotationFile(annotations[0], folder / "images") if annotations else None
 
 
 FORMAT = Format(
@@ -146,6 +146,6 @@ FORMAT = Format(
     open=open_coco,
     suffixes=(".json",),
     is_content=_is_coco,
-    data_set_in=_data_set_in,
+    annotations_in=_annotations_in,
     options=frozenset({"images"}),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from retrieval.corpora.columns import choose_columns
 from retrieval.corpora.corpus import Corpus, Entries
 from retrieval.corpora.corpus_path import CorpusPath
-from retrieval.corpora.format import DataSet, Format
+from retrieval.corpora.format import AnnotationFile, Format
 from retrieval.corpora.options import TABLE_OPTIONS, CorpusOptions
 from retrieval.corpora.records import PROBED, Table, table_of
 from retrieval.corpora.textfile import estimate_lines, read_lines
@@ -72,9 +72,9 @@ def _is_jsonl(at: CorpusPath) -> bool:
     return line is not None and line.startswith("{") and line.rstrip().endswith("}")
 
 
-def _data_set_in(folder: Path) -> DataSet | None:
+def _annotations_in(folder: Path) -> AnnotationFile | None:
     captions = folder / "captions.jsonl"
-    return DataSet(captions) if captions.is_file() else None
+    return AnnotationFile(captions) if captions.is_file() else None
 
 
 FORMAT = Format(
@@ -85,6 +85,6 @@ FORMAT = Format(
     open=open_jsonl,
     suffixes=(".jsonl", ".ndjson"),
     is_content=_is_jsonl,
-    data_set_in=_data_set_in,
+    annotations_in=_annotations_in,
     options=TABLE_OPTIONS,
 )

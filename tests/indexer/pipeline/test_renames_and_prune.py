@@ -138,10 +138,10 @@ def test_prune_spares_what_lies_in_a_folder_that_cannot_be_listed_and_nothing_el
     (photos / "red.txt").unlink()
     listed = folder._list_folder
 
-    def refuse(path: str, relative: str, choice: folder._Choice) -> object:
+    def refuse(path: str, relative: str, rules: folder._Rules) -> object:
         if relative == "sub/":
             raise PermissionError(13, "Permission denied")
-        return listed(path, relative, choice)
+        return listed(path, relative, rules)
 
     monkeypatch.setattr(folder, "_list_folder", refuse)
     report = index(photos, prune=True)
