@@ -21,7 +21,8 @@ class Identity:
         dimension: of the vectors.
         preprocessing: of pictures and texts, as canonical JSON: size, crop, resampling, mean, std, case, length.
         precision: ``float32``, ``bfloat16``, ...
-        runtime: ``torch``, ...: runtimes whose vectors agree to float32 rounding share a class.
+        runtime: class of runtimes whose vectors agree. ``torch`` is torch and every other runtime whose float32 rows
+            differ from its by at most 1e-5 an element (OpenVINO does): one collection may hold vectors of both.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Identity:
 
     @classmethod
     def from_facts(cls, facts: object) -> Identity:
-        """Read an identity from what :meth:`to_json` writes, once it is parsed.
+        """Read an identity from the parsed JSON that :meth:`to_json` writes.
 
         Raises:
             ValueError: it is something else; the message is a clause.
@@ -57,18 +58,18 @@ class Identity:
         return identity
 
     def to_json(self) -> str:
-        """Canonical JSON; :meth:`from_facts` reads it back."""
+        """Write canonical JSON; :meth:`from_facts` reads it back."""
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
 
     @property
     def digest(self) -> str:
-        """A sha256 (hex) over everything but the name."""
+        """The sha256 (hex) over everything but the name."""
         facts = asdict(self)
         del facts["name"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def difference(self, other: Identity) -> str:
-        """The fields in which two identities differ, with both values, as a clause for an error message."""
+        """Name the fields in which two identities differ, with both values, as a clause for an error message."""
         mine, theirs = asdict(self), asdict(other)
         return "; ".join(
             f"{name} {_shorten(mine[name])} against {_shorten(theirs[name])}"

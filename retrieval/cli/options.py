@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from retrieval.encoders.runtimes.choice import RUNTIMES, VARIABLE
 from retrieval.query.location import collection_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -27,6 +29,29 @@ def collection_option(command: Command) -> Command:
         metavar="PATH",
         callback=_resolve,
         help="The collection's folder. [default: $VLSEARCH_COLLECTION, else one in your data folder]",
+    )
+    return option(command)
+
+
+def _choose_runtime(context: click.Context, _: click.Parameter, chosen: str | None) -> None:
+    """Let everything that this command loads use a runtime, as the environment variable does."""
+    if chosen is None or context.resilient_parsing:
+        return
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = chosen
+    context.call_on_close(
+        lambda: os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
+    )
+
+
+def runtime_option(command: Command) -> Command:
+    """``--runtime NAME``: which library computes the image tower of a model such as ``mini``."""
+    option = click.option(
+        "--runtime",
+        type=click.Choice(RUNTIMES),
+        callback=_choose_runtime,
+        expose_value=False,
+        help="What computes pictures of models such as mini; vectors agree. [default: $VLSEARCH_RUNTIME, else auto]",
     )
     return option(command)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import collection_option, json_option
+from retrieval.cli.options import collection_option, json_option, runtime_option
 from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.errors import UsageError
@@ -67,6 +67,7 @@ class _QueryCommand(click.Command):
     help="Print for people, or for pipes. [default: --list at a terminal]",
 )
 @click.option("-0", "--null", is_flag=True, help="Print paths, each ended by a NUL, not a line feed.")
+@runtime_option
 @json_option("Print one JSON object a hit; with --from, one a query.")
 @collection_option
 def query(

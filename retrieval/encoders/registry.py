@@ -18,6 +18,7 @@ from retrieval.encoders.recommended import BEST_FIRST as BEST_FIRST
 from retrieval.encoders.recommended import RECOMMENDED as RECOMMENDED
 from retrieval.encoders.recommended import Published as Published
 from retrieval.encoders.recommended import RecommendedModel as RecommendedModel
+from retrieval.encoders.runtimes.choice import Runtime, chosen_runtime
 from retrieval.errors import ModelError, UnknownModel
 from retrieval.shell import shell_command
 from retrieval.uris import expand_home
@@ -95,25 +96,34 @@ def resolve(name: str | Path) -> ModelSpec:
     raise UnknownModel(_unknown(plain))
 
 
-def load_encoder(name_or_path: str | Path = AUTO, *, device: str | None = None) -> Encoder:
+def load_encoder(
+    name_or_path: str | Path = AUTO, *, device: str | None = None, runtime: str | None = None
+) -> Encoder:
     """Load the encoder that a name stands for, from this machine alone.
 
     Args:
         name_or_path: see :func:`resolve`; ``auto`` is :func:`auto_choice`.
         device: as torch names it (``cpu``, ``cuda``, ``mps``); the CPU by default.
+        runtime: what computes the image tower of a two-tower model (``mini`` is one): ``torch``, ``openvino``, or
+            ``auto``; by default $VLSEARCH_RUNTIME, else ``auto``. Everything else runs in torch or numpy.
 
     Raises:
         UnknownModel: no model has that name.
-        ModelError: it is not in the local cache, or its files are missing, damaged or refused.
+        ModelError: it is not in the local cache, its files are missing, damaged or refused, or the runtime cannot
+            compute it.
+        UsageError: no runtime has that name.
+        MissingExtra: the runtime is not installed.
     """
+    chosen = chosen_runtime(runtime)
     spec = auto_choice()[0] if name_or_path == AUTO else resolve(name_or_path)
     if spec.kind == "hub":
         from retrieval.encoders.hub_encoder import load_hub_encoder  # late: imports torch
 
+        _check_hub_runtime(spec.name, chosen)
         folder, commit = _cached(spec)
         return load_hub_encoder(folder, spec.name, commit, device)
     revision = spec.recommended.revision if spec.recommended else None  # of the bundled weights
-    return _load_folder(Path(spec.place), spec.name, device, revision or "")
+    return _load_folder(Path(spec.place), spec.name, device, revision or "", chosen)
 
 
 def load_bound_encoder(identity: Identity) -> Encoder:
@@ -126,6 +136,7 @@ def load_bound_encoder(identity: Identity) -> Encoder:
     spec = _resolve_bound(identity.name)
     if spec.kind != "hub" or spec.revision is not None or not identity.revision:
         return load_encoder(spec.place if spec.kind == "folder" else identity.name)
+    _check_hub_runtime(spec.name, chosen_runtime(None))
     from retrieval.encoders.hub_encoder import load_hub_encoder  # late: imports torch
 
     folder, commit = _cached(
@@ -273,13 +284,26 @@ def _cached(spec: ModelSpec) -> tuple[Path, str]:
     raise ModelError(f"{spec.name} is not in the local cache; get it with: {get}")
 
 
-def _load_folder(folder: Path, name: str, device: str | None, revision: str) -> Encoder:
+def _check_hub_runtime(name: str, runtime: Runtime) -> None:
+    """Refuse a runtime that cannot compute hub checkpoints.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    if runtime not in ("auto", "torch"):
+        raise ModelError(
+            f"the runtime {runtime} cannot compute {name}, which is a hub checkpoint; use the runtime torch"
+        )
+
+
+def _load_folder(folder: Path, name: str, device: str | None, revision: str, runtime: Runtime) -> Encoder:
     from retrieval.hub.checkpoint import model_type
 
     if model_type(folder) == TWO_TOWER:
         from retrieval.encoders.two_tower import load_two_tower_encoder  # late: numpy, tokenizers
 
-        return load_two_tower_encoder(folder, name, device, revision)
+        return load_two_tower_encoder(folder, name, device, revision, runtime)
+    _check_hub_runtime(name, runtime)
     from retrieval.encoders.hub_encoder import load_hub_encoder
 
     return load_hub_encoder(folder, name, revision, device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from retrieval.encoders.runtimes.choice import Runtime
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower.folder import open_folder
 from retrieval.encoders.two_tower.tokenization import UnigramTokens
@@ -11,7 +12,11 @@ from retrieval.encoders.two_tower.towers import TwoTowerTowers
 
 
 def load_two_tower_encoder(
-    folder: Path, name: str | None = None, device: str | None = None, revision: str = ""
+    folder: Path,
+    name: str | None = None,
+    device: str | None = None,
+    revision: str = "",
+    runtime: Runtime = "torch",
 ) -> TowerEncoder:
     """Load the model in ``folder``, in float32 whatever its weights are stored as.
 
@@ -20,9 +25,11 @@ def load_two_tower_encoder(
         name: what the identity calls it; the absolute folder by default.
         device: as torch names it; the CPU by default.
         revision: what the identity calls this state of the weights.
+        runtime: what computes the image tower.
 
     Raises:
-        ModelError: a file is missing, cut short, or of another model.
+        ModelError: a file is missing, cut short, or of another model, or the runtime cannot compute it.
+        MissingExtra: the runtime is not installed.
     """
     opened, data = open_folder(folder)
     config = opened.config
@@ -30,5 +37,5 @@ def load_two_tower_encoder(
         opened.identity(name, revision),
         config.image.preparation,
         UnigramTokens(opened.tokenizer, config.text),
-        TwoTowerTowers(opened, data, device or "cpu"),
+        TwoTowerTowers(opened, data, device or "cpu", runtime),
     )

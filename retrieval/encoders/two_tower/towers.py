@@ -1,6 +1,7 @@
-"""The towers of a two-tower model: a bag of words in numpy, all else in torch, which comes up when it is needed.
+"""The towers of a two-tower model: a bag of words in numpy, images in OpenVINO or torch, all else in torch.
 
-A query of words to a bag then takes a fraction of the time that importing torch takes.
+Each is loaded when it is first needed: a query of words to a bag takes a fraction of the time that importing torch
+takes, and so does a query of an image where OpenVINO is installed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from retrieval.encoders.reproducible import request_equal_bits, rows_depend_on_place
+from retrieval.encoders.runtimes import openvino_images
+from retrieval.encoders.runtimes.choice import VARIABLE, Runtime
 from retrieval.encoders.two_tower.folder import (
     CONFIG,
     TwoTowerFolder,
@@ -20,7 +23,10 @@ from retrieval.encoders.two_tower.folder import (
     module_state,
     numpy_weights,
 )
+from retrieval.encoders.two_tower.image_layers import has_layers, read_image_tower
 from retrieval.encoders.two_tower.numpy_bag import NumpyBag
+from retrieval.encoders.two_tower.reference import TOLERANCE, deviation, read_reference, reference_image
+from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
     from retrieval.encoders.two_tower.model import TwoTowerModel
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 # Activations of more images than these are beyond what glibc keeps by itself (32 MiB), and are mapped anew in every
 # layer: 80 images a second in place of 125. Where freed memory is retained, larger passes are no faster.
 CPU_IMAGES = 8
+_USE_TORCH = f"use the runtime torch, with {VARIABLE}=torch"
 
 
 class TwoTowerTowers:
@@ -38,15 +45,20 @@ class TwoTowerTowers:
         folder: where the weights are; they are read again when torch is first needed.
         data: bytes of its weights.
         device: as torch names it.
+        runtime: of the image tower.
 
     Raises:
-        ModelError: the weights are not those that the configuration calls for.
+        ModelError: the weights are not those that the configuration calls for, or the runtime asked for cannot
+            compute them.
+        MissingExtra: the runtime asked for is not installed.
     """
 
-    tolerance = 1e-5
+    tolerance = TOLERANCE
 
-    def __init__(self, folder: TwoTowerFolder, data: bytes, device: str) -> None:
+    def __init__(self, folder: TwoTowerFolder, data: bytes, device: str, runtime: Runtime = "torch") -> None:
         self._folder, self._device = folder, device
+        self._runtime = _image_runtime(folder, device, runtime)
+        self._images: openvino_images.OpenVinoImages | None = None
         self._lock = threading.Lock()
         self._bag: NumpyBag | None = None
         self._model: TwoTowerModel | None = None
@@ -64,10 +76,14 @@ class TwoTowerTowers:
         """See :class:`retrieval.encoders.base.Towers`."""
         if kind == "text" and self._bag is not None:
             return False  # numpy's products gave equal rows equal bits in every place, at every size that was tried
+        if kind == "image" and (images := self._openvino_images()) is not None:
+            return images.depends_on_place
         return rows_depend_on_place(self._device)
 
     def image_rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.Towers`."""
+        if (images := self._openvino_images()) is not None:
+            return images.rows(prepared)
         import torch  # late: a query of words to a bag does not need it
 
         model = self.torch_model()
@@ -89,6 +105,18 @@ class TwoTowerTowers:
             )
         return rows
 
+    def _openvino_images(self) -> openvino_images.OpenVinoImages | None:
+        """Return the image tower in OpenVINO, built at the first call; None where torch computes it.
+
+        Raises:
+            ModelError: the weights have changed since they were first read, are not those of the model, or give
+                other rows than the model's reference.
+        """
+        with self._lock:
+            if self._images is None and self._runtime == "openvino":
+                self._images = _build_openvino(self._folder)
+            return self._images
+
     def torch_model(self) -> TwoTowerModel:
         """Return the torch model, built at the first call from the very weights that the identity names.
 
@@ -99,6 +127,56 @@ class TwoTowerTowers:
             if self._model is None:
                 self._model = _build_model(self._folder, self._folder.read_again(), self._device)
             return self._model
+
+
+def _image_runtime(folder: TwoTowerFolder, device: str, asked: Runtime) -> Runtime:
+    """Decide what computes the image tower: ``torch`` or ``openvino``.
+
+    Raises:
+        ModelError: OpenVINO was asked for, and does not know the backbone or the device.
+        MissingExtra: it is not installed.
+    """
+    if asked == "torch":
+        return "torch"
+    config = folder.config
+    knows = device == "cpu" and has_layers(config.image)
+    if asked == "auto":
+        proven = knows and openvino_images.is_installed() and read_reference(folder.path, config) is not None
+        return "openvino" if proven else "torch"
+    if not knows:
+        raise ModelError(
+            f"the runtime openvino cannot compute {folder.path} ({config.image.backbone} on {device}); "
+            "use the runtime torch"
+        )
+    openvino_images.check_installed()
+    return "openvino"
+
+
+def _build_openvino(folder: TwoTowerFolder) -> openvino_images.OpenVinoImages:
+    data = folder.read_again()
+    try:
+        tower = read_image_tower(folder.config, numpy_weights(data, "image"))
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise foreign_weights(folder.path, error) from error
+    try:
+        images = openvino_images.OpenVinoImages(tower)
+    except (ImportError, OSError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise ModelError(
+            f"OpenVINO cannot compute images on this machine ({reason}); {_USE_TORCH}"
+        ) from error
+    reference = read_reference(folder.path, folder.config)
+    if reference is None:
+        reference = TwoTowerTowers(folder, data, "cpu").image_rows(reference_image(folder.config.image.size))[
+            0
+        ]
+    found = deviation(reference, folder.config, images.rows)
+    if found > TOLERANCE:
+        raise ModelError(
+            f"{folder.path}: OpenVINO gives vectors that differ from the model's reference by {found:.1e}, more than "
+            f"{TOLERANCE}; {_USE_TORCH}"
+        )
+    return images
 
 
 def _build_bag(folder: TwoTowerFolder, data: bytes) -> NumpyBag:
