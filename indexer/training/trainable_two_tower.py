@@ -18,6 +18,7 @@ from indexer.training.schedule import Part
 from indexer.training.trainable import ModelFacts, Rates
 from retrieval.encoders.two_tower.backbones import torchvision_state
 from retrieval.encoders.two_tower.config import TextConfig, TwoTowerConfig
+from retrieval.encoders.two_tower.encoder import add_reference
 from retrieval.encoders.two_tower.folder import (
     CONFIG,
     TOKENIZER,
@@ -116,6 +117,7 @@ class TrainableTwoTower:
         with torch.no_grad():
             self.module.log_scale.fill_(log_scale)
         save(folder, self.module, self._tokenizer, half=False)
+        add_reference(folder)
 
 
 def load_two_tower(folder: Path, name: str, device: str, frozen_stages: int = 0) -> TrainableTwoTower:
@@ -129,7 +131,7 @@ def load_two_tower(folder: Path, name: str, device: str, frozen_stages: int = 0)
     model = TwoTowerModel(config)
     try:
         model.load_state_dict(module_state(load_file(folder / WEIGHTS)))
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise foreign_weights(folder, error) from error
     _check_stages(model, frozen_stages)
     return TrainableTwoTower(model, load_tokenizer(folder / TOKENIZER), name, device, frozen_stages)

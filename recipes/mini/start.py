@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from retrieval.encoders.two_tower.backbones import fold_norms
 from retrieval.encoders.two_tower.config import TwoTowerConfig
+from retrieval.encoders.two_tower.encoder import add_reference
 from retrieval.encoders.two_tower.folder import module_state, save
 from retrieval.encoders.two_tower.model import TwoTowerModel
 from retrieval.hub.tokenizer_files import load_tokenizer
@@ -50,6 +51,7 @@ def export(model: TwoTowerModel, start: Path, folder: Path) -> None:
     tuned = tuple(f"image.features.{stage}." for stage in range(first, len(model.image.features)))
     tokenizer = load_tokenizer(start / "tokenizer.json")
     save(folder, unfolded, tokenizer, quantised=("text.vectors.", "image.kept.", *tuned))
+    add_reference(folder)
 
 
 def unfold(folded: nn.Module, backbone: nn.Module) -> None:

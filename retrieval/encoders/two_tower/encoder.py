@@ -7,6 +7,8 @@ from pathlib import Path
 from retrieval.encoders.runtimes.choice import Runtime
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower.folder import open_folder
+from retrieval.encoders.two_tower.image_layers import has_layers
+from retrieval.encoders.two_tower.reference import write_reference
 from retrieval.encoders.two_tower.tokenization import UnigramTokens
 from retrieval.encoders.two_tower.towers import TwoTowerTowers
 
@@ -39,3 +41,20 @@ def load_two_tower_encoder(
         UnigramTokens(opened.tokenizer, config.text),
         TwoTowerTowers(opened, data, device or "cpu", runtime),
     )
+
+
+def add_reference(folder: Path) -> None:
+    """Write the reference row of a saved model, which lets ``auto`` choose another runtime than torch.
+
+    Writes none where no other runtime knows the image backbone. The state of torch's generator stays.
+
+    Raises:
+        ModelError: as :func:`load_two_tower_encoder`.
+    """
+    opened, data = open_folder(folder)
+    if not has_layers(opened.config.image):
+        return
+    import torch  # late: for training only
+
+    with torch.random.fork_rng(devices=[]):
+        write_reference(folder, opened.config, TwoTowerTowers(opened, data, "cpu").image_rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,21 +129,26 @@ def numpy_weights(data: bytes, tower: str) -> dict[str, NDArray[np.float32]]:
     Raises:
         SafetensorError: the bytes are damaged.
         TypeError: a tensor has a type that numpy does not know.
+        ValueError: scales have a shape that is not that of their weight's rows.
     """
     loaded = safetensors.numpy.load(data)
     weights = {_module_name(name): value for name, value in loaded.items() if name.startswith(tower)}
-    for scale, weight in _scales(weights):
+    for scale, weight in _scales({name: value.shape for name, value in weights.items()}):
         weights[weight] = weights[weight].astype(np.float32) * weights.pop(scale).astype(np.float32)
     return {name: value.astype(np.float32) for name, value in weights.items()}
 
 
 def module_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Convert the tensors of a file to a module's ``state_dict``: float32, int8 values times their scales."""
+    """Convert the tensors of a file to a module's ``state_dict``: float32, int8 values times their scales.
+
+    Raises:
+        ValueError: scales have a shape that is not that of their weight's rows.
+    """
     whole = {
         _module_name(name): value.float() if value.is_floating_point() else value
         for name, value in state.items()
     }
-    for scale, weight in _scales(whole):
+    for scale, weight in _scales({name: tuple(value.shape) for name, value in whole.items()}):
         whole[weight] = whole[weight].float() * whole.pop(scale)
     return whole
 
@@ -226,11 +231,21 @@ def _digest(data: bytes, tokenizer: Tokenizer) -> str:
     return hashlib.sha256(data + tokenizer.to_str().encode()).hexdigest()
 
 
-def _scales(names: Iterable[str]) -> list[tuple[str, str]]:
-    """List the names of all scales, each with that of its weight; a tensor without one is not a scale."""
-    known = set(names)
-    ends = [(name, name.removesuffix(_SCALE) + _WEIGHT) for name in known if name.endswith(_SCALE)]
-    return [(scale, weight) for scale, weight in ends if weight in known]
+def _scales(shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[str, str]]:
+    """List the names of all scales, each with that of its weight; a tensor without one is not a scale.
+
+    Raises:
+        ValueError: a scale has more than one number a row: multiplied, (n, 1) by (1, m) would become (n, m).
+    """
+    found = []
+    for scale in shapes:
+        weight = scale.removesuffix(_SCALE) + _WEIGHT
+        if scale.endswith(_SCALE) and weight in shapes:
+            one_a_row = (*shapes[weight][:1], *(1 for _ in shapes[weight][1:]))
+            if shapes[scale] != one_a_row:
+                raise ValueError(f"{scale} has the shape {shapes[scale]}, and its weight {shapes[weight]}")
+            found.append((scale, weight))
+    return found
 
 
 def _module_name(name: str) -> str:

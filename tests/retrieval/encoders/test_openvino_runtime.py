@@ -26,6 +26,7 @@ from retrieval.encoders.two_tower import (
     TwoTowerModel,
     load_two_tower_encoder,
 )
+from retrieval.encoders.two_tower.encoder import add_reference
 from retrieval.encoders.two_tower.folder import save
 from retrieval.encoders.two_tower.image_layers import has_layers
 from retrieval.encoders.two_tower.reference import (
@@ -33,7 +34,6 @@ from retrieval.encoders.two_tower.reference import (
     TOLERANCE,
     read_reference,
     reference_image,
-    write_reference,
 )
 from retrieval.encoders.two_tower.tokenization import train_tokenizer
 from retrieval.errors import MissingExtra, ModelError, UsageError
@@ -66,12 +66,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(model: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(model, tmp_path / "model"))
-
-
-def prove(folder: Path) -> None:
-    """Write the reference row that lets ``auto`` choose OpenVINO."""
-    encoder = load_two_tower_encoder(folder)
-    write_reference(folder, TwoTowerConfig.load(folder / "config.json"), encoder.towers.image_rows)
 
 
 def pixels(size: int) -> np.ndarray:
@@ -198,7 +192,7 @@ def test_without_a_reference_row_auto_stays_with_torch(folder: Path) -> None:
 
 @needs_openvino
 def test_with_a_reference_row_auto_takes_openvino(folder: Path) -> None:
-    prove(folder)
+    add_reference(folder)
     encoder = load_encoder(folder, runtime="auto")
 
     assert isinstance(encoder, TowerEncoder)
@@ -208,7 +202,7 @@ def test_with_a_reference_row_auto_takes_openvino(folder: Path) -> None:
 
 @needs_openvino
 def test_a_runtime_that_does_not_reproduce_the_reference_row_is_refused(folder: Path) -> None:
-    prove(folder)
+    add_reference(folder)
     facts = json.loads((folder / FILE).read_text())
     facts["image_row"][3] += 1e-4
     (folder / FILE).write_text(json.dumps(facts))
@@ -299,6 +293,6 @@ def test_the_backbones_that_have_layers_for_other_runtimes() -> None:
         name
         for name in ("resnet50", "mobilenet_v2", "efficientnet_lite2", "tiny")
         if has_layers(ImageConfig(name))
-    }  # type: ignore[arg-type]
+    }
 
     assert known == {"mobilenet_v2", "efficientnet_lite2"}

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
+from indexer.training.trainable_two_tower import load_two_tower
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import ModelError
 from tests.command_line import save_tiny_model
@@ -69,3 +72,21 @@ def test_a_tokenizer_of_another_model_is_refused(model: Path, tmp_path: Path) ->
 
     with pytest.raises(ModelError, match="of different models"):
         load_encoder(folder)
+
+
+@pytest.mark.parametrize("shape", [(1, 200_000), (200_000,), (1,), ()])
+def test_scales_that_would_multiply_a_weight_into_more_memory_are_refused(
+    model: Path, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    folder = Path(shutil.copytree(model, tmp_path / "model"))
+    weights = load_file(folder / "model.safetensors")
+    for name in ("text.vectors", "image.more"):  # numpy reads the first, torch both
+        bomb = {f"{name}.step": torch.ones(shape)}
+        if name == "image.more":
+            bomb["image.more.weight"] = torch.ones(200_000, 1)
+        save_file(weights | bomb, folder / "model.safetensors")
+
+        with pytest.raises(ModelError, match="holds no weights of this model"):
+            load_encoder(folder).encode_images([Image.new("RGB", (40, 30))])
+        with pytest.raises(ModelError, match="holds no weights of this model"):
+            load_two_tower(folder, "bomb", "cpu")
