@@ -1,7 +1,7 @@
 """Hide items, which stay in their corpus and are found by no search until they are unhidden.
 
 A uri is hidden, not an item: what vanishes and comes back is hidden still. A file that was renamed takes its hiding
-with it (indexer/store/rows.py).
+with it (indexer/store/hidden_rows.py).
 """
 
 from __future__ import annotations

@@ -173,6 +173,19 @@ def test_a_writer_that_is_closed_writes_no_more(collection: Path) -> None:
         writer.commit(image_change(1, ["a"], unit_rows(1)), IDENTITY)
 
 
+def test_a_writer_that_is_closed_again_opens_nothing_without_the_lock(
+    collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(collection)
+    writer.close()
+    opened: list[object] = []
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **options: opened.append(given))
+
+    writer.close()
+
+    assert not opened
+
+
 def test_a_writer_of_an_existing_collection_makes_none(tmp_path: Path) -> None:
     with pytest.raises(CollectionNotFound):
         Writer.existing(tmp_path / "typo")
