@@ -4,8 +4,8 @@ VlsearchError
 ├── UsageError                what was asked cannot be done as asked (the command line exits 2)
 │   ├── CorpusFormatError     a corpus is not in the format that it was read as
 │   ├── QueryError            a query is empty, or a part of it cannot be used
-│   │   ├── PlacedQueryError  the same of one query among several
-│   │   ├── NothingOfKind     the collection holds no pictures, or no texts
+│   │   ├── PlacedQueryError  a QueryError of one query of a batch, with its place
+│   │   ├── NothingOfKind     the collection holds no items of the kind asked for
 │   │   └── NoSuchImage       an image of the query does not exist
 │   └── UnknownModel          no model goes by that name
 ├── MissingExtra              an optional package is needed
@@ -19,9 +19,9 @@ VlsearchError
 ├── ModelError                a model's files are missing, damaged or refused
 ├── EvaluationError           figures asked for cannot be computed from what is there
 ├── TrainingError             a training run cannot start or go on
-└── ImageError                one picture cannot be decoded (becomes a Failure while indexing)
+└── ImageError                one image cannot be decoded (recorded as a Failure while indexing)
     ├── ImageUnreadable       its bytes cannot be read from where they are
-    ├── ImageTooLarge         it takes more memory than it may
+    ├── ImageTooLarge         decoding it needs more memory than the limit
     └── ImageGivenUp          decoding was ended from outside: a deadline, a crash
 
 Facts are attributes and ``args``, so that an error survives the way back from a worker process.
@@ -38,7 +38,7 @@ class VlsearchError(Exception):
     """Base of the family; catch it to catch every fault that is not a bug."""
 
     def in_shell(self) -> str:
-        """The sentence for somebody at a command line; ``str`` gives the one for somebody who writes Python."""
+        """Give the sentence as a user of the command line needs it; ``str`` gives it for Python code."""
         return str(self)
 
 
@@ -104,7 +104,7 @@ class NothingOfKind(QueryError):
 
 
 class NoSuchImage(QueryError):
-    """A picture of a query is not there."""
+    """An image of a query is not there."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -241,15 +241,15 @@ class TrainingError(VlsearchError):
 
 
 class ImageError(VlsearchError):
-    """One picture cannot be decoded; the argument is the reason, in one clause."""
+    """One image cannot be decoded; the argument is the reason, in one clause."""
 
 
 class ImageUnreadable(ImageError):
-    """The bytes of one picture cannot be read from where they are: rights and drives come back without it changing."""
+    """The bytes of one image cannot be read now; permissions or drives may come back though the file is unchanged."""
 
 
 class ImageTooLarge(ImageError):
-    """One picture takes more memory than it may; ``needed`` is an estimate in bytes, or None where memory ran out."""
+    """Decoding one image exceeds the memory limit; ``needed`` is an estimate in bytes, or None where memory ran out."""
 
     def __init__(self, needed: int | None) -> None:
         super().__init__(needed)
@@ -263,4 +263,4 @@ class ImageTooLarge(ImageError):
 
 
 class ImageGivenUp(ImageError):
-    """The decoding of one picture was ended from outside, by a deadline or a crash; another run may fare better."""
+    """Decoding one image was ended by a deadline or a crash; a later run may succeed."""

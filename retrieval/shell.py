@@ -1,4 +1,4 @@
-"""Advice that can be pasted: paths and words as a shell reads them."""
+"""Quote commands, paths and words in messages so that they can be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def shell_command(*arguments: str | Path) -> str:
-    """A ``vlsearch`` command that can be pasted into a shell, whatever its arguments hold."""
+    """Give a ``vlsearch`` command that can be pasted into a shell, whatever characters its arguments hold."""
     return " ".join(["vlsearch", *map(shell_word, arguments)])
 
 
 def shell_word(argument: str | Path) -> str:
-    """An argument as one word of a POSIX shell: quoted where it must be, and never with a control character.
+    """Quote an argument as one word of a POSIX shell; the result never holds a control character.
 
     A path that begins with a hyphen is written so that no command takes it for an option.
     """
@@ -24,7 +24,7 @@ def shell_word(argument: str | Path) -> str:
 
 
 def _ansi_quoted(text: str) -> str:
-    r"""A word as ``$'a\nb'``, which bash and zsh read, byte by byte."""
+    r"""Quote a word byte by byte in the form ``$'a\nb'`` of bash and zsh."""
     plain = {ord(character) for character in map(chr, range(32, 127)) if character not in "'\\"}
     spelt = (chr(byte) if byte in plain else f"\\x{byte:02x}" for byte in os.fsencode(text))
     return f"$'{''.join(spelt)}'"

@@ -2,8 +2,8 @@
 
     python -m benchmarks.evaluation.measure --flickr8k FOLDER [--classes FOLDER] [--model MODEL ...]
 
-FLICKR8K holds ``val-000.tar`` (1,000 pictures, five English and five human Chinese captions each), CLASSES tars of
-pictures with a ``label``. Models are names, aliases or folders; the bundled one by default. Embeddings are kept, so
+FLICKR8K holds ``val-000.tar`` (1,000 images, five English and five human Chinese captions each), CLASSES tars of
+images with a ``label``. Models are names, aliases or folders; the bundled one by default. Embeddings are kept, so
 a second run takes the time of the searches and of the speed measurement alone; --no-speed leaves that out and keeps
 the speeds of the table before.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import retrieval
 from benchmarks.provenance import ROOT, provenance, write_table
-from retrieval.evaluation.facts import preprocessing
+from retrieval.evaluation.conditions import preprocessing
 from retrieval.evaluation.figures import DirectionFigures, HitRate
 from retrieval.evaluation.run import Evaluation
 from retrieval.types import Progress
@@ -148,7 +148,7 @@ def _classification(tars: Sequence[Path], models: Sequence[str]) -> Iterator[str
             top5 = "" if accuracy.top5 is None else f"{100 * accuracy.top5.value:.1f}"
             interval = f"{100 * accuracy.interval.low:.1f} – {100 * accuracy.interval.high:.1f}"
             yield (
-                f"| {name} | {tar.stem}, {len(found.labelled.pictures):,} | {len(found.labelled.classes)} | "
+                f"| {name} | {tar.stem}, {len(found.labelled.images):,} | {len(found.labelled.classes)} | "
                 f"{100 * accuracy.top1.value:.1f} ({accuracy.top1.count:,}/{accuracy.top1.of:,}) | {interval} | "
                 f"{top5} | {100 * accuracy.mean_per_class:.1f} |"
             )

@@ -1,4 +1,4 @@
-"""COCO's size on random vectors: 5,000 pictures x 25,010 captions x 512, both directions, every figure.
+"""COCO's size on random vectors: 5,000 images x 25,010 captions x 512, both directions, every figure.
 
     python -m benchmarks.evaluation.scale
 
@@ -50,8 +50,8 @@ def evaluation() -> dict[str, object]:
     from retrieval.evaluation.figures import evaluate_vectors
     from retrieval.types import CorpusImage, CorpusText, InlineBytes
 
-    pictures, texts = _vectors()
-    owners = [*(row // 5 for row in range(25_000)), *range(TEXTS - 25_000)]  # ten pictures have a sixth
+    images, texts = _vectors()
+    owners = [*(row // 5 for row in range(25_000)), *range(TEXTS - 25_000)]  # ten images have a sixth
     evaluated = assemble(
         "random",
         [CorpusImage(f"picture:{row}", InlineBytes(b"")) for row in range(PICTURES)],
@@ -59,16 +59,16 @@ def evaluation() -> dict[str, object]:
         [(owner, row) for row, owner in enumerate(owners)],
     )
     start, cpu = time.perf_counter(), time.process_time()
-    figures = evaluate_vectors(evaluated, pictures, texts)
+    figures = evaluate_vectors(evaluated, images, texts)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     queries = {direction: measured.queries for direction, measured in figures.directions.items()}
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": _peak_mb(), "queries": queries}
 
 
 def product() -> dict[str, object]:
-    pictures, texts = _vectors()
+    images, texts = _vectors()
     start, cpu = time.perf_counter(), time.process_time()
-    scores = texts @ pictures.T
+    scores = texts @ images.T
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": _peak_mb(), "shape": scores.shape}
 

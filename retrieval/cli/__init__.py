@@ -1,4 +1,4 @@
-"""The command line: one small file a command, each of them options, one call, and printing."""
+"""The command line: one file per command, with its options, one call of the library, and printing."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""``vlsearch delete``: items out of a collection."""
+"""``vlsearch delete``: delete items from a collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vlsearch demo``: the main job on real photographs, without a download."""
+"""``vlsearch demo``: index and search photographs that come with scikit-image, without a download."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _photographs() -> Path:
 
 
 def _default_collection(photographs: Path, model: str) -> Path:
-    """One for each install, whose photographs lie elsewhere, and each model, which cannot add to another's."""
+    """Give a collection of its own to each installation (its photographs have other paths) and to each model."""
     from hashlib import sha256
 
     from platformdirs import user_data_path  # late, as in retrieval.query.location

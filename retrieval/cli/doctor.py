@@ -1,4 +1,4 @@
-"""``vlsearch doctor``: whether every byte of a collection is what its catalogue says."""
+"""``vlsearch doctor``: check that a collection's files are as its catalogue says, and repair it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAMAGED = 1
 
 
 class NotExamined(click.ClickException):
-    """The collection could not be looked at, so nothing is known of it."""
+    """The collection could not be examined, so it may or may not be damaged."""
 
     exit_code = 3
 

@@ -1,4 +1,4 @@
-"""``vlsearch export``: a collection as plain npy and Parquet files."""
+"""``vlsearch export``: write a collection as npy and Parquet files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation for people: what was measured and how, then one table a direction."""
+"""Print an evaluation for people: its conditions, then one table for each direction."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.text import Text
 
 from retrieval.cli.printing import bytes_size, counted, one_line, printable
 from retrieval.evaluation.classification import Classification
+from retrieval.evaluation.conditions import classification_conditions, evaluation_conditions
 from retrieval.evaluation.evaluation_set import DIRECTIONS, Direction
-from retrieval.evaluation.facts import classification_facts, evaluation_facts
 from retrieval.evaluation.figures import DirectionFigures, HitRate
 from retrieval.evaluation.indexes import IndexFigures
 from retrieval.evaluation.intervals import Interval
@@ -28,7 +28,7 @@ WIDTH = 96  # columns where output is not a terminal: tables are not folded in a
 def show_evaluation(evaluation: Evaluation) -> None:
     """Print everything that was measured."""
     console = _console()
-    _show_facts(console, evaluation_facts(evaluation))
+    _show_conditions(console, evaluation_conditions(evaluation))
     for direction in DIRECTIONS:
         if direction in evaluation.evaluated.directions:
             _show_direction(console, evaluation, direction)
@@ -45,7 +45,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
 def show_accuracies(classified: Classification) -> None:
     """Print zero-shot accuracies."""
     console = _console()
-    _show_facts(console, classification_facts(classified))
+    _show_conditions(console, classification_conditions(classified))
     table = _table("model", "top-1", "right", "95 % interval", "top-5", "mean over classes")
     for name, (_, accuracy) in classified.models.items():
         table.add_row(
@@ -197,7 +197,7 @@ def _console() -> Console:
     )
 
 
-def _show_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
+def _show_conditions(console: Console, facts: Iterable[tuple[str, str]]) -> None:
     for label, words in facts:
         console.print(Text(f"{label:<13}{one_line(words)}"), soft_wrap=True)
 
@@ -235,7 +235,7 @@ def _interval(interval: Interval) -> str:
 
 
 def _ties(rate: HitRate) -> str:
-    """How far the figure could move if every tie fell against the model, or for it."""
+    """Give the range of the figure if every tie were decided against the model, or for it."""
     if rate.best == rate.worst:
         return "the same"
     return f"{100 * rate.worst.value:.2f} – {100 * rate.best.value:.2f}"

@@ -1,4 +1,4 @@
-"""The group ``vlsearch``: a table of commands loaded by name when called, and errors made exit codes, once.
+"""The group ``vlsearch``: imports a command when it is called, and turns errors into exit codes.
 
 Exit codes: 0 done, 1 a :class:`~retrieval.errors.VlsearchError`, 2 usage, 130 interrupted.
 """
@@ -59,11 +59,11 @@ class LazyGroup(click.Group):
         self.table = {name: entry for commands in sections.values() for name, entry in commands.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, in the order of the table."""
+        """List the names of all commands, in the order of the table."""
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name, imported now; None if there is no such command."""
+        """Import and give the command with a name; None if there is no such command."""
         if cmd_name not in self.table:
             return None
         module = import_module(self.table[cmd_name][0])
@@ -73,7 +73,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments name.
+        """Find the command that the arguments name.
 
         Raises:
             click.UsageError: there is none; the sentence names the nearest ones.
@@ -94,12 +94,12 @@ class LazyGroup(click.Group):
                 formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
 
     def main(self, *arguments: Any, **settings: Any) -> Any:
-        """Run as a program, whatever the encoding of its output."""
+        """Run as a program, with output that survives any encoding."""
         survive_any_encoding()
         return super().main(*arguments, **settings)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; this is the one place that turns faults into a sentence and an exit code."""
+        """Run the command; the one place that turns errors into a sentence and an exit code."""
         _quiet_pillow()
         try:
             return super().invoke(ctx)
@@ -117,7 +117,7 @@ class LazyGroup(click.Group):
 
 
 def _quiet_pillow() -> None:
-    """Leave out what Pillow says of a picture's odd metadata: the picture is taken, or its failure has a reason."""
+    """Ignore Pillow's warnings about odd metadata: the image is read anyway, or its failure has a reason."""
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -133,7 +133,7 @@ def _with_blocks(command: click.Command) -> click.Command:
 
 
 class UsageFault(click.ClickException):
-    """A :class:`~retrieval.errors.UsageError` at the command line."""
+    """A :class:`~retrieval.errors.UsageError` as click reports it, with exit code 2."""
 
     exit_code = 2
 

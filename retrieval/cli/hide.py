@@ -1,4 +1,4 @@
-"""``vlsearch hide`` and ``vlsearch unhide``: items that stay in their corpus and are not found."""
+"""``vlsearch hide`` and ``vlsearch unhide``: keep items out of all hits while their files stay."""
 
 from __future__ import annotations
 

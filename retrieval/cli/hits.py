@@ -1,4 +1,4 @@
-"""A list of hits for people: rank, score, name, and captions wrapped below."""
+"""Print hits for people: rank, score, name, and captions wrapped below."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vlsearch import``: plain npy and Parquet files into a collection."""
+"""``vlsearch import``: read npy and Parquet files into a collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vlsearch index``: a corpus into a collection."""
+"""``vlsearch index``: index a corpus into a collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vlsearch info``: what a collection holds, and what could not be taken."""
+"""``vlsearch info``: show what a collection holds, and which items failed."""
 
 from __future__ import annotations
 

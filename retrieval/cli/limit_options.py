@@ -1,4 +1,4 @@
-"""What is accepted of untrusted pictures, as options: the same for every command that decodes any."""
+"""Options that limit untrusted images, the same for every command that decodes images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DEFAULT = Limits()
 
 
 def limit_options(command: Command) -> Command:
-    """Options of size, time, memory and addresses; the command gets them as ``limits`` (a ``Limits``)."""
+    """Add the options of size, time, memory and addresses; the command receives them as ``limits`` (a ``Limits``)."""
 
     @functools.wraps(command)
     def wrapped(

@@ -1,4 +1,4 @@
-"""Amounts of memory, as they are written on a command line."""
+"""Option type for amounts of memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SPELLING = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([mgt]?)(?:i?b)?", re.IGNOREC
 
 
 class MemorySize(click.ParamType[int]):
-    """``4G``, ``1.5GiB``, ``2048M`` or, in GiB, ``4``: bytes."""
+    """An amount of memory such as ``4G``, ``1.5GiB`` or ``2048M``, in bytes; ``4`` means 4 GiB."""
 
     name = "size"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The bytes that a spelling means, at least 1 GiB."""
+        """Convert an amount to bytes, at least 1 GiB."""
         if isinstance(value, int):
             return value
         found = _SPELLING.fullmatch(str(value).strip())

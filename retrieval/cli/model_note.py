@@ -1,4 +1,4 @@
-"""The line on stderr that says which model a new collection gets, and how to get a better one."""
+"""Tell on stderr which model a new collection gets, and how to get a better one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 def say_model(collection: Path, model: str) -> None:
-    """Say it where the choice is ours: ``auto``, and no collection there that has its model."""
+    """Tell which model ``auto`` chooses, unless the collection exists and so has its model."""
     from retrieval.catalogue_name import is_collection
     from retrieval.encoders.registry import AUTO, auto_choice
 

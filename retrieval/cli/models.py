@@ -1,4 +1,4 @@
-"""``vlsearch models``: which models there are, which are on this machine, getting one and removing one."""
+"""``vlsearch models``: list, download and remove models."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _print_json() -> None:
 
 
 def _print_table() -> None:
-    """Two lines a model: figures in columns, then what it is good for; names are never cut, even in a pipe."""
+    """Print two lines for each model: figures in columns, then what it is good for; names are never cut."""
     rows = [_HEADINGS, *(_cells(model) for model in RECOMMENDED)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     width = max(NARROWEST, shutil.get_terminal_size().columns)

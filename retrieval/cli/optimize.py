@@ -1,4 +1,4 @@
-"""``vlsearch optimize``: fewer, fuller segments."""
+"""``vlsearch optimize``: merge segments and drop deleted rows."""
 
 from __future__ import annotations
 

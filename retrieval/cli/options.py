@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they are spelt, explained and resolved alike."""
+"""Options that several commands share, with one name, help text and default."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _resolve(_: click.Context, __: click.Parameter, chosen: str | None) -> Path:
 
 
 def collection_option(command: Command) -> Command:
-    """``--collection PATH``; the command gets a path in any case."""
+    """``--collection PATH``; the command always receives a path."""
     option = click.option(
         "--collection",
         type=click.Path(),

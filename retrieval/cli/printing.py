@@ -1,4 +1,4 @@
-"""How results look: names and texts made safe for a terminal, real bytes for a pipe, one JSON object a line.
+"""Format results: text made safe for a terminal, exact bytes for a pipe, one JSON object per line.
 
 What is indexed is not ours: a file name may hold an escape sequence, a line feed or bytes that are not UTF-8.
 """
@@ -24,12 +24,12 @@ _JSON_UNSAFE = re.compile(f"[\x7f-\x9f\u2028\u2029{_BIDIRECTIONAL}{_SURROGATES}]
 
 
 def printable(text: str) -> str:
-    r"""Text that a terminal shows and does not obey: what would act is written as an escape (``\x1b``)."""
+    r"""Escape the characters of a text that would control a terminal, as ``\x1b``."""
     return _UNSAFE.sub(lambda match: match.group().encode("unicode-escape").decode(), text)
 
 
 def one_line(text: str) -> str:
-    """Printable text on one line."""
+    """Make a text printable on one line."""
     return printable(" ".join(text.split()))
 
 
@@ -40,7 +40,7 @@ def json_line(value: Mapping[str, object]) -> str:
 
 
 def hit_facts(hit: Hit) -> dict[str, object]:
-    """A hit as JSON has it: its own fields, the plain ``path`` of a whole file, and whether its file is missing."""
+    """Give the JSON fields of a hit: its own, the plain ``path`` of a whole file, and whether the file is missing."""
     facts: dict[str, object] = {"rank": hit.rank, "score": hit.score, **asdict(hit.item)}
     split = split_file_uri(hit.uri)
     is_file = split is not None and split[1] is None
@@ -50,7 +50,7 @@ def hit_facts(hit: Hit) -> dict[str, object]:
 
 
 def name_bytes(hit: Hit) -> bytes:
-    """A hit as the next program wants it: a picture's real path (``TAR#MEMBER``) or uri, a text's words."""
+    """Give a hit as bytes for another program: an image's path (``TAR#MEMBER``) or uri, or a text."""
     if hit.text is not None:
         return hit.text.encode()
     split = split_file_uri(hit.uri)
@@ -62,7 +62,7 @@ def name_bytes(hit: Hit) -> bytes:
 
 
 def _utf8(path: bytes) -> str:
-    """A path as JSON has it, the same under every locale."""
+    """Give a path as JSON holds it, the same under every locale."""
     return path.decode(errors="surrogateescape")
 
 
@@ -72,7 +72,7 @@ def name_line(hit: Hit) -> bytes:
 
 
 def short_name(uri: str) -> str:
-    """A uri as people read it, relative where it lies below the working directory."""
+    """Give a uri as a path, relative if it is below the working directory."""
     shown = display(uri)
     below = f"{Path.cwd()}{os.sep}"
     return printable(shown.removeprefix(below).replace("\n", "\\n").replace("\t", "\\t"))

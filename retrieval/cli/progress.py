@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar at a terminal, else a plain line every few seconds; nothing for what is quick."""
+"""Show progress on stderr: a bar at a terminal, else a line every few seconds; nothing for short runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from retrieval.types import OnProgress, Progress, ignore_progress
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
-QUICK_SECONDS = 2.0  # what ends sooner shows nothing
+QUICK_SECONDS = 2.0  # shorter runs show nothing
 LINE_SECONDS = 5.0  # between two plain lines
 BAR_WIDTH = 60  # columns: on a narrower terminal only the counts are shown
 
@@ -28,7 +28,7 @@ Display = AbstractContextManager[OnProgress]
 
 
 def progress_display(quiet: bool = False) -> Display:
-    """A context whose value takes every step of a run and shows it on stderr."""
+    """Give a context manager whose value is called with the progress of a run and shows it on stderr."""
     if quiet:
         return nullcontext(ignore_progress)
     return Bar() if sys.stderr.isatty() else Lines()
@@ -56,7 +56,7 @@ def waiting(what: str) -> Iterator[None]:
 
 
 class Lines:
-    """Plain lines: one every few seconds, none before the run has lasted a while."""
+    """Progress as plain lines, one every few seconds, none in the first seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -73,7 +73,7 @@ class Lines:
         pass
 
     def show(self, step: Progress) -> None:
-        """Take a step; print a line if one is due."""
+        """Print a line if one is due."""
         now = self._clock()
         if step.stage != self._stage:
             self._stage, self._stage_start, self._stage_done = step.stage, now, step.done
@@ -83,7 +83,7 @@ class Lines:
 
 
 def line(step: Progress, seconds: float, done_meanwhile: int) -> str:
-    """A step in words; the rate is that of the last ``seconds``."""
+    """Format progress as a line; the rate is that of the last ``seconds``."""
     share = f"{step.done:,}" if step.total is None else f"{step.done:,} of {step.total:,}"
     words = [f"{step.stage}: {share}"]
     if seconds > 0 and done_meanwhile > 0:
@@ -116,7 +116,7 @@ def duration(seconds: float) -> str:
 
 
 class Bar:
-    """A bar with rate, time left and failures so far; it appears once the run has lasted a while."""
+    """Progress as a bar with rate, time left and failures; it does not appear in the first seconds."""
 
     def __init__(self) -> None:
         from rich import progress as rich_progress
@@ -156,7 +156,7 @@ class Bar:
         self._progress.stop()
 
     def show(self, step: Progress) -> None:
-        """Take a step; the bar itself is redrawn ten times a second."""
+        """Record the progress; the bar is redrawn ten times a second."""
         now = time.monotonic()
         if step.stage != self._stage:
             self._begin(step.stage, step.total)

@@ -1,4 +1,4 @@
-"""``vlsearch query``: words, pictures and sums of both to ranked items."""
+"""``vlsearch query``: search by words, images and weighted sums of both."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that 
 
 
 class _QueryCommand(click.Command):
-    """Says how to subtract where ``-people`` was taken for an option."""
+    """A command whose error for an unknown option such as ``-people`` tells how to subtract words."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -153,7 +153,7 @@ def _answer_lines(
 
 
 def _read_queries(source: BinaryIO) -> Iterator[tuple[int, str, Query]]:
-    """Line number, line and query of each line that is not blank."""
+    """Yield line number, line and query of each line that is not blank."""
     name = getattr(source, "name", "-")
     for number, raw in enumerate(source, start=1):
         place = f"{'standard input' if name in ('-', '<stdin>') else name}:{number}"
@@ -193,7 +193,7 @@ def _show_answer(line: int, text: str, hits: Sequence[Hit], shape: str, null: bo
 
 
 def _is_picture(content: str) -> bool:
-    """Whether unmarked content is a picture: it is written like one, or it is the name of a file that holds one."""
+    """Whether content without a mark is an image: it is spelt like one, or names a file that holds one."""
     if looks_like_picture(content):
         return True
     from retrieval.signatures import is_image_file  # late: most queries are words that name no file
@@ -206,7 +206,7 @@ def _is_picture(content: str) -> bool:
 
 
 def _note_namesakes(query: Query) -> None:
-    """Say so where words are also the name of a file or folder: it may have been meant, and is not read."""
+    """Tell on stderr when a text of the query is also the name of a file or folder, which is not read."""
     for part in query.parts:
         if not isinstance(part, TextPart) or not _exists(part.text):
             continue

@@ -1,4 +1,4 @@
-"""``vlsearch reindex``: the same items, encoded by another model."""
+"""``vlsearch reindex``: encode a collection again with another model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the command line starts: nothing is imported from the working directory, and no program is run from it.
+"""Entry point of the command line; imports no module and runs no program from the working directory.
 
 A folder of a stranger's may hold a ``json.py`` or a ``matplotlib/``, and commands are typed in it. ``python -m`` puts
 the working directory in front of all packages, and so does a ``PYTHONPATH`` with an empty entry; a ``PATH`` with one
@@ -12,7 +12,7 @@ _SOURCE = os.path.realpath(f"{__file__}/../../..")
 
 
 def main() -> None:
-    """Run ``vlsearch``; the installed command and ``python -m retrieval.cli`` both start here."""
+    """Run ``vlsearch``, for the installed command and for ``python -m retrieval.cli``."""
     _leave_out_working_directory()
     from retrieval.cli.group import main as group  # only now: it imports click
 
@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def _leave_out_working_directory() -> None:
-    """Take the working directory off the paths of modules and of programs; it may be where vlsearch itself lies."""
+    """Remove the working directory from the paths of modules (unless vlsearch is in it) and of programs."""
     try:
         here = os.path.realpath(os.getcwd())  # noqa: PTH109 - pathlib is not loaded yet
     except OSError:  # it has been removed

@@ -1,4 +1,4 @@
-r"""Standard output and standard error that survive every encoding.
+r"""Let standard output and standard error survive any encoding.
 
 A terminal of GBK, Latin-1 or ASCII cannot show every text that is indexed. Marks that have a plain form are written
 in it, and everything else as an escape (``\u96ea``), so that no output ends in a traceback. Bytes (paths into a
@@ -24,7 +24,7 @@ _PLAIN = {  # what this program and rich print themselves
 
 
 def survive_any_encoding() -> None:
-    """Make stdout and stderr write what they cannot show in a readable replacement, instead of raising."""
+    """Make stdout and stderr replace characters that they cannot encode instead of raising."""
     _register()
     for stream in (sys.stdout, sys.stderr):
         if not isinstance(
@@ -43,7 +43,7 @@ def _register() -> None:
 
 
 def shows(mark: str) -> bool:
-    """Whether standard error can show a character as it is."""
+    """Whether standard error can encode a character."""
     try:
         mark.encode(getattr(sys.stderr, "encoding", None) or "ascii")
     except UnicodeEncodeError:
@@ -63,7 +63,7 @@ def _escaped(character: str) -> str:
 
 
 def _find_ascii(name: str) -> codecs.CodecInfo | None:
-    """ASCII under another name."""
+    """Give the codec of ASCII under the name that :func:`survive_any_encoding` registers."""
     if name != _ASCII:
         return None
     ascii_codec = codecs.lookup("ascii")

@@ -1,4 +1,4 @@
-"""``vlsearch train``: pre-train or fine-tune a dual encoder on a corpus of captioned pictures."""
+"""``vlsearch train``: pre-train or fine-tune a dual encoder on a corpus of captioned images."""
 
 from __future__ import annotations
 

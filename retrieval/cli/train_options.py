@@ -1,4 +1,4 @@
-"""The options of ``vlsearch train`` that make up its two values: what a run starts from, and its recipe."""
+"""Options of ``vlsearch train``: what training starts from, and its recipe."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ _OF_NEW = (
 
 
 def model_options(command: Command) -> Command:
-    """Options of what a run starts from; the command gets ``start``."""
+    """Add the options of what training starts from; the command receives ``start``."""
 
     @functools.wraps(command)
     def wrapped(
@@ -204,7 +204,7 @@ def model_options(command: Command) -> Command:
 
 
 def recipe_options(command: Command) -> Command:
-    """Options of the recipe; the command gets ``recipe``."""
+    """Add the options of the recipe; the command receives ``recipe``."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **others: Any) -> Any:

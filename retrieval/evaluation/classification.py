@@ -1,4 +1,4 @@
-"""Zero-shot classification: which of the class names, put into templates, lies nearest to a picture."""
+"""Zero-shot classification: which of the class names, put into templates, lies nearest to an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.corpora.samples import read_samples
 from retrieval.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError, EvaluationError
-from retrieval.evaluation.embedding import LIMITS, check_templates, embed_pictures, embed_texts
+from retrieval.evaluation.embedding import LIMITS, check_templates, embed_images, embed_texts
 from retrieval.evaluation.intervals import Interval, bootstrap_intervals
 from retrieval.evaluation.metrics import Share, hit_rate_at_k, hits_at_k
 from retrieval.evaluation.protocols.reading import read_lines
@@ -37,28 +37,28 @@ _WHOLE = "figures over fewer pictures would be other figures, so mend or remove 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledPictures:
+class LabelledImages:
     """Pictures of known classes.
 
     Attributes:
         name: of the corpus.
-        pictures: in order.
-        labels: (pictures,) int64 rows of ``classes``.
+        images: in order.
+        labels: (images,) int64 rows of ``classes``.
         classes: names as they are put into templates.
     """
 
     name: str
-    pictures: tuple[CorpusImage, ...]
+    images: tuple[CorpusImage, ...]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Accuracy:
-    """Top-1 and top-5 accuracy over all pictures, and the mean over classes of their top-1 accuracy.
+    """Top-1 and top-5 accuracy over all images, and the mean over classes of their top-1 accuracy.
 
-    ``interval`` is that of ``top1``, drawn by picture. ``top5`` is None for fewer than five classes.
-    ``ranking`` holds each picture's rank of its class.
+    ``interval`` is that of ``top1``, drawn by image. ``top5`` is None for fewer than five classes.
+    ``ranking`` holds each image's rank of its class.
     """
 
     top1: Share
@@ -75,15 +75,15 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classification:
-    """Accuracies of one or more models on the same pictures, with each model's identity."""
+    """Accuracies of one or more models on the same images, with each model's identity."""
 
-    labelled: LabelledPictures
+    labelled: LabelledImages
     templates: tuple[str, ...]
     models: Mapping[str, tuple[Identity, Accuracy]]
 
 
 def classify_models(
-    labelled: LabelledPictures,
+    labelled: LabelledImages,
     encoders: Mapping[str, Encoder],
     templates: Sequence[str] = (TEMPLATE,),
     cache: Path | None = None,
@@ -92,34 +92,32 @@ def classify_models(
 ) -> Classification:
     """Measure the zero-shot accuracy of encoders, by name; ``templates`` are averaged (Radford et al., ICML 2021).
 
-    ``limits`` says what is accepted of a picture.
+    ``limits`` says what is accepted of an image.
 
     Raises:
-        EvaluationError: a picture cannot be read or decoded.
+        EvaluationError: an image cannot be read or decoded.
         UsageError: a template has no ``{}``.
     """
     check_templates(templates)
     models = {}
     for name, encoder in encoders.items():
-        pictures, _, _ = embed_pictures(encoder, labelled.pictures, cache, advance, limits)
+        images, _, _ = embed_images(encoder, labelled.images, cache, advance, limits)
         classes, _ = embed_texts(encoder, labelled.classes, templates, cache, advance)
-        models[name] = encoder.identity, classify(labelled, pictures, classes)
+        models[name] = encoder.identity, classify(labelled, images, classes)
     return Classification(labelled, tuple(templates), models)
 
 
-def classify(
-    labelled: LabelledPictures, pictures: NDArray[np.float32], classes: NDArray[np.float32]
-) -> Accuracy:
+def classify(labelled: LabelledImages, images: NDArray[np.float32], classes: NDArray[np.float32]) -> Accuracy:
     """Compute the accuracy of choosing the class of the highest score; equal scores go to the class that comes first.
 
     Args:
         labelled: what is right.
-        pictures: (pictures, d) float32 unit rows.
+        images: (images, d) float32 unit rows.
         classes: (classes, d) float32 unit rows.
     """
     count = len(labelled.classes)
-    relevance = Relevance.of_pairs(enumerate(labelled.labels.tolist()), len(pictures), count)
-    ranking = rank_vectors(pictures, classes, relevance)
+    relevance = Relevance.of_pairs(enumerate(labelled.labels.tolist()), len(images), count)
+    ranking = rank_vectors(images, classes, relevance)
     right = hits_at_k(ranking.exact, 1).astype(np.float64)
     sizes = np.bincount(labelled.labels, minlength=count)
     per_class = np.bincount(labelled.labels, weights=right, minlength=count)[sizes > 0] / sizes[sizes > 0]
@@ -132,7 +130,7 @@ def classify(
     )
 
 
-def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledPictures:
+def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledImages:
     """Read labelled images from an ImageNet-style folder or a tar.
 
     A folder has one folder a class; its name, with blanks for underscores, is the class name. A tar has,
@@ -141,7 +139,7 @@ def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledPict
     numbers.
 
     Raises:
-        EvaluationError: nothing is there, a picture has no label, or a class has no name.
+        EvaluationError: nothing is there, an image has no label, or a class has no name.
         CorpusFormatError: the tar or the class names cannot be read.
     """
     if corpus.is_dir():
@@ -158,7 +156,7 @@ def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledPict
     names = _names(labels, class_names, corpus)
     row = {label: n for n, label in enumerate(labels)}
     rows = np.array([row[label] for _, label in pairs], dtype=np.int64)
-    return LabelledPictures(corpus.name, tuple(picture for picture, _ in pairs), rows, names)
+    return LabelledImages(corpus.name, tuple(image for image, _ in pairs), rows, names)
 
 
 def _read_folder(root: Path) -> Iterator[tuple[CorpusImage, str]]:
@@ -166,12 +164,12 @@ def _read_folder(root: Path) -> Iterator[tuple[CorpusImage, str]]:
     for found in corpus.entries():
         if isinstance(found, Failure):
             raise EvaluationError(f"{found.uri}: {found.reason}; {_WHOLE}")
-        picture = found.image
-        assert picture is not None, "a folder holds images"
-        assert isinstance(picture.location, FileBytes), "in files"
-        inside = picture.location.path.relative_to(root.absolute())
+        image = found.image
+        assert image is not None, "a folder holds images"
+        assert isinstance(image.location, FileBytes), "in files"
+        inside = image.location.path.relative_to(root.absolute())
         if len(inside.parts) > 1:
-            yield replace(picture, key=f"{inside.parts[0]}/{inside.name}"), inside.parts[0]
+            yield replace(image, key=f"{inside.parts[0]}/{inside.name}"), inside.parts[0]
 
 
 def _read_tar(archive: Path) -> Iterator[tuple[CorpusImage, str]]:
@@ -190,12 +188,12 @@ def _read_tar(archive: Path) -> Iterator[tuple[CorpusImage, str]]:
                     labels[_stem(member)] = _label(f"{archive}#{member.name}", member.name, raw)
     except (OSError, ValueError) as error:
         raise _not_a_tar(archive, getattr(error, "strerror", None) or str(error)) from error
-    for stem, picture in images.items():
+    for stem, image in images.items():
         if stem not in labels:
             raise EvaluationError(
-                f"{picture.uri} has no label; put {stem}.json with a 'label', or {stem}.cls, beside it"
+                f"{image.uri} has no label; put {stem}.json with a 'label', or {stem}.cls, beside it"
             )
-        yield picture, labels[stem]
+        yield image, labels[stem]
 
 
 def _stem(member: Member) -> str:

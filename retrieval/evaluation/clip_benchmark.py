@@ -30,9 +30,9 @@ _TASKS = {"text to image": "image", "image to text": "text"}
 
 
 def retrieval_records(evaluation: Evaluation) -> Iterator[BenchmarkRecord]:
-    """CLIP_benchmark's object for zero-shot retrieval, one a model; hit rates as fractions.
+    """Yield CLIP_benchmark's record of zero-shot retrieval for each model; hit rates are fractions.
 
-    Its ``image_retrieval_recall@K`` has text queries and finds pictures, ``text_retrieval_recall@K`` the
+    Its ``image_retrieval_recall@K`` has text queries and finds images, ``text_retrieval_recall@K`` the
     other way round, and both are hit rates (LAION-AI/CLIP_benchmark, ``metrics/zeroshot_retrieval.py``). The
     metrics that CLIP_benchmark does not write follow behind them, under names that it does not use.
     """
@@ -43,7 +43,7 @@ def retrieval_records(evaluation: Evaluation) -> Iterator[BenchmarkRecord]:
 
 
 def classification_records(classified: Classification) -> Iterator[BenchmarkRecord]:
-    """CLIP_benchmark's object for zero-shot classification: ``acc1``, ``acc5``, ``mean_per_class_recall``."""
+    """Yield CLIP_benchmark's record of zero-shot classification: ``acc1``, ``acc5``, ``mean_per_class_recall``."""
     dataset = classified.labelled.name
     for name, (identity, accuracy) in classified.models.items():
         metrics = Metrics(accuracy.as_metrics())
@@ -51,7 +51,7 @@ def classification_records(classified: Classification) -> Iterator[BenchmarkReco
 
 
 def retrieval_metrics(figures: Figures) -> Metrics:
-    """CLIP_benchmark's metrics, then ours of each direction: counts, intervals, ties and the other figures."""
+    """Give CLIP_benchmark's metrics, then vlsearch's own of each direction: counts, intervals, ties, ..."""
     metrics: Metrics = {
         f"{_TASKS[direction]}_retrieval_recall@{rate.k}": rate.rate.value
         for direction, measured in figures.directions.items()

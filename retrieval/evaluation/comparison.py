@@ -1,4 +1,4 @@
-"""Several models measured by measured: every pair and hit rate, tested on the same queries and corrected."""
+"""Compare several models: every pair and hit rate, tested on the same queries and corrected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrieval.evaluation.significance import Comparison, holm, sign_flip_p
 
 
 def compare_models(figures: Mapping[str, Figures], seed: int = 0) -> list[Comparison]:
-    """Differences of hit rates between every two models, with p values corrected over all of them (Holm).
+    """Compute the differences of hit rates between every two models, with p values corrected over all of them (Holm).
 
     Args:
         figures: by model, of the same evaluation set and cuts.

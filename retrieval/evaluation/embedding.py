@@ -38,14 +38,14 @@ class Embedded:
     """Vectors of an evaluation set.
 
     Attributes:
-        pictures: (pictures, d) float32 unit rows.
+        images: (images, d) float32 unit rows.
         texts: (texts, d) float32 unit rows; of several templates, the mean, scaled to unit length.
-        data: sha256 (hex) of the pictures' bytes and of the texts with their templates, in order.
+        data: sha256 (hex) of the images' bytes and of the texts with their templates, in order.
         cached: whether all of it came from the cache.
-        seconds: that it took, reading included.
+        seconds: time spent, reading included.
     """
 
-    pictures: NDArray[np.float32]
+    images: NDArray[np.float32]
     texts: NDArray[np.float32]
     data: str
     cached: bool
@@ -61,50 +61,48 @@ def embed(
     limits: Limits = LIMITS,
     batches: Batches = INDEXING,
 ) -> Embedded:
-    """Vectors of all pictures and texts, by one encoder, from the cache where it has them.
+    """Give the vectors of all images and texts by one encoder, from the cache where it has them.
 
-    The key is the encoder's identity and the content: bytes of the pictures, words of the texts, templates. A
+    The key is the encoder's identity and the content: bytes of the images, words of the texts, templates. A
     file that changed is encoded again, a moved one is not.
 
     Args:
         encoder: float32, unless its identity says otherwise.
         evaluated: what to encode.
-        templates: each holds ``{}``, which a text takes the place of.
+        templates: each holds ``{}``, which is replaced by the text.
         cache: folder; by default ``embeddings`` in the user's cache folder of vlsearch.
-        advance: told of progress.
-        limits: what is accepted of a picture.
+        advance: called with the progress.
+        limits: what is accepted of an image.
         batches: rows of a forward pass, which decide a vector's last bits.
 
     Raises:
-        EvaluationError: a picture cannot be read or decoded: figures over fewer pictures would be other
+        EvaluationError: an image cannot be read or decoded: figures over fewer images would be other
             figures.
         UsageError: a template has no ``{}``.
     """
     start = time.perf_counter()
     words = [text.text for text in evaluated.texts]
-    pictures, had_pictures, seen = embed_pictures(
-        encoder, evaluated.pictures, cache, advance, limits, batches.images
-    )
+    images, had_images, seen = embed_images(encoder, evaluated.images, cache, advance, limits, batches.images)
     texts, had_texts = embed_texts(encoder, words, templates, cache, advance, batches.texts)
     data = hashlib.sha256((seen + _text_digest(words, templates)).encode()).hexdigest()
-    return Embedded(pictures, texts, data, had_pictures and had_texts, time.perf_counter() - start)
+    return Embedded(images, texts, data, had_images and had_texts, time.perf_counter() - start)
 
 
-def embed_pictures(
+def embed_images(
     encoder: Encoder,
-    pictures: Sequence[CorpusImage],
+    images: Sequence[CorpusImage],
     cache: Path | None = None,
     advance: OnProgress | None = None,
     limits: Limits = LIMITS,
     batch: int = INDEXING.images,
 ) -> tuple[NDArray[np.float32], bool, str]:
-    """Vectors of pictures, (n, d) float32 unit rows, whether the cache had them, and the digest of their bytes."""
+    """Give the vectors of images, (n, d) float32 unit rows, whether they were cached, and the digest of their bytes."""
     tell = advance or ignore_progress
-    seen = _picture_digest(pictures, limits, tell)
+    seen = _image_digest(images, limits, tell)
     rows, had = _cached(
         cache if cache is not None else default_cache(),
         _key(encoder, "image", batch, seen),
-        lambda: _encode_pictures(encoder, pictures, batch, limits, tell),
+        lambda: _encode_images(encoder, images, batch, limits, tell),
     )
     return rows, had, seen
 
@@ -117,7 +115,7 @@ def embed_texts(
     advance: OnProgress | None = None,
     batch: int = INDEXING.texts,
 ) -> tuple[NDArray[np.float32], bool]:
-    """Vectors of texts, (n, d) float32 unit rows, and whether the cache had them.
+    """Give the vectors of texts, (n, d) float32 unit rows, and whether they were cached.
 
     Texts are NFC-normalised and stripped first, as collections and queries do it. Each is put into every
     template; the mean of the unit vectors is scaled to unit length again (the prompt ensemble of Radford et
@@ -134,7 +132,7 @@ def embed_texts(
 
 
 def check_templates(templates: Sequence[str]) -> None:
-    """Refuse a template that has no place for the text.
+    """Refuse a template without ``{}``.
 
     Raises:
         UsageError: one has no ``{}``.
@@ -147,7 +145,7 @@ def check_templates(templates: Sequence[str]) -> None:
 
 
 def default_cache() -> Path:
-    """The folder that embeddings are kept in unless another is given."""
+    """Give the default folder of cached embeddings."""
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("vlsearch", appauthor=False)) / "embeddings"
@@ -165,7 +163,7 @@ def _text_digest(words: Sequence[str], templates: Sequence[str]) -> str:
 def _cached(
     folder: Path, key: str, encode: Callable[[], NDArray[np.float32]]
 ) -> tuple[NDArray[np.float32], bool]:
-    """The array kept under a key, or a fresh one, which is then kept; a damaged file is encoded again."""
+    """Give the array cached under a key, or compute and cache it; a damaged file is computed and replaced."""
     path = folder / f"{key}.npy"
     try:
         rows: NDArray[np.float32] = np.load(path, allow_pickle=False)
@@ -182,38 +180,38 @@ def _cached(
     return rows, False
 
 
-def _picture_digest(pictures: Sequence[CorpusImage], limits: Limits, advance: OnProgress) -> str:
-    """Digest of the pictures' bytes, in order: reading takes a second where encoding takes minutes."""
+def _image_digest(images: Sequence[CorpusImage], limits: Limits, advance: OnProgress) -> str:
+    """Digest of the images' bytes, in order: reading takes a second where encoding takes minutes."""
     digest = hashlib.sha256()
-    for done, picture in enumerate(pictures, 1):
+    for done, image in enumerate(images, 1):
         try:
-            digest.update(read_encoded(picture.location, limits).digest)
+            digest.update(read_encoded(image.location, limits).digest)
         except ImageError as error:
-            raise _refused(picture, error) from error
-        advance(Progress("reading", done, len(pictures)))
+            raise _refused(image, error) from error
+        advance(Progress("reading", done, len(images)))
     return digest.hexdigest()
 
 
-def _encode_pictures(
-    encoder: Encoder, pictures: Sequence[CorpusImage], batch: int, limits: Limits, advance: OnProgress
+def _encode_images(
+    encoder: Encoder, images: Sequence[CorpusImage], batch: int, limits: Limits, advance: OnProgress
 ) -> NDArray[np.float32]:
     rows: list[NDArray[np.float32]] = []
     prepared: list[NDArray[Any]] = []
     with DecodePool(limits) as pool:
 
-        def read(picture: CorpusImage) -> PreparedImage:
-            return prepare_for_encoder(pool, picture.location, encoder)
+        def read(image: CorpusImage) -> PreparedImage:
+            return prepare_for_encoder(pool, image.location, encoder)
 
-        outcomes = map_in_order(read, pictures, pool.workers, READ_AHEAD, threading.Event())
-        for done, (picture, outcome) in enumerate(outcomes, start=1):
+        outcomes = map_in_order(read, images, pool.workers, READ_AHEAD, threading.Event())
+        for done, (image, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome, ImageError):
-                raise _refused(picture, outcome) from outcome
+                raise _refused(image, outcome) from outcome
             assert outcome.array is not None, "nothing was said of not wanting it"
             prepared.append(outcome.array)
-            if len(prepared) == batch or done == len(pictures):
+            if len(prepared) == batch or done == len(images):
                 rows.append(encoder.encode_prepared(prepared, batch))
                 prepared = []
-                advance(Progress("encoding pictures", done, len(pictures)))
+                advance(Progress("encoding pictures", done, len(images)))
     return np.concatenate(rows)
 
 
@@ -242,7 +240,7 @@ def _unit_mean(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return unit
 
 
-def _refused(picture: CorpusImage, error: ImageError) -> EvaluationError:
+def _refused(image: CorpusImage, error: ImageError) -> EvaluationError:
     return EvaluationError(
-        f"{picture.uri}: {error}; figures over fewer pictures would be other figures, so mend or replace it"
+        f"{image.uri}: {error}; figures over fewer pictures would be other figures, so mend or replace it"
     )

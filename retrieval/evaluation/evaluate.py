@@ -1,4 +1,4 @@
-"""Evaluate on any corpus that can be indexed, or by a published protocol: what ``vlsearch eval`` does, as calls."""
+"""Evaluate models on any corpus that can be indexed, or by a published protocol, as ``vlsearch eval`` does."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def evaluate(
         models: names, aliases or folders; by default the collection's model, else the best one at hand.
         protocol: a published one (:data:`retrieval.evaluation.protocols.PROTOCOLS`); None for all of the corpus.
         options: how to read the corpus.
-        captions: ``first5`` leaves sixth captions and later ones out.
-        folds: evaluate so many equal parts alone and take the mean.
+        captions: ``first5`` keeps the first five captions of each image, ``all`` keeps all.
+        folds: number of equal parts that are evaluated separately and averaged.
         k: where lists are cut; by default 1, 5 and 10, as far as the galleries reach.
         templates: each holds ``{}``, where a text goes; of several, vectors are averaged.
         collection: asked the same queries too, if given.
         ann: compare approximate indexes with exact search, on the text queries.
         indexes: which ones (:attr:`retrieval.evaluation.indexes.IndexFigures.name`); by default a range.
         seed: of intervals and tests.
-        limits: what is accepted of a picture.
+        limits: what is accepted of an image.
         cache: folder of embeddings; the user's cache folder by default.
-        on_progress: told of progress.
+        on_progress: called with the progress.
 
     Raises:
         VlsearchError: the corpus, a model or the collection cannot be used as asked; the sentence says why.
@@ -84,7 +84,7 @@ def classify(
     on_progress: OnProgress | None = None,
     limits: Limits | None = None,
 ) -> Classification:
-    """Zero-shot classification accuracy of models on labelled pictures.
+    """Measure the zero-shot classification accuracy of models on labelled images.
 
     Args:
         corpus: a folder with one folder a class, or a tar with labels.
@@ -92,8 +92,8 @@ def classify(
         templates: each holds ``{}``, where the class name goes; ``a photo of a {}.`` by default.
         class_names: file that names the classes; by default they are called as their folders.
         cache: folder of embeddings; the user's cache folder by default.
-        on_progress: told of progress.
-        limits: what is accepted of a picture.
+        on_progress: called with the progress.
+        limits: what is accepted of an image.
 
     Raises:
         VlsearchError: the corpus or a model cannot be used as asked; the sentence says why.
@@ -113,7 +113,7 @@ def load_evaluation(
     captions: Captions = "all",
     folds: int | None = None,
 ) -> EvaluationSet:
-    """Pictures, texts and answers of a corpus.
+    """Read an evaluation set from a corpus or from the files of a published protocol.
 
     Args:
         corpus: whatever ``vlsearch index`` reads, or the files of a protocol in their published layout.
@@ -124,7 +124,7 @@ def load_evaluation(
 
     Raises:
         CorpusFormatError: a file is in no known format.
-        EvaluationError: pictures, captions or links are missing or wrong, or it is not what the protocol fixes.
+        EvaluationError: images, captions or links are missing or wrong, or it is not what the protocol fixes.
         UsageError: an option has no meaning here.
     """
     options = options or CorpusOptions()
@@ -143,9 +143,9 @@ def load_evaluation(
 
 
 def load_encoders(models: Sequence[str | Path]) -> dict[str, Encoder]:
-    """Encoders in the order given, by name; the best one at hand where none is given.
+    """Load encoders in the order given, by name; without names, the best installed one.
 
-    A folder goes by its own name where that tells it apart.
+    A model folder is named by the folder's own name where no other model has that name.
 
     Raises:
         UsageError: a name comes twice: nothing would be compared.

@@ -39,21 +39,21 @@ class RetrievalDirection:
 class Fold:
     """A part of the set that is evaluated alone: ascending rows of its images and of its texts in the whole set."""
 
-    pictures: NDArray[np.int64]
+    images: NDArray[np.int64]
     texts: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationSet:
-    """Pictures and texts with all that a protocol fixes about them.
+    """Images and texts of an evaluation, with everything that its protocol fixes.
 
     Attributes:
         name: of the protocol and split, as ``coco-5k``.
         language: BCP 47 tag of the texts, ``en`` where nothing says otherwise.
-        pictures: the picture gallery; a picture's id, for ties, is its row.
+        images: the image gallery; an image's id, for ties, is its row.
         texts: the text gallery, likewise.
         directions: queries and relevance by direction; a protocol with one direction has one.
-        groups: (group of each text, group of each picture): what a bootstrap draws together.
+        groups: (group of each text, group of each image); the bootstrap draws whole groups.
         counted: the denominator.
         folds: parts evaluated alone and averaged; none for the usual one-piece evaluation.
         notes: sentences about the protocol that are printed with its figures.
@@ -63,7 +63,7 @@ class EvaluationSet:
 
     name: str
     language: str
-    pictures: tuple[CorpusImage, ...]
+    images: tuple[CorpusImage, ...]
     texts: tuple[CorpusText, ...]
     directions: dict[Direction, RetrievalDirection]
     groups: tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -74,12 +74,12 @@ class EvaluationSet:
     denominators: str = ""
 
     def parts(self) -> tuple[Fold, ...]:
-        """The folds, or the whole as the only one."""
-        return self.folds or (Fold(np.arange(len(self.pictures)), np.arange(len(self.texts))),)
+        """Give the folds; without folds, the whole set as one."""
+        return self.folds or (Fold(np.arange(len(self.images)), np.arange(len(self.texts))),)
 
     def summary(self) -> str:
         """The counts in one line, denominators included."""
-        sizes = f"{len(self.pictures):,} pictures, {len(self.texts):,} texts"
+        sizes = f"{len(self.images):,} pictures, {len(self.texts):,} texts"
         links = sum(len(task.relevance.rows) for task in self.directions.values()) // len(self.directions)
         folds = f", {len(self.folds)} folds" if self.folds else ""
         queries = "; ".join(
@@ -97,57 +97,57 @@ class EvaluationSet:
 
 def assemble(
     name: str,
-    pictures: Sequence[CorpusImage],
+    images: Sequence[CorpusImage],
     texts: Sequence[CorpusText],
     links: Sequence[tuple[int, int]],
     *,
     language: str = "en",
     notes: tuple[str, ...] = (),
 ) -> EvaluationSet:
-    """An evaluation in both directions, from links as (picture row, text row); all ask, all count.
+    """Build an evaluation set of both directions from links (image row, text row); every item is a query.
 
     Raises:
-        EvaluationError: there are no pictures, texts or links, or two pictures or two texts have the same
+        EvaluationError: there are no images, texts or links, or two images or two texts have the same
             name.
     """
-    if not pictures or not texts or not links:
+    if not images or not texts or not links:
         raise EvaluationError(
-            f"{name} has {len(pictures):,} pictures, {len(texts):,} texts and {len(links):,} links between "
+            f"{name} has {len(images):,} pictures, {len(texts):,} texts and {len(links):,} links between "
             f"them; an "
             "evaluation needs all three"
         )
-    for kind, uris in (("picture", [p.uri for p in pictures]), ("text", [t.uri for t in texts])):
+    for kind, uris in (("picture", [p.uri for p in images]), ("text", [t.uri for t in texts])):
         uri, times = Counter(uris).most_common(1)[0]
         if times > 1:
             raise EvaluationError(
                 f"{name} names the {kind} {uri} {times} times; every {kind} needs an id of its own"
             )
-    to_texts = Relevance.of_pairs(links, len(pictures), len(texts))
-    to_pictures = to_texts.transposed()
+    to_texts = Relevance.of_pairs(links, len(images), len(texts))
+    to_images = to_texts.transposed()
     return EvaluationSet(
         name=name,
         language=language,
-        pictures=tuple(pictures),
+        images=tuple(images),
         texts=tuple(texts),
         directions={
-            "text to image": RetrievalDirection(np.arange(len(texts)), to_pictures),
-            "image to text": RetrievalDirection(np.arange(len(pictures)), to_texts),
+            "text to image": RetrievalDirection(np.arange(len(texts)), to_images),
+            "image to text": RetrievalDirection(np.arange(len(images)), to_texts),
         },
-        groups=linked_groups(to_pictures),
+        groups=linked_groups(to_images),
         notes=notes,
     )
 
 
 def with_first_captions(whole: EvaluationSet, count: int) -> EvaluationSet:
-    """The same pictures with only their first ``count`` texts each, in the order in which they are listed."""
+    """Keep all images, and only the first ``count`` texts of each in the order listed."""
     task = whole.directions["image to text"].relevance
-    rows = [task.answers(picture)[:count].tolist() for picture in range(len(whole.pictures))]
+    rows = [task.answers(image)[:count].tolist() for image in range(len(whole.images))]
     kept = sorted({row for some in rows for row in some})
     place = {row: new for new, row in enumerate(kept)}
-    links = [(picture, place[row]) for picture, some in enumerate(rows) for row in some]
+    links = [(image, place[row]) for image, some in enumerate(rows) for row in some]
     texts = [whole.texts[row] for row in kept]
     note = f"only the first {count} captions of each picture count: {len(kept):,} of {len(whole.texts):,}"
-    first = assemble(whole.name, whole.pictures, texts, links, language=whole.language)
+    first = assemble(whole.name, whole.images, texts, links, language=whole.language)
     return replace(
         first,
         notes=(*whole.notes, note),
@@ -157,20 +157,20 @@ def with_first_captions(whole: EvaluationSet, count: int) -> EvaluationSet:
 
 
 def with_folds(whole: EvaluationSet, count: int) -> EvaluationSet:
-    """The pictures cut into ``count`` equal runs in their order, each evaluated against its own texts alone.
+    """Cut the images, in their order, into ``count`` equal folds, each evaluated against its own texts alone.
 
     Raises:
-        EvaluationError: the pictures or the texts do not divide equally (the mean of the folds would weigh
-            queries differently), or a text belongs to pictures of two folds.
+        EvaluationError: the images or the texts do not divide equally (the mean of the folds would weigh
+            queries differently), or a text belongs to images of two folds.
     """
-    pictures, task = len(whole.pictures), whole.directions["image to text"].relevance
-    if count < 1 or pictures % count:
+    images, task = len(whole.images), whole.directions["image to text"].relevance
+    if count < 1 or images % count:
         raise EvaluationError(
-            f"{pictures:,} pictures cannot be cut into {count} equal folds; choose another --folds"
+            f"{images:,} pictures cannot be cut into {count} equal folds; choose another --folds"
         )
-    size = pictures // count
+    size = images // count
     folds = []
-    for start in range(0, pictures, size):
+    for start in range(0, images, size):
         texts = np.unique(task.rows[task.offsets[start] : task.offsets[start + size]])
         folds.append(Fold(np.arange(start, start + size), texts))
     sizes = {len(fold.texts) for fold in folds}

@@ -1,4 +1,4 @@
-"""All figures of one model on one evaluation set: ranked by matrix or by a search, in the same form."""
+"""Figures of one model on one evaluation set, from vectors or from the ranked lists of a search."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class DirectionFigures:
     """The figures of one direction; shares in 0..1.
 
     ``mean_rank`` and ``median_rank`` are those of the first relevant item, infinite where a search was cut
-    off before it or nothing answers. ``map_at_r`` and ``r_precision`` are None where some R exceeds the
+    off before it or the query has none. ``map_at_r`` and ``r_precision`` are None where some R exceeds the
     ranked depth.
 
     Attributes:
         direction: the kind of the queries and of the gallery.
         queries: the denominator of every figure.
         gallery: how many items are ranked for a query (of one fold, where there are folds).
-        depth: how deep they were ranked.
+        depth: length of the ranked lists.
         hit_rates: by ascending k.
         recall: by k, as in trec_eval.
         precision: by k.
@@ -106,7 +106,7 @@ class Figures:
 
 def evaluate_vectors(
     evaluated: EvaluationSet,
-    pictures: NDArray[np.float32],
+    images: NDArray[np.float32],
     texts: NDArray[np.float32],
     cuts: Sequence[int] = PAPER_CUTS,
     seed: int = 0,
@@ -116,15 +116,15 @@ def evaluate_vectors(
     Raises:
         EvaluationError: the vectors are not those of the set, or a cut exceeds the gallery.
     """
-    if (len(pictures), len(texts)) != (len(evaluated.pictures), len(evaluated.texts)):
+    if (len(images), len(texts)) != (len(evaluated.images), len(evaluated.texts)):
         raise EvaluationError(
-            f"{len(pictures)} picture and {len(texts)} text vectors were given for "
-            f"{len(evaluated.pictures)} pictures and "
+            f"{len(images)} picture and {len(texts)} text vectors were given for "
+            f"{len(evaluated.images)} pictures and "
             f"{len(evaluated.texts)} texts"
         )
     directions = {}
     for direction, task in evaluated.directions.items():
-        query_vectors, item_vectors = (texts, pictures) if direction == "text to image" else (pictures, texts)
+        query_vectors, item_vectors = (texts, images) if direction == "text to image" else (images, texts)
         rankings, rows = [], []
         for fold in evaluated.parts():
             queries, items, relevance = fold_of(task, direction, fold)
@@ -150,7 +150,7 @@ def evaluate_lists(
 ) -> Figures:
     """Compute figures of ranked lists as a search returned them: item rows of each query, best first, to ``depth``.
 
-    Ties are as the search settled them, so best and worst case equal the figure itself.
+    Ties are in the order that the search returned, so best and worst case equal the figure itself.
 
     Raises:
         EvaluationError: the evaluation has folds (a search covers the whole gallery), or a cut exceeds the
@@ -176,9 +176,7 @@ def fold_of(
     task: RetrievalDirection, direction: Direction, fold: Fold
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Relevance]:
     """Give one fold of a direction: rows of its queries, rows of its gallery, and the relevance between them."""
-    inside, gallery = (
-        (fold.texts, fold.pictures) if direction == "text to image" else (fold.pictures, fold.texts)
-    )
+    inside, gallery = (fold.texts, fold.images) if direction == "text to image" else (fold.images, fold.texts)
     queries = np.intersect1d(task.query_rows, inside, assume_unique=True)
     return queries, gallery, task.relevance.restricted(queries, gallery)
 
@@ -249,4 +247,4 @@ def _direction_figures(
 
 def _gallery(evaluated: EvaluationSet, direction: Direction) -> int:
     part = evaluated.parts()[0]
-    return len(part.pictures) if direction == "text to image" else len(part.texts)
+    return len(part.images) if direction == "text to image" else len(part.texts)

@@ -1,4 +1,4 @@
-"""Where a model fails: its worst misses, its hubs, and how it fares by caption length."""
+"""Find where a model fails: its worst misses, its hubs, and its hit rates by caption length."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A query whose best answer stands far down.
+    """A query whose first relevant item is ranked low.
 
     Attributes:
         query: row of the query in the evaluation set.
         rank: of its best-placed answer, from 1.
         answer: that answer.
-        ahead: the first of those that outrank it, best first.
+        ahead: the best-ranked items before it, best first.
     """
 
     query: int
@@ -47,12 +47,12 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """An item that comes up among the first :data:`HUB_DEPTH` of many queries.
+    """An item that is among the first :data:`HUB_DEPTH` hits of many queries.
 
     Attributes:
         row: of the item.
-        times: queries that it comes up for.
-        right: of these, the queries that it answers.
+        times: number of queries that have it among their first hits.
+        right: number of these queries that it answers.
     """
 
     row: int
@@ -62,12 +62,12 @@ class Hub:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hubness:
-    """How evenly the first :data:`HUB_DEPTH` places of all queries fall on the items.
+    """How evenly the first :data:`HUB_DEPTH` hits of all queries are spread over the items.
 
     Attributes:
         hubs: the most frequent items, most frequent first.
-        expected: times that an item would come up if all were equal.
-        never: items that come up for no query.
+        expected: ``times`` of every item if the hits were spread evenly.
+        never: number of items that are among the first hits of no query.
         items: how many there are.
         skewness: of the distribution of times (Radovanovic et al., JMLR 2010); 0 is even, above 1 is marked.
     """
@@ -95,7 +95,7 @@ class LengthBin:
 def worst_misses(
     evaluated: EvaluationSet, embedded: Embedded, measured: DirectionFigures, count: int = 8, ahead: int = 3
 ) -> list[Miss]:
-    """The queries whose first answer stands deepest, deepest first; ties by query row."""
+    """Give the queries whose first relevant item has the lowest rank, worst first; ties by query row."""
     first = first_rank(measured.ranks)
     asked = np.flatnonzero(np.isfinite(first) & (first > 1))
     worst = set(
@@ -122,7 +122,7 @@ def worst_misses(
 
 
 def hubness(evaluated: EvaluationSet, embedded: Embedded, direction: Direction, count: int = 8) -> Hubness:
-    """How often each item is among the first :data:`HUB_DEPTH` of a query."""
+    """Count how often each item is among the first :data:`HUB_DEPTH` hits of a query."""
     task = evaluated.directions[direction]
     total = task.relevance.items
     times, right = np.zeros(total, np.int64), np.zeros(total, np.int64)
@@ -189,10 +189,10 @@ def _miss(
 def _part(
     evaluated: EvaluationSet, embedded: Embedded, direction: Direction, fold: Fold
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Relevance, NDArray[np.float32], NDArray[np.float32]]:
-    """One fold: rows that ask, rows of the gallery, their relation, and the vectors of both."""
+    """Give one fold: rows of its queries, rows of its gallery, their relevance, and the vectors of both."""
     texts_ask = direction == "text to image"
     query_vectors, item_vectors = (
-        (embedded.texts, embedded.pictures) if texts_ask else (embedded.pictures, embedded.texts)
+        (embedded.texts, embedded.images) if texts_ask else (embedded.images, embedded.texts)
     )
     queries, items, relevance = fold_of(evaluated.directions[direction], direction, fold)
     return (

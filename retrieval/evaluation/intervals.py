@@ -1,4 +1,4 @@
-"""Bootstrap intervals by image: captions of one picture are not independent, so whole groups are drawn."""
+"""Bootstrap intervals by image: captions of one image are not independent, so whole groups are drawn."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def bootstrap_intervals(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Interval]:
-    """Intervals of the means of per-query values when the pictures, with all their queries, are drawn again.
+    """Intervals of the means of per-query values when the images, with all their queries, are drawn again.
 
     Each resample draws as many groups as there are, with replacement (Efron & Tibshirani 1993, ch. 6; the
-    cluster bootstrap); a mean weighs every drawn query equally, so a picture with more captions weighs more,
+    cluster bootstrap); a mean weighs every drawn query equally, so an image with more captions weighs more,
     as in the figure itself. The gallery stays as it is.
 
     Args:

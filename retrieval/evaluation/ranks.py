@@ -1,4 +1,4 @@
-"""Where each query's relevant items stand: exact ranks from vectors, a score matrix or ranked lists.
+"""Ranks of each query's relevant items: exact ranks from vectors, a score matrix or ranked lists.
 
 The order is the engine's: score descending, then id ascending, where an item's id is its row. From vectors,
 the score is :func:`retrieval.collection.score.exact_scores`: a float32 matrix product decides the comparisons
@@ -44,7 +44,7 @@ class Ranks:
 
     @property
     def queries(self) -> int:
-        """How many queries there are, those without a relevant item included."""
+        """Number of queries, those without a relevant item included."""
         return len(self.offsets) - 1
 
     @property
@@ -53,19 +53,19 @@ class Ranks:
         return np.diff(self.offsets)
 
     def of(self, queries: NDArray[np.int64]) -> Ranks:
-        """The ranks of some of the queries, in the order given; what else was in the gallery stays in it."""
+        """Select the ranks of some queries, in the order given; the gallery stays the same."""
         counts = self.relevant[queries]
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
         parts = [self.ranks[self.offsets[query] : self.offsets[query + 1]] for query in queries.tolist()]
         return Ranks(offsets, np.concatenate([np.zeros(0, np.int64), *parts]), self.depth)
 
     def judged(self) -> Ranks:
-        """Only the queries that have a relevant item: the denominator of trec_eval."""
+        """Select the queries that have a relevant item, which are the denominator of trec_eval."""
         return self.of(np.flatnonzero(self.relevant))
 
     @staticmethod
     def joined(parts: Sequence[Ranks]) -> Ranks:
-        """The queries of several evaluations of equal depth, one after another: the folds of one figure."""
+        """Concatenate the queries of several rankings of equal depth, such as the folds of one figure."""
         depths = {part.depth for part in parts}
         if len(depths) != 1:
             raise EvaluationError(f"folds ranked to the depths {sorted(depths)} cannot be averaged")
@@ -262,14 +262,14 @@ class _Counts:
         self._waiting_count = 0
 
     def put_off(self, pair: int, items: NDArray[np.int64]) -> None:
-        """Note items that the proposed score cannot tell from the pair's own."""
+        """Record the items whose proposed score is within the error bound of the pair's own."""
         self._waiting.append((pair, items))
         self._waiting_count += len(items)
         if self._waiting_count > 2**20:  # 16 MB; identical vectors put off every pair
             self.settle()
 
     def settle(self) -> None:
-        """Decide by the exact score all that was put off."""
+        """Decide the recorded comparisons by the exact score."""
         if not self._waiting:
             return
         item = np.concatenate([items for _, items in self._waiting])
@@ -294,7 +294,7 @@ def _assemble(
 ) -> Ranking:
     """Ranks from how many items score higher, tie, and tie with a lower row.
 
-    Relevant items that tie with each other trade places in no figure, so they keep their order in all three
+    Exchanging relevant items that tie with each other changes no figure, so their order is the same in all three
     cases.
     """
     query = relevance.query_of_pair

@@ -47,7 +47,7 @@ class Relevance:
 
     @property
     def queries(self) -> int:
-        """How many queries there are, those without an answer included."""
+        """Number of queries, those without an answer included."""
         return len(self.offsets) - 1
 
     @property
@@ -61,11 +61,11 @@ class Relevance:
         return np.repeat(np.arange(self.queries, dtype=np.int64), self.counts)
 
     def answers(self, query: int) -> NDArray[np.int64]:
-        """Rows of the items that answer one query, ascending; may be empty."""
+        """Give the rows of the items that answer one query, ascending; may be empty."""
         return self.rows[self.offsets[query] : self.offsets[query + 1]]
 
     def restricted(self, queries: NDArray[np.int64], items: NDArray[np.int64]) -> Relevance:
-        """The relation between some queries and some items, given as ascending rows, numbered anew."""
+        """Restrict the relevance to some queries and items, given as ascending rows, which are renumbered from 0."""
         place = np.full(self.items, -1, np.int64)
         place[items] = np.arange(len(items))
         kept = [found[found >= 0] for found in (place[self.answers(query)] for query in queries.tolist())]
@@ -74,7 +74,7 @@ class Relevance:
         return Relevance(offsets, np.concatenate([np.zeros(0, np.int64), *kept]), len(items))
 
     def transposed(self) -> Relevance:
-        """The same relation seen from the items: item rows become queries."""
+        """Exchange queries and items."""
         pairs = np.stack([self.rows, self.query_of_pair], axis=1)
         return Relevance.of_pairs(map(tuple, pairs.tolist()), self.items, self.queries)
 
@@ -82,9 +82,9 @@ class Relevance:
 def linked_groups(relevance: Relevance) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Groups of queries and items that links connect, as (group of each query, group of each item).
 
-    Two captions of one picture fall into one group, and so do two pictures that share a caption: they are not
-    independent observations, so a bootstrap draws whole groups. With one picture a caption, a group is a
-    picture with all its captions. Groups count from 0 in the order of their first item; a query without an
+    Two captions of one image fall into one group, and so do two images that share a caption: they are not
+    independent observations, so a bootstrap draws whole groups. With one image a caption, a group is a
+    image with all its captions. Groups count from 0 in the order of their first item; a query without an
     answer is a group of its own, after those.
     """
     parent = np.arange(relevance.items + relevance.queries)

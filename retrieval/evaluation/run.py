@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """What is measured, and how.
+    """What an evaluation measures, and how.
 
     Attributes:
         cuts: the Ks; None for 1, 5 and 10, as far as the galleries reach.
@@ -38,7 +38,7 @@ class EvaluationOptions:
         ann: compare approximate indexes with exact search.
         indexes: which ones (:attr:`retrieval.evaluation.indexes.IndexFigures.name`); none for a usual range.
         seed: of bootstrap and permutation test.
-        limits: what is accepted of a picture.
+        limits: what is accepted of an image.
     """
 
     cuts: tuple[int, ...] | None = None
@@ -56,12 +56,12 @@ class EvaluationOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EngineFigures:
-    """The same queries asked of a collection.
+    """Figures of the same queries answered by a collection.
 
     Attributes:
         collection: its folder.
-        items: pictures and texts that it holds, those outside the evaluation included.
-        figures: of its answers.
+        items: images and texts that it holds, those outside the evaluation included.
+        figures: figures of its answers.
         latency: of single queries, without their encoding, by direction.
     """
 
@@ -73,7 +73,7 @@ class EngineFigures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelFigures:
-    """All that was measured of one model; ``embedded`` holds the vectors that it was measured on."""
+    """Results of one model; ``embedded`` holds the vectors that they were computed from."""
 
     model: str
     identity: Identity
@@ -102,18 +102,18 @@ def evaluate_models(
     cache: Path | None = None,
     advance: OnProgress | None = None,
 ) -> Evaluation:
-    """Evaluate encoders, by name, on the same pictures and texts.
+    """Evaluate encoders, by name, on the same images and texts.
 
     Args:
-        evaluated: pictures, texts and who answers whom.
+        evaluated: images, texts and relevance.
         encoders: one or more; with several, every two are compared.
         options: what is measured.
-        collection: asked the same queries, if given; its encoder must be the only one of ``encoders``.
+        collection: a collection to answer the same queries; its encoder must be the only one of ``encoders``.
         cache: folder of embeddings; the user's cache folder by default.
         advance: told of progress.
 
     Raises:
-        EvaluationError: a picture cannot be decoded, a K exceeds a gallery, or the collection lacks items.
+        EvaluationError: an image cannot be decoded, a K exceeds a gallery, or the collection lacks items.
         IdentityMismatch: the collection was built with another encoder.
         UsageError: a template has no ``{}``, or a collection is given with several models.
     """
@@ -123,7 +123,7 @@ def evaluate_models(
     models = []
     for name, encoder in encoders.items():
         embedded = embed(encoder, evaluated, options.templates, cache, advance, options.limits)
-        figures = evaluate_vectors(evaluated, embedded.pictures, embedded.texts, cuts, options.seed)
+        figures = evaluate_vectors(evaluated, embedded.images, embedded.texts, cuts, options.seed)
         engine = (
             None
             if collection is None
@@ -136,13 +136,13 @@ def evaluate_models(
 
 
 def chosen_cuts(evaluated: EvaluationSet, options: EvaluationOptions) -> tuple[int, ...]:
-    """The Ks, ascending: those asked for, or of 1, 5 and 10 those that the smallest gallery reaches.
+    """Give the cut-offs in ascending order: those asked for, else those of 1, 5 and 10 within the smallest gallery.
 
     Raises:
         EvaluationError: one asked for exceeds a gallery.
     """
     part = evaluated.parts()[0]
-    galleries = {"text to image": len(part.pictures), "image to text": len(part.texts)}
+    galleries = {"text to image": len(part.images), "image to text": len(part.texts)}
     smallest = min(galleries[direction] for direction in evaluated.directions)
     if options.cuts is not None:
         for k in options.cuts:
@@ -185,7 +185,7 @@ def _ask(
 
     depth = max(*cuts, *PAPER_CUTS)
     asked = embed(encoder, evaluated, options.templates, cache, advance, options.limits, QUERYING)
-    found = search_collection(collection, evaluated, asked.pictures, asked.texts, depth, advance)
+    found = search_collection(collection, evaluated, asked.images, asked.texts, depth, advance)
     figures = evaluate_lists(evaluated, found.lists, depth, cuts, options.seed)
     items = collection.count("image"), collection.count("text")
     return EngineFigures(collection.path, items, figures, found.latency)
@@ -198,23 +198,23 @@ def _indexes(
     collection: Collection | None,
     advance: OnProgress | None,
 ) -> tuple[IndexFigures, ...]:
-    """Indexes over the pictures of the evaluation, or over all that a collection holds."""
+    """Indexes over the images of the evaluation, or over all that a collection holds."""
     from retrieval.evaluation.indexes import measure_indexes, usual_indexes
     from retrieval.evaluation.searching import collection_images
 
     task = evaluated.directions["text to image"]
     relevance = task.relevance.restricted(task.query_rows, np.arange(task.relevance.items))
     queries = np.ascontiguousarray(embedded.texts[task.query_rows])
-    gallery = embedded.pictures
+    gallery = embedded.images
     if collection is not None:
         uris, gallery = collection_images(collection)
-        relevance = _moved(relevance, [picture.uri for picture in evaluated.pictures], uris)
+        relevance = _moved(relevance, [image.uri for image in evaluated.images], uris)
     names = names or usual_indexes(len(gallery))
     return tuple(measure_indexes(names, queries, gallery, relevance, advance=advance))
 
 
 def _moved(relevance: Relevance, uris: Sequence[str], places: Sequence[str]) -> Relevance:
-    """The same relation to pictures that stand at other rows, among others."""
+    """Renumber the images of a relevance by their rows in a larger gallery."""
     row_of = {uri: row for row, uri in enumerate(places)}
     rows = [row_of[uris[row]] for row in relevance.rows.tolist()]
     pairs = zip(relevance.query_of_pair.tolist(), rows, strict=True)

@@ -1,4 +1,4 @@
-"""Evaluation through the engine: what a user's query returns is what is scored."""
+"""Evaluate a collection by asking it the queries of an evaluation set, as a user would."""
 
 from __future__ import annotations
 
@@ -70,9 +70,7 @@ def search_collection(
     latency: dict[Direction, Latency] = {}
     for direction, task in evaluated.directions.items():
         find: Kind = "image" if direction == "text to image" else "text"
-        gallery: Sequence[CorpusImage | CorpusText] = (
-            evaluated.pictures if find == "image" else evaluated.texts
-        )
+        gallery: Sequence[CorpusImage | CorpusText] = evaluated.images if find == "image" else evaluated.texts
         rows = {item.uri: row for row, item in enumerate(gallery)}
         vectors = texts if find == "image" else images
         found, seconds = [], []
@@ -107,9 +105,7 @@ def check_holds(collection: Collection, evaluated: EvaluationSet) -> None:
     """
     for direction in evaluated.directions:
         kind: Kind = "image" if direction == "text to image" else "text"
-        gallery: Sequence[CorpusImage | CorpusText] = (
-            evaluated.pictures if kind == "image" else evaluated.texts
-        )
+        gallery: Sequence[CorpusImage | CorpusText] = evaluated.images if kind == "image" else evaluated.texts
         held = _uris(collection, kind)
         missing = [item.uri for item in gallery if item.uri not in held]
         if missing:

@@ -1,4 +1,4 @@
-"""Whether one model is better than another: a paired test by image, corrected for how many were made."""
+"""Paired permutation test of two models, by image, and correction for the number of tests."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def sign_flip_p(
 ) -> NDArray[np.float64]:
     """P values, (metrics,), of the difference of two models' means on the same queries.
 
-    Under the null hypothesis the two models' values may be exchanged within a picture, all its queries
-    together: the sign of a picture's summed difference is a coin toss (Fisher 1935; for retrieval: Smucker,
+    Under the null hypothesis the two models' values may be exchanged within an image, all its queries
+    together: the sign of an image's summed difference is a coin toss (Fisher 1935; for retrieval: Smucker,
     Allan & Carterette, CIKM 2007). p = (1 + flips at least as extreme) / (1 + flips), so it is never 0
     (Phipson & Smyth 2010).
 
     Args:
         first: (queries, metrics) per-query values of one model.
         second: of the other, in the same order.
-        group: (queries,) int64, the picture of each query.
+        group: (queries,) int64, the image of each query.
         flips: random assignments of signs.
         seed: of the tosses.
     """

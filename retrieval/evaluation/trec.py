@@ -1,4 +1,4 @@
-"""TREC files: qrels and runs that trec_eval, ir-measures and ranx score to the same numbers."""
+"""TREC files: qrels and runs from which trec_eval, ir-measures and ranx compute the same figures."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_trec(evaluation: Evaluation, folder: Path, depth: int = DEPTH) -> list
         )
     folder.mkdir(parents=True, exist_ok=True)
     evaluated, names = evaluation.evaluated, [quote(model.model, safe="") for model in evaluation.models]
-    ids = {"text to image": trec_ids(evaluated.texts), "image to text": trec_ids(evaluated.pictures)}
+    ids = {"text to image": trec_ids(evaluated.texts), "image to text": trec_ids(evaluated.images)}
     written = []
     for direction, task in evaluated.directions.items():
         other: Direction = "image to text" if direction == "text to image" else "text to image"
@@ -60,7 +60,7 @@ def write_trec(evaluation: Evaluation, folder: Path, depth: int = DEPTH) -> list
             written.append(folder / f"{stem}.qrels")
             _write_lines(written[-1], _qrels(query_ids, item_ids, relevance))
             for name, model in zip(names, evaluation.models, strict=True):
-                query_vectors, item_vectors = model.embedded.pictures, model.embedded.texts
+                query_vectors, item_vectors = model.embedded.images, model.embedded.texts
                 if direction == "text to image":
                     query_vectors, item_vectors = item_vectors, query_vectors
                 rows, _ = top_items(
@@ -91,7 +91,7 @@ def _write_lines(path: Path, lines: Iterator[str]) -> None:
 
 
 def trec_ids(items: Sequence[CorpusImage] | Sequence[CorpusText]) -> list[str]:
-    """An id without blanks for each item: its key where all have distinct keys, else its uri.
+    """Give each item an id without blanks: its key where all keys are distinct, else its uri.
 
     Of uris, the folder or archive that all are in is left out, so that runs of two machines can be compared.
     """

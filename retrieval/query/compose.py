@@ -1,4 +1,4 @@
-"""Weighted unit vectors to one unit query vector. Pure."""
+"""Compose weighted unit vectors into one unit query vector. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from retrieval.errors import QueryError
 
-CANCELLED = 1e-5  # of the summed weights: float32 rows of one picture under two names differ by some 1e-7
+CANCELLED = 1e-5  # of the summed weights: float32 rows of one image under two names differ by some 1e-7
 
 
 def compose(vectors: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:
-    """The direction of a weighted sum, (d,) float32, a unit vector.
+    """Give the direction of a weighted sum as a unit vector, (d,) float32.
 
     Summed in float64, then normalised. A single vector comes back bit for bit (negated if its weight is
     negative): scaling cannot change its direction, and normalising again would change its last bits.
@@ -23,7 +23,7 @@ def compose(vectors: NDArray[np.float32], weights: Sequence[float]) -> NDArray[n
         weights: n finite numbers, none of them 0.
 
     Raises:
-        QueryError: the parts cancel each other out.
+        QueryError: the weighted vectors sum to zero.
     """
     if len(vectors) == 1:
         alone: NDArray[np.float32] = vectors[0]

@@ -297,6 +297,6 @@ def direction(query: Query, held: dict[Kind, bool], keyed: Mapping[str, Kind]) -
     ``held`` says which kinds the collection has any of (at least one); the kind that it lacks gives way. ``keyed``
     are the kinds of the items that the query asks with by key.
     """
-    wanted: Kind = "text" if query.only_pictures(keyed) else "image"
+    wanted: Kind = "text" if query.only_images(keyed) else "image"
     other: Kind = "image" if wanted == "text" else "text"
     return wanted if held[wanted] else other

@@ -1,4 +1,4 @@
-"""Which collection is meant where none is named: one answer for the command line and for Python."""
+"""The default collection, the same for the command line and for Python."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ VARIABLE = "VLSEARCH_COLLECTION"
 
 
 def collection_path(chosen: str | Path | None = None) -> Path:
-    """The folder of a collection: ``chosen``, else ``$VLSEARCH_COLLECTION``, else one among the user's data.
+    """Give a collection's folder: ``chosen``, else ``$VLSEARCH_COLLECTION``, else one in the user's data folder.
 
-    Nothing is created, and nothing need be there.
+    The folder is not created and need not exist.
     """
     if chosen is not None:
         return expand_home(chosen)

@@ -1,12 +1,12 @@
-"""The command line's notation for queries: which argument is a text, which a picture, and how it weighs.
+"""Parse the command line's notation for queries: which argument is a text, which an image, and their weights.
 
-    argument = ["-"] [weight ":"] ("text:" words | "image:" picture | "key:" key | picture | words)
+    argument = ["-"] [weight ":"] ("text:" words | "image:" image | "key:" key | image | words)
 
 A weight is a decimal number below 100 (``2``, ``0.5``, ``.5``) whose colon is directly followed by something
 other than a blank or a digit, so ``3:30 pm``, ``16:9`` and ``2: the sequel`` are texts. After ``text:``
 nothing is parsed. After ``key:``, directly followed by something other than a blank, stands the key of an item
 of the collection. What an argument means depends on how it is written (unless the caller judges otherwise): an
-argument is a picture if it is an http(s) or file uri, ends like a picture's name (``.jpg``), is a tar
+argument is an image if it is an http(s) or file uri, ends like an image's name (``.jpg``), is a tar
 member (``ARCHIVE.tar#MEMBER``), or begins like a path (``./``, ``../``, ``/``, ``~/``). Pure: reads no
 file.
 """
@@ -42,7 +42,7 @@ def parse_query(
     subtract: Iterable[str] = (),
     is_picture: Callable[[str], bool] | None = None,
 ) -> Query:
-    """The query that a command line's arguments mean; those in ``subtract`` have their weights negated.
+    """Parse the arguments of a command line into a query; the weights of those in ``subtract`` are negated.
 
     ``is_picture`` judges contents without a mark; by default :func:`looks_like_picture`.
 
@@ -58,7 +58,7 @@ def parse_query(
 
 
 def parse_part(argument: str, is_picture: Callable[[str], bool] | None = None) -> Part:
-    """One weighted text or picture from one argument (the grammar is this module's docstring).
+    """Parse one argument into a weighted part; this module's docstring gives the grammar.
 
     ``is_picture`` judges a content without a mark; by default :func:`looks_like_picture`.
 
@@ -84,7 +84,7 @@ def parse_part(argument: str, is_picture: Callable[[str], bool] | None = None) -
 
 
 def parse_line(line: str, place: str) -> Query:
-    """The query in one line of a file: its arguments, separated by tabs; ``place`` is ``queries.txt:7``.
+    """Parse one line of a file, whose arguments are separated by tabs; ``place`` is such as ``queries.txt:7``.
 
     Raises:
         QueryError: as :func:`parse_query`.
@@ -96,7 +96,7 @@ def parse_line(line: str, place: str) -> Query:
 
 
 def looks_like_picture(content: str) -> bool:
-    """Whether unmarked content names a picture rather than being words, judged by how it is written."""
+    """Whether content without a mark names an image rather than being a text, judged by its spelling alone."""
     return bool(
         _URL.match(content)
         or content.startswith("file://")
@@ -107,7 +107,7 @@ def looks_like_picture(content: str) -> bool:
 
 
 def _unicode(words: str) -> str:
-    """Words as they were typed: under a locale of ASCII, Python hands over the bytes of UTF-8 as surrogates."""
+    """Decode an argument as UTF-8: under an ASCII locale, Python passes its bytes as surrogates."""
     if not any("\udc80" <= character <= "\udcff" for character in words):
         return words
     try:

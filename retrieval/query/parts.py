@@ -1,4 +1,4 @@
-"""What a query is made of: weighted texts and pictures. Reads and encodes nothing."""
+"""Parts of a query: weighted texts, images and keys. Reads and encodes nothing."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Source: TypeAlias = "Path | str | bytes | Image"
-"""Where a picture of a query is: a path; a uri (http, https, or a hit's ``file:`` uri, tar members included);
-encoded bytes (JPEG, PNG, ...); or a PIL picture."""
+"""An image of a query: a path; a uri (http, https, or a hit's ``file:`` uri, tar members included);
+encoded bytes (JPEG, PNG, ...); or a PIL image."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """Words to look for, or with a negative weight to keep away from.
+    """A text to search for, or with a negative weight to avoid.
 
     Raises:
-        QueryError: the text is empty or no valid Unicode, or the weight is zero or not finite.
+        QueryError: the text is empty or is not valid Unicode, or the weight is zero or not finite.
     """
 
     text: str
@@ -41,13 +41,13 @@ class TextPart:
 
     @property
     def words(self) -> str:
-        """The text as collections hold texts, NFC-normalised and stripped: equal texts are one vector."""
+        """The text NFC-normalised and stripped, as collections store texts."""
         return normalise_text(self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """A picture to look for, or with a negative weight to keep away from; read only when it is encoded.
+    """An image to search for, or with a negative weight to avoid; read only when it is encoded.
 
     Raises:
         QueryError: the source is an empty or unusable name, or the weight is zero or not finite.
@@ -70,7 +70,7 @@ class ImagePart:
 
 @dataclass(frozen=True, slots=True)
 class KeyPart:
-    """The item with a key: its stored vector is looked for, or with a negative weight kept away from.
+    """An item of the collection by its key: its stored vector is searched for, or with a negative weight avoided.
 
     Raises:
         QueryError: the key is empty or not valid Unicode, or the weight is zero or not finite.
@@ -87,12 +87,12 @@ class KeyPart:
 
 Part: TypeAlias = TextPart | ImagePart | KeyPart
 Queryable: TypeAlias = Union[str, Path, bytes, "Image", TextPart, ImagePart, KeyPart]
-"""What can be searched for: a ``str`` is a text; a ``Path``, bytes or PIL picture is a picture; or a weighted part."""
+"""What can be searched for: a ``str`` is a text; a ``Path``, bytes or PIL image is an image; or a weighted part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A weighted sum of texts and pictures; ``place`` (``queries.txt:7``) names it in errors of a batch.
+    """A weighted sum of texts and images; ``place`` (``queries.txt:7``) names it in errors of a batch.
 
     Raises:
         QueryError: there are no parts.
@@ -107,10 +107,10 @@ class Query:
 
     @classmethod
     def of(cls, query: Query | Queryable | Sequence[Queryable]) -> Query:
-        """A query from what callers hold: one part or a sequence of parts, plain or weighted.
+        """Build a query from one part or a sequence of parts, plain or weighted.
 
-        A ``str`` is always a text, even if a file goes by that name; a ``Path``, bytes or a PIL picture is
-        always a picture. ``parse_query`` reads the command line's notation instead.
+        A ``str`` is always a text, even if a file goes by that name; a ``Path``, bytes or a PIL image is
+        always an image. ``parse_query`` reads the command line's notation instead.
         """
         if isinstance(query, Query):
             return query
@@ -120,11 +120,11 @@ class Query:
 
     @property
     def keys(self) -> list[str]:
-        """Keys of the items that it asks with."""
+        """Keys of the items whose stored vectors the query uses."""
         return [part.key for part in self.parts if isinstance(part, KeyPart)]
 
-    def only_pictures(self, keyed: Mapping[str, Kind]) -> bool:
-        """Whether no part is a text; ``keyed`` tells the kinds of the items that it asks with by key."""
+    def only_images(self, keyed: Mapping[str, Kind]) -> bool:
+        """Whether no part is a text; ``keyed`` gives the kind of each item that the query names by key."""
         return all(
             keyed[part.key] == "image" if isinstance(part, KeyPart) else isinstance(part, ImagePart)
             for part in self.parts
@@ -132,10 +132,10 @@ class Query:
 
 
 def as_part(value: Queryable) -> Part:
-    """A part of weight 1 from a plain value; a part is returned as it is.
+    """Give a plain value as a part of weight 1; a part is returned unchanged.
 
     Raises:
-        TypeError: the value is nothing that can be searched for.
+        TypeError: the value cannot be searched for.
     """
     if isinstance(value, (TextPart, ImagePart, KeyPart)):
         return value

@@ -21,8 +21,8 @@ from retrieval.contents import image_digest, pixel_digest, text_digest
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
+from retrieval.query.image_sources import encode_source, read_source
 from retrieval.query.parts import ImagePart, Part, Query, TextPart
-from retrieval.query.pictures import encode_source, read_source
 from retrieval.types import Kind
 
 if TYPE_CHECKING:

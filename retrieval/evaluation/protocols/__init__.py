@@ -50,7 +50,7 @@ def load_protocol(name: str, corpus: Path, options: ProtocolOptions) -> Evaluati
     Raises:
         UsageError: there is no such protocol.
         CorpusFormatError: a file is not in that layout.
-        EvaluationError: it is, but of another split or size, or with pictures missing.
+        EvaluationError: it is, but of another split or size, or with images missing.
     """
     if name not in _LOADERS:
         raise UsageError(f"there is no protocol {name!r}; there are {', '.join(PROTOCOLS)}")

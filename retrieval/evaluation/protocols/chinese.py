@@ -1,4 +1,4 @@
-"""COCO-CN and Flickr30k-CN: Chinese captions on the pictures of COCO and Flickr30k."""
+"""COCO-CN and Flickr30k-CN: Chinese captions on the images of COCO and Flickr30k."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from retrieval.evaluation.protocols.protocol import (
     Size,
     as_chosen,
     check_sizes,
-    locate_pictures,
-    picture,
+    image_of_protocol,
+    locate_images,
 )
 from retrieval.evaluation.protocols.reading import find_file, read_captions, read_ids
 from retrieval.types import CorpusText
@@ -59,7 +59,7 @@ _TAG = re.compile(r":[A-Za-z]+$")
 
 
 def load_coco_cn(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
-    """COCO-CN: 1,000 test pictures and the 1,053 captions that people wrote for them, one or two each."""
+    """COCO-CN: 1,000 test images and the 1,053 captions that people wrote for them, one or two each."""
     split = options.split or COCO_CN.split
     names = _existing(corpus, f"coco-cn_{split}.txt", COCO_CN)
     captions = _existing(corpus, "imageid.human-written-caption.txt", COCO_CN)
@@ -108,7 +108,7 @@ def _join(
     files: Sequence[tuple[str, ...]],
     options: ProtocolOptions,
 ) -> EvaluationSet:
-    """Pictures in the order of the split's list, and the captions of these pictures alone."""
+    """Pictures in the order of the split's list, and the captions of these images alone."""
     rows = {key: row for row, key in enumerate(ids)}
     texts: list[CorpusText] = []
     links: list[tuple[int, int]] = []
@@ -121,7 +121,7 @@ def _join(
         raise EvaluationError(
             f"{captions} has a caption of none of the pictures in {names}; the two do not match"
         )
-    located = locate_pictures(protocol, files, options.images, names.parent)
+    located = locate_images(protocol, files, options.images, names.parent)
     name = protocol.name if split == protocol.split else f"{protocol.name}-{split}"
-    pictures = [picture(file, key) for file, key in zip(located, ids, strict=True)]
-    return assemble(name, pictures, texts, links, language="zh")
+    images = [image_of_protocol(file, key) for file, key in zip(located, ids, strict=True)]
+    return assemble(name, images, texts, links, language="zh")

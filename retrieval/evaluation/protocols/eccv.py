@@ -1,4 +1,4 @@
-"""ECCV Caption: COCO's test pictures with the false negatives found, by people, and mAP@R to count them."""
+"""ECCV Caption: COCO's test images with the false negatives found, by people, and mAP@R to count them."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def load_eccv(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
     folder = corpus.parent if corpus.is_file() else corpus
     first5 = with_first_captions(load_coco(ECCV, folder / "dataset_coco.json", options), 5)
     texts = {text.key or "": row for row, text in enumerate(first5.texts)}
-    pictures = {_coco_id(picture.key or ""): row for row, picture in enumerate(first5.pictures)}
-    by_text = _judged(find_file(folder, ("eccv_caption_to_image.json",), ECCV.layout), texts, pictures)
-    by_picture = _judged(find_file(folder, ("eccv_image_to_caption.json",), ECCV.layout), pictures, texts)
-    directions = {"text to image": by_text, "image to text": by_picture}
+    images = {_coco_id(image.key or ""): row for row, image in enumerate(first5.images)}
+    by_text = _judged(find_file(folder, ("eccv_caption_to_image.json",), ECCV.layout), texts, images)
+    by_image = _judged(find_file(folder, ("eccv_image_to_caption.json",), ECCV.layout), images, texts)
+    directions = {"text to image": by_text, "image to text": by_image}
     for direction, task in directions.items():
         if len(task.query_rows) != QUERIES[direction]:
             raise EvaluationError(
@@ -56,7 +56,7 @@ def load_eccv(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
     return replace(
         first5,
         name="eccv",
-        directions={"text to image": by_text, "image to text": by_picture},
+        directions={"text to image": by_text, "image to text": by_image},
         counted="judged",
     )
 
@@ -85,6 +85,6 @@ def _judged(path: Path, query_ids: dict[str, int], item_ids: dict[str, int]) -> 
 
 
 def _coco_id(name: str) -> str:
-    """COCO's number of a picture: 391895 for ``COCO_val2014_000000391895.jpg``."""
+    """COCO's number of an image: 391895 for ``COCO_val2014_000000391895.jpg``."""
     digits = name.rpartition("_")[2].partition(".")[0]
     return str(int(digits)) if digits.isdigit() else name

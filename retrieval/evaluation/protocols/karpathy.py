@@ -14,8 +14,8 @@ from retrieval.evaluation.protocols.protocol import (
     Size,
     as_chosen,
     check_sizes,
-    locate_pictures,
-    picture,
+    image_of_protocol,
+    locate_images,
     unknown_split,
 )
 from retrieval.evaluation.protocols.reading import find_file, read_captions, read_ids, read_json
@@ -89,23 +89,23 @@ COCO_1K = Protocol(
 
 
 def load_flickr8k(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
-    """Flickr8k, one split of 1,000 pictures with five captions each."""
+    """Flickr8k, one split of 1,000 images with five captions each."""
     return _load_flickr(FLICKR8K, corpus, options, "Flickr8k*.token.txt", "Flickr_8k.{}Images.txt", "dev")
 
 
 def load_flickr30k(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
-    """Flickr30k, the 1,000 test pictures with five captions each."""
+    """Flickr30k, the 1,000 test images with five captions each."""
     return _load_flickr(FLICKR30K, corpus, options, "results*.token", "{}.txt", "val")
 
 
 def load_coco_5k(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
-    """COCO 5K: Karpathy's 5,000 test pictures with all 25,010 captions, or the first five of each."""
+    """COCO 5K: Karpathy's 5,000 test images with all 25,010 captions, or the first five of each."""
     whole = load_coco(COCO_5K, corpus, options)
     return as_chosen(whole, options)
 
 
 def load_coco_1k(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
-    """COCO 1K: the mean of five runs of 1,000 pictures in the file's order, first five captions each."""
+    """COCO 1K: the mean of five runs of 1,000 images in the file's order, first five captions each."""
     if options.folds not in (None, 5):
         raise EvaluationError(
             f"COCO 1K is the mean of 5 folds, not of {options.folds}; use coco-5k --folds for others"
@@ -126,7 +126,7 @@ def load_coco(protocol: Protocol, corpus: Path, options: ProtocolOptions) -> Eva
         )
     split = options.split or protocol.split
     loaded = _from_karpathy(protocol, path, document, split, options.images)
-    foreign = [p.key for p in loaded.pictures if p.key and not p.key.startswith("COCO_val2014_")]
+    foreign = [p.key for p in loaded.images if p.key and not p.key.startswith("COCO_val2014_")]
     if foreign and split == "test":
         raise EvaluationError(
             f"{path} lists {len(foreign):,} test pictures that are not of val2014, the first is "
@@ -171,7 +171,7 @@ def _from_karpathy(
             f"{path} lists the picture {duplicate} {times} times; every picture needs an id of its own"
         )
     folders = [str(image.get("filepath", "")) for image in chosen]
-    files = locate_pictures(
+    files = locate_images(
         protocol,
         [(f"{folder}/{name}" if folder else name, name) for folder, name in zip(folders, names, strict=True)],
         images,
@@ -193,8 +193,8 @@ def _from_karpathy(
             key = str(sentence.get("sentid", f"{names[row]}#{len(texts)}"))
             links.append((row, len(texts)))
             texts.append(CorpusText(file_uri(path, f"sentid={key}"), sentence["raw"], key, "en"))
-    pictures = [picture(file, name) for file, name in zip(files, names, strict=True)]
-    return assemble(_named(protocol, split), pictures, texts, links)
+    listed_images = [image_of_protocol(file, name) for file, name in zip(files, names, strict=True)]
+    return assemble(_named(protocol, split), listed_images, texts, links)
 
 
 def _from_tokens(
@@ -214,9 +214,9 @@ def _from_tokens(
             raise EvaluationError(
                 f"{names} lists {name}, of which {path} has no caption; the two files do not match"
             )
-    files = locate_pictures(protocol, [(name,) for name in rows], images, path.parent)
-    pictures = [picture(file, name) for file, name in zip(files, rows, strict=True)]
-    return assemble(_named(protocol, split), pictures, texts, links)
+    files = locate_images(protocol, [(name,) for name in rows], images, path.parent)
+    listed_images = [image_of_protocol(file, name) for file, name in zip(files, rows, strict=True)]
+    return assemble(_named(protocol, split), listed_images, texts, links)
 
 
 def _file_name(path: Path, image: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""MUGE (Multimodal Retrieval): 5,008 Chinese product queries against 29,806 pictures, text to image only."""
+"""MUGE (Multimodal Retrieval): 5,008 Chinese product queries against 29,806 images, text to image only."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ MUGE = Protocol(
 
 
 def load_muge(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
-    """MUGE's queries and base64 pictures; holds the pictures' bytes in memory (about 0.5 GB for valid)."""
+    """MUGE's queries and base64 images; holds the images' bytes in memory (about 0.5 GB for valid)."""
     if options.captions != "all" or options.folds is not None:
         raise EvaluationError("MUGE is evaluated whole: leave --captions and --folds out")
     split = options.split or MUGE.split
     folder = corpus.parent if corpus.is_file() else corpus
     table = find_file(folder, (f"MR_{split}_imgs.tsv", f"{split}_imgs.tsv"), MUGE.layout)
     queries = find_file(folder, (f"MR_{split}_queries.jsonl", f"{split}_texts.jsonl"), MUGE.layout)
-    pictures = _read_pictures(table)
-    rows = {picture.key: row for row, picture in enumerate(pictures)}
+    images = _read_images(table)
+    rows = {image.key: row for row, image in enumerate(images)}
     texts: list[CorpusText] = []
     links: list[tuple[int, int]] = []
     for number, record in read_json_lines(queries):
@@ -58,7 +58,7 @@ def load_muge(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
             links.append((rows[str(answer)], len(texts)))
         texts.append(CorpusText(file_uri(queries, f"query={key}"), text, key, "zh"))
     name = MUGE.name if split == MUGE.split else f"{MUGE.name}-{split}"
-    loaded = assemble(name, pictures, texts, links, language="zh")
+    loaded = assemble(name, images, texts, links, language="zh")
     one_way = replace(loaded, directions={"text to image": loaded.directions["text to image"]})
     return check_sizes(MUGE, split, one_way, folder)
 
@@ -80,8 +80,8 @@ def _query(place: str, record: dict[str, Any], split: str) -> tuple[str, str, li
     return str(key), text, answers
 
 
-def _read_pictures(table: Path) -> list[CorpusImage]:
-    pictures: list[CorpusImage] = []
+def _read_images(table: Path) -> list[CorpusImage]:
+    images: list[CorpusImage] = []
     seen: set[str] = set()
     for number, line in read_lines(table):
         key, tab, encoded = line.partition("\t")
@@ -95,5 +95,5 @@ def _read_pictures(table: Path) -> list[CorpusImage]:
             raise CorpusFormatError(
                 f"{table}:{number}", "the picture is not base64", "Download it again"
             ) from error
-        pictures.append(CorpusImage(file_uri(table, f"image={key}"), InlineBytes(data), key))
-    return pictures
+        images.append(CorpusImage(file_uri(table, f"image={key}"), InlineBytes(data), key))
+    return images

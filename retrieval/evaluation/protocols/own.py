@@ -1,4 +1,4 @@
-"""Any corpus of your own as an evaluation: every text asks for its pictures, every picture for its texts."""
+"""Any corpus of your own as an evaluation: every text asks for its images, every image for its texts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
 
     Raises:
         EvaluationError: an item failed (figures over fewer items are other figures), the captions look like
-            file names, or pictures, texts or links are missing.
+            file names, or images, texts or links are missing.
     """
-    pictures: dict[str, tuple[int, CorpusImage]] = {}
+    images: dict[str, tuple[int, CorpusImage]] = {}
     texts: dict[str, tuple[int, CorpusText]] = {}
     links: list[tuple[int, int]] = []
     for entry in entries:
@@ -37,7 +37,7 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
                 f"the corpus first"
             )
         if entry.image is not None:
-            pictures.setdefault(entry.image.uri, (len(pictures), entry.image))
+            images.setdefault(entry.image.uri, (len(images), entry.image))
         for text in entry.texts:
             if options.language and text.lang and text.lang != options.language:
                 continue
@@ -47,12 +47,12 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
                     f"{name} gives two texts the name {text.uri}; every text needs an id of its own"
                 )
             if entry.image is not None:
-                links.append((pictures[entry.image.uri][0], row))
+                links.append((images[entry.image.uri][0], row))
     _check_captions(name, [text for _, text in texts.values()])
     language, note = _language([text for _, text in texts.values()], options.language)
     whole = assemble(
         name,
-        [picture for _, picture in pictures.values()],
+        [image for _, image in images.values()],
         [text for _, text in texts.values()],
         links,
         language=language,
@@ -61,7 +61,7 @@ def load_entries(name: str, entries: Iterable[Entry | Failure], options: Protoco
     bare = int(np.count_nonzero(whole.directions["image to text"].relevance.counts == 0))
     if bare:
         verb = "has no text, and is a miss" if bare == 1 else "have no text, and are misses"
-        notes.append(f"{bare:,} of the {len(whole.pictures):,} pictures {verb}")
+        notes.append(f"{bare:,} of the {len(whole.images):,} pictures {verb}")
     title = "a corpus of your own, all of it"
     return as_chosen(replace(whole, protocol=title, denominators=DENOMINATORS, notes=tuple(notes)), options)
 

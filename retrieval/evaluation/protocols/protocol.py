@@ -19,7 +19,7 @@ Captions = Literal["all", "first5"]
 class Size:
     """Published counts of one split; ``texts`` is None where they depend on a choice (a language)."""
 
-    pictures: int
+    images: int
     texts: int | None
 
 
@@ -35,9 +35,9 @@ class Protocol:
         denominators: what each figure is divided by.
         split: the one that papers report.
         sizes: by split, where counts are published.
-        mistakes: picture counts that give away a known mix-up, with the sentence for it.
+        mistakes: image counts that give away a known mix-up, with the sentence for it.
         headline: the figures that papers print.
-        images: where its pictures come from.
+        images: where its images come from.
     """
 
     name: str
@@ -72,20 +72,20 @@ def check_sizes(protocol: Protocol, split: str, loaded: EvaluationSet, place: Pa
     size = protocol.sizes.get(split)
     if size is None:
         return loaded
-    pictures, texts = len(loaded.pictures), len(loaded.texts)
-    found = f"{place} holds {pictures:,} pictures and {texts:,} captions"
-    wanted = f"the {split} split of {protocol.title} is {size.pictures:,} pictures" + (
+    images, texts = len(loaded.images), len(loaded.texts)
+    found = f"{place} holds {images:,} pictures and {texts:,} captions"
+    wanted = f"the {split} split of {protocol.title} is {size.images:,} pictures" + (
         f" and {size.texts:,} captions" if size.texts is not None else ""
     )
-    if pictures != size.pictures:
-        mistake = protocol.mistakes.get(pictures)
+    if images != size.images:
+        mistake = protocol.mistakes.get(images)
         reason = f"; {mistake}" if mistake else f"; it is read from {protocol.layout}"
         raise EvaluationError(f"{found}, but {wanted}{reason}")
     if size.texts is not None and texts != size.texts:
         reason = (
             "this file has one caption a picture, and figures from it cannot be compared; take the file "
             "with all of them"
-            if texts == pictures
+            if texts == images
             else f"captions are missing or too many; it is read from {protocol.layout}"
         )
         raise EvaluationError(f"{found}, but {wanted}; {reason}")
@@ -106,19 +106,19 @@ def unknown_split(protocol: Protocol, split: str, place: Path, there: Sequence[s
     )
 
 
-def locate_pictures(
+def locate_images(
     protocol: Protocol, names: Sequence[Sequence[str]], images: Path | None, beside: Path
 ) -> list[Location]:
-    """The files of pictures, each given by the names that it may have below a folder, best first.
+    """The files of images, each given by the names that it may have below a folder, best first.
 
     Args:
         protocol: for the sentence.
-        names: relative names of each picture; none may leave the folder.
+        names: relative names of each image; none may leave the folder.
         images: the folder, or None for that of the annotations, ``beside``, and ``images`` in it.
         beside: the folder of the annotations.
 
     Raises:
-        EvaluationError: the folder or pictures in it are missing: with fewer pictures it would be another
+        EvaluationError: the folder or images in it are missing: with fewer images it would be another
             protocol.
     """
     folders = (images,) if images is not None else (beside, beside / "images")
@@ -148,7 +148,7 @@ def _stays_inside(name: str) -> bool:
     return not PurePath(name).is_absolute() and ".." not in PurePath(name).parts
 
 
-def picture(location: Location, key: str) -> CorpusImage:
-    """A picture of a protocol; its uri is its file's, or names its key where it has no file of its own."""
+def image_of_protocol(location: Location, key: str) -> CorpusImage:
+    """An image of a protocol; its uri is its file's, or names its key where it has no file of its own."""
     uri = file_uri(location.path) if isinstance(location, FileBytes) else f"picture:{key}"
     return CorpusImage(uri, location, key)

@@ -1,4 +1,4 @@
-"""XM3600 (Crossmodal-3600): 3,600 pictures from around the world with captions in 36 languages."""
+"""XM3600 (Crossmodal-3600): 3,600 images from around the world with captions in 36 languages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from retrieval.evaluation.protocols.protocol import (
     Size,
     as_chosen,
     check_sizes,
-    locate_pictures,
-    picture,
+    image_of_protocol,
+    locate_images,
 )
 from retrieval.evaluation.protocols.reading import find_file, read_json_lines
 from retrieval.types import CorpusText
@@ -69,7 +69,7 @@ def load_xm3600(corpus: Path, options: ProtocolOptions) -> EvaluationSet:
                 )
             )
     names = [(f"{key}.jpg", f"images/{key}.jpg") for key in keys]
-    files = locate_pictures(XM3600, names, options.images, path.parent)
-    pictures = [picture(file, key) for file, key in zip(files, keys, strict=True)]
-    loaded = assemble(f"xm3600-{language}", pictures, texts, links, language=language)
+    files = locate_images(XM3600, names, options.images, path.parent)
+    images = [image_of_protocol(file, key) for file, key in zip(files, keys, strict=True)]
+    loaded = assemble(f"xm3600-{language}", images, texts, links, language=language)
     return as_chosen(check_sizes(XM3600, XM3600.split, loaded, path), options)

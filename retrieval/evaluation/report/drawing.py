@@ -14,7 +14,7 @@ _SETTINGS = "matplotlibrc"
 def import_matplotlib() -> None:
     """Import matplotlib, which would take its settings from a ``matplotlibrc`` in the working directory first.
 
-    Such a file may come with a stranger's folder, and can have a picture drawn by LaTeX. Where there is one, the import
+    Such a file may come with a stranger's folder, and can have an image drawn by LaTeX. Where there is one, the import
     happens in a folder without: for other threads the working directory is another for that moment.
 
     Raises:

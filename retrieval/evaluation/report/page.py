@@ -13,8 +13,8 @@ from typing import Any
 from retrieval.decoding.pool import DecodePool
 from retrieval.errors import MissingExtra
 from retrieval.evaluation.clip_benchmark import retrieval_records
+from retrieval.evaluation.conditions import evaluation_conditions
 from retrieval.evaluation.evaluation_set import DIRECTIONS, Direction, EvaluationSet
-from retrieval.evaluation.facts import evaluation_facts
 from retrieval.evaluation.figures import HitRate
 from retrieval.evaluation.findings import (
     HUB_DEPTH,
@@ -25,7 +25,7 @@ from retrieval.evaluation.findings import (
     hubness,
     worst_misses,
 )
-from retrieval.evaluation.report.pictures import Thumbnails
+from retrieval.evaluation.report.thumbnails import Thumbnails
 from retrieval.evaluation.run import Evaluation, ModelFigures
 from retrieval.evaluation.significance import CORRECTION, FLIPS, TEST
 from retrieval.uris import display
@@ -41,10 +41,10 @@ _TITLES: Mapping[Direction, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """An item as the page shows it: a picture, a text, or a picture with its texts."""
+    """An item as the page shows it: an image, a text, or an image with its texts."""
 
     name: str
-    picture: str | None
+    image: str | None
     texts: tuple[str, ...]
     note: str
 
@@ -63,7 +63,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write ``report.html`` and each model's figures as CLIP_benchmark writes them, one file a model.
 
     Args:
-        evaluation: its pictures are read again, for the small ones that are shown.
+        evaluation: its images are read again, for the small ones that are shown.
         folder: made if missing; files of these names are replaced.
 
     Returns:
@@ -105,7 +105,7 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
     measured = {model.model: model.indexes for model in evaluation.models if model.indexes}
     return {
         "title": f"{evaluation.evaluated.name} ({evaluation.evaluated.language})",
-        "facts": list(evaluation_facts(evaluation)),
+        "facts": list(evaluation_conditions(evaluation)),
         "directions": _directions(evaluation),
         "rsums": {m.model: m.figures.rsum for m in evaluation.models if m.figures.rsum is not None},
         "comparisons": evaluation.comparisons,
@@ -120,7 +120,7 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
 def _directions(evaluation: Evaluation) -> list[dict[str, Any]]:
     directions = evaluation.evaluated.directions
     with DecodePool(evaluation.options.limits, workers=1) as pool:
-        thumbnails = Thumbnails(evaluation.evaluated.pictures, pool)
+        thumbnails = Thumbnails(evaluation.evaluated.images, pool)
         return [
             _direction(evaluation, direction, thumbnails)
             for direction in DIRECTIONS
@@ -180,13 +180,13 @@ class _Show:
 
     def __init__(self, evaluated: EvaluationSet, direction: Direction, thumbnails: Thumbnails) -> None:
         self._evaluated, self._thumbnails = evaluated, thumbnails
-        self._finds_pictures = direction == "text to image"
+        self._finds_images = direction == "text to image"
         relevance = evaluated.directions[direction].relevance
-        self._described = relevance.transposed() if self._finds_pictures else relevance
+        self._described = relevance.transposed() if self._finds_images else relevance
 
     def miss(self, miss: Miss) -> dict[str, Any]:
         """A query, its answer, and what outranked it."""
-        query = self._text(miss.query, "") if self._finds_pictures else self._picture(miss.query, "")
+        query = self._text(miss.query, "") if self._finds_images else self._image(miss.query, "")
         return {
             "rank": miss.rank,
             "query": query,
@@ -198,16 +198,16 @@ class _Show:
         """The most frequent items."""
         for hub in found.hubs:
             note = f"{hub.times:,} queries, {hub.right:,} of them rightly"
-            yield self._picture(hub.row, note) if self._finds_pictures else self._text(hub.row, note)
+            yield self._image(hub.row, note) if self._finds_images else self._text(hub.row, note)
 
     def _item(self, scored: Scored, place: str) -> _Shown:
         note = f"{place}, score {scored.score:.3f}"
-        return self._picture(scored.row, note) if self._finds_pictures else self._text(scored.row, note)
+        return self._image(scored.row, note) if self._finds_images else self._text(scored.row, note)
 
-    def _picture(self, row: int, note: str) -> _Shown:
+    def _image(self, row: int, note: str) -> _Shown:
         captions = self._described.answers(row)[:CAPTIONS_SHOWN].tolist()
         words = tuple(self._evaluated.texts[text].text for text in captions)
-        name = display(self._evaluated.pictures[row].uri).rpartition("#")[2].rpartition("/")[2]
+        name = display(self._evaluated.images[row].uri).rpartition("#")[2].rpartition("/")[2]
         return _Shown(name, self._thumbnails[row], words, note)
 
     def _text(self, row: int, note: str) -> _Shown:

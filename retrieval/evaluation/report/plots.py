@@ -1,4 +1,4 @@
-"""Plots of an evaluation, each as an SVG picture in a data URI; nothing of matplotlib's global state is touched."""
+"""Plots of an evaluation, each as an SVG image in a data URI; nothing of matplotlib's global state is touched."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from PIL import Image
 from retrieval.collection import Collection
 from retrieval.errors import QueryError
 from retrieval.evaluation.evaluate import load_evaluation
-from retrieval.query.pictures import read_source
+from retrieval.query.image_sources import read_source
 from retrieval.types import Limits
 from retrieval.uris import file_uri
 from tests.builders import Index, uris

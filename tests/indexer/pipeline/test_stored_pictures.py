@@ -13,7 +13,7 @@ from PIL import Image
 
 import indexer
 from retrieval.locations.fetch import read_bytes
-from retrieval.query.pictures import _locate
+from retrieval.query.image_sources import _locate
 from retrieval.types import Limits
 from retrieval.uris import file_uri
 from tests.builders import HashEncoder, Index

@@ -1,4 +1,4 @@
-"""Builds published layouts at their published sizes, with empty picture files: loading decodes nothing."""
+"""Builds published layouts at their published sizes, with empty image files: loading decodes nothing."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ def touch_all(folder: Path, names: Iterable[str]) -> None:
 
 def karpathy(
     path: Path,
-    pictures: Sequence[str],
-    per_picture: int = 5,
+    images: Sequence[str],
+    per_image: int = 5,
     extra: int = 0,
     split: str = "test",
     filepath: str | None = None,
     captions: Callable[[int, int], str] | None = None,
 ) -> list[dict[str, Any]]:
-    """A Karpathy file of these picture names; the first ``extra`` have one caption more."""
-    images = []
+    """A Karpathy file of these image names; the first ``extra`` have one caption more."""
+    records = []
     sentid = 0
-    for row, name in enumerate(pictures):
+    for row, name in enumerate(images):
         sentences = []
-        for n in range(per_picture + (row < extra)):
+        for n in range(per_image + (row < extra)):
             raw = captions(row, n) if captions else f"caption {n} of {name}"
             sentences.append({"raw": raw, "sentid": sentid, "imgid": row})
             sentid += 1
         image = {"filename": name, "split": split, "sentences": sentences, "imgid": row}
-        images.append(image | ({"filepath": filepath} if filepath else {}))
-    path.write_text(json.dumps({"images": images, "dataset": path.stem}))
-    return images
+        records.append(image | ({"filepath": filepath} if filepath else {}))
+    path.write_text(json.dumps({"images": records, "dataset": path.stem}))
+    return records
 
 
 def coco_names(count: int, prefix: str = "COCO_val2014_") -> list[str]:
@@ -75,16 +75,16 @@ def flickr30k_cn(folder: Path, count: int = 1000) -> Path:
 
 def muge(
     folder: Path,
-    pictures: int = 29806,
+    images: int = 29806,
     queries: int = 5008,
     names: tuple[str, str] = ("MR_valid_imgs.tsv", "MR_valid_queries.jsonl"),
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     encoded = base64.b64encode(b"\xff\xd8 tiny").decode()
-    (folder / names[0]).write_text("".join(f"{10**6 + row}\t{encoded}\n" for row in range(pictures)))
+    (folder / names[0]).write_text("".join(f"{10**6 + row}\t{encoded}\n" for row in range(images)))
     with (folder / names[1]).open("w", encoding="utf-8") as file:
         for row in range(queries):
-            ids = [10**6 + (6 * row + n) % pictures for n in range(6)]
+            ids = [10**6 + (6 * row + n) % images for n in range(6)]
             keys = (
                 ("query_id", "query_text", "item_ids")
                 if "MR" in names[1]

@@ -30,26 +30,26 @@ def random_units(count: int, dimension: int = 8, seed: int = 0) -> NDArray[np.fl
 
 def set_of(
     links: Sequence[tuple[int, int]],
-    pictures: int,
+    images: int,
     texts: int,
     words: Sequence[str] | None = None,
     data: bytes = b"",
 ) -> EvaluationSet:
-    """Links are (picture, text)."""
+    """Links are (image, text)."""
     return assemble(
         "toy",
-        [CorpusImage(f"test:photos/p{row}.jpg", InlineBytes(data)) for row in range(pictures)],
+        [CorpusImage(f"test:photos/p{row}.jpg", InlineBytes(data)) for row in range(images)],
         [CorpusText(f"test:photos/t{row}", words[row] if words else f"text {row}") for row in range(texts)],
         links,
     )
 
 
 def five_each(
-    pictures: int, extra: int = 0, words: Sequence[str] | None = None, data: bytes = b""
+    images: int, extra: int = 0, words: Sequence[str] | None = None, data: bytes = b""
 ) -> EvaluationSet:
-    """Five texts a picture, and one more for the first ``extra`` pictures, listed last."""
-    owners = [*(row // 5 for row in range(5 * pictures)), *range(extra)]
-    return set_of([(owner, row) for row, owner in enumerate(owners)], pictures, len(owners), words, data)
+    """Five texts an image, and one more for the first ``extra`` images, listed last."""
+    owners = [*(row // 5 for row in range(5 * images)), *range(extra)]
+    return set_of([(owner, row) for row, owner in enumerate(owners)], images, len(owners), words, data)
 
 
 def evaluation_of(
@@ -57,9 +57,9 @@ def evaluation_of(
     models: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]],
     cuts: tuple[int, ...] = (1, 5),
 ) -> Evaluation:
-    """Models by name, each as its (picture vectors, text vectors)."""
+    """Models by name, each as its (image vectors, text vectors)."""
     found = {
-        name: evaluate_vectors(evaluated, pictures, texts, cuts) for name, (pictures, texts) in models.items()
+        name: evaluate_vectors(evaluated, images, texts, cuts) for name, (images, texts) in models.items()
     }
     return Evaluation(
         evaluated,

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from retrieval.evaluation.classification import Classification, LabelledPictures, classify
+from retrieval.evaluation.classification import Classification, LabelledImages, classify
 from retrieval.evaluation.clip_benchmark import classification_records, retrieval_records
 from retrieval.types import CorpusImage, InlineBytes
 from tests.retrieval.evaluation.small_sets import (
@@ -36,11 +36,11 @@ def test_a_record_has_the_keys_of_clip_benchmark_and_one_comes_for_each_model() 
 
 
 def test_image_retrieval_has_text_queries_and_fractions_with_whole_numbers_beside_them() -> None:
-    # both texts find their picture, and the second picture has no text to find
-    pictures, texts = unit([[1, 0], [0, 1]]), unit([[2, 1], [3, 1]])
+    # both texts find their image, and the second image has no text to find
+    images, texts = unit([[1, 0], [0, 1]]), unit([[2, 1], [3, 1]])
 
     record = next(
-        retrieval_records(evaluation_of(set_of([(0, 0), (0, 1)], 2, 2), {"m": (pictures, texts)}, (1,)))
+        retrieval_records(evaluation_of(set_of([(0, 0), (0, 1)], 2, 2), {"m": (images, texts)}, (1,)))
     )
 
     metrics = record["metrics"]
@@ -59,14 +59,14 @@ def test_a_rank_that_is_never_reached_is_null_and_the_record_is_json() -> None:
 
 
 def test_classification_has_accuracies_and_no_acc5_for_few_classes() -> None:
-    pictures = unit([[1, 0], [1, 0.1], [0, 1]])
-    labelled = LabelledPictures(
+    images = unit([[1, 0], [1, 0.1], [0, 1]])
+    labelled = LabelledImages(
         "pets",
         tuple(CorpusImage(f"p{n}", InlineBytes(b"")) for n in range(3)),
         np.array([0, 1, 1]),
         ("cat", "dog"),
     )
-    accuracy = classify(labelled, pictures, unit([[1, 0], [0, 1]]))
+    accuracy = classify(labelled, images, unit([[1, 0], [0, 1]]))
 
     record = next(classification_records(Classification(labelled, ("{}",), {"m": (IDENTITY, accuracy)})))
 

@@ -39,21 +39,21 @@ def test_a_second_evaluation_encodes_nothing(
 
     assert (first.cached, second.cached) == (False, True)
     assert encoder.encoded == []
-    assert (first.pictures == second.pictures).all()
+    assert (first.images == second.images).all()
     assert (first.texts == second.texts).all()
     assert first.data == second.data
 
 
-def test_another_model_other_pictures_other_words_and_other_templates_are_encoded_anew(
+def test_another_model_other_images_other_words_and_other_templates_are_encoded_anew(
     small: EvaluationSet, encoder: HashEncoder, other_encoder: HashEncoder, tmp_path: Path
 ) -> None:
     known = embed(encoder, small, cache=tmp_path)
-    other_picture = replace(small, pictures=(replace(small.pictures[0], location=InlineBytes(png("blue"))),))
+    other_image = replace(small, images=(replace(small.images[0], location=InlineBytes(png("blue"))),))
     other_words = set_of([(0, 0), (0, 1)], 1, 2, words=["a red square", "blue"], data=png("red"))
 
     assert not embed(other_encoder, small, cache=tmp_path).cached
     for changed in (
-        embed(encoder, other_picture, cache=tmp_path),
+        embed(encoder, other_image, cache=tmp_path),
         embed(encoder, other_words, cache=tmp_path),
         embed(encoder, small, ["a photo of {}"], cache=tmp_path),
     ):
@@ -61,7 +61,7 @@ def test_another_model_other_pictures_other_words_and_other_templates_are_encode
         assert changed.data != known.data
 
 
-def test_a_picture_that_moved_is_known_and_one_that_changed_in_place_is_not(
+def test_a_image_that_moved_is_known_and_one_that_changed_in_place_is_not(
     small: EvaluationSet, encoder: HashEncoder, tmp_path: Path
 ) -> None:
     path, elsewhere = tmp_path / "a.png", tmp_path / "b.png"
@@ -69,7 +69,7 @@ def test_a_picture_that_moved_is_known_and_one_that_changed_in_place_is_not(
     elsewhere.write_bytes(png("red"))
 
     def at(place: Path) -> EvaluationSet:
-        return replace(small, pictures=(CorpusImage("test:one", FileBytes(place)),))
+        return replace(small, images=(CorpusImage("test:one", FileBytes(place)),))
 
     embed(encoder, at(path), cache=tmp_path / "cache")
 
@@ -117,10 +117,10 @@ def test_a_template_without_a_place_for_the_text_is_refused(encoder: HashEncoder
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", png("red")[:40]])
-def test_a_picture_that_cannot_be_decoded_is_refused_by_name_since_fewer_pictures_give_other_figures(
+def test_a_image_that_cannot_be_decoded_is_refused_by_name_since_fewer_images_give_other_figures(
     small: EvaluationSet, encoder: HashEncoder, tmp_path: Path, data: bytes
 ) -> None:
-    bad = replace(small, pictures=(replace(small.pictures[0], location=InlineBytes(data)),))
+    bad = replace(small, images=(replace(small.images[0], location=InlineBytes(data)),))
 
     with pytest.raises(
         EvaluationError, match=r"test:photos/p0\.jpg: .*fewer pictures would be other figures"

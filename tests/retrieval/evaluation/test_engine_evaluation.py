@@ -24,9 +24,9 @@ FIRST_AND_FIFTH = EvaluationOptions((1, 5))
 
 @pytest.fixture
 def evaluated(tmp_path: Path) -> EvaluationSet:
-    pictures = [CorpusImage(file_uri(tmp_path / name), FileBytes(tmp_path / name)) for name in PICTURES]
+    images = [CorpusImage(file_uri(tmp_path / name), FileBytes(tmp_path / name)) for name in PICTURES]
     texts = [CorpusText(uri, words) for uri, words in TEXTS.items()]
-    return assemble("toy", pictures, texts, [(n % 10, n) for n in range(12)])
+    return assemble("toy", images, texts, [(n % 10, n) for n in range(12)])
 
 
 def evaluate(
@@ -70,7 +70,7 @@ def test_items_outside_the_evaluation_push_others_down_as_they_do_for_a_user(
     assert image_side.hit_rates[1].rate == model.figures.directions["image to text"].hit_rates[1].rate
 
 
-def test_indexes_are_measured_over_all_pictures_that_the_collection_holds(
+def test_indexes_are_measured_over_all_images_that_the_collection_holds(
     fill: Fill, evaluated: EvaluationSet, encoder: HashEncoder, tmp_path: Path
 ) -> None:
     more = {f"other{n}.png": (n, n, 200) for n in range(60)}
@@ -86,7 +86,7 @@ def test_indexes_are_measured_over_all_pictures_that_the_collection_holds(
     assert (model.indexes[0].exact_hits, model.indexes[0].recall) == (at_ten, 1.0)
 
 
-def test_pictures_of_a_collection_come_with_the_vectors_that_it_holds(
+def test_images_of_a_collection_come_with_the_vectors_that_it_holds(
     fill: Fill, encoder: HashEncoder, tmp_path: Path
 ) -> None:
     path = fill({"a.png": (1, 2, 3), "b.png": (9, 9, 9), "c.png": (1, 2, 3)}, {"test:t": "words"})
@@ -123,7 +123,7 @@ def test_folds_of_a_collection_are_refused_before_anything_is_encoded(
 ) -> None:
     path = fill(PICTURES, TEXTS, LINKS)
     encoder.encoded.clear()
-    whole = assemble("toy", evaluated.pictures, evaluated.texts[:10], [(n, n) for n in range(10)])
+    whole = assemble("toy", evaluated.images, evaluated.texts[:10], [(n, n) for n in range(10)])
 
     with pytest.raises(UsageError, match="searched whole, so folds cannot be"):
         evaluate(with_folds(whole, 2), encoder, path, tmp_path)

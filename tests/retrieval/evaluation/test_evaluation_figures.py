@@ -28,29 +28,29 @@ from tests.retrieval.evaluation import plain_by_counting as counting
 from tests.retrieval.evaluation import plain_by_sorting as sorting
 from tests.retrieval.evaluation.small_sets import five_each, random_units, set_of, unit
 
-# Three pictures and four texts on a circle, by degrees: text 1 lies between pictures 0 and 1 and ties.
+# Three images and four texts on a circle, by degrees: text 1 lies between images 0 and 1 and ties.
 PICTURES = unit([[1, 0], [0, 1], [-1, 0]])
 TEXTS = unit([[2, 1], [1, 1], [-2, 1], [1, 2]])
-LINKS = [(0, 0), (1, 1), (0, 2), (1, 3)]  # picture 2 has no text
+LINKS = [(0, 0), (1, 1), (0, 2), (1, 3)]  # image 2 has no text
 
 
 def test_a_toy_set_gives_the_counts_computed_by_hand() -> None:
     figures = evaluate_vectors(set_of(LINKS, 3, 4), PICTURES, TEXTS, [1, 2, 3])
 
-    texts, pictures = figures.directions["text to image"], figures.directions["image to text"]
-    # text 0: picture 0 first. Text 1 ties pictures 0 and 1, so its own (1) is second. Text 2: pictures 2, 1, 0.
-    # text 3: picture 1 first.
+    texts, images = figures.directions["text to image"], figures.directions["image to text"]
+    # text 0: image 0 first. Text 1 ties images 0 and 1, so its own (1) is second. Text 2: images 2, 1, 0.
+    # text 3: image 1 first.
     assert [rate.rate for rate in texts.hit_rates] == [Share(2, 4), Share(3, 4), Share(4, 4)]
     assert [rate.best for rate in texts.hit_rates] == [Share(3, 4), Share(3, 4), Share(4, 4)]
     assert [rate.worst for rate in texts.hit_rates] == [Share(2, 4), Share(3, 4), Share(4, 4)]
     assert texts.tied_pairs == 1
-    # picture 0: texts 0, 1, 3, 2, so its two stand first and last. Picture 1: texts 3, 1, then 0 and 2 tie.
-    # picture 2 has nothing to find, and stays in the denominator.
-    assert [rate.rate for rate in pictures.hit_rates] == [Share(2, 3), Share(2, 3), Share(2, 3)]
-    assert pictures.recall[1] == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
-    assert pictures.map_at_r == pytest.approx((1 / 2 + 1 + 0) / 3)
+    # image 0: texts 0, 1, 3, 2, so its two stand first and last. Image 1: texts 3, 1, then 0 and 2 tie.
+    # image 2 has nothing to find, and stays in the denominator.
+    assert [rate.rate for rate in images.hit_rates] == [Share(2, 3), Share(2, 3), Share(2, 3)]
+    assert images.recall[1] == pytest.approx((1 / 2 + 1 / 2 + 0) / 3)
+    assert images.map_at_r == pytest.approx((1 / 2 + 1 + 0) / 3)
     assert (texts.median_rank, texts.mean_rank) == (1.5, 1.75)
-    assert pictures.mean_rank == np.inf
+    assert images.mean_rank == np.inf
     assert figures.rsum is None  # hit rates at 10 need galleries of 10
 
 
@@ -73,19 +73,19 @@ def test_queries_that_do_not_ask_still_fill_the_gallery() -> None:
 
 
 VectorProblem = tuple[NDArray[np.float32], NDArray[np.float32], list[tuple[int, int]], int]
-"""Vectors of pictures and of texts, links (picture, text), and a cut-off k."""
+"""Vectors of images and of texts, links (image, text), and a cut-off k."""
 
 
 @st.composite
 def vector_problems(draw: st.DrawFn) -> VectorProblem:
     """Few directions, so that scores tie often; links are uneven and may be missing."""
-    pictures, texts = draw(st.integers(1, 6)), draw(st.integers(1, 8))
+    images, texts = draw(st.integers(1, 6)), draw(st.integers(1, 8))
     coordinate = st.integers(-1, 1)
     directions = st.tuples(coordinate, coordinate, coordinate).filter(any)
-    rows = [draw(st.lists(directions, min_size=n, max_size=n)) for n in (pictures, texts)]
-    pair = st.tuples(st.integers(0, pictures - 1), st.integers(0, texts - 1))
+    rows = [draw(st.lists(directions, min_size=n, max_size=n)) for n in (images, texts)]
+    pair = st.tuples(st.integers(0, images - 1), st.integers(0, texts - 1))
     links = draw(st.lists(pair, min_size=1, max_size=12, unique=True))
-    return unit(rows[0]), unit(rows[1]), links, draw(st.integers(1, min(pictures, texts)))
+    return unit(rows[0]), unit(rows[1]), links, draw(st.integers(1, min(images, texts)))
 
 
 @settings(max_examples=500)
@@ -93,12 +93,12 @@ def vector_problems(draw: st.DrawFn) -> VectorProblem:
 def test_figures_from_vectors_equal_both_plain_implementations_on_the_engines_scores(
     problem: VectorProblem,
 ) -> None:
-    pictures, texts, links, k = problem
-    figures = evaluate_vectors(set_of(links, len(pictures), len(texts)), pictures, texts, [k])
+    images, texts, links, k = problem
+    figures = evaluate_vectors(set_of(links, len(images), len(texts)), images, texts, [k])
 
     for direction in DIRECTIONS:
         of_texts = direction == "text to image"
-        queries, items = (texts, pictures) if of_texts else (pictures, texts)
+        queries, items = (texts, images) if of_texts else (images, texts)
         pairs = [(t, p) for p, t in links] if of_texts else links
         matrix = [exact_scores(items, query).tolist() for query in queries]
         wanted = [{item for query, item in pairs if query == row} for row in range(len(queries))]
@@ -125,10 +125,10 @@ def test_data_like_coco_has_25010_as_the_denominator_of_every_text_figure() -> N
 
     figures = evaluate_vectors(evaluated, random_units(5000, 4), random_units(25010, 4, seed=1), [1, 5, 10])
 
-    texts, pictures = figures.directions["text to image"], figures.directions["image to text"]
-    assert (texts.queries, pictures.queries) == (25010, 5000)
+    texts, images = figures.directions["text to image"], figures.directions["image to text"]
+    assert (texts.queries, images.queries) == (25010, 5000)
     assert {rate.rate.of for rate in texts.hit_rates} == {25010}
-    assert (texts.gallery, pictures.gallery) == (5000, 25010)
+    assert (texts.gallery, images.gallery) == (5000, 25010)
     assert evaluated.denominator("text to image") == 25010
 
 
@@ -141,12 +141,12 @@ def test_first5_leaves_sixth_captions_out_of_both_directions() -> None:
 
 
 def test_folds_are_evaluated_alone_and_averaged() -> None:
-    whole, pictures, texts = five_each(20), random_units(20), random_units(100, seed=1)
+    whole, images, texts = five_each(20), random_units(20), random_units(100, seed=1)
 
-    folded = evaluate_vectors(with_folds(whole, 2), pictures, texts, [1, 5])
+    folded = evaluate_vectors(with_folds(whole, 2), images, texts, [1, 5])
 
     halves = [
-        evaluate_vectors(five_each(10), pictures[10 * n :][:10], texts[50 * n :][:50], [1, 5]) for n in (0, 1)
+        evaluate_vectors(five_each(10), images[10 * n :][:10], texts[50 * n :][:50], [1, 5]) for n in (0, 1)
     ]
     for direction, measured in folded.directions.items():
         for number, rate in enumerate(measured.hit_rates):
@@ -163,11 +163,11 @@ def test_folds_that_do_not_divide_are_refused() -> None:
 
 
 def test_ranked_lists_give_the_figures_that_vectors_give() -> None:
-    evaluated, pictures, texts = five_each(12), random_units(12), random_units(60, seed=1)
-    by_vectors = evaluate_vectors(evaluated, pictures, texts, [1, 5])
+    evaluated, images, texts = five_each(12), random_units(12), random_units(60, seed=1)
+    by_vectors = evaluate_vectors(evaluated, images, texts, [1, 5])
     lists: dict[Direction, list[NDArray[np.int64]]] = {
-        "text to image": list(top_items(texts, pictures, 10)[0]),
-        "image to text": list(top_items(pictures, texts, 10)[0]),
+        "text to image": list(top_items(texts, images, 10)[0]),
+        "image to text": list(top_items(images, texts, 10)[0]),
     }
 
     by_lists = evaluate_lists(evaluated, lists, 10, [1, 5])
@@ -218,4 +218,4 @@ def test_a_set_without_links_and_one_with_a_name_twice_are_refused() -> None:
     with pytest.raises(EvaluationError, match="3 pictures, 4 texts and 0 links"):
         set_of([], 3, 4)
     with pytest.raises(EvaluationError, match=r"names the text test:photos/t0 2 times"):
-        assemble("toy", whole.pictures, (*whole.texts, whole.texts[0]), LINKS)
+        assemble("toy", whole.images, (*whole.texts, whole.texts[0]), LINKS)

@@ -13,8 +13,8 @@ from retrieval.evaluation.relevance import Relevance, linked_groups
 from retrieval.evaluation.significance import holm, sign_flip_p
 
 
-def test_captions_of_one_picture_are_drawn_together() -> None:
-    # ten pictures whose five captions all hit or all miss: the interval must be that of ten draws, not of
+def test_captions_of_one_image_are_drawn_together() -> None:
+    # ten images whose five captions all hit or all miss: the interval must be that of ten draws, not of
     # fifty
     values = np.repeat(np.arange(10) % 2, 5).astype(float)[:, None]
 
@@ -58,8 +58,8 @@ def test_a_level_outside_0_to_1_is_refused(level: float) -> None:
         bootstrap_intervals(np.ones((2, 1)), np.arange(2), level=level)
 
 
-def test_pictures_that_share_a_caption_are_one_group() -> None:
-    # captions 0, 1 of picture 0; caption 2 of pictures 1 and 2; caption 3 of nothing; picture 3 without
+def test_images_that_share_a_caption_are_one_group() -> None:
+    # captions 0, 1 of image 0; caption 2 of images 1 and 2; caption 3 of nothing; image 3 without
     # caption
     queries, items = linked_groups(Relevance.of_pairs([(0, 0), (1, 0), (2, 1), (2, 2)], 4, 4))
 
@@ -89,8 +89,8 @@ def test_a_model_against_itself_is_never_significant() -> None:
     assert sign_flip_p(values, values, np.arange(50) // 5).tolist() == [1, 1, 1]
 
 
-def test_captions_of_one_picture_change_sign_together() -> None:
-    # one picture wins with all its 20 captions: by caption that looks certain, by picture it is one
+def test_captions_of_one_image_change_sign_together() -> None:
+    # one image wins with all its 20 captions: by caption that looks certain, by image it is one
     # observation
     first, second = np.zeros((20, 1)), np.ones((20, 1))
 

@@ -17,9 +17,9 @@ from tests.retrieval.evaluation import plain_by_counting as counting
 from tests.retrieval.evaluation.small_sets import evaluation_of, five_each, random_units, set_of, unit
 
 
-def random_evaluation(pictures: int = 12, seed: int = 0, folds: int = 0) -> Evaluation:
-    evaluated = five_each(pictures)
-    vectors = random_units(pictures, seed=seed), random_units(5 * pictures, seed=seed + 1)
+def random_evaluation(images: int = 12, seed: int = 0, folds: int = 0) -> Evaluation:
+    evaluated = five_each(images)
+    vectors = random_units(images, seed=seed), random_units(5 * images, seed=seed + 1)
     return evaluation_of(with_folds(evaluated, folds) if folds else evaluated, {"m": vectors})
 
 
@@ -38,9 +38,7 @@ def test_the_worst_misses_are_the_queries_of_the_deepest_ranks_with_what_stands_
     assert [miss.rank for miss in misses] == deepest
     for miss in misses:
         first = miss.query // 5 // half * half
-        scores = exact_scores(
-            model.embedded.pictures[first:][:half], model.embedded.texts[miss.query]
-        ).tolist()
+        scores = exact_scores(model.embedded.images[first:][:half], model.embedded.texts[miss.query]).tolist()
         ranks = [counting.rank(scores, row) for row in range(half)]
         ranked = sorted(range(half), key=ranks.__getitem__)
         assert miss.answer.row == miss.query // 5
@@ -50,8 +48,8 @@ def test_the_worst_misses_are_the_queries_of_the_deepest_ranks_with_what_stands_
 
 
 def test_a_model_that_never_misses_has_no_misses() -> None:
-    pictures = random_units(12)
-    evaluation = evaluation_of(five_each(12), {"m": (pictures, pictures.repeat(5, axis=0))})
+    images = random_units(12)
+    evaluation = evaluation_of(five_each(12), {"m": (images, images.repeat(5, axis=0))})
     model = evaluation.models[0]
 
     for measured in model.figures.directions.values():
@@ -60,8 +58,8 @@ def test_a_model_that_never_misses_has_no_misses() -> None:
 
 @pytest.mark.parametrize("folds", [0, 2])
 def test_hubs_are_counted_over_the_first_ten_of_all_queries(folds: int) -> None:
-    evaluation = random_evaluation(pictures=40, folds=folds)
-    texts, pictures = evaluation.models[0].embedded.texts, evaluation.models[0].embedded.pictures
+    evaluation = random_evaluation(images=40, folds=folds)
+    texts, images = evaluation.models[0].embedded.texts, evaluation.models[0].embedded.images
     half = 40 // folds if folds else 40
 
     found = hubness(evaluation.evaluated, evaluation.models[0].embedded, "text to image", count=3)
@@ -69,7 +67,7 @@ def test_hubs_are_counted_over_the_first_ten_of_all_queries(folds: int) -> None:
     times, right = np.zeros(40, int), np.zeros(40, int)
     for query, vector in enumerate(texts):
         first = query // 5 // half * half
-        for row in np.argsort(-exact_scores(pictures[first:][:half], vector), kind="stable")[:10] + first:
+        for row in np.argsort(-exact_scores(images[first:][:half], vector), kind="stable")[:10] + first:
             times[row] += 1
             right[row] += row == query // 5
     best = np.argsort(-times, kind="stable")[:3]
@@ -82,11 +80,11 @@ def test_hubs_are_counted_over_the_first_ten_of_all_queries(folds: int) -> None:
     assert found.skewness == pytest.approx(((times - times.mean()) ** 3).mean() / times.std() ** 3)
 
 
-def test_a_picture_near_every_text_is_the_hub_and_makes_the_distribution_skewed() -> None:
+def test_a_image_near_every_text_is_the_hub_and_makes_the_distribution_skewed() -> None:
     texts = unit(np.random.default_rng(0).standard_normal((200, 8)) + 3)
-    pictures = random_units(40, seed=3)
-    pictures[17] = unit(np.ones((1, 8)))[0]
-    evaluation = evaluation_of(five_each(40), {"m": (pictures, texts)})
+    images = random_units(40, seed=3)
+    images[17] = unit(np.ones((1, 8)))[0]
+    evaluation = evaluation_of(five_each(40), {"m": (images, texts)})
 
     found = hubness(evaluation.evaluated, evaluation.models[0].embedded, "text to image")
 

@@ -57,12 +57,12 @@ def random_evaluation(
     models: Sequence[str] = ("one",),
     words: Sequence[str] | None = None,
     data: bytes | None = None,
-    pictures: int = 20,
+    images: int = 20,
 ) -> Evaluation:
-    evaluated = five_each(pictures, words=words, data=jpeg() if data is None else data)
-    texts = random_units(5 * pictures, seed=1)
+    evaluated = five_each(images, words=words, data=jpeg() if data is None else data)
+    texts = random_units(5 * images, seed=1)
     return evaluation_of(
-        evaluated, {name: (random_units(pictures, seed=n), texts) for n, name in enumerate(models, 2)}
+        evaluated, {name: (random_units(images, seed=n), texts) for n, name in enumerate(models, 2)}
     )
 
 
@@ -103,7 +103,7 @@ def test_recall_against_latency_is_drawn_where_indexes_were_measured(tmp_path: P
     evaluation = random_evaluation()
     model, side = evaluation.models[0], evaluation.evaluated.directions["text to image"]
     indexes = measure_indexes(
-        ["Flat", "HNSW8;efSearch=4"], model.embedded.texts, model.embedded.pictures, side.relevance
+        ["Flat", "HNSW8;efSearch=4"], model.embedded.texts, model.embedded.images, side.relevance
     )
     measured = replace(evaluation, models=(replace(model, indexes=tuple(indexes)),))
 
@@ -133,7 +133,7 @@ def test_captions_are_shown_as_words_and_never_obeyed(tmp_path: Path) -> None:
     assert any("</script> & {{ 7 * 7 }}" in data for data in page.words)
 
 
-def test_a_picture_that_has_gone_since_is_said_to_be_missing_and_the_page_is_written(tmp_path: Path) -> None:
+def test_a_image_that_has_gone_since_is_said_to_be_missing_and_the_page_is_written(tmp_path: Path) -> None:
     evaluation = random_evaluation(data=b"damaged")
 
     assert "cannot be shown" in " ".join(page_of(evaluation, tmp_path).words)

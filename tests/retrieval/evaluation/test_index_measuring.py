@@ -32,16 +32,16 @@ def test_recall_and_hits_are_those_of_the_lists_that_the_index_probed() -> None:
     assert figures[1].exact_hits == sum(row in found for row, found in enumerate(best))
 
 
-def test_the_usual_indexes_can_be_built_from_one_picture_up() -> None:
-    for pictures in (1, 3, 100, 400):
-        names = usual_indexes(pictures)
-        relevance = Relevance.of_pairs([(0, 0)], 1, pictures)
+def test_the_usual_indexes_can_be_built_from_one_image_up() -> None:
+    for images in (1, 3, 100, 400):
+        names = usual_indexes(images)
+        relevance = Relevance.of_pairs([(0, 0)], 1, images)
 
-        figures = measure_indexes(names, QUERIES[:1], GALLERY[:pictures], relevance)
+        figures = measure_indexes(names, QUERIES[:1], GALLERY[:images], relevance)
 
         assert [found.name for found in figures] == list(names)
         assert figures[0].recall == 1.0
-        assert figures[0].k == min(10, pictures)
+        assert figures[0].k == min(10, images)
 
 
 def test_threads_of_faiss_are_as_they_were() -> None:

@@ -27,7 +27,7 @@ PLAIN = ProtocolOptions()
 
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """COCO's Karpathy test split at its published size: ten pictures have a sixth caption."""
+    """COCO's Karpathy test split at its published size: ten images have a sixth caption."""
     folder = tmp_path_factory.mktemp("coco")
     names = coco_names(5000)
     touch_all(folder / "val2014", names)
@@ -48,7 +48,7 @@ def flickr(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_coco_5k_has_25010_captions_as_its_denominator(coco: Path) -> None:
     loaded = load_protocol("coco-5k", coco, PLAIN)
 
-    assert (len(loaded.pictures), len(loaded.texts)) == (5000, 25010)
+    assert (len(loaded.images), len(loaded.texts)) == (5000, 25010)
     assert loaded.denominator("text to image") == 25010
     assert loaded.denominator("image to text") == 5000
     assert "25,010 queries" in loaded.summary()
@@ -66,13 +66,13 @@ def test_coco_1k_is_five_folds_in_the_order_of_the_file_with_first_five_captions
 
     assert len(loaded.folds) == 5
     assert loaded.denominator("text to image") == 25000
-    assert [fold.pictures[0] for fold in loaded.folds] == [0, 1000, 2000, 3000, 4000]
+    assert [fold.images[0] for fold in loaded.folds] == [0, 1000, 2000, 3000, 4000]
     for fold in loaded.folds:
-        keys = {loaded.pictures[row].key for row in fold.pictures}
+        keys = {loaded.images[row].key for row in fold.images}
         owners = {loaded.texts[row].text.rpartition(" of ")[2] for row in fold.texts}
         assert len(fold.texts) == 5000
         assert owners == keys
-    assert [p.key for p in loaded.pictures] == coco_names(5000)
+    assert [p.key for p in loaded.images] == coco_names(5000)
 
 
 def test_five_folds_of_all_captions_are_refused_because_their_mean_would_weigh_queries_differently(
@@ -82,7 +82,7 @@ def test_five_folds_of_all_captions_are_refused_because_their_mean_would_weigh_q
         load_protocol("coco-5k", coco, ProtocolOptions(folds=5))
 
 
-def test_folds_that_do_not_divide_the_pictures_are_refused(coco: Path) -> None:
+def test_folds_that_do_not_divide_the_images_are_refused(coco: Path) -> None:
     with pytest.raises(EvaluationError, match="5,000 pictures cannot be cut into 7 equal folds"):
         load_protocol("coco-5k", coco, ProtocolOptions(folds=7, captions="first5"))
 
@@ -97,7 +97,7 @@ def test_val2017_annotations_instead_of_the_karpathy_file_are_refused(tmp_path: 
         load_protocol("coco-5k", path, PLAIN)
 
 
-def test_val2017_pictures_in_a_karpathy_layout_are_refused(tmp_path: Path) -> None:
+def test_val2017_images_in_a_karpathy_layout_are_refused(tmp_path: Path) -> None:
     names = coco_names(5000, prefix="")
     touch_all(tmp_path / "images", names)
     karpathy(tmp_path / "dataset_coco.json", names, extra=10)
@@ -108,7 +108,7 @@ def test_val2017_pictures_in_a_karpathy_layout_are_refused(tmp_path: Path) -> No
         load_protocol("coco-5k", tmp_path, PLAIN)
 
 
-def test_missing_pictures_are_counted_and_the_first_is_named(coco: Path, tmp_path: Path) -> None:
+def test_missing_images_are_counted_and_the_first_is_named(coco: Path, tmp_path: Path) -> None:
     touch_all(tmp_path / "val2014", coco_names(5000)[:4990])
 
     with pytest.raises(
@@ -117,7 +117,7 @@ def test_missing_pictures_are_counted_and_the_first_is_named(coco: Path, tmp_pat
         load_protocol("coco-5k", coco, ProtocolOptions(images=tmp_path))
 
 
-def test_a_picture_name_that_leaves_the_folder_is_not_followed(tmp_path: Path) -> None:
+def test_a_image_name_that_leaves_the_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret.jpg").touch()
     inner = tmp_path / "inner"
     inner.mkdir()
@@ -128,7 +128,7 @@ def test_a_picture_name_that_leaves_the_folder_is_not_followed(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["flickr8k", "flickr30k"])
-def test_flickr_is_1000_pictures_with_5000_captions(flickr: Path, name: str) -> None:
+def test_flickr_is_1000_images_with_5000_captions(flickr: Path, name: str) -> None:
     loaded = load_protocol(name, flickr, PLAIN)
 
     assert (loaded.denominator("text to image"), loaded.denominator("image to text")) == (5000, 1000)
@@ -139,7 +139,7 @@ def test_flickr_is_1000_pictures_with_5000_captions(flickr: Path, name: str) -> 
 def test_all_of_flickr30k_is_refused(tmp_path: Path) -> None:
     names = flickr_names(31014)
     touch_all(tmp_path / "images", names)
-    karpathy(tmp_path / "dataset_flickr30k.json", names, per_picture=1)
+    karpathy(tmp_path / "dataset_flickr30k.json", names, per_image=1)
 
     with pytest.raises(
         EvaluationError, match=r"31,014 pictures.*that is all of Flickr30k.*1,000 test pictures alone"
@@ -147,9 +147,9 @@ def test_all_of_flickr30k_is_refused(tmp_path: Path) -> None:
         load_protocol("flickr30k", tmp_path, PLAIN)
 
 
-def test_one_caption_a_picture_is_refused(tmp_path: Path) -> None:
+def test_one_caption_a_image_is_refused(tmp_path: Path) -> None:
     touch_all(tmp_path / "images", flickr_names(1000))
-    karpathy(tmp_path / "dataset_flickr30k.json", flickr_names(1000), per_picture=1)
+    karpathy(tmp_path / "dataset_flickr30k.json", flickr_names(1000), per_image=1)
 
     with pytest.raises(
         EvaluationError, match="has one caption a picture, and figures from it cannot be compared"
@@ -162,7 +162,7 @@ def test_a_split_that_is_not_there_is_refused_with_those_that_are(flickr: Path) 
         load_protocol("flickr8k", flickr, ProtocolOptions(split="dev"))
 
 
-def test_duplicate_pictures_are_refused(tmp_path: Path) -> None:
+def test_duplicate_images_are_refused(tmp_path: Path) -> None:
     touch_all(tmp_path, ["a.jpg"])
     karpathy(tmp_path / "dataset_flickr8k.json", ["a.jpg", "a.jpg"])
 
@@ -192,7 +192,7 @@ def test_flickr8k_loads_from_its_original_token_file_and_list(tmp_path: Path) ->
 
     loaded = load_protocol("flickr8k", tmp_path, PLAIN)
 
-    assert (len(loaded.pictures), len(loaded.texts)) == (1000, 5000)
+    assert (len(loaded.images), len(loaded.texts)) == (1000, 5000)
     assert loaded.texts[6].key == f"{flickr_names(2)[1]}#1"
 
 
@@ -211,7 +211,7 @@ def test_a_token_file_without_its_split_list_is_refused(tmp_path: Path) -> None:
         load_protocol("flickr8k", tmp_path, PLAIN)
 
 
-def test_a_listed_picture_without_caption_is_refused(tmp_path: Path) -> None:
+def test_a_listed_image_without_caption_is_refused(tmp_path: Path) -> None:
     first = flickr_names(1)[0]
     token_file(tmp_path, lambda name: [f"{name}#{n}\tA dog {n} ." for n in range(5) if name != first])
 
@@ -219,7 +219,7 @@ def test_a_listed_picture_without_caption_is_refused(tmp_path: Path) -> None:
         load_protocol("flickr8k", tmp_path, PLAIN)
 
 
-def test_coco_cn_is_1000_pictures_with_1053_captions_that_people_wrote(tmp_path: Path) -> None:
+def test_coco_cn_is_1000_images_with_1053_captions_that_people_wrote(tmp_path: Path) -> None:
     coco_cn(tmp_path)
 
     loaded = load_protocol("coco-cn", tmp_path, PLAIN)
@@ -244,7 +244,7 @@ def test_flickr30k_cn_captions_lose_their_part_of_speech_tags(tmp_path: Path) ->
     for corpus in (tmp_path, root):
         loaded = load_protocol("flickr30k-cn", corpus, options)
 
-        assert (len(loaded.pictures), len(loaded.texts)) == (1000, 5000)
+        assert (len(loaded.images), len(loaded.texts)) == (1000, 5000)
         assert loaded.texts[0].text == "一个戴帽子的男人在3:15跑步。0:0"
 
 
@@ -265,13 +265,13 @@ def test_muge_asks_text_to_image_only_in_both_of_its_layouts(tmp_path: Path, nam
 
     assert set(loaded.directions) == {"text to image"}
     assert loaded.denominator("text to image") == 5008
-    assert len(loaded.pictures) == 29806
-    assert loaded.pictures[0].location == InlineBytes(b"\xff\xd8 tiny")
+    assert len(loaded.images) == 29806
+    assert loaded.images[0].location == InlineBytes(b"\xff\xd8 tiny")
     assert set(loaded.directions["text to image"].relevance.counts.tolist()) == {6}
 
 
-def test_muge_with_a_dangling_picture_id_is_refused_with_its_line(tmp_path: Path) -> None:
-    muge(tmp_path, pictures=20, queries=3)
+def test_muge_with_a_dangling_image_id_is_refused_with_its_line(tmp_path: Path) -> None:
+    muge(tmp_path, images=20, queries=3)
     with (tmp_path / "MR_valid_queries.jsonl").open("a") as file:
         file.write('{"query_id": 9, "query_text": "x", "item_ids": [5]}\n')
 
@@ -282,14 +282,14 @@ def test_muge_with_a_dangling_picture_id_is_refused_with_its_line(tmp_path: Path
 
 
 def test_muge_test_split_is_refused_because_its_answers_are_not_published(tmp_path: Path) -> None:
-    muge(tmp_path, pictures=6, queries=0, names=("MR_test_imgs.tsv", "MR_test_queries.jsonl"))
+    muge(tmp_path, images=6, queries=0, names=("MR_test_imgs.tsv", "MR_test_queries.jsonl"))
     (tmp_path / "MR_test_queries.jsonl").write_text('{"query_id": 1, "query_text": "x"}\n')
 
     with pytest.raises(EvaluationError, match=r"test split of MUGE has no answers.*--split valid"):
         load_protocol("muge", tmp_path, ProtocolOptions(split="test"))
 
 
-def test_xm3600_is_one_language_and_a_picture_without_caption_in_it_stays_in_the_denominator(
+def test_xm3600_is_one_language_and_a_image_without_caption_in_it_stays_in_the_denominator(
     tmp_path: Path,
 ) -> None:
     xm3600(tmp_path)
@@ -313,17 +313,17 @@ def test_xm3600_in_a_language_it_lacks_is_refused_with_those_it_has(tmp_path: Pa
 
 
 def eccv(
-    coco: Path, folder: Path, captions: int = 1332, pictures: int = 1261, answer: int = 0
+    coco: Path, folder: Path, captions: int = 1332, images: int = 1261, answer: int = 0
 ) -> ProtocolOptions:
     document = json.loads((coco / "dataset_coco.json").read_text())
     (folder / "dataset_coco.json").write_text(json.dumps(document))
-    images = document["images"]
-    ids = [int(image["filename"][-16:-4]) for image in images]
-    first5 = [image["sentences"][n]["sentid"] for image in images for n in range(5)]
+    listed = document["images"]
+    ids = [int(image["filename"][-16:-4]) for image in listed]
+    first5 = [image["sentences"][n]["sentid"] for image in listed for n in range(5)]
     by_text = {str(first5[row]): [ids[row // 5], ids[(row + 7) % 5000], ids[4999]] for row in range(captions)}
-    by_picture = {str(ids[row]): [*first5[5 * row : 5 * row + 5], first5[answer]] for row in range(pictures)}
+    by_image = {str(ids[row]): [*first5[5 * row : 5 * row + 5], first5[answer]] for row in range(images)}
     (folder / "eccv_caption_to_image.json").write_text(json.dumps(by_text))
-    (folder / "eccv_image_to_caption.json").write_text(json.dumps(by_picture))
+    (folder / "eccv_image_to_caption.json").write_text(json.dumps(by_image))
     return ProtocolOptions(images=coco / "val2014")
 
 
@@ -332,12 +332,12 @@ def test_eccv_asks_its_judged_queries_against_the_full_gallery_of_25000_captions
 ) -> None:
     loaded = load_protocol("eccv", tmp_path, eccv(coco, tmp_path))
 
-    assert (len(loaded.pictures), len(loaded.texts)) == (5000, 25000)
+    assert (len(loaded.images), len(loaded.texts)) == (5000, 25000)
     assert (loaded.denominator("text to image"), loaded.denominator("image to text")) == (1332, 1261)
-    text_side, picture_side = loaded.directions["text to image"], loaded.directions["image to text"]
+    text_side, image_side = loaded.directions["text to image"], loaded.directions["image to text"]
     assert text_side.relevance.answers(int(text_side.query_rows[3])).tolist() == [0, 10, 4999]
     # the two directions are judged apart, so one is not the other turned around
-    assert picture_side.relevance.answers(int(picture_side.query_rows[9])).tolist() == [0, *range(45, 50)]
+    assert image_side.relevance.answers(int(image_side.query_rows[9])).tolist() == [0, *range(45, 50)]
 
 
 def test_eccv_with_an_id_outside_the_gallery_is_refused(coco: Path, tmp_path: Path) -> None:
@@ -355,11 +355,11 @@ def test_eccv_with_other_query_counts_is_refused(coco: Path, tmp_path: Path) -> 
         load_protocol("eccv", tmp_path, eccv(coco, tmp_path, captions=1331))
 
 
-def test_captions_of_one_picture_are_one_group(coco: Path) -> None:
-    texts, pictures = load_protocol("coco-5k", coco, PLAIN).groups
+def test_captions_of_one_image_are_one_group(coco: Path) -> None:
+    texts, images = load_protocol("coco-5k", coco, PLAIN).groups
 
-    assert len(np.unique(pictures)) == 5000
-    assert texts[:6].tolist() == [pictures[0]] * 6
+    assert len(np.unique(images)) == 5000
+    assert texts[:6].tolist() == [images[0]] * 6
 
 
 def test_an_unknown_protocol_is_refused_with_those_there_are(tmp_path: Path) -> None:

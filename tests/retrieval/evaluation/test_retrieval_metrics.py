@@ -31,11 +31,11 @@ from retrieval.evaluation.relevance import Relevance
 from tests.retrieval.evaluation import plain_by_counting as counting
 from tests.retrieval.evaluation import plain_by_sorting as sorting
 
-# Three pictures; picture 0 has captions 0, 1, 2, picture 1 has caption 3, picture 2 has none.
+# Three images; image 0 has captions 0, 1, 2, image 1 has caption 3, image 2 has none.
 #                      caption:   0    1    2    3
-TOY = np.array([[0.9, 0.5, 0.1, 0.5],  # picture 0
-                [0.5, 0.5, 0.3, 0.2],  # picture 1
-                [0.5, 0.8, 0.2, 0.9]])  # picture 2  # fmt: skip
+TOY = np.array([[0.9, 0.5, 0.1, 0.5],  # image 0
+                [0.5, 0.5, 0.3, 0.2],  # image 1
+                [0.5, 0.8, 0.2, 0.9]])  # image 2  # fmt: skip
 LINKS = [(0, 0), (0, 1), (0, 2), (1, 3)]
 PICTURES_TO_TEXTS = Relevance.of_pairs(LINKS, queries=3, items=4)
 TEXTS_TO_PICTURES = PICTURES_TO_TEXTS.transposed()
@@ -43,34 +43,34 @@ TEXTS_TO_PICTURES = PICTURES_TO_TEXTS.transposed()
 
 def test_toy_matrix_gives_the_ranks_computed_by_hand() -> None:
     texts = rank_scores(TOY.T, TEXTS_TO_PICTURES)
-    pictures = rank_scores(TOY, PICTURES_TO_TEXTS)
+    images = rank_scores(TOY, PICTURES_TO_TEXTS)
 
-    # caption 0: picture 0 leads. Caption 1: 0.8 for picture 2, then pictures 0 and 1 tie at 0.5.
+    # caption 0: image 0 leads. Caption 1: 0.8 for image 2, then images 0 and 1 tie at 0.5.
     # caption 2: 0.3, 0.2, 0.1. Caption 3: 0.9, 0.5, 0.2.
     assert texts.exact.ranks.tolist() == [1, 2, 3, 3]
     assert texts.best.ranks.tolist() == [1, 2, 3, 3]
     assert texts.worst.ranks.tolist() == [1, 3, 3, 3]
-    # picture 0: captions 0 | 1 and 3 tie at 0.5 | 2. Picture 1: 0 and 1 tie at 0.5, 2, then 3.
-    assert pictures.exact.ranks.tolist() == [1, 2, 4, 4]
-    assert pictures.worst.ranks.tolist() == [1, 3, 4, 4]
-    assert pictures.rows.tolist() == [0, 1, 2, 3]
-    assert pictures.tied_pairs == 1
+    # image 0: captions 0 | 1 and 3 tie at 0.5 | 2. Image 1: 0 and 1 tie at 0.5, 2, then 3.
+    assert images.exact.ranks.tolist() == [1, 2, 4, 4]
+    assert images.worst.ranks.tolist() == [1, 3, 4, 4]
+    assert images.rows.tolist() == [0, 1, 2, 3]
+    assert images.tied_pairs == 1
 
 
 def test_toy_matrix_gives_the_figures_computed_by_hand() -> None:
     texts = rank_scores(TOY.T, TEXTS_TO_PICTURES).exact
-    pictures = rank_scores(TOY, PICTURES_TO_TEXTS).exact
+    images = rank_scores(TOY, PICTURES_TO_TEXTS).exact
 
     assert [hit_rate_at_k(texts, k) for k in (1, 2, 3)] == [Share(1, 4), Share(2, 4), Share(4, 4)]
-    assert [hit_rate_at_k(pictures, k) for k in (1, 2, 4)] == [Share(1, 3), Share(1, 3), Share(2, 3)]
-    assert found_at_k(pictures, 2).tolist() == [2, 0, 0]
-    assert recall_at_k(pictures, 2).tolist() == pytest.approx([2 / 3, 0, 0])
-    assert precision_at_k(pictures, 4).tolist() == pytest.approx([3 / 4, 1 / 4, 0])
-    assert first_rank(pictures).tolist() == [1, 4, np.inf]
-    assert reciprocal_rank(pictures).tolist() == pytest.approx([1, 1 / 4, 0])
-    assert average_precision(pictures).tolist() == pytest.approx([(1 + 1 + 3 / 4) / 3, 1 / 4, 0])
-    assert average_precision_at_r(pictures).tolist() == pytest.approx([(1 + 1 + 0) / 3, 0, 0])
-    assert r_precision(pictures).tolist() == pytest.approx([2 / 3, 0, 0])
+    assert [hit_rate_at_k(images, k) for k in (1, 2, 4)] == [Share(1, 3), Share(1, 3), Share(2, 3)]
+    assert found_at_k(images, 2).tolist() == [2, 0, 0]
+    assert recall_at_k(images, 2).tolist() == pytest.approx([2 / 3, 0, 0])
+    assert precision_at_k(images, 4).tolist() == pytest.approx([3 / 4, 1 / 4, 0])
+    assert first_rank(images).tolist() == [1, 4, np.inf]
+    assert reciprocal_rank(images).tolist() == pytest.approx([1, 1 / 4, 0])
+    assert average_precision(images).tolist() == pytest.approx([(1 + 1 + 3 / 4) / 3, 1 / 4, 0])
+    assert average_precision_at_r(images).tolist() == pytest.approx([(1 + 1 + 0) / 3, 0, 0])
+    assert r_precision(images).tolist() == pytest.approx([2 / 3, 0, 0])
 
 
 def test_a_query_without_a_relevant_item_is_a_miss_that_stays_in_the_denominator_unless_only_judged_count() -> (

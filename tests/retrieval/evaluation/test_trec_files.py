@@ -63,11 +63,9 @@ def test_ir_measures_scores_the_files_to_our_numbers_ties_uneven_and_missing_ans
     tmp_path_factory: pytest.TempPathFactory, seed: int, k: int
 ) -> None:
     random = np.random.default_rng(seed)
-    pictures, texts = (
-        unit(random.integers(-1, 2, (n, 3)) + np.array([0, 0, 3])) for n in (6, 11)
-    )  # many ties
+    images, texts = (unit(random.integers(-1, 2, (n, 3)) + np.array([0, 0, 3])) for n in (6, 11))  # many ties
     links = sorted({(int(random.integers(5)), int(random.integers(11))) for _ in range(9)})
-    evaluation = evaluation_of(set_of(links, 6, 11), {"model": (pictures, texts)}, (k,))
+    evaluation = evaluation_of(set_of(links, 6, 11), {"model": (images, texts)}, (k,))
     folder = tmp_path_factory.mktemp("trec")
 
     write_trec(evaluation, folder)

@@ -13,16 +13,16 @@ import pytest
 from PIL import Image
 
 from retrieval.errors import CorpusFormatError, EvaluationError
-from retrieval.evaluation.classification import LabelledPictures, classify, classify_models, load_labelled
+from retrieval.evaluation.classification import LabelledImages, classify, classify_models, load_labelled
 from retrieval.evaluation.metrics import Share
 from retrieval.types import CorpusImage, InlineBytes, MemberBytes
 from tests.builders import HashEncoder
 from tests.retrieval.evaluation.small_sets import random_units, unit
 
 
-def labelled(labels: Sequence[int], classes: int) -> LabelledPictures:
-    pictures = tuple(CorpusImage(f"test:{row}", InlineBytes(b"")) for row in range(len(labels)))
-    return LabelledPictures("toy", pictures, np.array(labels), tuple(f"class {n}" for n in range(classes)))
+def labelled(labels: Sequence[int], classes: int) -> LabelledImages:
+    images = tuple(CorpusImage(f"test:{row}", InlineBytes(b"")) for row in range(len(labels)))
+    return LabelledImages("toy", images, np.array(labels), tuple(f"class {n}" for n in range(classes)))
 
 
 def class_folders(root: Path, **classes: int) -> Path:
@@ -43,8 +43,8 @@ def tar_of(path: Path, **members: bytes) -> Path:
 
 
 def test_accuracies_are_counted_by_hand() -> None:
-    pictures = unit([[1, 0], [1, 0.2], [0.2, 1], [1, 0]])  # the first two are of class 0
-    found = classify(labelled([0, 0, 1, 1], 2), pictures, unit([[1, 0], [0, 1]]))
+    images = unit([[1, 0], [1, 0.2], [0.2, 1], [1, 0]])  # the first two are of class 0
+    found = classify(labelled([0, 0, 1, 1], 2), images, unit([[1, 0], [0, 1]]))
 
     assert found.top1 == Share(3, 4)
     assert found.mean_per_class == pytest.approx((1 + 1 / 2) / 2)
@@ -52,7 +52,7 @@ def test_accuracies_are_counted_by_hand() -> None:
     assert found.interval.low < 0.75 <= found.interval.high
 
 
-def test_a_class_without_pictures_takes_part_as_an_answer_but_not_in_the_mean_over_classes() -> None:
+def test_a_class_without_images_takes_part_as_an_answer_but_not_in_the_mean_over_classes() -> None:
     found = classify(labelled([0, 0], 2), unit([[1, 0], [0, 1]]), unit([[1, 0], [0, 1]]))
 
     assert (found.top1, found.mean_per_class) == (Share(1, 2), 0.5)
@@ -65,12 +65,12 @@ def test_equal_scores_go_to_the_class_that_comes_first() -> None:
 
 
 def test_top_5_counts_five_classes() -> None:
-    pictures, classes = random_units(50), random_units(9, seed=1)
+    images, classes = random_units(50), random_units(9, seed=1)
     labels = [row % 9 for row in range(50)]
 
-    found = classify(labelled(labels, 9), pictures, classes)
+    found = classify(labelled(labels, 9), images, classes)
 
-    order = np.argsort(-(pictures.astype(np.float64) @ classes.T), axis=1)[:, :5]
+    order = np.argsort(-(images.astype(np.float64) @ classes.T), axis=1)[:, :5]
     assert found.top5 == Share(sum(label in five for label, five in zip(labels, order, strict=True)), 50)
 
 
@@ -79,7 +79,7 @@ def test_folders_are_classes_in_alphabetical_order_their_underscores_blanks(tmp_
 
     assert found.classes == ("dog", "tabby cat")
     assert found.labels.tolist() == [0, 1, 1]
-    assert [picture.key for picture in found.pictures] == ["dog/0.png", "tabby_cat/0.png", "tabby_cat/1.png"]
+    assert [image.key for image in found.images] == ["dog/0.png", "tabby_cat/0.png", "tabby_cat/1.png"]
 
 
 def test_a_file_gives_folders_other_names(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_file_gives_folders_other_names(tmp_path: Path) -> None:
     assert found.classes == ("dog", "tabby cat")
 
 
-def test_a_tar_has_labels_beside_its_pictures(tmp_path: Path) -> None:
+def test_a_tar_has_labels_beside_its_images(tmp_path: Path) -> None:
     path = tar_of(
         tmp_path / "pets.tar",
         a__jpg=b"1", a__json=json.dumps({"label": "dog"}).encode(), b__json=b'{"label": "cat"}', b__jpg=b"2",
@@ -101,7 +101,7 @@ def test_a_tar_has_labels_beside_its_pictures(tmp_path: Path) -> None:
 
     assert found.classes == ("cat", "dog")
     assert found.labels.tolist() == [1, 0]
-    location = found.pictures[0].location
+    location = found.images[0].location
     assert isinstance(location, MemberBytes)
     assert location.size == 1
 
@@ -170,8 +170,8 @@ def test_what_corpora_leave_out_is_left_out_of_classes_too(tmp_path: Path) -> No
     (collection / "0.png").write_bytes((root / "dog" / "0.png").read_bytes())
     packed = tar_of(tmp_path / "x.tar", a__jpg=b"1", a__json=b'{"label": "cat"}', **{"._a__jpg": b"2"})
 
-    assert [picture.key for picture in load_labelled(root).pictures] == ["cat/0.png", "dog/0.png"]
-    assert [picture.key for picture in load_labelled(packed).pictures] == ["a"]
+    assert [image.key for image in load_labelled(root).images] == ["cat/0.png", "dog/0.png"]
+    assert [image.key for image in load_labelled(packed).images] == ["a"]
 
 
 def test_an_image_that_cannot_be_read_is_not_left_out_in_silence(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_of_members_with_one_name_the_last_is_classified(tmp_path: Path) -> None
 
     found = load_labelled(path, tmp_path / "names.txt")
 
-    (picture,) = found.pictures
-    assert isinstance(picture.location, MemberBytes)
-    assert picture.location.size == len(b"newer")
+    (image,) = found.images
+    assert isinstance(image.location, MemberBytes)
+    assert image.location.size == len(b"newer")
     assert found.classes == ("dog",)

@@ -12,18 +12,18 @@ from retrieval.decoding.preparations import Shrink
 from retrieval.errors import ImageError
 from retrieval.types import CorpusImage
 
-HEIGHT = 132  # pixels: four stand side by side, and a report of 100 pictures stays near a megabyte
+HEIGHT = 132  # pixels: four stand side by side, and a report of 100 images stays near a megabyte
 _TWICE = Shrink(2 * HEIGHT, 20.0)
 
 
-def thumbnail(picture: CorpusImage, pool: DecodePool) -> str:
-    """A picture as a JPEG data URI of :data:`HEIGHT` pixels, at most three times as wide.
+def thumbnail(source: CorpusImage, pool: DecodePool) -> str:
+    """An image as a JPEG data URI of :data:`HEIGHT` pixels, at most three times as wide.
 
     Raises:
         ImageError: it cannot be read any more.
     """
-    array = pool.prepare(picture.location, _TWICE).array
-    assert array is not None, "nothing was said of not wanting it"
+    array = pool.prepare(source.location, _TWICE).array
+    assert array is not None, "every image is wanted"
     image = Image.fromarray(array)
     width = max(1, min(round(image.width * HEIGHT / image.height), 3 * HEIGHT))
     small = image.resize((width, HEIGHT))
@@ -33,16 +33,16 @@ def thumbnail(picture: CorpusImage, pool: DecodePool) -> str:
 
 
 class Thumbnails:
-    """Thumbnails by picture row, each made once; what has become unreadable is an empty string."""
+    """Thumbnails by image row, each made once; what has become unreadable is an empty string."""
 
-    def __init__(self, pictures: tuple[CorpusImage, ...], pool: DecodePool) -> None:
-        self._pictures, self._pool = pictures, pool
+    def __init__(self, images: tuple[CorpusImage, ...], pool: DecodePool) -> None:
+        self._images, self._pool = images, pool
         self._made: dict[int, str] = {}
 
     def __getitem__(self, row: int) -> str:
         if row not in self._made:
             try:
-                self._made[row] = thumbnail(self._pictures[row], self._pool)
+                self._made[row] = thumbnail(self._images[row], self._pool)
             except ImageError:  # it was there when it was encoded: the page says "cannot be shown"
                 self._made[row] = ""
         return self._made[row]

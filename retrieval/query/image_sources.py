@@ -1,4 +1,4 @@
-"""The picture that a part of a query names: found, read, decoded and prepared as indexing does it."""
+"""Find, read, decode and prepare the image that a part of a query names, as indexing does."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ROW = re.compile(r"row=([0-9]{1,18})")
 
 
 def read_source(source: Path | str | bytes, limits: Limits) -> bytes:
-    """The encoded bytes of a picture.
+    """Read the encoded bytes (JPEG, PNG, ...) of an image.
 
     Raises:
-        QueryError: there is no such picture, or it cannot be read.
+        QueryError: the image does not exist or cannot be read.
     """
     location = _locate(source)
     from retrieval.locations.fetch import read_bytes  # late: queries of words do not need it
@@ -42,9 +42,9 @@ def read_source(source: Path | str | bytes, limits: Limits) -> bytes:
 def encode_source(
     data: bytes, source: Path | str | bytes, encoder: Encoder, pool: DecodePool
 ) -> NDArray[np.float32]:
-    """The vector, (d,) float32, of a picture from its encoded bytes; ``source`` names it in errors.
+    """Encode an image from its encoded bytes to a vector, (d,) float32; ``source`` names it in errors.
 
-    It is encoded alone: a batch's size changes the last bits of its rows.
+    The image is encoded alone, because the batch size changes the last bits of the rows.
 
     Raises:
         QueryError: it cannot be decoded.
@@ -53,7 +53,7 @@ def encode_source(
         array = prepare_for_encoder(pool, InlineBytes(data), encoder).array
     except ImageError as error:
         raise _refusal(source, error) from error
-    assert array is not None, "nothing was said of not wanting it"
+    assert array is not None, "every image is wanted"
     row: NDArray[np.float32] = encoder.encode_prepared([array], batch_size=1)[0]
     return row
 
@@ -89,7 +89,7 @@ def _existing(path: Path) -> Path:
 
 
 def _find_member(archive: Path, name: str) -> MemberBytes:
-    """The last member of a name, which is the one that unpacking the archive leaves."""
+    """Find the last member with a name, which is the one that remains when the archive is unpacked."""
     if not archive.is_file():  # a pipe would block for good
         raise QueryError(f"{archive} is not a regular file; name a tar archive")
     path, last, damage = member_path(name), None, None

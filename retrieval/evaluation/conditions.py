@@ -1,4 +1,4 @@
-"""What decides figures and must stand beside them: protocol, denominators, preprocessing, precision, data."""
+"""Conditions that figures depend on, printed with them: protocol, denominators, preprocessing, precision, data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from retrieval.identity import Identity
 INTERVALS = f"95 %: bootstrap by picture, with all that belongs to it, {RESAMPLES:,} draws"
 
 
-def evaluation_facts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-    """Facts as (label, words); an empty label goes on with the one before."""
+def evaluation_conditions(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+    """Yield the conditions of a retrieval evaluation as (label, text); an empty label continues the one before."""
     evaluated = evaluation.evaluated
     yield "corpus", f"{evaluated.name} ({evaluated.language}): {evaluated.summary()}"
     yield "protocol", evaluated.protocol
@@ -32,10 +32,10 @@ def evaluation_facts(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
         yield "", f"vectors {took}; data {embedded.data[:16]}"
 
 
-def classification_facts(classified: Classification) -> Iterator[tuple[str, str]]:
-    """The same of a classification."""
+def classification_conditions(classified: Classification) -> Iterator[tuple[str, str]]:
+    """Yield the conditions of a classification run, in the form of :func:`evaluation_conditions`."""
     labelled = classified.labelled
-    size = f"{len(labelled.pictures):,} pictures of {len(labelled.classes):,} classes"
+    size = f"{len(labelled.images):,} pictures of {len(labelled.classes):,} classes"
     yield "corpus", f"{labelled.name}: {size}"
     yield "templates", "; ".join(classified.templates)
     yield "denominator", "every picture; of equal scores, the class that comes first wins"
@@ -45,7 +45,7 @@ def classification_facts(classified: Classification) -> Iterator[tuple[str, str]
 
 
 def preprocessing(identity: Identity) -> str:
-    """What is done to pictures and texts before a model sees them, in one line."""
+    """Describe in one line how images and texts are prepared for a model."""
     try:
         facts = json.loads(identity.preprocessing)
     except ValueError:
