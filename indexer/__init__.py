@@ -10,6 +10,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from indexer.accelerating import accelerate as accelerate
+    from indexer.accelerating import drop_accelerators as drop_accelerators
     from indexer.building import build as build
     from indexer.deletion import Deleted as Deleted
     from indexer.deletion import delete_items as delete
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from retrieval.types import Progress as Progress
 
 _WHERE = {
+    "accelerate": ("indexer.accelerating", "accelerate"),
+    "drop_accelerators": ("indexer.accelerating", "drop_accelerators"),
     "Augmentation": ("indexer.training.augment", "Augmentation"),
     "CommitPace": ("indexer.pipeline.pace", "CommitPace"),
     "Corpus": ("retrieval.corpora", "Corpus"),
@@ -98,9 +102,11 @@ __all__ = [
     "Report",
     "Saving",
     "Trained",
+    "accelerate",
     "build",
     "delete",
     "doctor",
+    "drop_accelerators",
     "export_collection",
     "hide",
     "import_collection",

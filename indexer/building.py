@@ -7,16 +7,18 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.pipeline.bound_encoder import bound_encoder
 from indexer.pipeline.pace import INDEX_PACE, CommitPace
 from indexer.pipeline.report import Report
 from indexer.pipeline.run import Run
 from indexer.pipeline.vanished import VanishedItems
+from indexer.store.acceleration import accelerate_if_due
 from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
 from retrieval.catalogue_name import is_collection
 from retrieval.corpora import Corpus, CorpusOptions, open_corpus
 from retrieval.decoding.pool import DecodePool
-from retrieval.encoders.registry import load_bound_encoder, load_encoder
+from retrieval.encoders.registry import load_encoder
 from retrieval.types import Limits, OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ def build(
                 remaining = vanished.count()
             writer.note_left_out(run.corpus_id, counts)
             compact_if_due(writer)
+            accelerate_if_due(writer, encoder.encode_texts)
         return run.counts.report(
             left_out=counts,
             removed=removed,
@@ -108,20 +111,3 @@ def build(
             interrupted=not whole,
             seconds=round(time.monotonic() - started, 3),
         )
-
-
-def bound_encoder(writer: Writer, model: str | Path | Encoder) -> Encoder:
-    """Load the encoder asked for, or with ``auto`` the one that the collection is bound to.
-
-    Raises:
-        IdentityMismatch: the collection is bound to another one.
-    """
-    bound = writer.identity
-    if not isinstance(model, (str, Path)):
-        encoder = model
-    elif model == "auto" and bound is not None:
-        encoder = load_bound_encoder(bound)
-    else:
-        encoder = load_encoder(model)
-    writer.check_identity(encoder.identity)
-    return encoder

@@ -265,12 +265,14 @@ class Request:
         find: the kind of item wanted; None leaves it to the query.
         distinct: give each content once, as its item with the lowest id.
         offset: best hits to pass over, >= 0; the first hit returned has rank ``offset + 1``.
+        exact: scan all vectors, even where an accelerator finds nearly all of the best ones sooner.
     """
 
     k: int = 10
     find: Kind | None = None
     distinct: bool = False
     offset: int = 0
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.k < 1:

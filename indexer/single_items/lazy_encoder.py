@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.building import bound_encoder
+from indexer.pipeline.bound_encoder import bound_encoder
 from indexer.store.writer import Writer
 from retrieval.errors import UsageError
 from retrieval.identity import Identity

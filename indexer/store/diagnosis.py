@@ -7,7 +7,7 @@ segments.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from retrieval.collection.catalogue import read_generation, read_transaction
 from retrieval.collection.column_types import WrongValue
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.folder import SegmentsFolder, require_collection, without_catalogue
-from retrieval.collection.stores.segment_faults import segment_faults
+from retrieval.collection.stores.segment_faults import accelerator_faults, segment_faults
 from retrieval.collection.stores.segment_rows import named_files
 from retrieval.errors import CollectionDamaged
 
@@ -48,8 +48,9 @@ def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0
     """Examine a collection; with ``repair``, mend what can be mended and examine it again.
 
     Repair sweeps orphans, drops segments whose files are damaged, so that the next ``index`` encodes their contents
-    again, and masks what no item uses; items, captions and links stay. Beyond repair are a catalogue that SQLite
-    cannot read, and rows that contradict each other.
+    again, and damaged accelerators, so that searches scan all vectors until the next one is built, and masks what no
+    item uses; items, captions and links stay. Beyond repair are a catalogue that SQLite cannot read, and rows that
+    contradict each other.
 
     Raises:
         CollectionNotFound, CollectionTooNew: there is nothing to look at.
@@ -62,7 +63,8 @@ def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0
     if not repair:
         return before
     with Writer(path, timeout) as writer:  # sweeps
-        writer.drop_segments(_broken_segments(path))
+        writer.drop_segments(_broken(path, segment_faults))
+        writer.drop_accelerators(_broken(path, accelerator_faults))
         writer.sweep()
     after = _examine(path)
     return replace(after, repaired=tuple(fault for fault in before.faults if fault not in after.faults))
@@ -91,8 +93,9 @@ def _examine_generation(connection: Connection, path: Path) -> Diagnosis:
         *_value_faults(connection),
         *_encoder_faults(connection, path),
     ]
-    for _, of_segment in segment_faults(connection, path):
-        faults += of_segment
+    for examine in (segment_faults, accelerator_faults):
+        for _, of_file in examine(connection, path):
+            faults += of_file
     orphans, of_folder = _orphans(connection, path)
     return Diagnosis((*faults, *of_folder), tuple(orphans))
 
@@ -174,6 +177,6 @@ def _orphans(connection: Connection, path: Path) -> tuple[list[str], list[str]]:
     return orphans, [without_catalogue(path).fault] if lost else []
 
 
-def _broken_segments(path: Path) -> list[int]:
+def _broken(path: Path, examine: Callable[[Connection, Path], Iterator[tuple[int, list[str]]]]) -> list[int]:
     with read_transaction(path) as connection:
-        return [number for number, faults in segment_faults(connection, path) if faults]
+        return [number for number, faults in examine(connection, path) if faults]

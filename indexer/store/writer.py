@@ -35,10 +35,12 @@ from retrieval.collection.left_out import LEFT_OUT
 from retrieval.collection.stores import SegmentWriter
 from retrieval.collection.stores.segment_rows import (
     add_segment,
+    drop_accelerators,
     drop_segments,
     drop_segments_of_others,
     read_segments,
     replace_segments,
+    set_accelerator,
 )
 from retrieval.collection.stores.segment_writer import WrittenSegment
 from retrieval.errors import (
@@ -241,6 +243,47 @@ class Writer:
             with self.catalogue.switch(generation) as connection:
                 content_rows.drop_encodings(connection, gone.tolist())
                 replace_segments(connection, old, merged)
+
+    def masked(self, connection: Connection) -> NDArray[np.int64]:
+        """Read the ids of encodings that no item uses, ascending, in a look-up."""
+        dead = schema.dead.c.encoding_id
+        return np.fromiter(connection.execute(select(dead).order_by(dead)).scalars(), np.int64)
+
+    def commit_accelerator(
+        self,
+        kind: Kind,
+        encoder_id: int,
+        rows: int,
+        last: int,
+        measured: str,
+        pieces: Iterable[bytes | memoryview],
+    ) -> None:
+        """Make an accelerator part of the collection, in the place of the one before; then remove that one's file.
+
+        Args:
+            kind: of its vectors.
+            encoder_id: of their encoder, in the catalogue.
+            rows: vectors that it holds.
+            last: the last encoding that it covers.
+            measured: JSON, what it was measured to give.
+            pieces: of its file.
+
+        Raises:
+            CollectionError: the disk is full or fails; nothing has changed.
+        """
+        generation = self.catalogue.next_generation()
+        with self.new_files():
+            written = self.vectors.write_accelerator(generation, rows, pieces)
+            with self.catalogue.switch(generation) as connection:
+                set_accelerator(connection, kind, encoder_id, written, last, measured)
+        self.sweep()
+
+    def drop_accelerators(self, numbers: Sequence[int]) -> None:
+        """Take accelerators out of the collection; searches scan all vectors from then on."""
+        if numbers:
+            with self.catalogue.switch(self.catalogue.next_generation()) as connection:
+                drop_accelerators(connection, numbers)
+            self.sweep()
 
     def drop_segments(self, numbers: Iterable[int]) -> None:
         """Take damaged segments out of the catalogue, whose contents count as not encoded from then on."""

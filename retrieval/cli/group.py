@@ -32,7 +32,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "hide": ("retrieval.cli.hide", "Keep items out of all hits, until they are unhidden."),
         "unhide": ("retrieval.cli.hide", "Let hidden items be found again."),
         "reindex": ("retrieval.cli.reindex", "Encode a collection again with another model."),
-        "optimize": ("retrieval.cli.optimize", "Merge segments and drop deleted rows."),
+        "optimize": ("retrieval.cli.optimize", "Merge segments, drop deleted rows, speed up searches."),
         "doctor": ("retrieval.cli.doctor", "Check a collection byte by byte, and repair it."),
         "export": ("retrieval.cli.export", "Write a collection as npy and Parquet files."),
         "import": ("retrieval.cli.import_", "Read a folder of npy and Parquet files into a collection."),

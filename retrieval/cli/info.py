@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from retrieval.cli.accelerators import described
 from retrieval.cli.options import collection_option, json_option
 from retrieval.cli.printing import (
     bytes_size,
@@ -74,6 +75,9 @@ def _show(facts: CollectionInfo) -> None:
         "on disk": f"{bytes_size(facts.vector_bytes)} vectors, {bytes_size(facts.catalogue_bytes)} catalogue",
         "generation": f"{facts.generation:,}, schema {facts.schema_version}",
     }
+    for kind, accelerator in facts.accelerators.items():
+        covered = f"; covers {accelerator.rows:,} vectors"
+        lines[f"{kind} search"] = described(accelerator.measurement) + covered
     if facts.left_out:
         lines["left out"] = counted_kinds(facts.left_out)
     if facts.hidden:

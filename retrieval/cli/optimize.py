@@ -1,4 +1,4 @@
-"""``vlsearch optimize``: merge segments and drop deleted rows."""
+"""``vlsearch optimize``: merge segments, drop deleted rows, build accelerators over many vectors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from retrieval.cli.accelerators import described
 from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted
 from retrieval.cli.progress import waiting
@@ -13,14 +14,39 @@ from retrieval.cli.progress import waiting
 
 @click.command()
 @collection_option
+@click.option(
+    "--recall",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.98,
+    show_default=True,
+    metavar="R",
+    help="Share of the exact 10 best that searches must find in the mean.",
+)
+@click.option("--scan", is_flag=True, help="Drop accelerators: searches look at all vectors again.")
 @wait_option
-def optimize(wait: float, collection: Path) -> None:
-    """Merge segments and drop deleted rows.
+def optimize(recall: float, scan: bool, wait: float, collection: Path) -> None:
+    """Merge segments, drop deleted rows, speed up searches.
 
-    No answer changes. Indexing and deletion do it by themselves where it is due.
+    From 100,000 images, or texts, on an accelerator is built, tuned and measured: searches then look at few
+    vectors, and may miss a hit in fifty; the others keep their scores and order. "vlsearch query --exact" looks
+    at all vectors, and evaluations always do. Otherwise no answer changes. Indexing does all of this by itself
+    where it is due.
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
     with waiting("Merging segments"):
         before, after = indexer.optimize(collection, timeout=wait)
     click.echo(f"{counted(before, 'segment')} before, {counted(after, 'segment')} now")
+    if scan:
+        dropped = indexer.drop_accelerators(collection, timeout=wait)
+        click.echo(f"{counted(dropped, 'accelerator')} dropped: searches scan all vectors")
+        return
+    with waiting("Building accelerators"):
+        built = indexer.accelerate(collection, recall=recall, timeout=wait)
+    for kind in built:
+        if kind.measurement is None:
+            click.echo(
+                f"{kind.kind}s: no accelerator reaches a recall of {recall:g}; searches scan all vectors"
+            )
+        else:
+            click.echo(f"{kind.kind}s: {described(kind.measurement)}")

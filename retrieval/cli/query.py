@@ -18,7 +18,7 @@ from retrieval.errors import UsageError
 from retrieval.query.parse import looks_like_picture, parse_line, parse_query
 from retrieval.query.parts import Query, TextPart
 from retrieval.shell import shell_command, shell_word
-from retrieval.types import Hit, Kind, Limits
+from retrieval.types import Hit, Kind, Limits, Request
 from retrieval.uris import hide_passwords
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class _QueryCommand(click.Command):
     help="The kind of item wanted. [default: captions for pictures, else pictures]",
 )
 @click.option("--distinct", is_flag=True, help="Show equal pictures, and equal texts, once.")
+@click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
 @click.option("--model", metavar="MODEL", help="Where the collection's model is now, if it was moved.")
 @limit_options
 @click.option(
@@ -78,6 +79,7 @@ def query(
     k: int,
     find: Kind | None,
     distinct: bool,
+    exact: bool,
     model: str | None,
     limits: Limits,
     as_list: bool | None,
@@ -117,6 +119,7 @@ def query(
 
     if source is not None and (parts or add or subtract):
         raise UsageError("give the query as arguments or as lines of --from, not both")
+    request = Request(k, find, distinct, exact=exact)
     shape = "json" if as_json else "list" if _wants_list(as_list, null) else "paths"
     single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
     if single is not None:
@@ -125,13 +128,13 @@ def query(
         if single is None:
             assert source is not None
             line = 0
-            for line, text, hits in _answer_lines(engine, source, k, find, distinct):
+            for line, text, hits in _answer_lines(engine, source, request):
                 _show_answer(line, hide_passwords(text), hits, shape, null)
             if not line:
                 click.echo(f"{printable(source.name)} holds no query; put one on each line", err=True)
         else:
             with waiting("Loading the model"):
-                hits = engine.search(single, k, find, distinct)
+                hits = engine.search(single, request.k, request.find, request.distinct, exact=request.exact)
             _show(hits, shape, null)
 
 
@@ -142,12 +145,18 @@ def _wants_list(as_list: bool | None, null: bool) -> bool:
 
 
 def _answer_lines(
-    engine: SearchEngine, source: BinaryIO, k: int, find: Kind | None, distinct: bool
+    engine: SearchEngine, source: BinaryIO, request: Request
 ) -> Iterator[tuple[int, str, list[Hit]]]:
     queries = _read_queries(source)
     while batch := list(islice(queries, BATCH_QUERIES)):
         with waiting("Loading the model"):
-            answers = engine.search_batch([query for _, _, query in batch], k, find, distinct)
+            answers = engine.search_batch(
+                [query for _, _, query in batch],
+                request.k,
+                request.find,
+                request.distinct,
+                exact=request.exact,
+            )
         for (line, text, _), hits in zip(batch, answers, strict=True):
             yield line, text, hits
 

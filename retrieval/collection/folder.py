@@ -92,6 +92,20 @@ class SegmentsFolder:
             raise
         return descriptor
 
+    @staticmethod
+    def path_of(collection: Path, name: str, descriptor: int) -> Path:
+        """Give a path by which a library opens the file of a descriptor.
+
+        ``/proc/self/fd/N`` (``/dev/fd/N`` on macOS) names the very file that was checked; where there is neither, the
+        file that lies under the name must be compared with it after opening.
+        """
+        checked = os.fstat(descriptor)
+        for place in (f"/proc/self/fd/{descriptor}", f"/dev/fd/{descriptor}"):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.stat(place), checked):  # noqa: PTH116 - as the library will see it
+                    return Path(place)
+        return segments_path(collection) / name
+
     def create(self, name: str) -> int:
         """Create a file and give its descriptor for writing; the caller closes it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW

@@ -17,6 +17,7 @@ ASIDE_PREFIX = ".aside-"
 _STEM = r"[0-9]{1,20}-[0-9a-f]{16}"
 _VECTORS_NAME = re.compile(rf"{_STEM}\.faiss")
 _IDS_NAME = re.compile(rf"{_STEM}\.ids\.npy")
+_ACCELERATOR_NAME = re.compile(rf"{_STEM}\.accelerator")
 
 
 def catalogue_path(collection: Path) -> Path:
@@ -39,9 +40,14 @@ def is_ids_name(name: str) -> bool:
     return _IDS_NAME.fullmatch(name) is not None
 
 
+def is_accelerator_name(name: str) -> bool:
+    """Whether a name has the shape ``<generation>-<16 hex digits>.accelerator``."""
+    return _ACCELERATOR_NAME.fullmatch(name) is not None
+
+
 def is_segment_name(name: str) -> bool:
-    """Whether a name is that of a segment's file, of vectors or of ids."""
-    return is_vectors_name(name) or is_ids_name(name)
+    """Whether a name is that of a file that the catalogue names: of vectors, of ids, or an accelerator."""
+    return is_vectors_name(name) or is_ids_name(name) or is_accelerator_name(name)
 
 
 def is_temporary_name(name: str) -> bool:

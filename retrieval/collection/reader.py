@@ -88,11 +88,11 @@ class Collection:
             return view.generation
 
     def search(
-        self, vectors: NDArray[np.float32], find: Kind, k: int, distinct: bool = False
+        self, vectors: NDArray[np.float32], find: Kind, k: int, distinct: bool = False, exact: bool = False
     ) -> list[list[Hit]]:
         """Rank the k best items of a kind for each query; see :meth:`View.search`."""
         with self.reading() as view:
-            return view.search(vectors, find, Request(k, distinct=distinct))
+            return view.search(vectors, find, Request(k, distinct=distinct, exact=exact))
 
     def has(self, kind: Kind) -> bool:
         """Whether there is any item of a kind that is not hidden."""

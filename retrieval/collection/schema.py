@@ -178,6 +178,25 @@ hidden = Table(
 
 ``sha256`` is that of the image whose item was removed: if it comes back elsewhere, the hiding goes with it."""
 
+accelerators = Table(
+    "accelerators",
+    metadata,
+    Column("id", Number(), primary_key=True),
+    Column("kind", KindName(), nullable=False),
+    Column("encoder_id", Number(), ForeignKey("encoders.id"), nullable=False),
+    Column("rows", Number(), nullable=False),
+    Column("last_encoding", Number(), nullable=False),
+    Column("name", Text(), nullable=False, unique=True),
+    Column("size", Number(), nullable=False),
+    Column("sha256", Text(), nullable=False),
+    Column("measured", Text(), nullable=False),
+    UniqueConstraint("kind", "encoder_id"),
+    sqlite_autoincrement=True,
+)
+"""Approximate indexes. One covers the encodings of its kind and encoder up to ``last_encoding``, of which it holds
+``rows``; ``measured`` is JSON: how much a search looks at, and the recall and time that this was measured to give."""
+
+ACCELERATORS_SINCE = 4
 HIDDEN_SINCE = 3  # the schema that added the table: readers of older collections must not ask for it
 
 
@@ -196,7 +215,17 @@ def _m003_hidden(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_m001_first_tables, _m002_listings, _m003_hidden)
+def _m004_accelerators(connection: Connection) -> None:
+    for statement in _M004.strip().split(";\n"):
+        connection.execute(text(statement))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _m001_first_tables,
+    _m002_listings,
+    _m003_hidden,
+    _m004_accelerators,
+)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
@@ -325,4 +354,19 @@ CREATE TABLE hidden (
     sha256 BLOB CHECK (length(sha256) = 32)
 ) WITHOUT ROWID;
 CREATE INDEX hidden_by_sha256 ON hidden (sha256)
+"""
+
+_M004 = """
+CREATE TABLE accelerators (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('image', 'text')),
+    encoder_id INTEGER NOT NULL REFERENCES encoders (id),
+    rows INTEGER NOT NULL CHECK (rows > 0),
+    last_encoding INTEGER NOT NULL,
+    name TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    measured TEXT NOT NULL,
+    UNIQUE (kind, encoder_id)
+)
 """

@@ -58,7 +58,11 @@ def _close(store: VectorStore, found: Proposals, query: NDArray[np.float32], k: 
             break
         found.deepen(floor)
     ids = found.ids[found.scores >= floor]
-    scores = exact_scores(store.vectors(ids), query)
+    return best_of(ids, exact_scores(store.vectors(ids), query), k)
+
+
+def best_of(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Candidates:
+    """Keep the encodings that score at least as the k-th best of them."""
     best = scores >= _kth(scores, k)
     return Candidates(ids[best], scores[best])
 

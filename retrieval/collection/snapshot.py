@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from retrieval.collection import schema
+from retrieval.collection.accelerators.opened import Accelerator, open_accelerators
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.stores import SegmentStore, open_stores
 from retrieval.identity import Identity
@@ -28,6 +29,7 @@ class Snapshot:
         identity: that encoder's.
         held: whether there is any item of a kind that is not hidden.
         stores: the vectors of each kind under the active encoder.
+        accelerators: approximate indexes of them, for the kinds that have one.
         dead: ids of encodings that no item uses, ascending int64.
         hidden: ids of hidden items of each kind, ascending int64.
         masked: ids of encodings that no search may find, ascending int64: the dead ones, and those of contents whose
@@ -40,6 +42,7 @@ class Snapshot:
     identity: Identity | None
     held: dict[Kind, bool]
     stores: Mapping[Kind, SegmentStore]
+    accelerators: Mapping[Kind, Accelerator]
     dead: NDArray[np.int64]
     hidden: dict[Kind, NDArray[np.int64]]
     masked: NDArray[np.int64]
@@ -71,6 +74,9 @@ def read_snapshot(
     dimension = 0 if identity is None else identity.dimension
     mapped = {} if last is None else last.stores
     stores = open_stores(connection, collection, encoder_id, dimension, mapped, threads)
+    accelerators = open_accelerators(
+        connection, collection, encoder_id, {} if last is None else last.accelerators
+    )
     dead = connection.execute(select(schema.dead.c.encoding_id).order_by(schema.dead.c.encoding_id)).scalars()
     dead_ids = np.fromiter(dead, np.int64)
     hidden = _hidden_items(connection)
@@ -83,6 +89,7 @@ def read_snapshot(
         identity=identity,
         held={kind: _holds(connection, kind, len(hidden[kind])) for kind in KINDS},
         stores=stores,
+        accelerators=accelerators,
         dead=dead_ids,
         hidden=hidden,
         masked=masked,

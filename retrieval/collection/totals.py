@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from retrieval.collection.accelerators.opened import Measurement
 from retrieval.collection.left_out import read_left_out
 from retrieval.collection.snapshot import Snapshot
 from retrieval.collection.statement import VERSION, Select
+from retrieval.types import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,16 @@ class CollectionInfo:
     catalogue_bytes: int
     schema_version: int
     left_out: Mapping[str, int] = field(default_factory=dict)
+    accelerators: Mapping[Kind, AcceleratorInfo] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AcceleratorInfo:
+    """An accelerator: vectors that it covers, bytes on disk, what it was measured to give."""
+
+    rows: int
+    bytes: int
+    measurement: Measurement
 
 
 def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) -> CollectionInfo:
@@ -62,6 +74,10 @@ def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) 
         catalogue_bytes=page_count * page_size,
         schema_version=VERSION.rows(connection)[0].number,
         left_out=read_left_out(connection),
+        accelerators={
+            kind: AcceleratorInfo(one.facts.rows, one.facts.size, one.measurement)
+            for kind, one in snapshot.accelerators.items()
+        },
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.collection.accelerators.search import search_accelerated
 from retrieval.collection.catalogue_items import (
     PAGE_ITEMS,
     ItemRow,
@@ -26,7 +27,7 @@ from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
 from retrieval.collection.statement import VERSION, Select, id_list
 from retrieval.collection.stored import KeyedVector, read_keyed, read_vectors
-from retrieval.collection.stores import VectorStore
+from retrieval.collection.stores import SegmentStore
 from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
@@ -57,8 +58,9 @@ class View:
         """Rank the items of a kind for each query: by score descending, then item id ascending.
 
         Exact: equal to scoring every live item with :func:`~retrieval.collection.score.exact_scores`, whatever the
-        segments, threads, deletions and compactions on the way. Fewer hits than asked for come back only where there
-        are fewer.
+        segments, threads, deletions and compactions on the way. Where ``vlsearch optimize`` has built an accelerator
+        and ``request.exact`` is not set, some hits may be missed (``info`` says how many); scores and order of the
+        others are the same. Fewer hits than asked for come back only where there are fewer.
 
         Args:
             vectors: (q, d) float32 unit rows by the collection's encoder.
@@ -67,7 +69,7 @@ class View:
         """
         with self._faults_named():
             depth = request.offset + request.k
-            found = search(self._store(find), vectors, depth, self._snapshot.masked)
+            found = self._candidates(vectors, find, depth, request.exact)
             pairs = self._rank(found, request)
             items = self.items(number for ranked in pairs for number, _ in ranked)
         by_id = {item.id: item for item in items}
@@ -158,7 +160,16 @@ class View:
         """Whether the item with this id is hidden."""
         return self._snapshot.hides(item)
 
-    def _store(self, kind: Kind) -> VectorStore:
+    def _candidates(
+        self, vectors: NDArray[np.float32], find: Kind, depth: int, exact: bool
+    ) -> list[Candidates]:
+        store, masked = self._store(find), self._snapshot.masked
+        accelerator = None if exact else self._snapshot.accelerators.get(find)
+        if accelerator is None:
+            return search(store, vectors, depth, masked)
+        return search_accelerated(accelerator, store, vectors, depth, masked)
+
+    def _store(self, kind: Kind) -> SegmentStore:
         return self._snapshot.stores[kind]
 
     def _rank(self, found: Sequence[Candidates], request: Request) -> list[list[tuple[int, float]]]:

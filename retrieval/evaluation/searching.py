@@ -76,7 +76,7 @@ def search_collection(
         found, seconds = [], []
         for done, query in enumerate(task.query_rows.tolist(), 1):
             start = time.perf_counter()
-            hits = collection.search(vectors[query : query + 1], find, depth)[0]
+            hits = collection.search(vectors[query : query + 1], find, depth, exact=True)[0]
             seconds.append(time.perf_counter() - start)
             found.append(np.array([rows.get(hit.uri, -1) for hit in hits], dtype=np.int64))
             if advance:

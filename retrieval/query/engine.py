@@ -94,6 +94,7 @@ class SearchEngine:
         *,
         key: str | None = None,
         offset: int = 0,
+        exact: bool = False,
     ) -> list[Hit]:
         """Find the k items that answer a query best: by score descending, equal scores by item id.
 
@@ -109,6 +110,8 @@ class SearchEngine:
                 of both finds images; a kind that the collection has none of gives way to the other.
             distinct: give equal contents once, as the item with the lowest id.
             offset: best hits to pass over, >= 0, as a page of results needs it.
+            exact: scan all vectors, even where ``vlsearch optimize`` has built an accelerator, which finds nearly
+                all of the best items sooner.
 
         Raises:
             QueryError: the query is empty, one of its images cannot be read, its parts cancel each other
@@ -120,7 +123,7 @@ class SearchEngine:
         if (query is None) == (key is None):
             raise UsageError("search with a query or with the key of an item, one of the two")
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        return self._search([asked], Request(k, find, distinct, offset))[0]
+        return self._search([asked], Request(k, find, distinct, offset, exact))[0]
 
     def search_batch(
         self,
@@ -130,6 +133,7 @@ class SearchEngine:
         distinct: bool = False,
         *,
         offset: int = 0,
+        exact: bool = False,
     ) -> list[list[Hit]]:
         """Find the hits of each query, with the same bits as :meth:`search`, in one pass over the collection.
 
@@ -143,7 +147,7 @@ class SearchEngine:
         for number, query in enumerate(queries, start=1):
             with named(f"query {number}"):
                 parsed.append(Query.of(query))
-        return self._search(parsed, Request(k, find, distinct, offset)) if parsed else []
+        return self._search(parsed, Request(k, find, distinct, offset, exact)) if parsed else []
 
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""

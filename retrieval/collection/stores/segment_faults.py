@@ -1,4 +1,4 @@
-"""What is wrong with segments, as ``doctor`` finds it: sizes, digests and rows, all read again."""
+"""What is wrong with segments and accelerators, as ``doctor`` finds it: sizes, digests and rows, all read again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, select
 
 from retrieval.collection import schema
+from retrieval.collection.accelerators.opened import Accelerator, read_accelerators
 from retrieval.collection.encoder_rows import read_identity
 from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.layout import ASIDE_PREFIX
@@ -31,6 +32,22 @@ def segment_faults(connection: Connection, path: Path) -> Iterator[tuple[int, li
         if not faults:
             faults += _row_faults(connection, path, row)
         yield row.id, faults
+
+
+def accelerator_faults(connection: Connection, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Examine all accelerators that the catalogue names: the id of each, and what is wrong with it."""
+    if schema.schema_version(connection) < schema.ACCELERATORS_SINCE:
+        return
+    table = schema.accelerators
+    for encoder_id in connection.execute(select(table.c.encoder_id).distinct()).scalars().all():
+        for facts in read_accelerators(connection, encoder_id):
+            faults = list(_file_faults(path, facts.name, facts.size, facts.sha256))
+            if not faults:
+                try:
+                    Accelerator(path, facts).inverted()
+                except CollectionDamaged as error:
+                    faults.append(error.fault)
+            yield facts.id, faults
 
 
 def _file_faults(path: Path, name: str, size: int, digest: str) -> Iterator[str]:

@@ -6,7 +6,6 @@ one open goes on undisturbed when a writer unlinks it.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 
 from retrieval.collection.column_types import WrongValue
 from retrieval.collection.folder import SegmentsFolder, reading
-from retrieval.collection.layout import segments_path
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import LARGEST_DIMENSION
 
@@ -137,18 +135,9 @@ def _check_header(collection: Path, facts: SegmentFacts, descriptor: int) -> Non
 
 
 def _map_vectors(collection: Path, name: str, descriptor: int) -> Any:
-    """Map the FAISS index of an open file.
-
-    FAISS opens by name. ``/proc/self/fd/N`` (``/dev/fd/N`` on macOS) names the very file that was checked; where there
-    is neither, the file that lies under the name after mapping must be that file.
-    """
+    """Map the FAISS index of an open file; FAISS opens by name."""
     checked = os.fstat(descriptor)
-    path = segments_path(collection) / name
-    for place in (f"/proc/self/fd/{descriptor}", f"/dev/fd/{descriptor}"):
-        with contextlib.suppress(OSError):
-            if os.path.samestat(os.stat(place), checked):  # noqa: PTH116 - as FAISS will see it
-                path = Path(place)
-                break
+    path = SegmentsFolder.path_of(collection, name, descriptor)
     try:
         # IO_FLAG_MMAP alone copies flat indexes into memory; only IFC maps them.
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
-from retrieval.collection.stores.segment_writer import WrittenSegment
+from retrieval.collection.stores.segment_writer import WrittenAccelerator, WrittenSegment
 from retrieval.types import Kind
 
 
@@ -80,6 +80,7 @@ def drop_segments_of_others(connection: Connection, encoder_id: int) -> None:
     connection.execute(delete(dead).where(dead.c.encoding_id.in_(others)))
     connection.execute(delete(encodings).where(encodings.c.encoder_id != encoder_id))
     connection.execute(delete(segments).where(segments.c.encoder_id != encoder_id))
+    connection.execute(delete(schema.accelerators).where(schema.accelerators.c.encoder_id != encoder_id))
 
 
 def read_segments(connection: Connection, numbers: Iterable[int]) -> Sequence[Row[tuple[object, ...]]]:
@@ -122,10 +123,48 @@ def dead_encodings_in(connection: Connection, numbers: Sequence[int]) -> NDArray
 
 
 def named_files(connection: Connection) -> set[str]:
-    """Names of the files of all segments in the catalogue."""
+    """Names of the files of all segments and accelerators in the catalogue."""
     segments = schema.segments
     rows = connection.execute(select(segments.c.vectors_name, segments.c.ids_name))
-    return {name for row in rows for name in row}
+    names = {name for row in rows for name in row}
+    if schema.schema_version(connection) >= schema.ACCELERATORS_SINCE:
+        names.update(connection.execute(select(schema.accelerators.c.name)).scalars())
+    return names
+
+
+def set_accelerator(
+    connection: Connection, kind: Kind, encoder_id: int, written: WrittenAccelerator, last: int, measured: str
+) -> None:
+    """Name the accelerator of a kind and encoder, in the place of the one before.
+
+    Args:
+        connection: inside the transaction that switches generations.
+        kind: of its vectors.
+        encoder_id: of their encoder.
+        written: its file.
+        last: the last encoding that it covers.
+        measured: JSON, what it was measured to give.
+    """
+    table = schema.accelerators
+    connection.execute(delete(table).where(table.c.kind == kind, table.c.encoder_id == encoder_id))
+    connection.execute(
+        insert(table).values(
+            kind=kind,
+            encoder_id=encoder_id,
+            rows=written.rows,
+            last_encoding=last,
+            name=written.name,
+            size=written.size,
+            sha256=written.sha256,
+            measured=measured,
+        )
+    )
+
+
+def drop_accelerators(connection: Connection, numbers: Iterable[int]) -> None:
+    """Take accelerators out of the catalogue; searches scan all vectors from then on."""
+    table = schema.accelerators
+    connection.execute(delete(table).where(table.c.id.in_(list(numbers))))
 
 
 def _insert_segment(connection: Connection, kind: Kind, encoder_id: int, written: WrittenSegment) -> int:

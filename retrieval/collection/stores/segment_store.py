@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import faiss
 import numpy as np
@@ -20,6 +20,8 @@ from retrieval.errors import CollectionDamaged
 from retrieval.types import Kind
 
 T = TypeVar("T", bound=np.generic)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 BLAS_FROM_QUERIES = 20  # 32 queries over 100,000 rows: 71 ms; 239 ms with FAISS's default threshold
 SCAN_ROWS = 4096  # deeper than this, and a tenth of a segment, an exact scan is faster than FAISS's heaps
@@ -80,6 +82,22 @@ class SegmentStore:
         if missing.any():
             raise KeyError(int(ids[missing][0]))
         return found
+
+    def contains(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell for each encoding id whether the store holds a vector of it."""
+        held = np.zeros(len(ids), bool)
+        for segment in self.segments:
+            held |= _is_in(segment.ids, ids)
+        return held
+
+    def since(self, last: int) -> SegmentStore:
+        """Give the segments with any encoding after the one with this id."""
+        later = {number: segment for number, segment in self.by_id.items() if segment.ids[-1] > last}
+        return SegmentStore(later, self._threads)
+
+    def run(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+        """Run a function in one of the store's threads, where FAISS uses no more than that one."""
+        return self._threads.submit(work, *arguments, **named).result()
 
 
 def open_stores(

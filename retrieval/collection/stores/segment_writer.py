@@ -48,6 +48,16 @@ class WrittenSegment:
         return self.vectors_name, self.ids_name
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenAccelerator:
+    """The file of an accelerator, on disk and durable: vectors that it holds, name, bytes, sha256 (hex)."""
+
+    rows: int
+    name: str
+    size: int
+    sha256: str
+
+
 class SegmentWriter:
     """The segments of a collection, for its one writer; see :class:`retrieval.collection.stores.VectorWriter`.
 
@@ -72,6 +82,22 @@ class SegmentWriter:
             of_ids = _write_file(folder, ids_name, lambda sink: np.save(sink, ids, allow_pickle=False))
             folder.sync()
         return WrittenSegment(ids, vectors_name, *vectors, ids_name, *of_ids)
+
+    def write_accelerator(
+        self, generation: int, rows: int, pieces: Iterable[bytes | memoryview]
+    ) -> WrittenAccelerator:
+        """Write the file of an accelerator that holds so many vectors, piece by piece."""
+        name = f"{generation}-{secrets.token_hex(8)}.accelerator"
+        self._note((name,))
+
+        def write(sink: _Sink) -> None:
+            for piece in pieces:
+                sink.write(piece)
+
+        with SegmentsFolder(self._path) as folder:
+            size, digest = _write_file(folder, name, write)
+            folder.sync()
+        return WrittenAccelerator(rows, name, size, digest)
 
     def replace(
         self, generation: int, old: Sequence[SegmentFacts], gone: NDArray[np.int64]
@@ -156,7 +182,7 @@ class _Sink:
         self.size = 0
         self.hash = hashlib.sha256()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         self._file.write(data)
         self.hash.update(data)
         self.size += len(data)

@@ -13,6 +13,7 @@ INFO = [
     "path", "generation", "model", "dimension", "images", "texts", "links", "contents", "failures", "sources",
     "segments", "rows", "dead", "unencoded", "hidden", "vector_bytes", "catalogue_bytes", "schema_version",
     "left_out",
+    "accelerators",
 ]  # fmt: skip
 
 

@@ -1,0 +1,191 @@
+"""Build accelerators where an exact scan has grown slow, tuned and measured on queries of the other kind."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.store.bundled_queries import bundled_queries
+from indexer.store.writer import Writer
+from retrieval.collection.accelerators.file import accelerator_bytes
+from retrieval.collection.accelerators.inverted_file import (
+    CodedRows,
+    InvertedFile,
+    build_coded_rows,
+)
+from retrieval.collection.accelerators.opened import TUNED_FOR, Measurement, read_accelerators
+from retrieval.collection.accelerators.tuning import measure, tune
+from retrieval.collection.encoder_rows import active_encoder_id, read_identity
+from retrieval.collection.score import exact_scores
+from retrieval.collection.search import best_of, search
+from retrieval.collection.stores import SegmentStore, open_stores, search_threads
+from retrieval.types import KINDS, Kind
+
+FROM_ROWS = 100_000
+"""Vectors of a kind from which an accelerator is built: below them an exact scan takes a few milliseconds."""
+
+DEFAULT_RECALL = 0.98
+STALE_SHARE = 0.1
+"""Of the vectors: where so many were added since, an accelerator is built anew."""
+
+_FIT_QUERIES, _TUNE_QUERIES, _HELD_OUT_QUERIES = 500, 200, 200
+_FEWEST_QUERIES = 200  # stored ones; with fewer of them the bundled texts are asked
+_SCANS = 5  # of all vectors, timed
+
+Encode = Callable[[list[str]], NDArray[np.float32]]
+"""Texts to (n, d) float32 unit rows, by the collection's encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerated:
+    """What became of the vectors of a kind; ``measurement`` is None where the target was out of reach."""
+
+    kind: Kind
+    rows: int
+    measurement: Measurement | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Queries:
+    """Queries of the other kind, in parts that do not overlap."""
+
+    fit: NDArray[np.float32]
+    tune: NDArray[np.float32]
+    held_out: NDArray[np.float32]
+    what: str
+
+
+def accelerate_if_due(
+    writer: Writer,
+    encode: Encode,
+    *,
+    recall: float = DEFAULT_RECALL,
+    from_rows: int = FROM_ROWS,
+    threads: int = 2,
+) -> list[Accelerated]:
+    """Build the accelerators that are missing or stale, each in a commit of its own.
+
+    Args:
+        writer: of the collection.
+        encode: called where the collection holds too few texts to measure with.
+        recall: of the exact 10 best, that a search must find in the mean, above 0 and below 1.
+        from_rows: vectors of a kind from which one is built.
+        threads: that building may use.
+
+    Raises:
+        CollectionError: the disk is full or fails; the accelerators that were there stay.
+    """
+    done = []
+    for kind in KINDS:
+        with writer.look_up() as connection:
+            encoder_id = active_encoder_id(connection)
+            if encoder_id is None:
+                return []
+            identity = read_identity(connection, writer.path, encoder_id)
+            with search_threads(1) as pool:
+                stores = open_stores(connection, writer.path, encoder_id, identity.dimension, {}, pool)
+                known = {facts.kind: facts for facts in read_accelerators(connection, encoder_id)}
+                store = stores[kind]
+                covered = known[kind].last_encoding if kind in known else -1
+                if store.rows < from_rows or _rows_after(store, covered) <= STALE_SHARE * store.rows:
+                    continue
+                masked = writer.masked(connection)
+                built = _build(stores, kind, masked, encode, recall, threads)
+        if built is not None:
+            coded, measurement, last = built
+            writer.commit_accelerator(
+                kind, encoder_id, coded.rows, last, measurement.to_json(), accelerator_bytes(coded)
+            )
+        done.append(Accelerated(kind, store.rows, None if built is None else built[1]))
+    return done
+
+
+def _build(
+    stores: dict[Kind, SegmentStore],
+    kind: Kind,
+    masked: NDArray[np.int64],
+    encode: Encode,
+    recall: float,
+    threads: int,
+) -> tuple[CodedRows, Measurement, int] | None:
+    """Code the vectors of a kind and find the effort that reaches the recall; None where none does."""
+    store = stores[kind]
+    queries = _queries(stores["text" if kind == "image" else "image"], kind, masked, encode)
+    ids = np.concatenate([segment.ids for segment in store.segments])
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        for segment in store.segments:
+            for _, rows in segment.blocks():
+                yield rows
+
+    coded = build_coded_rows(blocks, ids, queries.fit, threads)
+    inverted = InvertedFile(coded)
+    # The exact best come first: they are searched in the store's threads, of which there is one.
+    found = store.run(tune, inverted, queries.tune, _best(store, queries.tune, masked), recall)
+    if found is None:
+        return None
+    held_out = store.run(
+        measure, inverted, queries.held_out, _best(store, queries.held_out, masked), found.effort
+    )
+
+    def accelerated(query: NDArray[np.float32]) -> None:
+        ids = inverted.propose(query, found.effort)
+        best_of(ids, exact_scores(store.vectors(ids), query), TUNED_FOR)
+
+    measurement = Measurement(
+        cells=found.effort.cells,
+        rescored=found.effort.rescored,
+        radius_weight=found.effort.radius_weight,
+        recall=round(held_out.recall, 4),
+        target=recall,
+        queries=len(queries.held_out),
+        queried_with=queries.what,
+        milliseconds=store.run(_median_ms, accelerated, queries.held_out),
+        exact_milliseconds=_median_ms(
+            lambda query: _best(store, query[None], masked), queries.held_out[:_SCANS]
+        ),
+        bytes_per_vector=round(coded.codes.shape[1] + coded.ids.itemsize, 1),
+    )
+    return coded, measurement, int(ids.max())
+
+
+def _queries(other: SegmentStore, kind: Kind, masked: NDArray[np.int64], encode: Encode) -> _Queries:
+    """Stored vectors of the other kind; for images, where there are too few, bundled texts."""
+    wanted = _FIT_QUERIES + _TUNE_QUERIES + _HELD_OUT_QUERIES
+    rng = np.random.default_rng(0)
+    ids = np.concatenate([np.empty(0, np.int64), *(segment.ids for segment in other.segments)])
+    ids = np.setdiff1d(ids, masked)
+    what = f"stored {'texts' if kind == 'image' else 'images'}"
+    if len(ids) < _FEWEST_QUERIES and kind == "image":
+        rows, what = encode(bundled_queries()), "bundled texts"
+        rows = rows[rng.permutation(len(rows))[:wanted]]
+    else:
+        rows = other.vectors(ids[rng.permutation(len(ids))[:wanted]])
+    shares = np.cumsum([_FIT_QUERIES, _TUNE_QUERIES]) * len(rows) // wanted
+    fit, to_tune, held_out = np.split(rows, shares)
+    return _Queries(fit, to_tune, held_out, what)
+
+
+def _best(
+    store: SegmentStore, queries: NDArray[np.float32], masked: NDArray[np.int64]
+) -> list[NDArray[np.int64]]:
+    """Find the ids of the exact best of each query, those that tie with the last included."""
+    return [candidates.ids for candidates in search(store, queries, TUNED_FOR, masked)]
+
+
+def _rows_after(store: SegmentStore, last: int) -> int:
+    return sum(segment.rows - int(np.searchsorted(segment.ids, last, "right")) for segment in store.segments)
+
+
+def _median_ms(work: Callable[[NDArray[np.float32]], object], queries: NDArray[np.float32]) -> float:
+    spent = []
+    for query in queries:
+        started = time.perf_counter()
+        work(query)
+        spent.append(time.perf_counter() - started)
+    return round(1000 * statistics.median(spent), 3)

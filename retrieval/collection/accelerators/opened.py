@@ -1,0 +1,170 @@
+"""Accelerators of a generation: opened when its files are, read when a search first needs one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from retrieval.collection import schema
+from retrieval.collection.accelerators.file import AcceleratorDamaged, read_accelerator
+from retrieval.collection.accelerators.inverted_file import Effort, InvertedFile
+from retrieval.collection.folder import SegmentsFolder
+from retrieval.errors import CollectionDamaged
+from retrieval.types import Kind
+
+TUNED_FOR = 10
+"""Best vectors of a query that the recall is measured on; a search for more of them looks at more."""
+
+
+class AcceleratorFacts(NamedTuple):
+    """A row of the table ``accelerators``."""
+
+    id: int
+    kind: Kind
+    rows: int
+    last_encoding: int
+    name: str
+    size: int
+    sha256: str
+    measured: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What an accelerator was measured to give when it was built.
+
+    Attributes:
+        cells, rescored, radius_weight: as :class:`Effort` has them.
+        recall: share of the exact 10 best that a query found, mean over queries that it was not tuned on, 0 to 1.
+        target: the recall that was asked for.
+        queries: how many queries it was measured on.
+        queried_with: what they were: ``stored texts``, ``stored images`` or ``bundled texts``.
+        milliseconds: a query took on one thread, exact scores included; median.
+        exact_milliseconds: a scan of all vectors took on one thread; median.
+        bytes_per_vector: in memory.
+    """
+
+    cells: int
+    rescored: int
+    radius_weight: float
+    recall: float
+    target: float
+    queries: int
+    queried_with: str
+    milliseconds: float
+    exact_milliseconds: float
+    bytes_per_vector: float
+
+    def to_json(self) -> str:
+        """Write it as the catalogue keeps it."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+class Accelerator:
+    """An inverted file that a generation names; safe to share between threads.
+
+    Attributes:
+        facts: its row in the catalogue.
+        measurement: what it was measured to give.
+    """
+
+    def __init__(self, collection: Path, facts: AcceleratorFacts) -> None:
+        self.facts, self._collection = facts, collection
+        self.measurement = _measurement(collection, facts)
+        with SegmentsFolder(collection) as folder:
+            self._descriptor = folder.open(facts.name)
+        weakref.finalize(self, os.close, self._descriptor)
+        if (size := os.fstat(self._descriptor).st_size) != facts.size:
+            raise _damaged(collection, facts, f"it has {size} bytes, and should have {facts.size}")
+        self._lock = threading.Lock()
+        self._inverted: InvertedFile | None = None
+
+    def effort(self, k: int) -> Effort:
+        """Give how much to look at for the k best: ``rescored`` grows with k, cells with its root."""
+        factor, measured = max(1.0, k / TUNED_FOR), self.measurement
+        cells = math.ceil(measured.cells * math.sqrt(factor))
+        return Effort(cells, math.ceil(measured.rescored * factor), measured.radius_weight)
+
+    def inverted(self) -> InvertedFile:
+        """Read the file, the first time.
+
+        Raises:
+            CollectionDamaged: it is not what a writer writes.
+        """
+        with self._lock:
+            if self._inverted is None:
+                path = SegmentsFolder.path_of(self._collection, self.facts.name, self._descriptor)
+                try:
+                    self._inverted = InvertedFile(read_accelerator(path, self.facts.rows))
+                except AcceleratorDamaged as error:
+                    raise _damaged(self._collection, self.facts, str(error)) from error
+            return self._inverted
+
+
+def open_accelerators(
+    connection: Connection, collection: Path, encoder_id: int | None, last: Mapping[Kind, Accelerator]
+) -> dict[Kind, Accelerator]:
+    """Open the accelerators of an encoder that the catalogue names in this transaction.
+
+    Args:
+        connection: in a read transaction.
+        collection: its folder.
+        encoder_id: in the catalogue; None has no accelerators.
+        last: those of an earlier generation, which are shared.
+
+    Raises:
+        FileNotFoundError: a file is gone, because a commit after this transaction's generation replaced it.
+        CollectionDamaged: a file, or a row, is not what a writer writes.
+    """
+    if schema.schema_version(connection) < schema.ACCELERATORS_SINCE:
+        return {}
+    found: dict[Kind, Accelerator] = {}
+    for facts in read_accelerators(connection, encoder_id):
+        known = last.get(facts.kind)
+        found[facts.kind] = (
+            known if known is not None and known.facts == facts else Accelerator(collection, facts)
+        )
+    return found
+
+
+def read_accelerators(connection: Connection, encoder_id: int | None) -> list[AcceleratorFacts]:
+    """Read the rows of an encoder's accelerators."""
+    table = schema.accelerators
+    columns = [table.c[name] for name in AcceleratorFacts._fields]
+    rows = connection.execute(select(*columns).where(table.c.encoder_id == encoder_id).order_by(table.c.id))
+    return [AcceleratorFacts(*row) for row in rows]
+
+
+def _measurement(collection: Path, facts: AcceleratorFacts) -> Measurement:
+    """Read what stands in the catalogue, which may come from a stranger."""
+    try:
+        found: dict[str, Any] = json.loads(facts.measured)
+        kinds = {
+            name: {"int": int, "float": float, "str": str}[str(kind)]
+            for name, kind in Measurement.__annotations__.items()
+        }
+        measured = Measurement(**{name: kind(found[name]) for name, kind in kinds.items()})
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise _damaged(collection, facts, "what it was measured to give is not said") from error
+    numbers = (measured.cells, measured.rescored, measured.radius_weight, measured.recall)
+    if (
+        not all(map(math.isfinite, numbers))
+        or min(numbers) < 0
+        or not measured.cells > 0
+        or not 0 < measured.rescored < 2**31
+    ):
+        raise _damaged(collection, facts, "it was measured with an effort that no search can make")
+    return measured
+
+
+def _damaged(collection: Path, facts: AcceleratorFacts, why: str) -> CollectionDamaged:
+    return CollectionDamaged(collection, f"the accelerator segments/{facts.name} is damaged: {why}")

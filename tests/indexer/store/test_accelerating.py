@@ -1,0 +1,229 @@
+"""Accelerated collections: nearly every hit of the exact search, none of them changed, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import indexer
+from indexer.store.bundled_queries import bundled_queries
+from indexer.store.changes import Change, NewContent, NewItem
+from indexer.store.maintenance import compact_if_due
+from indexer.store.writer import Writer
+from retrieval import UsageError
+from retrieval.collection import Collection
+from retrieval.errors import CollectionDamaged
+from tests.builders import IDENTITY, image_change
+from tests.retrieval.collection.test_accelerators import DIMENSION, images_and_texts
+
+ROWS, TEXTS = 3000, 600
+IMAGES, CAPTIONS = images_and_texts(ROWS, TEXTS, 1)
+PLACE = replace(IDENTITY, dimension=DIMENSION)
+Rows = NDArray[np.float32]
+
+
+def text_change(source: int, vectors: Rows) -> Change:
+    change = Change()
+    for number, vector in enumerate(vectors):
+        words = f"caption {number}"
+        digest = hashlib.sha256(words.encode()).digest()
+        change.contents["text", digest] = NewContent("text", digest, vector, text=words)
+        change.items[f"test:caption{number}"] = NewItem(f"test:caption{number}", "text", digest, source)
+    return change
+
+
+def add_images(path: Path, first: int, vectors: Rows) -> None:
+    with Writer(path) as writer:
+        names = [f"{number}" for number in range(first, first + len(vectors))]
+        writer.commit(image_change(writer.ensure_corpus("test:", "test"), names, vectors), PLACE)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection of images in two segments, and texts; tests copy it."""
+    path = tmp_path_factory.mktemp("made") / "collection"
+    add_images(path, 0, IMAGES[:2000])
+    add_images(path, 2000, IMAGES[2000:])
+    with Writer(path) as writer:
+        writer.commit(text_change(writer.ensure_corpus("test:", "test"), CAPTIONS[:400]), PLACE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made_fast(made: Path) -> Path:
+    path = shutil.copytree(made, made.with_name("accelerated"))
+    built = indexer.accelerate(path, recall=0.9, from_rows=1000)
+
+    assert [(one.kind, one.rows) for one in built] == [("image", ROWS)]
+    assert built[0].measurement is not None
+    return path
+
+
+@pytest.fixture
+def filled(tmp_path: Path, made: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "collection")
+
+
+@pytest.fixture
+def accelerated(tmp_path: Path, made_fast: Path) -> Path:
+    return shutil.copytree(made_fast, tmp_path / "accelerated")
+
+
+def answers(path: Path, queries: Rows, k: int = 10, exact: bool = False) -> list[list[tuple[str, float]]]:
+    with Collection.open(path) as collection:
+        return [
+            [(hit.uri, hit.score) for hit in hits]
+            for hits in collection.search(queries, "image", k, exact=exact)
+        ]
+
+
+def files(path: Path) -> list[str]:
+    return [name.name for name in (path / "segments").glob("*.accelerator")]
+
+
+def test_hits_that_are_found_have_the_scores_and_the_order_of_the_exact_search(accelerated: Path) -> None:
+    queries = CAPTIONS[400:]
+
+    found, exact = answers(accelerated, queries), answers(accelerated, queries, exact=True)
+
+    shared = 0
+    for some, all_ in zip(found, exact, strict=True):
+        scores = dict(all_)
+        common = [hit for hit in some if hit[0] in scores]
+        assert common == [hit for hit in all_ if hit in common]
+        assert [score for _, score in some] == sorted((score for _, score in some), reverse=True)
+        shared += len(common)
+    assert shared / (10 * len(queries)) > 0.85
+
+
+def test_the_recall_that_info_tells_was_measured_on_texts_it_was_not_tuned_on(accelerated: Path) -> None:
+    with Collection.open(accelerated) as collection:
+        told = collection.info().accelerators["image"]
+
+    assert told.rows == ROWS
+    assert told.measurement.queried_with == "stored texts"
+    assert 0.8 < told.measurement.recall <= 1
+    assert told.measurement.target == 0.9
+
+
+def test_an_exact_search_is_untouched_by_the_accelerator(filled: Path) -> None:
+    before = answers(filled, CAPTIONS[400:450])
+    indexer.accelerate(filled, recall=0.9, from_rows=1000)
+
+    assert answers(filled, CAPTIONS[400:450], exact=True) == before
+
+
+def test_what_is_added_later_is_found_without_building_anew(accelerated: Path) -> None:
+    query = CAPTIONS[450]
+    add_images(accelerated, ROWS, query[None])
+
+    assert answers(accelerated, query[None])[0][0][0] == f"test:{ROWS}"
+    assert indexer.accelerate(accelerated, recall=0.9, from_rows=1000) == []
+
+
+def test_many_additions_have_it_built_anew_and_the_old_file_goes(accelerated: Path) -> None:
+    old = files(accelerated)
+    add_images(accelerated, ROWS, images_and_texts(600, 1, 2)[0])
+
+    assert [one.rows for one in indexer.accelerate(accelerated, recall=0.9, from_rows=1000)] == [ROWS + 600]
+    assert len(files(accelerated)) == 1
+    assert files(accelerated) != old
+
+
+def test_deleted_images_are_never_found_before_and_after_compaction(accelerated: Path) -> None:
+    queries = CAPTIONS[400:440]
+    with Collection.open(accelerated) as collection:
+        best = [hit for hits in collection.search(queries, "image", 3) for hit in hits]
+    gone = {hit.uri for hit in best}
+    with Writer(accelerated) as writer:
+        writer.commit(Change(removed=sorted({hit.id for hit in best})), PLACE)
+
+    for _ in range(2):
+        for hits in answers(accelerated, queries):
+            assert len(hits) == 10
+            assert not gone & {uri for uri, _ in hits}
+        with Writer(accelerated) as writer:
+            compact_if_due(writer, everything=True)
+
+
+def test_asking_for_more_than_the_accelerator_was_tuned_for_still_gives_that_many(accelerated: Path) -> None:
+    assert [len(hits) for hits in answers(accelerated, CAPTIONS[400:405], 50)] == [50] * 5
+    assert [len(hits) for hits in answers(accelerated, CAPTIONS[400:402], ROWS + 5)] == [ROWS] * 2
+
+
+def test_small_collections_are_scanned(filled: Path) -> None:
+    assert indexer.accelerate(filled) == []
+    assert files(filled) == []
+
+
+def test_dropping_accelerators_removes_their_files(accelerated: Path) -> None:
+    assert indexer.drop_accelerators(accelerated) == 1
+    assert indexer.drop_accelerators(accelerated) == 0
+    assert files(accelerated) == []
+    assert answers(accelerated, CAPTIONS[400:402]) == answers(accelerated, CAPTIONS[400:402], exact=True)
+
+
+def test_a_reader_goes_on_with_a_file_that_was_replaced_meanwhile(accelerated: Path) -> None:
+    with Collection.open(accelerated) as collection:
+        with collection.reading() as view:
+            assert view.info().accelerators
+        indexer.drop_accelerators(accelerated)
+
+        assert len(collection.search(CAPTIONS[:1], "image", 10)[0]) == 10
+
+
+@pytest.mark.parametrize("recall", [0.0, 1.0, -0.5, float("nan")])
+def test_a_recall_that_is_no_share_is_refused(filled: Path, recall: float) -> None:
+    with pytest.raises(UsageError, match=r"above 0 and below 1"):
+        indexer.accelerate(filled, recall=recall)
+
+
+def test_a_damaged_accelerator_is_named_and_repair_drops_it(accelerated: Path) -> None:
+    (name,) = files(accelerated)
+    path = accelerated / "segments" / name
+    data = bytearray(path.read_bytes())
+    data[300:340] = b"\xff" * 40
+    path.write_bytes(data)
+
+    assert any(name in fault for fault in indexer.doctor(accelerated).faults)
+    assert indexer.doctor(accelerated, repair=True).faults == ()
+    assert files(accelerated) == []
+    assert len(answers(accelerated, CAPTIONS[:1])[0]) == 10
+
+
+@pytest.mark.parametrize(
+    "measured",
+    ["", "[]", "{}", '{"cells": 1e999}', "null", json.dumps({"cells": -1}), "[" * 5000],
+)
+def test_a_stranger_s_word_on_how_to_search_is_checked(accelerated: Path, measured: str) -> None:
+    with sqlite3.connect(accelerated / "catalogue.sqlite") as catalogue:
+        catalogue.execute("UPDATE accelerators SET measured = ?", (measured,))
+    catalogue.close()
+
+    with pytest.raises(CollectionDamaged, match="accelerator"):
+        answers(accelerated, CAPTIONS[:1])
+
+
+def test_an_accelerator_of_unknown_encodings_changes_no_answer_but_costs_hits_nothing(
+    accelerated: Path,
+) -> None:
+    with sqlite3.connect(accelerated / "catalogue.sqlite") as catalogue:
+        catalogue.execute("UPDATE accelerators SET last_encoding = 5")
+    catalogue.close()
+
+    assert answers(accelerated, CAPTIONS[:5]) == answers(accelerated, CAPTIONS[:5], exact=True)
+
+
+def test_the_bundled_queries_are_different_texts_in_both_languages() -> None:
+    texts = bundled_queries()
+
+    assert len(set(texts)) == len(texts) > 600
+    assert sum(not text.isascii() for text in texts) > 200
