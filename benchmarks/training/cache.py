@@ -19,8 +19,8 @@ import numpy as np
 from PIL.Image import Image
 
 from benchmarks.provenance import markdown_table, provenance, write_table
-from indexer.training.augment import Augmentation, vary_picture
-from indexer.training.image_cache import LONGEST, CacheRule, cache_pictures
+from indexer.training.augment import Augmentation, augment_image
+from indexer.training.image_cache import LONGEST, CacheRule, cache_images
 from indexer.training.listing import list_corpus
 from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.decoding.preparations import Shrink
@@ -49,7 +49,7 @@ def main(corpus: str) -> None:
     limits = Limits()
     with tempfile.TemporaryDirectory() as folder:
         rule = CacheRule(Shrink(SIDE, LONGEST), f"short side {SIDE}")
-        cached = cache_pictures(listing, rule, Path(folder), limits, 2, lambda _: None, Event())
+        cached = cache_images(listing, rule, Path(folder), limits, 2, lambda _: None, Event())
 
         def decode_all() -> None:
             for one in listing.entries:
@@ -61,7 +61,7 @@ def main(corpus: str) -> None:
 
         def vary_all() -> None:
             for row in range(len(cached)):
-                view: Image = vary_picture(
+                view: Image = augment_image(
                     cached[row], False, True, Augmentation(), np.random.default_rng(row)
                 )
                 ImageConfig(size=SIDE).preparation.prepare(view)

@@ -1,1 +1,1 @@
-"""Training of the two-tower model: losses, data, schedule, loop, checkpoints."""
+"""Training of dual encoders: losses, data, schedule, loop, checkpoints."""

@@ -1,7 +1,7 @@
-"""Variation of what is learned from: crops, mirroring, light and sharpness of pictures; tokens left out of texts.
+"""Data augmentation: crops, mirroring, light and sharpness of images; tokens left out of texts.
 
-Everything is drawn from a generator that the caller made for this one picture or text, so that a resumed run draws
-what an uninterrupted one would have drawn, in whatever thread.
+Everything is drawn from a generator that the caller made for this one image or text, so that a resumed run draws
+what an uninterrupted run draws, in any thread.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _RANGES = {
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How much pictures and texts are varied.
+    """Strength of the augmentation of images and texts.
 
     Attributes:
         area: least share of a picture's area that a crop keeps; 1 keeps all of it.
@@ -68,10 +68,10 @@ def is_sided(text: str) -> bool:
     return _SIDED.search(text) is not None
 
 
-def vary_picture(
+def augment_image(
     pixels: NDArray[np.uint8], whole: bool, may_flip: bool, by: Augmentation, rng: np.random.Generator
 ) -> Image:
-    """A random view of a picture, (h, w, 3) uint8, for a model's own preparation to resize.
+    """Draw a random view of an image, (h, w, 3) uint8, which the model's own preparation then resizes.
 
     Args:
         pixels: the picture.
@@ -95,7 +95,7 @@ def vary_picture(
 
 
 def draw_captions(captions: Sequence[Caption], count: int, rng: np.random.Generator) -> list[Caption]:
-    """``count`` different captions of each language of a picture, or all where there are fewer."""
+    """Draw ``count`` different captions of each language of an image, or all where there are fewer."""
     languages: dict[str, list[Caption]] = {}
     for caption in captions:
         languages.setdefault(caption.lang, []).append(caption)
@@ -103,7 +103,7 @@ def draw_captions(captions: Sequence[Caption], count: int, rng: np.random.Genera
 
 
 def drop_tokens(ids: Sequence[int], share: float, rng: np.random.Generator) -> list[int]:
-    """Token ids, each left out with a chance of ``share``; the first and the last always stay."""
+    """Leave out each token id with a chance of ``share``; the first and the last always stay."""
     if share <= 0 or len(ids) <= 2:
         return list(ids)
     kept = rng.random(len(ids)) >= share
@@ -128,7 +128,7 @@ def _crop(
 
 
 def _relight(crop: NDArray[np.uint8], light: float, contrast: float) -> NDArray[np.uint8]:
-    """Light scales the mean, contrast what differs from it: one table of 256 values."""
+    """Scale the mean by ``light`` and the differences from it by ``contrast``, through one table of 256 values."""
     middle = float(crop.mean())
     table = (np.arange(256) - middle) * contrast + middle * light
     return np.take(np.clip(table, 0, 255).astype(np.uint8), crop)

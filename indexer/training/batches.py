@@ -1,4 +1,4 @@
-"""Batches of an epoch: drawn, varied and prepared by threads, one batch ahead of the model."""
+"""Batches of an epoch: drawn, augmented and prepared by threads, one batch ahead of the model."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from indexer.training.augment import draw_captions, drop_tokens, is_sided, vary_picture
-from indexer.training.image_cache import Cached
+from indexer.training.augment import augment_image, draw_captions, drop_tokens, is_sided
+from indexer.training.image_cache import ImageCache
 from indexer.training.listing import Caption
 from indexer.training.recipe import Recipe
 from indexer.training.trainable import Trainable
@@ -22,7 +22,7 @@ ORDER, TEXTS, PICTURES, DROPOUT = range(1, 5)  # what a draw is for: the second 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's pictures and texts.
+    """The images and texts of one step.
 
     Attributes:
         step: of its epoch, from 0.
@@ -42,19 +42,24 @@ class Batch:
 
 
 def steps_an_epoch(pictures: int, batch_size: int) -> int:
-    """Whole batches in an epoch; what is left over sits that epoch out."""
+    """Count the whole batches of an epoch; images left over are not used in that epoch."""
     return max(1, pictures // batch_size)
 
 
 def batches(
-    pictures: Cached, model: Trainable, recipe: Recipe, epoch: int, first: int, threads: ThreadPoolExecutor
+    pictures: ImageCache,
+    model: Trainable,
+    recipe: Recipe,
+    epoch: int,
+    first: int,
+    threads: ThreadPoolExecutor,
 ) -> Iterator[Batch]:
-    """The batches of an epoch from step ``first`` on; each depends on seed, epoch and step alone."""
+    """Yield the batches of an epoch from step ``first`` on; each depends on seed, epoch and step alone."""
     order = np.random.default_rng((recipe.seed, ORDER, epoch)).permutation(len(pictures))
     size = min(recipe.batch_size, len(pictures))
     steps = steps_an_epoch(len(pictures), recipe.batch_size)
 
-    def begin(step: int) -> _Begun:
+    def begin(step: int) -> _PendingBatch:
         rows = order[step * size : (step + 1) * size].tolist()
         return _begin(pictures, model, recipe, (epoch, step), rows, threads)
 
@@ -74,7 +79,7 @@ def batches(
 
 
 def positives_of(pictures: Sequence[Sequence[Caption]], texts: Sequence[Caption]) -> Tensor:
-    """(I, T) bool: whether a picture has a caption of those words; links decide, not places in the batch."""
+    """Tell, (I, T) bool, which image has which text among its captions; links decide, not places in the batch."""
     places: dict[str, list[int]] = {}
     for place, caption in enumerate(texts):
         places.setdefault(caption.text, []).append(place)
@@ -86,7 +91,7 @@ def positives_of(pictures: Sequence[Sequence[Caption]], texts: Sequence[Caption]
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
+class _PendingBatch:
     rows: list[int]
     captions: list[Caption]
     tokens: list[list[int]]
@@ -94,13 +99,13 @@ class _Begun:
 
 
 def _begin(
-    pictures: Cached,
+    pictures: ImageCache,
     model: Trainable,
     recipe: Recipe,
     at: tuple[int, int],
     rows: list[int],
     threads: ThreadPoolExecutor,
-) -> _Begun:
+) -> _PendingBatch:
     by, whole = recipe.augmentation, model.facts.sees_whole
     rng = np.random.default_rng((recipe.seed, TEXTS, *at))
     drawn = [draw_captions(pictures.captions[row], recipe.captions, rng) for row in rows]
@@ -112,6 +117,6 @@ def _begin(
     def vary(place: int) -> NDArray[np.uint8]:
         own = np.random.default_rng((recipe.seed, PICTURES, *at, place))
         may_flip = not any(is_sided(caption.text) for caption in drawn[place])
-        return model.prepare(vary_picture(pictures[rows[place]], whole, may_flip, by, own))
+        return model.prepare(augment_image(pictures[rows[place]], whole, may_flip, by, own))
 
-    return _Begun(rows, captions, tokens, [threads.submit(vary, place) for place in range(len(rows))])
+    return _PendingBatch(rows, captions, tokens, [threads.submit(vary, place) for place in range(len(rows))])

@@ -28,14 +28,14 @@ _OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # of layer norms, in files con
 
 @dataclass(frozen=True, slots=True)
 class BertWeights:
-    """What a folder holds: the tower's configuration, its tokenizer, and weights under the tower's names."""
+    """The contents of a folder: the tower's configuration, its tokenizer, and weights by the tower's names."""
 
     config: TextConfig
     tokenizer: Tokenizer
     state: dict[str, Tensor]
 
     def load_into(self, tower: BertTower) -> None:
-        """Give a tower of this configuration these weights.
+        """Load these weights into a tower of this configuration.
 
         Raises:
             TrainingError: some are missing, or of other shapes.

@@ -1,4 +1,4 @@
-"""The model card: what a model was made of, how well it ranks, and under what terms; in Markdown."""
+"""The model card in Markdown: training data, figures and terms of a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_TERMS = "Not stated (no `--data-licence`). Look them up before you pass the w
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a card says.
+    """The facts of a model card.
 
     Attributes:
         start: what the model was before.
@@ -44,7 +44,7 @@ class Card:
 
 
 def render(card: Card) -> str:
-    """The card as Markdown."""
+    """Write the card as Markdown."""
     counts = card.counts
     lines = [
         "# Model card",

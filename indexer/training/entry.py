@@ -1,4 +1,4 @@
-"""Train a model on a corpus: what ``vlsearch train`` does, as one call."""
+"""Train a model on a corpus by one call, as ``vlsearch train`` does."""
 
 from __future__ import annotations
 

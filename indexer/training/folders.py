@@ -10,7 +10,7 @@ from indexer.training.messages import writing
 
 
 def replace_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a new folder and put it in the place of the old one.
+    """Fill a new folder and replace the old one by it.
 
     A kill leaves the old or the new one, or, between two renames, neither; then the next call makes it anew.
 

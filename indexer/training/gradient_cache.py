@@ -21,14 +21,14 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def plain_backward(images: Sequence[Encode], texts: Sequence[Encode], loss: Loss) -> float:
-    """Backward through everything at once; the loss."""
+    """Run backward through everything at once; return the loss."""
     value = loss(torch.cat([encode() for encode in images]), torch.cat([encode() for encode in texts]))
     value.backward()  # type: ignore[no-untyped-call]
     return float(value.detach())
 
 
 def cached_backward(images: Sequence[Encode], texts: Sequence[Encode], loss: Loss) -> float:
-    """Backward chunk by chunk; gradients add up as in :func:`plain_backward`, and the loss is the same."""
+    """Run backward chunk by chunk; gradients and the loss are those of :func:`plain_backward`."""
     sides = (images, texts)
     with torch.no_grad():
         whole = [torch.cat([encode() for encode in side]) for side in sides]

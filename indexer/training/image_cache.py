@@ -1,8 +1,8 @@
-"""Pictures decoded once, in parallel, into one memory-mapped file of uint8 pixels.
+"""Images decoded once, in parallel, into one memory-mapped file of uint8 pixels.
 
 The file is written under another name and switched by a rename, its table last; so a killed run leaves either a
-whole cache or none. Equal pictures (by bytes) become one row that has the captions of all, so that none of them is
-ever another's negative.
+whole cache or none. Equal images (by bytes) become one row that has the captions of all, so that none of them is
+ever a negative of another.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.training.listing import Caption, Listed, Listing
+from indexer.training.listing import Caption, CaptionedImage, Listing
 from indexer.training.messages import writing
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
@@ -33,7 +33,7 @@ _WINDOW = 64  # pictures under way, as in indexing
 
 @dataclass(frozen=True, slots=True)
 class CacheRule:
-    """What a picture becomes before it is stored.
+    """The rule by which an image is prepared before it is stored.
 
     Attributes:
         preparation: what is done.
@@ -45,8 +45,8 @@ class CacheRule:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cached:
-    """Decoded pictures with their captions, one row a distinct picture.
+class ImageCache:
+    """Decoded images with their captions, one row a distinct image.
 
     Attributes:
         pixels: all pictures one behind another, uint8, memory-mapped.
@@ -73,8 +73,8 @@ class Cached:
         start, shape = int(self.starts[row]), self.shapes[row]
         return self.pixels[start : start + int(shape.prod())].reshape(shape)
 
-    def without(self, digests: set[str]) -> Cached:
-        """The rows whose picture is not among ``digests``; shares the pixels."""
+    def without(self, digests: set[str]) -> ImageCache:
+        """Select the rows whose image is not among ``digests``; shares the pixels."""
         kept = [row for row, digest in enumerate(self.digests) if digest not in digests]
         return replace(
             self,
@@ -86,7 +86,7 @@ class Cached:
         )
 
 
-def cache_pictures(
+def cache_images(
     listing: Listing,
     rule: CacheRule,
     folder: Path,
@@ -94,8 +94,8 @@ def cache_pictures(
     workers: int,
     on_progress: OnProgress,
     stop: Event,
-) -> Cached:
-    """The pictures of a listing by a rule, out of ``folder`` where they are there already and unchanged.
+) -> ImageCache:
+    """Decode the images of a listing by a rule, or open them in ``folder`` where they are unchanged.
 
     A picture that cannot be decoded is a failure and left out.
 
@@ -130,12 +130,12 @@ def _decode_all(
     on_progress: OnProgress,
     stop: Event,
 ) -> dict[str, Any]:
-    """Write the pixels to ``target``; the table, as JSON values."""
+    """Write the pixels to ``target``; return the table, as JSON values."""
     place: dict[str, int] = {}  # by digest
     table: dict[str, list[Any]] = {"shapes": [], "captions": [], "rows": [], "digests": [], "failures": []}
     with target.open("wb") as out, DecodePool(limits, workers) as pool:
 
-        def read(one: Listed) -> PreparedImage:
+        def read(one: CaptionedImage) -> PreparedImage:
             return pool.prepare(
                 one.picture.location, rule.preparation, lambda digest: digest.hex() not in place
             )
@@ -165,15 +165,15 @@ def _decode_all(
 
 
 def _accepted(limits: Limits) -> list[object]:
-    """The limits that decide which pictures a cache holds."""
+    """List the limits that decide which images a cache holds."""
     return [limits.file_bytes, limits.pixels, limits.seconds, limits.memory]
 
 
-def _open(pixels: Path, table: Path) -> Cached:
+def _open(pixels: Path, table: Path) -> ImageCache:
     facts = json.loads(table.read_text(encoding="utf-8"))
     shapes = np.array(facts["shapes"] or np.zeros((0, 3)), np.int64)
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(shapes.prod(axis=1))])[: len(shapes)]
-    return Cached(
+    return ImageCache(
         np.memmap(pixels, np.uint8, "r") if len(shapes) else np.zeros(0, np.uint8),
         starts,
         shapes,

@@ -1,4 +1,4 @@
-"""What a corpus offers for training: its captioned pictures, in order, before any of them is opened."""
+"""The captioned images of a corpus, in order, before any of them is opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from retrieval.types import CorpusImage, Entry, Failure
 
 
 class Caption(NamedTuple):
-    """A caption of a picture.
+    """A caption of an image.
 
     Attributes:
         lang: its language, or an empty string.
@@ -31,8 +31,8 @@ class Caption(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A picture with its captions; ``row`` is its place among all pictures of the corpus, from 0."""
+class CaptionedImage:
+    """An image with its captions; ``row`` is its place among all images of the corpus, from 0."""
 
     picture: CorpusImage
     captions: tuple[Caption, ...]
@@ -41,7 +41,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The captioned pictures of a corpus.
+    """The captioned images of a corpus.
 
     Attributes:
         entries: one a picture, in the order of first appearance; none is without captions.
@@ -50,13 +50,13 @@ class Listing:
         captions: how many captions its pictures have.
     """
 
-    entries: tuple[Listed, ...]
+    entries: tuple[CaptionedImage, ...]
     failures: tuple[Failure, ...]
     pictures: int
     captions: int
 
     def split(self, share: float, seed: int) -> tuple[Listing, Listing]:
-        """A random split of the pictures: the rest, and about ``share`` of them (one at least)."""
+        """Split the images at random: the rest, and about ``share`` of them (one at least)."""
         order = np.random.default_rng((seed, 0)).permutation(len(self.entries))
         held_out = set(order[: max(1, round(share * len(order)))].tolist())
         kept = tuple(one for place, one in enumerate(self.entries) if place not in held_out)
@@ -67,7 +67,7 @@ class Listing:
         )
 
     def digest(self) -> str:
-        """A sha256 (hex) over names, captions and the files' sizes and times: equal where nothing has changed."""
+        """Compute a sha256 (hex) over names, captions and the files' sizes and times: equal where nothing changed."""
         whole = hashlib.sha256()
         for one in self.entries:
             try:
@@ -79,7 +79,7 @@ class Listing:
 
 
 def list_corpus(entries: Iterable[Entry | Failure]) -> Listing:
-    """Read a corpus to its end; entries of the same picture (by uri) add up, empty captions are left out."""
+    """Read a corpus to its end; join entries of the same image (by uri), leave out empty captions."""
     pictures: dict[str, tuple[CorpusImage, list[Caption]]] = {}
     failures: list[Failure] = []
     captions = 0
@@ -93,11 +93,13 @@ def list_corpus(entries: Iterable[Entry | Failure]) -> Listing:
                     own.append(Caption(text.lang or "", words, captions))
                 captions += 1
     listed = tuple(
-        Listed(picture, tuple(own), row) for row, (picture, own) in enumerate(pictures.values()) if own
+        CaptionedImage(picture, tuple(own), row)
+        for row, (picture, own) in enumerate(pictures.values())
+        if own
     )
     return Listing(listed, tuple(failures), len(pictures), captions)
 
 
 def languages_of(captions: Iterable[Sequence[Caption]]) -> list[str]:
-    """The languages of captions, sorted; an empty string for captions without one."""
+    """List the languages of captions, sorted; an empty string for captions without one."""
     return sorted({caption.lang for own in captions for caption in own})

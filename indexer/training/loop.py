@@ -1,4 +1,4 @@
-"""The training loop: one epoch after another, one step after another, and what is judged and kept of them.
+"""The training loop: epochs and steps, validation after each epoch, and the weights that are kept.
 
 Every draw (order, captions, crops, dropout) comes from a generator seeded with its purpose, epoch and step, so that
 a checkpoint needs no generator's state, and a run that was killed ends with the weights of one that was not.
@@ -23,17 +23,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from indexer.training.batches import DROPOUT, Batch, batches, steps_an_epoch
 from indexer.training.folders import replace_folder
 from indexer.training.gradient_cache import Encode, cached_backward, plain_backward
-from indexer.training.image_cache import Cached
+from indexer.training.image_cache import ImageCache
 from indexer.training.objective import Objective, Teacher
 from indexer.training.recipe import Recipe
 from indexer.training.record import MetricsLog
 from indexer.training.schedule import Part, Plan, parameter_groups
 from indexer.training.trainable import Trainable
 from indexer.training.training_state import (
-    Learning,
     TrainingPosition,
+    TrainingState,
     load_checkpoint,
-    read_place,
+    read_position,
     write_checkpoint,
 )
 from indexer.training.validation import Figures, mean_r1, validate
@@ -85,8 +85,8 @@ class Outcome:
 class Data:
     """Training pairs, validation pairs, and the teacher's rows for the training pairs."""
 
-    train: Cached
-    val: Cached
+    train: ImageCache
+    val: ImageCache
     teacher: Teacher
 
 
@@ -126,10 +126,10 @@ def fit(
     torch.manual_seed(_seed(recipe.seed, 0))
     objective = Objective(recipe, model.facts, data.teacher).to(_device(model.module))
     plans = _plans(model, recipe, steps, total)
-    learning = _learning(model, objective, recipe)
+    learning = _initial_state(model, objective, recipe)
 
     # --- where an earlier call stopped
-    position = read_place(folder) or TrainingPosition(run)
+    position = read_position(folder) or TrainingPosition(run)
     if position.run != run:
         raise TrainingError(f"{folder} holds a run with other settings; repeat them or name another --out")
     if (position.epoch, position.step) != (0, 0):
@@ -142,7 +142,7 @@ def fit(
     with ThreadPoolExecutor(max_workers=_threads(), thread_name_prefix="vlsearch-vary") as threads:
         for epoch in range(position.epoch, epochs):
             losses = list(position.losses)
-            pace = _Pace(len(losses))
+            pace = _Throughput(len(losses))
             for batch in batches(data.train, model, recipe, epoch, position.step, threads):
                 step = epoch * steps + batch.step
                 if step >= total:
@@ -181,7 +181,7 @@ def fit(
                     if observer.stop.is_set():
                         return Outcome(position, interrupted=True)
 
-            figures = _judge(model, learning, objective, data.val, folder, position)
+            figures = _validate_and_save(model, learning, objective, data.val, folder, position)
             score = mean_r1(figures)
             r1 = score
             if score > position.best:
@@ -195,7 +195,7 @@ def fit(
 
 
 def derived(model: Trainable, recipe: Recipe, pictures: int) -> dict[str, object]:
-    """Numbers that follow from a recipe, a model and how many pictures there are, for a run's records."""
+    """Compute the numbers that follow from a recipe, a model and the count of images, for a run's records."""
     steps = steps_an_epoch(pictures, recipe.batch_size)
     total = recipe.steps or recipe.epochs * steps
     plans = _plans(model, recipe, steps, total)
@@ -208,7 +208,7 @@ def derived(model: Trainable, recipe: Recipe, pictures: int) -> dict[str, object
 
 
 def _plans(model: Trainable, recipe: Recipe, steps: int, total: int) -> dict[Part, Plan]:
-    """When each part learns, and how fast."""
+    """Plan when each part is trained, and its learning rate."""
     own = model.facts.rates
 
     def plan(peak: float, locked_epochs: int = 0) -> Plan:
@@ -227,7 +227,7 @@ def _given(rate: float | None, default: float) -> float:
     return default if rate is None else rate
 
 
-def _learning(model: Trainable, objective: Objective, recipe: Recipe) -> Learning:
+def _initial_state(model: Trainable, objective: Objective, recipe: Recipe) -> TrainingState:
     by_part: dict[Part, list[nn.Parameter]] = {"image": [], "text": [], "head": [], "scale": []}
     weights: dict[str, Tensor] = {}
     for name, weight in model.module.named_parameters():
@@ -244,11 +244,11 @@ def _learning(model: Trainable, objective: Objective, recipe: Recipe) -> Learnin
         if model.part_of(name) is not None and name.rpartition(".")[2] in _NORM_STATE:
             weights[name] = value
     averaged = {n: v.detach().clone() for n, v in weights.items() if v.is_floating_point() and recipe.ema}
-    return Learning(weights, objective, averaged, optimizer)
+    return TrainingState(weights, objective, averaged, optimizer)
 
 
 def _set_modes(model: Trainable, locked: set[Part], norms: str | None) -> None:
-    """Training mode for what learns; a locked part neither learns, nor drops out, nor moves its statistics."""
+    """Set training mode for the parts that are trained; a locked part has no gradients, dropout or new statistics."""
     for name, layer in model.module.named_modules():
         part = model.part_of(name) if name else "head"
         stored = isinstance(layer, _BatchNorm) and norms != "batch"
@@ -262,11 +262,11 @@ def _backward(
     model: Trainable,
     objective: Objective,
     batch: Batch,
-    train: Cached,
+    train: ImageCache,
     recipe: Recipe,
     position: tuple[int, int],
 ) -> float:
-    """The loss of a batch; gradients of everything that is not locked."""
+    """Compute the loss of a batch and the gradients of everything that is not locked."""
 
     def chunks(count: int, side: int, encode: Callable[[slice], Tensor]) -> list[Encode]:
         size = recipe.chunk_size or count
@@ -278,15 +278,15 @@ def _backward(
 
         return [lambda start=start: run(start) for start in range(0, count, size)]  # type: ignore[misc]
 
-    images = chunks(len(batch.pictures), 0, lambda part: model.encode_pictures(batch.pictures[part]))
+    images = chunks(len(batch.pictures), 0, lambda part: model.encode_images(batch.pictures[part]))
     texts = chunks(len(batch.tokens), 1, lambda part: model.encode_tokens(batch.tokens[part]))
     backward = plain_backward if recipe.chunk_size is None else cached_backward
     return backward(images, texts, lambda i, t: objective.loss(i, t, batch, train))
 
 
 @contextmanager
-def _averages_in(learning: Learning) -> Iterator[None]:
-    """The averaged weights in place of the newest, and back."""
+def _averaged_weights(learning: TrainingState) -> Iterator[None]:
+    """Put the averaged weights in place of the newest for a block."""
     newest = {n: learning.weights[n].detach().clone() for n in learning.averaged}
     with torch.no_grad():
         for name, value in learning.averaged.items():
@@ -298,24 +298,24 @@ def _averages_in(learning: Learning) -> Iterator[None]:
                 learning.weights[name].copy_(value)
 
 
-def _judge(
+def _validate_and_save(
     model: Trainable,
-    learning: Learning,
+    learning: TrainingState,
     objective: Objective,
-    val: Cached,
+    val: ImageCache,
     folder: Path,
     position: TrainingPosition,
 ) -> Figures:
-    """Validation figures of the averaged weights, which become ``last``, and ``best`` if they are."""
-    with _averages_in(learning):
+    """Validate the averaged weights; save them as ``last``, and as ``best`` if they are the best so far."""
+    with _averaged_weights(learning):
         figures = validate(model, val)
         for name in (LAST, *([BEST] if mean_r1(figures) > position.best else [])):
             replace_folder(folder / name, lambda empty: model.save(empty, *objective.learned))
     return figures
 
 
-def _average(learning: Learning, decay: float, step: int) -> None:
-    """Exponential moving average; young averages forget faster, so that they are not all start."""
+def _average(learning: TrainingState, decay: float, step: int) -> None:
+    """Update the exponential moving average; its decay is lower in the first steps, so that initial weights fade."""
     share = min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
         for name, value in learning.averaged.items():
@@ -331,7 +331,7 @@ def _is_due(saving: Saving, saved: float, step: int) -> bool:
     return by_steps or time.monotonic() - saved > saving.minutes * 60
 
 
-class _Pace:
+class _Throughput:
     """Images a second since this call began an epoch."""
 
     def __init__(self, done: int) -> None:

@@ -1,4 +1,4 @@
-"""Sentences for runs that cannot start or cannot write."""
+"""Errors of runs that cannot start or cannot write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrieval.errors import TrainingError
 
 
 def no_pairs(left: int, failed: int, held_out: int = 0) -> TrainingError:
-    """The corpus holds too little to train on.
+    """Make the error of a corpus that holds too little to train on.
 
     Args:
         left: pictures with captions that remain.
@@ -27,7 +27,7 @@ def no_pairs(left: int, failed: int, held_out: int = 0) -> TrainingError:
 
 
 def no_validation(failed: int) -> TrainingError:
-    """There is nothing to judge a model on; ``failed`` counts what could not be read or decoded."""
+    """Make the error of a run without validation images; ``failed`` counts items that could not be read or decoded."""
     return TrainingError(
         f"there are no pictures with captions to judge the model on ({failed:,} failed); name some with --val, "
         "--val-split or --val-share"
@@ -36,7 +36,7 @@ def no_validation(failed: int) -> TrainingError:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say which file or folder of a run cannot be written, and that no more is lost than that.
+    """Turn errors of writing into one that names the file or folder of the run.
 
     Raises:
         TrainingError: in place of the system's error, which names no file where a disk is full.

@@ -1,4 +1,4 @@
-"""The loss of a run with what it learns itself: temperature, bias, and maps to a teacher's space."""
+"""The loss of a run with its own parameters: temperature, bias, and maps to a teacher's space."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from indexer.training.batches import Batch
-from indexer.training.image_cache import Cached
+from indexer.training.image_cache import ImageCache
 from indexer.training.losses import distillation, hard_triplet, info_nce, sigmoid
 from indexer.training.recipe import Recipe
 from indexer.training.trainable import ModelFacts
@@ -67,13 +67,13 @@ class TeacherRows:
         return cls(rows, mean)
 
     def take(self, places: Sequence[int]) -> Tensor:
-        """Centred rows, (len(places), any) float32: without their mean, directions tell more apart."""
+        """Select centred rows, (len(places), any) float32; without their mean, directions differ more."""
         return torch.from_numpy(np.asarray(self.rows[list(places)], np.float32) - self.mean)
 
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """What a teacher made of the training corpus: of its pictures, of its captions, or both."""
+    """A teacher's rows for the training corpus: for its images, its captions, or both."""
 
     images: TeacherRows | None = None
     texts: TeacherRows | None = None
@@ -83,7 +83,7 @@ class Teacher:
 
 
 class Objective(nn.Module):
-    """A scalar from the rows of a batch; its parameters are not part of the model."""
+    """The loss as a module; its parameters are not part of the model."""
 
     def __init__(self, recipe: Recipe, facts: ModelFacts, teacher: Teacher) -> None:
         """Start from the model's temperature, or from the paper's where the loss is new to the model.
@@ -106,8 +106,8 @@ class Objective(nn.Module):
         self.image_map = _map(facts.dimension, teacher.images)
         self.text_map = _map(facts.dimension, teacher.texts)
 
-    def loss(self, images: Tensor, texts: Tensor, batch: Batch, pictures: Cached) -> Tensor:
-        """The loss of image rows, (I, D), and text rows, (T, D), of one batch."""
+    def loss(self, images: Tensor, texts: Tensor, batch: Batch, pictures: ImageCache) -> Tensor:
+        """Compute the loss of image rows, (I, D), and text rows, (T, D), of one batch."""
         positives = batch.positives.to(images.device)
         recipe = self._recipe
         distilled = self._distilled(images, texts, batch, pictures)
@@ -131,7 +131,7 @@ class Objective(nn.Module):
         """log(1/temperature) and bias, for the model's folder."""
         return float(self.log_scale.detach()), float(self.bias.detach()) if self._has_bias else None
 
-    def _distilled(self, images: Tensor, texts: Tensor, batch: Batch, pictures: Cached) -> Tensor:
+    def _distilled(self, images: Tensor, texts: Tensor, batch: Batch, pictures: ImageCache) -> Tensor:
         total = images.new_zeros(())
         if self.image_map is not None and self._teacher.images is not None:
             rows = self._teacher.images.take([pictures.rows[row][0] for row in batch.rows])
@@ -143,5 +143,5 @@ class Objective(nn.Module):
 
 
 def _map(dimension: int, rows: TeacherRows | None) -> nn.Linear | None:
-    """From the model's space to the teacher's; thrown away after the run."""
+    """Make the map from the model's space to the teacher's, which is not saved with the model."""
     return None if rows is None else nn.Linear(dimension, rows.rows.shape[1])

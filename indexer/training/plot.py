@@ -1,4 +1,4 @@
-"""A run's curves as a picture: loss by step, validation recall by epoch."""
+"""Plots of a run: loss by step, validation recall by epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the settings of a run may be, for callers from Python as for those of the command line."""
+"""Ranges of a run's settings, checked for calls from Python and the command line alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a run: what decides its numbers, and nothing else."""
+"""The settings of a run that decide its numbers."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself.
+        """Refuse settings out of range and settings that contradict each other.
 
         Raises:
             UsageError: a number is out of its range, or two settings cannot go together.

@@ -1,4 +1,4 @@
-"""What a run writes down: its settings as JSON, its metrics a line each."""
+"""Records of a run: its settings as JSON, its metrics as JSON lines."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class MetricsLog:
             file.write(json.dumps(line) + "\n")
 
     def size(self) -> int:
-        """Bytes so far."""
+        """Return the length of the file in bytes."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def cut(self, size: int) -> None:
-        """Drop what stands behind ``size`` bytes: steps that will be done again."""
+        """Truncate the file to ``size`` bytes: later steps will be done again."""
         if self.path.exists():
             os.truncate(self.path, min(size, self.size()))
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """The lines, from the first."""
+        """Yield the lines, from the first."""
         if self.path.exists():
             with self.path.open(encoding="utf-8") as file:
                 yield from map(json.loads, file)
 
 
 def write_settings(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write what a run is made of, beside which its results mean something.
+    """Write the settings of a run beside its results.
 
     Raises:
         TrainingError: it cannot be written.
@@ -59,7 +59,7 @@ def write_settings(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def read_settings(folder: Path) -> dict[str, Any] | None:
-    """What a run in a folder is made of; None where there is no run.
+    """Read the settings of the run in a folder; None where there is no run.
 
     Raises:
         TrainingError: the folder holds something else, or the file is damaged.
@@ -81,7 +81,7 @@ def read_settings(folder: Path) -> dict[str, Any] | None:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Where two runs differ, both values named, as a clause; empty where they do not."""
+    """Name the settings in which two runs differ, with both values, as a clause; empty where they agree."""
     now = json.loads(json.dumps(now, default=str))
     flat_before, flat_now = _flat(before), _flat(now)
     names = sorted(flat_before.keys() | flat_now.keys())

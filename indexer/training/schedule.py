@@ -1,4 +1,4 @@
-"""Learning rates, weight decay and what is locked, over a run."""
+"""Learning rates, weight decay and locked parts over the steps of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Part = Literal["image", "text", "head", "scale"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """When one part learns, in steps from 0, and how fast at its peak.
+    """The steps, from 0, in which one part is trained, and its peak learning rate.
 
     Attributes:
         start: first step in which it learns; it is locked before.
@@ -30,18 +30,18 @@ class Plan:
     peak: float
 
     def is_locked(self, step: int) -> bool:
-        """Whether the part stays as it is in this step."""
+        """Whether the part is not trained in this step."""
         return step < self.start
 
     def rate(self, step: int) -> float:
-        """Learning rate at a step; 0 while the part is locked."""
+        """Compute the learning rate at a step; 0 while the part is locked."""
         if self.is_locked(step):
             return 0.0
         return self.peak * warmup_cosine(step - self.start, self.warmup, self.total - self.start)
 
 
 def warmup_cosine(step: int, warmup: int, total: int) -> float:
-    """Share of the peak learning rate at ``step`` (from 0): linear up to it, then half a cosine down to 0."""
+    """Compute the share of the peak learning rate at ``step`` (from 0): linear warm-up, then half a cosine to 0."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
@@ -50,7 +50,7 @@ def warmup_cosine(step: int, warmup: int, total: int) -> float:
 def parameter_groups(
     parts: Iterable[tuple[Part, Iterable[nn.Parameter]]], weight_decay: float
 ) -> list[dict[str, object]]:
-    """AdamW groups, marked with their ``part``; norms, biases and other vectors do not decay."""
+    """Make AdamW groups, marked with their ``part``; norms, biases and other vectors do not decay."""
     groups: list[dict[str, object]] = []
     for part, parameters in parts:
         own = list(parameters)

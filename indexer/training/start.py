@@ -1,4 +1,4 @@
-"""What a run starts from: a new two-tower model, or one that a name or a folder stands for."""
+"""The model that a run starts from: a new two-tower model, or one given by name or folder."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class NewTwoTower:
     frozen_stages: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what no tower can be built of.
+        """Refuse settings of which no tower can be built.
 
         Raises:
             UsageError: says which setting, and what it may be.
@@ -79,7 +79,7 @@ class NewTwoTower:
             )
 
     def describe(self) -> str:
-        """What it is, in words."""
+        """Describe it in words."""
         parts = []
         for backbone, weights in (
             (self.image_backbone, self.image_weights),
@@ -104,7 +104,7 @@ class FromModel:
     frozen_stages: int = 0
 
     def describe(self) -> str:
-        """What it is, in words; of a folder its last name, for a card travels."""
+        """Describe it in words; a folder by its last name alone, because a model card is passed on."""
         name = Path(self.name).name if Path(self.name).is_dir() else self.name
         adapters = f", through adapters of rank {self.lora.rank}, merged" if self.lora else ""
         return f"{name}{adapters}"
@@ -114,7 +114,7 @@ Start = NewTwoTower | FromModel
 
 
 def build(start: Start, captions: Iterable[str], seed: int, device: str) -> Trainable:
-    """The model of a start; random weights are drawn with ``seed``.
+    """Build the model that a run starts from; random weights are drawn with ``seed``.
 
     Args:
         start: what to build.
@@ -134,7 +134,7 @@ def build(start: Start, captions: Iterable[str], seed: int, device: str) -> Trai
 
 
 def weights_digest(model: Trainable) -> str:
-    """A sha256 (hex) over all weights and buffers of a model: what it starts from, however it came about."""
+    """Compute a sha256 (hex) over all weights and buffers of a model."""
     whole = hashlib.sha256()
     for name, value in sorted(model.module.state_dict().items()):
         whole.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())

@@ -1,4 +1,4 @@
-"""What the loop needs of a model that learns; the two-tower model and hub checkpoints have it."""
+"""The interface of a model in training; the two-tower model and hub checkpoints implement it."""
 
 from __future__ import annotations
 
@@ -57,37 +57,37 @@ class Trainable(Protocol):
 
     @property
     def facts(self) -> ModelFacts:
-        """What is known of it."""
+        """Properties of the model before training."""
         ...
 
     @property
     def module(self) -> nn.Module:
-        """Everything that may learn, on the device where it runs; its temperature is not used from here."""
+        """All parameters that may be trained, on the device of the model; its temperature is not used from here."""
         ...
 
     def part_of(self, name: str) -> Part | None:
-        """What a parameter or a module of :attr:`module` belongs to, by name; None if it never learns."""
+        """Return the part that a parameter or a module of :attr:`module` belongs to; None if it is never trained."""
         ...
 
     @property
     def preparation(self) -> Preparation:
-        """What :meth:`prepare` does, as a worker process is told of it."""
+        """The rule that :meth:`prepare` applies; worker processes apply it elsewhere."""
         ...
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """A picture as the tower takes it, one array of one shape; pure, safe in many threads at once."""
+        """Prepare an image as the tower takes it, one array of one shape; pure, safe in many threads at once."""
         ...
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, special tokens included, cut at the context length."""
+        """Tokenize each text, special tokens included, cut at the context length."""
         ...
 
-    def encode_pictures(self, prepared: Tensor) -> Tensor:
-        """Unit rows, (B, D) float32, of prepared pictures, (B, ...) uint8 on any device; keeps the graph."""
+    def encode_images(self, prepared: Tensor) -> Tensor:
+        """Encode prepared images, (B, ...) uint8 on any device, to unit rows, (B, D) float32; keeps the graph."""
         ...
 
     def encode_tokens(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Unit rows, (B, D) float32, of token ids; keeps the graph."""
+        """Encode token ids to unit rows, (B, D) float32; keeps the graph."""
         ...
 
     def save(self, folder: Path, log_scale: float, bias: float | None) -> None:

@@ -51,7 +51,7 @@ class Lora:
 
 
 class TrainableHub:
-    """Trains a checkpoint of one of the hub's families."""
+    """A checkpoint of one of the hub's families, in training."""
 
     def __init__(self, folder: Path, name: str, device: str, lora: Lora | None = None) -> None:
         """Load a folder.
@@ -103,7 +103,7 @@ class TrainableHub:
         """See :class:`indexer.training.trainable.Trainable`."""
         return self._tokens.encode(texts) if texts else []
 
-    def encode_pictures(self, prepared: Tensor) -> Tensor:
+    def encode_images(self, prepared: Tensor) -> Tensor:
         """See :class:`indexer.training.trainable.Trainable`."""
         with named_forward_errors(str(self._folder)):
             inputs = self._images.inputs(prepared.to(self._device))
@@ -139,7 +139,7 @@ def _unit(features: Tensor) -> Tensor:
 
 
 def _temperature(model: Any) -> tuple[float, float | None]:
-    """log(1/temperature) and bias of a checkpoint; ALIGN keeps the temperature itself."""
+    """Read log(1/temperature) and bias of a checkpoint; ALIGN stores the temperature itself."""
     if hasattr(model, "temperature"):
         return -math.log(max(1e-6, float(model.temperature))), None
     bias = float(model.logit_bias) if hasattr(model, "logit_bias") else None

@@ -50,7 +50,7 @@ TRAINED_BERT_RATES = Rates(image=3e-4, text=5e-5, head=5e-4)
 
 
 class TrainableTwoTower:
-    """Trains a two-tower model, but for its first ``frozen_stages`` image stages."""
+    """A two-tower model in training, all but its first ``frozen_stages`` image stages."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class TrainableTwoTower:
         """See :class:`indexer.training.trainable.Trainable`."""
         return token_ids(self._tokenizer, self.module.config.text, texts) if texts else []
 
-    def encode_pictures(self, prepared: Tensor) -> Tensor:
+    def encode_images(self, prepared: Tensor) -> Tensor:
         """See :class:`indexer.training.trainable.Trainable`."""
         pixels = prepared.to(self._device).permute(0, 3, 1, 2)
         rows: Tensor = self.module.encode_images(pixels)
@@ -121,7 +121,7 @@ class TrainableTwoTower:
 
 
 def load_two_tower(folder: Path, name: str, device: str, frozen_stages: int = 0) -> TrainableTwoTower:
-    """A saved two-tower model, to be trained further.
+    """Load a saved two-tower model, to train it further.
 
     Raises:
         ModelError: a file is missing, damaged or of another model.
@@ -145,7 +145,7 @@ def new_two_tower(
     device: str,
     frozen_stages: int,
 ) -> TrainableTwoTower:
-    """A model with random weights, but for an image backbone out of a torchvision classifier's file, and a BERT.
+    """Make a model with random weights, but for an image backbone of a torchvision classifier, and a BERT.
 
     Raises:
         TrainingError: weights do not fit, or the image backbone has fewer stages.
@@ -162,7 +162,11 @@ def new_two_tower(
 
 
 def load_image_weights(model: TwoTowerModel, path: Path) -> None:
-    """Start the image backbone from a torchvision classifier; TrainingError where the file does not fit."""
+    """Load the image backbone from a torchvision classifier.
+
+    Raises:
+        TrainingError: the file does not fit.
+    """
     try:
         read_shapes(path)  # a pipe, a header that lies
         model.image.load_state_dict(torchvision_state(model.config.image, load_file(path)))

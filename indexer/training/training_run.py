@@ -1,4 +1,4 @@
-"""A whole run over a corpus: read, decode, build, train, and the files that tell about it."""
+"""A whole training run over a corpus: read, decode, build, train, and write the run's files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from indexer.pipeline.interrupts import interrupts_noted
 from indexer.training import card, plot
-from indexer.training.image_cache import LONGEST, Cached, CacheRule, cache_pictures
+from indexer.training.image_cache import LONGEST, CacheRule, ImageCache, cache_images
 from indexer.training.listing import Listing, list_corpus
 from indexer.training.loop import BEST, LAST, Data, RunObserver, Saving, derived, fit
 from indexer.training.messages import no_pairs, no_validation, writing
@@ -46,7 +46,7 @@ _CACHE, _LOCK = "cache", ".lock"
 
 @dataclass(frozen=True, slots=True)
 class CorpusSettings:
-    """What is learned from and judged on.
+    """The training and validation data of a run.
 
     Attributes:
         corpus: as ``vlsearch index`` takes it.
@@ -77,7 +77,7 @@ class CorpusSettings:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run left behind.
+    """The result of a run.
 
     Attributes:
         folder: of the run; ``folder / "best"`` is a model.
@@ -223,7 +223,7 @@ def _run(
     outcome = fit(model, Data(train, val, teacher), recipe, run, out, saving, RunObserver(log, show, stop))
 
     # --- what tells about it
-    notes += _tell(out, facts, start, outcome.position, log)
+    notes += _write_reports(out, facts, start, outcome.position, log)
     if not outcome.interrupted and data.cache is None:
         shutil.rmtree(out / _CACHE, ignore_errors=True)
     figures = {int(line["epoch"]): line["val"] for line in log.lines() if "val" in line}
@@ -244,7 +244,7 @@ class _Listed:
 
 
 def _list(data: CorpusSettings, seed: int) -> _Listed:
-    """What to learn from and what to judge on, by a second corpus, by split names, or by share."""
+    """List training and validation images: by a second corpus, by split names, or by share."""
     if data.val is not None and data.val_split is not None:
         raise UsageError("--val names a corpus and --val-split a part of CORPUS; give one of them")
     corpus = open_corpus(data.corpus, data.options)
@@ -275,8 +275,8 @@ def _decode(
     out: Path,
     show: OnProgress,
     stop: Event,
-) -> tuple[Cached, Cached]:
-    """Pictures to vary, with their short side at the tower's; pictures to judge on, as the tower sees them."""
+) -> tuple[ImageCache, ImageCache]:
+    """Decode training images, with their short side at the tower's, and validation images, as the tower takes them."""
     side = model.facts.image_size
     rules = (
         CacheRule(Shrink(side, LONGEST), f"short side {side}"),
@@ -284,7 +284,7 @@ def _decode(
     )
     folder, workers = data.cache or out / _CACHE, data.workers or max(2, os.cpu_count() or 1)
     train, val = (
-        cache_pictures(listing, rule, folder, data.limits, workers, show, stop)
+        cache_images(listing, rule, folder, data.limits, workers, show, stop)
         for listing, rule in zip((listed.train, listed.val), rules, strict=True)
     )
     return train, val
@@ -298,10 +298,10 @@ def _teacher(data: CorpusSettings, train: Listing) -> Teacher:
     )
 
 
-def _tell(
+def _write_reports(
     out: Path, facts: dict[str, Any], start: Start, position: TrainingPosition, log: MetricsLog
 ) -> Iterable[str]:
-    """Write the cards and the curves; sentences on what could not be written."""
+    """Write the cards and the curves; return sentences on what could not be written."""
     figures = {int(line["epoch"]): line["val"] for line in log.lines() if "val" in line}
     newest = max(figures, default=0)
     for name, epoch in ((BEST, position.best_epoch), (LAST, newest)):
@@ -335,7 +335,7 @@ def _card(
     )
 
 
-def _digest(pictures: Cached) -> str:
+def _digest(pictures: ImageCache) -> str:
     whole = hashlib.sha256()
     for digest, captions in zip(pictures.digests, pictures.captions, strict=True):
         whole.update(json.dumps([digest, captions]).encode() + b"\n")
@@ -354,7 +354,7 @@ def _is_from_scratch(start: Start) -> bool:
 
 
 def _device(asked: str | None) -> str:
-    """The device asked for, or a GPU where there is one.
+    """Choose the device asked for, or a GPU where there is one.
 
     Raises:
         TrainingError: it cannot be had.

@@ -44,7 +44,7 @@ class TrainingPosition:
 
 
 @dataclass(frozen=True, slots=True)
-class Learning:
+class TrainingState:
     """State that training changes: weights and statistics of model and loss, averaged weights, the optimizer."""
 
     weights: dict[str, Tensor]
@@ -53,7 +53,7 @@ class Learning:
     optimizer: torch.optim.Optimizer
 
 
-def write_checkpoint(folder: Path, learning: Learning, position: TrainingPosition) -> None:
+def write_checkpoint(folder: Path, learning: TrainingState, position: TrainingPosition) -> None:
     """Replace the checkpoint: after a kill or a power cut at any moment the old or the new one is there, whole.
 
     Raises:
@@ -73,8 +73,8 @@ def write_checkpoint(folder: Path, learning: Learning, position: TrainingPositio
         _sync(folder)
 
 
-def read_place(folder: Path) -> TrainingPosition | None:
-    """How far the run in a folder is; None where there is no checkpoint.
+def read_position(folder: Path) -> TrainingPosition | None:
+    """Read how far the run in a folder has come; None where there is no checkpoint.
 
     Raises:
         TrainingError: the checkpoint is damaged.
@@ -90,8 +90,8 @@ def read_place(folder: Path) -> TrainingPosition | None:
         raise _damaged(path, error) from error
 
 
-def load_checkpoint(folder: Path, learning: Learning) -> None:
-    """Put everything where it was when the checkpoint was written.
+def load_checkpoint(folder: Path, learning: TrainingState) -> None:
+    """Restore everything as it was when the checkpoint was written.
 
     Raises:
         TrainingError: it is damaged.
@@ -112,7 +112,7 @@ def load_checkpoint(folder: Path, learning: Learning) -> None:
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """The optimizer's moments, each laid out in memory as its weight is.
+    """Restore the optimizer's moments, each laid out in memory as its weight is.
 
     The fused step walks weight, gradient and moments side by side through memory: moments of another layout
     (a kernel's, channels last) would be those of other weights.
@@ -134,7 +134,7 @@ def _damaged(path: Path, error: Exception) -> TrainingError:
 
 
 def _sync(path: Path) -> None:
-    """Bring a file or a folder to the disk; Windows cannot open folders, and needs no such thing for them."""
+    """Flush a file or a folder to the disk; Windows cannot open folders and does not need it for them."""
     if path.is_dir() and os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from indexer.training.image_cache import Cached
+from indexer.training.image_cache import ImageCache
 from indexer.training.listing import languages_of
 from indexer.training.trainable import Trainable
 from retrieval.evaluation.metrics import hit_rate_at_k
@@ -25,7 +25,7 @@ Figures = dict[str, dict[str, float]]
 def hit_rates(
     images: NDArray[np.float32], texts: NDArray[np.float32], links: Sequence[tuple[int, int]]
 ) -> dict[str, float]:
-    """Hit rates (what image-text papers print as R@K) in per cent, in both directions.
+    """Compute hit rates (which image-text papers print as R@K) in per cent, in both directions.
 
     Args:
         images: (I, D) float32 unit rows.
@@ -39,19 +39,19 @@ def hit_rates(
     return rates | {f"i2t_r{k}": 100 * hit_rate_at_k(back, min(k, len(texts))).value for k in CUTS}
 
 
-def encode_pictures(model: Trainable, pictures: Cached) -> NDArray[np.float32]:
-    """Unit rows, (n, D), of prepared pictures."""
+def encode_images(model: Trainable, pictures: ImageCache) -> NDArray[np.float32]:
+    """Encode prepared images to unit rows, (n, D)."""
     rows = np.empty((len(pictures), model.facts.dimension), np.float32)
     with torch.inference_mode():
         for start in range(0, len(pictures), _BATCH):
             end = min(start + _BATCH, len(pictures))
             stack = np.stack([pictures[row] for row in range(start, end)])
-            rows[start:end] = model.encode_pictures(torch.from_numpy(stack)).cpu().numpy()
+            rows[start:end] = model.encode_images(torch.from_numpy(stack)).cpu().numpy()
     return rows
 
 
 def encode_texts(model: Trainable, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Unit rows, (n, D), of texts; those of like length go together."""
+    """Encode texts to unit rows, (n, D); those of similar length go together."""
     ids = model.tokenize(texts)
     order = sorted(range(len(ids)), key=lambda row: (len(ids[row]), row))
     rows = np.empty((len(texts), model.facts.dimension), np.float32)
@@ -62,13 +62,13 @@ def encode_texts(model: Trainable, texts: Sequence[str]) -> NDArray[np.float32]:
     return rows
 
 
-def validate(model: Trainable, pictures: Cached) -> Figures:
-    """:func:`hit_rates` by language, over the captions of that language and the pictures that have one.
+def validate(model: Trainable, pictures: ImageCache) -> Figures:
+    """Compute :func:`hit_rates` by language, over the captions of that language and the images that have one.
 
     Leaves the model's module in evaluation mode.
     """
     model.module.eval()
-    images = encode_pictures(model, pictures)
+    images = encode_images(model, pictures)
     figures: Figures = {}
     for language in languages_of(pictures.captions):
         texts: dict[str, int] = {}
@@ -84,5 +84,5 @@ def validate(model: Trainable, pictures: Cached) -> Figures:
 
 
 def mean_r1(figures: Figures) -> float:
-    """The mean R@1 of both directions and all languages, in per cent: what the best weights are chosen by."""
+    """Average R@1 over both directions and all languages, in per cent: the best weights are chosen by it."""
     return float(np.mean([own[key] for own in figures.values() for key in ("t2i_r1", "i2t_r1")]))

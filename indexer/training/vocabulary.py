@@ -14,7 +14,7 @@ _DIGITS = 6  # of log probabilities; the library sums them in another order each
 
 
 def fit_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
-    """A unigram tokenizer whose pieces, scores and ids depend on the texts alone.
+    """Fit a unigram tokenizer whose pieces, scores and ids depend on the texts alone.
 
     The library's own differs from process to process: pieces of equal or nearly equal score change places, and with
     them the embeddings that they start from.

@@ -74,7 +74,7 @@ def test_a_fine_tuned_checkpoint_loads_as_what_it_became(
     model.module.eval()
     with torch.inference_mode():
         prepared = [model.prepare(Image.fromarray(picture(name, 40))) for name in NAMES[:4]]
-        images = model.encode_pictures(torch.from_numpy(np.stack(prepared))).numpy()
+        images = model.encode_images(torch.from_numpy(np.stack(prepared))).numpy()
         texts = model.encode_tokens(model.tokenize(["a dog", "two cats in the snow", "red"])).numpy()
     loaded_images, loaded_texts = vectors(load_hub_encoder(tmp_path / "run" / "last"))
     before_images, before_texts = vectors(load_hub_encoder(source))
@@ -125,7 +125,7 @@ def test_gradient_caching_of_a_checkpoint_gives_the_plain_gradient(tmp_path: Pat
 
     def gradients(backward: Backward, size: int) -> dict[str, Tensor]:
         parts = [slice(start, start + size) for start in range(0, 10, size)]
-        images = [lambda part=part: model.encode_pictures(pixels[part]) for part in parts]
+        images = [lambda part=part: model.encode_images(pixels[part]) for part in parts]
         texts = [lambda part=part: model.encode_tokens(ids[part]) for part in parts]
         model.module.zero_grad()
         backward(

@@ -16,13 +16,13 @@ from PIL import Image
 
 from indexer.training.augment import (
     Augmentation,
+    augment_image,
     draw_captions,
     drop_tokens,
     is_sided,
-    vary_picture,
 )
 from indexer.training.batches import batches, positives_of
-from indexer.training.image_cache import LONGEST, Cached, CacheRule, cache_pictures
+from indexer.training.image_cache import LONGEST, CacheRule, ImageCache, cache_images
 from indexer.training.listing import Caption, Listing, list_corpus
 from indexer.training.recipe import Recipe
 from retrieval.corpora import CaptionColumn, CorpusOptions, open_corpus
@@ -37,8 +37,8 @@ def ignore(_: Progress) -> None:
     pass
 
 
-def decode(listing: Listing, folder: Path, tell: Callable[[Progress], None] = ignore) -> Cached:
-    return cache_pictures(listing, RULE, folder, Limits(), 2, tell, Event())
+def decode(listing: Listing, folder: Path, tell: Callable[[Progress], None] = ignore) -> ImageCache:
+    return cache_images(listing, RULE, folder, Limits(), 2, tell, Event())
 
 
 def entry(path: Path, *captions: str) -> Entry:
@@ -210,7 +210,7 @@ def test_a_picture_is_mirrored_only_where_it_may_be(may_flip: bool) -> None:
     sided[:, 8:] = 255
     always = Augmentation(area=1, aspect=1, flip=1, colour=0, soft=0)
 
-    seen = np.asarray(vary_picture(sided, True, may_flip, always, np.random.default_rng(0)))
+    seen = np.asarray(augment_image(sided, True, may_flip, always, np.random.default_rng(0)))
 
     assert np.array_equal(seen, sided[:, ::-1] if may_flip else sided)
 
@@ -222,7 +222,7 @@ def test_a_view_is_a_part_of_the_picture_of_at_least_the_asked_area(
     pixels = np.arange(width * height * 3, dtype=np.uint32).astype(np.uint8).reshape(height, width, 3)
     by = Augmentation(area=0.5, aspect=1.2, flip=0, colour=0, soft=0)
 
-    view = vary_picture(pixels, whole, False, by, np.random.default_rng(seed))
+    view = augment_image(pixels, whole, False, by, np.random.default_rng(seed))
 
     assert view.width <= width
     assert view.height <= height
@@ -237,7 +237,7 @@ def test_light_varies_within_its_bounds() -> None:
     by = Augmentation(area=1, aspect=1, flip=0, colour=0.2, soft=0)
 
     seen = {
-        int(np.asarray(vary_picture(flat, True, False, by, np.random.default_rng(s)))[0, 0, 0])
+        int(np.asarray(augment_image(flat, True, False, by, np.random.default_rng(s)))[0, 0, 0])
         for s in range(60)
     }
 

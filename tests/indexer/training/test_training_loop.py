@@ -205,7 +205,7 @@ def test_a_model_whose_pictures_have_parts_learns_and_is_saved_with_them(tmp_pat
     after = load_two_tower(tmp_path / "last", "tiny", "cpu")
     assert not torch.equal(start["image_projection.weight"], weights_of(after)["image_projection.weight"])
     with torch.inference_mode():
-        rows = after.encode_pictures(torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8))
+        rows = after.encode_images(torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8))
     torch.testing.assert_close(rows[:, :8].norm(dim=1), torch.full((3,), 0.5**0.5))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.training.augment import Augmentation
-from indexer.training.image_cache import Cached
+from indexer.training.image_cache import ImageCache
 from indexer.training.listing import Caption
 from indexer.training.loop import Data, Outcome, RunObserver, Saving, fit
 from indexer.training.objective import Teacher
@@ -55,10 +55,10 @@ def picture(name: str, side: int = 16) -> NDArray[np.uint8]:
     return pixels
 
 
-def cached(names: list[str] = NAMES[:32], lang: str = "en") -> Cached:
+def cached(names: list[str] = NAMES[:32], lang: str = "en") -> ImageCache:
     pixels = np.stack([picture(name) for name in names])
     count = len(names)
-    return Cached(
+    return ImageCache(
         pixels.reshape(-1),
         np.arange(count, dtype=np.int64) * pixels[0].size,
         np.tile(np.array(pixels.shape[1:], np.int64), (count, 1)),
