@@ -246,6 +246,20 @@ def test_weights_that_torch_refuses_are_refused_by_openvino(folder: Path, damage
 
 
 @needs_openvino
+@pytest.mark.parametrize("value", [float("nan"), -9.0, 3e38])
+def test_weights_that_overflow_do_not_reproduce_the_reference_row(folder: Path, value: float) -> None:
+    add_reference(folder)
+    weights = load_file(folder / "model.safetensors")
+    for name in weights:
+        if name.endswith("running_var"):
+            weights[name] = torch.full_like(weights[name], value)
+    save_file(weights, folder / "model.safetensors")
+
+    with pytest.raises(ModelError, match="differ from the model's reference"):
+        load_encoder(folder, runtime="openvino").encode_images([Image.new("RGB", (40, 30))])
+
+
+@needs_openvino
 def test_weights_that_change_after_loading_are_refused(folder: Path) -> None:
     encoder = load_encoder(folder, runtime="openvino")
     weights = load_file(folder / "model.safetensors")
