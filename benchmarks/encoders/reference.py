@@ -1,6 +1,6 @@
 """How far vlsearch's vectors are from those of transformers alone, for each family of hub checkpoints.
 
-    PYTHONPATH=tests/retrieval/encoders python -m benchmarks.encoders.reference
+    python -m benchmarks.encoders.reference
 
 Tiny checkpoints of the true architectures with random weights (those of the tests), in float32. Each row is the worst
 cosine over ten texts (empty, Chinese, and three longer than any context among them) and thirteen pictures (strips,
@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from library_path import TEXTS, Library, cosines, unit
 from PIL import Image
-from tiny_checkpoints import BUILDERS
 
 from benchmarks.provenance import markdown_table, provenance, write_table
 from retrieval.encoders.hub_encoder import load_hub_encoder
+from tests.retrieval.encoders.library_path import TEXTS, Library, cosines, unit
+from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
 
 TABLE = Path(__file__).with_suffix(".md")
 HEAD = ("family", "texts together", "texts alone", "images together", "images alone", "torchvision")
@@ -43,7 +43,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             BUILDERS[family](Path(folder))
             rows.append((family, *(f"{worst:.7f}" for worst in measure(family, Path(folder)))))
-    command = "PYTHONPATH=tests/retrieval/encoders python -m benchmarks.encoders.reference"
+    command = "python -m benchmarks.encoders.reference"
     head = provenance(command, packages=("torch", "transformers", "pillow"), note="worst cosine, float32")
     write_table(
         TABLE, ["# Vectors against the library's own path", "", *head, "", *markdown_table(HEAD, rows)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import indexer
 from indexer.pipeline.pace import CommitPace
@@ -96,7 +98,9 @@ def test_every_batch_has_the_size_that_indexing_has() -> None:
     class Recording(HashEncoder):
         sizes: list[int | None]
 
-        def encode_prepared(self, prepared, batch_size=None):  # type: ignore[no-untyped-def]
+        def encode_prepared(
+            self, prepared: Sequence[NDArray[np.uint8] | NDArray[np.float32]], batch_size: int | None = None
+        ) -> NDArray[np.float32]:
             self.sizes.append(batch_size)
             return super().encode_prepared(prepared, batch_size)
 
