@@ -42,6 +42,7 @@ def rows_depend_on_place(device: str) -> bool:
     Computes a few small shapes (milliseconds), once: an MKL that is not in strict mode shows there. Where rows do
     depend on their place, a warning is logged, because one row a pass is slower.
     """
+    request_equal_bits()  # the probe may be MKL's first call, after which its mode is settled
     if _equal_rows_stay_equal(device):
         return False
     _log.warning(

@@ -79,6 +79,12 @@ def test_the_bits_of_mini_do_not_depend_on_where_a_run_began() -> None:
 
 
 @pytest.mark.slow
+def test_mini_computes_as_in_a_process_that_was_started_in_mkls_strict_mode() -> None:
+    """The mode counts from MKL's first product on, and the probe of places makes one before the model is built."""
+    assert encode("mini") == encode("mini", MKL_CBWR="AUTO,STRICT")
+
+
+@pytest.mark.slow
 def test_in_a_program_that_computed_before_rows_still_do_not_depend_on_their_place(
     tiny: Callable[[str], Path],
 ) -> None:
