@@ -16,7 +16,6 @@ Vectors = NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Vectors]
 Figures = dict[str, float]
 
-_FAMILIES = ("names_map", "val_en", "val_zh", "coco_mini", "one_a_class")
 _SURE = 0.5  # of a photograph's class, by the classifier of the kept features
 
 
@@ -84,12 +83,3 @@ def class_figures(
         f"one_a_class_{language}_r1": hit_rates(vectors, encode(texts), links)["t2i_r1"]
         for language, texts in queries.items()
     }
-
-
-def mean_of_families(found: Figures) -> float:
-    """The mean, over the families of figures and languages, of each family's mean."""
-    families: dict[str, list[float]] = {}
-    for name, value in found.items():
-        family = next(family for family in _FAMILIES if name.startswith(family))
-        families.setdefault(family, []).append(value)
-    return float(np.mean([np.mean(own) for own in families.values()]))

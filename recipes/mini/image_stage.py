@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from indexer.training.losses import distillation
 from indexer.training.schedule import warmup_cosine
 from recipes.mini import checkpoint, fast_stages
-from recipes.mini.frozen import Features, tuned_stages
+from recipes.mini.frozen import Features, pooled, torch_pool, tuned_stages
+from recipes.mini.heads import learn_projection
 from recipes.mini.names import Names
 from recipes.mini.objective import asymmetric, both_ways
 from recipes.mini.photographs import Photograph
-from recipes.mini.text_stage import hold_fixed_part
 from recipes.mini.texts import NameScores, Said, TextEncoder, TextRows, draw_texts, present
 from retrieval.encoders.two_tower.model import TwoTowerModel
 
@@ -98,7 +98,7 @@ def train_images(
     model.requires_grad_(False)
     stages.requires_grad_(True)
     fast_stages.fix_depthwise(stages)
-    hold_fixed_part(model)
+    handles = learn_projection(model)
     scale = nn.Parameter(torch.log(model.scale().detach().clone()))
     scores, texts = NameScores(len(names.all)), TextRows(encoder, {})
     trunk: list[Tensor] = [value for value in stages.parameters() if value.requires_grad]
@@ -148,22 +148,9 @@ def train_images(
             state = {"model": model.state_dict(), "scores": scores.state_dict(), "start": start}
             state |= {"optimizer": optimizer.state_dict(), "average": average.state()}
             checkpoint.write(path, state | {"scale": scale.detach(), "step": step + 1})
+    for handle in handles:
+        handle.remove()
     model.load_state_dict(average.apply(), strict=False)
-
-
-def as_places(rows: NDArray[np.float16]) -> Tensor:
-    """(B, C, 8, 8) float32 in channels-last order, of (B, 8, 8, C)."""
-    return torch.from_numpy(rows.astype(np.float32)).permute(0, 3, 1, 2)
-
-
-@torch.no_grad()
-def pooled(stages: nn.Module, features: Features, batch: int = 64) -> NDArray[np.float16]:
-    """(n, 2560) features of all photographs: tuned, then kept ones."""
-    found = [
-        stages(as_places(features.places[start : start + batch])).mean((2, 3)).numpy()
-        for start in range(0, len(features.places), batch)
-    ]
-    return np.concatenate([np.concatenate(found).astype(np.float16), features.kept], 1)
 
 
 @torch.no_grad()
@@ -173,7 +160,7 @@ def calibrate(
     """Fit the temperature and biases of names to a part of the labelled photographs."""
     view = scenes.labelled.views[0]
     part = Features(view.places[:1000], view.kept[:1000])
-    images = model.project_image(torch.from_numpy(pooled(stages, part)).float())
+    images = model.project_image(torch.from_numpy(pooled(torch_pool(stages), part)).float())
     scores.fit(images @ rows.T, labels[:1000])
 
 

@@ -50,3 +50,20 @@ def asymmetric(
     absent = shifted**focus * torch.log1p(-shifted.clamp_max(1 - 1e-6))
     terms = torch.where(positive, present, absent).masked_fill(unknown, 0)
     return -terms.sum() / len(logits)
+
+
+def similarities_lost(before: Tensor, now: Tensor) -> Tensor:
+    """How far similarities are from earlier ones, row by row and column by column.
+
+    The mean Kullback-Leibler divergence of what a row (or column) chooses now from what it chose before.
+
+    Args:
+        before: (R, C), similarities by temperature.
+        now: the same, of the model that learns.
+    """
+    return _divergence(before, now) + _divergence(before.T, now.T)
+
+
+def _divergence(before: Tensor, now: Tensor) -> Tensor:
+    wanted, said = before.log_softmax(1), now.log_softmax(1)
+    return (wanted.exp() * (wanted - said)).sum(1).mean()

@@ -1,9 +1,9 @@
-"""Texts about the photographs: captions, pseudo-captions, names, and texts whose vectors are to stay."""
+"""Texts about the photographs: captions, pseudo-captions and names; and what the text tower says of them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from recipes.mini.names import Names
 from recipes.mini.photographs import Photograph
-from recipes.mini.vocabulary import Vocabulary
 from retrieval.encoders.two_tower.model import TwoTowerModel
 from retrieval.encoders.two_tower.tokenization import pad, token_ids
 
@@ -30,19 +29,25 @@ class TextEncoder:
     """The text tower of a model, to train or to ask."""
 
     def __init__(self, model: TwoTowerModel, tokenizer: Tokenizer) -> None:
-        self.model, self._tokenizer = model, tokenizer
+        self.model, self.tokenizer = model, tokenizer
 
-    def encode(self, texts: Sequence[str], dropped: float = 0.0, rng: random.Random | None = None) -> Tensor:
-        """(n, D) unit rows; a share of the sub-words is left out if ``rng`` is given."""
-        rows = token_ids(self._tokenizer, self.model.config.text, texts)
-        if rng is not None:
-            rows = [[token for token in row if rng.random() >= dropped] or row for row in rows]
-        order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
-        parts = [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
-        found = [self.model.encode_texts(pad([rows[i] for i in own], len(rows[own[-1]]))) for own in parts]
-        place = torch.empty(len(order), dtype=torch.long)
-        place[torch.tensor(order)] = torch.arange(len(order))
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """(n, D) unit rows."""
+        rows, found = [], []
+        for own, ids in self.batches(texts):
+            rows += own
+            found.append(self.model.encode_texts(ids))
+        place = torch.empty(len(rows), dtype=torch.long)
+        place[torch.tensor(rows)] = torch.arange(len(rows))
         return torch.cat(found)[place]
+
+    def batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
+        """The places of texts of like length, and their padded ids, until all texts had their turn."""
+        rows = token_ids(self.tokenizer, self.model.config.text, texts)
+        order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
+        for start in range(0, len(order), _CHUNK):
+            own = order[start : start + _CHUNK]
+            yield own, pad([rows[i] for i in own], len(rows[own[-1]]))
 
     @torch.no_grad()
     def rows(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -99,30 +104,6 @@ def guess_captions(
         best = allowed[np.argsort(-worth, kind="stable")[:_GUESSED]]
         found.append([(captions[row], mentioned[row]) for row in best])
     return found
-
-
-def anchors(
-    photographs: Sequence[Photograph],
-    captions: Sequence[str],
-    vocabulary: Vocabulary,
-    tokenizer: Tokenizer,
-    names: Names,
-    most: int = 6_000,
-) -> list[str]:
-    """Texts whose vectors are to stay, without the names that are to move: human captions, class names, words.
-
-    At most ``most`` of each of the three kinds.
-    """
-    moving = {text.lower() for one in names.all for text in (one.label, *one.english, *one.chinese)}
-    written = {text for photograph in photographs for text in (*photograph.english, *photograph.chinese)}
-    words = {piece.removeprefix("▁") for piece in tokenizer.get_vocab()}
-    kinds = (
-        written | set(captions),
-        vocabulary.meanings.keys() - moving,
-        {word for word in words - moving if len(word) > 1},
-    )
-    rng = random.Random(0)
-    return [text for kind in kinds for text in rng.sample(sorted(kind), min(most, len(kind)))]
 
 
 @dataclass(frozen=True)

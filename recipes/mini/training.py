@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,21 +16,33 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from recipes.mini import figures
-from recipes.mini.frozen import Features, Forward, compute, openvino_forward, torch_forward, tuned_stages
-from recipes.mini.image_stage import Scenes, Shown, pooled, train_images
-from recipes.mini.interpolation import interpolate
+from recipes.mini import figures, heads
+from recipes.mini.frozen import (
+    Features,
+    Forward,
+    Pool,
+    compute,
+    openvino_forward,
+    openvino_pool,
+    pooled,
+    torch_forward,
+    torch_pool,
+    tuned_stages,
+)
+from recipes.mini.heads_stage import Lessons, space, train_heads, with_classes_placed
+from recipes.mini.image_stage import Scenes, Shown, train_images
+from recipes.mini.interpolation import interpolate, mean
 from recipes.mini.names import Names
 from recipes.mini.photographs import Photograph, read_set
-from recipes.mini.projection_stage import train_projection
 from recipes.mini.settings import Settings
+from recipes.mini.spoken import Spoken, choose_texts
 from recipes.mini.start import Tensors, load_start, weights_of
-from recipes.mini.text_stage import Lessons, train_text
-from recipes.mini.texts import NameScores, Said, TextEncoder, anchors, guess_captions, present, read_captions
+from recipes.mini.texts import NameScores, Said, TextEncoder, guess_captions, present, read_captions
 from recipes.mini.vocabulary import Vocabulary
 from retrieval.hub.tokenizer_files import load_tokenizer
 
 _UNSURE = 0.3
+_TRAINED = ("flickr_train", "coco_train")
 
 
 @dataclass(frozen=True)
@@ -96,9 +108,9 @@ class Training:
         """All views of a training set."""
         return [self.features(name, view) for view in range(self.settings.views)]
 
-    def pooled(self, name: str, view: int = 0) -> NDArray[np.float16]:
-        """(n, 2560) features by the tuned stages as they are now."""
-        return pooled(tuned_stages(self.model), self.features(name, view))
+    def pooled(self, name: str) -> NDArray[np.float16]:
+        """(n, 2560) features of the plain view of a set, by the tuned stages as they are now."""
+        return pooled(torch_pool(tuned_stages(self.model)), self.features(name))
 
     @torch.no_grad()
     def vectors(self, features: NDArray[np.float16]) -> NDArray[np.float32]:
@@ -121,6 +133,19 @@ class Training:
         self.model.load_state_dict(now)
 
     @cached_property
+    def spoken(self) -> Spoken:
+        """The texts of the heads' stages."""
+        return choose_texts(
+            self.photographs("flickr_train"),
+            self.photographs("coco_train"),
+            self.guessed,
+            self._captions,
+            self.names,
+            self.vocabulary,
+            self.tokenizer,
+        )
+
+    @cached_property
     def guessed(self) -> list[list[Said]]:
         """Pseudo-captions of the labelled photographs, as the start's space has them."""
         path = self.folders.out / "guessed.json"
@@ -132,18 +157,6 @@ class Training:
             path.write_text(json.dumps([[text for text, _ in own] for own in found]), encoding="utf-8")
         texts = json.loads(path.read_text(encoding="utf-8"))
         return [[(text, self.names.mentioned(text)) for text in own] for own in texts]
-
-    @cached_property
-    def anchors(self) -> tuple[list[str], NDArray[np.float16]]:
-        """Texts whose vectors are to stay, and the start's vectors of them."""
-        texts = anchors(
-            self.photographs("flickr_train"), self._captions, self.vocabulary, self.tokenizer, self.names
-        )
-        path = self.folders.out / "anchors.safetensors"
-        if not path.exists():
-            with self._as_start():
-                save_file({"rows": torch.from_numpy(self.encoder.rows(texts).astype(np.float16))}, path)
-        return texts, load_file(path)["rows"].numpy()
 
     def unsure(self, probability: float = _UNSURE) -> Tensor:
         """(labelled, names) bool: names that the model believes are there, though no label says so."""
@@ -172,15 +185,28 @@ class Training:
         if not self._load("begin"):
             self._keep("begin")
 
-    def naming(self) -> None:
-        """Text tower alone: the image tower stays as it is."""
-        if self._load("naming"):
+    def heads(self) -> None:
+        """Text tower's MLP and both projections, on the start's features; the mean of several runs."""
+        self._heads("heads")
+
+    def heads_again(self) -> None:
+        """The same between the start and what fine-tuning made, on its features."""
+        if not self._load("heads_again"):
+            weights = interpolate(self.start, self.stage_weights("images"), self.settings.halfway)
+            self.model.load_state_dict(weights)
+        self._heads("heads_again")
+
+    def _heads(self, stage: str) -> None:
+        if self._load(stage):
             return
-        lessons = self._lessons(torch.zeros(self._labels, dtype=torch.bool), views=1)
-        train_text(
-            self.encoder, lessons, self.names, self.settings.naming, self._checkpoint("naming"), self.log
-        )
-        self._keep("naming")
+        lessons, ends = self._lessons(stage), []
+        for run in range(self.settings.heads.runs):
+            path = self.folders.out / f"{stage}-{run}.run"
+            if not path.exists():
+                _write(train_heads(self.model, lessons, self.names, self.settings.heads, run, self.log), path)
+            ends.append(load_file(path))
+        self.model.load_state_dict(mean(ends))
+        self._keep(stage)
 
     def images(self) -> None:
         """Image tower alone."""
@@ -198,49 +224,79 @@ class Training:
         )
         self._keep("images")
 
-    def projection(self) -> None:
-        """Between the start and what fine-tuning made: the learned part of the image projection."""
-        if self._load("projection"):
-            return
-        self.model.load_state_dict(
-            interpolate(self.start, self.stage_weights("images"), self.settings.halfway)
-        )
-        lessons = self._lessons(self.unsure(), views=1)
-        train_projection(self.encoder, lessons, self.names, self.settings.projection, self.log)
-        self._keep("projection")
-
     def interpolated(self) -> None:
-        """Between the start and what came out, where the families of figures are best on average."""
+        """Between the start and what came out."""
         if self._load("interpolated"):
             return
-        end, best = self.stage_weights("projection"), float("-inf")
-        for share in self.settings.shares:
-            weights = interpolate(self.start, end, share)
-            self.model.load_state_dict(weights)
-            found = self.measured()
-            self.log(stage="interpolated", share=share, **found)
-            if figures.mean_of_families(found) > best:
-                best, chosen = figures.mean_of_families(found), weights
-        self.model.load_state_dict(chosen)
+        last = "heads_again" if self.settings.fine_tuned else "heads"
+        end = self.stage_weights(last)
+        self.model.load_state_dict(interpolate(self.start, end, self.settings.share))
         self._keep("interpolated")
 
-    @property
-    def _labels(self) -> tuple[int, int]:
-        return len(self.photographs("coco_train")), len(self.names.all)
-
-    def _lessons(self, unsure: Tensor, views: int) -> Lessons:
+    def _lessons(self, stage: str) -> Lessons:
+        """Features by the model as it is; the texts' bags and the space that is to stay by the start."""
+        now = self._features(stage)
+        with self._as_start():
+            first = now if stage == "heads" else self._features("heads")
+            bags = self._once("bags", lambda: {"bags": heads.bags(self.encoder, self.spoken.every())})["bags"]
+            before = space(
+                self.model,
+                bags,
+                first["flickr_train-0"],
+                first["coco_train-0"],
+                first["classes-0"][self._class_photographs],
+            )
         captioned, labelled = (
-            [self.pooled(name, view) for view in range(views)] for name in ("flickr_train", "coco_train")
+            [now[f"{name}-{view}"] for view in range(self.settings.views)]
+            for name in ("flickr_train", "coco_train")
         )
-        return Lessons(
-            self.photographs("flickr_train"),
-            captioned,
-            self.photographs("coco_train"),
-            labelled,
-            self.guessed,
-            unsure,
-            *self.anchors,
+        labels = present(self.photographs("coco_train"), self.names)
+        lessons = Lessons(self.spoken, bags, captioned, labelled, labels, self._places, before)
+        texts, meant = zip(*self.spoken.classes, strict=True)
+        placed = with_classes_placed(
+            before, lessons.at(texts), meant, self._places, self.settings.heads.class_gain
         )
+        return replace(lessons, start=placed)
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """(classes, D - learned) unit rows: where the fixed part of the image projection has ImageNet's classes."""
+        learned = self.model.config.image_parts[0]
+        classifier = load_file(self.folders.classifier)["classifier.1.weight"].float()
+        fixed = self.start["image_projection.weight"][learned:, -classifier.shape[1] :]
+        return torch.nn.functional.normalize((classifier - classifier.mean(0)) @ fixed.T, dim=1)
+
+    @cached_property
+    def _class_photographs(self) -> list[int]:
+        """Those of every second label; the others' are measured on."""
+        photographs = self.photographs("classes")
+        labels = sorted({label for one in photographs for label in one.labels})
+        return [row for row, one in enumerate(photographs) if labels.index(one.labels[0]) % 2 == 0]
+
+    def _features(self, stage: str) -> Tensors:
+        """Features of the training photographs, by the model as it is when the stage begins."""
+
+        def compute_all() -> Tensors:
+            pool = self._pool()
+            wanted = [(name, view) for name in _TRAINED for view in range(self.settings.views)]
+            return {
+                f"{name}-{view}": torch.from_numpy(pooled(pool, self.features(name, view)))
+                for name, view in [*wanted, ("classes", 0)]
+            }
+
+        return self._once(f"{stage}-features", compute_all)
+
+    def _pool(self) -> Pool:
+        stages = tuned_stages(self.model)
+        return openvino_pool(stages, torch.get_num_threads()) if self._openvino else torch_pool(stages)
+
+    def _once(self, name: str, make: Callable[[], Tensors]) -> Tensors:
+        """Tensors that are made once and kept in the output folder."""
+        path = self.folders.out / f"{name}.tensors"
+        if not path.exists():
+            _write(make(), path)
+        tensors: Tensors = load_file(path)
+        return tensors
 
     def _scenes(self, unsure: Tensor) -> Scenes:
         learned = self.model.config.image_parts[0]
@@ -280,10 +336,7 @@ class Training:
         return True
 
     def _keep(self, stage: str) -> None:
-        state = {name: value.contiguous().clone() for name, value in self.model.state_dict().items()}
-        new = self._path(stage).with_suffix(f".{os.getpid()}.new")
-        save_file(state, new)
-        new.replace(self._path(stage))
+        _write(weights_of(self.model), self._path(stage))
         self._checkpoint(stage).unlink(missing_ok=True)
         self.log(stage=stage, **self.measured())
 
@@ -310,7 +363,7 @@ class Training:
             encode, "coco_mini", shown["coco_mini"], [one.english for one in mini]
         )
         chosen, photographs = self._one_a_class
-        pool = self.vectors(pooled(tuned_stages(self.model), photographs))
+        pool = self.vectors(pooled(torch_pool(tuned_stages(self.model)), photographs))
         found |= figures.class_figures(encode, pool, chosen, self.vocabulary)
         return {name: round(value, 2) for name, value in found.items()}
 
@@ -335,3 +388,10 @@ class Training:
             place = int(np.searchsorted(starts, row, "right")) - 1
             found.append(places[place][row - starts[place]])
         return list(chosen), Features(np.stack(found), kept[list(chosen.values())])
+
+
+def _write(tensors: Tensors, path: Path) -> None:
+    """Write a file of tensors whole or not at all."""
+    new = path.with_suffix(f".{os.getpid()}.new")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, new)
+    new.replace(path)
