@@ -17,7 +17,7 @@ from retrieval.json_files import read_object
 
 FILE = "reference.json"
 _BYTES = 2**22
-TOLERANCE = 1e-5
+LARGEST_DEVIATION = 1e-5
 """Largest difference of an element from torch's in float32."""
 
 Rows = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

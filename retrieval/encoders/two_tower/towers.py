@@ -25,7 +25,12 @@ from retrieval.encoders.two_tower.folder import (
 )
 from retrieval.encoders.two_tower.image_layers import has_layers, read_image_tower
 from retrieval.encoders.two_tower.numpy_bag import NumpyBag
-from retrieval.encoders.two_tower.reference import TOLERANCE, deviation, read_reference, reference_image
+from retrieval.encoders.two_tower.reference import (
+    LARGEST_DEVIATION,
+    deviation,
+    read_reference,
+    reference_image,
+)
 from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
@@ -53,7 +58,7 @@ class TwoTowerTowers:
         MissingExtra: the runtime asked for is not installed.
     """
 
-    tolerance = TOLERANCE
+    tolerance = LARGEST_DEVIATION
 
     def __init__(self, folder: TwoTowerFolder, data: bytes, device: str, runtime: Runtime = "torch") -> None:
         self._folder, self._device = folder, device
@@ -172,10 +177,10 @@ def _build_openvino(folder: TwoTowerFolder) -> openvino_images.OpenVinoImages:
             0
         ]
     found = deviation(reference, folder.config, images.rows)
-    if not found <= TOLERANCE:  # nan too
+    if not found <= LARGEST_DEVIATION:  # nan too
         raise ModelError(
             f"{folder.path}: OpenVINO gives vectors that differ from the model's reference by {found:.1e}, more than "
-            f"{TOLERANCE}; {_USE_TORCH}"
+            f"{LARGEST_DEVIATION}; {_USE_TORCH}"
         )
     return images
 

@@ -31,7 +31,7 @@ from retrieval.encoders.two_tower.folder import save
 from retrieval.encoders.two_tower.image_layers import has_layers
 from retrieval.encoders.two_tower.reference import (
     FILE,
-    TOLERANCE,
+    LARGEST_DEVIATION,
     read_reference,
     reference_image,
 )
@@ -90,7 +90,7 @@ def test_openvino_gives_the_vectors_of_torch(
 
     found = of_openvino.image_rows(pixels(size))
 
-    assert np.abs(found - of_torch.image_rows(pixels(size))).max() <= TOLERANCE
+    assert np.abs(found - of_torch.image_rows(pixels(size))).max() <= LARGEST_DEVIATION
 
 
 @needs_openvino
