@@ -24,7 +24,7 @@ def accelerate(
     threads: int = 2,
     timeout: float = 0.0,
 ) -> list[Accelerated]:
-    """Build the accelerators that a collection lacks, or that fewer than nine in ten of its vectors stand in.
+    """Build the accelerators that are missing, or that cover fewer than nine tenths of the collection's vectors.
 
     Searches find nearly all of the best items through them, with the scores and the order of the exact search;
     ``search(..., exact=True)`` does without.
@@ -55,7 +55,7 @@ def accelerate(
 
 
 def drop_accelerators(collection: str | Path, *, timeout: float = 0.0) -> int:
-    """Drop the accelerators of a collection, whose searches scan all vectors again; how many went.
+    """Drop the accelerators of a collection, so that searches scan all vectors again, and return how many.
 
     Raises:
         CollectionNotFound: there is none.

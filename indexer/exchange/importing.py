@@ -218,7 +218,7 @@ class _Import:
                 if array is not None and array.rows < stop:
                     raise CorpusFormatError(
                         str(partition.metadata),
-                        f"has more rows than {array.path}, and says otherwise",
+                        f"holds more rows than its own footer states, and more than {array.path}",
                         "Copy both again",
                     )
             with self.writer.look_up() as connection:

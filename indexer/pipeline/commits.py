@@ -51,7 +51,7 @@ class Commits:
         with self._writer.look_up() as connection:
             change.links = new_links(connection, change.links, self._corpus_id)
             change.items |= find_renames(connection, change.items, staged.may_be_renamed)
-            # whose twin a commit took while they were on their way through the workers
+            # Leave out contents that another commit has encoded since they were queued.
             drop_encoded(connection, change.contents, self.encoder_id)
         ids = self._writer.commit(change, self._encoder.identity) if change else {}
         self._counts.add_commit(ids, change, links)

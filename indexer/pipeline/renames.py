@@ -45,7 +45,7 @@ def find_renames(
 
 
 def _first_gone(uri: str, namesakes: Sequence[tuple[int, str]], taken: Collection[int]) -> int | None:
-    """Give the first of these (item, uri) that nobody has taken, is in the same place of its file, and is gone."""
+    """Find the first of these (item, uri) whose file is gone, with an equal fragment, and that is not in ``taken``."""
     split = split_file_uri(uri)
     for item, old in namesakes:
         old_split = split_file_uri(old)

@@ -24,9 +24,9 @@ ITEMS_INSIDE = ("folder", "webdataset", "lines")
 class VanishedItems:
     """Items that came from a corpus and that a whole run over it has not met.
 
-    An image that could not be taken this time is listed still, and a corpus that has captions of an image lists it.
-    No folder lists a file that is gone. Of what the reader itself could not read (a folder that cannot be listed, a
-    link that leads nowhere) only items whose file is known to be gone count.
+    Not counted as vanished: an image that failed in this run; an image of which another corpus has captions; and items
+    in parts of the corpus that the reader could not read (a folder without read permission, a broken link), unless
+    their file is known to be gone. A folder corpus never keeps an item whose file is gone.
 
     Args:
         writer: of the collection.
@@ -48,11 +48,11 @@ class VanishedItems:
         self._items = sorted(unmet)
 
     def count(self) -> int:
-        """How many items :meth:`prune` would drop."""
+        """Count the items that :meth:`prune` would delete."""
         return sum(len(change.removed) for change in self._changes())
 
     def prune(self, identity: Identity) -> int:
-        """Take back that the corpus lists these items, and drop what nobody lists; how many were dropped.
+        """Remove this corpus from the items' listings, delete items that no corpus lists, and return their number.
 
         Raises:
             UsageError: the corpus holds nothing now, as if its drive were missing.

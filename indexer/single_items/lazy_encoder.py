@@ -61,7 +61,10 @@ class LazyEncoder:
         """
         if self._encoder is None:
             if isinstance(self._model, Identity):
-                raise UsageError("this writer knows an identity and no encoder; give every item its vector")
+                raise UsageError(
+                    "this writer was opened with an identity instead of an encoder, so it cannot encode; "
+                    "pass vector= with every item"
+                )
             self._encoder = bound_encoder(self._writer, self._model)
         return self._encoder
 
@@ -76,5 +79,7 @@ class LazyEncoder:
         if row.shape != (dimension,):
             raise UsageError(f"the vector has shape {row.shape}, and the collection's have ({dimension},)")
         if wrong := first_not_unit(row[None]):
-            raise UsageError(f"the vector is not finite and of unit length (it is {wrong[1]}); divide by it")
+            raise UsageError(
+                f"the vector is not a finite unit vector (its length is {wrong[1]}); divide the vector by its length"
+            )
         return row

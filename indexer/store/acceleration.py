@@ -31,7 +31,7 @@ FROM_ROWS = 100_000
 
 DEFAULT_RECALL = 0.98
 STALE_SHARE = 0.1
-"""Of the vectors: where so many were added since, an accelerator is built anew."""
+"""Share of the vectors that an accelerator may lack; above it, the accelerator is rebuilt."""
 
 _FIT_QUERIES, _TUNE_QUERIES, _HELD_OUT_QUERIES = 500, 200, 200
 _FEWEST_QUERIES = 200  # stored ones; with fewer of them the bundled texts are asked
@@ -43,7 +43,7 @@ Encode = Callable[[list[str]], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Accelerated:
-    """What became of the vectors of a kind; ``measurement`` is None where the target was out of reach."""
+    """Result of building one kind's accelerator; ``measurement`` is None if the target recall was not reached."""
 
     kind: Kind
     rows: int
@@ -113,7 +113,7 @@ def _build(
     recall: float,
     threads: int,
 ) -> tuple[CodedRows, Measurement, int] | None:
-    """Code the vectors of a kind and find the effort that reaches the recall; None where none does."""
+    """Code the vectors of a kind and find the search parameters that reach the recall; None if none do."""
     store = stores[kind]
     queries = _queries(stores["text" if kind == "image" else "image"], kind, masked, encode)
     ids = np.concatenate([segment.ids for segment in store.segments])
@@ -130,17 +130,17 @@ def _build(
     if found is None:
         return None
     held_out = store.run(
-        measure, inverted, queries.held_out, _best(store, queries.held_out, masked), found.effort
+        measure, inverted, queries.held_out, _best(store, queries.held_out, masked), found.parameters
     )
 
     def accelerated(query: NDArray[np.float32]) -> None:
-        ids = inverted.propose(query, found.effort)
+        ids = inverted.propose(query, found.parameters)
         best_of(ids, exact_scores(store.vectors(ids), query), TUNED_FOR)
 
     measurement = Measurement(
-        cells=found.effort.cells,
-        rescored=found.effort.rescored,
-        radius_weight=found.effort.radius_weight,
+        cells=found.parameters.cells,
+        rescored=found.parameters.rescored,
+        radius_weight=found.parameters.radius_weight,
         recall=round(held_out.recall, 4),
         target=recall,
         queries=len(queries.held_out),

@@ -71,7 +71,7 @@ class Transactions:
 
     @contextlib.contextmanager
     def without_generation(self) -> Iterator[Connection]:
-        """Begin a write transaction that changes no answer and makes no generation: for sources, encoders, notes."""
+        """Begin a write transaction that changes no answer and makes no generation: for corpora, encoders, notes."""
         self._check_open()
         try:
             with self._engine.begin() as connection:
@@ -81,13 +81,13 @@ class Transactions:
 
     @contextlib.contextmanager
     def switch(self, generation: int) -> Iterator[Connection]:
-        """Begin the transaction that makes ``generation`` current; leaves it or the one before, and knows which.
+        """Run the transaction that makes ``generation`` current; after an error the previous generation still is.
 
         A COMMIT that fails may have happened (a full disk, an I/O error while syncing): the catalogue is opened
         again and asked before anybody removes a file.
 
         Raises:
-            CollectionError: it did not happen.
+            CollectionError: the transaction did not take place.
         """
         self._check_open()
         try:

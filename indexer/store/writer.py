@@ -63,7 +63,7 @@ class _NewVectors:
 
 
 class Writer:
-    """The one writer of a collection, which it makes where there is none; a context manager that holds the lock.
+    """The only writer of a collection, holding its lock; a context manager. Creates the collection if there is none.
 
     Attributes:
         path: the collection's folder.
@@ -144,7 +144,7 @@ class Writer:
             raise IdentityMismatch(self.path, bound.name, given.name, bound.difference(given))
 
     def ensure_corpus(self, uri: str, format_: str) -> int:
-        """Add a corpus to the catalogue where it is new; its id."""
+        """Return the catalogue id of a corpus, adding the corpus if it is new."""
         sources = schema.sources
         with self.look_up() as connection:
             found = connection.execute(select(sources.c.id).where(sources.c.uri == uri)).scalar_one_or_none()
@@ -155,7 +155,7 @@ class Writer:
             return int(connection.execute(added).scalar_one())
 
     def ensure_encoder(self, identity: Identity) -> int:
-        """Add an encoder to the catalogue where it is new; its id. The active one stays active."""
+        """Return the catalogue id of an encoder, adding the encoder if it is new; the active one stays active."""
         with self.look_up() as connection:
             found = content_rows.find_encoder(connection, identity)
         if found is not None:
@@ -265,7 +265,7 @@ class Writer:
             encoder_id: of their encoder, in the catalogue.
             rows: vectors that it holds.
             last: the last encoding that it covers.
-            measured: JSON, what it was measured to give.
+            measured: JSON, its measured recall and speed.
             pieces: of its file.
 
         Raises:

@@ -21,7 +21,7 @@ from retrieval.encoders.families.table import family_of
 from retrieval.encoders.hub_towers import attention_mask
 from retrieval.errors import MissingExtra, UsageError
 from retrieval.hub.checkpoint import read_checkpoint, weight_files
-from retrieval.hub.forward_errors import named_forward_errors
+from retrieval.hub.forward_errors import forward_errors_as_model_errors
 from retrieval.hub.library_model import load_model, save_model
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class TrainableHub:
 
     def encode_images(self, prepared: Tensor) -> Tensor:
         """See :class:`indexer.training.trainable.Trainable`."""
-        with named_forward_errors(str(self._folder)):
+        with forward_errors_as_model_errors(str(self._folder)):
             inputs = self._images.inputs(prepared.to(self._device))
             return _unit(self._model.get_image_features(**inputs).pooler_output)
 
@@ -116,7 +116,7 @@ class TrainableHub:
         inputs = {"input_ids": torch.from_numpy(ids).to(self._device)}
         if self._attention == "masked":
             inputs["attention_mask"] = attention_mask(torch.from_numpy(is_text)).to(self._device)
-        with named_forward_errors(str(self._folder)):
+        with forward_errors_as_model_errors(str(self._folder)):
             return _unit(self._model.get_text_features(**inputs).pooler_output)
 
     def save(self, folder: Path, log_scale: float, bias: float | None) -> None:

@@ -230,7 +230,7 @@ def _run(
     best = outcome.position.best_epoch
     if best and not (out / BEST).is_dir():
         raise TrainingError(
-            f"{out / BEST} is gone, and its epoch is over; train in another folder to have it again"
+            f"{out / BEST} was deleted and its weights cannot be restored; train again with another --out"
         )
     return Trained(out, figures.get(best, {}), best, failures, tuple(notes), outcome.interrupted)
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def described(measured: Measurement) -> str:
-    """Say in one line what an accelerator was measured to give."""
+    """Describe an accelerator's measured recall and speed in one line."""
     times = measured.exact_milliseconds / max(measured.milliseconds, 1e-3)
     return (
         f"{measured.recall:.1%} of the exact 10 best ({measured.queries} {measured.queried_with}), "

@@ -27,7 +27,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "demo": ("retrieval.cli.demo", "Index a few photographs with captions and search them."),
     },
     "Collections": {
-        "info": ("retrieval.cli.info", "Show what a collection holds, and what could not be taken."),
+        "info": ("retrieval.cli.info", "Show what a collection holds, and what failed to index."),
         "delete": ("retrieval.cli.delete", "Delete items from a collection."),
         "hide": ("retrieval.cli.hide", "Keep items out of all hits, until they are unhidden."),
         "unhide": ("retrieval.cli.hide", "Let hidden items be found again."),
@@ -39,7 +39,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Models": {
         "models": ("retrieval.cli.models", "List, download and remove models."),
-        "train": ("retrieval.cli.train", "Train a model on a corpus: a new one, or one that is there."),
+        "train": (
+            "retrieval.cli.train",
+            "Train a model on a corpus: a new one, or fine-tune an existing one.",
+        ),
         "eval": ("retrieval.cli.eval", "Measure how well a model retrieves on a captioned corpus."),
         "classify": ("retrieval.cli.classify", "Measure how well a model names the class of each picture."),
     },

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--failures", is_flag=True, help="List what could not be taken, and why.")
-@click.option("--hidden", is_flag=True, help="List what is hidden.")
+@click.option("--failures", is_flag=True, help="List the items that failed to index, and why.")
+@click.option("--hidden", is_flag=True, help="List the hidden items.")
 @json_option("Print one JSON object; with --failures or --hidden, one a line of the list.")
 @collection_option
 def info(failures: bool, hidden: bool, as_json: bool, collection: Path) -> None:
-    """Show what a collection holds, and what could not be taken."""
+    """Show what a collection holds, and what failed to index."""
     from retrieval.collection import Collection  # sqlalchemy, faiss: not for --help
 
     if failures and hidden:
@@ -70,7 +70,7 @@ def _show(facts: CollectionInfo) -> None:
         "items": ", ".join(held),
         "contents": f"{facts.contents:,} (equal bytes count once)",
         "vectors": rows + (f", {facts.dead:,} of them deleted" if facts.dead else ""),
-        "sources": f"{facts.sources:,}",
+        "corpora": f"{facts.sources:,}",
         "failures": f"{facts.failures:,}" + (_see("--failures", facts) if facts.failures else ""),
         "on disk": f"{bytes_size(facts.vector_bytes)} vectors, {bytes_size(facts.catalogue_bytes)} catalogue",
         "generation": f"{facts.generation:,}, schema {facts.schema_version}",

@@ -20,17 +20,17 @@ from retrieval.cli.progress import waiting
     default=0.98,
     show_default=True,
     metavar="R",
-    help="Share of the exact 10 best that searches must find in the mean.",
+    help="Average recall@10, against exact search, that an accelerator must reach.",
 )
-@click.option("--scan", is_flag=True, help="Drop accelerators: searches look at all vectors again.")
+@click.option("--scan", is_flag=True, help="Drop accelerators: searches read all vectors again.")
 @wait_option
 def optimize(recall: float, scan: bool, wait: float, collection: Path) -> None:
     """Merge segments, drop deleted rows, speed up searches.
 
-    From 100,000 images, or texts, on an accelerator is built, tuned and measured: searches then look at few
-    vectors, and may miss a hit in fifty; the others keep their scores and order. "vlsearch query --exact" looks
-    at all vectors, and evaluations always do. Otherwise no answer changes. Indexing does all of this by itself
-    where it is due.
+    For 100,000 images or more, or as many texts, an accelerator (an approximate index) is built, tuned and
+    measured. Searches then read only a part of the vectors and find on average the share --recall of the exact
+    10 best; the hits that they find keep their scores and order. "vlsearch query --exact" reads all vectors, and
+    evaluations always do. Otherwise no answer changes. Indexing does all of this by itself when it is due.
     """
     import indexer  # numpy, sqlalchemy: not for --help
 

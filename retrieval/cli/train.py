@@ -95,7 +95,7 @@ def train(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    r"""Train a model on a corpus: a new one, or one that is there.
+    r"""Train a model on a corpus: a new one, or fine-tune an existing one.
 
     CORPUS is read as index reads it. With --model, a hub checkpoint or a two-tower model is fine-tuned;
     without, a new two-tower model is made of an image backbone and a text backbone. Run the same command again, and

@@ -134,7 +134,7 @@ def driver_connection(connection: Connection) -> sqlite3.Connection:
 
 
 def damaged(collection: Path, error: DatabaseError | sqlite3.Error) -> CollectionError:
-    """Make an error of ours of what SQLite says of a file that it cannot read."""
+    """Translate an SQLite error on a collection's catalogue into the CollectionError to raise."""
     said = str(getattr(error, "orig", None) or error)
     if isinstance(error, (IntegrityError, sqlite3.IntegrityError)):
         return CollectionError(
@@ -156,7 +156,7 @@ _SIGNS_OF_DAMAGE = ("malformed", "not a database", "decode to UTF-8", "too big",
 
 
 def unreadable(collection: Path, error: OSError) -> CollectionError:
-    """Make an error of ours of what the system says of a folder or file of a collection."""
+    """Translate an OSError on a collection's folder or file into the CollectionError to raise."""
     said = error.strerror or str(error)
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return CollectionError(
@@ -278,7 +278,7 @@ def _harden(connection: sqlite3.Connection) -> None:
 
 
 def _check_schema(connection: sqlite3.Connection, collection: Path) -> None:
-    """Refuse a catalogue with anything in it that our migrations do not make, or without something that they make.
+    """Refuse a catalogue whose schema differs from the one that the migrations make.
 
     A trigger, or a view, a virtual table or a generated column in the place of one of ours, would be code of a
     stranger's that our statements run.
@@ -292,12 +292,14 @@ def _check_schema(connection: sqlite3.Connection, collection: Path) -> None:
     if version > SCHEMA_VERSION:
         return  # refused where its sentence is, before any other statement
     expected = objects_of(version)
-    for of_a_kind, said in ((found - expected, "holds"), (expected - found, "lacks, or holds otherwise,")):
-        if of_a_kind:
-            kind, name, _, _ = min(of_a_kind, key=str)
-            raise CollectionDamaged(
-                collection, f"{CATALOGUE} {said} the {kind} {name}, as vlsearch never made it"
-            )
+    for different, said in (
+        (found - expected, "has an unexpected {kind} {name}"),
+        (expected - found, "has no {kind} {name}, or a different one"),
+    ):
+        if different:
+            kind, name, _, _ = min(different, key=str)
+            said = said.format(kind=kind, name=name)
+            raise CollectionDamaged(collection, f"{CATALOGUE} {said}; vlsearch did not write this schema")
 
 
 _STATISTICS = {  # what ANALYZE leaves

@@ -5,9 +5,9 @@ Collections travel as archives of strangers. In one, ``segments`` may be a link 
 may be reached through links: which one to open is its user's choice.
 
 Files under ``segments/`` are reached through a descriptor of that folder, so that what was checked is what is opened.
-SQLite and the writer's lock open by path; their files are looked at first. Whoever could exchange them between the
-look and the opening can write to the folder while we work in it, and needs no trick: what comes from strangers lies
-still.
+SQLite and the writer's lock open by path, so their files can only be checked beforehand. The gap between check and
+opening is accepted: only a program that can already write to the folder could use it, and the threat here is a
+collection that came as an archive, whose files do not change by themselves.
 """
 
 from __future__ import annotations

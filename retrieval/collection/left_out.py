@@ -1,4 +1,4 @@
-"""What the last whole run over each corpus passed over, by what it is; kept in the catalogue's settings."""
+"""Counts, by kind, of what the last whole run over each corpus skipped; kept in the catalogue's settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from retrieval.collection.statement import Select, Setting
 
 LEFT_OUT = "left_out:"
-"""Name of a setting, before the id of its source; the value is a JSON object of counts."""
+"""Prefix of the setting's name, followed by the corpus id; the setting's value is a JSON object of counts."""
 
 _LIMIT = 2**16  # characters of a value: a collection may come from strangers
 

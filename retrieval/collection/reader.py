@@ -131,7 +131,7 @@ class Collection:
             return iter(view.hidden())
 
     def failures(self, source: str | None = None) -> Iterator[Failure]:
-        """Read what could not be taken, of all corpora or of the one with this uri, in the order of first failure."""
+        """Read the items that failed to index, of all corpora or of one (by uri), in the order of first failure."""
         with self.reading() as view:
             return iter(view.failures(source))
 

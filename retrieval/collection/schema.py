@@ -1,7 +1,7 @@
 """The catalogue's tables (SQLAlchemy Core) and the numbered migrations that make them.
 
-``PRAGMA user_version`` holds the number of the last migration. Tables here are how today's code asks; the
-migrations are history and are never edited once released: a test compares what they make with these tables.
+``PRAGMA user_version`` holds the number of the last migration. The tables describe the current schema, for queries;
+a migration is never edited once it is released. A test checks that the migrations together make exactly these tables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The k best encodings of a store, exactly (docs/architecture.md, Ranking).
 
 The store proposes, :func:`~retrieval.collection.score.exact_scores` decides. The store is asked for more until what
-it has not shown yet provably cannot be among the k best, so neither a burst of near-copies nor masked rows cost a hit.
+it has not proposed provably cannot be among the k best, so neither a burst of near-copies nor masked rows cost a hit.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ def search(
         return [Candidates(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     proposed = store.propose(queries, k + MARGIN_ROWS, masked)
-    return [_close(store, found, query, k) for found, query in zip(proposed, queries, strict=True)]
+    return [_exact_best(store, found, query, k) for found, query in zip(proposed, queries, strict=True)]
 
 
-def _close(store: VectorStore, found: Proposals, query: NDArray[np.float32], k: int) -> Candidates:
+def _exact_best(store: VectorStore, found: Proposals, query: NDArray[np.float32], k: int) -> Candidates:
+    """Score one query's proposals exactly, asking for more until no other row can be among the k best."""
     slack = 2 * error_bound(len(query))  # between the store's score of one row and of another
     while True:
         # A row whose proposed score is below the k-th live one by more than the slack is worse than k exact scores.

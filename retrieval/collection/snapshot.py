@@ -21,13 +21,13 @@ from retrieval.types import KINDS, Kind
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What does not change between two commits; read inside one transaction, then shared by all threads.
+    """State of one generation, read in one transaction and shared by all threads.
 
     Attributes:
         generation: number of the committed state.
         encoder_id: the active encoder's id in the catalogue, or None before the first commit.
         identity: that encoder's.
-        held: whether there is any item of a kind that is not hidden.
+        has_visible: for each kind, whether the collection has an item of that kind that is not hidden.
         stores: the vectors of each kind under the active encoder.
         accelerators: approximate indexes of them, for the kinds that have one.
         dead: ids of encodings that no item uses, ascending int64.
@@ -40,7 +40,7 @@ class Snapshot:
     generation: int
     encoder_id: int | None
     identity: Identity | None
-    held: dict[Kind, bool]
+    has_visible: dict[Kind, bool]
     stores: Mapping[Kind, SegmentStore]
     accelerators: Mapping[Kind, Accelerator]
     dead: NDArray[np.int64]
@@ -87,7 +87,7 @@ def read_snapshot(
         generation=generation,
         encoder_id=encoder_id,
         identity=identity,
-        held={kind: _holds(connection, kind, len(hidden[kind])) for kind in KINDS},
+        has_visible={kind: _holds(connection, kind, len(hidden[kind])) for kind in KINDS},
         stores=stores,
         accelerators=accelerators,
         dead=dead_ids,

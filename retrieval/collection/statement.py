@@ -1,7 +1,7 @@
 """SELECT statements of the read path, sent through the driver: a warm query spends its time on the search.
 
-SQLAlchemy's statements cost ten times what SQLite needs for the few rows of a query. What is asked once a query is
-asked here; each row is checked, because a catalogue may come from a stranger or a broken disk.
+SQLAlchemy's statements cost ten times what SQLite needs for the few rows of a query. Statements that run for every
+query are defined here; each row is checked, because a catalogue may come from a stranger or a broken disk.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ class CollectionInfo:
     """Totals of one generation.
 
     ``images`` and ``texts`` count hidden items too, ``hidden`` those alone; ``dead`` counts masked rows that the next
-    compaction drops; ``left_out`` what the last run over each corpus passed over, by what it is (``RAW picture``,
-    ``hidden file``).
+    compaction drops; ``left_out`` counts, by kind (``RAW picture``, ``hidden file``, see
+    :mod:`retrieval.corpora.left_out`), what the last run over each corpus skipped.
     """
 
     path: str
@@ -48,7 +48,7 @@ class CollectionInfo:
 
 @dataclass(frozen=True, slots=True)
 class AcceleratorInfo:
-    """An accelerator: vectors that it covers, bytes on disk, what it was measured to give."""
+    """An accelerator: vectors that it covers, bytes on disk, its measured recall and speed."""
 
     rows: int
     bytes: int

@@ -52,7 +52,7 @@ class View:
 
     def holds(self, kind: Kind) -> bool:
         """Whether there is any item of a kind that is not hidden."""
-        return self._snapshot.held[kind]
+        return self._snapshot.has_visible[kind]
 
     def search(self, vectors: NDArray[np.float32], find: Kind, request: Request) -> list[list[Hit]]:
         """Rank the items of a kind for each query: by score descending, then item id ascending.
@@ -67,7 +67,7 @@ class View:
             find: the kind of item wanted.
             request: which ranks, and whether equal contents count once; its own ``find`` is not looked at.
         """
-        with self._faults_named():
+        with self._segment_errors_translated():
             depth = request.offset + request.k
             found = self._candidates(vectors, find, depth, request.exact)
             pairs = self._rank(found, request)
@@ -110,12 +110,12 @@ class View:
         self, contents: Iterable[tuple[Kind, bytes]]
     ) -> dict[tuple[Kind, bytes], NDArray[np.float32]]:
         """Read stored vectors, (d,) float32, of contents by kind and sha256; what no item has is left out."""
-        with self._faults_named():
+        with self._segment_errors_translated():
             return read_vectors(self._connection, self._snapshot.encoder_id, self._store, contents)
 
     def keyed_vectors(self, keys: Sequence[str]) -> dict[str, KeyedVector]:
         """Read kinds and stored vectors of items by key; unknown and hidden ones are left out."""
-        with self._faults_named():
+        with self._segment_errors_translated():
             found = read_keyed(self._connection, self._snapshot.encoder_id, self._store, keys)
             return {
                 key: vector for key, (number, vector) in found.items() if not self._snapshot.hides(number)
@@ -135,7 +135,7 @@ class View:
 
     def vectors(self, kind: Kind, encodings: Sequence[int]) -> NDArray[np.float32]:
         """Read vectors, (n, d) float32, by the encoding ids of :class:`ItemRow`, in their order."""
-        with self._faults_named():
+        with self._segment_errors_translated():
             return self._store(kind).vectors(np.asarray(encodings, np.int64))
 
     def count(self, kind: Kind) -> int:
@@ -149,7 +149,7 @@ class View:
         return [HiddenItem(*row) for row in _HIDDEN.rows(self._connection)]
 
     def failures(self, source: str | None = None) -> list[Failure]:
-        """Read what could not be taken, of all corpora or of the one with this uri, in the order of first failure."""
+        """Read the items that failed to index, of all corpora or of one (by uri), in the order of first failure."""
         return [Failure(*row) for row in _FAILURES.rows(self._connection, source)]
 
     def info(self) -> CollectionInfo:
@@ -188,8 +188,8 @@ class View:
         return [_rank(candidates, content_of, items_of, request) for candidates in found]
 
     @contextmanager
-    def _faults_named(self) -> Iterator[None]:
-        """Run a block that reads vectors; damaged segments become errors that say so."""
+    def _segment_errors_translated(self) -> Iterator[None]:
+        """Translate errors of damaged segments, raised while the block reads vectors."""
         try:
             yield
         except KeyError as error:

@@ -12,7 +12,7 @@ from retrieval.types import Attribute, Entry, Failure
 ATTRIBUTES_LIMIT = 4096
 TEXTS_LIMIT = 1000
 ENTRY_LIMIT = 2**20  # characters
-"""What is taken of one image and the texts beside it: thousands of them are on their way at once."""
+"""Most characters of an entry's texts and attributes; thousands of entries are in memory at once."""
 
 _REASON_LIMIT = 2000  # characters; a sentence that quotes what it found
 
@@ -21,7 +21,7 @@ Entries = Iterator[Entry | Failure]
 
 
 LeftOut: TypeAlias = "Counter[str]"
-"""How many files, folders or members a reader passed over, by what they are (see :mod:`retrieval.corpora.left_out`)."""
+"""How many files, folders or members a reader skipped, by kind (see :mod:`retrieval.corpora.left_out`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Corpus:
     """A corpus, recognised and checked but not yet read.
 
     Attributes:
-        uri: canonical name of the source: the same on every run, whatever the working directory.
+        uri: canonical name of the corpus: the same on every run, whatever the working directory.
         format: name of the format that it is read as.
         total: about how many entries it has, for a progress bar; None where that would not be cheap to know.
         note: a sentence on what was decided for the caller, where they might have expected otherwise.
@@ -48,7 +48,7 @@ class Corpus:
             left_out: grows by what the reader passes over on its way.
 
         Raises:
-            CorpusFormatError: while iterating, the source has become unreadable.
+            CorpusFormatError: while iterating, the corpus has become unreadable.
         """
         for found in self.read(Counter() if left_out is None else left_out):
             if isinstance(found, Failure):

@@ -1,6 +1,6 @@
-"""What a corpus is read without, and under which name it is counted, so that nothing is left out in silence.
+"""Kinds of files and folders that a reader skips; each is counted by its kind, so that nothing is skipped in silence.
 
-The names are nouns in the singular, which take a plural ``s``; they stand in reports, in ``info`` and in JSON.
+Kinds are nouns in the singular, which take a plural ``s``; they stand in reports, in ``info`` and in JSON.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ _KIND_BY_SUFFIX = {
 
 
 def kind_of_file(name: str) -> str:
-    """Name the kind of a file that is not read by its suffix: ``RAW image``, ``video``, ..., else ``other file``."""
+    """Name the kind of a file that is not read by its suffix: ``RAW picture``, ``video``, ..., else ``other file``."""
     return _KIND_BY_SUFFIX.get(suffix_of(name), OTHER_FILE)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrieval.encoders.families.family import Attention, ImageInputs
 from retrieval.encoders.reproducible import rows_depend_on_place
-from retrieval.hub.forward_errors import named_forward_errors
+from retrieval.hub.forward_errors import forward_errors_as_model_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class HubTowers:
         """See :class:`retrieval.encoders.base.Towers`."""
         import torch
 
-        with torch.inference_mode(), named_forward_errors(self._name):
+        with torch.inference_mode(), forward_errors_as_model_errors(self._name):
             inputs = self._images.inputs(torch.from_numpy(prepared).to(self._device))
             return _unit(self._model.get_image_features(**inputs).pooler_output)
 
@@ -54,7 +54,7 @@ class HubTowers:
         """See :class:`retrieval.encoders.base.Towers`."""
         import torch
 
-        with torch.inference_mode(), named_forward_errors(self._name):
+        with torch.inference_mode(), forward_errors_as_model_errors(self._name):
             inputs = {"input_ids": torch.from_numpy(ids).to(self._device)}
             if self._attention == "masked":
                 inputs["attention_mask"] = attention_mask(torch.from_numpy(is_text)).to(self._device)

@@ -1,4 +1,4 @@
-"""Errors of a forward pass, raised as errors that name the checkpoint."""
+"""Translate errors of a forward pass into a ModelError that names the checkpoint."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from retrieval.errors import ModelError
 
 
 @contextmanager
-def named_forward_errors(name: str) -> Iterator[None]:
-    """Run a forward pass whose inputs are those that the model's files ask for, so that its errors are the model's.
+def forward_errors_as_model_errors(name: str) -> Iterator[None]:
+    """Translate errors of a forward pass on inputs that the model's own files ask for into a ModelError.
 
-    Only here does it show that a checkpoint's preprocessing, configuration and weights disagree.
+    Only a forward pass shows that a checkpoint's preprocessing, configuration and weights disagree.
 
     Raises:
         ModelError: in place of the library's error; running out of memory is raised as it is.

@@ -22,7 +22,7 @@ from retrieval.errors import (
 from retrieval.identity import Identity
 from retrieval.query.location import collection_path
 from retrieval.query.parts import KeyPart, Query, Queryable
-from retrieval.query.vectors import NotPrepared, QueryVectors, named, place_of
+from retrieval.query.vectors import NotPrepared, QueryVectors, place_of, with_place_in_errors
 from retrieval.types import KINDS, Hit, Item, Kind, Limits, Request
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class SearchEngine:
         """
         parsed = []
         for number, query in enumerate(queries, start=1):
-            with named(f"query {number}"):
+            with with_place_in_errors(f"query {number}"):
                 parsed.append(Query.of(query))
         return self._search(parsed, Request(k, find, distinct, offset, exact)) if parsed else []
 
@@ -287,7 +287,7 @@ def _keyed(view: View, queries: Sequence[Query]) -> dict[str, KeyedVector]:
     for number, query in enumerate(queries):
         for key in query.keys:
             if key not in found:
-                with named(place_of(queries, number)):
+                with with_place_in_errors(place_of(queries, number)):
                     raise QueryError(
                         f"collection {view.path} has no item with the key {key!r}, or hides it; "
                         "keys are given when items are added"

@@ -78,7 +78,7 @@ class QueryVectors:
             self._encoders.load(identity)
         for name, part, place in images:
             if name not in self._images:
-                with named(place):
+                with with_place_in_errors(place):
                     self._images[name] = self._image_row(part, identity)
 
     def compose(self, view: View, keyed: Mapping[str, KeyedVector]) -> Row:
@@ -94,7 +94,7 @@ class QueryVectors:
         texts = self._text_rows(view, view.identity)
         rows = []
         for number, query in enumerate(self._queries):
-            with named(self._place(number)):
+            with with_place_in_errors(self._place(number)):
                 parts = [
                     self._part_row(part, (number, at), texts, keyed) for at, part in enumerate(query.parts)
                 ]
@@ -162,8 +162,8 @@ def place_of(queries: Sequence[Query], number: int) -> str | None:
 
 
 @contextmanager
-def named(place: str | None) -> Iterator[None]:
-    """Run a block whose query errors say which query of a batch they are about."""
+def with_place_in_errors(place: str | None) -> Iterator[None]:
+    """Run a block; its query errors are raised with the place of the query, if that is known."""
     try:
         yield
     except QueryError as error:

@@ -24,7 +24,7 @@ from retrieval.collection.stores import (
     SegmentWriter,
     VectorStore,
     VectorWriter,
-    Written,
+    WrittenVectors,
     search_threads,
 )
 from retrieval.collection.stores.protocols import check_rows
@@ -169,7 +169,7 @@ def in_segments() -> Iterator[Place]:
 STORES = pytest.mark.parametrize("make", [in_memory, in_segments])
 
 
-def write_all(place: Place, parts: Iterable[Part]) -> list[Written]:
+def write_all(place: Place, parts: Iterable[Part]) -> list[WrittenVectors]:
     """Write the parts that have rows, each in two blocks."""
     return [
         place.writer.write(1, ids, [rows[: len(rows) // 2 + 1], rows[len(rows) // 2 + 1 :]])

@@ -32,30 +32,30 @@ class Balance:
 
     Attributes:
         mean: (d,) float32, of the stored vectors.
-        stored: (d, r) float32: a stored vector x becomes ``(x - mean) @ stored``.
-        asked: (d, r) float32: a query q becomes ``q @ asked``.
+        stored_map: (d, r) float32: a stored vector x becomes ``(x - mean) @ stored_map``.
+        query_map: (d, r) float32: a query q becomes ``q @ query_map``.
     """
 
     mean: NDArray[np.float32]
-    stored: NDArray[np.float32]
-    asked: NDArray[np.float32]
+    stored_map: NDArray[np.float32]
+    query_map: NDArray[np.float32]
 
     @property
     def rank(self) -> int:
         """Components that are kept."""
-        return int(self.stored.shape[1])
+        return int(self.stored_map.shape[1])
 
-    def of_stored(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def map_stored(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map stored vectors, (n, d) float32 to (n, r) float32."""
-        return np.asarray((rows - self.mean) @ self.stored, np.float32)
+        return np.asarray((rows - self.mean) @ self.stored_map, np.float32)
 
-    def of_queries(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def map_queries(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map queries, (q, d) float32 to (q, r) float32."""
-        return np.asarray(rows @ self.asked, np.float32)
+        return np.asarray(rows @ self.query_map, np.float32)
 
 
 def fit_balance(rows: NDArray[np.float32], queries: NDArray[np.float32], rank: int, seed: int = 0) -> Balance:
-    """Fit the maps to a sample of each side.
+    """Fit the maps to a sample of stored vectors and a sample of queries.
 
     Args:
         rows: (n, d) float32 stored vectors; some thousands suffice.
@@ -63,10 +63,10 @@ def fit_balance(rows: NDArray[np.float32], queries: NDArray[np.float32], rank: i
         rank: components to keep, 1 to d.
         seed: of the random rotation.
     """
-    stored, asked = rows.astype(np.float64), queries.astype(np.float64)
+    stored, queried = rows.astype(np.float64), queries.astype(np.float64)
     mean, d = stored.mean(0), stored.shape[1]
     covariance = _shrunk(np.cov(stored, rowvar=False).reshape(d, d), d / (d + len(stored)))
-    moment = (1 - _IMAGE_SHARE) * _moment(asked) + _IMAGE_SHARE * _moment(stored)
+    moment = (1 - _IMAGE_SHARE) * _moment(queried) + _IMAGE_SHARE * _moment(stored)
     root, inverse = _power(covariance, np.sqrt), _power(covariance, _inverse_sqrt)
     transport = inverse @ _power(root @ _shrunk(moment, _SHRINKAGE) @ root, np.sqrt) @ inverse
     forward, back = _power(transport, np.sqrt), _power(transport, _inverse_sqrt)
@@ -89,7 +89,7 @@ def _shrunk(matrix: NDArray[np.float64], share: float) -> NDArray[np.float64]:
 def _power(
     matrix: NDArray[np.float64], of_eigenvalues: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """A function of a symmetric matrix, through its eigenvalues."""
+    """Apply a function to a symmetric matrix, through its eigenvalues."""
     values, vectors = np.linalg.eigh(matrix)
     powers: NDArray[np.float64] = (
         vectors * of_eigenvalues(np.maximum(values, _SMALLEST * values.max()))

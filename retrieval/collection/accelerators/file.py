@@ -78,7 +78,8 @@ def _arrays(coded: CodedRows) -> dict[str, NDArray[Any]]:
     """All arrays, those of eight bytes first so that each is aligned."""
     balance = coded.balance
     return {
-        "ids": coded.ids, "mean": balance.mean, "stored": balance.stored, "asked": balance.asked,
+        "ids": coded.ids, "mean": balance.mean, "stored": balance.stored_map,
+        "asked": balance.query_map,
         "means": coded.means, "radii": coded.radii, "codebooks": coded.codebooks, "sizes": coded.sizes,
         "codes": coded.codes,
     }  # fmt: skip

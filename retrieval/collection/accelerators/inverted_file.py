@@ -35,8 +35,8 @@ Blocks = Callable[[], Iterable[NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
-    """How much a search looks at; chosen by measured recall.
+class SearchParameters:
+    """Search parameters (cells to visit, candidates to rescore), tuned to reach a recall.
 
     Attributes:
         cells: cells visited.
@@ -103,7 +103,7 @@ def build_coded_rows(
     rank = min(LARGEST_RANK, d - d % (2 * PART_DIMENSION))
     fitting = sample[rng.permutation(len(sample))[:_FIT_ROWS]]
     balance = fit_balance(fitting, queries, rank, seed)
-    balanced = balance.of_stored(sample)
+    balanced = balance.map_stored(sample)
     centres = _cluster(balanced, cells, seed)
     of_sample = _nearest(centres, balanced)
     codec = faiss.ProductQuantizer(rank, rank // PART_DIMENSION, 4)
@@ -135,24 +135,24 @@ class InvertedFile:
         """Number of cells."""
         return len(self._radii)
 
-    def propose(self, query: NDArray[np.float32], effort: Effort) -> NDArray[np.int64]:
-        """Find ids of vectors that probably score best, at most ``effort.rescored``, in no particular order.
+    def propose(self, query: NDArray[np.float32], parameters: SearchParameters) -> NDArray[np.int64]:
+        """Find ids of vectors that probably score best, at most ``parameters.rescored``, in no particular order.
 
         Args:
             query: (d,) float32.
-            effort: how much to look at.
+            parameters: cells to visit, and candidates to give.
         """
-        asked = np.ascontiguousarray(self._balance.of_queries(query[None])[0])
-        scores = self._means @ asked
-        visited = scores + np.float32(effort.radius_weight * np.linalg.norm(asked)) * self._radii
-        cells = _largest(visited, effort.cells)
-        wanted = min(effort.rescored, self.rows)
+        mapped = np.ascontiguousarray(self._balance.map_queries(query[None])[0])
+        scores = self._means @ mapped
+        visited = scores + np.float32(parameters.radius_weight * np.linalg.norm(mapped)) * self._radii
+        cells = _largest(visited, parameters.cells)
+        wanted = min(parameters.rescored, self.rows)
         # Every array needs a name: FAISS gets addresses, and a temporary would be freed before it reads them.
         cell_scores = np.ascontiguousarray(scores[cells])
         ids, id_scores = np.empty(wanted, np.int64), np.empty(wanted, np.float32)
         # FAISS's wrapper for numpy takes no parameters here, and the index's own nprobe is shared by all threads.
         self._index.search_preassigned_c(
-            1, faiss.swig_ptr(asked), wanted, faiss.swig_ptr(cells), faiss.swig_ptr(cell_scores),
+            1, faiss.swig_ptr(mapped), wanted, faiss.swig_ptr(cells), faiss.swig_ptr(cell_scores),
             faiss.swig_ptr(id_scores), faiss.swig_ptr(ids), False, _visits(len(cells)),
         )  # fmt: skip
         found: NDArray[np.int64] = ids[ids >= 0]
@@ -167,7 +167,7 @@ def _fill(
     cell_of = np.empty(n, np.int32)
     sums, squares = np.zeros((cells, balance.rank)), np.zeros(cells)
     for start, rows in _numbered(blocks()):
-        balanced = balance.of_stored(rows)
+        balanced = balance.map_stored(rows)
         cell = _nearest(centres, balanced)
         cell_of[start : start + len(rows)] = cell
         np.add.at(sums, cell, balanced)
@@ -182,7 +182,7 @@ def _fill(
     codes = np.empty((n, codec.code_size), np.uint8)
     for start, rows in _numbered(blocks()):
         stop = start + len(rows)
-        difference = balance.of_stored(rows) - means[cell_of[start:stop]]
+        difference = balance.map_stored(rows) - means[cell_of[start:stop]]
         codes[place[start:stop]] = codec.compute_codes(np.ascontiguousarray(difference))
     ordered = np.empty(n, np.int64)
     ordered[place] = ids

@@ -16,13 +16,13 @@ from sqlalchemy import Connection, select
 
 from retrieval.collection import schema
 from retrieval.collection.accelerators.file import AcceleratorDamaged, read_accelerator
-from retrieval.collection.accelerators.inverted_file import Effort, InvertedFile
+from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters
 from retrieval.collection.folder import SegmentsFolder
 from retrieval.errors import CollectionDamaged
 from retrieval.types import Kind
 
 TUNED_FOR = 10
-"""Best vectors of a query that the recall is measured on; a search for more of them looks at more."""
+"""The k of the measured recall@k; searches for a larger k use larger search parameters."""
 
 
 class AcceleratorFacts(NamedTuple):
@@ -40,10 +40,10 @@ class AcceleratorFacts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What an accelerator was measured to give when it was built.
+    """Recall, speed and memory of an accelerator, measured when it was built.
 
     Attributes:
-        cells, rescored, radius_weight: as :class:`Effort` has them.
+        cells, rescored, radius_weight: as :class:`SearchParameters` has them.
         recall: share of the exact 10 best that a query found, mean over queries that it was not tuned on, 0 to 1.
         target: the recall that was asked for.
         queries: how many queries it was measured on.
@@ -74,7 +74,7 @@ class Accelerator:
 
     Attributes:
         facts: its row in the catalogue.
-        measurement: what it was measured to give.
+        measurement: its measured recall and speed.
     """
 
     def __init__(self, collection: Path, facts: AcceleratorFacts) -> None:
@@ -88,11 +88,11 @@ class Accelerator:
         self._lock = threading.Lock()
         self._inverted: InvertedFile | None = None
 
-    def effort(self, k: int) -> Effort:
-        """Give how much to look at for the k best: ``rescored`` grows with k, cells with its root."""
+    def parameters_for(self, k: int) -> SearchParameters:
+        """Scale the tuned search parameters to k hits: ``rescored`` grows with k, ``cells`` with its square root."""
         factor, measured = max(1.0, k / TUNED_FOR), self.measurement
         cells = math.ceil(measured.cells * math.sqrt(factor))
-        return Effort(cells, math.ceil(measured.rescored * factor), measured.radius_weight)
+        return SearchParameters(cells, math.ceil(measured.rescored * factor), measured.radius_weight)
 
     def inverted(self) -> InvertedFile:
         """Read the file, the first time.
@@ -154,7 +154,9 @@ def _measurement(collection: Path, facts: AcceleratorFacts) -> Measurement:
         }
         measured = Measurement(**{name: kind(found[name]) for name, kind in kinds.items()})
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise _damaged(collection, facts, "what it was measured to give is not said") from error
+        raise _damaged(
+            collection, facts, "its measurement in the catalogue is missing or malformed"
+        ) from error
     numbers = (measured.cells, measured.rescored, measured.radius_weight, measured.recall)
     if (
         not all(map(math.isfinite, numbers))
@@ -162,7 +164,7 @@ def _measurement(collection: Path, facts: AcceleratorFacts) -> Measurement:
         or not measured.cells > 0
         or not 0 < measured.rescored < 2**31
     ):
-        raise _damaged(collection, facts, "it was measured with an effort that no search can make")
+        raise _damaged(collection, facts, "the search parameters in its measurement are out of range")
     return measured
 
 

@@ -35,15 +35,15 @@ def search_accelerated(
         k: >= 1.
         masked: encoding ids that are not to be found, ascending.
     """
-    effort = accelerator.effort(k)
-    if effort.rescored > EXACT_SHARE * store.rows:
+    parameters = accelerator.parameters_for(k)
+    if parameters.rescored > EXACT_SHARE * store.rows:
         return search(store, queries, k, masked)
     inverted = accelerator.inverted()
     last = accelerator.facts.last_encoding
     later = search(store.since(last), queries, k, masked)
     found = []
     for query, beside in zip(np.ascontiguousarray(queries, np.float32), later, strict=True):
-        ids = store.run(inverted.propose, query, effort)
+        ids = store.run(inverted.propose, query, parameters)
         ids = ids[(ids <= last) & store.contains(ids) & ~np.isin(ids, masked)]
         candidates = best_of(
             np.concatenate([ids, beside.ids[beside.ids > last]]),

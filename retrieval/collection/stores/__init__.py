@@ -8,7 +8,7 @@ from __future__ import annotations
 from retrieval.collection.stores.protocols import Proposals as Proposals
 from retrieval.collection.stores.protocols import VectorStore as VectorStore
 from retrieval.collection.stores.protocols import VectorWriter as VectorWriter
-from retrieval.collection.stores.protocols import Written as Written
+from retrieval.collection.stores.protocols import WrittenVectors as WrittenVectors
 from retrieval.collection.stores.segment_store import SegmentStore as SegmentStore
 from retrieval.collection.stores.segment_store import open_stores as open_stores
 from retrieval.collection.stores.segment_store import search_threads as search_threads

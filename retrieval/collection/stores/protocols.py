@@ -1,9 +1,10 @@
 """The seam between a collection and the place where its vectors lie; knows neither FAISS nor row numbers.
 
-Reading: a store proposes rows by its own float32 arithmetic, says how good a row that it has not shown can be, and
-hands out vectors by id. :mod:`retrieval.collection.search` scores the proposals exactly and asks for more until nothing
-unseen can matter. Writing: a store makes vectors durable, and the catalogue decides which of them count, by naming them
-in a commit. ``tests/conformance/test_vector_stores.py`` is what an implementation of either part must pass.
+Reading: a store proposes candidate rows by its own float32 arithmetic, gives an upper bound on the score of every row
+that it has not proposed, and returns vectors by id. :mod:`retrieval.collection.search` scores the proposals exactly
+and asks for more until that bound rules out the rest. Writing: a store makes vectors durable, and the catalogue decides
+which of them count, by naming them in a commit. ``tests/conformance/test_vector_stores.py`` is what an implementation
+of either part must pass.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from retrieval.unit_rows import first_not_unit
 
 
-class Written(Protocol):
-    """Vectors that one call has made durable; part of a generation if, and only if, its catalogue names them."""
+class WrittenVectors(Protocol):
+    """Vectors that one call of ``write`` has made durable; part of a generation once the catalogue names them."""
 
     @property
     def ids(self) -> NDArray[np.int64]:
@@ -31,11 +32,11 @@ class Written(Protocol):
         ...
 
 
-W = TypeVar("W", bound=Written)
+W = TypeVar("W", bound=WrittenVectors)
 
 
 class Proposals(Protocol):
-    """Rows that a store has shown for one query so far; masked ones are left out."""
+    """Rows that a store has proposed for one query so far; masked ones are left out."""
 
     @property
     def ids(self) -> NDArray[np.int64]:
@@ -49,11 +50,11 @@ class Proposals(Protocol):
 
     @property
     def unseen_bound(self) -> float:
-        """The highest score, by the store's arithmetic, that a row not shown yet may have; -inf: all are shown."""
+        """The highest score, by the store's arithmetic, that any row not yet proposed may have; -inf if all are."""
         ...
 
     def deepen(self, floor: float) -> None:
-        """Show more of the rows that may score ``floor`` or above, until all are shown; each call makes progress."""
+        """Propose more of the rows that may score ``floor`` or above, until all are proposed; calls make progress."""
         ...
 
 
@@ -68,12 +69,12 @@ class VectorStore(Protocol):
     def propose(
         self, queries: NDArray[np.float32], depth: int, masked: NDArray[np.int64]
     ) -> Sequence[Proposals]:
-        """Show about ``depth`` rows or more for each query, fewer only where there are fewer.
+        """Propose about ``depth`` rows or more for each query, fewer only if the store holds fewer.
 
         Args:
             queries: (q, d) float32 unit rows, C-contiguous.
             depth: >= 1.
-            masked: encoding ids that are never to be shown, (m,) int64, ascending.
+            masked: encoding ids that are never to be proposed, (m,) int64, ascending.
         """
         ...
 
@@ -89,8 +90,8 @@ class VectorStore(Protocol):
 class VectorWriter(Protocol[W]):
     """The write part of a store, for the holder of the writer's lock.
 
-    The names of what a call is about to make are noted in the catalogue first, durably, so that what a killed writer
-    leaves can be told from what another catalogue names, and removed.
+    The catalogue records durably the names of files before they are written, so that files left by a killed writer can
+    be told from files that another catalogue names, and be removed.
     """
 
     def write(self, generation: int, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.float32]]) -> W:
@@ -119,9 +120,9 @@ class VectorWriter(Protocol[W]):
         ...
 
     def remove(self, names: Iterable[str]) -> list[str]:
-        """Remove what lies under names that no generation names any more; the names that have gone.
+        """Remove files that no generation names any more, and return the names of those removed.
 
-        Readers that have it open read on. What cannot go now stays, and is removed by a later call.
+        Readers that have a file open read on. A file that cannot be removed now stays, for a later call.
         """
         ...
 

@@ -143,7 +143,7 @@ def set_accelerator(
         encoder_id: of their encoder.
         written: its file.
         last: the last encoding that it covers.
-        measured: JSON, what it was measured to give.
+        measured: JSON, its measured recall and speed.
     """
     table = schema.accelerators
     connection.execute(delete(table).where(table.c.kind == kind, table.c.encoder_id == encoder_id))

@@ -51,7 +51,7 @@ class SegmentStore:
     def propose(
         self, queries: NDArray[np.float32], depth: int, masked: NDArray[np.int64]
     ) -> list[SegmentProposals]:
-        """Show the ``depth`` best rows of every segment for each query; see :class:`VectorStore`."""
+        """Propose the ``depth`` best rows of every segment for each query; see :class:`VectorStore`."""
         found = list(self._threads.map(lambda segment: segment.search(queries, depth), self.segments))
         return [
             SegmentProposals(
@@ -137,28 +137,28 @@ def open_stores(
 
 
 class SegmentProposals:
-    """What FAISS has shown of every segment for one query."""
+    """Rows that FAISS has proposed of every segment for one query."""
 
     def __init__(self, parts: list[_Part], query: NDArray[np.float32], threads: Executor) -> None:
         self._parts, self._query, self._threads = parts, query, threads
 
     @property
     def ids(self) -> NDArray[np.int64]:
-        """Encoding ids of the rows shown."""
+        """Encoding ids of the rows proposed."""
         return _joined([part.ids for part in self._parts], np.int64)
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """FAISS's scores of the rows shown."""
+        """FAISS's scores of the rows proposed."""
         return _joined([part.scores for part in self._parts], np.float32)
 
     @property
     def unseen_bound(self) -> float:
-        """FAISS's score of the best row that may not have been shown."""
+        """The highest score by FAISS that a row not yet proposed may have."""
         return max((part.unseen_bound for part in self._parts), default=-np.inf)
 
     def deepen(self, floor: float) -> None:
-        """Show twice as many rows of each segment that may hold one scoring ``floor`` or above."""
+        """Propose twice as many rows of each segment that may hold one scoring ``floor`` or above."""
         open_ = [part for part in self._parts if part.unseen_bound >= floor]
         list(self._threads.map(lambda part: part.deepen(self._query), open_))
 
@@ -174,9 +174,9 @@ class _Part:
         masked: NDArray[np.int64],
     ) -> None:
         self._segment, self._masked = segment, masked
-        self._show(scores, rows)
+        self._add(scores, rows)
 
-    def _show(self, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+    def _add(self, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
         self._depth = len(rows)
         self.unseen_bound = -np.inf if self._depth >= self._segment.rows else float(scores[-1])
         ids = self._segment.ids[rows]
@@ -185,14 +185,14 @@ class _Part:
         self.ids, self.scores = ids[live], scores[live]
 
     def deepen(self, query: NDArray[np.float32]) -> None:
-        """Show twice as many rows; near a tenth of the segment scan it whole, since FAISS's heaps grow slow."""
+        """Propose twice as many rows; near a tenth of the segment scan it whole, since FAISS's heaps grow slow."""
         depth = self._depth * 2
         if depth > max(SCAN_ROWS, self._segment.rows // 10):
             parts = [exact_scores(block, query) for _, block in self._segment.blocks()]
-            self._show(np.concatenate(parts), np.arange(self._segment.rows))
+            self._add(np.concatenate(parts), np.arange(self._segment.rows))
         else:
             scores, rows = self._segment.search(query[None], depth)
-            self._show(scores[0], rows[0])
+            self._add(scores[0], rows[0])
 
 
 @cache

@@ -1,1 +1,1 @@
-"""One file a format: each opens a source as a corpus, checked but not yet read."""
+"""One file per format; each opens a path as a corpus, checked but not yet read."""

@@ -416,7 +416,7 @@ def test_a_run_that_is_over_says_that_its_best_model_is_gone(corpus: Path, tmp_p
     done = vlsearch("train", corpus, "--out", tmp_path / "run", *NEW, *QUICK)
 
     assert done.exit_code == 1
-    assert "is gone, and its epoch is over; train in another folder" in done.stderr
+    assert "was deleted and its weights cannot be restored; train again with another --out" in done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")

@@ -15,8 +15,8 @@ from retrieval.collection.accelerators.balance import fit_balance
 from retrieval.collection.accelerators.file import AcceleratorDamaged, accelerator_bytes, read_accelerator
 from retrieval.collection.accelerators.inverted_file import (
     CodedRows,
-    Effort,
     InvertedFile,
+    SearchParameters,
     build_coded_rows,
     cells_for,
 )
@@ -75,7 +75,7 @@ def coded(images: Rows, texts: Rows, ids: NDArray[np.int64]) -> CodedRows:
 def test_balancing_changes_inner_products_by_a_constant_of_the_query_alone(images: Rows, texts: Rows) -> None:
     balance = fit_balance(images, texts, DIMENSION)
 
-    mapped = balance.of_queries(texts[:20]) @ balance.of_stored(images).T
+    mapped = balance.map_queries(texts[:20]) @ balance.map_stored(images).T
 
     plain = texts[:20] @ images.T
     np.testing.assert_allclose(mapped - plain, (mapped - plain)[:, :1].repeat(ROWS, 1), atol=2e-4)
@@ -83,7 +83,7 @@ def test_balancing_changes_inner_products_by_a_constant_of_the_query_alone(image
 
 def test_balanced_sides_have_the_same_second_moments_up_to_a_factor(images: Rows, texts: Rows) -> None:
     balance = fit_balance(images, texts, DIMENSION)
-    stored, asked = balance.of_stored(images), balance.of_queries(texts)
+    stored, asked = balance.map_stored(images), balance.map_queries(texts)
 
     one, other = stored.T @ stored / len(stored), asked.T @ asked / len(asked)
 
@@ -101,12 +101,12 @@ def test_visiting_every_cell_and_scoring_a_third_finds_the_best(
     coded: CodedRows, images: Rows, texts: Rows, ids: NDArray[np.int64]
 ) -> None:
     inverted = InvertedFile(coded)
-    effort = Effort(inverted.cells, ROWS // 3, 0.3)
+    parameters = SearchParameters(inverted.cells, ROWS // 3, 0.3)
 
-    assert measure(inverted, texts[:50], exact_best(images, texts[:50], ids), effort).recall > 0.99
+    assert measure(inverted, texts[:50], exact_best(images, texts[:50], ids), parameters).recall > 0.99
 
 
-def test_a_tuned_effort_holds_its_recall_on_queries_that_it_was_not_tuned_on(
+def test_a_tuned_parameters_holds_its_recall_on_queries_that_it_was_not_tuned_on(
     coded: CodedRows, images: Rows, texts: Rows, ids: NDArray[np.int64]
 ) -> None:
     inverted = InvertedFile(coded)
@@ -115,12 +115,12 @@ def test_a_tuned_effort_holds_its_recall_on_queries_that_it_was_not_tuned_on(
 
     assert tuned is not None
     assert tuned.recall >= 0.95
-    assert tuned.effort.cells < inverted.cells / 2
-    held_out = measure(inverted, texts[450:], exact_best(images, texts[450:], ids), tuned.effort)
+    assert tuned.parameters.cells < inverted.cells / 2
+    held_out = measure(inverted, texts[450:], exact_best(images, texts[450:], ids), tuned.parameters)
     assert held_out.recall >= 0.9
 
 
-def test_a_target_that_no_effort_reaches_is_no_accelerator(
+def test_a_target_that_no_parameters_reaches_is_no_accelerator(
     coded: CodedRows, texts: Rows, ids: NDArray[np.int64]
 ) -> None:
     absent = [ids[:10] + 1 for _ in range(5)]
@@ -158,10 +158,10 @@ def test_a_file_gives_back_what_was_written(
 
     again = read_accelerator(tmp_path / "file", ROWS)
 
-    effort = Effort(5, 100, 0.3)
+    parameters = SearchParameters(5, 100, 0.3)
     for query in texts[:20]:
         np.testing.assert_array_equal(
-            InvertedFile(again).propose(query, effort), InvertedFile(coded).propose(query, effort)
+            InvertedFile(again).propose(query, parameters), InvertedFile(coded).propose(query, parameters)
         )
 
 
@@ -201,4 +201,4 @@ def test_a_changed_file_is_refused_or_searched_without_harm(
         coded = read_accelerator(path, ROWS)
     except AcceleratorDamaged:
         return
-    InvertedFile(coded).propose(texts[0], Effort(5, 100, 0.3))
+    InvertedFile(coded).propose(texts[0], SearchParameters(5, 100, 0.3))
