@@ -34,9 +34,9 @@ class Deleted:
 
 
 def delete_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> Deleted:
-    """Remove items by key, uri or plain path (a folder or tar: everything under it), and forget its failures.
+    """Delete items by key, uri or path (a folder or tar: everything in it), and the failures recorded under them.
 
-    Failures are forgotten that lie under such a name, or that a corpus under it met. No file is touched. ``timeout``
+    Deleted too are failures under such a name, and those of a corpus under it. No file is touched. ``timeout``
     is how many seconds to wait for another process that writes to the collection.
 
     Raises:

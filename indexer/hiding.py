@@ -19,7 +19,7 @@ from retrieval.uris import split_file_uri
 
 
 def hide_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> int:
-    """Hide items by key, uri or plain path (a folder or tar: every item under it); how many there are.
+    """Hide items by key, uri or path (a folder or tar: every item in it), and return how many.
 
     They keep their vectors, and no index run, rename or compaction shows them again: only :func:`unhide_items` does.
     An image's file that is on disk and not in the collection is hidden before it comes in. ``timeout`` is how many
@@ -34,7 +34,7 @@ def hide_items(collection: str | Path, names: Sequence[str], *, timeout: float =
 
 
 def unhide_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> int:
-    """Let items be found again, named as for :func:`hide_items`; how many were hidden.
+    """Unhide items, named as for :func:`hide_items`, and return how many.
 
     ``timeout`` is how many seconds to wait for another process that writes to the collection.
 
@@ -53,7 +53,7 @@ def _commit_uris(
     find: Callable[[Connection, str], set[str]],
     change: Callable[[list[str]], Change],
 ) -> int:
-    """Commit a change of the uris that ``find`` finds by each name; how many there are."""
+    """Commit a change of the uris that ``find`` finds by each name, and return how many."""
     with existing_writer(collection, names, timeout) as (writer, checked):
         with writer.look_up() as connection:
             uris = {uri for name in checked for uri in find(connection, name)}

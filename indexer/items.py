@@ -179,14 +179,14 @@ class ItemWriter:
         self._commit_if_due()
 
     def delete(self, *keys: str) -> int:
-        """Delete items by key, with their links, after committing what was added before; how many there were."""
+        """Commit what was added before, delete items by key with their links, and return how many."""
         items = self._committed(keys)
         if items:
             self._writer.commit_rows(Change(removed=[item.id for item in items if item.id is not None]))
         return len(items)
 
     def hide(self, *keys: str) -> int:
-        """Keep items out of all hits, by key, after committing what was added before; how many there are.
+        """Commit what was added before, hide items by key, and return how many.
 
         They stay hidden, whatever becomes of them, until :meth:`unhide` (or ``vlsearch unhide``) names them.
         """
@@ -196,7 +196,7 @@ class ItemWriter:
         return len(items)
 
     def unhide(self, *keys: str) -> int:
-        """Let items be found again, by key, after committing what was added before; how many there are."""
+        """Commit what was added before, unhide items by key, and return how many."""
         items = self._committed(keys)
         if items:
             self._writer.commit_rows(Change(unhidden=[item.uri for item in items]))

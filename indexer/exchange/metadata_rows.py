@@ -75,7 +75,7 @@ class MetadataRow:
 
 
 def count_rows(path: Path) -> int:
-    """How many rows a file says that it has; its columns are checked, its rows are not read.
+    """Read the number of rows from a file's footer, after checking its columns; no row is read.
 
     Raises:
         CorpusFormatError: it is not a Parquet file, or a known column holds something else than its name says.
@@ -89,7 +89,7 @@ def count_rows(path: Path) -> int:
 
 
 def read_rows(path: Path) -> Iterator[MetadataRow | str]:
-    """Stream the rows of a file; for one that cannot be taken, why.
+    """Stream the rows of a file; in place of a row that cannot be used, the reason why.
 
     Raises:
         CorpusFormatError: the file cannot be read.
@@ -129,7 +129,7 @@ def _row(columns: Mapping[str, Callable[[int], object]], at: int, decoded: _Deco
 
 
 def _parsed(record: Mapping[str, object], fresh: int) -> MetadataRow:
-    """A row whose values keep the rules.
+    """Parse a record, checking every value against the rules of items.
 
     Raises:
         ValueError: one does not; the message is a clause.
@@ -171,13 +171,13 @@ def _check(fault: str | None) -> None:
 
 
 def _word(record: Mapping[str, object], column: str) -> str | None:
-    """The text in a column, or None where there is none or it is empty."""
+    """Read the text in a column; None if there is none or it is empty."""
     value = record.get(column)
     return value if isinstance(value, str) and value else None
 
 
 def _pixels(record: Mapping[str, object], column: str) -> int | None:
-    """A width or height; 0 and NaN, by which pandas says that there is none, are None."""
+    """Read a width or height; 0 and NaN, by which pandas says that there is none, give None."""
     value = record.get(column)
     if not isinstance(value, (int, float)) or value == 0 or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -199,7 +199,7 @@ def _digest(spelt: str | None) -> bytes | None:
 
 
 def _foreign_uri(record: Mapping[str, object]) -> str | None:
-    """The uri of a row that vlsearch did not write: its URL, or its path where that is absolute."""
+    """Make the uri of a row that vlsearch did not write: its URL, or its path if that is absolute."""
     url, path = _word(record, "url"), _word(record, "image_path")
     if url is not None:
         return hide_passwords(url)
@@ -209,7 +209,7 @@ def _foreign_uri(record: Mapping[str, object]) -> str | None:
 
 
 def _attributes(record: Mapping[str, object], column: str) -> Attributes:
-    """The attributes that our column holds, or, in a foreign file, the values of all other columns."""
+    """Read the attributes that our column holds, or, in a foreign file, the values of all other columns."""
     if column not in record:
         return attributes_of(record, COLUMNS)
     text = _word(record, column)
@@ -227,7 +227,7 @@ def _attributes(record: Mapping[str, object], column: str) -> Attributes:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
-    """A Parquet file whose faults are ours.
+    """Open a Parquet file; its errors become CorpusFormatError.
 
     Raises:
         CorpusFormatError: it cannot be read.
@@ -278,16 +278,13 @@ def _batch_rows(file: pq.ParquetFile, columns: int) -> int:
 
 
 def _stated_bytes(file: pq.ParquetFile) -> int:
-    """How many bytes the file says that its rows have, unpacked."""
+    """Sum up the uncompressed bytes that the file states."""
     facts = file.metadata
     return int(sum(max(0, facts.row_group(group).total_byte_size) for group in range(facts.num_row_groups)))
 
 
 def _values(column: pa.Array, decoded: _Decoded) -> Callable[[int], object]:
-    """What stands in a row of a column.
-
-    The function raises ValueError where a value cannot be read.
-    """
+    """Make a function that reads the value of a column in a row; it raises ValueError if the value cannot be read."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):

@@ -60,7 +60,7 @@ class Report:
 
     @property
     def seen(self) -> int:
-        """All that the run has met."""
+        """Number of items that the run has met."""
         return self.encoded + self.known + self.unchanged + self.failed + sum(self.left_out.values())
 
 
@@ -107,7 +107,7 @@ class SeenItems:
         self.count = 0
 
     def add(self, item: int) -> bool:
-        """Add an item; whether it is new here."""
+        """Add an item, and return whether it is new here."""
         at, bit = item >> 3, 1 << (item & 7)
         if at >= len(self._bits):
             self._bits.extend(bytes(at + 1 - len(self._bits) + 4096))

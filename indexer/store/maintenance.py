@@ -46,7 +46,7 @@ def plan_compaction(segments: Sequence[SegmentLoad], everything: bool = False) -
 
 
 def compact_if_due(writer: Writer, everything: bool = False) -> int:
-    """Rewrite the segments that are due, each group in a commit of its own; how many were replaced."""
+    """Rewrite the segments that are due, each group in its own commit, and return how many were replaced."""
     gone = 0
     for kind in KINDS:
         for group in plan_compaction(_loads(writer, kind), everything):
@@ -58,7 +58,7 @@ def compact_if_due(writer: Writer, everything: bool = False) -> int:
 
 
 def merge_small(writer: Writer) -> int:
-    """Merge small segments if there are many, and leave masked rows where they are; how many were replaced.
+    """Merge small segments if there are many, keeping masked rows, and return how many were replaced.
 
     For the middle of a run: every segment costs each reader an open file, and the run counts on contents that it
     has found in the catalogue, masked or not.

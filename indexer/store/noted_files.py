@@ -21,7 +21,7 @@ _SHARED = "shared"
 def sweepable(connection: Connection) -> set[str]:
     """Read the names that are this catalogue's to remove, where no row names them.
 
-    A list by a stranger is as good as ours, since only names of our shape count.
+    The list may come from a stranger's catalogue: harmless, because only names with the form of a segment file count.
     """
     return _read(connection, _SWEEPABLE)
 
@@ -32,7 +32,7 @@ def note_sweepable(connection: Connection, names: Iterable[str]) -> None:
 
 
 def keep_sweepable(connection: Connection, names: set[str]) -> None:
-    """Take all other names off the list of files to remove."""
+    """Reduce the list of removable files to these names."""
     _write(connection, _SWEEPABLE, names)
 
 

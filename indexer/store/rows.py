@@ -46,7 +46,7 @@ def remove_items(connection: Connection, ids: Iterable[int]) -> None:
 
 
 def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
-    """Add or update items; their ids by uri. A renamed item keeps its id and goes over to the new corpus."""
+    """Add or update items, and return their ids by uri. A renamed item keeps its id and moves to the new corpus."""
     if not change.items:
         return {}
     table = schema.items
@@ -87,7 +87,7 @@ def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
 
 
 def rename_items(connection: Connection, change: Change) -> None:
-    """Give renamed items their new uris and corpora; what listed them listed the old uris."""
+    """Give renamed items their new uris and corpora, and delete their listings, which were of the old uris."""
     renamed: list[dict[str, int | str | None]] = [
         {"item": item.renames, "uri": item.uri, "source": item.corpus_id}
         for item in change.items.values()
@@ -161,7 +161,7 @@ def _last_ranks(connection: Connection, image_items: Iterable[int]) -> dict[int,
 
 
 def record_listings(connection: Connection, change: Change, ids: dict[str, int]) -> None:
-    """Note which further corpora list items; what an item's own corpus withdraws goes over to one of the others."""
+    """Record which further corpora list items; an item that its own corpus no longer lists moves to another one."""
     items, table = schema.items, schema.listings
     listed = [{"item_id": item, "source_id": source} for item, source in change.listed]
     for chunk in chunked(ids.values()):

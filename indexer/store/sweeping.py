@@ -1,9 +1,9 @@
 """Which files under ``segments/`` a writer may remove: those that its own catalogue has noted, and no others.
 
-A segment file that no row names is either what this catalogue dropped, or wrote and never committed; or it is named by
-another catalogue, most of all by a newer one in whose place this one came from a backup. On the disk the two look
-alike. So a catalogue notes (in the setting ``sweepable``) the names of files before it writes them, frees them with the
-commit that names them, and notes them again with the one that drops them.
+A segment file that no row of this catalogue names is one of two things: a file that this catalogue dropped or never
+committed, or a file of another catalogue, typically of a newer one that was replaced by this one from a backup. The
+files themselves do not tell which. So a catalogue notes (in the setting ``sweepable``) the names of files before it
+writes them, frees them with the commit that names them, and notes them again with the one that drops them.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def unknown_files(files: set[str], named: set[str], ours: set[str]) -> set[str]:
 
 
 def is_known(files: set[str], named: set[str]) -> bool:
-    """Whether any file that a catalogue names is there, be it set aside."""
+    """Whether any file that the catalogue names exists, under its own name or set aside."""
     return any(name in files or ASIDE_PREFIX + name in files for name in named)
 
 
 def set_unknown_files_aside(catalogue: Transactions) -> None:
-    """Bring files back that the catalogue names and a writer had set aside; set aside what it does not know.
+    """Restore set-aside files that the catalogue names, and set aside files that it does not know.
 
     A catalogue from a backup does not know what was committed since. Its next writer puts the files of those
     commits aside under another name, and removes none: if the newer catalogue comes back, so do they. Files that

@@ -68,10 +68,10 @@ template_option = click.option(
     "templates",
     multiple=True,
     metavar="TEXT",
-    help="Put each text in place of {} in this; repeatable, and then vectors are averaged.",
+    help="Prompt with {} where the text goes; repeatable, and vectors are then averaged.",
 )
 cache_option = click.option(
-    "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Folder that embeddings are kept in."
+    "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Folder of cached embeddings."
 )
 record_option = json_option("Print one JSON object a model, in the layout of CLIP_benchmark.")
 silence_option = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
@@ -88,13 +88,21 @@ _PROTOCOL = (
         type=click.Choice(["all", "first5"]),
         default="all",
         show_default=True,
-        help="Captions of each picture that count.",
+        help="Which captions of each picture to use: all, or the first five.",
     ),
-    click.option("--folds", type=click.IntRange(min=2), help="Mean over so many equal parts, in file order."),
+    click.option(
+        "--folds",
+        type=click.IntRange(min=2),
+        help="Split into this many equal parts in file order, evaluate each alone, and average.",
+    ),
 )
 _FIGURES = (
     click.option(
-        "--k", "cuts", metavar="K,...", callback=_numbers, help="Where lists are cut. [default: 1,5,10]"
+        "--k",
+        "cuts",
+        metavar="K,...",
+        callback=_numbers,
+        help="Cut-offs K of the metrics, separated by commas. [default: 1,5,10]",
     ),
     template_option,
     click.option(
@@ -107,7 +115,13 @@ _FIGURES = (
         metavar="FACTORY",
         help="The indexes that --ann compares, as FAISS names them; repeatable. [default: a range of them]",
     ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of intervals and tests."),
+    click.option(
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        help="Seed of bootstrap intervals and permutation tests.",
+    ),
 )
 _OUTPUT = (
     click.option("--trec", type=click.Path(path_type=Path), metavar="DIR", help="Write qrels and run files."),
@@ -115,7 +129,7 @@ _OUTPUT = (
         "--report",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Write a page with plots, worst misses, hubs and indexes (includes --ann).",
+        help="Write an HTML report with plots, worst misses, hubs and indexes (includes --ann).",
     ),
     record_option,
     silence_option,

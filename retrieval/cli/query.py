@@ -109,11 +109,11 @@ def query(
         vlsearch query "3:30 pm"                    words: a digit follows the colon
         vlsearch query --from queries.txt --json
 
-    What the collection holds, be it a picture, words or the item of a key, is asked with by its stored vector,
+    A PART that the collection already holds (a picture, a text or an item's key) is searched by its stored vector
     and needs no model.
 
     At a terminal, hits come with rank, score and captions; into a pipe, as plain paths (or words), one a
-    line, with --from each behind its query's line number and a tab.
+    line; with --from, each after its query's line number and a tab.
     """
     from retrieval.query.engine import open_engine  # numpy, faiss, sqlalchemy: not for --help
 

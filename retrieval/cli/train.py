@@ -33,27 +33,27 @@ INTERRUPTED = 130
     help="Folder of the run; DIR/best is then a model for --model.",
 )
 @model_options
-@click.option("--val", metavar="CORPUS", help="Judge on the pairs of another corpus, read alike.")
-@click.option("--val-split", metavar="NAMES", help="Judge on other splits of a Karpathy JSON.")
+@click.option("--val", metavar="CORPUS", help="Validate on another corpus, read with the same options.")
+@click.option("--val-split", metavar="NAMES", help="Validate on other splits of a Karpathy JSON.")
 @click.option(
     "--val-share",
     type=click.FloatRange(0, 0.5, min_open=True),
     default=0.1,
     show_default=True,
-    help="Else: judge on this share of the pictures, drawn with --seed.",
+    help="Without --val and --val-split: hold out this share of the pictures for validation, drawn with --seed.",
 )
 @corpus_options
 @click.option(
     "--teacher-images",
     type=click.Path(path_type=Path),
     metavar="NPY",
-    help="Also learn a teacher's rows, one for each picture of CORPUS, in its order.",
+    help="Distil from a teacher: its image vectors, one row per picture of CORPUS, in order.",
 )
 @click.option(
     "--teacher-texts",
     type=click.Path(path_type=Path),
     metavar="NPY",
-    help="Also learn a teacher's rows, one for each caption.",
+    help="Distil from a teacher: its text vectors, one row per caption, in order.",
 )
 @recipe_options
 @click.option(
@@ -61,16 +61,18 @@ INTERRUPTED = 130
     type=click.FloatRange(min=0),
     default=5.0,
     show_default=True,
-    help="Between two checkpoints within an epoch.",
+    help="Minutes between two checkpoints within an epoch.",
 )
-@click.option("--checkpoint-steps", type=click.IntRange(1), help="The same in steps.")
+@click.option(
+    "--checkpoint-steps", type=click.IntRange(1), help="Steps between two checkpoints within an epoch."
+)
 @click.option(
     "--cache",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Keep decoded pictures here, for other runs. [default: in --out, deleted at the end]",
 )
-@click.option("--data-licence", metavar="TEXT", help="Terms of the data, for the model card.")
+@click.option("--data-licence", metavar="TEXT", help="Licence terms of the data, for the model card.")
 @click.option("--device", metavar="NAME", help="cpu, cuda, mps. [default: a GPU where there is one]")
 @json_option("Print one JSON object at the end.")
 @quiet_option

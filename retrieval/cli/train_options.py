@@ -22,11 +22,13 @@ _MODEL = (
     click.option(
         "--lora", type=click.IntRange(1), metavar="RANK", help="Learn low-rank adapters, merged at the end."
     ),
-    click.option("--lora-alpha", type=click.IntRange(1), help="Adapters count alpha / RANK. [default: 16]"),
+    click.option(
+        "--lora-alpha", type=click.IntRange(1), help="Scale of the adapters: alpha / RANK. [default: 16]"
+    ),
     click.option(
         "--image-backbone",
         type=click.Choice(["resnet50", "mobilenet_v2", "efficientnet_lite2", "tiny"]),
-        help="Of a new two-tower model. [default: resnet50]",
+        help="Image backbone of a new two-tower model. [default: resnet50]",
     ),
     click.option(
         "--image-weights",
@@ -41,7 +43,7 @@ _MODEL = (
     click.option(
         "--text-backbone",
         type=click.Choice(["bert", "bag"]),
-        help="Of a new two-tower model; bag is the mean of sub-word vectors. [default: bert]",
+        help="Text backbone of a new two-tower model; bag is the mean of sub-word vectors. [default: bert]",
     ),
     click.option(
         "--text-weights",
@@ -64,14 +66,16 @@ _RECIPE = (
     click.option(
         "--epochs", type=click.IntRange(1), default=8, show_default=True, help="Passes over the pictures."
     ),
-    click.option("--steps", type=click.IntRange(1), help="End after so many steps instead."),
     click.option(
-        "--batch-size", type=click.IntRange(2), default=128, show_default=True, help="Pictures a step."
+        "--steps", type=click.IntRange(1), help="Stop after this many steps, whatever --epochs says."
+    ),
+    click.option(
+        "--batch-size", type=click.IntRange(2), default=128, show_default=True, help="Pictures in a batch."
     ),
     click.option(
         "--chunk-size",
         type=click.IntRange(1),
-        help="Encode so many at a time: batches larger than memory, by gradient caching.",
+        help="Encode this many at a time: batches larger than memory, by gradient caching.",
     ),
     click.option(
         "--captions",
@@ -87,33 +91,56 @@ _RECIPE = (
         show_default=True,
         help="CLIP's, SigLIP's, VSE++'s, or a teacher alone.",
     ),
-    click.option("--margin", type=_RATE, default=0.2, show_default=True, help="Of the triplet loss."),
+    click.option("--margin", type=_RATE, default=0.2, show_default=True, help="Margin of the triplet loss."),
     click.option(
-        "--distil-weight", type=_RATE, default=1.0, show_default=True, help="Of a teacher beside the loss."
+        "--distil-weight",
+        type=_RATE,
+        default=1.0,
+        show_default=True,
+        help="Weight of distillation from a teacher beside --loss.",
     ),
     click.option("--image-rate", type=_RATE, help="Peak learning rate of the image tower."),
-    click.option("--text-rate", type=_RATE, help="Of the text tower."),
-    click.option("--head-rate", type=_RATE, help="Of the projections."),
-    click.option("--scale-rate", type=_RATE, default=1e-3, show_default=True, help="Of the temperature."),
-    click.option("--warmup", type=_SHARE, default=0.05, show_default=True, help="Share of the steps."),
+    click.option("--text-rate", type=_RATE, help="Peak learning rate of the text tower."),
+    click.option("--head-rate", type=_RATE, help="Peak learning rate of the projections."),
     click.option(
-        "--weight-decay", type=_RATE, default=0.05, show_default=True, help="Of matrices and kernels."
+        "--scale-rate",
+        type=_RATE,
+        default=1e-3,
+        show_default=True,
+        help="Peak learning rate of the temperature.",
+    ),
+    click.option(
+        "--warmup",
+        type=_SHARE,
+        default=0.05,
+        show_default=True,
+        help="Share of the steps over which the rates rise.",
+    ),
+    click.option(
+        "--weight-decay",
+        type=_RATE,
+        default=0.05,
+        show_default=True,
+        help="Weight decay of matrices and kernels.",
     ),
     click.option(
         "--clip",
         type=click.FloatRange(0, min_open=True),
         default=1.0,
         show_default=True,
-        help="Gradient norm.",
+        help="Largest gradient norm.",
     ),
     click.option(
         "--locked-image-epochs",
         type=click.IntRange(0),
         default=0,
-        help="Leave the image tower as it is for so many epochs, then train everything.",
+        help="Freeze the image tower for this many epochs, then train everything.",
     ),
     click.option(
-        "--locked-text-epochs", type=click.IntRange(0), default=0, help="The same for the text tower."
+        "--locked-text-epochs",
+        type=click.IntRange(0),
+        default=0,
+        help="Freeze the text tower for this many epochs.",
     ),
     click.option(
         "--norms",
@@ -137,7 +164,7 @@ _RECIPE = (
         type=click.FloatRange(1),
         default=1.25,
         show_default=True,
-        help="A crop's shape varies by this factor.",
+        help="Largest change of a crop's aspect ratio, as a factor.",
     ),
     click.option(
         "--flip",
@@ -147,15 +174,25 @@ _RECIPE = (
         help="Chance of mirroring, where no caption says left or right.",
     ),
     click.option(
-        "--colour", type=_SHARE, default=0.2, show_default=True, help="Light and contrast vary by this."
+        "--colour",
+        type=_SHARE,
+        default=0.2,
+        show_default=True,
+        help="Largest random change of brightness and contrast, as a share.",
     ),
     click.option(
-        "--soft", type=_SHARE, default=0.15, show_default=True, help="Chance of losing fine detail."
+        "--soft",
+        type=_SHARE,
+        default=0.15,
+        show_default=True,
+        help="Chance of halving a crop's resolution first.",
     ),
     click.option(
         "--token-dropout", type=_SHARE, default=0.0, show_default=True, help="Chance of leaving a token out."
     ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every draw."),
+    click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all random numbers."
+    ),
 )
 
 _AUGMENTATION = ("area", "aspect", "flip", "colour", "soft", "token_dropout")

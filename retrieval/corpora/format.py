@@ -30,7 +30,7 @@ def _none(_: Path) -> AnnotationFile | None:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """All that is known of one format. Recognition, help texts, documents and error messages read it.
+    """Description of one corpus format, used by recognition, help texts, documents and error messages.
 
     Attributes:
         name: what ``--format`` takes. It is stored in collections, and so never changes.

@@ -31,8 +31,8 @@ class Table:
     def entries(self, record: Mapping[str, object], row: str) -> Entries:
         """Make the entry of a record, after the failures of its single captions.
 
-        An image without captions is an entry. A record without an image is a failure where the table has a
-        image column, and one without captions where it has none.
+        An image without captions is an entry. A record without an image is a failure if the table has
+        an image column; a record without captions is one if it has none.
 
         Args:
             record: fields by name.

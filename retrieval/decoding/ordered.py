@@ -36,8 +36,8 @@ def map_in_order(
 ) -> Iterator[tuple[T, R | ImageError]]:
     """Yield ``(task, function(task))`` in the order of the tasks, at most ``window`` of them under way.
 
-    An ImageError, OSError or MemoryError of one task is its outcome; anything else is raised. Once ``stop`` is set no
-    more is given out, even in the middle of a task that takes long.
+    An ImageError, OSError or MemoryError of one task is its outcome; anything else is raised. Once ``stop`` is
+    set, the iterator ends without waiting for tasks that are still running.
     """
     waiting: queue.SimpleQueue[_Job[T, R] | None] = queue.SimpleQueue()
     under_way: deque[_Job[T, R]] = deque()

@@ -107,7 +107,7 @@ class Squeeze:
         return self.size
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """An image of any mode as (size, size, 3) uint8 RGB."""
+        """Prepare an image of any mode as (size, size, 3) uint8 RGB."""
         import numpy as np
         from PIL.Image import Resampling
 
@@ -133,7 +133,7 @@ class Shrink:
         return self.side
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """An image of any mode as (height, width, 3) uint8 RGB."""
+        """Prepare an image of any mode as (height, width, 3) uint8 RGB."""
         import numpy as np
         from PIL.Image import Resampling
 
@@ -153,7 +153,7 @@ class Whole:
     short_side: int
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
-        """An RGB image as (height, width, 3) uint8."""
+        """Prepare an RGB image as (height, width, 3) uint8."""
         import numpy as np
 
         factor = 1
@@ -167,12 +167,12 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (ImageRule, Patc
 
 
 def to_json(preparation: Preparation) -> str:
-    """A rule's kind and fields."""
+    """Write a rule as JSON: its kind and its fields."""
     return json.dumps([type(preparation).__name__, asdict(preparation)])  # type: ignore[call-overload]
 
 
 def from_json(text: str) -> Preparation:
-    """The rule that :func:`to_json` wrote."""
+    """Read the rule that :func:`to_json` wrote."""
     kind, fields = json.loads(text)
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     preparation: Preparation = _KINDS[kind](**values)
@@ -185,7 +185,7 @@ def is_preparation(found: object) -> bool:
 
 
 def middle(image: Image, longest: int) -> Image:
-    """The middle of an image in RGB, no side longer than ``longest``; the image itself where that is all of it."""
+    """Crop an image to its middle, at most ``longest`` pixels a side, and convert it to RGB."""
     across, down = min(image.width, longest), min(image.height, longest)
     left, top = (image.width - across) // 2, (image.height - down) // 2
     if (across, down) != image.size:

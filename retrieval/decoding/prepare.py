@@ -87,6 +87,7 @@ def prepare_encoded(
         raise
     except MemoryError as error:
         raise ImageTooLarge(None) from error
-    except Exception as error:  # of a preparation, which the shape of an image may be beyond
+    # raised by a preparation that cannot handle the image's shape
+    except Exception as error:
         raise ImageError(f"cannot be prepared ({error})") from error
     return PreparedImage(encoded.digest, array, decoded.width, decoded.height)

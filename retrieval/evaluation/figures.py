@@ -204,9 +204,9 @@ def _direction_figures(
     if evaluated.counted == "judged":
         judged = np.flatnonzero(exact.relevant)
         exact, best, worst, query_rows = (
-            exact.of(judged),
-            best.of(judged),
-            worst.of(judged),
+            exact.select(judged),
+            best.select(judged),
+            worst.select(judged),
             query_rows[judged],
         )
     group = evaluated.groups[0 if direction == "text to image" else 1][query_rows]

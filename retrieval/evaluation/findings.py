@@ -52,7 +52,7 @@ class Hub:
     Attributes:
         row: of the item.
         times: number of queries that have it among their first hits.
-        right: number of these queries that it answers.
+        right: number of those queries to which the item is relevant.
     """
 
     row: int

@@ -31,7 +31,7 @@ class Share:
 
 
 def hits_at_k(ranks: Ranks, k: int) -> NDArray[np.bool_]:
-    """(queries,) bool: whether any relevant item is among the first k.
+    """Tell for each query whether any relevant item is among the first k, (queries,) bool.
 
     Its mean is what image-text papers print as "R@K" (Hodosh et al., JAIR 2013; Karpathy & Fei-Fei, CVPR
     2015; CLIP, BLIP, VSE++): trec_eval calls it success. It equals :func:`recall_at_k` only where each query
@@ -51,29 +51,29 @@ def hit_rate_at_k(ranks: Ranks, k: int) -> Share:
 
 
 def found_at_k(ranks: Ranks, k: int) -> NDArray[np.int64]:
-    """(queries,) int64: relevant items among the first k."""
+    """Count each query's relevant items among the first k, (queries,) int64."""
     check_cut(k, ranks.depth)
     return _sum(ranks, (ranks.ranks <= k).astype(np.float64)).astype(np.int64)
 
 
 def recall_at_k(ranks: Ranks, k: int) -> NDArray[np.float64]:
-    """(queries,): share of a query's relevant items among the first k, as in trec_eval (``recall_K``)."""
+    """Compute the share of each query's relevant items among the first k, (queries,); trec_eval's ``recall_K``."""
     return _ratio(found_at_k(ranks, k), ranks.relevant)
 
 
 def precision_at_k(ranks: Ranks, k: int) -> NDArray[np.float64]:
-    """(queries,): share of the first k that is relevant, as in trec_eval (``P_K``): always divided by k."""
+    """Compute the share of the first k that is relevant, (queries,); trec_eval's ``P_K``: always divided by k."""
     return found_at_k(ranks, k) / k
 
 
 def reciprocal_rank(ranks: Ranks) -> NDArray[np.float64]:
-    """(queries,): 1 / rank of the first relevant item, 0 if the depth holds none; the mean is MRR."""
+    """Compute 1 / rank of the first relevant item, (queries,), 0 if there is none in the lists; the mean is MRR."""
     first = first_rank(ranks)
     return np.where(np.isfinite(first), 1 / first, 0.0)
 
 
 def first_rank(ranks: Ranks) -> NDArray[np.float64]:
-    """(queries,): rank of the first relevant item, from 1; infinite where the ranked depth holds none.
+    """Find the rank of the first relevant item, (queries,), from 1; infinite if the lists hold none.
 
     Median and mean rank are those of this array: the mean is infinite as soon as one query found nothing.
     """
@@ -85,7 +85,7 @@ def first_rank(ranks: Ranks) -> NDArray[np.float64]:
 
 
 def ndcg_at_k(ranks: Ranks, k: int) -> NDArray[np.float64]:
-    """(queries,): gain 1 / log2(1 + rank) over the first k, divided by that of the ideal list of the same k.
+    """Compute nDCG, (queries,): gain 1 / log2(1 + rank) over the first k, divided by that of the ideal list.
 
     Jarvelin & Kekalainen, TOIS 2002, with binary gains, as trec_eval's ``ndcg_cut_K``.
     """
@@ -98,15 +98,15 @@ def ndcg_at_k(ranks: Ranks, k: int) -> NDArray[np.float64]:
 
 
 def average_precision(ranks: Ranks) -> NDArray[np.float64]:
-    """(queries,): mean over the relevant items of the precision at their rank, as trec_eval's ``map``.
+    """Compute average precision, (queries,); trec_eval's ``map``.
 
-    Items that the ranked depth does not hold add 0.
+    It is the mean over the relevant items of the precision at their rank; items that the lists do not hold add 0.
     """
     return _precision_sum(ranks, np.full(ranks.queries, ranks.depth)) / np.maximum(ranks.relevant, 1)
 
 
 def average_precision_at_r(ranks: Ranks) -> NDArray[np.float64]:
-    """(queries,): AP cut at R, the query's number of relevant items; the mean is mAP@R.
+    """Compute AP cut at R, the query's number of relevant items, (queries,); the mean is mAP@R.
 
     1/R times the sum over r = 1..R of P@r where the r-th item is relevant (Musgrave et al., ECCV 2020; ECCV
     Caption: Chun et al., ECCV 2022).

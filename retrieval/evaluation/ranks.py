@@ -52,7 +52,7 @@ class Ranks:
         """(queries,) int64: relevant items of each query."""
         return np.diff(self.offsets)
 
-    def of(self, queries: NDArray[np.int64]) -> Ranks:
+    def select(self, queries: NDArray[np.int64]) -> Ranks:
         """Select the ranks of some queries, in the order given; the gallery stays the same."""
         counts = self.relevant[queries]
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
@@ -61,7 +61,7 @@ class Ranks:
 
     def judged(self) -> Ranks:
         """Select the queries that have a relevant item, which are the denominator of trec_eval."""
-        return self.of(np.flatnonzero(self.relevant))
+        return self.select(np.flatnonzero(self.relevant))
 
     @staticmethod
     def joined(parts: Sequence[Ranks]) -> Ranks:
@@ -124,8 +124,8 @@ def rank_vectors(
                 np.greater(row, high[pair], out=above)
                 counts.greater[pair] += np.count_nonzero(above)
                 np.greater_equal(row, low[pair], out=within)
-                counts.put_off(pair, np.flatnonzero(np.greater(within, above, out=within)))
-    counts.settle()
+                counts.defer(pair, np.flatnonzero(np.greater(within, above, out=within)))
+    counts.resolve()
     return _assemble(relevance, counts.own, counts.greater, counts.before, counts.tied)
 
 
@@ -258,23 +258,23 @@ class _Counts:
         self._query_of_pair = relevance.query_of_pair
         self.own = _pair_scores(queries, items, self._query_of_pair, relevance.rows)
         self.greater, self.before, self.tied = (np.zeros(len(self.own), np.int64) for _ in range(3))
-        self._waiting: list[tuple[int, NDArray[np.int64]]] = []
-        self._waiting_count = 0
+        self._deferred: list[tuple[int, NDArray[np.int64]]] = []
+        self._deferred_count = 0
 
-    def put_off(self, pair: int, items: NDArray[np.int64]) -> None:
+    def defer(self, pair: int, items: NDArray[np.int64]) -> None:
         """Record the items whose proposed score is within the error bound of the pair's own."""
-        self._waiting.append((pair, items))
-        self._waiting_count += len(items)
-        if self._waiting_count > 2**20:  # 16 MB; identical vectors put off every pair
-            self.settle()
+        self._deferred.append((pair, items))
+        self._deferred_count += len(items)
+        if self._deferred_count > 2**20:  # 16 MB; identical vectors defer every pair
+            self.resolve()
 
-    def settle(self) -> None:
+    def resolve(self) -> None:
         """Decide the recorded comparisons by the exact score."""
-        if not self._waiting:
+        if not self._deferred:
             return
-        item = np.concatenate([items for _, items in self._waiting])
-        pair = np.repeat([pair for pair, _ in self._waiting], [len(items) for _, items in self._waiting])
-        self._waiting, self._waiting_count = [], 0
+        item = np.concatenate([items for _, items in self._deferred])
+        pair = np.repeat([pair for pair, _ in self._deferred], [len(items) for _, items in self._deferred])
+        self._deferred, self._deferred_count = [], 0
         other = item != self._item_of_pair[pair]
         pair, item = pair[other], item[other]
         scores = _pair_scores(self._queries, self._items, self._query_of_pair[pair], item)

@@ -83,8 +83,8 @@ def linked_groups(relevance: Relevance) -> tuple[NDArray[np.int64], NDArray[np.i
     """Groups of queries and items that links connect, as (group of each query, group of each item).
 
     Two captions of one image fall into one group, and so do two images that share a caption: they are not
-    independent observations, so a bootstrap draws whole groups. With one image a caption, a group is a
-    image with all its captions. Groups count from 0 in the order of their first item; a query without an
+    independent observations, so a bootstrap draws whole groups. If each caption has one image, a group is
+    an image with all its captions. Groups count from 0 in the order of their first item; a query without an
     answer is a group of its own, after those.
     """
     parent = np.arange(relevance.items + relevance.queries)

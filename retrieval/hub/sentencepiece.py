@@ -44,7 +44,7 @@ class UnigramModel:
 
 
 def read_sentencepiece(file: Path) -> Tokenizer:
-    """The tokenizer of a unigram model; it adds no special tokens and prefixes every text with a blank.
+    """Build the tokenizer of a unigram model; it adds no special tokens and prefixes every text with a blank.
 
     Raises:
         ModelError: the file is missing, damaged, or of another kind than unigram.

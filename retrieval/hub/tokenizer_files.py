@@ -64,7 +64,7 @@ def is_quick(expression: str) -> bool:
 
 
 def cut(text: str, context: int) -> str:
-    """The beginning of a text, as much as a context of tokens can depend on.
+    """Cut a text to the longest prefix that can influence its first ``context`` tokens.
 
     What is cut off lies thousands of characters behind the last token that counts; a text of 100 MB would take the
     tokenizer minutes and gigabytes, and only its first ``context`` tokens are looked at.
@@ -73,7 +73,7 @@ def cut(text: str, context: int) -> str:
 
 
 def load_tokenizer(file: Path) -> Tokenizer:
-    """The tokenizer in a ``tokenizer.json``; it cuts off nothing and pads nothing.
+    """Load the tokenizer in a ``tokenizer.json``, without truncation and padding.
 
     Raises:
         ModelError: the file is missing, damaged, or asks for what no published tokenizer needs.
@@ -89,10 +89,10 @@ def load_tokenizer(file: Path) -> Tokenizer:
 
 
 def check_tokenizer(file: Path) -> bytes:
-    """The bytes of a ``tokenizer.json`` that can be built and used in bounded time and memory.
+    """Read a ``tokenizer.json`` after checking that it can be built and used in bounded time and memory.
 
     Raises:
-        ModelError: the file is missing or damaged, or says something that cannot.
+        ModelError: the file is missing or damaged, or its tokenizer could take unbounded time or memory.
     """
     try:
         data = read_regular(file, FILE_BYTES)
@@ -120,7 +120,7 @@ def check_charsmap(table: bytes) -> None:
 
 
 def check_pieces(pieces: Iterable[str]) -> None:
-    """Refuse a vocabulary with pieces that make the best way through a text long to find.
+    """Refuse a vocabulary with very long pieces, which make the Viterbi segmentation of a text slow.
 
     Raises:
         ValueError: it is one.
@@ -131,7 +131,7 @@ def check_pieces(pieces: Iterable[str]) -> None:
 
 @contextmanager
 def tokenizer_faults(place: str) -> Iterator[None]:
-    """A block in which the tokenizers package works; whatever it raises is a fault of the file.
+    """Turn anything that the tokenizers package raises in the block into a ModelError that names the file.
 
     Raises:
         ModelError: in place of anything that the package raises, a panic of its Rust code included.
@@ -148,7 +148,7 @@ def tokenizer_faults(place: str) -> Iterator[None]:
 
 
 def _check(facts: Mapping[str, Any]) -> None:
-    """Refuse what could cost more than a text is worth.
+    """Refuse a tokenizer whose steps could take unbounded time or memory.
 
     Raises:
         ValueError: says what, in a clause; TypeError and AttributeError come of values of other types.
@@ -167,7 +167,7 @@ def _check(facts: Mapping[str, Any]) -> None:
 
 
 def _flat(step: Any, key: str) -> list[Mapping[str, Any]]:
-    """The steps of a sequence, however deep, in their order."""
+    """Flatten a sequence of steps, however deeply nested."""
     waiting, steps = ([] if step is None else [step]), []
     while waiting:
         first = waiting.pop(0)
@@ -182,7 +182,7 @@ def _flat(step: Any, key: str) -> list[Mapping[str, Any]]:
 
 
 def _growth(step: Mapping[str, Any]) -> int:
-    """How many times as long a normalizer's step makes a text, at most; NFKC and its like are not counted."""
+    """Bound how many times longer a normalizer step makes a text; NFKC and the like are not counted."""
     kind = step.get("type")
     if kind == "Precompiled":
         try:

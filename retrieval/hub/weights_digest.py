@@ -24,7 +24,7 @@ _SETTLED_S = 2.0  # a file younger than this may still change without its modifi
 
 
 def weights_digest(files: Sequence[Path], cache: Path | None = None) -> str:
-    """The sha256 (hex) of a file's bytes; of several files: of their digests and names, sorted by name.
+    """Compute the sha256 (hex) of a file, or, for several files, of their digests and names sorted by name.
 
     Args:
         files: at least one.
@@ -41,7 +41,7 @@ def weights_digest(files: Sequence[Path], cache: Path | None = None) -> str:
 
 
 def file_digest(file: Path, cache: Path | None = None) -> str:
-    """The sha256 (hex) of a file's bytes, from its blob's name or the cache where they have it.
+    """Give the sha256 (hex) of a file, taken from its blob's name or the cache where possible.
 
     Raises:
         ModelError: the file cannot be read.

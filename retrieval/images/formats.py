@@ -46,7 +46,8 @@ _KEPT_OF_EACH = 255
 MOST_METADATA = 16 * 2**20  # bytes that a PNG's profile or orientation may unpack to
 _KEPT_CHUNKS = (b"tRNS", b"iCCP", b"eXIf")
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_KEPT_TEXTS = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")  # where Pillow looks for the way up
+# where Pillow looks for the EXIF orientation
+_KEPT_TEXTS = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")
 _DEFLATE_RATIO = 1032  # of deflate, at most
 
 
@@ -141,7 +142,8 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 def trimmed_png(data: bytes) -> bytes:
     """Remove the chunks of a PNG that do not affect its pixels, of which there may be millions.
 
-    What is left has the same pixels, profile and way up. What cannot be parsed stays as it is, for the decoder to name.
+    What is left has the same pixels, profile and orientation. What cannot be parsed stays as it is, for the
+    decoder to name.
     """
     kept: list[tuple[int, int]] = []
     start, dropped = 0, False

@@ -25,8 +25,8 @@ ROW_BYTES = 2**20  # of a row as JSON, as of a line of JSONL
 BATCHES = (256, 16, 1)  # rows held at a time; fewer where they take more than there is
 CELL_ROWS = 4
 NESTING_LIMIT = 100
-FREE_ROWS = 10**6  # a table may claim so many rows, however short it is; any real row takes some bytes
-FREE_BYTES = 2**30  # and unpack to so many, however short it is
+FREE_ROWS = 10**6  # rows that a table may claim whatever its size; a real row takes some bytes
+FREE_BYTES = 2**30  # bytes that a table may decompress to whatever its size
 INFLATION = 100
 NAMES = (
     "image", "image_path", "image_file", "image_name", "image_url", "img", "img_path", "img_url",
@@ -39,7 +39,7 @@ class Fault(Exception):
 
 
 class Inflated(Fault):
-    """A file that unpacks to far more than it has."""
+    """A file that decompresses to far more bytes than its size allows."""
 
 
 def main() -> None:

@@ -98,8 +98,8 @@ class SearchEngine:
     ) -> list[Hit]:
         """Find the k items that answer a query best: by score descending, equal scores by item id.
 
-        A text or image that the collection holds is asked with by its stored vector, and a query of such parts
-        and of keys alone loads no encoder. That vector may differ from a freshly encoded one in its last bits.
+        For a text or image that the collection holds, the stored vector is used; a query of only such parts and
+        keys loads no encoder. That vector may differ from a freshly encoded one in its last bits.
 
         Args:
             query: a ``str`` is always a text; a ``Path``, bytes or PIL image is an image; several parts,

@@ -190,7 +190,7 @@ class _Sink:
 
 
 def _write_file(folder: SegmentsFolder, name: str, write: Callable[[_Sink], None]) -> tuple[int, str]:
-    """Write a file under a temporary name, make it durable and give it its name; its size and sha256 (hex)."""
+    """Write a file under a temporary name, make it durable, rename it, and return its size and sha256 (hex)."""
     temporary = f"{TEMPORARY_PREFIX}{name}"
     with open(folder.create(temporary), "wb") as file:  # noqa: PTH123 - a descriptor
         sink = _Sink(file)

@@ -167,7 +167,7 @@ def _check(config: TwoTowerConfig) -> None:
             raise ValueError(f"backbone {name!r} is none of {', '.join(known)}")
     if text.attention_layers and text.attention_width % text.heads:
         raise ValueError(
-            f"attention_width is {text.attention_width}, which {text.heads} heads cannot share out"
+            f"attention_width is {text.attention_width}, which is not divisible by {text.heads} heads"
         )
     for triple in (image.mean, image.std):
         if len(triple) != 3 or not all(map(_is_number, triple)):

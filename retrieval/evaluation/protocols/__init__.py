@@ -45,7 +45,7 @@ PROTOCOLS: dict[str, Protocol] = {name: protocol for name, (protocol, _) in _LOA
 
 
 def load_protocol(name: str, corpus: Path, options: ProtocolOptions) -> EvaluationSet:
-    """An evaluation by a published protocol, from its files in their published layout.
+    """Load a published protocol from its files in their published layout.
 
     Raises:
         UsageError: there is no such protocol.

@@ -19,7 +19,7 @@ DENOMINATORS = (
 
 
 def load_entries(name: str, entries: Iterable[Entry | Failure], options: ProtocolOptions) -> EvaluationSet:
-    """An evaluation of what a corpus yields, in its order.
+    """Build an evaluation set from the entries of a corpus, in their order.
 
     With ``options.language`` only texts in that language ask and answer, where texts say theirs.
 

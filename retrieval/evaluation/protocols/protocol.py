@@ -64,7 +64,7 @@ class ProtocolOptions:
 
 
 def check_sizes(protocol: Protocol, split: str, loaded: EvaluationSet, place: Path) -> EvaluationSet:
-    """``loaded``, if its counts are the published ones.
+    """Return ``loaded`` after checking its counts against the published ones.
 
     Raises:
         EvaluationError: they are not; the sentence names both, and the mix-up where it is a known one.
@@ -93,13 +93,13 @@ def check_sizes(protocol: Protocol, split: str, loaded: EvaluationSet, place: Pa
 
 
 def as_chosen(whole: EvaluationSet, options: ProtocolOptions) -> EvaluationSet:
-    """The captions and folds that the user chose, of a set that has been checked."""
+    """Apply the user's choice of captions and folds to a checked evaluation set."""
     some = with_first_captions(whole, 5) if options.captions == "first5" else whole
     return with_folds(some, options.folds) if options.folds is not None else some
 
 
 def unknown_split(protocol: Protocol, split: str, place: Path, there: Sequence[str]) -> EvaluationError:
-    """The error for a split that a file does not have."""
+    """Make the error for a split that a file does not have."""
     listed = ", ".join(there) or "no splits"
     return EvaluationError(
         f"{place} has no split {split!r}, it has {listed}; {protocol.title} is reported on {protocol.split!r}"
@@ -109,7 +109,7 @@ def unknown_split(protocol: Protocol, split: str, place: Path, there: Sequence[s
 def locate_images(
     protocol: Protocol, names: Sequence[Sequence[str]], images: Path | None, beside: Path
 ) -> list[Location]:
-    """The files of images, each given by the names that it may have below a folder, best first.
+    """Find the files of images, each under one of the names that it may have, best first.
 
     Args:
         protocol: for the sentence.
@@ -149,6 +149,6 @@ def _stays_inside(name: str) -> bool:
 
 
 def image_of_protocol(location: Location, key: str) -> CorpusImage:
-    """An image of a protocol; its uri is its file's, or names its key where it has no file of its own."""
+    """Make a CorpusImage; its uri is its file's, or is made from ``key`` if it has no file."""
     uri = file_uri(location.path) if isinstance(location, FileBytes) else f"picture:{key}"
     return CorpusImage(uri, location, key)
