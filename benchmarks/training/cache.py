@@ -53,7 +53,7 @@ def main(corpus: str) -> None:
 
         def decode_all() -> None:
             for one in listing.entries:
-                Shrink(SIDE, LONGEST).prepare(decode(read_bytes(one.picture.location, limits), limits, SIDE))
+                Shrink(SIDE, LONGEST).prepare(decode(read_bytes(one.image.location, limits), limits, SIDE))
 
         def read_all() -> None:
             for row in range(len(cached)):

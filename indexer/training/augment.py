@@ -39,11 +39,11 @@ class Augmentation:
     """Strength of the augmentation of images and texts.
 
     Attributes:
-        area: least share of a picture's area that a crop keeps; 1 keeps all of it.
+        area: least share of an image's area that a crop keeps; 1 keeps all of it.
         aspect: a crop's shape varies by up to this factor either way; 1 keeps it.
-        flip: chance of mirroring a picture, unless a drawn caption speaks of left or right.
+        flip: chance of mirroring an image, unless a drawn caption speaks of left or right.
         colour: light and contrast vary by up to this share.
-        soft: chance of a picture losing its fine detail first, as small or blurred ones have lost it.
+        soft: chance of halving a crop's resolution first, since small or blurred images have no fine detail.
         token_dropout: chance of each token to be left out, the first and the last ones excepted.
     """
 
@@ -64,7 +64,7 @@ class Augmentation:
 
 
 def is_sided(text: str) -> bool:
-    """Whether a caption speaks of left or right, so that its picture must not be mirrored."""
+    """Whether a caption speaks of left or right, so that its image must not be mirrored."""
     return _SIDED.search(text) is not None
 
 
@@ -74,8 +74,8 @@ def augment_image(
     """Draw a random view of an image, (h, w, 3) uint8, which the model's own preparation then resizes.
 
     Args:
-        pixels: the picture.
-        whole: crops keep the picture's shape, for models that see all of it; else they are near to square.
+        pixels: the image.
+        whole: crops keep the image's shape, for models that see all of it; else they are near to square.
         may_flip: no caption that goes with it speaks of a side.
         by: how much.
         rng: drawn from in a fixed order.

@@ -137,13 +137,13 @@ def _decode_all(
 
         def read(one: CaptionedImage) -> PreparedImage:
             return pool.prepare(
-                one.picture.location, rule.preparation, lambda digest: digest.hex() not in place
+                one.image.location, rule.preparation, lambda digest: digest.hex() not in place
             )
 
         outcomes = map_in_order(read, listing.entries, pool.workers, _WINDOW, stop)
         for done, (one, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome, ImageError):
-                table["failures"].append([one.picture.uri, str(outcome)])
+                table["failures"].append([one.image.uri, str(outcome)])
             else:
                 digest, array = outcome.digest.hex(), outcome.array
                 if digest not in place:

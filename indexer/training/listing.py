@@ -20,7 +20,7 @@ class Caption(NamedTuple):
 
     Attributes:
         lang: its language, or an empty string.
-        text: its words, without blanks at either end; equal words are the same content, whatever picture they
+        text: its words, without blanks at either end; equal words are the same content, whatever image they
             came with.
         row: its place among all captions of the corpus, from 0: the row of a teacher's file.
     """
@@ -34,7 +34,7 @@ class Caption(NamedTuple):
 class CaptionedImage:
     """An image with its captions; ``row`` is its place among all images of the corpus, from 0."""
 
-    picture: CorpusImage
+    image: CorpusImage
     captions: tuple[Caption, ...]
     row: int
 
@@ -44,15 +44,15 @@ class Listing:
     """The captioned images of a corpus.
 
     Attributes:
-        entries: one a picture, in the order of first appearance; none is without captions.
-        failures: what the reader could not take.
-        pictures: how many pictures the corpus has, those without captions included.
-        captions: how many captions its pictures have.
+        entries: one per image, in the order of first appearance; none is without captions.
+        failures: items that failed.
+        images: how many images the corpus has, those without captions included.
+        captions: how many captions its images have.
     """
 
     entries: tuple[CaptionedImage, ...]
     failures: tuple[Failure, ...]
-    pictures: int
+    images: int
     captions: int
 
     def split(self, share: float, seed: int) -> tuple[Listing, Listing]:
@@ -62,8 +62,8 @@ class Listing:
         kept = tuple(one for place, one in enumerate(self.entries) if place not in held_out)
         held = tuple(one for place, one in enumerate(self.entries) if place in held_out)
         return (
-            Listing(kept, self.failures, self.pictures, self.captions),
-            Listing(held, (), self.pictures, self.captions),
+            Listing(kept, self.failures, self.images, self.captions),
+            Listing(held, (), self.images, self.captions),
         )
 
     def digest(self) -> str:
@@ -71,33 +71,31 @@ class Listing:
         whole = hashlib.sha256()
         for one in self.entries:
             try:
-                mark = stamp(one.picture.location)
+                mark = stamp(one.image.location)
             except ImageError as error:
                 mark = str(error)
-            whole.update(json.dumps([one.picture.uri, mark, one.row, one.captions]).encode() + b"\n")
+            whole.update(json.dumps([one.image.uri, mark, one.row, one.captions]).encode() + b"\n")
         return whole.hexdigest()
 
 
 def list_corpus(entries: Iterable[Entry | Failure]) -> Listing:
     """Read a corpus to its end; join entries of the same image (by uri), leave out empty captions."""
-    pictures: dict[str, tuple[CorpusImage, list[Caption]]] = {}
+    images: dict[str, tuple[CorpusImage, list[Caption]]] = {}
     failures: list[Failure] = []
     captions = 0
     for entry in entries:
         if isinstance(entry, Failure):
             failures.append(entry)
         elif entry.image is not None:
-            _, own = pictures.setdefault(entry.image.uri, (entry.image, []))
+            _, own = images.setdefault(entry.image.uri, (entry.image, []))
             for text in entry.texts:
                 if words := text.text.strip():
                     own.append(Caption(text.lang or "", words, captions))
                 captions += 1
     listed = tuple(
-        CaptionedImage(picture, tuple(own), row)
-        for row, (picture, own) in enumerate(pictures.values())
-        if own
+        CaptionedImage(image, tuple(own), row) for row, (image, own) in enumerate(images.values()) if own
     )
-    return Listing(listed, tuple(failures), len(pictures), captions)
+    return Listing(listed, tuple(failures), len(images), captions)
 
 
 def languages_of(captions: Iterable[Sequence[Caption]]) -> list[str]:

@@ -106,7 +106,7 @@ def fit(
 
     Args:
         model: whose weights change; they are not those of ``best`` at the end.
-        data: the pictures of ``val`` are prepared by the model, those of ``train`` only shrunk.
+        data: the images of ``val`` are prepared by the model, those of ``train`` only shrunk.
         recipe: everything that decides the result.
         run: digest of all that a resumed run must have in common with its first part.
         folder: of the run.
@@ -194,9 +194,9 @@ def fit(
     return Outcome(position)
 
 
-def derived(model: Trainable, recipe: Recipe, pictures: int) -> dict[str, object]:
+def derived(model: Trainable, recipe: Recipe, images: int) -> dict[str, object]:
     """Compute the numbers that follow from a recipe, a model and the count of images, for a run's records."""
-    steps = steps_an_epoch(pictures, recipe.batch_size)
+    steps = steps_an_epoch(images, recipe.batch_size)
     total = recipe.steps or recipe.epochs * steps
     plans = _plans(model, recipe, steps, total)
     return {
@@ -278,7 +278,7 @@ def _backward(
 
         return [lambda start=start: run(start) for start in range(0, count, size)]  # type: ignore[misc]
 
-    images = chunks(len(batch.pictures), 0, lambda part: model.encode_images(batch.pictures[part]))
+    images = chunks(len(batch.images), 0, lambda part: model.encode_images(batch.images[part]))
     texts = chunks(len(batch.tokens), 1, lambda part: model.encode_tokens(batch.tokens[part]))
     backward = plain_backward if recipe.chunk_size is None else cached_backward
     return backward(images, texts, lambda i, t: objective.loss(i, t, batch, train))

@@ -1,7 +1,7 @@
 """Losses of a dual encoder, each from its paper; pure functions of tensors.
 
 All take ``images`` (I, D) and ``texts`` (T, D), unit rows, and ``positives`` (I, T) bool: does text t describe
-picture i? Every row and every column holds one positive at least; positives are never each other's negatives.
+image i? Every row and every column holds one positive at least; positives are never each other's negatives.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch import Tensor
 def info_nce(images: Tensor, texts: Tensor, positives: Tensor, scale: Tensor) -> Tensor:
     """InfoNCE in both directions, averaged (CLIP: Radford et al., ICML 2021), with several positives a row.
 
-    For a positive (i, t), with s = scale * <image i, text t>, the term from picture to text is
+    For a positive (i, t), with s = scale * <image i, text t>, the term from image to text is
     ``-log(exp(s_it) / (exp(s_it) + sum over the negatives u of exp(s_iu)))``: each positive meets the negatives
-    alone. Terms are averaged over a picture's positives, then over pictures; from text to picture likewise.
+    alone. Terms are averaged over an image's positives, then over images; from text to image likewise.
     With one positive a row this is CLIP's loss.
 
     Args:
@@ -32,7 +32,7 @@ def sigmoid(images: Tensor, texts: Tensor, positives: Tensor, scale: Tensor, bia
     """The pairwise sigmoid loss (SigLIP: Zhai et al., ICCV 2023, algorithm 1).
 
     ``-1/I * sum over i, t of log sigmoid(z_it * (scale * <image i, text t> + bias))``, where z is 1 for a
-    positive and -1 for any other pair. With one text a picture this is the paper's loss.
+    positive and -1 for any other pair. With one text per image this is the paper's loss.
 
     Args:
         images: (I, D) unit rows.
@@ -50,7 +50,7 @@ def hard_triplet(images: Tensor, texts: Tensor, positives: Tensor, margin: float
     """The triplet loss with the hardest negatives of the batch (VSE++: Faghri et al., BMVC 2018, equation 6).
 
     For a positive (i, t) with s = <image i, text t>: ``max(0, margin + s_iu - s_it) + max(0, margin + s_jt - s_it)``,
-    where u is the text most like picture i among those that do not describe it, and j likewise. The mean over
+    where u is the text most like image i among those that do not describe it, and j likewise. The mean over
     positives, where the paper has the sum: so the learning rate does not depend on the batch.
 
     Args:

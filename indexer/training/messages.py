@@ -15,9 +15,9 @@ def no_pairs(left: int, failed: int, held_out: int = 0) -> TrainingError:
     """Make the error of a corpus that holds too little to train on.
 
     Args:
-        left: pictures with captions that remain.
+        left: images with captions that remain.
         failed: items that could not be read or decoded.
-        held_out: pictures that the model is judged on, and that are not learned from.
+        held_out: images that the model is validated on, and does not learn from.
     """
     pictures = "1 picture with captions is" if left == 1 else f"{left:,} pictures with captions are"
     return TrainingError(

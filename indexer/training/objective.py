@@ -28,7 +28,7 @@ SIGMOID_START = (math.log(10.0), -10.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TeacherRows:
-    """Rows of a teacher, (n, any), memory-mapped, one a picture or a caption of the corpus; and their mean."""
+    """Rows of a teacher, (n, any), memory-mapped, one per image or caption of the corpus; and their mean."""
 
     rows: NDArray[np.floating]
     mean: NDArray[np.float32]
@@ -106,11 +106,11 @@ class Objective(nn.Module):
         self.image_map = _map(facts.dimension, teacher.images)
         self.text_map = _map(facts.dimension, teacher.texts)
 
-    def loss(self, images: Tensor, texts: Tensor, batch: Batch, pictures: ImageCache) -> Tensor:
+    def loss(self, images: Tensor, texts: Tensor, batch: Batch, cache: ImageCache) -> Tensor:
         """Compute the loss of image rows, (I, D), and text rows, (T, D), of one batch."""
         positives = batch.positives.to(images.device)
         recipe = self._recipe
-        distilled = self._distilled(images, texts, batch, pictures)
+        distilled = self._distilled(images, texts, batch, cache)
         if recipe.loss == "distillation":
             return distilled
         if recipe.loss == "infonce":
@@ -131,10 +131,10 @@ class Objective(nn.Module):
         """log(1/temperature) and bias, for the model's folder."""
         return float(self.log_scale.detach()), float(self.bias.detach()) if self._has_bias else None
 
-    def _distilled(self, images: Tensor, texts: Tensor, batch: Batch, pictures: ImageCache) -> Tensor:
+    def _distilled(self, images: Tensor, texts: Tensor, batch: Batch, cache: ImageCache) -> Tensor:
         total = images.new_zeros(())
         if self.image_map is not None and self._teacher.images is not None:
-            rows = self._teacher.images.take([pictures.rows[row][0] for row in batch.rows])
+            rows = self._teacher.images.take([cache.rows[row][0] for row in batch.rows])
             total = total + distillation(self.image_map(images), rows.to(images.device))
         if self.text_map is not None and self._teacher.texts is not None:
             rows = self._teacher.texts.take([caption.row for caption in batch.captions])

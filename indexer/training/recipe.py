@@ -11,7 +11,7 @@ from indexer.training.ranges import SMALLEST, check_choice, check_ranges
 from retrieval.errors import UsageError
 
 Loss = Literal["infonce", "sigmoid", "triplet", "distillation"]
-"""What pulls pictures and texts together; ``distillation`` learns from a teacher's rows alone."""
+"""What pulls images and texts together; ``distillation`` learns from a teacher's rows alone."""
 
 Norms = Literal["stored", "batch"]
 """Whose statistics batch norms use while they learn."""
@@ -43,11 +43,11 @@ class Recipe:
     """How a model is trained; two runs with equal recipes, data, start and machine end with equal weights.
 
     Attributes:
-        epochs: passes over the training pictures.
+        epochs: passes over the training images.
         steps: ends after so many steps instead, whatever ``epochs`` says; schedules follow.
-        batch_size: pictures a step.
-        chunk_size: pictures, and texts, encoded at a time (gradient caching); None: the whole batch.
-        captions: captions drawn for each picture of a batch, of each of its languages.
+        batch_size: images in a batch.
+        chunk_size: images, and texts, encoded at a time (gradient caching); None: the whole batch.
+        captions: captions drawn for each image of a batch, of each of its languages.
         loss: see :data:`Loss`.
         margin: of the triplet loss.
         distil_weight: of the distillation beside another loss; counts where there is a teacher.

@@ -35,7 +35,7 @@ class ModelFacts:
         name: what training starts from, for records and model cards.
         dimension: dimension of the shared space.
         image_size: short side, in pixels, that the image tower sees.
-        sees_whole: pictures are squeezed into the tower's shape, or keep theirs; else their centre is cut out.
+        sees_whole: images are squeezed into the tower's shape, or keep theirs; else their centre is cut out.
         rule: of :meth:`Trainable.prepare`, in words that change when it does.
         rates: see :class:`Rates`.
         log_scale: natural logarithm of 1/temperature.

@@ -53,12 +53,12 @@ class CorpusSettings:
         options: how to read it.
         val: another corpus to judge on, read alike.
         val_split: splits of the same Karpathy JSON to judge on, separated by commas.
-        val_share: share of the pictures to judge on where neither is given.
-        teacher_images: npy file, a row for each picture of the corpus, in its order.
+        val_share: share of the images to hold out for validation, if neither is given.
+        teacher_images: npy file, a row for each image of the corpus, in its order.
         teacher_texts: npy file, a row for each caption.
-        limits: what a picture may take.
+        limits: what an image may take.
         workers: decoder threads; one a core by default.
-        cache: folder for decoded pictures that is kept; by default one in the run's folder, deleted at its end.
+        cache: folder for decoded images that is kept; by default one in the run's folder, deleted at its end.
         terms: licence terms of the data, for the model card.
     """
 
@@ -83,7 +83,7 @@ class Trained:
         folder: of the run; ``folder / "best"`` is a model.
         figures: of the best weights, by language; empty before the first epoch ended.
         epoch: of the best weights, from 1.
-        failures: pictures that could not be used.
+        failures: images that could not be used.
         notes: what a reader should know: what was left out, and why.
         interrupted: it was asked to stop; the same call goes on.
     """
@@ -162,7 +162,7 @@ def _run(
     if before is None:
         write_settings(out, {"command": command})  # from here on the folder is known as a run's
 
-    # --- the model, and its pictures
+    # --- the model, and its images
     captions = (caption.text for one in listed.train.entries for caption in one.captions)
     model = build(start, captions, recipe.seed, device)
     train, val = _decode(listed, model, data, out, show, stop)
@@ -293,7 +293,7 @@ def _decode(
 def _teacher(data: CorpusSettings, train: Listing) -> Teacher:
     images, texts = data.teacher_images, data.teacher_texts
     return Teacher(
-        None if images is None else TeacherRows.load(images, train.pictures, "pictures"),
+        None if images is None else TeacherRows.load(images, train.images, "pictures"),
         None if texts is None else TeacherRows.load(texts, train.captions, "captions"),
     )
 
@@ -335,9 +335,9 @@ def _card(
     )
 
 
-def _digest(pictures: ImageCache) -> str:
+def _digest(images: ImageCache) -> str:
     whole = hashlib.sha256()
-    for digest, captions in zip(pictures.digests, pictures.captions, strict=True):
+    for digest, captions in zip(images.digests, images.captions, strict=True):
         whole.update(json.dumps([digest, captions]).encode() + b"\n")
     return whole.hexdigest()
 

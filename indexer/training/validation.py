@@ -30,7 +30,7 @@ def hit_rates(
     Args:
         images: (I, D) float32 unit rows.
         texts: (T, D) float32 unit rows.
-        links: (text row, image row) of every caption and a picture that it describes.
+        links: (text row, image row) of every caption and an image that it describes.
     """
     to_images = Relevance.of_pairs(links, len(texts), len(images))
     forth = rank_vectors(texts, images, to_images).exact
@@ -39,13 +39,13 @@ def hit_rates(
     return rates | {f"i2t_r{k}": 100 * hit_rate_at_k(back, min(k, len(texts))).value for k in CUTS}
 
 
-def encode_images(model: Trainable, pictures: ImageCache) -> NDArray[np.float32]:
+def encode_images(model: Trainable, cache: ImageCache) -> NDArray[np.float32]:
     """Encode prepared images to unit rows, (n, D)."""
-    rows = np.empty((len(pictures), model.facts.dimension), np.float32)
+    rows = np.empty((len(cache), model.facts.dimension), np.float32)
     with torch.inference_mode():
-        for start in range(0, len(pictures), _BATCH):
-            end = min(start + _BATCH, len(pictures))
-            stack = np.stack([pictures[row] for row in range(start, end)])
+        for start in range(0, len(cache), _BATCH):
+            end = min(start + _BATCH, len(cache))
+            stack = np.stack([cache[row] for row in range(start, end)])
             rows[start:end] = model.encode_images(torch.from_numpy(stack)).cpu().numpy()
     return rows
 
@@ -62,19 +62,19 @@ def encode_texts(model: Trainable, texts: Sequence[str]) -> NDArray[np.float32]:
     return rows
 
 
-def validate(model: Trainable, pictures: ImageCache) -> Figures:
+def validate(model: Trainable, cache: ImageCache) -> Figures:
     """Compute :func:`hit_rates` by language, over the captions of that language and the images that have one.
 
     Leaves the model's module in evaluation mode.
     """
     model.module.eval()
-    images = encode_images(model, pictures)
+    images = encode_images(model, cache)
     figures: Figures = {}
-    for language in languages_of(pictures.captions):
+    for language in languages_of(cache.captions):
         texts: dict[str, int] = {}
         links: list[tuple[int, int]] = []
         kept: list[int] = []
-        for row, captions in enumerate(pictures.captions):
+        for row, captions in enumerate(cache.captions):
             own = [caption.text for caption in captions if caption.lang == language]
             if own:
                 links += [(texts.setdefault(text, len(texts)), len(kept)) for text in own]

@@ -253,7 +253,7 @@ def test_an_item_that_an_index_run_brought_can_be_given_a_key(
         (("k", "half \ud83d of a pair"), {}, "not a text"),
         (("k", None), {}, "a content or a vector"),
         (("k", "words"), {"vector": [1.0, 0.0]}, r"shape \(2,\)"),
-        (("k", "words"), {"vector": [0.5] * 16}, "unit length"),
+        (("k", "words"), {"vector": [0.5] * 16}, "not a finite unit vector"),
         (("k", "words"), {"vector": [float("nan")] * 16}, "finite"),
         (("k", "words"), {"attributes": {"a": [1]}}, "plain JSON"),
         (("k", "words"), {"attributes": {"a": float("inf")}}, "JSON cannot hold"),

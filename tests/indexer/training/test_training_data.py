@@ -61,7 +61,7 @@ def test_several_caption_columns_give_captions_in_several_languages(tmp_path: Pa
         ("en", NAMES[0]),
         ("zh", f"颜色 {NAMES[0]}"),
     ]
-    assert (listing.pictures, listing.captions) == (3, 6)
+    assert (listing.images, listing.captions) == (3, 6)
 
 
 def test_entries_of_one_picture_add_up_and_rows_count_what_the_corpus_has(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_entries_of_one_picture_add_up_and_rows_count_what_the_corpus_has(tmp_pa
         (2, ["two"]),
     ]
     assert [caption.row for one in listing.entries for caption in one.captions] == [0, 3, 1]
-    assert (listing.pictures, listing.captions, len(listing.failures)) == (3, 4, 1)
+    assert (listing.images, listing.captions, len(listing.failures)) == (3, 4, 1)
 
 
 @given(count=st.integers(2, 40), share=st.floats(0.01, 0.5), seed=st.integers(0, 99))
@@ -255,7 +255,7 @@ def test_a_batch_depends_on_seed_epoch_and_step_alone() -> None:
 
     assert [batch.step for batch in whole] == [0, 1, 2, 3]
     for expected, found in zip(whole[2:], late, strict=True):
-        assert torch.equal(expected.pictures, found.pictures)
+        assert torch.equal(expected.images, found.images)
         assert (expected.rows, expected.captions, expected.tokens) == (
             found.rows,
             found.captions,
