@@ -17,6 +17,12 @@ def interpolate(start: Tensors, end: Tensors, share: float) -> Tensors:
     }
 
 
+def interpolate_towers(start: Tensors, end: Tensors, images: float, texts: float) -> Tensors:
+    """The same with a share of its own for the image tower and its projection, and one for everything else."""
+    towers = interpolate(start, end, images), interpolate(start, end, texts)
+    return {name: towers[0 if name.startswith("image") else 1][name] for name in start}
+
+
 def mean(models: Sequence[Tensors]) -> Tensors:
     """The mean of several models' weights."""
     first = models[0]

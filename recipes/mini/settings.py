@@ -24,7 +24,7 @@ class Settings:
         fine_tuned: whether the last image stages learn too, and then the heads again.
         images: fine-tuning.
         halfway: where, between the start and what fine-tuning made, the heads learn again.
-        share: of the way from the start to what came out, where the model ends.
+        shares: of the way from the start to what came out, where the image tower and the text tower end.
     """
 
     size: int = 256
@@ -33,7 +33,7 @@ class Settings:
     fine_tuned: bool = False
     images: ImagePlan = _IMAGES
     halfway: float = 0.6
-    share: float = 0.95
+    shares: tuple[float, float] = (0.6, 1.0)
 
     def facts(self, start: Path) -> dict[str, Any]:
         """What an output folder made with these settings, from the model folder ``start``, must agree on."""

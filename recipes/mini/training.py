@@ -31,7 +31,7 @@ from recipes.mini.frozen import (
 )
 from recipes.mini.heads_stage import Lessons, space, train_heads, with_classes_placed
 from recipes.mini.image_stage import Scenes, Shown, train_images
-from recipes.mini.interpolation import interpolate, mean
+from recipes.mini.interpolation import interpolate, interpolate_towers, mean
 from recipes.mini.names import Names
 from recipes.mini.photographs import Photograph, read_set
 from recipes.mini.settings import Settings
@@ -230,7 +230,7 @@ class Training:
             return
         last = "heads_again" if self.settings.fine_tuned else "heads"
         end = self.stage_weights(last)
-        self.model.load_state_dict(interpolate(self.start, end, self.settings.share))
+        self.model.load_state_dict(interpolate_towers(self.start, end, *self.settings.shares))
         self._keep("interpolated")
 
     def _lessons(self, stage: str) -> Lessons:

@@ -31,7 +31,7 @@ from recipes.mini.heads_stage import (
     with_classes_placed,
 )
 from recipes.mini.image_stage import rows_of_step
-from recipes.mini.interpolation import interpolate, mean
+from recipes.mini.interpolation import interpolate, interpolate_towers, mean
 from recipes.mini.names import Names
 from recipes.mini.objective import asymmetric, both_ways, multi_positive_info_nce, similarities_lost
 from recipes.mini.output_folder import SettingsError, claim
@@ -455,6 +455,15 @@ def test_interpolation_ends_at_both_models() -> None:
     assert interpolate(start, end, 1.0)["w"].tolist() == [1] * 3
     assert interpolate(start, end, 0.25)["n"] == 1
     assert mean([start, end])["w"].tolist() == [0.5] * 3
+
+
+def test_each_tower_goes_its_own_share_of_the_way() -> None:
+    names = ("image.features", "image_projection.weight", "text.vectors", "text_projection.weight")
+    start, end = ({name: torch.full((2,), value) for name in names} for value in (0.0, 1.0))
+
+    found = interpolate_towers(start, end, images=0.25, texts=0.5)
+
+    assert [found[name][0].item() for name in names] == [0.25, 0.25, 0.5, 0.5]
 
 
 def test_average_precision_is_the_mean_of_precisions_at_right_items() -> None:
