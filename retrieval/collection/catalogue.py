@@ -135,7 +135,11 @@ def driver_connection(connection: Connection) -> sqlite3.Connection:
 
 def damaged(collection: Path, error: DatabaseError | sqlite3.Error) -> CollectionError:
     """Translate an SQLite error on a collection's catalogue into the CollectionError to raise."""
-    said = str(getattr(error, "orig", None) or error)
+    original = getattr(error, "orig", None) or error
+    said = str(original)
+    if getattr(original, "sqlite_errorname", "") == "SQLITE_READONLY_ROLLBACK":
+        # A rollback journal is there only while a collection is made: its writer was killed before the first commit.
+        return CollectionNotFound(collection)
     if isinstance(error, (IntegrityError, sqlite3.IntegrityError)):
         return CollectionError(
             f"collection {collection} refuses this change ({said}); nothing of it was kept"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import indexer
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError, CollectionNotFound
@@ -141,3 +142,31 @@ def test_readers_leave_no_file_but_sqlites_own(tmp_path: Path) -> None:
         during = contents(path).keys()
 
     assert during - before <= {"catalogue.sqlite-wal", "catalogue.sqlite-shm"}
+
+
+_KILLED_WHILE_IT_MAKES_A_CATALOGUE = """
+import os, sqlite3, sys
+catalogue = sqlite3.connect(sys.argv[1], isolation_level=None)
+catalogue.execute("PRAGMA cache_size = 2")
+catalogue.execute("BEGIN IMMEDIATE")
+catalogue.execute("CREATE TABLE settings (name TEXT)")
+catalogue.executemany("INSERT INTO settings VALUES (?)", [("x" * 500,)] * 2000)
+os._exit(1)
+"""
+
+
+def test_a_catalogue_whose_writer_was_killed_while_it_made_it_is_no_collection_yet(tmp_path: Path) -> None:
+    path = tmp_path / "collection"
+    path.mkdir()
+    made = [sys.executable, "-c", _KILLED_WHILE_IT_MAKES_A_CATALOGUE, str(path / "catalogue.sqlite")]
+    assert subprocess.run(made, check=False).returncode == 1
+    assert (path / "catalogue.sqlite-journal").stat().st_size
+
+    with pytest.raises(CollectionNotFound):
+        Collection.open(path)
+    with pytest.raises(CollectionNotFound):
+        indexer.doctor(path)
+
+    collection_of(path, (["a"], unit_rows(1)))
+    with Collection.open(path) as collection:
+        assert collection.count("image") == 1
