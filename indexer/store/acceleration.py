@@ -34,7 +34,8 @@ STALE_SHARE = 0.1
 """Share of the vectors that an accelerator may lack; above it, the accelerator is rebuilt."""
 
 _FIT_QUERIES, _TUNE_QUERIES, _HELD_OUT_QUERIES = 500, 200, 200
-_FEWEST_QUERIES = 200  # stored ones; with fewer of them the bundled texts are asked
+_FEWEST_QUERIES = 200  # stored ones; with fewer of them, the queries are bundled texts
+_LEAST_DIMENSION = 8  # below it a code saves little, and there is nothing to balance
 _SCANS = 5  # of all vectors, timed
 
 Encode = Callable[[list[str]], NDArray[np.float32]]
@@ -92,7 +93,11 @@ def accelerate_if_due(
                 known = {facts.kind: facts for facts in read_accelerators(connection, encoder_id)}
                 store = stores[kind]
                 covered = known[kind].last_encoding if kind in known else -1
-                if store.rows < from_rows or _rows_after(store, covered) <= STALE_SHARE * store.rows:
+                if (
+                    store.rows < from_rows
+                    or identity.dimension < _LEAST_DIMENSION
+                    or _rows_after(store, covered) <= STALE_SHARE * store.rows
+                ):
                     continue
                 masked = writer.masked(connection)
                 built = _build(stores, kind, masked, encode, recall, threads)
@@ -155,13 +160,13 @@ def _build(
 
 
 def _queries(other: SegmentStore, kind: Kind, masked: NDArray[np.int64], encode: Encode) -> _Queries:
-    """Stored vectors of the other kind; for images, where there are too few, bundled texts."""
+    """Choose stored vectors of the other kind, or bundled texts where there are too few."""
     wanted = _FIT_QUERIES + _TUNE_QUERIES + _HELD_OUT_QUERIES
     rng = np.random.default_rng(0)
     ids = np.concatenate([np.empty(0, np.int64), *(segment.ids for segment in other.segments)])
     ids = np.setdiff1d(ids, masked)
     what = f"stored {'texts' if kind == 'image' else 'images'}"
-    if len(ids) < _FEWEST_QUERIES and kind == "image":
+    if len(ids) < _FEWEST_QUERIES:
         rows, what = encode(bundled_queries()), "bundled texts"
         rows = rows[rng.permutation(len(rows))[:wanted]]
     else:

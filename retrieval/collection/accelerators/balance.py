@@ -24,6 +24,7 @@ _IMAGE_SHARE = (
     0.25  # of the second moment that comes from stored vectors, for queries by an item of the same kind
 )
 _SMALLEST = 1e-6  # of the largest eigenvalue: below it a direction holds noise alone
+_ZERO = 1e-12  # stands in for a variance of nothing, as of vectors that are all equal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +93,7 @@ def _power(
     """Apply a function to a symmetric matrix, through its eigenvalues."""
     values, vectors = np.linalg.eigh(matrix)
     powers: NDArray[np.float64] = (
-        vectors * of_eigenvalues(np.maximum(values, _SMALLEST * values.max()))
+        vectors * of_eigenvalues(np.maximum(values, max(_SMALLEST * values.max(), _ZERO)))
     ) @ vectors.T
     return powers
 

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import indexer
+from indexer.store.acceleration import accelerate_if_due
 from indexer.store.bundled_queries import bundled_queries
 from indexer.store.changes import Change, NewContent, NewItem
 from indexer.store.maintenance import compact_if_due
@@ -21,7 +22,7 @@ from indexer.store.writer import Writer
 from retrieval import UsageError
 from retrieval.collection import Collection
 from retrieval.errors import CollectionDamaged
-from tests.builders import IDENTITY, image_change
+from tests.builders import IDENTITY, image_change, unit_rows
 from tests.retrieval.collection.test_accelerators import DIMENSION, images_and_texts
 
 ROWS, TEXTS = 3000, 600
@@ -220,6 +221,40 @@ def test_an_accelerator_of_unknown_encodings_changes_no_answer_but_costs_hits_no
     catalogue.close()
 
     assert answers(accelerated, CAPTIONS[:5]) == answers(accelerated, CAPTIONS[:5], exact=True)
+
+
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_a_collection_of_one_kind_is_measured_with_bundled_texts(tmp_path: Path, kind: str) -> None:
+    vectors, texts = images_and_texts(1200, 700, 3)
+    with Writer(tmp_path) as writer:
+        corpus = writer.ensure_corpus("test:", "test")
+        names = [f"{number}" for number in range(len(vectors))]
+        change = image_change(corpus, names, vectors) if kind == "image" else text_change(corpus, vectors)
+        writer.commit(change, PLACE)
+        (built,) = accelerate_if_due(writer, lambda asked: texts[: len(asked)], recall=0.5, from_rows=1000)
+
+    assert (built.kind, built.rows) == (kind, 1200)
+    assert built.measurement is not None
+    assert built.measurement.queried_with == "bundled texts"
+
+
+def test_vectors_that_are_all_equal_are_searched_as_before(tmp_path: Path) -> None:
+    vectors = np.repeat(IMAGES[:1], 400, axis=0)
+    add_images(tmp_path, 0, vectors)
+    with Writer(tmp_path) as writer:
+        accelerate_if_due(writer, lambda asked: CAPTIONS[: len(asked)], from_rows=100)
+
+    assert len(answers(tmp_path, CAPTIONS[:1])[0]) == 10
+
+
+def test_vectors_of_few_dimensions_are_scanned(tmp_path: Path) -> None:
+    with Writer(tmp_path) as writer:
+        change = image_change(
+            writer.ensure_corpus("test:", "test"), [f"{n}" for n in range(300)], unit_rows(300, 4)
+        )
+        writer.commit(change, replace(IDENTITY, dimension=4))
+
+    assert indexer.accelerate(tmp_path, from_rows=100) == []
 
 
 def test_the_bundled_queries_are_different_texts_in_both_languages() -> None:
