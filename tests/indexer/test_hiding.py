@@ -302,6 +302,7 @@ def test_hiding_is_seen_by_a_reader_that_is_open(index: Index, photos: Path, col
 
 def make_schema_2(collection: Path) -> None:
     with closing(sqlite3.connect(collection / "catalogue.sqlite")) as catalogue, catalogue:
+        catalogue.execute("DROP TABLE accelerators")
         catalogue.execute("DROP TABLE hidden")
         catalogue.execute("PRAGMA user_version = 2")
 

@@ -171,6 +171,7 @@ def test_a_collection_of_schema_1_is_read_as_it_is_and_gets_its_listings_from_th
     index(photos)
     listed = table(tmp_path / "one.jsonl", photos, {"green.png": None})
     with Writer(collection) as writer, writer.catalogue.without_generation() as connection:
+        connection.exec_driver_sql("DROP TABLE accelerators")
         connection.exec_driver_sql("DROP TABLE hidden")
         connection.exec_driver_sql("DROP TABLE listings")
         connection.exec_driver_sql("PRAGMA user_version = 1")

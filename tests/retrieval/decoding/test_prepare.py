@@ -1,11 +1,11 @@
-"""Preparing is a pure function of values: it gives equal bytes in this process, in a spawned one and in the pool."""
+"""Preparing is a pure function of values: it gives equal bytes in this process, in a new one and in the pool."""
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import pickle
-from concurrent.futures import ProcessPoolExecutor
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,15 +53,23 @@ def facts_of(found: PreparedImage) -> tuple[object, ...]:
     return found.digest, array.dtype, array.shape, array.tobytes(), found.width, found.height
 
 
-def test_a_pickled_call_gives_equal_bytes_in_a_spawned_process_and_in_a_worker_of_the_pool(
+# multiprocessing would leave its resource tracker beside tests that end every child of this process.
+_CALL_PICKLED = """
+import pickle, sys
+function, calls = pickle.load(sys.stdin.buffer)
+pickle.dump([function(*arguments) for arguments in calls], sys.stdout.buffer)
+"""
+
+
+def test_a_pickled_call_gives_equal_bytes_in_a_new_process_and_in_a_worker_of_the_pool(
     locations: list[Location],
 ) -> None:
     calls = [(location, rule) for location in locations for rule in RULES]
     here = [facts_of(prepare(location, rule, Limits())) for location, rule in calls]
 
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as spawned:
-        futures = [spawned.submit(prepare, location, rule, Limits()) for location, rule in calls]
-        there = [facts_of(future.result()) for future in futures]
+    work = pickle.dumps((prepare, [(location, rule, Limits()) for location, rule in calls]))
+    done = subprocess.run([sys.executable, "-c", _CALL_PICKLED], input=work, capture_output=True, check=True)
+    there = [facts_of(found) for found in pickle.loads(done.stdout)]
     with DecodePool(Limits(), workers=1) as pool:
         pooled = [facts_of(pool.prepare(location, rule)) for location, rule in calls]
 
