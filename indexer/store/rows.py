@@ -14,6 +14,7 @@ from indexer.store.hidden_rows import find_returned, record_hidden, remember_dig
 from indexer.store.known import item_ids_of
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
+from retrieval.collection.column_types import WrongValue
 from retrieval.types import Attribute
 
 
@@ -83,7 +84,10 @@ def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
         ),
         rows,
     )
-    return item_ids_of(connection, change.items)
+    ids = item_ids_of(connection, change.items)
+    if ids.keys() != change.items.keys():
+        raise WrongValue("the catalogue gives items under other uris than they were written with")
+    return ids
 
 
 def rename_items(connection: Connection, change: Change) -> None:

@@ -99,7 +99,7 @@ def check_tokenizer(file: Path) -> bytes:
         _check(parse_object(data))
     except OSError as error:
         raise ModelError(f"cannot read {file}: {error.strerror}; give a complete model folder") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise ModelError(f"{file} is not a tokenizer that vlsearch can use ({error}); {_AGAIN}") from error
     return data
 

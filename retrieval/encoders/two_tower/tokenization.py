@@ -44,11 +44,21 @@ class UnigramTokens:
 
 
 def token_ids(tokenizer: Tokenizer, config: TextConfig, texts: Sequence[str]) -> list[list[int]]:
-    """Tokenize each text to at least one id and at most ``config.context``."""
+    """Tokenize each text to at least one id and at most ``config.context``.
+
+    Raises:
+        ModelError: the tokenizer fails, or gives an id that the model has no vector for.
+    """
     short = [cut(text, config.context) for text in texts]
     words = [text.lower() if config.lowercase else text for text in short]
     with tokenizer_faults("the model"):
-        return [encoding.ids[: config.context] or [1] for encoding in tokenizer.encode_batch(words)]
+        rows = [encoding.ids[: config.context] or [1] for encoding in tokenizer.encode_batch(words)]
+        largest = max((max(row) for row in rows), default=0)
+        if largest >= config.vocabulary:
+            raise ValueError(
+                f"it gives the token id {largest}, and the model has {config.vocabulary} vectors"
+            )
+        return rows
 
 
 def padded_length(count: int, context: int) -> int:

@@ -18,6 +18,7 @@ from retrieval.collection import Collection, schema
 from retrieval.collection.catalogue import connect, read_generation
 from retrieval.contents import text_digest
 from retrieval.errors import (
+    CollectionDamaged,
     CollectionError,
     CollectionLocked,
     CollectionNotFound,
@@ -363,3 +364,17 @@ def _add_text(change: Change, source: int, uri: str, words: str) -> None:
     seed = int.from_bytes(digest[:4], "little")
     change.contents["text", digest] = NewContent("text", digest, unit_rows(1, seed=seed)[0], words)
     change.items[uri] = NewItem(uri, "text", digest, source)
+
+
+def test_a_catalogue_that_gives_items_under_other_uris_is_damaged_and_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = collection_of(tmp_path, (["a"], unit_rows(1)))
+    with Writer(path) as writer:
+        change = image_change(writer.ensure_corpus("test:", "test"), ["b"], unit_rows(1, seed=1))
+        monkeypatch.setattr("indexer.store.rows.item_ids_of", lambda connection, uris: {"test:c": 1})
+        with pytest.raises(CollectionDamaged, match="other uris"):
+            writer.commit(change, IDENTITY)
+
+    with Collection.open(path) as collection:
+        assert collection.count("image") == 1

@@ -9,6 +9,7 @@ import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from retrieval.encoders.registry import load_encoder
+from retrieval.encoders.two_tower.config import TextConfig
+from retrieval.encoders.two_tower.tokenization import token_ids
 from retrieval.errors import ModelError
 from retrieval.hub.tokenizer_files import cut, is_quick, tokenizer_faults
 from tests.command_line import save_tiny_model
@@ -310,3 +313,21 @@ def test_published_kinds_of_tokenizers_pass(tiny: Callable[[str], Path]) -> None
 
     for family in ("clip", "metaclip-2", "siglip", "siglip2"):
         assert Tokenizer.from_str(check_tokenizer(tiny(family) / "tokenizer.json").decode())
+
+
+@pytest.mark.parametrize("vocabulary", [[{}], [[]], [0], [None]], ids=str)
+def test_a_vocabulary_whose_entries_are_not_pieces_is_a_sentence(folder: Path, vocabulary: list[Any]) -> None:
+    facts = json.loads((folder / "tokenizer.json").read_text())
+    facts["model"]["vocab"] = vocabulary
+    (folder / "tokenizer.json").write_text(json.dumps(facts))
+
+    with pytest.raises(ModelError, match="tokenizer"):
+        load_encoder(folder).encode_texts(["words"])
+
+
+def test_a_token_id_beyond_the_vectors_of_a_two_tower_model_is_a_sentence() -> None:
+    encodings = [SimpleNamespace(ids=[3, 4_294_967_295])]
+    tokenizer: Any = SimpleNamespace(encode_batch=lambda texts: encodings)
+
+    with pytest.raises(ModelError, match=r"gives the token id 4294967295, and the model has 15 vectors"):
+        token_ids(tokenizer, TextConfig(vocabulary=15), ["words"])
