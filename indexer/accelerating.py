@@ -12,6 +12,7 @@ from indexer.store.acceleration import DEFAULT_RECALL, FROM_ROWS, Accelerated, a
 from indexer.store.writer import Writer
 from retrieval.collection.accelerators.opened import read_accelerators
 from retrieval.collection.encoder_rows import active_encoder_id
+from retrieval.collection.engine import driver_connection
 from retrieval.encoders.registry import load_bound_encoder
 from retrieval.errors import UsageError
 
@@ -63,7 +64,8 @@ def drop_accelerators(collection: str | Path, *, timeout: float = 0.0) -> int:
     """
     with Writer.existing(Path(collection), timeout) as writer:
         with writer.look_up() as connection:
-            numbers = [facts.id for facts in read_accelerators(connection, active_encoder_id(connection))]
+            driver = driver_connection(connection)
+            numbers = [facts.id for facts in read_accelerators(driver, active_encoder_id(driver))]
         writer.drop_accelerators(numbers)
         return len(numbers)
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, select
 
 from indexer.store.writer import Writer
 from retrieval.collection import schema
-from retrieval.collection.catalogue import is_inside
+from retrieval.collection.schema import is_inside
 from retrieval.errors import UsageError
 from retrieval.texts import is_unicode
 from retrieval.uris import file_uri

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sqlite3
 import statistics
 import tempfile
 import time
@@ -19,17 +20,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import event
-from sqlalchemy.pool import Pool
 
 import retrieval
 from benchmarks.provenance import markdown_table, provenance, write_table
 from indexer.store.changes import Change, NewContent, NewItem, NewLink
 from indexer.store.writer import Writer
+from retrieval.collection.connections import ReadConnections
 from retrieval.contents import text_digest
 
 TABLE = Path(__file__).with_suffix(".md")
@@ -59,7 +58,7 @@ def main() -> None:
                     rows.append((f"{images:,}", name, *measure(work, args.repeats)))
     head = provenance(
         "python -m benchmarks.queries.latency",
-        packages=("numpy", "faiss-cpu", "sqlalchemy"),
+        packages=("numpy", "faiss-cpu"),
         note=f"{args.repeats} repeats, k = 10 unless said",
     )
     intro = (
@@ -111,14 +110,21 @@ def counted() -> Iterator[Counter[str]]:
         elif not statement.startswith(("COMMIT", "ROLLBACK", "--")):
             sent["statement"] += 1
 
-    def watch(connection: Any, *others: Any) -> None:
-        connection.set_trace_callback(note)
+    begin = ReadConnections.transaction
 
-    event.listen(Pool, "checkout", watch)
+    @contextmanager
+    def watched(connections: ReadConnections) -> Iterator[sqlite3.Connection]:
+        connection = connections._take()
+        connection.set_trace_callback(note)
+        connections._idle.append(connection)
+        with begin(connections) as taken:
+            yield taken
+
+    ReadConnections.transaction = watched  # type: ignore[method-assign,assignment]
     try:
         yield sent
     finally:
-        event.remove(Pool, "checkout", watch)
+        ReadConnections.transaction = begin  # type: ignore[method-assign]
 
 
 def fill(path: Path, encoder: retrieval.Encoder, images: int) -> None:

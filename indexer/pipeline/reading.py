@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DatabaseError
 
 from indexer.pipeline.look_up import LookedUp
 from indexer.store.known import find_encoded
-from retrieval.collection.catalogue import connect, damaged
+from retrieval.collection.catalogue import damaged
+from retrieval.collection.engine import DATABASE_ERRORS, connect
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.preparing import prepare_for_encoder
@@ -88,5 +88,5 @@ class ImageReader:
         try:
             with self._engine.begin() as connection:
                 return not find_encoded(connection, "image", [digest], self._encoder_id)
-        except DatabaseError as error:
+        except DATABASE_ERRORS as error:
             raise damaged(self._collection, error) from error

@@ -13,7 +13,8 @@ from indexer.store.changes import Change
 from indexer.store.known import Listing, find_listings
 from indexer.store.writer import Writer
 from retrieval.collection import schema
-from retrieval.collection.catalogue import chunked, is_inside
+from retrieval.collection.catalogue import chunked
+from retrieval.collection.schema import is_inside
 from retrieval.errors import UsageError
 from retrieval.identity import Identity
 

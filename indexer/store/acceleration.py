@@ -21,6 +21,7 @@ from retrieval.collection.accelerators.inverted_file import (
 from retrieval.collection.accelerators.opened import TUNED_FOR, Measurement, read_accelerators
 from retrieval.collection.accelerators.tuning import measure, tune
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
+from retrieval.collection.engine import driver_connection
 from retrieval.collection.score import exact_scores
 from retrieval.collection.search import best_of, search
 from retrieval.collection.stores import SegmentStore, open_stores, search_threads
@@ -84,13 +85,14 @@ def accelerate_if_due(
     done = []
     for kind in KINDS:
         with writer.look_up() as connection:
-            encoder_id = active_encoder_id(connection)
+            driver = driver_connection(connection)
+            encoder_id = active_encoder_id(driver)
             if encoder_id is None:
                 return []
-            identity = read_identity(connection, writer.path, encoder_id)
+            identity = read_identity(driver, writer.path, encoder_id)
             with search_threads(1) as pool:
-                stores = open_stores(connection, writer.path, encoder_id, identity.dimension, {}, pool)
-                known = {facts.kind: facts for facts in read_accelerators(connection, encoder_id)}
+                stores = open_stores(driver, writer.path, encoder_id, identity.dimension, {}, pool)
+                known = {facts.kind: facts for facts in read_accelerators(driver, encoder_id)}
                 store = stores[kind]
                 covered = known[kind].last_encoding if kind in known else -1
                 if (

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from indexer.store.changes import NewContent
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
-from retrieval.collection.column_types import count_of
+from retrieval.collection.stored_values import count_of
 from retrieval.identity import Identity
 from retrieval.types import Kind
 

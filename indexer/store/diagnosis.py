@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import DatabaseError
 
 from indexer.store.item_rules import stored_item_fault
 from indexer.store.noted_files import sweepable
 from indexer.store.sweeping import is_known, unknown_files
 from indexer.store.writer import Writer
 from retrieval.collection import schema
-from retrieval.collection.catalogue import read_generation, read_transaction
-from retrieval.collection.column_types import WrongValue
+from retrieval.collection.catalogue import read_generation
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
+from retrieval.collection.engine import DATABASE_ERRORS, driver_connection, read_transaction
 from retrieval.collection.folder import SegmentsFolder, require_collection, without_catalogue
+from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores.segment_faults import accelerator_faults, segment_faults
 from retrieval.collection.stores.segment_rows import named_files
 from retrieval.errors import CollectionDamaged
@@ -74,7 +74,7 @@ def _examine(path: Path) -> Diagnosis:
     for attempt in range(ATTEMPTS):
         try:
             with read_transaction(path) as connection:
-                generation = read_generation(connection)
+                generation = read_generation(driver_connection(connection))
                 found = _examine_generation(connection, path)
         except CollectionDamaged as error:
             found = Diagnosis((error.fault,), ())
@@ -82,7 +82,7 @@ def _examine(path: Path) -> Diagnosis:
         if attempt == ATTEMPTS - 1 or not (found.faults or found.orphans):
             break
         with read_transaction(path) as connection:
-            if read_generation(connection) == generation:
+            if read_generation(driver_connection(connection)) == generation:
                 break
     return found
 
@@ -151,15 +151,16 @@ def _value_faults(connection: Connection) -> Iterator[str]:
         try:
             for _ in connection.execution_options(yield_per=READ_ROWS).execute(select(table)):
                 pass
-        except DatabaseError as error:
-            yield f"table {table.name}: {error.orig}"
+        except DATABASE_ERRORS as error:
+            yield f"table {table.name}: {getattr(error, 'orig', error)}"
 
 
 def _encoder_faults(connection: Connection, path: Path) -> Iterator[str]:
-    encoder_id = active_encoder_id(connection)
+    driver = driver_connection(connection)
+    encoder_id = active_encoder_id(driver)
     if encoder_id is not None:
         try:
-            read_identity(connection, path, encoder_id)
+            read_identity(driver, path, encoder_id)
         except CollectionDamaged as error:
             yield error.fault
 

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, select, type_coerce
 
 from indexer.store.changes import NewContent
 from retrieval.collection import schema
-from retrieval.collection.catalogue import chunked, parse_attributes
+from retrieval.collection.catalogue import chunked
 from retrieval.collection.column_types import OptionalNumber
+from retrieval.collection.stored_values import parse_attributes
 from retrieval.types import Attribute, Kind
 
 

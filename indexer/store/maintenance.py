@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.encoder_rows import active_encoder_id
+from retrieval.collection.engine import driver_connection
 from retrieval.collection.stores.segment_rows import SegmentLoad, dead_encodings_in, read_loads
 from retrieval.types import KINDS, Kind
 
@@ -96,7 +97,7 @@ def _count_segments(writer: Writer) -> int:
 
 def _loads(writer: Writer, kind: Kind) -> list[SegmentLoad]:
     with writer.look_up() as connection:
-        return read_loads(connection, kind, active_encoder_id(connection))
+        return read_loads(connection, kind, active_encoder_id(driver_connection(connection)))
 
 
 def _masked(writer: Writer, group: Sequence[int]) -> NDArray[np.int64]:

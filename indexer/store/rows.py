@@ -14,7 +14,7 @@ from indexer.store.hidden_rows import find_returned, record_hidden, remember_dig
 from indexer.store.known import item_ids_of
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
-from retrieval.collection.column_types import WrongValue
+from retrieval.collection.stored_values import WrongValue
 from retrieval.types import Attribute
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, update
-from sqlalchemy.exc import DatabaseError
 
 from indexer.store.noted_files import settle_sweepable
 from retrieval.collection import schema
-from retrieval.collection.catalogue import check_readable, connect, damaged, read_generation
-from retrieval.collection.schema import SCHEMA_VERSION, migrate, schema_version
+from retrieval.collection.catalogue import damaged, read_generation
+from retrieval.collection.engine import DATABASE_ERRORS, check_readable, connect, driver_connection
+from retrieval.collection.migrations import SCHEMA_VERSION
+from retrieval.collection.schema import migrate, schema_version
 from retrieval.collection.stores.segment_rows import named_files
 from retrieval.errors import CollectionTooNew, UsageError
 
@@ -44,7 +44,7 @@ class Transactions:
             return
         self._is_open = False
         # What stays in the log (a reader is in the middle of a query, the disk is full) is committed all the same.
-        with contextlib.suppress(DatabaseError, sqlite3.Error):
+        with contextlib.suppress(*DATABASE_ERRORS):
             raw = self._engine.raw_connection()
             try:
                 raw.cursor().execute(f"PRAGMA busy_timeout = {CHECKPOINT_WAIT_MS}")
@@ -66,7 +66,7 @@ class Transactions:
                         yield reading
                     finally:
                         reading.exec_driver_sql("PRAGMA query_only = OFF")
-        except DatabaseError as error:
+        except DATABASE_ERRORS as error:
             raise damaged(self.path, error) from error
 
     @contextlib.contextmanager
@@ -76,7 +76,7 @@ class Transactions:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except DatabaseError as error:
+        except DATABASE_ERRORS as error:
             raise damaged(self.path, error) from error
 
     @contextlib.contextmanager
@@ -100,17 +100,17 @@ class Transactions:
                     .where(schema.settings.c.name == "generation")
                     .values(value=str(generation))
                 )
-        except DatabaseError as error:
+        except DATABASE_ERRORS as error:
             self._engine.dispose()
             with self.look_up() as connection:
-                if read_generation(connection) == generation:
+                if read_generation(driver_connection(connection)) == generation:
                     return
             raise damaged(self.path, error) from error
 
     def next_generation(self) -> int:
         """Read the number that the next commit gets."""
         with self.look_up() as connection:
-            return read_generation(connection) + 1
+            return read_generation(driver_connection(connection)) + 1
 
     def _check_open(self) -> None:
         if not self._is_open:  # a connection opened now would write without the lock
@@ -125,5 +125,5 @@ class Transactions:
                 if version < SCHEMA_VERSION:
                     migrate(connection)
                 check_readable(connection, self.path)
-        except DatabaseError as error:
+        except DATABASE_ERRORS as error:
             raise damaged(self.path, error) from error

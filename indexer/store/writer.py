@@ -28,6 +28,7 @@ from indexer.store.sweeping import set_unknown_files_aside, sweep
 from indexer.store.transactions import Transactions
 from retrieval.collection import schema
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
+from retrieval.collection.engine import driver_connection
 from retrieval.collection.folder import (
     require_collection,
 )
@@ -130,8 +131,9 @@ class Writer:
     def identity(self) -> Identity | None:
         """The identity of the active encoder; None before the first commit of a vector."""
         with self.look_up() as connection:
-            encoder_id = active_encoder_id(connection)
-            return None if encoder_id is None else read_identity(connection, self.path, encoder_id)
+            driver = driver_connection(connection)
+            encoder_id = active_encoder_id(driver)
+            return None if encoder_id is None else read_identity(driver, self.path, encoder_id)
 
     def check_identity(self, given: Identity) -> None:
         """Refuse an encoder other than the one the collection is bound to.

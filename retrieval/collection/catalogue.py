@@ -1,36 +1,31 @@
-"""Connections to the catalogue, made by one function so that every transaction is what it says.
+"""The one way to open a catalogue, and what its errors mean; every transaction is what it says.
 
-SQLAlchemy's default on SQLite gives neither a snapshot across two SELECTs nor transactional DDL, because the driver
-begins transactions by itself and late. Here the driver begins none (``isolation_level=None``) and every
-transaction begins explicitly: BEGIN for readers, BEGIN IMMEDIATE for the writer.
+The driver begins no transaction by itself (``isolation_level=None``): it would begin late, and neither see one
+generation across two SELECTs nor have migrations in it. Readers say BEGIN, in
+:mod:`~retrieval.collection.connections`; the write side says BEGIN IMMEDIATE, through SQLAlchemy, in
+:mod:`~retrieval.collection.engine`.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import quote
-from weakref import finalize
-
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, event, select
-from sqlalchemy.exc import DatabaseError, IntegrityError
-from sqlalchemy.pool import QueuePool
 
 from retrieval.catalogue_name import CATALOGUE
-from retrieval.collection.column_types import WrongValue, number_of
 from retrieval.collection.folder import check_files, require_collection
 from retrieval.collection.layout import catalogue_path
-from retrieval.collection.schema import SCHEMA_VERSION, objects_of, schema_version, settings
+from retrieval.collection.migrations import SCHEMA_VERSION, objects_of
 from retrieval.collection.statement import GENERATION, VERSION
+from retrieval.collection.stored_values import WrongValue, number_of
 from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound, CollectionTooNew
 from retrieval.shell import shell_command
 
@@ -42,11 +37,38 @@ IN_CHUNK = 10_000  # values in one IN (...); SQLite's limit is 32,766 parameters
 T = TypeVar("T")
 
 
-def connect(collection: Path, mode: Literal["read", "write"]) -> Engine:
-    """Make an engine over a collection's catalogue; dispose of it when done.
+@dataclass(frozen=True, slots=True)
+class CatalogueFile:
+    """Where and how to open the catalogue of a collection.
 
-    Read engines never write anything but SQLite's own ``-wal`` and ``-shm``; in a folder that cannot be written
-    they read in place where that is safe, else from a private copy that goes away with the engine.
+    Attributes:
+        collection: its folder.
+        path: the file to open: the collection's own, or a private copy of it.
+        mode: parameters of SQLite's uri: ``rwc`` for a writer, else ``ro``, perhaps with ``immutable=1``.
+        is_copy: whether ``path`` lies in a folder of our own, to be removed when it is closed.
+    """
+
+    collection: Path
+    path: Path
+    mode: Literal["ro", "ro&immutable=1", "rwc"]
+    is_copy: bool = False
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a writer opens it."""
+        return self.mode == "rwc"
+
+    def remove_copy(self) -> None:
+        """Remove the private copy, if it is one; nothing else."""
+        if self.is_copy:
+            shutil.rmtree(self.path.parent, ignore_errors=True)
+
+
+def find_catalogue(collection: Path, mode: Literal["read", "write"]) -> CatalogueFile:
+    """Find the file to open, after checking what SQLite would open with it.
+
+    Readers never write anything but SQLite's own ``-wal`` and ``-shm``; in a folder that cannot be written they read
+    in place where that is safe, else a private copy, which whoever opens it removes.
 
     Raises:
         CollectionNotFound: there is nothing to read.
@@ -57,59 +79,42 @@ def connect(collection: Path, mode: Literal["read", "write"]) -> Engine:
     try:
         check_files(collection, writes=mode == "write")
         if mode == "write":
-            return _engine(collection, catalogue_path(collection), "rwc", "BEGIN IMMEDIATE")
+            return CatalogueFile(collection, catalogue_path(collection), "rwc")
         require_collection(collection)
-        folder, query, copied = _readable(collection)
+        return _readable(collection)
     except OSError as error:
         raise unreadable(collection, error) from error
-    engine = _engine(collection, folder / CATALOGUE, query, "BEGIN")
-    if copied:
-        remove = finalize(engine, shutil.rmtree, folder, ignore_errors=True)
-        event.listen(engine, "engine_disposed", lambda _: remove())
-    return engine
 
 
-@contextmanager
-def read_transaction(collection: Path) -> Iterator[Connection]:
-    """Begin a read transaction on a collection; errors of SQLite and the system become ours.
+def open_catalogue(file: CatalogueFile) -> sqlite3.Connection:
+    """Open a connection; any one thread at a time may use it.
 
     Raises:
-        CollectionNotFound, CollectionTooNew, CollectionDamaged: as :func:`connect` and :func:`check_readable`.
-        CollectionError: a file cannot be read.
+        sqlite3.Error: SQLite cannot open or read it.
+        CollectionDamaged: its schema is not one that vlsearch writes.
     """
-    engine = connect(collection, "read")
+    connection = sqlite3.connect(
+        f"file:{quote(os.fsencode(file.path))}?mode={file.mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_TIMEOUT_S,
+    )
     try:
-        with engine.connect() as connection, connection.begin():
-            check_readable(connection, collection)
-            yield connection
-    except DatabaseError as error:
-        raise damaged(collection, error) from error
-    except OSError as error:
-        raise unreadable(collection, error) from error
-    finally:
-        engine.dispose()
-
-
-def check_readable(connection: Connection, collection: Path) -> None:
-    """Refuse a file without tables, and a catalogue that a newer program wrote.
-
-    Raises:
-        CollectionNotFound: the file holds no tables yet.
-        CollectionTooNew: its schema is newer than this program's.
-        CollectionDamaged: SQLite cannot read it, or it does not say which generation it holds.
-    """
-    try:
-        _check_version(schema_version(connection), collection)
-        read_generation(connection)
-    except DatabaseError as error:
-        raise damaged(collection, error) from error
-
-
-def _check_version(version: int, collection: Path) -> None:
-    if version == 0:
-        raise CollectionNotFound(collection)
-    if version > SCHEMA_VERSION:
-        raise CollectionTooNew(collection, version, SCHEMA_VERSION)
+        _harden(connection)
+        _check_schema(connection, file.collection)
+        connection.execute("PRAGMA foreign_keys = ON")
+        if file.is_written:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA fullfsync = ON")
+    except UnicodeDecodeError as error:  # of SQLite's own message, which quotes the damaged schema
+        connection.close()
+        raise sqlite3.DatabaseError("malformed database schema, with bytes that are not UTF-8") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def read_state(connection: sqlite3.Connection, collection: Path) -> int:
@@ -121,30 +126,37 @@ def read_state(connection: sqlite3.Connection, collection: Path) -> int:
         WrongValue: the catalogue does not say which generation it holds.
         sqlite3.Error: SQLite cannot read it.
     """
-    _check_version(VERSION.rows(connection)[0].number, collection)
+    version = VERSION.rows(connection)[0].number
+    if version == 0:
+        raise CollectionNotFound(collection)
+    if version > SCHEMA_VERSION:
+        raise CollectionTooNew(collection, version, SCHEMA_VERSION)
+    return read_generation(connection)
+
+
+def read_generation(connection: sqlite3.Connection) -> int:
+    """Read the number of the committed state that this transaction sees, of a catalogue of a known schema.
+
+    Raises:
+        WrongValue: the catalogue does not say.
+        sqlite3.Error: SQLite cannot read it.
+    """
     settings = GENERATION.rows(connection)
     return number_of(settings[0].value if settings else None, "generation")
 
 
-def driver_connection(connection: Connection) -> sqlite3.Connection:
-    """Give the driver's own connection under one of SQLAlchemy's, inside the same transaction."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
-
-
-def damaged(collection: Path, error: DatabaseError | sqlite3.Error) -> CollectionError:
-    """Translate an SQLite error on a collection's catalogue into the CollectionError to raise."""
+def damaged(collection: Path, error: Exception) -> CollectionError:
+    """Translate an error of SQLite, or SQLAlchemy's of it, on a collection's catalogue into one to raise."""
     original = getattr(error, "orig", None) or error
     said = str(original)
     if getattr(original, "sqlite_errorname", "") == "SQLITE_READONLY_ROLLBACK":
         # A rollback journal is there only while a collection is made: its writer was killed before the first commit.
         return CollectionNotFound(collection)
-    if isinstance(error, (IntegrityError, sqlite3.IntegrityError)):
+    if isinstance(original, sqlite3.IntegrityError):
         return CollectionError(
             f"collection {collection} refuses this change ({said}); nothing of it was kept"
         )
-    if isinstance(error, WrongValue):
+    if isinstance(original, WrongValue):
         return CollectionDamaged(collection, said)
     if any(sign in said for sign in _SIGNS_OF_DAMAGE):
         return CollectionDamaged(collection, f"SQLite cannot read {CATALOGUE} ({said})")
@@ -180,33 +192,6 @@ def _is_full(collection: Path) -> bool:
         return False
 
 
-def read_generation(connection: Connection) -> int:
-    """Read the number of the committed state that this transaction sees.
-
-    Raises:
-        WrongValue: the catalogue does not say.
-    """
-    value = connection.execute(select(settings.c.value).where(settings.c.name == "generation")).scalar()
-    return number_of(value, "generation")
-
-
-def parse_attributes(stored: str) -> dict[str, Any]:
-    """Parse an item's attributes.
-
-    Raises:
-        WrongValue: they are not a JSON object.
-    """
-    if stored == "{}":
-        return {}
-    try:
-        found = json.loads(stored)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise WrongValue("attributes of an item are not a JSON object")
-    return found
-
-
 def chunked(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[Sequence[T]]:
     """Cut values into lists short enough for one statement's parameters."""
     chunk: list[T] = []
@@ -217,57 +202,6 @@ def chunked(values: Iterable[T], size: int = IN_CHUNK) -> Iterator[Sequence[T]]:
             chunk = []
     if chunk:
         yield chunk
-
-
-def is_inside(uri: ColumnElement[str], place: str, mark: str) -> ColumnElement[bool]:
-    """Whether a uri lies inside a folder (mark ``/``) or an archive (mark ``#``).
-
-    A range, not LIKE: LIKE takes ``Photos`` for ``photos``, and walks the whole table.
-    """
-    start = f"{place.rstrip('/')}{mark}"
-    return (uri >= start) & (uri < start[:-1] + chr(ord(mark) + 1))
-
-
-def _engine(collection: Path, path: Path, mode: str, begin: str) -> Engine:
-    writes = begin == "BEGIN IMMEDIATE"
-
-    def driver_connection() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"file:{quote(os.fsencode(path))}?mode={mode}",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,  # the pool hands a connection to one thread at a time
-            timeout=BUSY_TIMEOUT_S,
-        )
-        try:
-            _harden(connection)
-            _check_schema(connection, collection)
-            connection.execute("PRAGMA foreign_keys = ON")
-            if writes:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA fullfsync = ON")
-        except UnicodeDecodeError as error:  # of SQLite's own message, which quotes the damaged schema
-            connection.close()
-            raise sqlite3.DatabaseError("malformed database schema, with bytes that are not UTF-8") from error
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    engine = create_engine(
-        "sqlite://",
-        creator=driver_connection,
-        poolclass=QueuePool,
-        pool_size=1 if writes else 4,
-        max_overflow=0 if writes else -1,
-    )
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("begin", begin))
-
-    return engine
 
 
 def _harden(connection: sqlite3.Connection) -> None:
@@ -312,21 +246,21 @@ _STATISTICS = {  # what ANALYZE leaves
 }
 
 
-def _readable(collection: Path) -> tuple[Path, str, bool]:
-    """Folder to read from, SQLite's open mode, and whether the folder is a private copy.
+def _readable(collection: Path) -> CatalogueFile:
+    """Choose how to read.
 
     ``immutable=1`` silently serves old or torn states while a ``-wal`` waits, so it is for folders that nobody here
     can write and that have none. A ``-wal`` without ``-shm`` in such a folder cannot be read in place at all.
     """
     path = catalogue_path(collection)
     if os.access(collection, os.W_OK):
-        return collection, "ro", False
+        return CatalogueFile(collection, path, "ro")
     wal, shm = Path(f"{path}-wal"), Path(f"{path}-shm")
     if not (wal.exists() and wal.stat().st_size):
-        return collection, "ro&immutable=1", False
+        return CatalogueFile(collection, path, "ro&immutable=1")
     if shm.exists():
-        return collection, "ro", False
+        return CatalogueFile(collection, path, "ro")
     private = Path(tempfile.mkdtemp(prefix="vlsearch-"))
     shutil.copyfile(path, private / CATALOGUE)
     shutil.copyfile(wal, private / f"{CATALOGUE}-wal")
-    return private, "ro", True
+    return CatalogueFile(collection, private / CATALOGUE, "ro", is_copy=True)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.catalogue import parse_attributes
 from retrieval.collection.statement import Select, id_list
+from retrieval.collection.stored_values import parse_attributes
 from retrieval.types import Item, Kind, LinkedText
 
 PAGE_ITEMS = 1000

@@ -1,8 +1,4 @@
-"""Types of the catalogue's columns that refuse what they do not stand for.
-
-SQLite stores any value in any column, and a catalogue may come from a stranger or a broken disk: a blob in place of a
-uri would come up as a TypeError far from its cause.
-"""
+"""Types of SQLAlchemy's columns that refuse what they do not stand for: :mod:`~retrieval.collection.stored_values`."""
 
 from __future__ import annotations
 
@@ -10,41 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Integer, LargeBinary, String
-from sqlalchemy.exc import DatabaseError
 
-NUMBER_LIMIT = 2**63
+from retrieval.collection.stored_values import WrongValue
+
 DIGEST_BYTES = 32
-
-
-class WrongValue(DatabaseError):
-    """A value in the catalogue is not of its column's type; a DatabaseError, as what SQLite itself finds is."""
-
-    def __init__(self, found: str) -> None:
-        super().__init__(None, None, ValueError(found))
-
-
-def number_of(value: object, name: str) -> int:
-    """Parse the number that a setting holds as text.
-
-    Raises:
-        WrongValue: it is not a decimal number from 0 to 2**63 - 1.
-    """
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        number = int(value)
-        if number < NUMBER_LIMIT:
-            return number
-    raise WrongValue(f"the setting {name} is not a number")
-
-
-def count_of(value: object, what: str, limit: int = NUMBER_LIMIT) -> int:
-    """Check a number that SQLite has computed, which is not of a column's type.
-
-    Raises:
-        WrongValue: it is not a number from 0 to below ``limit``.
-    """
-    if isinstance(value, int) and 0 <= value < limit:
-        return value
-    raise WrongValue(f"the catalogue holds something else where {what} belongs")
 
 
 def _checker(belongs: Callable[[Any], bool], what: str) -> Callable[[Any], Any]:

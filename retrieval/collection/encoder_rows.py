@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
+from typing import NamedTuple
 
-from sqlalchemy import Connection, select
-
-from retrieval.collection import schema
-from retrieval.collection.column_types import number_of
+from retrieval.collection.statement import Select, Setting
+from retrieval.collection.stored_values import number_of
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
 
 
-def active_encoder_id(connection: Connection) -> int | None:
+def active_encoder_id(connection: sqlite3.Connection) -> int | None:
     """Read the catalogue id of the encoder whose vectors are searched; None before the first commit.
 
     Raises:
         WrongValue: the catalogue says something else.
     """
-    value = connection.execute(
-        select(schema.settings.c.value).where(schema.settings.c.name == "active_encoder")
-    ).scalar()
-    return None if value is None else number_of(value, "active_encoder")
+    settings = _ACTIVE.rows(connection)
+    return number_of(settings[0].value, "active_encoder") if settings else None
 
 
-def read_identity(connection: Connection, collection: Path, encoder_id: int) -> Identity:
+def read_identity(connection: sqlite3.Connection, collection: Path, encoder_id: int) -> Identity:
     """Read the identity of an encoder in the catalogue.
 
     Raises:
         CollectionDamaged: it is not there, or not what a writer writes.
     """
-    table = schema.encoders
-    stored = connection.execute(select(table.c.identity).where(table.c.id == encoder_id)).scalar()
+    stored = _IDENTITY.rows(connection, encoder_id)
     try:
-        return Identity.from_facts(json.loads(stored or ""))
+        return Identity.from_facts(json.loads(stored[0].identity if stored else ""))
     except (ValueError, RecursionError) as error:
         raise CollectionDamaged(
             collection, f"the catalogue does not know its encoder {encoder_id}"
         ) from error
+
+
+class _Identity(NamedTuple):
+    identity: str
+
+
+_ACTIVE = Select(Setting, "SELECT name, value FROM settings WHERE name = 'active_encoder'")
+_IDENTITY = Select(_Identity, "SELECT identity FROM encoders WHERE id = ?")

@@ -16,10 +16,9 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError
 
-from retrieval.collection.catalogue import connect, damaged, driver_connection, read_state, unreadable
+from retrieval.collection.catalogue import damaged, read_state, unreadable
+from retrieval.collection.connections import ReadConnections
 from retrieval.collection.layout import segments_path
 from retrieval.collection.snapshot import Snapshot, read_snapshot
 from retrieval.collection.stores import search_threads
@@ -38,7 +37,7 @@ class Collection:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._engine = connect(path, "read")
+        self._connections = ReadConnections(path)
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._threads = search_threads(SEARCH_THREADS)
@@ -73,7 +72,7 @@ class Collection:
             CollectionTooNew: a newer vlsearch has written to it since it was opened.
         """
         with self._transaction() as (connection, snapshot):
-            yield View(self.path, driver_connection(connection), snapshot)
+            yield View(self.path, connection, snapshot)
 
     @property
     def identity(self) -> Identity | None:
@@ -143,7 +142,7 @@ class Collection:
     def close(self) -> None:
         """Close the catalogue; mapped files go when the last thread lets go of them."""
         self._threads.shutdown()
-        self._engine.dispose()
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -154,15 +153,11 @@ class Collection:
         self.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[tuple[Connection, Snapshot]]:
+    def _transaction(self) -> Iterator[tuple[sqlite3.Connection, Snapshot]]:
         """Begin a read transaction and give the snapshot of exactly the generation that it sees."""
         for attempt in range(OPEN_ATTEMPTS):
             try:
-                connection = self._engine.connect()
-            except DatabaseError as error:
-                raise damaged(self.path, error) from error
-            try:
-                with connection, connection.begin():
+                with self._connections.transaction() as connection:
                     try:
                         snapshot = self._current(connection)
                     except FileNotFoundError as error:
@@ -176,11 +171,11 @@ class Collection:
                         raise unreadable(self.path, error) from error
                     yield connection, snapshot
                     return
-            except (DatabaseError, sqlite3.Error) as error:
+            except sqlite3.Error as error:
                 raise damaged(self.path, error) from error
 
-    def _current(self, connection: Connection) -> Snapshot:
-        generation = read_state(driver_connection(connection), self.path)
+    def _current(self, connection: sqlite3.Connection) -> Snapshot:
+        generation = read_state(connection, self.path)
         last = self._snapshot
         if last is not None and last.generation == generation:
             return last

@@ -1,26 +1,23 @@
-"""The catalogue's tables (SQLAlchemy Core) and the numbered migrations that make them.
+"""The catalogue's tables in SQLAlchemy Core, for the statements of the write side.
 
-``PRAGMA user_version`` holds the number of the last migration. The tables describe the current schema, for queries;
-a migration is never edited once it is released. A test checks that the migrations together make exactly these tables.
+They describe the newest schema; tests check that :mod:`~retrieval.collection.migrations` make exactly these tables, and
+that the statements of the read side, which are SQL, ask for columns that are there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     ForeignKey,
     Index,
     MetaData,
     Table,
     UniqueConstraint,
-    create_engine,
-    text,
 )
 
+from retrieval.collection import migrations
 from retrieval.collection.column_types import (
     Digest,
     KindName,
@@ -196,177 +193,25 @@ accelerators = Table(
 """Approximate indexes. One covers the encodings of its kind and encoder up to ``last_encoding``, of which it holds
 ``rows``; ``measured`` is JSON: how much a search looks at, and the recall and time that this was measured to give."""
 
-ACCELERATORS_SINCE = 4
-HIDDEN_SINCE = 3  # the schema that added the table: readers of older collections must not ask for it
-
-
-def _m001_first_tables(connection: Connection) -> None:
-    for statement in _M001.strip().split(";\n"):
-        connection.execute(text(statement))
-
-
-def _m002_listings(connection: Connection) -> None:
-    for statement in _M002.strip().split(";\n"):
-        connection.execute(text(statement))
-
-
-def _m003_hidden(connection: Connection) -> None:
-    for statement in _M003.strip().split(";\n"):
-        connection.execute(text(statement))
-
-
-def _m004_accelerators(connection: Connection) -> None:
-    for statement in _M004.strip().split(";\n"):
-        connection.execute(text(statement))
-
-
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
-    _m001_first_tables,
-    _m002_listings,
-    _m003_hidden,
-    _m004_accelerators,
-)
-SCHEMA_VERSION = len(MIGRATIONS)
-
 
 def schema_version(connection: Connection) -> int:
     """Read the number of the last migration applied; 0 for a file that is not a collection yet."""
-    return int(connection.execute(text("PRAGMA user_version")).scalar_one())
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
 def migrate(connection: Connection) -> None:
     """Bring the tables up to date, inside the caller's transaction: all of it happens or none."""
     version = schema_version(connection)
-    for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
-        migration(connection)
-        connection.execute(text(f"PRAGMA user_version = {number}"))
+    for number, script in enumerate(migrations.MIGRATIONS[version:], start=version + 1):
+        for statement in migrations.statements_of(script):
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(f"PRAGMA user_version = {number}")
 
 
-@cache
-def objects_of(version: int) -> frozenset[tuple[str, str, str, str | None]]:
-    """List what the catalogue of a schema holds: type, name, table and SQL of tables and indexes, SQLite's own too."""
-    engine = create_engine("sqlite://")
-    try:
-        with engine.connect() as connection:
-            for migration in MIGRATIONS[:version]:
-                migration(connection)
-            rows = connection.execute(text("SELECT type, name, tbl_name, sql FROM sqlite_master"))
-            return frozenset((row.type, row.name, row.tbl_name, row.sql) for row in rows)
-    finally:
-        engine.dispose()
+def is_inside(uri: ColumnElement[str], place: str, mark: str) -> ColumnElement[bool]:
+    """Whether a uri lies inside a folder (mark ``/``) or an archive (mark ``#``).
 
-
-_M001 = """
-CREATE TABLE settings (
-    name TEXT NOT NULL PRIMARY KEY,
-    value TEXT NOT NULL
-);
-CREATE TABLE encoders (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    digest TEXT NOT NULL UNIQUE,
-    identity TEXT NOT NULL
-);
-CREATE TABLE sources (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    uri TEXT NOT NULL UNIQUE,
-    format TEXT NOT NULL
-);
-CREATE TABLE contents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL CHECK (kind IN ('image', 'text')),
-    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
-    text TEXT,
-    width INTEGER,
-    height INTEGER,
-    UNIQUE (sha256, kind)
-);
-CREATE TABLE segments (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL CHECK (kind IN ('image', 'text')),
-    encoder_id INTEGER NOT NULL REFERENCES encoders (id),
-    rows INTEGER NOT NULL CHECK (rows > 0),
-    vectors_name TEXT NOT NULL UNIQUE,
-    vectors_size INTEGER NOT NULL,
-    vectors_sha256 TEXT NOT NULL,
-    ids_name TEXT NOT NULL UNIQUE,
-    ids_size INTEGER NOT NULL,
-    ids_sha256 TEXT NOT NULL
-);
-CREATE TABLE encodings (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    content_id INTEGER NOT NULL REFERENCES contents (id),
-    encoder_id INTEGER NOT NULL REFERENCES encoders (id),
-    part INTEGER NOT NULL,
-    segment_id INTEGER NOT NULL REFERENCES segments (id),
-    row INTEGER NOT NULL,
-    UNIQUE (content_id, encoder_id, part)
-);
-CREATE INDEX encodings_by_segment ON encodings (segment_id, row);
-CREATE TABLE items (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    content_id INTEGER NOT NULL REFERENCES contents (id),
-    source_id INTEGER NOT NULL REFERENCES sources (id),
-    kind TEXT NOT NULL CHECK (kind IN ('image', 'text')),
-    uri TEXT NOT NULL UNIQUE,
-    key TEXT UNIQUE,
-    lang TEXT,
-    attributes TEXT NOT NULL,
-    stamp TEXT,
-    extent TEXT
-);
-CREATE INDEX items_by_content ON items (content_id);
-CREATE INDEX items_by_source ON items (source_id);
-CREATE INDEX items_by_kind ON items (kind);
-CREATE TABLE links (
-    image_item INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE,
-    text_item INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE,
-    source_id INTEGER NOT NULL REFERENCES sources (id),
-    rank INTEGER NOT NULL,
-    PRIMARY KEY (image_item, text_item)
-) WITHOUT ROWID;
-CREATE INDEX links_by_text ON links (text_item);
-CREATE TABLE failures (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    source_id INTEGER NOT NULL REFERENCES sources (id),
-    uri TEXT NOT NULL UNIQUE,
-    reason TEXT NOT NULL,
-    stamp TEXT
-);
-CREATE INDEX failures_by_source ON failures (source_id);
-CREATE TABLE dead (
-    encoding_id INTEGER PRIMARY KEY REFERENCES encodings (id)
-);
-INSERT INTO settings (name, value) VALUES ('generation', '0')
-"""
-
-_M002 = """
-CREATE TABLE listings (
-    item_id INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE,
-    source_id INTEGER NOT NULL REFERENCES sources (id),
-    PRIMARY KEY (item_id, source_id)
-) WITHOUT ROWID;
-CREATE INDEX listings_by_source ON listings (source_id)
-"""
-
-_M003 = """
-CREATE TABLE hidden (
-    uri TEXT NOT NULL PRIMARY KEY,
-    sha256 BLOB CHECK (length(sha256) = 32)
-) WITHOUT ROWID;
-CREATE INDEX hidden_by_sha256 ON hidden (sha256)
-"""
-
-_M004 = """
-CREATE TABLE accelerators (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL CHECK (kind IN ('image', 'text')),
-    encoder_id INTEGER NOT NULL REFERENCES encoders (id),
-    rows INTEGER NOT NULL CHECK (rows > 0),
-    last_encoding INTEGER NOT NULL,
-    name TEXT NOT NULL UNIQUE,
-    size INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
-    measured TEXT NOT NULL,
-    UNIQUE (kind, encoder_id)
-)
-"""
+    A range, not LIKE: LIKE takes ``Photos`` for ``photos``, and walks the whole table.
+    """
+    start = f"{place.rstrip('/')}{mark}"
+    return (uri >= start) & (uri < start[:-1] + chr(ord(mark) + 1))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
 
-from retrieval.collection import schema
 from retrieval.collection.accelerators.opened import Accelerator, open_accelerators
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
+from retrieval.collection.migrations import HIDDEN_SINCE
+from retrieval.collection.statement import VERSION, Number, Select, SelectIds
 from retrieval.collection.stores import SegmentStore, open_stores
 from retrieval.identity import Identity
 from retrieval.types import KINDS, Kind
@@ -54,7 +56,11 @@ class Snapshot:
 
 
 def read_snapshot(
-    connection: Connection, collection: Path, generation: int, last: Snapshot | None, threads: Executor
+    connection: sqlite3.Connection,
+    collection: Path,
+    generation: int,
+    last: Snapshot | None,
+    threads: Executor,
 ) -> Snapshot:
     """Read the state that this transaction sees; files that ``last`` has mapped already are shared with it.
 
@@ -77,12 +83,10 @@ def read_snapshot(
     accelerators = open_accelerators(
         connection, collection, encoder_id, {} if last is None else last.accelerators
     )
-    dead = connection.execute(select(schema.dead.c.encoding_id).order_by(schema.dead.c.encoding_id)).scalars()
-    dead_ids = np.fromiter(dead, np.int64)
+    dead = masked = _DEAD.array(connection)
     hidden = _hidden_items(connection)
-    masked = dead_ids
     if any(map(len, hidden.values())):
-        masked = np.union1d(dead_ids, _hidden_encodings(connection, encoder_id))
+        masked = np.union1d(dead, _HIDDEN_ENCODINGS.array(connection, encoder_id))
     return Snapshot(
         generation=generation,
         encoder_id=encoder_id,
@@ -90,47 +94,41 @@ def read_snapshot(
         has_visible={kind: _holds(connection, kind, len(hidden[kind])) for kind in KINDS},
         stores=stores,
         accelerators=accelerators,
-        dead=dead_ids,
+        dead=dead,
         hidden=hidden,
         masked=masked,
         hidden_ids=frozenset(number for of_kind in hidden.values() for number in of_kind.tolist()),
     )
 
 
-def _holds(connection: Connection, kind: Kind, hidden: int) -> bool:
+def _holds(connection: sqlite3.Connection, kind: Kind, hidden: int) -> bool:
     """Whether there are more items of a kind than are hidden."""
-    items = schema.items
-    some = select(items.c.id).where(items.c.kind == kind).limit(hidden + 1)
-    return len(connection.execute(some).all()) > hidden
+    return _COUNT_UP_TO.rows(connection, kind, hidden + 1)[0].number > hidden
 
 
-def _hidden_items(connection: Connection) -> dict[Kind, NDArray[np.int64]]:
+def _hidden_items(connection: sqlite3.Connection) -> dict[Kind, NDArray[np.int64]]:
     """Read the ids of hidden items of each kind, ascending; none where the schema is older than hiding."""
     ids: dict[Kind, list[int]] = {"image": [], "text": []}
-    if schema.schema_version(connection) >= schema.HIDDEN_SINCE:
-        items, hidden = schema.items, schema.hidden
-        found = (
-            select(items.c.id, items.c.kind).join(hidden, hidden.c.uri == items.c.uri).order_by(items.c.id)
-        )
-        for row in connection.execute(found):
+    if VERSION.rows(connection)[0].number >= HIDDEN_SINCE:
+        for row in _HIDDEN_ITEMS.rows(connection):
             ids[row.kind].append(row.id)
     return {kind: np.array(of_kind, np.int64) for kind, of_kind in ids.items()}
 
 
-def _hidden_encodings(connection: Connection, encoder_id: int | None) -> NDArray[np.int64]:
-    """Read the ids of the encodings of contents whose items are all hidden."""
-    items, hidden, encodings = schema.items, schema.hidden, schema.encodings
-    other = items.alias()
-    seen = (
-        select(other.c.id)
-        .where(other.c.content_id == items.c.content_id, other.c.uri.not_in(select(hidden.c.uri)))
-        .exists()
-    )
-    found = (
-        select(encodings.c.id)
-        .distinct()
-        .join(items, items.c.content_id == encodings.c.content_id)
-        .join(hidden, hidden.c.uri == items.c.uri)
-        .where(encodings.c.encoder_id == encoder_id, ~seen)
-    )
-    return np.fromiter(connection.execute(found).scalars(), np.int64)
+class _HiddenItem(NamedTuple):
+    id: int
+    kind: Kind
+
+
+_DEAD = SelectIds("SELECT encoding_id FROM dead ORDER BY encoding_id")
+_COUNT_UP_TO = Select(Number, "SELECT count(*) FROM (SELECT 1 FROM items WHERE kind = ? LIMIT ?)")
+_HIDDEN_ITEMS = Select(
+    _HiddenItem,
+    "SELECT items.id, items.kind FROM items JOIN hidden ON hidden.uri = items.uri ORDER BY items.id",
+)
+# Encodings of contents whose items are all hidden.
+_HIDDEN_ENCODINGS = SelectIds(
+    "SELECT DISTINCT encodings.id FROM encodings JOIN items ON items.content_id = encodings.content_id "
+    "JOIN hidden ON hidden.uri = items.uri WHERE encodings.encoder_id = ? AND NOT EXISTS (SELECT 1 FROM items AS other "
+    "WHERE other.content_id = items.content_id AND other.uri NOT IN (SELECT uri FROM hidden))"
+)

@@ -1,7 +1,8 @@
-"""SELECT statements of the read path, sent through the driver: a warm query spends its time on the search.
+"""SELECT statements of the read side, sent through the driver, whose rows are checked.
 
-SQLAlchemy's statements cost ten times what SQLite needs for the few rows of a query. Statements that run for every
-query are defined here; each row is checked, because a catalogue may come from a stranger or a broken disk.
+SQLAlchemy's statements cost ten times what SQLite needs for the few rows of a query, and importing it takes longer than
+a query in a new process. Rows are checked because a catalogue may come from a stranger or a broken disk. A test
+prepares every statement of the read side on the newest schema.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from functools import partial
 from types import NoneType, UnionType
 from typing import Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from retrieval.collection.column_types import WrongValue
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.collection.stored_values import WrongValue
 
 R = TypeVar("R", bound=tuple[object, ...])
 
@@ -28,7 +32,7 @@ class Select(Generic[R]):
     """
 
     def __init__(self, row: type[R], sql: str) -> None:
-        self._sql = sql
+        self.sql, self.width = sql, len(row._fields)  # type: ignore[attr-defined]  # of every NamedTuple
         # tuple's own constructor: a third of the time of the class method _make
         self._make: Callable[[tuple[object, ...]], R] = partial(tuple.__new__, row)
         self._columns = [(_classes(hint), _literals(hint)) for hint in get_type_hints(row).values()]
@@ -40,7 +44,7 @@ class Select(Generic[R]):
             sqlite3.Error: SQLite cannot read the catalogue.
             WrongValue: a value is not of its field's type.
         """
-        rows = connection.execute(self._sql, parameters).fetchall()
+        rows = connection.execute(self.sql, parameters).fetchall()
         if rows:
             # Column by column, in C: a check in Python of each value took most of a query for a thousand hits.
             for values, (classes, texts) in zip(zip(*rows, strict=True), self._columns, strict=True):
@@ -48,7 +52,31 @@ class Select(Generic[R]):
         return list(map(self._make, rows))
 
 
-def _check(values: tuple[object, ...], classes: frozenset[type], texts: frozenset[object]) -> None:
+class SelectIds:
+    """A SELECT of one column of ids, of which there may be millions; safe to share between threads.
+
+    Args:
+        sql: gives the ids.
+    """
+
+    width = 1
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+
+    def array(self, connection: sqlite3.Connection, *parameters: object) -> NDArray[np.int64]:
+        """Send the statement; give the ids, (n,) int64, in its order.
+
+        Raises:
+            sqlite3.Error: SQLite cannot read the catalogue.
+            WrongValue: a value is not a number.
+        """
+        ids = [number for (number,) in connection.execute(self.sql, parameters)]
+        _check(ids, frozenset({int}), frozenset())
+        return np.array(ids, np.int64)
+
+
+def _check(values: Iterable[object], classes: frozenset[type], texts: frozenset[object]) -> None:
     found = set(map(type, values))
     if not found <= classes:
         wrong = min((cls for cls in found - classes), key=lambda cls: cls.__name__)
@@ -91,11 +119,12 @@ class Setting(NamedTuple):
     value: str
 
 
-class Version(NamedTuple):
-    """The schema's number."""
+class Number(NamedTuple):
+    """One number."""
 
     number: int
 
 
-VERSION = Select(Version, "PRAGMA user_version")
+VERSION = Select(Number, "PRAGMA user_version")
+"""The schema's number."""
 GENERATION = Select(Setting, "SELECT name, value FROM settings WHERE name = 'generation'")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from retrieval.collection.accelerators.opened import Measurement
 from retrieval.collection.left_out import read_left_out
 from retrieval.collection.snapshot import Snapshot
-from retrieval.collection.statement import VERSION, Select
+from retrieval.collection.statement import VERSION, Number, Select
 from retrieval.types import Kind
 
 
@@ -96,10 +96,6 @@ class _OfEncoder(NamedTuple):
     unencoded: int
 
 
-class _Number(NamedTuple):
-    number: int
-
-
 _COUNTS = Select(
     _Counts,
     "SELECT (SELECT count(*) FROM items WHERE kind = 'image'), (SELECT count(*) FROM items WHERE kind = 'text'), "
@@ -113,5 +109,5 @@ _OF_ENCODER = Select(
     "(SELECT count(*) FROM items WHERE NOT EXISTS (SELECT 1 FROM encodings "
     "WHERE encodings.content_id = items.content_id AND encodings.encoder_id = ?1))",
 )
-_PAGE_COUNT = Select(_Number, "PRAGMA page_count")
-_PAGE_SIZE = Select(_Number, "PRAGMA page_size")
+_PAGE_COUNT = Select(Number, "PRAGMA page_count")
+_PAGE_SIZE = Select(Number, "PRAGMA page_size")

@@ -21,12 +21,12 @@ from retrieval.collection.catalogue_items import (
     read_pages,
     read_rows,
 )
-from retrieval.collection.column_types import WrongValue
-from retrieval.collection.schema import HIDDEN_SINCE
+from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
-from retrieval.collection.statement import VERSION, Select, id_list
+from retrieval.collection.statement import VERSION, Number, Select, id_list
 from retrieval.collection.stored import KeyedVector, read_keyed, read_vectors
+from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores import SegmentStore
 from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.errors import CollectionDamaged
@@ -222,10 +222,6 @@ class _ItemOf(NamedTuple):
     item: int | None
 
 
-class _Number(NamedTuple):
-    number: int
-
-
 class _Keyed(NamedTuple):
     number: int
     key: str
@@ -248,9 +244,9 @@ _ITEMS_OF = Select(
     "LEFT JOIN items ON items.content_id = encodings.content_id "
     "WHERE encodings.id IN (SELECT value FROM json_each(?)) ORDER BY items.id",
 )
-_BY_KEY = Select(_Number, "SELECT id FROM items WHERE key = ?")
+_BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
 _KEYS = Select(_Keyed, "SELECT id, key FROM items WHERE key IS NOT NULL AND id > ? ORDER BY id LIMIT ?")
-_COUNT = Select(_Number, "SELECT count(*) FROM items WHERE kind = ?")
+_COUNT = Select(Number, "SELECT count(*) FROM items WHERE kind = ?")
 _HIDDEN = Select(
     _Hidden,
     "SELECT hidden.uri, items.key, items.kind FROM hidden LEFT JOIN items ON items.uri = hidden.uri "

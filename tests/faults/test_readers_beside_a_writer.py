@@ -16,6 +16,7 @@ from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.collection.catalogue import read_generation
+from retrieval.collection.engine import driver_connection
 from tests.builders import IDENTITY, image_change, names_and_scores, rank_naively, unit_rows
 
 ROWS, STEP, K = 900, 60, 12
@@ -51,7 +52,7 @@ def write(path: Path, rounds: int, is_watched: Callable[[], bool]) -> dict[int, 
 
         def note() -> None:
             with writer.look_up() as connection:
-                number = read_generation(connection)
+                number = read_generation(driver_connection(connection))
             for missed in range(max(states, default=number), number):
                 states.setdefault(missed, states[max(states)])  # a compaction of several groups: same rows
             states[number] = list(live)

@@ -19,7 +19,8 @@ import retrieval
 from indexer.store.changes import Change
 from indexer.store.maintenance import optimize
 from indexer.store.writer import Writer
-from retrieval.collection import Collection, schema
+from retrieval.collection import Collection
+from retrieval.collection.migrations import MIGRATIONS, SCHEMA_VERSION
 from retrieval.errors import (
     CollectionError,
     CollectionLocked,
@@ -321,7 +322,7 @@ def test_a_collection_of_schema_2_is_read_as_it_is_and_migrated_by_the_next_writ
     assert indexer.hide(collection, [str(photos / "red.png")]) == 1
     assert found(collection) == {"green.png", "blue.png"}
     with Collection.open(collection) as opened:
-        assert opened.info().schema_version == schema.SCHEMA_VERSION
+        assert opened.info().schema_version == SCHEMA_VERSION
 
 
 def test_a_migration_to_schema_3_that_fails_leaves_schema_2(
@@ -331,7 +332,10 @@ def test_a_migration_to_schema_3_that_fails_leaves_schema_2(
     make_schema_2(collection)
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "_M003", f"{schema._M003.strip()};\nCREATE TABLE items (fails)")
+        failing = f"{MIGRATIONS[2]}CREATE TABLE items (fails);\n"
+        patch.setattr(
+            "retrieval.collection.migrations.MIGRATIONS", (*MIGRATIONS[:2], failing, *MIGRATIONS[3:])
+        )
         with pytest.raises(CollectionError, match="table items already exists"):
             indexer.hide(collection, [str(photos / "red.png")])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sqlite3
 import threading
 import weakref
 from collections.abc import Mapping
@@ -12,12 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
-
-from retrieval.collection import schema
 from retrieval.collection.accelerators.file import AcceleratorDamaged, read_accelerator
 from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters
 from retrieval.collection.folder import SegmentsFolder
+from retrieval.collection.migrations import ACCELERATORS_SINCE
+from retrieval.collection.statement import VERSION, Select
 from retrieval.errors import CollectionDamaged
 from retrieval.types import Kind
 
@@ -111,7 +111,7 @@ class Accelerator:
 
 
 def open_accelerators(
-    connection: Connection, collection: Path, encoder_id: int | None, last: Mapping[Kind, Accelerator]
+    connection: sqlite3.Connection, collection: Path, encoder_id: int | None, last: Mapping[Kind, Accelerator]
 ) -> dict[Kind, Accelerator]:
     """Open the accelerators of an encoder that the catalogue names in this transaction.
 
@@ -125,7 +125,7 @@ def open_accelerators(
         FileNotFoundError: a file is gone, because a commit after this transaction's generation replaced it.
         CollectionDamaged: a file, or a row, is not what a writer writes.
     """
-    if schema.schema_version(connection) < schema.ACCELERATORS_SINCE:
+    if VERSION.rows(connection)[0].number < ACCELERATORS_SINCE:
         return {}
     found: dict[Kind, Accelerator] = {}
     for facts in read_accelerators(connection, encoder_id):
@@ -136,12 +136,15 @@ def open_accelerators(
     return found
 
 
-def read_accelerators(connection: Connection, encoder_id: int | None) -> list[AcceleratorFacts]:
+def read_accelerators(connection: sqlite3.Connection, encoder_id: int | None) -> list[AcceleratorFacts]:
     """Read the rows of an encoder's accelerators."""
-    table = schema.accelerators
-    columns = [table.c[name] for name in AcceleratorFacts._fields]
-    rows = connection.execute(select(*columns).where(table.c.encoder_id == encoder_id).order_by(table.c.id))
-    return [AcceleratorFacts(*row) for row in rows]
+    return _ACCELERATORS.rows(connection, encoder_id)
+
+
+_ACCELERATORS = Select(
+    AcceleratorFacts,
+    f"SELECT {', '.join(AcceleratorFacts._fields)} FROM accelerators WHERE encoder_id = ? ORDER BY id",
+)
 
 
 def _measurement(collection: Path, facts: AcceleratorFacts) -> Measurement:

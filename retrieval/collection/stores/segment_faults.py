@@ -14,8 +14,10 @@ from sqlalchemy import Connection, Row, select
 from retrieval.collection import schema
 from retrieval.collection.accelerators.opened import Accelerator, read_accelerators
 from retrieval.collection.encoder_rows import read_identity
+from retrieval.collection.engine import driver_connection
 from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.layout import ASIDE_PREFIX
+from retrieval.collection.migrations import ACCELERATORS_SINCE
 from retrieval.collection.stores.protocols import check_rows
 from retrieval.collection.stores.segment_files import open_segment
 from retrieval.errors import CollectionDamaged
@@ -36,11 +38,11 @@ def segment_faults(connection: Connection, path: Path) -> Iterator[tuple[int, li
 
 def accelerator_faults(connection: Connection, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Examine all accelerators that the catalogue names: the id of each, and what is wrong with it."""
-    if schema.schema_version(connection) < schema.ACCELERATORS_SINCE:
+    if schema.schema_version(connection) < ACCELERATORS_SINCE:
         return
     table = schema.accelerators
     for encoder_id in connection.execute(select(table.c.encoder_id).distinct()).scalars().all():
-        for facts in read_accelerators(connection, encoder_id):
+        for facts in read_accelerators(driver_connection(connection), encoder_id):
             faults = list(_file_faults(path, facts.name, facts.size, facts.sha256))
             if not faults:
                 try:
@@ -78,7 +80,7 @@ def _row_faults(connection: Connection, path: Path, row: Row[tuple[object, ...]]
     encodings = schema.encodings
     try:
         segment = open_segment(path, row)
-        identity = read_identity(connection, path, row.encoder_id)
+        identity = read_identity(driver_connection(connection), path, row.encoder_id)
         if segment.dimension != identity.dimension:
             yield f"segments/{row.vectors_name} has dimension {segment.dimension}, and its encoder {identity.dimension}"
         for _, block in segment.blocks():

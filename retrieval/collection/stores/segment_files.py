@@ -17,8 +17,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.column_types import WrongValue
 from retrieval.collection.folder import SegmentsFolder, reading
+from retrieval.collection.stored_values import WrongValue
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import LARGEST_DIMENSION
 

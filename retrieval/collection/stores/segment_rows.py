@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
+from retrieval.collection.migrations import ACCELERATORS_SINCE
 from retrieval.collection.stores.segment_writer import WrittenAccelerator, WrittenSegment
 from retrieval.types import Kind
 
@@ -127,7 +128,7 @@ def named_files(connection: Connection) -> set[str]:
     segments = schema.segments
     rows = connection.execute(select(segments.c.vectors_name, segments.c.ids_name))
     names = {name for row in rows for name in row}
-    if schema.schema_version(connection) >= schema.ACCELERATORS_SINCE:
+    if schema.schema_version(connection) >= ACCELERATORS_SINCE:
         names.update(connection.execute(select(schema.accelerators.c.name)).scalars())
     return names
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, select
 
-from retrieval.collection import schema
 from retrieval.collection.score import exact_scores
+from retrieval.collection.statement import Select
 from retrieval.collection.stores.segment_files import Segment, open_segment
 from retrieval.errors import CollectionDamaged
 from retrieval.types import Kind
@@ -101,7 +101,7 @@ class SegmentStore:
 
 
 def open_stores(
-    connection: Connection,
+    connection: sqlite3.Connection,
     collection: Path,
     encoder_id: int | None,
     dimension: int,
@@ -122,9 +122,8 @@ def open_stores(
         FileNotFoundError: a file is gone, because a commit after this transaction's generation replaced it.
         CollectionDamaged: a file is not what the catalogue says.
     """
-    table = schema.segments
     found: dict[Kind, dict[int, Segment]] = {"image": {}, "text": {}}
-    for row in connection.execute(select(table).where(table.c.encoder_id == encoder_id).order_by(table.c.id)):
+    for row in _SEGMENTS.rows(connection, encoder_id):
         mapped = (store.by_id.get(row.id) for store in last.values())
         segment = next(filter(None, mapped), None) or open_segment(collection, row)
         if segment.dimension != dimension:
@@ -134,6 +133,23 @@ def open_stores(
             )
         found[row.kind][row.id] = segment
     return {kind: SegmentStore(of_kind, threads) for kind, of_kind in found.items()}
+
+
+class _SegmentRow(NamedTuple):
+    id: int
+    kind: Kind
+    rows: int
+    vectors_name: str
+    vectors_size: int
+    ids_name: str
+    ids_size: int
+
+
+_SEGMENTS = Select(
+    _SegmentRow,
+    "SELECT id, kind, rows, vectors_name, vectors_size, ids_name, ids_size FROM segments "
+    "WHERE encoder_id = ? ORDER BY id",
+)
 
 
 class SegmentProposals:

@@ -199,9 +199,9 @@ def test_the_catalogue_keeps_a_pictures_own_size_not_that_of_the_reduced_decode(
     Image.new("RGB", (900, 10), (1, 2, 3)).save(tmp_path / "jpegs/strip.png")
     index(tmp_path / "jpegs")
 
-    with Collection.open(collection) as opened, opened._engine.begin() as connection:
-        sizes = connection.exec_driver_sql("SELECT width, height FROM contents ORDER BY id").all()
-    assert [tuple(row) for row in sizes] == [(480, 640), (900, 10)]
+    with Collection.open(collection) as opened, opened._connections.transaction() as connection:
+        sizes = connection.execute("SELECT width, height FROM contents ORDER BY id").fetchall()
+    assert sizes == [(480, 640), (900, 10)]
 
 
 def test_a_collection_keeps_its_encoder_and_refuses_another(

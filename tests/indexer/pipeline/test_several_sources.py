@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import indexer
 from indexer.store.writer import Writer
 from retrieval.collection import Collection, schema
+from retrieval.collection.migrations import SCHEMA_VERSION
 from retrieval.corpora import CorpusOptions
 from tests.builders import HashEncoder, Index, draw
 
@@ -182,4 +183,4 @@ def test_a_collection_of_schema_1_is_read_as_it_is_and_gets_its_listings_from_th
     (photos / "green.png").rename(photos / "green.gone")
     assert index(photos, prune=True).removed == 0
     with Writer(collection) as writer, writer.look_up() as connection:
-        assert schema.schema_version(connection) == schema.SCHEMA_VERSION
+        assert schema.schema_version(connection) == SCHEMA_VERSION

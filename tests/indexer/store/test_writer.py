@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection
 
 from indexer.store.changes import Change, NewContent, NewFailure, NewItem, NewLink
 from indexer.store.writer import Writer
 from retrieval.collection import Collection, schema
-from retrieval.collection.catalogue import connect, read_generation
+from retrieval.collection.catalogue import read_generation
+from retrieval.collection.engine import connect, driver_connection
+from retrieval.collection.migrations import MIGRATIONS, SCHEMA_VERSION
 from retrieval.contents import text_digest
 from retrieval.errors import (
     CollectionDamaged,
@@ -34,7 +35,7 @@ def files(collection: Path) -> set[str]:
 
 def generation(writer: Writer) -> int:
     with writer.look_up() as connection:
-        return read_generation(connection)
+        return read_generation(driver_connection(connection))
 
 
 class Broken(sqlite3.Connection):
@@ -197,12 +198,12 @@ def test_a_writer_of_an_existing_collection_makes_none(tmp_path: Path) -> None:
 def test_a_newer_collection_is_refused_by_writers_and_readers_and_left_alone(collection: Path) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
     with sqlite3.connect(path / "catalogue.sqlite") as connection:
-        connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
 
     with pytest.raises(CollectionTooNew, match="upgrade vlsearch"):
         Writer(path)
-    with pytest.raises(CollectionTooNew, match=f"schema {schema.SCHEMA_VERSION + 1}"):
+    with pytest.raises(CollectionTooNew, match=f"schema {SCHEMA_VERSION + 1}"):
         Collection.open(path)
     with pytest.raises(CollectionTooNew):  # and the lock was freed
         Writer(path)
@@ -213,18 +214,16 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(
 ) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
 
-    def half_done(connection: Connection) -> None:
-        connection.exec_driver_sql("CREATE TABLE half (x)")
-        connection.exec_driver_sql("INSERT INTO no_such_table VALUES (1)")
+    half_done = "CREATE TABLE half (x);\nINSERT INTO no_such_table VALUES (1);\n"
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, half_done))
-        patch.setattr("indexer.store.transactions.SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+        patch.setattr("retrieval.collection.migrations.MIGRATIONS", (*MIGRATIONS, half_done))
+        patch.setattr("indexer.store.transactions.SCHEMA_VERSION", SCHEMA_VERSION + 1)
         with pytest.raises(CollectionError, match="no_such_table"):
             Writer(path)
 
     with Writer(path) as writer, writer.look_up() as connection:
-        assert schema.schema_version(connection) == schema.SCHEMA_VERSION
+        assert schema.schema_version(connection) == SCHEMA_VERSION
         tables = connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()
         assert "half" not in tables
 
@@ -234,14 +233,13 @@ def test_an_older_collection_is_migrated_by_its_writer_in_one_step(
 ) -> None:
     path = collection_of(collection, (["a"], unit_rows(1)))
 
-    def add_a_column(connection: Connection) -> None:
-        connection.exec_driver_sql("ALTER TABLE sources ADD COLUMN note TEXT")
+    add_a_column = "ALTER TABLE sources ADD COLUMN note TEXT;\n"
 
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, add_a_column))
+    monkeypatch.setattr("retrieval.collection.migrations.MIGRATIONS", (*MIGRATIONS, add_a_column))
     for module in ("indexer.store.transactions", "retrieval.collection.catalogue"):
-        monkeypatch.setattr(f"{module}.SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+        monkeypatch.setattr(f"{module}.SCHEMA_VERSION", SCHEMA_VERSION + 1)
     with Writer(path) as writer, writer.look_up() as connection:
-        assert schema.schema_version(connection) == schema.SCHEMA_VERSION + 1
+        assert schema.schema_version(connection) == SCHEMA_VERSION + 1
         assert connection.exec_driver_sql("SELECT note FROM sources").scalars().all() == [None]
 
 
@@ -262,11 +260,11 @@ def test_two_selects_of_one_transaction_see_one_generation(collection: Path) -> 
     path = collection_of(collection, (["a"], unit_rows(1)))
     reader = connect(path, "read")
     with Writer(path) as writer, reader.connect() as connection, connection.begin():
-        first = read_generation(connection)
+        first = read_generation(driver_connection(connection))
         writer.commit(image_change(1, ["b"], unit_rows(1, seed=1)), IDENTITY)
 
         assert generation(writer) == first + 1
-        assert read_generation(connection) == first
+        assert read_generation(driver_connection(connection)) == first
         assert connection.exec_driver_sql("SELECT count(*) FROM items").scalar_one() == 1
     reader.dispose()
 
@@ -275,7 +273,7 @@ def test_closing_waits_only_a_moment_for_a_reader_and_loses_nothing(collection: 
     path = collection_of(collection, (["a"], unit_rows(1)))
     reader = connect(path, "read")
     with reader.connect() as connection, connection.begin():
-        read_generation(connection)
+        read_generation(driver_connection(connection))
         with Writer(path) as writer:
             writer.commit(image_change(1, ["b"], unit_rows(1, seed=1)), IDENTITY)
     reader.dispose()

@@ -200,6 +200,7 @@ def test_readers_see_one_generation_while_a_writer_adds_deletes_and_compacts(tmp
 
 def _generation(writer: Writer) -> int:
     from retrieval.collection.catalogue import read_generation
+    from retrieval.collection.engine import driver_connection
 
     with writer.look_up() as connection:
-        return read_generation(connection)
+        return read_generation(driver_connection(connection))

@@ -18,7 +18,7 @@ import pytest
 import indexer
 import retrieval
 from indexer.store.writer import Writer
-from retrieval.collection.schema import SCHEMA_VERSION
+from retrieval.collection.migrations import SCHEMA_VERSION
 from retrieval.types import Hit, Kind
 from tests.builders import HashEncoder
 
