@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from retrieval.query.parts import Query as Query
     from retrieval.query.parts import Queryable as Queryable
     from retrieval.query.parts import TextPart as TextPart
+    from retrieval.query.without import read_query as read_query
     from retrieval.types import Failure as Failure
     from retrieval.types import Hit as Hit
     from retrieval.types import Item as Item
@@ -91,6 +92,7 @@ _EXPORTS = {
     "open_corpus": "retrieval.corpora",
     "parse_caption_column": "retrieval.corpora",
     "parse_query": "retrieval.query.parse",
+    "read_query": "retrieval.query.without",
     **dict.fromkeys(_ERRORS.split(), "retrieval.errors"),
 }
 
@@ -141,6 +143,7 @@ __all__ = [
     "open_corpus",
     "parse_caption_column",
     "parse_query",
+    "read_query",
 ]
 
 

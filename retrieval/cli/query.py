@@ -17,6 +17,7 @@ from retrieval.cli.progress import waiting
 from retrieval.errors import UsageError
 from retrieval.query.parse import looks_like_picture, parse_line, parse_query
 from retrieval.query.parts import Query, TextPart
+from retrieval.query.without import read_query
 from retrieval.shell import shell_command, shell_word
 from retrieval.types import Hit, Kind, Limits, Request
 from retrieval.uris import hide_passwords
@@ -59,6 +60,11 @@ class _QueryCommand(click.Command):
 )
 @click.option("--distinct", is_flag=True, help="Show equal pictures, and equal texts, once.")
 @click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
+@click.option(
+    "--literal",
+    is_flag=True,
+    help="Take words as they are: do not subtract what follows 'without', 'no', 没有, ...",
+)
 @click.option("--model", metavar="MODEL", help="Where the collection's model is now, if it was moved.")
 @limit_options
 @click.option(
@@ -80,6 +86,7 @@ def query(
     find: Kind | None,
     distinct: bool,
     exact: bool,
+    literal: bool,
     model: str | None,
     limits: Limits,
     as_list: bool | None,
@@ -109,6 +116,9 @@ def query(
         vlsearch query "3:30 pm"                    words: a digit follows the colon
         vlsearch query --from queries.txt --json
 
+    Words that exclude something are read so: "a dog without a ball" finds dogs, and balls count against a
+    picture; 没有汽车的街道 likewise. What was read is told on stderr.
+
     A PART that the collection already holds (a picture, a text or an item's key) is searched by its stored vector
     and needs no model.
 
@@ -124,17 +134,21 @@ def query(
     single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
     if single is not None:
         _note_namesakes(single)
+        if not literal:
+            single = _read(single)
     with open_engine(collection, encoder=model, limits=limits) as engine:
         if single is None:
             assert source is not None
             line = 0
-            for line, text, hits in _answer_lines(engine, source, request):
+            for line, text, hits in _answer_lines(engine, source, request, literal):
                 _show_answer(line, hide_passwords(text), hits, shape, null)
             if not line:
                 click.echo(f"{printable(source.name)} holds no query; put one on each line", err=True)
         else:
             with waiting("Loading the model"):
-                hits = engine.search(single, request.k, request.find, request.distinct, exact=request.exact)
+                hits = engine.search(
+                    single, request.k, request.find, request.distinct, exact=request.exact, literal=True
+                )
             _show(hits, shape, null)
 
 
@@ -145,7 +159,7 @@ def _wants_list(as_list: bool | None, null: bool) -> bool:
 
 
 def _answer_lines(
-    engine: SearchEngine, source: BinaryIO, request: Request
+    engine: SearchEngine, source: BinaryIO, request: Request, literal: bool
 ) -> Iterator[tuple[int, str, list[Hit]]]:
     queries = _read_queries(source)
     while batch := list(islice(queries, BATCH_QUERIES)):
@@ -156,6 +170,7 @@ def _answer_lines(
                 request.find,
                 request.distinct,
                 exact=request.exact,
+                literal=literal,
             )
         for (line, text, _), hits in zip(batch, answers, strict=True):
             yield line, text, hits
@@ -199,6 +214,16 @@ def _show_answer(line: int, text: str, hits: Sequence[Hit], shape: str, null: bo
         from retrieval.cli.hits import show_hits  # rich: only for people
 
         show_hits(hits, title=text)
+
+
+def _read(query: Query) -> Query:
+    """Subtract what the words of a query exclude, and tell how they were read."""
+    read, readings = read_query(query)
+    for reading in readings:
+        click.echo(
+            f"Note: read as {printable(str(reading))}; --literal takes the words as they are", err=True
+        )
+    return read
 
 
 def _is_picture(content: str) -> bool:

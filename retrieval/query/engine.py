@@ -23,6 +23,7 @@ from retrieval.identity import Identity
 from retrieval.query.location import collection_path
 from retrieval.query.parts import KeyPart, Query, Queryable
 from retrieval.query.vectors import NotPrepared, QueryVectors, place_of, with_place_in_errors
+from retrieval.query.without import read_query
 from retrieval.types import KINDS, Hit, Item, Kind, Limits, Request
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class SearchEngine:
         key: str | None = None,
         offset: int = 0,
         exact: bool = False,
+        literal: bool = False,
     ) -> list[Hit]:
         """Find the k items that answer a query best: by score descending, equal scores by item id.
 
@@ -112,6 +114,8 @@ class SearchEngine:
             offset: best hits to pass over, >= 0, as a page of results needs it.
             exact: scan all vectors, even where ``vlsearch optimize`` has built an accelerator, which finds nearly
                 all of the best items sooner.
+            literal: take each text as it is, and do not read "a dog without a ball" as a dog, less a ball (see
+                :func:`retrieval.read_query`).
 
         Raises:
             QueryError: the query is empty, one of its images cannot be read, its parts cancel each other
@@ -123,7 +127,7 @@ class SearchEngine:
         if (query is None) == (key is None):
             raise UsageError("search with a query or with the key of an item, one of the two")
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        return self._search([asked], Request(k, find, distinct, offset, exact))[0]
+        return self._search([_read(asked, literal)], Request(k, find, distinct, offset, exact))[0]
 
     def search_batch(
         self,
@@ -134,6 +138,7 @@ class SearchEngine:
         *,
         offset: int = 0,
         exact: bool = False,
+        literal: bool = False,
     ) -> list[list[Hit]]:
         """Find the hits of each query, with the same bits as :meth:`search`, in one pass over the collection.
 
@@ -146,7 +151,7 @@ class SearchEngine:
         parsed = []
         for number, query in enumerate(queries, start=1):
             with with_place_in_errors(f"query {number}"):
-                parsed.append(Query.of(query))
+                parsed.append(_read(Query.of(query), literal))
         return self._search(parsed, Request(k, find, distinct, offset, exact)) if parsed else []
 
     def get(self, key: str) -> Item | None:
@@ -274,6 +279,10 @@ class _Encoders:
         from retrieval.encoders.registry import load_bound_encoder, load_encoder  # late: brings torch
 
         return load_encoder(given) if given is not None else load_bound_encoder(identity)
+
+
+def _read(query: Query, literal: bool) -> Query:
+    return query if literal else read_query(query)[0]
 
 
 def _keyed(view: View, queries: Sequence[Query]) -> dict[str, KeyedVector]:
