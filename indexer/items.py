@@ -248,16 +248,26 @@ class ItemWriter:
             lang=given.lang,
             attributes=checked_attributes(given.attributes or {}),
             stamp=stamp(FileBytes(given.content)) if isinstance(given.content, Path) else None,
-            renames=old.id if old is not None and old.uri != uri else None,
+            renames=self._renamed_by(old, uri),
         )
         if not found.has_vector:
             self._stage_content(content)
         if old is not None:
             self._staged.change.attributes.pop(old.uri, None)
+            self._staged.move_links(old.uri, uri)
+        if images:
+            self._staged.replace_links(uri, images, self._corpus_id)
         self._stage(item)
-        for image in images:
-            self._staged.add_link(image, uri, self._corpus_id)
         self._commit_if_due()
+
+    def _renamed_by(self, old: KeyedItem | None, uri: str) -> int | None:
+        """Give the id of the committed item that moves to ``uri`` with the next commit; None where none does."""
+        if old is None:
+            return None
+        if old.id is None:  # staged, perhaps as a move, which replacing its content does not undo
+            staged = self._staged.change.items.get(old.uri)
+            return None if staged is None else staged.renames
+        return old.id if old.uri != uri else None
 
     def _stage(self, item: NewItem) -> None:
         assert item.key is not None, "single items have keys"

@@ -6,6 +6,7 @@ The encoder gets batches of a fixed size: a row's bits must not depend on which 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from indexer.pipeline.pace import CommitPace
@@ -74,6 +75,27 @@ class Staged:
     def add_link(self, image_uri: str, text_uri: str, corpus_id: int) -> None:
         """Stage that a text describes an image."""
         self.change.links[image_uri, text_uri] = NewLink(image_uri, text_uri, corpus_id)
+
+    def replace_links(self, text_uri: str, image_uris: Sequence[str], corpus_id: int) -> None:
+        """Stage that a text, not staged yet or staged before, describes these images and no others."""
+        if text_uri in self.change.items:
+            for link in [link for link in self.change.links if link[1] == text_uri]:
+                del self.change.links[link]
+        for image_uri in image_uris:
+            self.add_link(image_uri, text_uri, corpus_id)
+
+    def move_links(self, old: str, new: str) -> None:
+        """Let staged links of an item go on under its new uri."""
+        if old == new or not any(old in link for link in self.change.links):
+            return
+        links = list(self.change.links.values())
+        self.change.links.clear()
+        for link in links:
+            self.add_link(
+                new if link.image_uri == old else link.image_uri,
+                new if link.text_uri == old else link.text_uri,
+                link.corpus_id,
+            )
 
     def add_failure(self, failure: NewFailure) -> None:
         """Stage an item that could not be taken."""
