@@ -12,20 +12,23 @@ from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 _SCHEME = "file://"
-_USERINFO = re.compile(
-    r"(https?://)(?:[^\s/?#\"<>]*@"
-    r"|(?!\[)[^\s/?#@\"<>]*:(?![0-9]{0,5}(?:[/?#\s]|\Z))[^\s@\"<>]*@)",  # a password with a bare slash: no valid URL
-    re.IGNORECASE,
-)
+_WORD = re.compile(r"[^\s\"<>]+")
+_HTTP = re.compile(r"https?://", re.IGNORECASE)
+_AUTHORITY = re.compile(r"[^/?#]*")
+_PORT = re.compile(r"[0-9]{0,5}")
 
 
 def file_uri(path: Path, fragment: str | None = None) -> str:
-    """Make the uri of a file, or of a place inside it; a relative path counts from the working directory."""
+    """Make the uri of a file, or of a place inside it; a relative path counts from the working directory.
+
+    Halves of surrogate pairs in a fragment, as in the name of a tar member that is not UTF-8, are written as escapes.
+    """
     absolute = os.path.abspath(path)  # noqa: PTH100  Path.absolute keeps "..", resolve follows links
     encoded = quote(os.fsencode(absolute.replace(os.sep, "/")))
     if not encoded.startswith("/"):  # a Windows drive
         encoded = f"/{encoded}"
-    return f"{_SCHEME}{encoded}" + (f"#{quote(fragment)}" if fragment is not None else "")
+    mark = "" if fragment is None else f"#{quote(fragment, errors='backslashreplace')}"
+    return f"{_SCHEME}{encoded}{mark}"
 
 
 def split_file_uri(uri: str) -> tuple[Path, str | None] | None:
@@ -33,10 +36,18 @@ def split_file_uri(uri: str) -> tuple[Path, str | None] | None:
     if not uri.startswith(_SCHEME):
         return None
     encoded, mark, fragment = uri.removeprefix(_SCHEME).partition("#")
-    path = os.fsdecode(unquote_to_bytes(encoded))
+    path = os.fsdecode(unquote_to_bytes(_as_bytes(encoded)))
     if os.name == "nt":
         path = path.lstrip("/")
     return Path(path), unquote(fragment) if mark else None
+
+
+def _as_bytes(text: str) -> bytes:
+    """Give the bytes that a text was made of, if it came from a command line; never fails."""
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # halves of surrogate pairs that stand for no byte
+        return text.encode(errors="surrogatepass")
 
 
 def expand_home(name: str | Path) -> Path:
@@ -63,7 +74,36 @@ def hide_passwords(text: str) -> str:
 
     The catalogue holds URLs so; what stands in a URL's path or query (``?token=...``) stays.
     """
-    return _USERINFO.sub(r"\1", text)
+    return _WORD.sub(lambda word: _without_userinfo(word[0]), text) if "@" in text else text
+
+
+def _without_userinfo(word: str) -> str:
+    """Remove user names and passwords from the URLs in a text without blanks, in time linear in its length."""
+    last, kept, position = word.rfind("@"), list[str](), 0
+    while (scheme := _HTTP.search(word, position)) is not None and scheme.end() <= last:
+        kept.append(word[position : scheme.end()])
+        position = _end_of_userinfo(word, scheme.end())
+    return "".join([*kept, word[position:]])
+
+
+def _end_of_userinfo(word: str, start: int) -> int:
+    """Find where the host of a URL begins whose authority begins at ``start``."""
+    while True:
+        found = _AUTHORITY.match(word, start)
+        assert found is not None  # it may be empty
+        authority = found[0]
+        if "@" in authority:
+            start += authority.rindex("@") + 1
+        elif _may_be_password(authority) and (at := word.find("@", found.end())) >= 0:
+            start = at + 1
+        else:
+            return start
+
+
+def _may_be_password(authority: str) -> bool:
+    """Whether an authority without ``@`` is a name with a password that a bare slash cuts off: no valid URL."""
+    _, colon, rest = authority.partition(":")
+    return bool(colon) and not authority.startswith("[") and _PORT.fullmatch(rest) is None
 
 
 def is_url(text: str) -> bool:
