@@ -128,6 +128,10 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _WHERE[name]
+    if module.startswith("indexer.training."):
+        from retrieval.extras import require  # late, as everything here
+
+        require("models", "training")
     value = getattr(importlib.import_module(module), attribute)
     globals()[name] = value  # the next use finds it without asking
     return value

@@ -27,6 +27,7 @@ from indexer.exchange.layout import (
 from retrieval.collection import Collection, View
 from retrieval.collection.catalogue_items import ItemRow
 from retrieval.errors import CollectionError, UsageError
+from retrieval.extras import require
 from retrieval.identity import Identity
 from retrieval.uris import is_url, split_file_uri
 
@@ -52,7 +53,9 @@ def export_collection(collection: str | Path, folder: str | Path, *, hidden: boo
     Raises:
         UsageError: ``folder`` is there already, and not empty.
         CollectionError: the collection is empty, or cannot be read.
+        MissingExtra: pyarrow is not installed.
     """
+    require("parquet", "an export")
     path, target = Path(collection), Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} is there already; export into a new folder")

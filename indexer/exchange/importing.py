@@ -33,6 +33,7 @@ from retrieval.collection.catalogue import chunked
 from retrieval.contents import text_digest, vector_digest
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CorpusFormatError, UsageError
+from retrieval.extras import require
 from retrieval.identity import Identity
 from retrieval.json_files import read_object
 from retrieval.types import KINDS, Kind
@@ -80,10 +81,12 @@ def import_collection(
     Raises:
         CorpusFormatError: files are missing, damaged, or do not fit each other.
         UsageError: nothing says which model made the vectors.
+        MissingExtra: pyarrow is not installed.
         IdentityMismatch: the collection holds vectors of another model.
     """
     source = Path(folder)
     files = _files(source)
+    require("parquet", "an import")
     manifest = _manifest(source)
     if model is not None:
         identity = (load_encoder(model) if isinstance(model, (str, Path)) else model).identity

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from retrieval.errors import MissingExtra
 from retrieval.evaluation.report.drawing import import_matplotlib
+from retrieval.extras import require
 
 FILE = "curves.png"
 
@@ -18,12 +18,11 @@ def plot_curves(lines: Iterable[Mapping[str, Any]], title: str, target: Path) ->
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    try:
-        import_matplotlib()
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("drawing the curves of a run", "plot") from error
+    require("plot", "drawing the curves of a run")
+    import_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     every = list(lines)
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)

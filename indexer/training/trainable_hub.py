@@ -19,7 +19,8 @@ from indexer.training.trainable import ModelFacts, Rates
 from retrieval.encoders.families.family import FixedSizeInputs
 from retrieval.encoders.families.table import family_of
 from retrieval.encoders.hub_towers import attention_mask
-from retrieval.errors import MissingExtra, UsageError
+from retrieval.errors import UsageError
+from retrieval.extras import require
 from retrieval.hub.checkpoint import read_checkpoint, weight_files
 from retrieval.hub.forward_errors import forward_errors_as_model_errors
 from retrieval.hub.library_model import load_model, save_model
@@ -157,10 +158,9 @@ def _store_temperature(model: Any, log_scale: float, bias: float | None) -> None
 
 
 def _with_adapters(model: nn.Module, lora: Lora) -> nn.Module:
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise MissingExtra("fine-tuning with --lora", "lora") from error
+    require("lora", "fine-tuning with --lora")
+    from peft import LoraConfig, get_peft_model
+
     # exactly nn.Linear: the output of torch's own attention is a subclass whose weight is used past its forward
     targets = [name for name, layer in model.named_modules() if type(layer) is nn.Linear]
     if not targets:

@@ -1,8 +1,7 @@
-"""``vlsearch demo``: index and search photographs that come with scikit-image, without a download."""
+"""``vlsearch demo``: index and search photographs that come with vlsearch, without a download."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import click
@@ -10,12 +9,12 @@ import click
 from retrieval.cli.model_note import say_model
 from retrieval.cli.printing import counted
 from retrieval.cli.progress import progress_display
-from retrieval.errors import MissingExtra
 from retrieval.shell import shell_command
 
-CAPTIONS = Path(__file__).parent / "demo_captions.jsonl"
-WORDS = ("a red motorbike in a garage", "a photographer with a tripod", "红色的摩托车")
-PICTURES = ("chelsea.png", "coffee.png")
+PHOTOGRAPHS = Path(__file__).parent / "demo_photographs"
+CAPTIONS = PHOTOGRAPHS / "captions.jsonl"
+WORDS = ("a rocket before its launch", "a photographer with a tripod", "一杯咖啡")
+PICTURES = ("chelsea.jpg", "astronaut.jpg")
 HITS = 3
 CAPTIONS_SHOWN = 1
 
@@ -31,25 +30,23 @@ CAPTIONS_SHOWN = 1
 def demo(collection: Path | None, model: str) -> None:
     r"""Index a few photographs with captions and search them.
 
-    They are those that scikit-image carries, with captions of ours in English and Chinese; nothing is
-    downloaded, and your own collection stays as it is.
+    They come with vlsearch, with captions in English and Chinese; nothing is downloaded, and your own
+    collection stays as it is.
 
     \b
-        pip install 'vlsearch[demo]'
         vlsearch demo
     """
-    photographs = _photographs()
     import indexer  # numpy, sqlalchemy, faiss: not for --help
     import retrieval
     from retrieval.cli.hits import show_hits
 
-    path = collection or _default_collection(photographs, model)
+    path = collection or _default_collection(PHOTOGRAPHS, model)
     say_model(path, model)
     columns = tuple(indexer.parse_caption_column(name) for name in ("captions:en", "captions_zh:zh"))
-    options = indexer.CorpusOptions(images=photographs, caption_columns=columns)
+    options = indexer.CorpusOptions(caption_columns=columns)
     with progress_display() as show:
         report = indexer.build(CAPTIONS, path, model=model, options=options, on_progress=show)
-    held = f"{counted(report.images, 'photograph')} of scikit-image, {counted(report.captions, 'caption')}"
+    held = f"{counted(report.images, 'photograph')}, {counted(report.captions, 'caption')}"
     click.echo(held + (f", {report.failed:,} failed" if report.failed else ""))
     with retrieval.open(path) as engine:
         for words in WORDS:
@@ -58,16 +55,9 @@ def demo(collection: Path | None, model: str) -> None:
             show_hits(hits, f"Words find pictures: {words}", CAPTIONS_SHOWN)
         for name in PICTURES:
             click.echo()
-            hits = engine.search(photographs / name, HITS, "text")
+            hits = engine.search(PHOTOGRAPHS / name, HITS, "text")
             show_hits(hits, f"A picture finds captions: {name}")
     click.echo(f"\nNow yours:\n{shell_command('query', 'a cat', '--collection', path)}")
-
-
-def _photographs() -> Path:
-    found = importlib.util.find_spec("skimage")  # its folder, without importing it
-    if found is None or found.origin is None:
-        raise MissingExtra("vlsearch demo", "demo")
-    return Path(found.origin).parent / "data"
 
 
 def _default_collection(photographs: Path, model: str) -> Path:
@@ -79,5 +69,5 @@ def _default_collection(photographs: Path, model: str) -> Path:
     from retrieval.encoders.registry import RECOMMENDED
 
     weights = next(known.revision for known in RECOMMENDED if known.hub_id is None)
-    about = "\n".join((str(CAPTIONS), str(photographs), model, str(weights)))
+    about = "\n".join((str(photographs), model, str(weights)))
     return user_data_path("vlsearch", appauthor=False) / f"demo-{sha256(about.encode()).hexdigest()[:8]}"

@@ -16,9 +16,13 @@ from retrieval.cli.progress import waiting
 @click.option("--hidden", is_flag=True, help="Export hidden items too; an import hides them again.")
 @collection_option
 def export(folder: Path, hidden: bool, collection: Path) -> None:
-    """Write a collection as npy and Parquet files.
+    r"""Write a collection as npy and Parquet files.
 
     They go into a new FOLDER, in the layout that clip-retrieval reads. Hidden items stay out.
+
+    \b
+        pip install 'vlsearch[parquet]'
+        vlsearch export out
     """
     import indexer  # numpy, sqlalchemy, pyarrow: not for --help
 

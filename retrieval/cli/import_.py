@@ -18,9 +18,13 @@ from retrieval.shell import shell_command
 @collection_option
 @wait_option
 def import_(folder: Path, model: str | None, wait: float, collection: Path) -> None:
-    """Read a folder of npy and Parquet files into a collection.
+    r"""Read a folder of npy and Parquet files into a collection.
 
     FOLDER is one that export or clip-retrieval wrote.
+
+    \b
+        pip install 'vlsearch[parquet]'
+        vlsearch import out
     """
     import indexer  # numpy, sqlalchemy, pyarrow: not for --help
 

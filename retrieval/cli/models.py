@@ -10,6 +10,7 @@ import click
 
 from retrieval.cli.printing import bytes_size, counted, printable
 from retrieval.encoders.registry import RECOMMENDED, RecommendedModel, is_cached, resolve
+from retrieval.extras import is_installed
 
 LEFT = 3  # columns of words; the others are figures
 NARROWEST = 30  # columns: narrower terminals fold the lines themselves
@@ -30,6 +31,7 @@ def models(context: click.Context, as_json: bool) -> None:
     checkpoint of the same families goes by its hub id or its folder.
 
     \b
+        pip install 'vlsearch[models]'
         vlsearch models
         vlsearch models get siglip2-base
         vlsearch index ~/Pictures --model siglip2-base
@@ -65,6 +67,8 @@ def get(name: str) -> None:
         task = bar.add_task(name, total=None)
         folder = download(name, lambda done, total: bar.update(task, completed=done, total=total))
     click.echo(folder)
+    if resolve(name).kind == "hub" and not is_installed("models"):
+        click.echo("note: to use it, pip install 'vlsearch[models]'", err=True)
 
 
 @models.command()

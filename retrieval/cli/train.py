@@ -104,6 +104,7 @@ def train(
     a run that was killed goes on.
 
     \b
+        pip install 'vlsearch[models]'
         vlsearch train captions.csv --out run --model clip-b32 --epochs 3
         vlsearch train "train-{000..005}.tar" --val val-000.tar --out run --image-weights resnet50.safetensors
         vlsearch query "a dog in the snow" --model run/best

@@ -20,6 +20,7 @@ from retrieval.encoders.recommended import Published as Published
 from retrieval.encoders.recommended import RecommendedModel as RecommendedModel
 from retrieval.encoders.runtimes.choice import Runtime, chosen_runtime
 from retrieval.errors import ModelError, UnknownModel
+from retrieval.extras import is_installed, require
 from retrieval.shell import shell_command
 from retrieval.uris import expand_home
 
@@ -112,7 +113,7 @@ def load_encoder(
         ModelError: it is not in the local cache, its files are missing, damaged or refused, or the runtime cannot
             compute it.
         UsageError: no runtime has that name.
-        MissingExtra: the runtime is not installed.
+        MissingExtra: the runtime, or what a hub checkpoint needs, is not installed.
     """
     chosen = chosen_runtime(runtime)
     spec = auto_choice()[0] if name_or_path == AUTO else resolve(name_or_path)
@@ -132,6 +133,7 @@ def load_bound_encoder(identity: Identity) -> Encoder:
     Raises:
         UnknownModel: no model has that name, or its folder is gone.
         ModelError: it is not in the local cache at that commit, or its files are missing, damaged or refused.
+        MissingExtra: what it needs is not installed.
     """
     spec = _resolve_bound(identity.name)
     if spec.kind != "hub" or spec.revision is not None or not identity.revision:
@@ -187,16 +189,22 @@ def is_cached(spec: ModelSpec) -> bool:
 def auto_choice() -> tuple[ModelSpec, str]:
     """Choose the best recommended model on this machine; also give a line: what it is good for, which is better.
 
-    Does not use the network. The order is :data:`BEST_FIRST`.
+    Does not use the network. The order is :data:`BEST_FIRST`. Without the extra ``models``, the hub's do not count.
     """
     specs = [resolve(alias) for alias in BEST_FIRST]
-    rank = next(place for place, spec in enumerate(specs) if spec.kind == "bundled" or is_cached(spec))
+    here = next(place for place, spec in enumerate(specs) if spec.kind == "bundled" or is_cached(spec))
+    usable = is_installed("models")
+    rank = here if usable else next(place for place, spec in enumerate(specs) if spec.kind == "bundled")
     row = _ALIASES[BEST_FIRST[rank]]
     line = f"model: {row.alias} ({row.good_for})"
+    if here < rank:
+        need = "is on this machine and needs: pip install 'vlsearch[models]'"
+        return specs[rank], f"{line}; a better one, {specs[here].name}, {need}"
     if rank == 0:
         return specs[rank], line
     better = _ALIASES[FIRST_DOWNLOAD if BEST_FIRST.index(FIRST_DOWNLOAD) < rank else BEST_FIRST[rank - 1]]
-    return specs[rank], f"{line}; a better one, {better.size_mb:,} MB: vlsearch models get {better.alias}"
+    line += f"; a better one, {better.size_mb:,} MB: vlsearch models get {better.alias}"
+    return specs[rank], line if usable else f"{line}, which needs: pip install 'vlsearch[models]'"
 
 
 def download(name: str, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -285,15 +293,17 @@ def _cached(spec: ModelSpec) -> tuple[Path, str]:
 
 
 def _check_hub_runtime(name: str, runtime: Runtime) -> None:
-    """Refuse a runtime that cannot compute hub checkpoints.
+    """Refuse a runtime that cannot compute hub checkpoints, and do not go on without the packages that can.
 
     Raises:
         ModelError: it cannot.
+        MissingExtra: they are not installed.
     """
     if runtime not in ("auto", "torch"):
         raise ModelError(
             f"the runtime {runtime} cannot compute {name}, which is a hub checkpoint; use the runtime torch"
         )
+    require("models", f"the model {name}")
 
 
 def _load_folder(folder: Path, name: str, device: str | None, revision: str, runtime: Runtime) -> Encoder:

@@ -10,7 +10,8 @@ from importlib import import_module
 
 from PIL import Image
 
-from retrieval.errors import ImageError
+from retrieval.errors import ImageError, MissingExtra
+from retrieval.extras import require
 from retrieval.signatures import AVIF_BRANDS, HEIF_BRANDS, formats_by_signature, is_media_file, media_brands
 
 # Nothing else is ever tried: Pillow also knows formats that start other programs (EPS) or have no place here.
@@ -111,9 +112,11 @@ def _open(name: str, data: bytes) -> Image.Image:
 
 def _open_heif(data: bytes) -> Image.Image:
     try:
-        import pillow_heif
-    except ImportError as error:
-        raise ImageError("HEIC needs an optional package (pip install 'vlsearch[heic]')") from error
+        require("heic", "HEIC")
+    except MissingExtra as error:
+        raise ImageError(str(error)) from error
+    import pillow_heif
+
     if "HEIF" not in Image.OPEN:
         pillow_heif.options.DECODE_THREADS = 1
         pillow_heif.register_heif_opener()

@@ -9,7 +9,7 @@ import time
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
-from retrieval.errors import ImageError, ImageGivenUp
+from retrieval.errors import ImageError, ImageGivenUp, MissingExtra
 from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
 from retrieval.uris import hide_passwords, is_url
 
@@ -72,7 +72,7 @@ def _read_cell(table: Path, column: str, row: int, limits: Limits) -> bytes:
     _file_stamp(table)  # a regular file that is there
     try:
         return read_cell(table.absolute(), column or None, row, limits.file_bytes)
-    except ParquetFault as fault:
+    except (ParquetFault, MissingExtra) as fault:
         raise ImageError(f"cannot be read from the table ({fault})") from fault
 
 

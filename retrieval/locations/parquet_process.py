@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from retrieval.extras import require
+
 ANSWER_SECONDS = 120.0  # to wait for the next message; the process's own limit on processor time comes first
 _HEADER_LIMIT = 8 * 2**20  # bytes of a message; a row has at most one mebibyte
 
@@ -48,9 +50,14 @@ class ParquetRow:
 
 
 class ParquetProcess:
-    """A worker process that reads Parquet; a context manager that ends it. Not for several threads at once."""
+    """A worker process that reads Parquet; a context manager that ends it. Not for several threads at once.
+
+    Raises:
+        MissingExtra: pyarrow is not installed.
+    """
 
     def __init__(self) -> None:
+        require("parquet", "reading Parquet")
         worker = Path(__file__).with_name("parquet_worker.py")
         self._process = subprocess.Popen(
             [sys.executable, "-I", str(worker), json.dumps(_library_folders())],
@@ -190,6 +197,7 @@ def read_cell(path: Path, column: str | None, row: int, most: int) -> bytes:
     """Read the bytes of an image stored in a table by a process that is kept for the next one; from any thread.
 
     Raises:
+        MissingExtra: pyarrow is not installed.
         ParquetFault: there is none, or it has more than ``most`` bytes.
     """
     global _shared, _owner

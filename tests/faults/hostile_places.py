@@ -12,7 +12,7 @@ PACKAGES = (
     "PIL", "_virtualenv", "certifi", "charset_normalizer", "click", "conftest", "faiss", "filelock", "greenlet",
     "httpcore", "httpx", "huggingface_hub", "jinja2", "kiwisolver", "markdown_it", "markupsafe", "matplotlib", "numpy",
     "packaging", "peft", "pillow_heif", "platformdirs", "pyarrow", "pygments", "regex", "rich", "safetensors", "scipy",
-    "sentencepiece", "sitecustomize", "skimage", "sqlalchemy", "swigfaiss", "tokenizers", "torch", "torchvision",
+    "sentencepiece", "sitecustomize", "sqlalchemy", "swigfaiss", "tokenizers", "torch", "torchvision",
     "tqdm", "transformers", "typing_extensions", "usercustomize", "yaml",
 )  # fmt: skip
 PROGRAMS = (

@@ -103,7 +103,7 @@ def _is_parquet(at: CorpusPath) -> bool:
 FORMAT = Format(
     name="parquet",
     title="Parquet",
-    help="A table; its pictures are paths, URLs, or stored in it.",
+    help="A table; its pictures are paths, URLs, or stored in it (extra parquet).",
     uri="#row=12",
     open=open_parquet,
     suffixes=PARQUET_SUFFIXES,

@@ -32,6 +32,7 @@ from retrieval.encoders.two_tower.reference import (
     reference_image,
 )
 from retrieval.errors import ModelError
+from retrieval.extras import require
 
 if TYPE_CHECKING:
     from retrieval.encoders.two_tower.model import TwoTowerModel
@@ -55,7 +56,7 @@ class TwoTowerTowers:
     Raises:
         ModelError: the weights are not those that the configuration calls for, or the runtime asked for cannot
             compute them.
-        MissingExtra: the runtime asked for is not installed.
+        MissingExtra: the runtime asked for, or what the text tower needs, is not installed.
     """
 
     tolerance = LARGEST_DEVIATION
@@ -83,15 +84,16 @@ class TwoTowerTowers:
             return False  # numpy's products gave equal rows equal bits in every place, at every size that was tried
         if kind == "image" and (images := self._openvino_images()) is not None:
             return images.depends_on_place
+        _check_torch(self._folder)
         return rows_depend_on_place(self._device)
 
     def image_rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.Towers`."""
         if (images := self._openvino_images()) is not None:
             return images.rows(prepared)
+        model = self.torch_model()
         import torch  # late: a query of words to a bag does not need it
 
-        model = self.torch_model()
         with torch.inference_mode():
             pixels = torch.from_numpy(prepared).permute(0, 3, 1, 2).to(self._device)
             rows: NDArray[np.float32] = model.encode_images(pixels).cpu().numpy()
@@ -101,9 +103,9 @@ class TwoTowerTowers:
         """See :class:`retrieval.encoders.base.Towers`."""
         if self._bag is not None:
             return self._bag.encode(ids)
+        model = self.torch_model()
         import torch  # late: a bag does not need it
 
-        model = self.torch_model()
         with torch.inference_mode():
             rows: NDArray[np.float32] = (
                 model.encode_texts(torch.from_numpy(ids).to(self._device)).cpu().numpy()
@@ -127,6 +129,7 @@ class TwoTowerTowers:
 
         Raises:
             ModelError: they have gone or changed since they were first read.
+            MissingExtra: torch is not installed.
         """
         with self._lock:
             if self._model is None:
@@ -142,6 +145,7 @@ def _image_runtime(folder: TwoTowerFolder, device: str, asked: Runtime) -> Runti
         MissingExtra: it is not installed.
     """
     if asked == "torch":
+        require("models", "the runtime torch")
         return "torch"
     config = folder.config
     knows = device == "cpu" and has_layers(config.image)
@@ -198,7 +202,12 @@ def _build_bag(folder: TwoTowerFolder, data: bytes) -> NumpyBag:
         raise foreign_weights(folder.path, error) from error
 
 
+def _check_torch(folder: TwoTowerFolder) -> None:
+    require("models", f"the model {folder.path}")
+
+
 def _build_model(folder: TwoTowerFolder, data: bytes, device: str) -> TwoTowerModel:
+    _check_torch(folder)
     import safetensors.torch  # late, with the model: torch and torchvision take seconds
     import torch
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.decoding.pool import DecodePool
-from retrieval.errors import MissingExtra
 from retrieval.evaluation.clip_benchmark import retrieval_records
 from retrieval.evaluation.conditions import evaluation_conditions
 from retrieval.evaluation.evaluation_set import DIRECTIONS, Direction, EvaluationSet
@@ -28,6 +26,7 @@ from retrieval.evaluation.findings import (
 from retrieval.evaluation.report.thumbnails import Thumbnails
 from retrieval.evaluation.run import Evaluation, ModelFigures
 from retrieval.evaluation.significance import CORRECTION, FLIPS, TEST
+from retrieval.extras import require
 from retrieval.uris import display
 
 PAGE = "report.html"
@@ -55,8 +54,7 @@ def check_report_packages() -> None:
     Raises:
         MissingExtra: jinja2 or matplotlib is not installed.
     """
-    if any(importlib.util.find_spec(name) is None for name in ("jinja2", "matplotlib")):
-        raise MissingExtra("the HTML report", "report")
+    require("report", "the HTML report")
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> list[Path]:

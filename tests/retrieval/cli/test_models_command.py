@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +40,16 @@ def test_the_row_of_mini_says_what_is_in_the_package() -> None:
 
 def test_getting_the_bundled_model_prints_its_folder(run: Run) -> None:
     assert run("models", "get", "mini").stdout == f"{BUNDLED / 'mini'}\n"
+
+
+def test_who_gets_a_model_and_cannot_run_it_yet_is_told_what_it_needs(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("retrieval.encoders.registry.download", lambda name, progress: tmp_path)
+
+    assert "note" not in run("models", "get", "clip-b32").stderr
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = run("models", "get", "clip-b32")
+    assert (done.stdout, done.exit_code) == (f"{tmp_path}\n", 0)
+    assert done.stderr.endswith("note: to use it, pip install 'vlsearch[models]'\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,20 @@ def test_auto_names_the_next_better_model_and_nothing_above_the_best(
 
     cache_alias(own_cache, BEST_FIRST[0], tiny("siglip2"))
     assert "vlsearch models get" not in auto_choice()[1]
+
+
+def test_without_the_packages_of_hub_models_auto_takes_mini_and_says_what_they_need(
+    own_cache: Path, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    spec, line = auto_choice()
+    assert spec.name == "mini"
+    assert line.endswith("vlsearch models get siglip2-base, which needs: pip install 'vlsearch[models]'")
+
+    cache_alias(own_cache, "clip-b32", tiny("clip"))
+    spec, line = auto_choice()
+    assert spec.name == "mini"
+    assert line.endswith("clip-b32, is on this machine and needs: pip install 'vlsearch[models]'")
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -155,10 +155,7 @@ def test_the_same_evaluation_gives_the_same_page(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named_by_its_extra_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name)
-    )
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
 
     with pytest.raises(MissingExtra, match=r"the HTML report needs .* 'vlsearch\[report\]'"):
         check_report_packages()

@@ -1,0 +1,41 @@
+"""Optional packages: which of them an extra of vlsearch installs, and what is said where one is missing.
+
+Whatever needs an extra asks :func:`require` before it starts, and imports the packages where it uses them.
+``tests/test_extras.py`` compares the table with ``pyproject.toml``.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from retrieval.errors import MissingExtra
+
+EXTRAS = {
+    "heic": ("pillow_heif",),
+    "lora": ("peft",),
+    "models": ("torch", "torchvision", "transformers"),
+    "openvino": ("openvino",),
+    "parquet": ("pyarrow",),
+    "plot": ("matplotlib",),
+    "report": ("jinja2", "matplotlib"),
+}
+"""Packages that an extra installs, by the names that they are imported by."""
+
+
+def is_installed(extra: str) -> bool:
+    """Whether every package of an extra can be imported; imports none."""
+    return all(find_spec(package) is not None for package in EXTRAS[extra])
+
+
+def require(extra: str, purpose: str) -> None:
+    """Refuse to go on without the packages of an extra.
+
+    Args:
+        extra: a name in :data:`EXTRAS`.
+        purpose: what needs them, the subject of the sentence.
+
+    Raises:
+        MissingExtra: one of them is not installed.
+    """
+    if not is_installed(extra):
+        raise MissingExtra(purpose, extra)

@@ -1,0 +1,123 @@
+"""Extras: which packages they bring, and the one sentence of whatever needs one that is not installed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from retrieval.errors import ImageError, MissingExtra
+from retrieval.extras import EXTRAS, is_installed, require
+from retrieval.locations.fetch import read_bytes
+from retrieval.types import CellBytes, Limits
+from tests.command_line import Run
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DECLARED: dict[str, list[str]] = PROJECT["optional-dependencies"]
+TORCH = ("indexer/training/", *(f"retrieval/encoders/two_tower/{name}.py" for name in (
+    "backbones", "fused", "model", "text_towers"
+)))  # fmt: skip
+"""Where torch is imported at a module's top; these are imported behind ``require("models", ...)``."""
+
+
+def packages(requirements: list[str]) -> set[str]:
+    """Names that Python imports the packages of requirements by; those of other extras of ours left out."""
+    names = {re.split(r"[\[<>=~! ]", line, maxsplit=1)[0] for line in requirements}
+    return {name.replace("-", "_") for name in names - {"vlsearch"}}
+
+
+def optional_imports(path: Path) -> Iterator[str]:
+    """Optional packages that a file imports when it is imported itself."""
+    optional = {package for group in EXTRAS.values() for package in group}
+    for node in ast.parse(path.read_bytes()).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        yield from ({name.partition(".")[0] for name in names} & optional)
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_installs_the_packages_of_the_table(extra: str) -> None:
+    assert packages(DECLARED[extra]) == set(EXTRAS[extra])
+
+
+def test_only_openvino_is_both_optional_and_installed_by_vlsearch_itself() -> None:
+    optional = {package for group in EXTRAS.values() for package in group}
+
+    assert packages(PROJECT["dependencies"]) & optional == {"openvino"}
+
+
+def test_the_extra_of_the_tests_installs_every_other_one() -> None:
+    own = next(line for line in DECLARED["test"] if line.startswith("vlsearch["))
+
+    assert set(own[len("vlsearch[") : -1].split(",")) == set(EXTRAS) - {"openvino"}
+
+
+@pytest.mark.parametrize("package", ["retrieval", "indexer"])
+def test_optional_packages_are_imported_late_but_for_torch_in_the_modules_that_compute_with_it(
+    package: str,
+) -> None:
+    found = {
+        path.relative_to(ROOT).as_posix(): names
+        for path in (ROOT / package).rglob("*.py")
+        if (names := set(optional_imports(path)))
+    }
+
+    assert found
+    assert {path for path in found if not path.startswith(TORCH)} == set()
+    assert set().union(*found.values()) <= {"torch", "torchvision"}
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_that_lacks_a_package_is_named_in_one_sentence(
+    extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, EXTRAS[extra][-1], None)  # as if it were not installed
+
+    assert not is_installed(extra)
+    with pytest.raises(MissingExtra) as caught:
+        require(extra, "flying")
+    assert str(caught.value) == (
+        f"flying needs an optional package; install it with: pip install 'vlsearch[{extra}]'"
+    )
+
+
+def test_parquet_needs_its_extra_as_a_corpus_in_exports_and_in_imports(
+    run: Run, photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection, table, out = tmp_path / "collection", tmp_path / "table.parquet", tmp_path / "out"
+    pq.write_table(pa.table({"image": [str(photos / "red.png")]}), table)
+    assert run("index", photos, "--collection", collection, "--model", model).exit_code == 0
+    assert run("export", out, "--collection", collection).exit_code == 0
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    corpus = run("index", table, "--collection", tmp_path / "a", "--model", model)
+    exported = run("export", tmp_path / "b", "--collection", collection)
+    imported = run("import", out, "--collection", tmp_path / "c")
+
+    for done, purpose in ((corpus, "reading Parquet"), (exported, "an export"), (imported, "an import")):
+        assert done.exit_code == 1
+        assert done.stderr.splitlines()[-1] == (
+            f"Error: {purpose} needs an optional package; install it with: pip install 'vlsearch[parquet]'"
+        )
+    assert not any((tmp_path / name).exists() for name in "abc")
+
+
+def test_an_image_in_a_table_that_cannot_be_read_without_the_extra_is_a_failure_of_that_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"image": [b"bytes"]}), table)
+    monkeypatch.setattr("retrieval.locations.parquet_process._shared", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    with pytest.raises(ImageError, match=r"pip install 'vlsearch\[parquet\]'"):
+        read_bytes(CellBytes(table, "image", 1), Limits())
