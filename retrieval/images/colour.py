@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL.ImageCms import ImageCmsTransform
 
 STRIP_PIXELS = 1 << 20  # a strip of so many in float64, the widest form, is 8 MB
 
 Convert = Callable[[Image.Image], Image.Image]
+
+_LARGEST_KEPT = 2**18  # bytes of a profile whose transform is kept; a camera's has less than 10,000
 
 _ALPHA = ("LA", "PA", "RGBA", "RGBa", "La")
 _SIGNED = 2  # TIFF's SampleFormat
@@ -66,19 +70,14 @@ def _over_white(strip: Image.Image) -> Image.Image:
 
 
 def _by_profile(image: Image.Image, mode: str) -> Convert | None:
-    """Give the conversion from an embedded profile's colours to sRGB; None where there is none, or a broken one."""
+    """Give the conversion from an embedded profile's colours to sRGB; None where it would change nothing."""
     profile = image.info.get("icc_profile")
     if not profile or b"sRGB" in profile[:1024]:
         return None
+    transform = (_kept_transform if len(profile) <= _LARGEST_KEPT else _transform)(profile, mode)
+    if transform is None:
+        return None
     from PIL import ImageCms
-
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != mode:
-            return None
-        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return None  # a broken profile is no reason to lose the image
 
     def convert(strip: Image.Image) -> Image.Image:
         try:
@@ -88,6 +87,40 @@ def _by_profile(image: Image.Image, mode: str) -> Convert | None:
         return converted if converted is not None else strip.convert("RGB")
 
     return convert
+
+
+def _transform(profile: bytes, mode: str) -> ImageCmsTransform | None:
+    """Build the transform from a profile's colours to sRGB; None for a broken profile, and for sRGB itself."""
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space.strip() != mode:
+            return None
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        if mode == "RGB" and _changes_nothing(transform):
+            return None
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None  # a broken profile is no reason to lose the image
+    return transform
+
+
+# A camera writes one profile into all of its photographs, and building a transform takes as long as decoding one.
+_kept_transform = lru_cache(maxsize=16)(_transform)
+
+
+def _changes_nothing(transform: ImageCmsTransform) -> bool:
+    """Whether a transform of RGB leaves every fifth level of each channel, in all combinations, as it is.
+
+    The sRGB profiles of cameras do; applying one to 640x480 pixels takes longer than decoding them.
+    """
+    import numpy as np
+    from PIL import ImageCms
+
+    levels = np.arange(0, 256, 5, dtype=np.uint8)
+    grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    converted = ImageCms.applyTransform(Image.fromarray(grid), transform)
+    return converted is not None and bool((np.asarray(converted) == grid).all())
 
 
 # Grey of 16 bits, 32 bits and floats

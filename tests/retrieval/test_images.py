@@ -138,6 +138,41 @@ def test_a_profile_is_applied() -> None:
     assert is_near(colour_at(picture, 4, 4), (119, 119, 119), by=12)
 
 
+def profile_of(name: str, red: tuple[float, float, float]) -> bytes:
+    """A profile with sRGB's curves and white, and this colour as its red (XYZ at D50), with no sRGB in its name."""
+    table = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    table = bytearray(bytes(table).replace("sRGB".encode("utf-16-be"), name.encode("utf-16-be")))
+    at = table.index(b"rXYZ")
+    offset = int.from_bytes(table[at + 4 : at + 8], "big")
+    table[offset + 8 : offset + 20] = struct.pack(">3i", *(round(value * 65536) for value in red))
+    return bytes(table).replace(b"sRGB", b"none")
+
+
+SRGB_RED = (0.43607, 0.22249, 0.01392)
+
+
+def test_an_srgb_profile_of_any_name_changes_no_pixel() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+
+    picture = decode(encoded(Image.fromarray(noise), icc_profile=profile_of("mine", SRGB_RED)), LIMITS)
+
+    assert np.array_equal(np.asarray(picture), noise)
+
+
+def test_each_picture_has_its_own_profile_applied_however_many_came_before() -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8))
+    profiles = [profile_of("none", (0.40 + 0.005 * step, 0.2, 0.02)) for step in range(20)]
+    srgb = ImageCms.createProfile("sRGB")
+
+    for profile in [*profiles, *profiles]:
+        picture = decode(encoded(noise, icc_profile=profile), LIMITS)
+
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        expected = ImageCms.applyTransform(noise, ImageCms.buildTransform(source, srgb, "RGB", "RGB"))
+        assert expected is not None
+        assert picture.tobytes() == expected.tobytes() != noise.tobytes()
+
+
 @pytest.mark.parametrize("profile", [b"not a profile", b"\0" * 200])
 def test_a_broken_profile_costs_nothing(profile: bytes) -> None:
     picture = decode(encoded(Image.new("RGB", (8, 8), (200, 40, 40)), icc_profile=profile), LIMITS)
