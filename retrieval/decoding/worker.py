@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from retrieval.decoding.frames import (
     GO,
+    MAPPED_BYTES,
     SHARED_BYTES,
     Reply,
     Request,
@@ -72,12 +73,15 @@ def _answer(request: Request, requests: IO[bytes], replies: IO[bytes], memory: m
     except MemoryError:
         write_reply(replies, Reply(Status.TOO_LARGE))
         return
-    write_reply(replies, Reply(Status.DIGEST, encoded.digest))
+    if request.pause or memory is None:
+        write_reply(replies, Reply(Status.DIGEST, encoded.digest))
+    else:
+        memory[SHARED_BYTES] = 1
     if request.pause:
         _set_alarm(0)
         if requests.read(1) != GO:
             return
-    _set_alarm(request.limits.seconds)
+        _set_alarm(request.limits.seconds)
     reply, array = _prepare(request, encoded)
     if array is not None and memory is not None:
         _put(array, memory)
@@ -118,12 +122,12 @@ def _put(array: NDArray[np.uint8], memory: mmap.mmap) -> None:
 def _map(shared: int | str) -> mmap.mmap | None:
     """Map the shared memory and set its size; None where no file may be that large (``ulimit -f``)."""
     if isinstance(shared, str):
-        return mmap.mmap(-1, SHARED_BYTES, tagname=shared)  # type: ignore[call-arg,unused-ignore]  # Windows only
+        return mmap.mmap(-1, MAPPED_BYTES, tagname=shared)  # type: ignore[call-arg,unused-ignore]  # Windows only
     try:
-        os.ftruncate(shared, SHARED_BYTES)
+        os.ftruncate(shared, MAPPED_BYTES)
     except OSError:
         return None
-    return mmap.mmap(shared, SHARED_BYTES)
+    return mmap.mmap(shared, MAPPED_BYTES)
 
 
 def _configure_decoders() -> None:

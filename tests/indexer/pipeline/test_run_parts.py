@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 from collections.abc import Iterator
@@ -89,6 +90,27 @@ def test_a_reader_reads_what_must_be_read_in_order_and_decodes_what_has_no_vecto
     read_images = [image for image in found if isinstance(image, PreparedImage)]
     assert [image is None for image in found] == [True, False, False, False, True]
     assert [image.array is None for image in read_images] == [False, True, True]
+
+
+def test_an_image_behind_many_new_ones_is_told_from_known_ones_as_any_other(
+    photos: Path, tmp_path: Path, collection: Path, encoder: HashEncoder
+) -> None:
+    new = [draw(tmp_path / f"{number}.png", (number, 0, 0)) for number in range(40)]
+    indexer.build(photos / "sub", collection, model=encoder, workers=1)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"words")
+    with Writer(collection) as writer:
+        change = Change()
+        digest = hashlib.sha256(b"words").digest()
+        change.contents["image", digest] = NewContent("image", digest, unit_rows(1)[0])
+        writer.commit(change, writer.identity or IDENTITY)
+    paths = [*new[:20], photos / "sub/blue.png", *new[20:], broken]
+
+    found = read(collection, encoder, [image_entry(path, must_be_read=True) for path in paths])
+
+    assert [image.array is None for image in found if isinstance(image, PreparedImage)] == [
+        path not in new for path in paths
+    ]
 
 
 def test_an_image_whose_bytes_cannot_be_read_loses_its_stamp_so_that_each_run_tries_it(

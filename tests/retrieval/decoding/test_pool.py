@@ -168,6 +168,27 @@ def test_a_worker_that_dies_between_two_pictures_costs_none(pool: DecodePool) ->
             os.kill(pid, signal.SIGKILL)
 
 
+def test_a_worker_that_dies_while_it_decodes_costs_that_picture_and_no_second_worker() -> None:
+    others = children()
+    with DecodePool(Limits(), workers=1) as pool:
+        pool.prepare(InlineBytes(encoded(photo())), SQUARE)
+        (process,) = pool._all
+
+        def kill_at_decoding() -> None:
+            while not process._shared.is_decoding:
+                time.sleep(0.01)
+            process.kill()
+
+        killer = threading.Thread(target=kill_at_decoding)
+        process._shared.is_decoding = False
+        killer.start()
+        with pytest.raises(ImageGivenUp, match="the decoder was ended by SIGKILL"):
+            pool.prepare(InlineBytes(slow_bmp(4000)), SQUARE)
+        killer.join()
+
+        assert not children() - others
+
+
 def test_a_picture_over_the_budget_is_refused_with_what_it_takes() -> None:
     with DecodePool(Limits(memory=2**30), workers=2) as pool, pytest.raises(ImageTooLarge) as caught:
         pool.prepare(InlineBytes(black_png(14000, 14000, 8, 6)), SQUARE)
