@@ -11,11 +11,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from indexer.named import existing_writer, find_named, is_named, uri_of
+from indexer.named import existing_writer, find_named, is_named
 from indexer.store.changes import Change
 from retrieval.collection import schema
 from retrieval.suffixes import is_image_name
-from retrieval.uris import split_file_uri
+from retrieval.uris import split_file_uri, uri_of
 
 
 def hide_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> int:

@@ -14,7 +14,7 @@ from retrieval.collection import schema
 from retrieval.collection.schema import is_inside
 from retrieval.errors import UsageError
 from retrieval.texts import is_unicode
-from retrieval.uris import file_uri
+from retrieval.uris import file_uri, uri_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,6 @@ def checked_names(names: Iterable[str]) -> list[str]:
     if "" in names:
         raise UsageError("the name of an item is empty; name its key, its uri or a path (. is this folder)")
     return [name if is_unicode(name) else file_uri(Path(name)) for name in names]
-
-
-def uri_of(name: str) -> str:
-    """Give the uri that a name means where it is not a key: the uri itself, or that of a path.
-
-    ``ARCHIVE.tar#MEMBER``, as hits are shown to people, is the member, unless a file has that very name.
-    """
-    if "://" in name:
-        return name
-    path, mark, member = name.partition("#")
-    if mark and path and member and not Path(name).exists():
-        return file_uri(Path(path), member)
-    return file_uri(Path(name))
 
 
 def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from retrieval.query.engine import open_engine as open
     from retrieval.query.parse import parse_query as parse_query
     from retrieval.query.parts import ImagePart as ImagePart
+    from retrieval.query.parts import ItemPart as ItemPart
     from retrieval.query.parts import KeyPart as KeyPart
     from retrieval.query.parts import Query as Query
     from retrieval.query.parts import Queryable as Queryable
@@ -75,6 +76,7 @@ _EXPORTS = {
     "Identity": "retrieval.identity",
     "ImagePart": "retrieval.query.parts",
     "Item": "retrieval.types",
+    "ItemPart": "retrieval.query.parts",
     "KeyPart": "retrieval.query.parts",
     "Limits": "retrieval.types",
     "LinkedText": "retrieval.types",
@@ -119,6 +121,7 @@ __all__ = [
     "ImageError",
     "ImagePart",
     "Item",
+    "ItemPart",
     "KeyPart",
     "Limits",
     "LinkedText",

@@ -31,6 +31,19 @@ def file_uri(path: Path, fragment: str | None = None) -> str:
     return f"{_SCHEME}{encoded}{mark}"
 
 
+def uri_of(name: str) -> str:
+    """Give the uri that a name means where it is not a key: the uri itself, or that of a path.
+
+    ``ARCHIVE.tar#MEMBER``, as hits are shown to people, is the member, unless a file has that very name.
+    """
+    if "://" in name:
+        return name
+    path, mark, member = name.partition("#")
+    if mark and path and member and not Path(name).exists():
+        return file_uri(Path(path), member)
+    return file_uri(Path(name))
+
+
 def split_file_uri(uri: str) -> tuple[Path, str | None] | None:
     """Split a file uri into path and fragment; None where ``uri`` is of another scheme."""
     if not uri.startswith(_SCHEME):

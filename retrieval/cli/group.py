@@ -24,6 +24,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Search": {
         "index": ("retrieval.cli.index", "Index a corpus of pictures and texts into a collection."),
         "query": ("retrieval.cli.query", "Find pictures and texts by words, pictures or sums of both."),
+        "similar": ("retrieval.cli.similar", "Find what is most like items of the collection."),
         "demo": ("retrieval.cli.demo", "Index a few photographs with captions and search them."),
     },
     "Collections": {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from retrieval.cli.hit_output import list_options, shape_of, show
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.options import collection_option, json_option, runtime_option
 from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
@@ -67,13 +67,7 @@ class _QueryCommand(click.Command):
 )
 @click.option("--model", metavar="MODEL", help="Where the collection's model is now, if it was moved.")
 @limit_options
-@click.option(
-    "--list/--paths",
-    "as_list",
-    default=None,
-    help="Print for people, or for pipes. [default: --list at a terminal]",
-)
-@click.option("-0", "--null", is_flag=True, help="Print paths, each ended by a NUL, not a line feed.")
+@list_options
 @runtime_option
 @json_option("Print one JSON object a hit; with --from, one a query.")
 @collection_option
@@ -130,7 +124,7 @@ def query(
     if source is not None and (parts or add or subtract):
         raise UsageError("give the query as arguments or as lines of --from, not both")
     request = Request(k, find, distinct, exact=exact)
-    shape = "json" if as_json else "list" if _wants_list(as_list, null) else "paths"
+    shape = shape_of(as_json, as_list, null)
     single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
     if single is not None:
         _note_namesakes(single)
@@ -149,13 +143,7 @@ def query(
                 hits = engine.search(
                     single, request.k, request.find, request.distinct, exact=request.exact, literal=True
                 )
-            _show(hits, shape, null)
-
-
-def _wants_list(as_list: bool | None, null: bool) -> bool:
-    if null:
-        return False
-    return sys.stdout.isatty() if as_list is None else as_list
+            show(hits, shape, null)
 
 
 def _answer_lines(
@@ -187,19 +175,6 @@ def _read_queries(source: BinaryIO) -> Iterator[tuple[int, str, Query]]:
             raise UsageError(f"{place}: the line is not UTF-8 ({error.reason}); convert the file") from error
         if text.strip():
             yield number, text, parse_line(text, place)
-
-
-def _show(hits: Sequence[Hit], shape: str, null: bool) -> None:
-    if shape == "json":
-        for hit in hits:
-            click.echo(json_line(hit_facts(hit)).encode())
-    elif shape == "paths":
-        for hit in hits:
-            click.echo(name_bytes(hit) + b"\0" if null else name_line(hit) + b"\n", nl=False)
-    else:
-        from retrieval.cli.hits import show_hits  # rich: only for people
-
-        show_hits(hits)
 
 
 def _show_answer(line: int, text: str, hits: Sequence[Hit], shape: str, null: bool) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.catalogue import chunked
-from retrieval.collection.statement import Select
+from retrieval.collection.statement import Select, id_list
 from retrieval.collection.stores.protocols import VectorStore
 from retrieval.types import KINDS, Kind
 
@@ -21,8 +21,8 @@ DIGESTS_A_STATEMENT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class KeyedVector:
-    """The kind of the item with a key, and its vector, (d,) float32; None where it has none yet."""
+class StoredVector:
+    """The kind of an item, and its vector, (d,) float32; None where it has none yet."""
 
     kind: Kind
     vector: NDArray[np.float32] | None
@@ -55,15 +55,26 @@ def read_keyed(
     encoder_id: int | None,
     store: Callable[[Kind], VectorStore],
     keys: Sequence[str],
-) -> dict[str, tuple[int, KeyedVector]]:
+) -> dict[str, tuple[int, StoredVector]]:
     """Read item ids, kinds and vectors by key; unknown keys are left out."""
-    found: dict[str, tuple[int, KeyedVector]] = {}
-    for row in _BY_KEY.rows(connection, encoder_id, json.dumps(sorted(set(keys)))):
-        vector = None
-        if row.encoding is not None:
-            vector = store(row.kind).vectors(np.array([row.encoding], np.int64))[0]
-        found[row.key] = row.item, KeyedVector(row.kind, vector)
-    return found
+    rows = _BY_KEY.rows(connection, encoder_id, json.dumps(sorted(set(keys))))
+    return {row.key: (row.item, _stored(store, row)) for row in rows if row.key is not None}
+
+
+def read_by_id(
+    connection: sqlite3.Connection,
+    encoder_id: int | None,
+    store: Callable[[Kind], VectorStore],
+    ids: Iterable[int],
+) -> dict[int, StoredVector]:
+    """Read kinds and vectors of items by id; ids of no item are left out."""
+    return {row.item: _stored(store, row) for row in _BY_ID.rows(connection, encoder_id, id_list(ids))}
+
+
+def _stored(store: Callable[[Kind], VectorStore], row: _ItemRow) -> StoredVector:
+    if row.encoding is None:
+        return StoredVector(row.kind, None)
+    return StoredVector(row.kind, store(row.kind).vectors(np.array([row.encoding], np.int64))[0])
 
 
 class _DigestRow(NamedTuple):
@@ -71,8 +82,8 @@ class _DigestRow(NamedTuple):
     encoding: int
 
 
-class _KeyRow(NamedTuple):
-    key: str
+class _ItemRow(NamedTuple):
+    key: str | None
     item: int
     kind: Kind
     encoding: int | None
@@ -90,9 +101,10 @@ def _by_digest(count: int) -> Select[_DigestRow]:
     )
 
 
-_BY_KEY = Select(
-    _KeyRow,
+_OF_ITEM = (
     "SELECT items.key, items.id, items.kind, encodings.id FROM items "
     "LEFT JOIN encodings ON encodings.content_id = items.content_id AND encodings.encoder_id = ? "
-    "AND encodings.part = 0 WHERE items.key IN (SELECT value FROM json_each(?))",
+    "AND encodings.part = 0 WHERE "
 )
+_BY_KEY = Select(_ItemRow, _OF_ITEM + "items.key IN (SELECT value FROM json_each(?))")
+_BY_ID = Select(_ItemRow, _OF_ITEM + "items.id IN (SELECT value FROM json_each(?))")

@@ -25,13 +25,14 @@ from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
 from retrieval.collection.statement import VERSION, Number, Select, id_list
-from retrieval.collection.stored import KeyedVector, read_keyed, read_vectors
+from retrieval.collection.stored import StoredVector, read_by_id, read_keyed, read_vectors
 from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores import SegmentStore
 from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
 from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
+from retrieval.uris import uri_of
 
 KEYS_A_PAGE = 1000
 
@@ -93,6 +94,14 @@ class View:
         found = self.items(row.number for row in _BY_KEY.rows(self._connection, key))
         return found[0] if found else None
 
+    def named(self, name: str) -> Item | None:
+        """Read the item that a name means: a key, else a uri or the path of a file; None if there is none."""
+        found = self.item(name)
+        if found is None:
+            rows = _BY_URI.rows(self._connection, uri_of(name))
+            found = next(iter(self.items(row.number for row in rows)), None)
+        return found
+
     def keys(self, after: int = 0) -> tuple[list[str], int | None]:
         """Read a page of keys of items that are not hidden, in the order of ids, and where the next one begins.
 
@@ -113,13 +122,19 @@ class View:
         with self._segment_errors_translated():
             return read_vectors(self._connection, self._snapshot.encoder_id, self._store, contents)
 
-    def keyed_vectors(self, keys: Sequence[str]) -> dict[str, KeyedVector]:
+    def keyed_vectors(self, keys: Sequence[str]) -> dict[str, StoredVector]:
         """Read kinds and stored vectors of items by key; unknown and hidden ones are left out."""
         with self._segment_errors_translated():
             found = read_keyed(self._connection, self._snapshot.encoder_id, self._store, keys)
             return {
                 key: vector for key, (number, vector) in found.items() if not self._snapshot.hides(number)
             }
+
+    def item_vectors(self, ids: Sequence[int]) -> dict[int, StoredVector]:
+        """Read kinds and stored vectors of items by id; unknown and hidden ones are left out."""
+        with self._segment_errors_translated():
+            found = read_by_id(self._connection, self._snapshot.encoder_id, self._store, ids)
+        return {number: vector for number, vector in found.items() if not self._snapshot.hides(number)}
 
     def pages(self, kind: Kind, size: int = PAGE_ITEMS) -> Iterator[list[ItemRow]]:
         """Read all items of a kind, hidden ones too, in the order of ids, so many at a time."""
@@ -245,6 +260,7 @@ _ITEMS_OF = Select(
     "WHERE encodings.id IN (SELECT value FROM json_each(?)) ORDER BY items.id",
 )
 _BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
+_BY_URI = Select(Number, "SELECT id FROM items WHERE uri = ?")
 _KEYS = Select(_Keyed, "SELECT id, key FROM items WHERE key IS NOT NULL AND id > ? ORDER BY id LIMIT ?")
 _COUNT = Select(Number, "SELECT count(*) FROM items WHERE kind = ?")
 _HIDDEN = Select(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from retrieval.collection import Collection, CollectionInfo, View
-from retrieval.collection.stored import KeyedVector
+from retrieval.collection.stored import StoredVector
 from retrieval.decoding.pool import DecodePool
 from retrieval.errors import (
     CollectionEmpty,
@@ -21,7 +22,7 @@ from retrieval.errors import (
 )
 from retrieval.identity import Identity
 from retrieval.query.location import collection_path
-from retrieval.query.parts import KeyPart, Query, Queryable
+from retrieval.query.parts import ItemPart, KeyPart, Query, Queryable
 from retrieval.query.vectors import NotPrepared, QueryVectors, place_of, with_place_in_errors
 from retrieval.query.without import read_query
 from retrieval.types import KINDS, Hit, Item, Kind, Limits, Request
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
 DEFAULT_LIMITS = Limits()
+UNLIKE = 0.5
+"""Weight of an item that hits shall be unlike, against one that they shall be like."""
 ATTEMPTS = 6  # one to find out what to prepare, and re-encodings (vlsearch reindex) that overtake a search
 
 
@@ -129,6 +132,50 @@ class SearchEngine:
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
         return self._search([_read(asked, literal)], Request(k, find, distinct, offset, exact))[0]
 
+    def similar(
+        self,
+        *items: Item | Hit | int,
+        unlike: Sequence[Item | Hit | int] = (),
+        k: int = 10,
+        find: Kind | None = None,
+        distinct: bool = False,
+        offset: int = 0,
+        exact: bool = False,
+    ) -> list[Hit]:
+        """Find what is most like some items, and less like others; those items themselves are left out.
+
+        Stored vectors are used and no encoder is loaded. Ranks count what is left.
+
+        Args:
+            items: items or hits of this collection, or their ids; at least one.
+            unlike: likewise; each counts :data:`UNLIKE` against what is like it.
+            k: >= 1.
+            find: the kind of item wanted; by default that of the first item.
+            distinct: give equal contents once.
+            offset: best hits to pass over, >= 0.
+            exact: scan all vectors, even where there is an accelerator.
+
+        Raises:
+            QueryError: the collection has no such item, or what is liked and what is not cancel each other out.
+            UsageError: k is below 1, or offset below 0.
+            CollectionError: the collection is empty.
+        """
+        wanted = [item if isinstance(item, int) else item.id for item in items]
+        unwanted = [item if isinstance(item, int) else item.id for item in unlike]
+        parts = [
+            *(ItemPart(number) for number in wanted),
+            *(ItemPart(number, -UNLIKE) for number in unwanted),
+        ]
+        request, asked = Request(k, find, distinct, offset, exact), {*wanted, *unwanted}
+        if find is None and wanted:
+            with self.collection.reading() as view:
+                named = view.items(wanted[:1])
+                request = replace(request, find=named[0].kind if named else None)
+        # the items themselves are among the hits, so that many more may be needed
+        whole = replace(request, k=offset + k + len(asked), offset=0)
+        left = [hit for hit in self._search([Query(tuple(parts))], whole)[0] if hit.id not in asked]
+        return [replace(hit, rank=rank) for rank, hit in enumerate(left, start=1)][offset : offset + k]
+
     def search_batch(
         self,
         queries: Sequence[Query | Queryable | Sequence[Queryable]],
@@ -157,6 +204,11 @@ class SearchEngine:
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""
         return self.collection.get(key)
+
+    def named(self, name: str) -> Item | None:
+        """Read the item that a name means: its key, else its uri or the path of its file; None if there is none."""
+        with self.collection.reading() as view:
+            return view.named(name)
 
     def keys(self) -> Iterator[str]:
         """Read the keys of items that have one and are not hidden, in the order in which the items came, lazily."""
@@ -197,9 +249,9 @@ class SearchEngine:
         if view.identity is None:
             raise self._empty()
         self._encoders.check_given(view.identity)
-        keyed = _keyed(view, queries)
-        kinds = self._directions(view, queries, request, {key: item.kind for key, item in keyed.items()})
-        rows = vectors.compose(view, keyed)
+        stored = _stored(view, queries)
+        kinds = self._directions(view, queries, request, {name: item.kind for name, item in stored.items()})
+        rows = vectors.compose(view, stored)
         answers: list[list[Hit]] = [[] for _ in queries]
         for kind in sorted(set(kinds)):
             numbers = [number for number, wanted in enumerate(kinds) if wanted == kind]
@@ -208,13 +260,13 @@ class SearchEngine:
         return answers
 
     def _directions(
-        self, view: View, queries: Sequence[Query], request: Request, keyed: Mapping[str, Kind]
+        self, view: View, queries: Sequence[Query], request: Request, stored: Mapping[str | int, Kind]
     ) -> list[Kind]:
         held: dict[Kind, bool] = {kind: view.holds(kind) for kind in KINDS}
         if not any(held.values()):
             raise self._empty()
         if request.find is None:
-            return [direction(query, held, keyed) for query in queries]
+            return [direction(query, held, stored) for query in queries]
         if not held[request.find]:
             raise NothingOfKind(self.collection.path, request.find)
         return [request.find] * len(queries)
@@ -285,31 +337,42 @@ def _read(query: Query, literal: bool) -> Query:
     return query if literal else read_query(query)[0]
 
 
-def _keyed(view: View, queries: Sequence[Query]) -> dict[str, KeyedVector]:
-    """Read the items that queries name by key.
+def _stored(view: View, queries: Sequence[Query]) -> dict[str | int, StoredVector]:
+    """Read the items that queries name by key or id.
 
     Raises:
-        QueryError: there is none with a key.
+        QueryError: there is none.
     """
-    wanted = [key for query in queries for key in query.keys]
-    found = view.keyed_vectors(wanted) if wanted else {}
+    keys = [key for query in queries for key in query.keys]
+    ids = [number for query in queries for number in query.ids]
+    by_key = view.keyed_vectors(keys) if keys else {}
+    by_id = view.item_vectors(ids) if ids else {}
+    found: dict[str | int, StoredVector] = dict(by_key.items())
+    found |= by_id.items()
     for number, query in enumerate(queries):
-        for key in query.keys:
-            if key not in found:
+        names: list[str | int] = [*query.keys, *query.ids]
+        for name in names:
+            if name not in found:
                 with with_place_in_errors(place_of(queries, number)):
-                    raise QueryError(
-                        f"collection {view.path} has no item with the key {key!r}, or hides it; "
-                        "keys are given when items are added"
-                    )
+                    raise QueryError(_no_such_item(view.path, name))
     return found
 
 
-def direction(query: Query, held: dict[Kind, bool], keyed: Mapping[str, Kind]) -> Kind:
+def _no_such_item(collection: Path, name: str | int) -> str:
+    said, where = (
+        (f"item {name}", "ids stand in hits")
+        if isinstance(name, int)
+        else (f"item with the key {name!r}", "keys are given when items are added")
+    )
+    return f"collection {collection} has no {said}, or hides it; {where}"
+
+
+def direction(query: Query, held: dict[Kind, bool], stored: Mapping[str | int, Kind]) -> Kind:
     """Choose the kind of item that a query finds by default: texts for images alone, else images.
 
-    ``held`` says which kinds the collection has any of (at least one); the kind that it lacks gives way. ``keyed``
-    are the kinds of the items that the query asks with by key.
+    ``held`` says which kinds the collection has any of (at least one); the kind that it lacks gives way. ``stored``
+    are the kinds of the items that the query asks with by key or id.
     """
-    wanted: Kind = "text" if query.only_images(keyed) else "image"
+    wanted: Kind = "text" if query.only_images(stored) else "image"
     other: Kind = "image" if wanted == "text" else "text"
     return wanted if held[wanted] else other

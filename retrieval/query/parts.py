@@ -85,8 +85,23 @@ class KeyPart:
             raise QueryError(f"{self.key!a} is not a key; give the key of an item, a text that is not empty")
 
 
-Part: TypeAlias = TextPart | ImagePart | KeyPart
-Queryable: TypeAlias = Union[str, Path, bytes, "Image", TextPart, ImagePart, KeyPart]
+@dataclass(frozen=True, slots=True)
+class ItemPart:
+    """An item of the collection by its id, as hits carry it: its stored vector is searched for, or avoided.
+
+    Raises:
+        QueryError: the weight is zero or not finite.
+    """
+
+    id: int
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight, f"item {self.id}")
+
+
+Part: TypeAlias = TextPart | ImagePart | KeyPart | ItemPart
+Queryable: TypeAlias = Union[str, Path, bytes, "Image", TextPart, ImagePart, KeyPart, ItemPart]
 """What can be searched for: a ``str`` is a text; a ``Path``, bytes or PIL image is an image; or a weighted part."""
 
 
@@ -123,12 +138,24 @@ class Query:
         """Keys of the items whose stored vectors the query uses."""
         return [part.key for part in self.parts if isinstance(part, KeyPart)]
 
-    def only_images(self, keyed: Mapping[str, Kind]) -> bool:
-        """Whether no part is a text; ``keyed`` gives the kind of each item that the query names by key."""
+    @property
+    def ids(self) -> list[int]:
+        """Ids of the items whose stored vectors the query uses."""
+        return [part.id for part in self.parts if isinstance(part, ItemPart)]
+
+    def only_images(self, stored: Mapping[str | int, Kind]) -> bool:
+        """Whether no part is a text; ``stored`` gives the kind of each item that the query names by key or id."""
         return all(
-            keyed[part.key] == "image" if isinstance(part, KeyPart) else isinstance(part, ImagePart)
-            for part in self.parts
+            stored[name] == "image" if name is not None else isinstance(part, ImagePart)
+            for part, name in ((part, name_of_stored(part)) for part in self.parts)
         )
+
+
+def name_of_stored(part: Part) -> str | int | None:
+    """Give the key or the id by which a part names an item of the collection; None for other parts."""
+    if isinstance(part, KeyPart):
+        return part.key
+    return part.id if isinstance(part, ItemPart) else None
 
 
 def as_part(value: Queryable) -> Part:
@@ -137,7 +164,7 @@ def as_part(value: Queryable) -> Part:
     Raises:
         TypeError: the value cannot be searched for.
     """
-    if isinstance(value, (TextPart, ImagePart, KeyPart)):
+    if isinstance(value, (TextPart, ImagePart, KeyPart, ItemPart)):
         return value
     if isinstance(value, str):
         return TextPart(value)

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection import Collection, View
-from retrieval.collection.stored import KeyedVector
+from retrieval.collection.stored import StoredVector
 from retrieval.contents import image_digest, pixel_digest, text_digest
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
 from retrieval.query.image_sources import encode_source, read_source
-from retrieval.query.parts import ImagePart, Part, Query, TextPart
+from retrieval.query.parts import ImagePart, Part, Query, TextPart, name_of_stored
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class QueryVectors:
                 with with_place_in_errors(place):
                     self._images[name] = self._image_row(part, identity)
 
-    def compose(self, view: View, keyed: Mapping[str, KeyedVector]) -> Row:
+    def compose(self, view: View, stored: Mapping[str | int, StoredVector]) -> Row:
         """Give one unit row a query, (q, d) float32.
 
         Raises:
@@ -96,21 +96,28 @@ class QueryVectors:
         for number, query in enumerate(self._queries):
             with with_place_in_errors(self._place(number)):
                 parts = [
-                    self._part_row(part, (number, at), texts, keyed) for at, part in enumerate(query.parts)
+                    self._part_row(part, (number, at), texts, stored) for at, part in enumerate(query.parts)
                 ]
                 rows.append(compose(np.stack(parts), [part.weight for part in query.parts]))
         return np.stack(rows)
 
     def _part_row(
-        self, part: Part, at: tuple[int, int], texts: Mapping[str, Row], keyed: Mapping[str, KeyedVector]
+        self,
+        part: Part,
+        at: tuple[int, int],
+        texts: Mapping[str, Row],
+        stored: Mapping[str | int, StoredVector],
     ) -> Row:
         if isinstance(part, TextPart):
             return texts[part.words]
         if isinstance(part, ImagePart):
             return self._images[_image_name(part, at)]
-        vector = keyed[part.key].vector
+        name = name_of_stored(part)
+        assert name is not None, "of the other kinds of part"
+        vector = stored[name].vector
         if vector is None:
-            raise QueryError(f"the item with the key {part.key!r} has no vector yet; index its corpus again")
+            item = f"the item with the key {name!r}" if isinstance(name, str) else f"item {name}"
+            raise QueryError(f"{item} has no vector yet; index its corpus again")
         return vector
 
     def _text_rows(self, view: View, identity: Identity) -> dict[str, Row]:

@@ -1,0 +1,72 @@
+"""``vlsearch similar``: more like these items, by their stored vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from retrieval.cli.hit_output import list_options, shape_of, show
+from retrieval.cli.options import collection_option, json_option
+from retrieval.errors import UsageError
+from retrieval.shell import shell_command
+from retrieval.types import Item, Kind
+
+if TYPE_CHECKING:
+    from retrieval.query.engine import SearchEngine
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--unlike", multiple=True, metavar="NAME", help="And less like this item; repeatable.")
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Hits.")
+@click.option(
+    "--find",
+    type=click.Choice(["image", "text"]),
+    help="The kind of item wanted. [default: the first NAME's]",
+)
+@click.option("--distinct", is_flag=True, help="Show equal pictures, and equal texts, once.")
+@click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
+@list_options
+@json_option("Print one JSON object a hit.")
+@collection_option
+def similar(
+    names: tuple[str, ...],
+    unlike: tuple[str, ...],
+    k: int,
+    find: Kind | None,
+    distinct: bool,
+    exact: bool,
+    as_list: bool | None,
+    null: bool,
+    as_json: bool,
+    collection: Path,
+) -> None:
+    r"""Find what is most like items of the collection.
+
+    Nothing is encoded and no model is loaded, and the files need not be there. A NAME is an item's key, its uri, or
+    the path of its file; several are summed. The items themselves are left out.
+
+    \b
+        vlsearch similar ~/Pictures/beach.jpg
+        vlsearch similar beach.jpg dunes.jpg --unlike crowd.jpg
+    """
+    from retrieval.query.engine import open_engine  # numpy, faiss: not for --help
+
+    with open_engine(collection) as engine:
+        wanted = [_named(engine, name) for name in names]
+        unwanted = [_named(engine, name) for name in unlike]
+        hits = engine.similar(*wanted, unlike=unwanted, k=k, find=find, distinct=distinct, exact=exact)
+    show(hits, shape_of(as_json, as_list, null), null)
+
+
+def _named(engine: SearchEngine, name: str) -> Item:
+    found = engine.named(name) if name else None
+    if found is None:
+        collection = engine.collection.path
+        asked = shell_command("query", Path(name), "--find", "image", "--collection", collection)
+        raise UsageError(
+            f"collection {collection} has no item {name}, or hides it; to ask with a picture that is not in it: {asked}"
+        )
+    return found
