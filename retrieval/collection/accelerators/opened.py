@@ -11,15 +11,16 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from retrieval.collection.accelerators.file import AcceleratorDamaged, read_accelerator
-from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters
 from retrieval.collection.folder import SegmentsFolder
 from retrieval.collection.migrations import ACCELERATORS_SINCE
 from retrieval.collection.statement import VERSION, Select
 from retrieval.errors import CollectionDamaged
 from retrieval.types import Kind
+
+if TYPE_CHECKING:
+    from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters
 
 TUNED_FOR = 10
 """The k of the measured recall@k; searches for a larger k use larger search parameters."""
@@ -90,6 +91,8 @@ class Accelerator:
 
     def parameters_for(self, k: int) -> SearchParameters:
         """Scale the tuned search parameters to k hits: ``rescored`` grows with k, ``cells`` with its square root."""
+        from retrieval.collection.accelerators.inverted_file import SearchParameters  # late: faiss
+
         factor, measured = max(1.0, k / TUNED_FOR), self.measurement
         cells = math.ceil(measured.cells * math.sqrt(factor))
         return SearchParameters(cells, math.ceil(measured.rescored * factor), measured.radius_weight)
@@ -100,6 +103,9 @@ class Accelerator:
         Raises:
             CollectionDamaged: it is not what a writer writes.
         """
+        from retrieval.collection.accelerators.file import AcceleratorDamaged, read_accelerator  # late: faiss
+        from retrieval.collection.accelerators.inverted_file import InvertedFile
+
         with self._lock:
             if self._inverted is None:
                 path = SegmentsFolder.path_of(self._collection, self.facts.name, self._descriptor)

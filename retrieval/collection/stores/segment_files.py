@@ -6,19 +6,18 @@ one open goes on undisturbed when a writer unlinks it.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import faiss
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.stored_values import WrongValue
+from retrieval.collection.stores.flat_scan import best_rows
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import LARGEST_DIMENSION
 
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
 # of float32 rows at a time: half of a core's share of the cache gains nothing more
 EXACT_SCAN_BYTES = 8 * 2**20
+# Ids of smaller segments, of which there may be many, are read: each mapping keeps a file open.
+READ_IDS_BYTES = 2**20
 
 _VECTORS_HEAD = struct.Struct("<4siqqq?iQ")
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"
@@ -54,37 +55,39 @@ class SegmentFacts(Protocol):
 
 
 class Segment:
-    """A mapped segment. Reading is safe from many threads."""
+    """A mapped segment. Reading is safe from many threads.
 
-    def __init__(self, index: Any, ids: NDArray[np.int64]) -> None:
-        self._index = index
+    Args:
+        data: (n, 4 d) bytes of n rows of float32, mapped and perhaps not aligned.
+        ids: (n,) int64 encoding ids, ascending.
+    """
+
+    def __init__(self, data: NDArray[np.uint8], ids: NDArray[np.int64]) -> None:
+        self._data = data
         self.ids = ids
         self.rows = len(ids)
-        self.dimension = int(index.d)
+        self.dimension = data.shape[1] // 4
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Give the ``min(k, rows)`` best rows of each query by FAISS's own scores: (q, k) scores and row numbers."""
-        scores, rows = self._index.search(queries, min(k, self.rows))
-        return scores, rows
+        """Give the ``min(k, rows)`` best rows of each query by some float32 scores: (q, k) scores and row numbers."""
+        return best_rows(self._data, queries, min(k, self.rows))
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Read rows by number, (n, d) float32, C-contiguous; a numpy view into the file is unaligned and 100x slower.
+        """Read rows by number, (n, d) float32, C-contiguous and aligned.
 
         Raises:
-            WrongValue: there is no such row, though the catalogue says so; FAISS would read past the file's end.
+            WrongValue: there is no such row, though the catalogue says so.
         """
         if len(rows) and (rows.min() < 0 or rows.max() >= self.rows):
             raise WrongValue(f"the catalogue names rows that a segment of {self.rows} rows does not have")
-        vectors: NDArray[np.float32] = self._index.reconstruct_batch(
-            np.ascontiguousarray(rows, dtype=np.int64)
-        )
+        vectors: NDArray[np.float32] = self._data.take(rows, axis=0).view(np.float32)
         return vectors
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Read all rows in order, as (first row number, (n, d) float32), a few MB at a time."""
         step = max(1, EXACT_SCAN_BYTES // (4 * self.dimension))
         for start in range(0, self.rows, step):
-            yield start, self._index.reconstruct_n(start, min(step, self.rows - start))
+            yield start, self._data[start : start + step].copy().view(np.float32)
 
 
 def open_segment(collection: Path, facts: SegmentFacts) -> Segment:
@@ -93,17 +96,17 @@ def open_segment(collection: Path, facts: SegmentFacts) -> Segment:
     Raises:
         FileNotFoundError: a file is gone; a reader that began before a compaction starts again.
         CollectionDamaged: a file is not one of vectors, or of ids, of the catalogue's size and number of rows. FAISS
-            and numpy see none but sound headers: a map beyond a file's end, and some lies, kill the process.
+            and numpy see none but sound files: a map beyond a file's end kills the process.
     """
     with SegmentsFolder(collection) as folder:
         with reading(folder, facts.ids_name) as descriptor:
             _check_size(collection, facts.ids_name, descriptor, facts.ids_size)
-            ids = _map_ids(collection, facts, descriptor)
+            ids = _read_ids(collection, facts, descriptor)
         with reading(folder, facts.vectors_name) as descriptor:
             _check_size(collection, facts.vectors_name, descriptor, facts.vectors_size)
-            _check_header(collection, facts, descriptor)
-            index = _map_vectors(collection, facts.vectors_name, descriptor)
-    return Segment(index, ids)
+            dimension = _check_header(collection, facts, descriptor)
+            data = _map(descriptor, np.uint8, _VECTORS_HEAD.size, (facts.rows, 4 * dimension))
+    return Segment(data, ids)
 
 
 def _check_size(collection: Path, name: str, descriptor: int, size: int) -> None:
@@ -112,19 +115,19 @@ def _check_size(collection: Path, name: str, descriptor: int, size: int) -> None
         raise CollectionDamaged(collection, f"segments/{name} has {found} bytes, and should have {size}")
 
 
-def _map_ids(collection: Path, facts: SegmentFacts, descriptor: int) -> NDArray[np.int64]:
-    """Map the ids of a file that holds just what a writer writes: no other dtype, order or shape."""
+def _read_ids(collection: Path, facts: SegmentFacts, descriptor: int) -> NDArray[np.int64]:
+    """Read or map the ids of a file that holds just what a writer writes: no other dtype, order or shape."""
     head = os.read(descriptor, _IDS_HEAD_BYTES)
     match = _IDS_HEAD.match(head)
     start = 0 if match is None else len(_NPY_MAGIC) + 2 + int.from_bytes(match["length"], "little")
     if match is None or int(match["rows"]) != facts.rows or facts.ids_size != start + 8 * facts.rows:
         raise CollectionDamaged(collection, f"segments/{facts.ids_name} does not hold {facts.rows} ids")
-    with open(descriptor, "rb", closefd=False) as file:
-        ids = np.memmap(file, "<i8", "r", start, (facts.rows,))
-    return ids
+    mapped = _map(descriptor, "<i8", start, (facts.rows,))
+    return mapped if facts.ids_size > READ_IDS_BYTES else np.array(mapped)
 
 
-def _check_header(collection: Path, facts: SegmentFacts, descriptor: int) -> None:
+def _check_header(collection: Path, facts: SegmentFacts, descriptor: int) -> int:
+    """Check that a file holds so many rows of vectors, and nothing else; give their dimension."""
     head = os.read(descriptor, _VECTORS_HEAD.size)
     d = (facts.vectors_size - _VECTORS_HEAD.size) // (4 * facts.rows) if facts.rows > 0 else 0
     whole = _VECTORS_HEAD.size + 4 * facts.rows * d == facts.vectors_size
@@ -132,22 +135,13 @@ def _check_header(collection: Path, facts: SegmentFacts, descriptor: int) -> Non
         raise CollectionDamaged(
             collection, f"segments/{facts.vectors_name} does not hold {facts.rows} rows of vectors"
         )
+    return d
 
 
-def _map_vectors(collection: Path, name: str, descriptor: int) -> Any:
-    """Map the FAISS index of an open file; FAISS opens by name."""
-    checked = os.fstat(descriptor)
-    path = SegmentsFolder.path_of(collection, name, descriptor)
-    try:
-        # IO_FLAG_MMAP alone copies flat indexes into memory; only IFC maps them.
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-    except RuntimeError as error:
-        if os.strerror(errno.EMFILE) in str(error):
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
-        raise CollectionDamaged(collection, f"segments/{name} cannot be read ({error})") from error
-    if not os.path.samestat(path.stat(), checked):
-        raise CollectionDamaged(collection, f"segments/{name} was exchanged while it was opened")
-    return index
+def _map(descriptor: int, dtype: DTypeLike, start: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Map an array in an open file; the mapping keeps a descriptor of its own."""
+    with open(descriptor, "rb", closefd=False) as file:
+        return np.asarray(np.memmap(file, dtype, "r", start, shape))
 
 
 def vectors_head(n: int, d: int) -> bytes:

@@ -1,20 +1,19 @@
-"""The segments of a collection as a vector store: FAISS proposes, in threads of its own."""
+"""The segments of a collection as a vector store: each is scanned by one of a few threads."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.score import exact_scores
 from retrieval.collection.statement import Select
+from retrieval.collection.stores.flat_scan import prepare_thread
 from retrieval.collection.stores.segment_files import Segment, open_segment
 from retrieval.errors import CollectionDamaged
 from retrieval.types import Kind
@@ -23,7 +22,6 @@ T = TypeVar("T", bound=np.generic)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-BLAS_FROM_QUERIES = 20  # 32 queries over 100,000 rows: 71 ms; 239 ms with FAISS's default threshold
 SCAN_ROWS = 4096  # deeper than this, and a tenth of a segment, an exact scan is faster than FAISS's heaps
 
 
@@ -32,7 +30,7 @@ def search_threads(count: int) -> ThreadPoolExecutor:
 
     50 segments of 20,000 rows: 43 ms with two threads, 76 with one, 190 with OpenMP's own threads.
     """
-    return ThreadPoolExecutor(count, thread_name_prefix="vlsearch-search", initializer=_prepare_thread)
+    return ThreadPoolExecutor(count, thread_name_prefix="vlsearch-search")
 
 
 class SegmentStore:
@@ -97,7 +95,12 @@ class SegmentStore:
 
     def run(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run a function in one of the store's threads, where FAISS uses no more than that one."""
-        return self._threads.submit(work, *arguments, **named).result()
+
+        def run() -> R:
+            prepare_thread()
+            return work(*arguments, **named)
+
+        return self._threads.submit(run).result()
 
 
 def open_stores(
@@ -153,7 +156,7 @@ _SEGMENTS = Select(
 
 
 class SegmentProposals:
-    """Rows that FAISS has proposed of every segment for one query."""
+    """Rows that were proposed of every segment for one query."""
 
     def __init__(self, parts: list[_Part], query: NDArray[np.float32], threads: Executor) -> None:
         self._parts, self._query, self._threads = parts, query, threads
@@ -165,12 +168,12 @@ class SegmentProposals:
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """FAISS's scores of the rows proposed."""
+        """Scores of the rows proposed, by float32 arithmetic."""
         return _joined([part.scores for part in self._parts], np.float32)
 
     @property
     def unseen_bound(self) -> float:
-        """The highest score by FAISS that a row not yet proposed may have."""
+        """The highest score that a row not yet proposed may have, by the same arithmetic."""
         return max((part.unseen_bound for part in self._parts), default=-np.inf)
 
     def deepen(self, floor: float) -> None:
@@ -180,7 +183,7 @@ class SegmentProposals:
 
 
 class _Part:
-    """The best rows of one segment by FAISS's score, masked ones dropped."""
+    """The best rows of one segment by some float32 score, masked ones dropped."""
 
     def __init__(
         self,
@@ -196,12 +199,12 @@ class _Part:
         self._depth = len(rows)
         self.unseen_bound = -np.inf if self._depth >= self._segment.rows else float(scores[-1])
         ids = self._segment.ids[rows]
-        # A damaged row that is not a number has FAISS propose fewer rows than were asked for, and -1 for the rest.
+        # Where rows are damaged and not numbers, fewer are proposed than were asked for, and -1 for the rest.
         live = ~_is_in(self._masked, ids) & (rows >= 0)
         self.ids, self.scores = ids[live], scores[live]
 
     def deepen(self, query: NDArray[np.float32]) -> None:
-        """Propose twice as many rows; near a tenth of the segment scan it whole, since FAISS's heaps grow slow."""
+        """Propose twice as many rows; near a tenth of the segment score it whole, since heaps grow slow."""
         depth = self._depth * 2
         if depth > max(SCAN_ROWS, self._segment.rows // 10):
             parts = [exact_scores(block, query) for _, block in self._segment.blocks()]
@@ -209,17 +212,6 @@ class _Part:
         else:
             scores, rows = self._segment.search(query[None], depth)
             self._add(scores[0], rows[0])
-
-
-@cache
-def _set_faiss_up() -> None:
-    """Set what FAISS keeps for the whole process, once."""
-    faiss.cvar.distance_compute_blas_threshold = BLAS_FROM_QUERIES
-
-
-def _prepare_thread() -> None:
-    _set_faiss_up()
-    faiss.omp_set_num_threads(1)  # of this thread alone: OpenMP keeps the number for each
 
 
 def _joined(parts: list[NDArray[T]], dtype: type[T]) -> NDArray[T]:

@@ -12,7 +12,7 @@ import pytest
 WRITE_SIDE = {"sqlalchemy"}
 MODELS = {"torch", "torchvision", "transformers", "onnxruntime", "openvino"}
 PICTURES = {"PIL"}
-ONLY_FOR_SOME = {"httpx", "pyarrow", "rich", "scipy"}
+ONLY_FOR_SOME = {"faiss", "httpx", "pyarrow", "rich", "scipy"}
 
 
 def modules_loaded_by(*arguments: str | Path) -> set[str]:
