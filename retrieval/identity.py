@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 LARGEST_DIMENSION = 2**20
+
+# Precisions and runtimes whose vectors one collection may hold, and what stands for them in a digest: what was the only
+# one when digests were first written.
+_COMPARABLE: Mapping[str, tuple[frozenset[str], str]] = {
+    "precision": (frozenset({"float32", "bfloat16", "float16"}), "float32"),
+    "runtime": (frozenset({"torch", "openvino", "numpy"}), "torch"),
+}
+_EACH_TOWER = re.compile(r"images ([\w+]+), texts ([\w+]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What must be equal for two vectors to be comparable (``name`` only says how to load the encoder again).
+    """What must be equal for two vectors to be comparable, and how they were computed.
+
+    ``name`` only says how to load the encoder again. Vectors of the same weights in float32, bfloat16 or float16 and
+    through any runtime are comparable: ``digest`` is the same for them, ``exact_digest`` is not.
 
     Attributes:
         name: alias, hub id or absolute folder that ``load_encoder`` takes.
@@ -20,9 +34,9 @@ class Identity:
         revision: commit of a hub checkpoint, or an empty string.
         dimension: of the vectors.
         preprocessing: of pictures and texts, as canonical JSON: size, crop, resampling, mean, std, case, length.
-        precision: ``float32``, ``bfloat16``, ...
-        runtime: class of runtimes whose vectors agree. ``torch`` is torch and every other runtime whose float32 rows
-            differ from its by at most 1e-5 an element (OpenVINO does): one collection may hold vectors of both.
+        precision: ``float32``, ``bfloat16`` or ``float16`` if it is that of both towers, else one a tower:
+            ``images bfloat16, texts float32``. Where vectors of several lie in a collection: ``bfloat16+float32``.
+        runtime: ``torch``, ``openvino`` or ``numpy``, written in the same way.
     """
 
     name: str
@@ -63,19 +77,62 @@ class Identity:
 
     @property
     def digest(self) -> str:
-        """The sha256 (hex) over everything but the name."""
-        facts = asdict(self)
-        del facts["name"]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        """The sha256 (hex) over what makes vectors comparable: equal where one collection may hold both."""
+        return _digest(_comparable(self))
+
+    @property
+    def exact_digest(self) -> str:
+        """The sha256 (hex) over everything but the name: other where a vector's last bits may be others."""
+        return _digest(asdict(self))
 
     def difference(self, other: Identity) -> str:
-        """Name the fields in which two identities differ, with both values, as a clause for an error message."""
-        mine, theirs = asdict(self), asdict(other)
+        """Name the fields that make vectors incomparable, with both values, as a clause for an error message."""
+        mine, theirs = _comparable(self), _comparable(other)
         return "; ".join(
-            f"{name} {_shorten(mine[name])} against {_shorten(theirs[name])}"
+            f"{name} {_shorten(getattr(self, name))} against {_shorten(getattr(other, name))}"
             for name in mine
             if name != "name" and mine[name] != theirs[name]
         )
+
+    def joined(self, other: Identity) -> Identity:
+        """Add the precisions and runtimes of an identity with the same digest to those of this one."""
+        return replace(
+            self,
+            precision=_joined(self.precision, other.precision),
+            runtime=_joined(self.runtime, other.runtime),
+        )
+
+
+def each_tower(images: str, texts: str) -> str:
+    """Write what holds of the image tower and what of the text tower; one word if they are the same."""
+    return images if images == texts else f"images {images}, texts {texts}"
+
+
+def _towers(value: str) -> list[set[str]]:
+    """Read :func:`each_tower`: the words of the image tower and those of the text tower."""
+    found = _EACH_TOWER.fullmatch(value)
+    return [set(part.split("+")) for part in (found.groups() if found else (value, value))]
+
+
+def _joined(mine: str, theirs: str) -> str:
+    images, texts = (
+        "+".join(sorted(one | other)) for one, other in zip(_towers(mine), _towers(theirs), strict=True)
+    )
+    return each_tower(images, texts)
+
+
+def _comparable(identity: Identity) -> dict[str, Any]:
+    """Give all fields, with precisions and runtimes that may be mixed under one name."""
+    facts = asdict(identity)
+    for name, (known, stands_for) in _COMPARABLE.items():
+        if set().union(*_towers(facts[name])) <= known:
+            facts[name] = stands_for
+    return facts
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in facts.items() if name != "name"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _shorten(value: object) -> str:

@@ -6,13 +6,16 @@ Where the vectors of encodings lie is the store's to say: :mod:`retrieval.collec
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store.changes import NewContent
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
+from retrieval.collection.encoder_rows import read_identity
+from retrieval.collection.engine import driver_connection
 from retrieval.collection.stored_values import count_of
 from retrieval.identity import Identity
 from retrieval.types import Kind
@@ -20,8 +23,14 @@ from retrieval.types import Kind
 LAST_ID = 2**62  # a catalogue that says it has used more was altered
 
 
-def ensure_encoder(connection: Connection, identity: Identity, activate: bool) -> int:
-    """Give the catalogue id of an encoder, added where it is new; make it the active one if asked."""
+def ensure_encoder(connection: Connection, collection: Path, identity: Identity, activate: bool) -> int:
+    """Give the catalogue id of an encoder, added where it is new; make it the active one if asked.
+
+    The active encoder's row tells every precision and runtime that its vectors were computed with.
+
+    Raises:
+        CollectionDamaged: the catalogue has a row of its digest that holds something else.
+    """
     table = schema.encoders
     connection.execute(
         sqlite_insert(table)
@@ -32,12 +41,23 @@ def ensure_encoder(connection: Connection, identity: Identity, activate: bool) -
         connection.execute(select(table.c.id).where(table.c.digest == identity.digest)).scalar_one()
     )
     if activate:
+        _note_computation(connection, collection, encoder_id, identity)
         connection.execute(
             sqlite_insert(schema.settings)
             .values(name="active_encoder", value=str(encoder_id))
             .on_conflict_do_update(index_elements=["name"], set_={"value": str(encoder_id)})
         )
     return encoder_id
+
+
+def _note_computation(connection: Connection, collection: Path, encoder_id: int, identity: Identity) -> None:
+    """Add the precisions and runtimes of an identity to those in an encoder's row."""
+    stored = read_identity(driver_connection(connection), collection, encoder_id)
+    joined = stored.joined(identity)
+    if joined != stored:
+        table = schema.encoders
+        values = {"identity": joined.to_json()}
+        connection.execute(update(table).where(table.c.id == encoder_id).values(values))
 
 
 def find_encoder(connection: Connection, identity: Identity) -> int | None:

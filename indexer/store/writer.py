@@ -163,7 +163,7 @@ class Writer:
         if found is not None:
             return found
         with self.catalogue.without_generation() as connection:
-            return content_rows.ensure_encoder(connection, identity, activate=False)
+            return content_rows.ensure_encoder(connection, self.path, identity, activate=False)
 
     def note_left_out(self, corpus_id: int, counts: Mapping[str, int]) -> None:
         """Keep what the last whole run over a corpus passed over, for ``info``; no new generation."""
@@ -195,7 +195,7 @@ class Writer:
         with self.new_files():
             new = self._write_vectors(change.contents.values(), generation)
             with self.catalogue.switch(generation) as connection:
-                encoder_id = content_rows.ensure_encoder(connection, identity, activate=bool(new))
+                encoder_id = content_rows.ensure_encoder(connection, self.path, identity, activate=bool(new))
                 _name_vectors(connection, new, encoder_id)
                 return rows.apply(connection, change)
 
@@ -296,7 +296,7 @@ class Writer:
     def switch_encoder(self, identity: Identity) -> None:
         """Make an encoder the active one and drop the vectors of all others, in one commit; then their files."""
         with self.catalogue.switch(self.catalogue.next_generation()) as connection:
-            encoder_id = content_rows.ensure_encoder(connection, identity, activate=True)
+            encoder_id = content_rows.ensure_encoder(connection, self.path, identity, activate=True)
             drop_segments_of_others(connection, encoder_id)
             content_rows.forget_other_encoders(connection, encoder_id)
         self.sweep()

@@ -15,7 +15,7 @@ from retrieval.cli.eval_options import (
     template_option,
 )
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import runtime_option
+from retrieval.cli.options import runtime_options
 from retrieval.cli.printing import json_line
 from retrieval.cli.progress import progress_display
 from retrieval.types import Limits
@@ -40,7 +40,7 @@ class_names_option = click.option(
 @class_names_option
 @cache_option
 @limit_options
-@runtime_option
+@runtime_options
 @record_option
 @silence_option
 def classify_command(

@@ -21,7 +21,7 @@ from retrieval.cli.eval_options import (
     protocol_options,
 )
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import runtime_option
+from retrieval.cli.options import runtime_options
 from retrieval.cli.printing import json_line, printable
 from retrieval.cli.progress import progress_display
 from retrieval.corpora import CorpusOptions
@@ -79,7 +79,7 @@ def _classify(ctx: click.Context, class_names: Path | None) -> object:
 @reading_options(f"{SPLITS[:-1]}; with --protocol one, by default that of the papers.")
 @cache_option
 @limit_options
-@runtime_option
+@runtime_options
 @output_options
 @click.option(
     "--task",

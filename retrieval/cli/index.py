@@ -10,7 +10,7 @@ import click
 
 from retrieval.cli.corpus_options import CorpusCommand, corpus_options
 from retrieval.cli.model_note import say_model
-from retrieval.cli.options import collection_option, json_option, quiet_option, runtime_option, wait_option
+from retrieval.cli.options import collection_option, json_option, quiet_option, runtime_options, wait_option
 from retrieval.cli.printing import (
     counted,
     counted_kinds,
@@ -44,7 +44,7 @@ INTERRUPTED = 130
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before, even if it is unchanged.")
 @click.option("--reread", is_flag=True, help="Read everything again; encode only what has changed.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
-@runtime_option
+@runtime_options
 @json_option("Print one JSON object of counts at the end.")
 @quiet_option
 @wait_option

@@ -67,6 +67,11 @@ def _show(facts: CollectionInfo) -> None:
     lines = {
         "collection": printable(facts.path),
         "model": model,
+        **(
+            {"computed": f"in {printable(facts.precision)}, by {printable(str(facts.runtime))}"}
+            if facts.precision
+            else {}
+        ),
         "items": ", ".join(held),
         "contents": f"{facts.contents:,} (equal bytes count once)",
         "vectors": rows + (f", {facts.dead:,} of them deleted" if facts.dead else ""),

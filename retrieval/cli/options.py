@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from retrieval.encoders.runtimes.choice import RUNTIMES, VARIABLE
+from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, PRECISIONS, RUNTIMES, VARIABLE
 from retrieval.query.location import collection_path
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -33,27 +33,39 @@ def collection_option(command: Command) -> Command:
     return option(command)
 
 
-def _choose_runtime(context: click.Context, _: click.Parameter, chosen: str | None) -> None:
-    """Let everything that this command loads use a runtime, as the environment variable does."""
-    if chosen is None or context.resilient_parsing:
-        return
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = chosen
-    context.call_on_close(
-        lambda: os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
+def _as_the_environment(variable: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    """Make the callback that lets all that a command loads use an option's value, as its variable would."""
+
+    def choose(context: click.Context, _: click.Parameter, chosen: str | None) -> None:
+        if chosen is None or context.resilient_parsing:
+            return
+        before = os.environ.get(variable)
+        os.environ[variable] = chosen
+        context.call_on_close(
+            lambda: os.environ.pop(variable) if before is None else os.environ.update({variable: before})
+        )
+
+    return choose
+
+
+def runtime_options(command: Command) -> Command:
+    """``--runtime NAME`` and ``--precision NAME``: what computes a model's towers, and in what."""
+    precision = click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        callback=_as_the_environment(PRECISION_VARIABLE),
+        expose_value=False,
+        help="Numbers to compute with; a collection may mix them. auto: bfloat16 where the processor has it and the "
+        "model allows it. [default: $VLSEARCH_PRECISION, else auto]",
     )
-
-
-def runtime_option(command: Command) -> Command:
-    """``--runtime NAME``: which library computes the image tower of a model such as ``mini``."""
-    option = click.option(
+    runtime = click.option(
         "--runtime",
         type=click.Choice(RUNTIMES),
-        callback=_choose_runtime,
+        callback=_as_the_environment(VARIABLE),
         expose_value=False,
         help="What computes pictures of models such as mini; vectors agree. [default: $VLSEARCH_RUNTIME, else auto]",
     )
-    return option(command)
+    return runtime(precision(command))
 
 
 def json_option(help_text: str) -> Callable[[Command], Command]:

@@ -11,7 +11,7 @@ import click
 
 from retrieval.cli.hit_output import list_options, shape_of, show
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import collection_option, json_option, runtime_option
+from retrieval.cli.options import collection_option, json_option, runtime_options
 from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.errors import UsageError
@@ -68,7 +68,7 @@ class _QueryCommand(click.Command):
 @click.option("--model", metavar="MODEL", help="Where the collection's model is now, if it was moved.")
 @limit_options
 @list_options
-@runtime_option
+@runtime_options
 @json_option("Print one JSON object a hit; with --from, one a query.")
 @collection_option
 def query(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import collection_option, quiet_option, runtime_option, wait_option
+from retrieval.cli.options import collection_option, quiet_option, runtime_options, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import progress_display
 from retrieval.types import Limits
@@ -17,7 +17,7 @@ from retrieval.types import Limits
 @click.option("--model", required=True, help="Model to encode with, by alias, hub name or folder.")
 @click.option("--skip-unreadable", is_flag=True, help="Switch even if some pictures cannot be read again.")
 @limit_options
-@runtime_option
+@runtime_options
 @collection_option
 @quiet_option
 @wait_option

@@ -42,6 +42,8 @@ class CollectionInfo:
     vector_bytes: int
     catalogue_bytes: int
     schema_version: int
+    precision: str | None = None
+    runtime: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     accelerators: Mapping[Kind, AcceleratorInfo] = field(default_factory=dict)
 
@@ -66,6 +68,8 @@ def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) 
         generation=snapshot.generation,
         model=None if identity is None else identity.name,
         dimension=None if identity is None else identity.dimension,
+        precision=None if identity is None else identity.precision,
+        runtime=None if identity is None else identity.runtime,
         **counts._asdict(),
         **of_encoder._asdict(),
         rows=sum(store.rows for store in snapshot.stores.values()),

@@ -73,14 +73,19 @@ class Encoder(Protocol):
 class Towers(Protocol):
     """The two networks of a dual encoder in one runtime: arrays in, unit rows out. Safe in several threads.
 
-    A call is one forward pass over all the rows given; whoever calls decides how many (see
-    :class:`retrieval.encoders.tower_encoder.TowerEncoder`). Every implementation passes
-    ``tests/conformance/test_towers.py``.
+    A call is one forward pass over all the rows given (where there are more than ``largest_image_pass``, several);
+    whoever calls decides how many (see :class:`retrieval.encoders.tower_encoder.TowerEncoder`). Every implementation
+    passes ``tests/conformance/test_towers.py``.
     """
 
     @property
     def largest_image_pass(self) -> int | None:
         """Most images to give to one pass, because more are slower; None for no such limit."""
+        ...
+
+    @property
+    def image_passes_at_once(self) -> int:
+        """How many threads should call :meth:`image_rows` at once; 1 where a pass keeps all cores busy by itself."""
         ...
 
     @property

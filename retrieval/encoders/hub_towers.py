@@ -29,6 +29,7 @@ class HubTowers:
     """
 
     largest_image_pass: int | None = None
+    image_passes_at_once = 1
     tolerance = 1e-5  # on a GPU; on the CPU it is the reference, but for passes of another size
 
     def __init__(

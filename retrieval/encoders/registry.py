@@ -18,7 +18,7 @@ from retrieval.encoders.recommended import BEST_FIRST as BEST_FIRST
 from retrieval.encoders.recommended import RECOMMENDED as RECOMMENDED
 from retrieval.encoders.recommended import Published as Published
 from retrieval.encoders.recommended import RecommendedModel as RecommendedModel
-from retrieval.encoders.runtimes.choice import Runtime, chosen_runtime
+from retrieval.encoders.runtimes.choice import Computation, chosen_computation
 from retrieval.errors import ModelError, UnknownModel
 from retrieval.extras import is_installed, require
 from retrieval.shell import shell_command
@@ -98,7 +98,11 @@ def resolve(name: str | Path) -> ModelSpec:
 
 
 def load_encoder(
-    name_or_path: str | Path = AUTO, *, device: str | None = None, runtime: str | None = None
+    name_or_path: str | Path = AUTO,
+    *,
+    device: str | None = None,
+    runtime: str | None = None,
+    precision: str | None = None,
 ) -> Encoder:
     """Load the encoder that a name stands for, from this machine alone.
 
@@ -107,24 +111,26 @@ def load_encoder(
         device: as torch names it (``cpu``, ``cuda``, ``mps``); the CPU by default.
         runtime: what computes the image tower of a two-tower model (``mini`` is one): ``torch``, ``openvino``, or
             ``auto``; by default $VLSEARCH_RUNTIME, else ``auto``. Everything else runs in torch or numpy.
+        precision: that the runtime computes in: ``float32``, ``bfloat16``, or ``auto``; by default
+            $VLSEARCH_PRECISION, else ``auto``.
 
     Raises:
         UnknownModel: no model has that name.
         ModelError: it is not in the local cache, its files are missing, damaged or refused, or the runtime cannot
             compute it.
-        UsageError: no runtime has that name.
+        UsageError: no runtime or no precision has that name.
         MissingExtra: the runtime, or what a hub checkpoint needs, is not installed.
     """
-    chosen = chosen_runtime(runtime)
+    asked = chosen_computation(runtime, precision)
     spec = auto_choice()[0] if name_or_path == AUTO else resolve(name_or_path)
     if spec.kind == "hub":
         from retrieval.encoders.hub_encoder import load_hub_encoder  # late: imports torch
 
-        _check_hub_runtime(spec.name, chosen)
+        _check_hub_runtime(spec.name, asked)
         folder, commit = _cached(spec)
         return load_hub_encoder(folder, spec.name, commit, device)
     revision = spec.recommended.revision if spec.recommended else None  # of the bundled weights
-    return _load_folder(Path(spec.place), spec.name, device, revision or "", chosen)
+    return _load_folder(Path(spec.place), spec.name, device, revision or "", asked)
 
 
 def load_bound_encoder(identity: Identity) -> Encoder:
@@ -138,7 +144,7 @@ def load_bound_encoder(identity: Identity) -> Encoder:
     spec = _resolve_bound(identity.name)
     if spec.kind != "hub" or spec.revision is not None or not identity.revision:
         return load_encoder(spec.place if spec.kind == "folder" else identity.name)
-    _check_hub_runtime(spec.name, chosen_runtime(None))
+    _check_hub_runtime(spec.name, chosen_computation(None, None))
     from retrieval.encoders.hub_encoder import load_hub_encoder  # late: imports torch
 
     folder, commit = _cached(
@@ -292,28 +298,30 @@ def _cached(spec: ModelSpec) -> tuple[Path, str]:
     raise ModelError(f"{spec.name} is not in the local cache; get it with: {get}")
 
 
-def _check_hub_runtime(name: str, runtime: Runtime) -> None:
-    """Refuse a runtime that cannot compute hub checkpoints, and do not go on without the packages that can.
+def _check_hub_runtime(name: str, asked: Computation) -> None:
+    """Refuse a runtime or a precision that hub checkpoints are not computed with, or that is not installed.
 
     Raises:
-        ModelError: it cannot.
-        MissingExtra: they are not installed.
+        ModelError: it is one.
+        MissingExtra: the packages that can are not installed.
     """
-    if runtime not in ("auto", "torch"):
+    if asked.runtime not in ("auto", "torch"):
         raise ModelError(
-            f"the runtime {runtime} cannot compute {name}, which is a hub checkpoint; use the runtime torch"
+            f"the runtime {asked.runtime} cannot compute {name}, which is a hub checkpoint; use the runtime torch"
         )
+    if asked.precision == "bfloat16":
+        raise ModelError(f"{name}, a hub checkpoint, is computed in float32 alone; use the precision float32")
     require("models", f"the model {name}")
 
 
-def _load_folder(folder: Path, name: str, device: str | None, revision: str, runtime: Runtime) -> Encoder:
+def _load_folder(folder: Path, name: str, device: str | None, revision: str, asked: Computation) -> Encoder:
     from retrieval.hub.checkpoint import model_type
 
     if model_type(folder) == TWO_TOWER:
         from retrieval.encoders.two_tower import load_two_tower_encoder  # late: numpy, tokenizers
 
-        return load_two_tower_encoder(folder, name, device, revision, runtime)
-    _check_hub_runtime(name, runtime)
+        return load_two_tower_encoder(folder, name, device, revision, asked)
+    _check_hub_runtime(name, asked)
     from retrieval.encoders.hub_encoder import load_hub_encoder
 
     return load_hub_encoder(folder, name, revision, device)

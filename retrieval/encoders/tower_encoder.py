@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from retrieval.encoders.base import Identity, Towers, fixed_batches
@@ -79,12 +80,28 @@ class TowerEncoder:
 
         out = np.zeros((len(prepared), self.identity.dimension), np.float32)
         most = min(DEFAULT_BATCH, self.towers.largest_image_pass or DEFAULT_BATCH)
-        size = self._pass_size("image", batch_size)
+        passes = list(fixed_batches(prepared, self._pass_size("image", batch_size), most))
         start = 0
-        for batch, count in fixed_batches(prepared, size, most):
-            out[start : start + count] = self._checked(self.towers.image_rows(np.stack(batch)))[:count]
+        for rows, (_, count) in zip(self._image_passes([batch for batch, _ in passes]), passes, strict=True):
+            out[start : start + count] = self._checked(rows)[:count]
             start += count
         return out
+
+    def _image_passes(
+        self, batches: Sequence[Sequence[NDArray[np.uint8] | NDArray[np.float32]]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Compute the rows of batches, as many passes at once as the towers call for."""
+        import numpy as np
+
+        def one_pass(batch: Sequence[NDArray[np.uint8] | NDArray[np.float32]]) -> NDArray[np.float32]:
+            return self.towers.image_rows(np.stack(batch))
+
+        at_once = min(len(batches), self.towers.image_passes_at_once if len(batches) > 1 else 1)
+        if at_once <= 1:
+            yield from map(one_pass, batches)
+            return
+        with ThreadPoolExecutor(at_once) as threads:
+            yield from threads.map(one_pass, batches)
 
     def encode_images(self, images: Sequence[Image], batch_size: int | None = None) -> NDArray[np.float32]:
         """Encode PIL images of any mode, to (n, d) float32 unit rows."""

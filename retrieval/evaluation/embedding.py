@@ -152,7 +152,7 @@ def default_cache() -> Path:
 
 
 def _key(encoder: Encoder, kind: str, batch: int, content: str) -> str:
-    facts = json.dumps([encoder.identity.digest, kind, batch, content])
+    facts = json.dumps([encoder.identity.exact_digest, kind, batch, content])
     return f"{kind}-{hashlib.sha256(facts.encode()).hexdigest()[:40]}"
 
 

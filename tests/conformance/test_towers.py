@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from retrieval.encoders.hub_encoder import load_hub_encoder
-from retrieval.encoders.runtimes import openvino_images
-from retrieval.encoders.runtimes.choice import Runtime
+from retrieval.encoders.runtimes import openvino_graph
+from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower import (
     ImageConfig,
@@ -45,7 +45,7 @@ def hub(family: str, folder: Path) -> TowerEncoder:
     return load_hub_encoder(folder)
 
 
-def two_tower(text: TextConfig, image: ImageConfig, runtime: Runtime, folder: Path) -> TowerEncoder:
+def two_tower(text: TextConfig, image: ImageConfig, asked: Computation, folder: Path) -> TowerEncoder:
     tokenizer = train_tokenizer(TEXTS, 100)
     torch.manual_seed(0)
     text = TextConfig(
@@ -57,7 +57,7 @@ def two_tower(text: TextConfig, image: ImageConfig, runtime: Runtime, folder: Pa
             torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)  # type: ignore[arg-type]  # tensors here
             torch.nn.init.uniform_(module.running_var, 0.5, 2)  # type: ignore[arg-type]
     save(folder, model, tokenizer)
-    return load_two_tower_encoder(folder, runtime=runtime)
+    return load_two_tower_encoder(folder, asked=asked)
 
 
 MOBILENET = ImageConfig("mobilenet_v2", 64, tf_padding=True, kept_from=16, aspect=1.5)
@@ -65,15 +65,18 @@ TOWERS: dict[str, Callable[[Path], TowerEncoder]] = {
     "clip": functools.partial(hub, "clip"),
     "siglip2-naflex": functools.partial(hub, "siglip2-naflex"),
     "chinese-clip": functools.partial(hub, "chinese-clip"),
-    "bag": functools.partial(two_tower, TextConfig("bag", attention_layers=2), MOBILENET, "torch"),
-    "bert": functools.partial(two_tower, TextConfig("bert"), ImageConfig("tiny", 32), "torch"),
-    "openvino": functools.partial(two_tower, TextConfig("bag"), MOBILENET, "openvino"),
+    "bag": functools.partial(two_tower, TextConfig("bag", attention_layers=2), MOBILENET, Computation()),
+    "bert": functools.partial(two_tower, TextConfig("bert"), ImageConfig("tiny", 32), Computation()),
+    "openvino": functools.partial(two_tower, TextConfig("bag"), MOBILENET, Computation("openvino")),
+    "openvino-bfloat16": functools.partial(
+        two_tower, TextConfig("bag"), MOBILENET, Computation("openvino", "bfloat16")
+    ),
 }
 
 
 @pytest.fixture(scope="module", params=sorted(TOWERS))
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TowerEncoder:
-    if request.param == "openvino" and not openvino_images.is_installed():
+    if request.param.startswith("openvino") and not openvino_graph.is_installed():
         pytest.skip("OpenVINO is not installed")
     return TOWERS[request.param](tmp_path_factory.mktemp(request.param))
 
@@ -145,7 +148,8 @@ def test_rows_of_passes_of_other_sizes_agree_within_the_tolerance(encoder: Tower
     assert np.abs(together - alone).max() <= encoder.towers.tolerance
 
 
-def test_a_limit_of_images_a_pass_is_a_positive_number(encoder: TowerEncoder) -> None:
+def test_a_limit_of_images_a_pass_and_passes_at_once_are_positive_numbers(encoder: TowerEncoder) -> None:
+    assert encoder.towers.image_passes_at_once >= 1
     assert encoder.towers.largest_image_pass is None or encoder.towers.largest_image_pass >= 1
 
 

@@ -1,28 +1,51 @@
-"""Which runtime computes a tower: asked for by name, or chosen."""
+"""Which runtime computes a tower, in which precision: asked for by name, or chosen."""
 
 from __future__ import annotations
 
 import os
-from typing import Literal, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
 
 from retrieval.errors import UsageError
 
 Runtime = Literal["auto", "torch", "openvino"]
 """``auto`` takes OpenVINO where it is installed and a model brings a reference row that it reproduces, else torch."""
 
+Precision = Literal["auto", "float32", "bfloat16"]
+"""``auto`` takes bfloat16 for towers that OpenVINO computes on a processor that multiplies it, else float32."""
+
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
-VARIABLE = "VLSEARCH_RUNTIME"
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+VARIABLE, PRECISION_VARIABLE = "VLSEARCH_RUNTIME", "VLSEARCH_PRECISION"
+
+Name = TypeVar("Name", bound=str)
 
 
-def chosen_runtime(name: str | None) -> Runtime:
-    """Resolve a runtime's name; None is the environment's choice, and ``auto`` where it makes none.
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """What was asked to compute a model's towers."""
+
+    runtime: Runtime = "torch"
+    precision: Precision = "float32"
+
+
+def chosen_computation(runtime: str | None, precision: str | None) -> Computation:
+    """Resolve names; None is the environment's choice, and ``auto`` where it makes none.
 
     Raises:
-        UsageError: no runtime has that name.
+        UsageError: no runtime or no precision has that name.
     """
-    asked = name if name is not None else os.environ.get(VARIABLE) or "auto"
-    for runtime in RUNTIMES:
-        if asked == runtime:
-            return runtime
-    source = f"{VARIABLE} is" if name is None else "runtime is"
-    raise UsageError(f"{source} {asked!r}, and must be one of {', '.join(RUNTIMES)}")
+    return Computation(
+        _resolved(runtime, "runtime", VARIABLE, RUNTIMES),
+        _resolved(precision, "precision", PRECISION_VARIABLE, PRECISIONS),
+    )
+
+
+def _resolved(name: str | None, what: str, variable: str, known: Sequence[Name]) -> Name:
+    asked = name if name is not None else os.environ.get(variable) or "auto"
+    for one in known:
+        if asked == one:
+            return one
+    source = f"{variable} is" if name is None else f"{what} is"
+    raise UsageError(f"{source} {asked!r}, and must be one of {', '.join(known)}")

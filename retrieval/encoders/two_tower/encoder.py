@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from retrieval.encoders.runtimes.choice import Runtime
+from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower.folder import open_folder
 from retrieval.encoders.two_tower.image_layers import has_layers
@@ -18,16 +19,16 @@ def load_two_tower_encoder(
     name: str | None = None,
     device: str | None = None,
     revision: str = "",
-    runtime: Runtime = "torch",
+    asked: Computation | None = None,
 ) -> TowerEncoder:
-    """Load the model in ``folder``, in float32 whatever its weights are stored as.
+    """Load the model in ``folder``, whatever its weights are stored as.
 
     Args:
         folder: holds config.json, model.safetensors and tokenizer.json.
         name: what the identity calls it; the absolute folder by default.
         device: as torch names it; the CPU by default.
         revision: what the identity calls this state of the weights.
-        runtime: what computes the image tower.
+        asked: what computes the image tower, in which precision; torch in float32 by default.
 
     Raises:
         ModelError: a file is missing, cut short, or of another model, or the runtime cannot compute it.
@@ -35,12 +36,10 @@ def load_two_tower_encoder(
     """
     opened, data = open_folder(folder)
     config = opened.config
-    return TowerEncoder(
-        opened.identity(name, revision),
-        config.image.preparation,
-        UnigramTokens(opened.tokenizer, config.text),
-        TwoTowerTowers(opened, data, device or "cpu", runtime),
-    )
+    towers = TwoTowerTowers(opened, data, device or "cpu", asked)
+    identity = replace(opened.identity(name, revision), precision=towers.precision, runtime=towers.runtime)
+    tokens = UnigramTokens(opened.tokenizer, config.text)
+    return TowerEncoder(identity, config.image.preparation, tokens, towers)
 
 
 def add_reference(folder: Path) -> None:

@@ -19,6 +19,8 @@ FILE = "reference.json"
 _BYTES = 2**22
 LARGEST_DEVIATION = 1e-5
 """Largest difference of an element from torch's in float32."""
+LEAST_COSINE = 0.99
+"""Least cosine between a row in bfloat16 and torch's in float32; ``mini`` has 0.9997 at the made-up image."""
 
 Rows = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -54,7 +56,27 @@ def write_reference(folder: Path, config: TwoTowerConfig, rows: Rows) -> None:
     (folder / FILE).write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
-def deviation(row: NDArray[np.float32], config: TwoTowerConfig, rows: Rows) -> float:
-    """Measure the largest difference of an element between a reference row and a runtime's."""
+def check_row(row: NDArray[np.float32], config: TwoTowerConfig, rows: Rows, precision: str) -> None:
+    """Compare a reference row with a runtime's.
+
+    Args:
+        row: the reference.
+        config: of the model.
+        rows: computes unit rows of prepared images through the runtime.
+        precision: that it computes in; float32 is held to each element, a lower one to the whole.
+
+    Raises:
+        ValueError: the runtime's differs by more than its precision explains; the message is a clause.
+    """
     found = rows(reference_image(config.image.size))[0]
-    return float(np.abs(found - row).max()) if np.isfinite(found).all() else float("inf")
+    finite = bool(np.isfinite(found).all())
+    if precision == "float32":
+        deviation = float(np.abs(found - row).max()) if finite else float("inf")
+        if not deviation <= LARGEST_DEVIATION:
+            raise ValueError(
+                f"differ from the model's reference by {deviation:.1e}, more than {LARGEST_DEVIATION}"
+            )
+        return
+    cosine = float(found @ row) if finite else float("nan")
+    if not cosine >= LEAST_COSINE:
+        raise ValueError(f"have a cosine of {cosine:.4f} to the model's reference, less than {LEAST_COSINE}")

@@ -7,15 +7,17 @@ takes, and so does a query of an image where OpenVINO is installed.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from retrieval.encoders.reproducible import request_equal_bits, rows_depend_on_place
-from retrieval.encoders.runtimes import openvino_images
-from retrieval.encoders.runtimes.choice import VARIABLE, Runtime
+from retrieval.encoders.runtimes import openvino_graph, openvino_images
+from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation
+from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, Rows
+from retrieval.encoders.runtimes.processor import multiplies_bfloat16
 from retrieval.encoders.two_tower.folder import (
     CONFIG,
     TwoTowerFolder,
@@ -27,12 +29,13 @@ from retrieval.encoders.two_tower.image_layers import has_layers, read_image_tow
 from retrieval.encoders.two_tower.numpy_bag import NumpyBag
 from retrieval.encoders.two_tower.reference import (
     LARGEST_DEVIATION,
-    deviation,
+    check_row,
     read_reference,
     reference_image,
 )
 from retrieval.errors import ModelError
 from retrieval.extras import require
+from retrieval.identity import each_tower
 
 if TYPE_CHECKING:
     from retrieval.encoders.two_tower.model import TwoTowerModel
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 # layer: 80 images a second in place of 125. Where freed memory is retained, larger passes are no faster.
 CPU_IMAGES = 8
 _USE_TORCH = f"use the runtime torch, with {VARIABLE}=torch"
+_USE_FLOAT32 = f"use float32, with {PRECISION_VARIABLE}=float32"
+_BFLOAT16_DEVIATION = 0.05  # of an element; 0.014 was the largest of 64 photographs
 
 
 class TwoTowerTowers:
@@ -51,7 +56,7 @@ class TwoTowerTowers:
         folder: where the weights are; they are read again when torch is first needed.
         data: bytes of its weights.
         device: as torch names it.
-        runtime: of the image tower.
+        asked: of the image tower.
 
     Raises:
         ModelError: the weights are not those that the configuration calls for, or the runtime asked for cannot
@@ -59,11 +64,11 @@ class TwoTowerTowers:
         MissingExtra: the runtime asked for, or what the text tower needs, is not installed.
     """
 
-    tolerance = LARGEST_DEVIATION
-
-    def __init__(self, folder: TwoTowerFolder, data: bytes, device: str, runtime: Runtime = "torch") -> None:
+    def __init__(
+        self, folder: TwoTowerFolder, data: bytes, device: str, asked: Computation | None = None
+    ) -> None:
         self._folder, self._device = folder, device
-        self._runtime = _image_runtime(folder, device, runtime)
+        self._runtime, self._precision = _image_computation(folder, device, asked or Computation())
         self._images: openvino_images.OpenVinoImages | None = None
         self._lock = threading.Lock()
         self._bag: NumpyBag | None = None
@@ -74,9 +79,32 @@ class TwoTowerTowers:
             self._model = _build_model(folder, data, device)
 
     @property
+    def runtime(self) -> str:
+        """What computes each tower, as an identity tells it."""
+        return each_tower(self._runtime, "torch" if self._bag is None else "numpy")
+
+    @property
+    def precision(self) -> str:
+        """In what each tower is computed, as an identity tells it."""
+        return each_tower(self._precision, "float32")
+
+    @property
+    def tolerance(self) -> float:
+        """See :class:`retrieval.encoders.base.Towers`."""
+        return LARGEST_DEVIATION if self._precision == "float32" else _BFLOAT16_DEVIATION
+
+    @property
     def largest_image_pass(self) -> int | None:
         """See :class:`retrieval.encoders.base.Towers`."""
+        if self._runtime == "openvino":
+            return openvino_images.PASS_IMAGES
         return CPU_IMAGES if self._device == "cpu" else None
+
+    @property
+    def image_passes_at_once(self) -> int:
+        """See :class:`retrieval.encoders.base.Towers`."""
+        images = self._openvino_images()
+        return 1 if images is None else images.passes_at_once
 
     def depends_on_place(self, kind: Kind) -> bool:
         """See :class:`retrieval.encoders.base.Towers`."""
@@ -90,7 +118,10 @@ class TwoTowerTowers:
     def image_rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.Towers`."""
         if (images := self._openvino_images()) is not None:
-            return images.rows(prepared)
+            try:
+                return images.rows(prepared)
+            except RuntimeError as error:  # of OpenVINO: the graph is compiled at its first use
+                raise _cannot_compute(error) from error
         model = self.torch_model()
         import torch  # late: a query of words to a bag does not need it
 
@@ -121,7 +152,7 @@ class TwoTowerTowers:
         """
         with self._lock:
             if self._images is None and self._runtime == "openvino":
-                self._images = _build_openvino(self._folder)
+                self._images = _build_openvino(self._folder, self._precision)
             return self._images
 
     def torch_model(self) -> TwoTowerModel:
@@ -137,56 +168,65 @@ class TwoTowerTowers:
             return self._model
 
 
-def _image_runtime(folder: TwoTowerFolder, device: str, asked: Runtime) -> Runtime:
-    """Decide what computes the image tower: ``torch`` or ``openvino``.
+def _image_computation(
+    folder: TwoTowerFolder, device: str, asked: Computation
+) -> tuple[Literal["torch", "openvino"], ComputedPrecision]:
+    """Decide what computes the image tower, in which precision.
 
     Raises:
-        ModelError: OpenVINO was asked for, and does not know the backbone or the device.
+        ModelError: what was asked for does not know the backbone, the device or the precision.
         MissingExtra: it is not installed.
     """
-    if asked == "torch":
+    if asked.runtime == "torch":
         require("models", "the runtime torch")
-        return "torch"
     config = folder.config
     knows = device == "cpu" and has_layers(config.image)
-    if asked == "auto":
-        proven = knows and openvino_images.is_installed() and read_reference(folder.path, config) is not None
-        return "openvino" if proven else "torch"
-    if not knows:
+    if asked.runtime == "openvino" and not knows:
         raise ModelError(
             f"the runtime openvino cannot compute {folder.path} ({config.image.backbone} on {device}); "
             "use the runtime torch"
         )
-    openvino_images.check_installed()
-    return "openvino"
+    needed = asked.runtime == "openvino" or (knows and asked == Computation("auto", "bfloat16"))
+    if needed:
+        openvino_graph.check_installed()
+    proven = knows and openvino_graph.is_installed() and read_reference(folder.path, config) is not None
+    if needed or (asked.runtime == "auto" and proven):
+        fast = asked.precision == "auto" and multiplies_bfloat16()
+        return "openvino", "bfloat16" if fast or asked.precision == "bfloat16" else "float32"
+    if asked.precision == "bfloat16":
+        raise ModelError(f"torch computes {folder.path} in float32 alone; {_USE_FLOAT32}")
+    return "torch", "float32"
 
 
-def _build_openvino(folder: TwoTowerFolder) -> openvino_images.OpenVinoImages:
+def _build_openvino(folder: TwoTowerFolder, precision: ComputedPrecision) -> openvino_images.OpenVinoImages:
     data = folder.read_again()
     try:
         with np.errstate(all="ignore"):  # numbers that overflow show in the rows
             tower = read_image_tower(folder.config, numpy_weights(data, "image"))
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise foreign_weights(folder.path, error) from error
-    try:
-        images = openvino_images.OpenVinoImages(tower)
-    except (ImportError, OSError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        raise ModelError(
-            f"OpenVINO cannot compute images on this machine ({reason}); {_USE_TORCH}"
-        ) from error
     reference = read_reference(folder.path, folder.config)
     if reference is None:
-        reference = TwoTowerTowers(folder, data, "cpu").image_rows(reference_image(folder.config.image.size))[
-            0
-        ]
-    found = deviation(reference, folder.config, images.rows)
-    if not found <= LARGEST_DEVIATION:  # nan too
-        raise ModelError(
-            f"{folder.path}: OpenVINO gives vectors that differ from the model's reference by {found:.1e}, more than "
-            f"{LARGEST_DEVIATION}; {_USE_TORCH}"
-        )
-    return images
+        pixels = reference_image(folder.config.image.size)
+        reference = TwoTowerTowers(folder, data, "cpu").image_rows(pixels)[0]
+    row = reference
+
+    def check(rows: Rows) -> None:
+        try:
+            check_row(row, folder.config, rows, precision)
+        except ValueError as error:
+            instead = _USE_TORCH if precision == "float32" else _USE_FLOAT32
+            raise ModelError(f"{folder.path}: OpenVINO gives vectors that {error}; {instead}") from error
+
+    try:
+        return openvino_images.OpenVinoImages(tower, precision, check)
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _cannot_compute(error) from error
+
+
+def _cannot_compute(error: Exception) -> ModelError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return ModelError(f"OpenVINO cannot compute images on this machine ({reason}); {_USE_TORCH}")
 
 
 def _build_bag(folder: TwoTowerFolder, data: bytes) -> NumpyBag:

@@ -15,9 +15,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import indexer
+import retrieval
 import retrieval.encoders
 from retrieval.encoders.registry import load_encoder
-from retrieval.encoders.runtimes import openvino_images
+from retrieval.encoders.runtimes import openvino_graph, processor
+from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower import (
     ImageConfig,
@@ -26,6 +29,7 @@ from retrieval.encoders.two_tower import (
     TwoTowerModel,
     load_two_tower_encoder,
 )
+from retrieval.encoders.two_tower import towers as two_tower_towers
 from retrieval.encoders.two_tower.encoder import add_reference
 from retrieval.encoders.two_tower.folder import save
 from retrieval.encoders.two_tower.image_layers import has_layers
@@ -40,7 +44,7 @@ from retrieval.errors import MissingExtra, ModelError, UsageError
 
 MINI = Path(retrieval.encoders.__file__).parent / "bundled" / "mini"
 
-needs_openvino = pytest.mark.skipif(not openvino_images.is_installed(), reason="OpenVINO is not installed")
+needs_openvino = pytest.mark.skipif(not openvino_graph.is_installed(), reason="OpenVINO is not installed")
 
 
 def write_model(folder: Path, image: ImageConfig, parts: tuple[int, ...] = ()) -> Path:
@@ -85,7 +89,7 @@ def test_openvino_gives_the_vectors_of_torch(
     image = ImageConfig(backbone, size, tf_padding=tf_padding, kept_from=kept_from)  # type: ignore[arg-type]
     folder = write_model(tmp_path / "model", image, parts)
     of_torch, of_openvino = (
-        load_two_tower_encoder(folder, runtime=runtime).towers for runtime in ("torch", "openvino")
+        load_two_tower_encoder(folder, asked=Computation(runtime)).towers for runtime in ("torch", "openvino")
     )
 
     found = of_openvino.image_rows(pixels(size))
@@ -94,13 +98,15 @@ def test_openvino_gives_the_vectors_of_torch(
 
 
 @needs_openvino
-def test_mini_has_the_same_identity_through_either_runtime_and_the_same_vectors_to_rounding() -> None:
-    of_torch, of_openvino = (load_encoder("mini", runtime=runtime) for runtime in ("torch", "openvino"))
+def test_mini_has_comparable_identities_through_both_runtimes_and_the_same_vectors_to_rounding() -> None:
+    of_torch, of_openvino = (
+        load_encoder("mini", runtime=runtime, precision="float32") for runtime in ("torch", "openvino")
+    )
     prepared = list(pixels(of_torch.image_size))
 
     difference = of_torch.encode_prepared(prepared) - of_openvino.encode_prepared(prepared)
 
-    assert of_torch.identity == of_openvino.identity
+    assert of_torch.identity.digest == of_openvino.identity.digest
     assert np.abs(difference).max() <= 1e-5
 
 
@@ -210,7 +216,20 @@ def test_a_runtime_that_does_not_reproduce_the_reference_row_is_refused(folder: 
     with pytest.raises(
         ModelError, match=r"differ from the model's reference by 1\.0e-04.+VLSEARCH_RUNTIME=torch"
     ):
-        load_encoder(folder).encode_images([Image.new("RGB", (40, 30))])
+        load_encoder(folder, precision="float32").encode_images([Image.new("RGB", (40, 30))])
+
+
+@needs_openvino
+def test_bfloat16_that_is_far_from_the_reference_row_is_refused(folder: Path) -> None:
+    add_reference(folder)
+    facts = json.loads((folder / FILE).read_text())
+    facts["image_row"] = [-value for value in facts["image_row"]]
+    (folder / FILE).write_text(json.dumps(facts))
+
+    with pytest.raises(
+        ModelError, match=r"have a cosine of -\d\.\d+ to the model's.+VLSEARCH_PRECISION=float32"
+    ):
+        load_encoder(folder, precision="bfloat16").encode_images([Image.new("RGB", (40, 30))])
 
 
 @needs_openvino
@@ -256,7 +275,9 @@ def test_weights_that_overflow_do_not_reproduce_the_reference_row(folder: Path, 
     save_file(weights, folder / "model.safetensors")
 
     with pytest.raises(ModelError, match="differ from the model's reference"):
-        load_encoder(folder, runtime="openvino").encode_images([Image.new("RGB", (40, 30))])
+        load_encoder(folder, runtime="openvino", precision="float32").encode_images(
+            [Image.new("RGB", (40, 30))]
+        )
 
 
 @needs_openvino
@@ -283,11 +304,77 @@ def test_a_backbone_that_openvino_does_not_know_is_a_sentence(tmp_path: Path) ->
 
 
 def test_a_runtime_that_is_not_installed_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_images, "is_installed", lambda: False)
+    monkeypatch.setattr(openvino_graph, "is_installed", lambda: False)
 
     with pytest.raises(MissingExtra, match=r"vlsearch\[openvino\]"):
         load_encoder(folder, runtime="openvino")
     assert load_encoder(folder).encode_images([Image.new("RGB", (40, 30))]).shape == (1, 16)
+
+
+@needs_openvino
+def test_bfloat16_rows_of_mini_are_near_those_of_float32_and_the_identity_tells_the_precision() -> None:
+    exact, fast = (load_encoder("mini", precision=precision) for precision in ("float32", "bfloat16"))
+    prepared = list(pixels(exact.image_size))
+
+    cosines = (exact.encode_prepared(prepared) * fast.encode_prepared(prepared)).sum(axis=1)
+
+    assert cosines.min() >= 0.99
+    assert fast.identity.precision == "images bfloat16, texts float32"
+    assert (exact.identity.precision, exact.identity.runtime) == ("float32", "images openvino, texts numpy")
+    assert fast.identity.digest == exact.identity.digest
+    assert fast.identity.exact_digest != exact.identity.exact_digest
+
+
+@needs_openvino
+@pytest.mark.parametrize(("has_it", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_computes_in_bfloat16_where_the_processor_multiplies_it(
+    folder: Path, has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_reference(folder)
+    monkeypatch.setattr(two_tower_towers, "multiplies_bfloat16", lambda: has_it)
+
+    assert expected in load_encoder(folder).identity.precision
+
+
+@pytest.mark.parametrize("flags", ["fpu amx_bf16", "avx512_bf16 sse", "fpu sse", None])
+def test_what_the_processor_multiplies_is_read_from_the_system(
+    flags: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags\t\t: {flags}\n")
+    monkeypatch.setattr(processor, "_CPUINFO", tmp_path / "cpuinfo")
+    processor._flags.cache_clear()
+    try:
+        assert processor.multiplies_bfloat16() == (flags in ("fpu amx_bf16", "avx512_bf16 sse"))
+    finally:
+        processor._flags.cache_clear()
+
+
+def test_bfloat16_that_torch_alone_could_compute_is_refused_in_a_sentence(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"in float32 alone; use float32, with VLSEARCH_PRECISION=float32"):
+        load_encoder(folder, runtime="torch", precision="bfloat16")
+    with pytest.raises(UsageError, match="precision is 'int8', and must be one of auto, float32, bfloat16"):
+        load_encoder("mini", precision="int8")
+
+
+@needs_openvino
+def test_a_collection_made_in_one_precision_is_added_to_and_asked_in_another(tmp_path: Path) -> None:
+    made, added = tmp_path / "made", tmp_path / "added"
+    for folder, colour in ((made, "red"), (added, "blue")):
+        folder.mkdir()
+        Image.new("RGB", (60, 40), colour).save(folder / f"{colour}.png")
+    fast, exact = (load_encoder("mini", precision=precision) for precision in ("bfloat16", "float32"))
+
+    indexer.build(made, tmp_path / "collection", model=fast)
+    indexer.build(added, tmp_path / "collection", model=exact)
+
+    with retrieval.open(tmp_path / "collection", encoder=exact) as engine:
+        hits = engine.search(Image.new("RGB", (60, 40), "blue"), k=2)
+        identity = engine.collection.identity
+    assert [hit.item.uri.rsplit("/", 1)[-1] for hit in hits] == ["blue.png", "red.png"]
+    assert identity is not None
+    assert identity.precision == "images bfloat16+float32, texts float32"
+    assert indexer.doctor(tmp_path / "collection").faults == ()
 
 
 def test_the_environment_chooses_the_runtime_where_the_call_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
