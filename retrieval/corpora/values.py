@@ -18,7 +18,8 @@ NESTING_LIMIT = 100
 """Levels of lists and objects in one JSON value."""
 
 _TEXT_LIMIT = 2**16  # characters of a caption; encoders see some hundred of them
-_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+# possessive, and a string need not end: else each mark of a long one is tried against the rest of the text
+_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _ID_LIMIT = 200  # characters of an id
 _INT64 = 2**63
 # one for all: json.loads would make one, a reference cycle, for each line
