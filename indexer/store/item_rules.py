@@ -15,6 +15,7 @@ from retrieval.texts import is_unicode, normalise_text
 from retrieval.types import Kind
 
 LARGEST = 2**63 - 1  # what SQLite's integers hold
+_MOST_DIGITS = 640  # of an integer, which Python converts to and from text whatever its settings
 
 
 class StoredItem(Protocol):
@@ -98,6 +99,8 @@ def attributes_fault(attributes: Mapping[str, object]) -> str | None:
             return "the name of an attribute is not a text of characters"
         if isinstance(value, float) and not math.isfinite(value):
             return f"the attribute {name!r} is {value}, which JSON cannot hold"
+        if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+            return f"the attribute {name!r} is a number of more than {_MOST_DIGITS} digits"
         for part in value if isinstance(value, list) else (value,):
             nested = part is not value and not isinstance(part, str)
             if nested or not isinstance(part, (str, int, float, bool, type(None))):
