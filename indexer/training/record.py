@@ -11,7 +11,10 @@ from typing import Any
 from indexer.training.messages import writing
 from retrieval.errors import TrainingError
 
-METRICS, SETTINGS = "metrics.jsonl", "run.json"
+METRICS, SETTINGS, LOCK = "metrics.jsonl", "run.json", ".lock"
+_DRAFT = f".{SETTINGS}.draft"
+_OF_NO_RUN = frozenset({LOCK, _DRAFT})
+"""What a call leaves that was refused, or killed, before the folder was known as a run's."""
 
 
 class MetricsLog:
@@ -52,7 +55,7 @@ def write_settings(folder: Path, facts: Mapping[str, Any]) -> None:
         TrainingError: it cannot be written.
     """
     text = json.dumps(facts, indent=2, ensure_ascii=False, default=str) + "\n"
-    draft = folder / f".{SETTINGS}.draft"
+    draft = folder / _DRAFT
     with writing(folder / SETTINGS):
         draft.write_text(text, encoding="utf-8", errors="backslashreplace")
         draft.replace(folder / SETTINGS)
@@ -66,7 +69,7 @@ def read_settings(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / SETTINGS
     if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(file.name not in _OF_NO_RUN for file in folder.iterdir()):
             raise TrainingError(
                 f"{folder} holds files and no training run; name an empty folder, or a new one"
             )

@@ -25,6 +25,7 @@ from indexer.training.messages import no_pairs, no_validation, writing
 from indexer.training.objective import Teacher, TeacherRows
 from indexer.training.recipe import Recipe
 from indexer.training.record import (
+    LOCK,
     METRICS,
     MetricsLog,
     differences,
@@ -41,7 +42,7 @@ from retrieval.encoders.reproducible import request_equal_bits
 from retrieval.errors import MissingExtra, TrainingError, UsageError
 from retrieval.types import Failure, Limits, OnProgress, ignore_progress
 
-_CACHE, _LOCK = "cache", ".lock"
+_CACHE = "cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def train_corpus(
     if recipe.norms is None:
         recipe = replace(recipe, norms="batch" if _is_from_scratch(start) else "stored")
     try:
-        with FileLock(out / _LOCK, timeout=0), interrupts_noted() as stop:
+        with FileLock(out / LOCK, timeout=0), interrupts_noted() as stop:
             return _run(
                 data, start, recipe, out, before, saving or Saving(), _device(device), command, show, stop
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from retrieval.cli.model_note import say_model
+from retrieval.cli.options import given_folder
 from retrieval.cli.printing import counted
 from retrieval.cli.progress import progress_display
 from retrieval.shell import shell_command
@@ -22,8 +23,9 @@ CAPTIONS_SHOWN = 1
 @click.command()
 @click.option(
     "--collection",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     metavar="PATH",
+    callback=given_folder,
     help="The collection's folder. [default: in your data folder, one for each install and model]",
 )
 @click.option("--model", default="auto", show_default=True, help="Model, by alias, hub name or folder.")

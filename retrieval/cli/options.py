@@ -15,10 +15,15 @@ from retrieval.query.location import collection_path
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _resolve(_: click.Context, __: click.Parameter, chosen: str | None) -> Path:
+def given_folder(_: click.Context, __: click.Parameter, chosen: str | None) -> Path | None:
+    """Give the folder that an option names; None where it was left out."""
     if chosen == "":  # a variable of the shell that is not set; as a path it would be the working directory
         raise click.BadParameter("it is empty; name a folder, or leave the option out")
-    return collection_path(chosen)
+    return None if chosen is None else Path(chosen)
+
+
+def _resolve(context: click.Context, option: click.Parameter, chosen: str | None) -> Path:
+    return collection_path(given_folder(context, option, chosen))
 
 
 def collection_option(command: Command) -> Command:

@@ -230,8 +230,9 @@ def model_options(command: Command) -> Command:
             return command(*args, start=NewTwoTower(**given, frozen_stages=frozen_stages), **others)
         if given:
             named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            makes = "makes" if len(given) == 1 else "make"
             raise UsageError(
-                f"{named} make a new model, and --model fine-tunes one; leave one or the other out"
+                f"{named} {makes} a new model, and --model fine-tunes one; leave one or the other out"
             )
         adapters = None if lora is None else Lora(lora, lora_alpha or Lora().alpha)
         return command(*args, start=FromModel(model, adapters, frozen_stages), **others)

@@ -334,7 +334,7 @@ ERRORS = [
     ("{corpus} --model mini --lora 4", 2, "--lora adapts hub checkpoints, and mini is a two-tower model"),
     ("{corpus} --lora 4", 2, "--lora adapts a model that is there; name one with --model"),
     ("{corpus} --model {clip} --frozen-stages 2", 2, "use --locked-image-epochs"),
-    ("{corpus} --model {clip} --image-backbone resnet50", 2, "--image-backbone make a new model"),
+    ("{corpus} --model {clip} --image-backbone resnet50", 2, "--image-backbone makes a new model"),
     ("{corpus} --image-backbone tiny --frozen-stages 99", 1, "99 cannot stay frozen; lower --frozen-stages"),
     ("{corpus} --image-weights {here}/none", 1, "holds no weights of resnet50"),
     ("{corpus} --text-weights {here}", 1, "is not a BERT model folder"),
