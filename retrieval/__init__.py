@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection as Collection
     from retrieval.collection import CollectionInfo as CollectionInfo
     from retrieval.collection import View as View
+    from retrieval.collection.filters.parse import parse_where as parse_where
     from retrieval.corpora import Corpus as Corpus
     from retrieval.corpora import CorpusOptions as CorpusOptions
     from retrieval.corpora import open_corpus as open_corpus
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from retrieval.errors import CollectionTooNew as CollectionTooNew
     from retrieval.errors import CorpusFormatError as CorpusFormatError
     from retrieval.errors import EvaluationError as EvaluationError
+    from retrieval.errors import FilterError as FilterError
     from retrieval.errors import IdentityMismatch as IdentityMismatch
     from retrieval.errors import ImageError as ImageError
     from retrieval.errors import MissingExtra as MissingExtra
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
     from retrieval.errors import VlsearchError as VlsearchError
     from retrieval.evaluation.evaluate import classify as classify
     from retrieval.evaluation.evaluate import evaluate as evaluate
+    from retrieval.expressions import Expression as Expression
+    from retrieval.expressions import field as field
+    from retrieval.expressions import near as near
+    from retrieval.expressions import under as under
     from retrieval.identity import Identity as Identity
     from retrieval.query.engine import SearchEngine as SearchEngine
     from retrieval.query.engine import open_engine as open
@@ -62,7 +68,7 @@ if TYPE_CHECKING:
 
 _ERRORS = (
     "CollectionDamaged CollectionError CollectionLocked CollectionNotFound CollectionTooNew "
-    "CorpusFormatError EvaluationError IdentityMismatch ImageError MissingExtra ModelError QueryError "
+    "CorpusFormatError EvaluationError FilterError IdentityMismatch ImageError MissingExtra ModelError QueryError "
     "TrainingError UnknownModel UsageError VlsearchError"
 )
 _EXPORTS = {
@@ -71,6 +77,7 @@ _EXPORTS = {
     "Corpus": "retrieval.corpora",
     "CorpusOptions": "retrieval.corpora",
     "Encoder": "retrieval.encoders.base",
+    "Expression": "retrieval.expressions",
     "Failure": "retrieval.types",
     "Hit": "retrieval.types",
     "Identity": "retrieval.identity",
@@ -89,11 +96,15 @@ _EXPORTS = {
     "View": "retrieval.collection",
     "classify": "retrieval.evaluation.evaluate",
     "evaluate": "retrieval.evaluation.evaluate",
+    "field": "retrieval.expressions",
     "load_encoder": "retrieval.encoders.registry",
+    "near": "retrieval.expressions",
     "open": "retrieval.query.engine:open_engine",
     "open_corpus": "retrieval.corpora",
     "parse_caption_column": "retrieval.corpora",
     "parse_query": "retrieval.query.parse",
+    "parse_where": "retrieval.collection.filters.parse",
+    "under": "retrieval.expressions",
     "read_query": "retrieval.query.without",
     **dict.fromkeys(_ERRORS.split(), "retrieval.errors"),
 }
@@ -114,7 +125,9 @@ __all__ = [
     "CorpusOptions",
     "Encoder",
     "EvaluationError",
+    "Expression",
     "Failure",
+    "FilterError",
     "Hit",
     "Identity",
     "IdentityMismatch",
@@ -141,12 +154,16 @@ __all__ = [
     "VlsearchError",
     "classify",
     "evaluate",
+    "field",
     "load_encoder",
+    "near",
     "open",
     "open_corpus",
     "parse_caption_column",
     "parse_query",
+    "parse_where",
     "read_query",
+    "under",
 ]
 
 

@@ -6,7 +6,8 @@ VlsearchError
 │   ├── QueryError            a query is empty, or a part of it cannot be used
 │   │   ├── PlacedQueryError  a QueryError of one query of a batch, with its place
 │   │   ├── NothingOfKind     the collection holds no items of the kind asked for
-│   │   └── NoSuchImage       an image of the query does not exist
+│   │   ├── NoSuchImage       an image of the query does not exist
+│   │   └── FilterError       a condition on fields (where) cannot be read, or not be asked of this collection
 │   └── UnknownModel          no model goes by that name
 ├── MissingExtra              an optional package is needed
 ├── CollectionError
@@ -119,6 +120,10 @@ class NoSuchImage(QueryError):
         """The fault, and how to search for the words themselves."""
         words = shell_word(f"text:{self.path}")
         return f"there is no file {self.path}; check the path, or to search for these words write {words}"
+
+
+class FilterError(QueryError):
+    """A condition on fields (``where``) cannot be read, or names what the collection does not have."""
 
 
 class UnknownModel(UsageError):

@@ -10,6 +10,11 @@ def normalise_text(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
+def fold(text: str) -> str:
+    """Bring texts that differ in case, or in how an accent is encoded, to one form, to compare them."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
 def is_unicode(text: str) -> bool:
     r"""Whether a text has only characters, and no half of a surrogate pair.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from retrieval.errors import UsageError
+from retrieval.expressions import Expression, check_size
 from retrieval.uris import is_missing
 
 
@@ -43,6 +44,11 @@ Kind = Literal["image", "text"]
 """The two kinds of item."""
 
 KINDS: tuple[Kind, Kind] = ("image", "text")
+
+Sort = Literal["score", "taken", "name"]
+"""The orders in which hits are given."""
+
+SORTS: tuple[Sort, ...] = ("score", "taken", "name")
 
 Scalar = str | int | float | bool | None
 
@@ -266,6 +272,10 @@ class Request:
         distinct: give each content once, as its item with the lowest id.
         offset: best hits to pass over, >= 0; the first hit returned has rank ``offset + 1``.
         exact: scan all vectors, even where an accelerator finds nearly all of the best ones sooner.
+        where: what an item must meet to be found; a text becomes one by ``retrieval.parse_where``.
+        sort: order of the hits that are given: by score; by the attribute ``taken``, the newest first; or by the name
+            of the file. A hit's rank is that of its score all the same.
+        min_score: hits with a lower score are left out.
     """
 
     k: int = 10
@@ -273,8 +283,17 @@ class Request:
     distinct: bool = False
     offset: int = 0
     exact: bool = False
+    where: Expression | None = None
+    sort: Sort = "score"
+    min_score: float | None = None
 
     def __post_init__(self) -> None:
+        if self.where is not None:
+            check_size(self.where)
+        if self.sort not in SORTS:
+            raise UsageError(f"sort is {self.sort!r}; choose one of {', '.join(SORTS)}")
+        if self.min_score is not None and not -2 <= self.min_score <= 2:
+            raise UsageError(f"min_score is {self.min_score}; scores lie between -1 and 1")
         if self.k < 1:
             raise UsageError(f"k is {self.k}; ask for at least 1 hit")
         if self.offset < 0:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from indexer.store.attribute_rows import items_with_other_values
 from indexer.store.item_rules import stored_item_fault
 from indexer.store.noted_files import sweepable
 from indexer.store.sweeping import is_known, unknown_files
@@ -22,6 +23,7 @@ from retrieval.collection.catalogue import read_generation
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import DATABASE_ERRORS, driver_connection, read_transaction
 from retrieval.collection.folder import SegmentsFolder, require_collection, without_catalogue
+from retrieval.collection.migrations import ATTRIBUTES_SINCE
 from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores.segment_faults import accelerator_faults, segment_faults
 from retrieval.collection.stores.segment_rows import named_files
@@ -48,9 +50,9 @@ def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0
     """Examine a collection; with ``repair``, mend what can be mended and examine it again.
 
     Repair sweeps orphans, drops segments whose files are damaged, so that the next ``index`` encodes their contents
-    again, and damaged accelerators, so that searches scan all vectors until the next one is built, and masks what no
-    item uses; items, captions and links stay. Beyond repair are a catalogue that SQLite cannot read, and rows that
-    contradict each other.
+    again, and damaged accelerators, so that searches scan all vectors until the next one is built, masks what no item
+    uses, and has conditions find items by the attributes that they have; items, captions and links stay. Beyond repair
+    are a catalogue that SQLite cannot read, and rows that contradict each other.
 
     Raises:
         CollectionNotFound, CollectionTooNew: there is nothing to look at.
@@ -63,6 +65,7 @@ def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0
     if not repair:
         return before
     with Writer(path, timeout) as writer:  # sweeps
+        writer.mend_attribute_values()
         writer.drop_segments(_broken(path, segment_faults))
         writer.drop_accelerators(_broken(path, accelerator_faults))
         writer.sweep()
@@ -122,6 +125,10 @@ def _catalogue_faults(connection: Connection) -> Iterator[str]:
         if number:
             yield f"{number} {what}"
     yield from _item_faults(connection)
+    if schema.schema_version(connection) >= ATTRIBUTES_SINCE and (
+        number := items_with_other_values(connection)
+    ):
+        yield f"{number} items are found by other attributes than they have"
 
 
 def _item_faults(connection: Connection) -> Iterator[str]:

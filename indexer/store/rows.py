@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, delete, func, select, text
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from indexer.store.attribute_rows import replace_values
 from indexer.store.changes import Change
 from indexer.store.content_rows import content_ids_of, contents_of, mask_and_unmask
 from indexer.store.hidden_rows import find_returned, record_hidden, remember_digests, rename_hidden
@@ -23,6 +25,7 @@ def apply(connection: Connection, change: Change) -> dict[str, int]:
     touched = contents_touched(connection, change)
     returned = find_returned(connection, change)
     ids = upsert_items(connection, change)
+    replace_values(connection, {ids[uri]: item.attributes for uri, item in change.items.items()})
     replace_attributes(connection, change)
     record_hidden(connection, change, returned)
     replace_links(connection, change, ids)
@@ -47,12 +50,16 @@ def remove_items(connection: Connection, ids: Iterable[int]) -> None:
 
 
 def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
-    """Add or update items, and return their ids by uri. A renamed item keeps its id and moves to the new corpus."""
+    """Add or update items, and return their ids by uri. A renamed item keeps its id and moves to the new corpus.
+
+    An item that is there keeps the time at which it came.
+    """
     if not change.items:
         return {}
     table = schema.items
     content_ids = content_ids_of(connection, ((item.kind, item.sha256) for item in change.items.values()))
     rename_items(connection, change)
+    now = int(time.time())
     rows = [
         {
             "content_id": content_ids[item.kind, item.sha256],
@@ -64,6 +71,7 @@ def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
             "attributes": _attributes_json(item.attributes),
             "stamp": item.stamp,
             "extent": item.extent,
+            "indexed": now,
         }
         for item in change.items.values()
     ]
@@ -117,6 +125,8 @@ def replace_attributes(connection: Connection, change: Change) -> None:
             for uri, attributes in change.attributes.items()
         ]
         connection.execute(text("UPDATE items SET attributes = :attributes WHERE uri = :uri"), rows)
+        ids = item_ids_of(connection, change.attributes)
+        replace_values(connection, {ids[uri]: change.attributes[uri] for uri in ids})
 
 
 def _attributes_json(attributes: Mapping[str, Attribute]) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, update
 
+from indexer.store.attribute_rows import rebuild_values
 from indexer.store.noted_files import settle_sweepable
 from retrieval.collection import schema
 from retrieval.collection.catalogue import damaged, read_generation
 from retrieval.collection.engine import DATABASE_ERRORS, check_readable, connect, driver_connection
-from retrieval.collection.migrations import SCHEMA_VERSION
+from retrieval.collection.migrations import ATTRIBUTES_SINCE, SCHEMA_VERSION
 from retrieval.collection.schema import migrate, schema_version
 from retrieval.collection.stores.segment_rows import named_files
 from retrieval.errors import CollectionTooNew, UsageError
@@ -124,6 +125,8 @@ class Transactions:
                     raise CollectionTooNew(self.path, version, SCHEMA_VERSION)
                 if version < SCHEMA_VERSION:
                     migrate(connection)
+                if version < ATTRIBUTES_SINCE:
+                    rebuild_values(connection)
                 check_readable(connection, self.path)
         except DATABASE_ERRORS as error:
             raise damaged(self.path, error) from error

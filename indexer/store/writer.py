@@ -21,6 +21,7 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store import content_rows, rows
+from indexer.store.attribute_rows import items_with_other_values, rebuild_values
 from indexer.store.changes import Change, NewContent
 from indexer.store.lock import take_lock
 from indexer.store.noted_files import note_sweepable
@@ -292,6 +293,14 @@ class Writer:
         with self.catalogue.switch(self.catalogue.next_generation()) as connection:
             drop_segments(connection, numbers)
             content_rows.mask_unused(connection)
+
+    def mend_attribute_values(self) -> None:
+        """Have conditions find items by the attributes that they have, where that is not so."""
+        with self.look_up() as connection:
+            wrong = items_with_other_values(connection)
+        if wrong:
+            with self.catalogue.switch(self.catalogue.next_generation()) as connection:
+                rebuild_values(connection)
 
     def switch_encoder(self, identity: Identity) -> None:
         """Make an encoder the active one and drop the vectors of all others, in one commit; then their files."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from retrieval.cli.accelerators import described
+from retrieval.cli.fields import show_fields
 from retrieval.cli.options import collection_option, json_option
 from retrieval.cli.printing import (
     bytes_size,
@@ -29,14 +30,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--failures", is_flag=True, help="List the items that failed to index, and why.")
 @click.option("--hidden", is_flag=True, help="List the hidden items.")
-@json_option("Print one JSON object; with --failures or --hidden, one a line of the list.")
+@click.option(
+    "--attributes", is_flag=True, help="List the fields that query --where can name, and their values."
+)
+@json_option("Print one JSON object; with --failures, --hidden or --attributes, one a line of the list.")
 @collection_option
-def info(failures: bool, hidden: bool, as_json: bool, collection: Path) -> None:
+def info(failures: bool, hidden: bool, attributes: bool, as_json: bool, collection: Path) -> None:
     """Show what a collection holds, and what failed to index."""
     from retrieval.collection import Collection  # sqlalchemy, faiss: not for --help
 
-    if failures and hidden:
-        raise UsageError("--failures and --hidden are two lists; ask for one of them")
+    if failures + hidden + attributes > 1:
+        raise UsageError("--failures, --hidden and --attributes are lists of their own; ask for one of them")
     with Collection.open(collection) as opened:
         if failures:
             for failure in opened.failures():
@@ -50,6 +54,8 @@ def info(failures: bool, hidden: bool, as_json: bool, collection: Path) -> None:
                     click.echo(json_line(asdict(item)).encode())
                 else:
                     click.echo(short_name(item.uri) + ("" if item.kind else " (not in the collection now)"))
+        elif attributes:
+            show_fields(opened.fields(), as_json)
         elif as_json:
             click.echo(json_line(asdict(opened.info())).encode())
         else:

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from retrieval.cli.filter_options import filter_options
 from retrieval.cli.hit_output import list_options, shape_of, show
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.options import collection_option, json_option, runtime_options
 from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.errors import UsageError
+from retrieval.expressions import Expression
 from retrieval.query.parse import looks_like_picture, parse_line, parse_query
 from retrieval.query.parts import Query, TextPart
 from retrieval.query.without import read_query
 from retrieval.shell import shell_command, shell_word
-from retrieval.types import Hit, Kind, Limits, Request
+from retrieval.types import SORTS, Hit, Kind, Limits, Request, Sort
 from retrieval.uris import hide_passwords
 
 if TYPE_CHECKING:
@@ -58,6 +60,18 @@ class _QueryCommand(click.Command):
     type=click.Choice(["image", "text"]),
     help="The kind of item wanted. [default: captions for pictures, else pictures]",
 )
+@filter_options
+@click.option(
+    "--sort",
+    type=click.Choice(SORTS),
+    default="score",
+    show_default=True,
+    help="Order of the hits: best first, newest first, or by name.",
+)
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Pass over so many of the best hits.")
+@click.option(
+    "--min-score", type=click.FloatRange(-1, 1), metavar="S", help="Leave out hits with a lower score."
+)
 @click.option("--distinct", is_flag=True, help="Show equal pictures, and equal texts, once.")
 @click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
 @click.option(
@@ -78,6 +92,10 @@ def query(
     source: BinaryIO | None,
     k: int,
     find: Kind | None,
+    where: Expression | None,
+    sort: Sort,
+    offset: int,
+    min_score: float | None,
     distinct: bool,
     exact: bool,
     literal: bool,
@@ -110,6 +128,13 @@ def query(
         vlsearch query "3:30 pm"                    words: a digit follows the colon
         vlsearch query --from queries.txt --json
 
+    Conditions narrow down what is found:
+
+    \b
+        vlsearch query "a dog" --in ~/Pictures/2021 --after 2021-05 --camera canon
+        vlsearch query "a dog" --where "width >= 4000 and not keywords contains screenshot"
+        vlsearch query "a dog" --near 48.14,11.58,10km --sort taken
+
     Words that exclude something are read so: "a dog without a ball" finds dogs, and balls count against a
     picture; 没有汽车的街道 likewise. What was read is told on stderr.
 
@@ -123,7 +148,7 @@ def query(
 
     if source is not None and (parts or add or subtract):
         raise UsageError("give the query as arguments or as lines of --from, not both")
-    request = Request(k, find, distinct, exact=exact)
+    request = Request(k, find, distinct, offset, exact, where, sort, min_score)
     shape = shape_of(as_json, as_list, null)
     single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
     if single is not None:
@@ -140,9 +165,9 @@ def query(
                 click.echo(f"{printable(source.name)} holds no query; put one on each line", err=True)
         else:
             with waiting("Loading the model"):
-                hits = engine.search(
-                    single, request.k, request.find, request.distinct, exact=request.exact, literal=True
-                )
+                (hits,) = engine.answer([single], request)
+            if where is not None and not hits:
+                click.echo("Note: nothing that could be found meets the condition", err=True)
             show(hits, shape, null)
 
 
@@ -152,13 +177,8 @@ def _answer_lines(
     queries = _read_queries(source)
     while batch := list(islice(queries, BATCH_QUERIES)):
         with waiting("Loading the model"):
-            answers = engine.search_batch(
-                [query for _, _, query in batch],
-                request.k,
-                request.find,
-                request.distinct,
-                exact=request.exact,
-                literal=literal,
+            answers = engine.answer(
+                [query if literal else read_query(query)[0] for _, _, query in batch], request
             )
         for (line, text, _), hits in zip(batch, answers, strict=True):
             yield line, text, hits

@@ -80,3 +80,14 @@ class OptionalDigest(LargeBinary):
 
 def _is_digest(value: Any) -> bool:
     return value.__class__ is bytes and len(value) == DIGEST_BYTES
+
+
+class Comparable(LargeBinary):
+    """A number or a text; the column keeps each as it is."""
+
+    def bind_processor(self, dialect: object) -> None:
+        """Send values as they are."""
+
+    def result_processor(self, dialect: object, coltype: object) -> Callable[[Any], Any]:
+        """Check each value that comes from the catalogue."""
+        return _checker(lambda value: value.__class__ in (int, float, str), "a number or a text")

@@ -125,13 +125,38 @@ CREATE TABLE accelerators (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_M001_FIRST_TABLES, _M002_LISTINGS, _M003_HIDDEN, _M004_ACCELERATORS)
+_M005_FIELDS = """
+ALTER TABLE items ADD COLUMN indexed INTEGER;
+CREATE TABLE attribute_names (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    type TEXT NOT NULL CHECK (type IN ('boolean', 'date', 'list', 'number', 'text')),
+    UNIQUE (name, type)
+);
+CREATE TABLE attribute_values (
+    item_id INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE,
+    name_id INTEGER NOT NULL REFERENCES attribute_names (id),
+    value BLOB NOT NULL,
+    PRIMARY KEY (item_id, name_id, value)
+) WITHOUT ROWID;
+CREATE INDEX attribute_values_by_value ON attribute_values (name_id, value, item_id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _M001_FIRST_TABLES,
+    _M002_LISTINGS,
+    _M003_HIDDEN,
+    _M004_ACCELERATORS,
+    _M005_FIELDS,
+)
 """SQL scripts, each statement ended by a semicolon; the first makes schema 1."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
 # The schemas that added a table: readers of older collections must not ask for it.
+LISTINGS_SINCE = 2
 HIDDEN_SINCE = 3
 ACCELERATORS_SINCE = 4
+ATTRIBUTES_SINCE = 5
 
 
 def statements_of(script: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.catalogue import damaged, read_state, unreadable
 from retrieval.collection.connections import ReadConnections
+from retrieval.collection.filters.listing import FieldFacts
 from retrieval.collection.layout import segments_path
 from retrieval.collection.snapshot import Snapshot, read_snapshot
 from retrieval.collection.stores import search_threads
@@ -133,6 +134,11 @@ class Collection:
         """Read the items that failed to index, of all corpora or of one (by uri), in the order of first failure."""
         with self.reading() as view:
             return iter(view.failures(source))
+
+    def fields(self) -> list[FieldFacts]:
+        """Describe the fields that conditions can name."""
+        with self.reading() as view:
+            return view.fields()
 
     def info(self) -> CollectionInfo:
         """Count what one generation holds."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from retrieval.collection import migrations
 from retrieval.collection.column_types import (
+    Comparable,
     Digest,
     KindName,
     Number,
@@ -114,14 +115,38 @@ items = Table(
     Column("attributes", Text(), nullable=False),
     Column("stamp", OptionalText()),
     Column("extent", OptionalText()),
+    Column("indexed", OptionalNumber()),
     Index("items_by_content", "content_id"),
     Index("items_by_source", "source_id"),
     Index("items_by_kind", "kind"),
     sqlite_autoincrement=True,
 )
-"""``attributes``: JSON; ``stamp``: what tells that the bytes are unchanged; ``extent``: ``offset+size`` in a tar.
+"""``attributes``: JSON; ``stamp``: what tells that the bytes are unchanged; ``extent``: ``offset+size`` in a tar;
+``indexed``: when the item came, in seconds since 1970, or null where an earlier version wrote it.
 
 ``source_id`` is one source that lists the item; others, which few items have, stand in ``listings``."""
+
+attribute_names = Table(
+    "attribute_names",
+    metadata,
+    Column("id", Number(), primary_key=True),
+    Column("name", Text(), nullable=False),
+    Column("type", Text(), nullable=False),
+    UniqueConstraint("name", "type"),
+    sqlite_autoincrement=True,
+)
+"""Attributes by name, once for each type of values that they have."""
+
+attribute_values = Table(
+    "attribute_values",
+    metadata,
+    Column("item_id", Number(), ForeignKey("items.id", ondelete="CASCADE"), primary_key=True),
+    Column("name_id", Number(), ForeignKey("attribute_names.id"), primary_key=True),
+    Column("value", Comparable(), primary_key=True),
+    Index("attribute_values_by_value", "name_id", "value", "item_id"),
+    sqlite_with_rowid=False,
+)
+"""Values of ``items.attributes`` as conditions compare them; a list has a row for each of its elements."""
 
 listings = Table(
     "listings",

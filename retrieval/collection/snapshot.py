@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.opened import Accelerator, open_accelerators
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
+from retrieval.collection.filters.allowed import AllowedCache
 from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.statement import VERSION, Number, Select, SelectIds
 from retrieval.collection.stores import SegmentStore, open_stores
@@ -37,6 +38,8 @@ class Snapshot:
         masked: ids of encodings that no search may find, ascending int64: the dead ones, and those of contents whose
             items are all hidden.
         hidden_ids: the ids in ``hidden``.
+        schema: of the catalogue.
+        allowed: what conditions have let through so far.
     """
 
     generation: int
@@ -49,6 +52,8 @@ class Snapshot:
     hidden: dict[Kind, NDArray[np.int64]]
     masked: NDArray[np.int64]
     hidden_ids: frozenset[int]
+    schema: int
+    allowed: AllowedCache = field(default_factory=AllowedCache)
 
     def hides(self, item: int) -> bool:
         """Whether the item with this id is hidden."""
@@ -98,6 +103,7 @@ def read_snapshot(
         hidden=hidden,
         masked=masked,
         hidden_ids=frozenset(number for of_kind in hidden.values() for number in of_kind.tolist()),
+        schema=VERSION.rows(connection)[0].number,
     )
 
 

@@ -21,6 +21,10 @@ from retrieval.collection.catalogue_items import (
     read_pages,
     read_rows,
 )
+from retrieval.collection.filters.allowed import Allowed, Searched, find_allowed, items_of_kind
+from retrieval.collection.filters.facets import count_values
+from retrieval.collection.filters.listing import FieldFacts, describe_fields
+from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
@@ -30,6 +34,7 @@ from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores import SegmentStore
 from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.errors import CollectionDamaged
+from retrieval.expressions import Expression, check_size
 from retrieval.identity import Identity
 from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 from retrieval.uris import uri_of
@@ -61,28 +66,33 @@ class View:
         Exact: equal to scoring every live item with :func:`~retrieval.collection.score.exact_scores`, whatever the
         segments, threads, deletions and compactions on the way. Where ``vlsearch optimize`` has built an accelerator
         and ``request.exact`` is not set, some hits may be missed (``info`` says how many); scores and order of the
-        others are the same. Fewer hits than asked for come back only where there are fewer.
+        others are the same. Fewer hits than asked for come back only where there are fewer that ``request.where``
+        lets through.
 
         Args:
             vectors: (q, d) float32 unit rows by the collection's encoder.
             find: the kind of item wanted.
-            request: which ranks, and whether equal contents count once; its own ``find`` is not looked at.
+            request: which ranks, which items, and whether equal contents count once; its own ``find`` is not looked at.
+
+        Raises:
+            FilterError: ``request.where`` names a field that no item has, or compares one with what it never is.
         """
         with self._segment_errors_translated():
-            depth = request.offset + request.k
-            found = self._candidates(vectors, find, depth, request.exact)
-            pairs = self._rank(found, request)
+            allowed = None if request.where is None else self._allowed(find, request.where)
+            found = self._candidates(vectors, find, request, allowed)
+            pairs = self._rank(found, request, allowed)
             items = self.items(number for ranked in pairs for number, _ in ranked)
         by_id = {item.id: item for item in items}
         if len(by_id) < len({number for ranked in pairs for number, _ in ranked}):
             raise WrongValue("the catalogue holds items without a content")
-        return [
+        hits = (
             [
                 Hit(rank, score, by_id[number])
                 for rank, (number, score) in enumerate(ranked, request.offset + 1)
             ]
             for ranked in pairs
-        ]
+        )
+        return [ordered(of_query, request.sort) for of_query in hits]
 
     def items(self, ids: Iterable[int]) -> list[Item]:
         """Read items by id, ascending, with their texts; ids that are gone or hidden are left out."""
@@ -175,19 +185,72 @@ class View:
         """Whether the item with this id is hidden."""
         return self._snapshot.hides(item)
 
+    def where(self, kind: Kind, where: Expression | None) -> NDArray[np.int64]:
+        """Find the items of a kind that meet a condition and are not hidden; ids, ascending int64.
+
+        Raises:
+            FilterError: it names a field that no item has, or compares one with what it never is.
+        """
+        if where is None:
+            return np.setdiff1d(self._items(kind), self._snapshot.hidden[kind], assume_unique=True)
+        check_size(where)
+        return self._allowed(kind, where).items
+
+    def facets(
+        self, kind: Kind, fields: Sequence[str], where: Expression | None = None, most: int = 20
+    ) -> dict[str, dict[str, int]]:
+        """Count the items of a kind that meet a condition by the values of fields, the most frequent first.
+
+        Args:
+            kind: of the items.
+            fields: names; ``year`` is that of ``taken``. An item with a list counts for each of its elements.
+            where: which items; None counts all.
+            most: values of each field to give.
+
+        Raises:
+            FilterError: a field is one that no item has, or ``where`` is at fault.
+        """
+        return count_values(self._searched(kind), self.where(kind, where), fields, most)
+
+    def fields(self) -> list[FieldFacts]:
+        """Describe the fields that conditions can name: those of every item, and the attributes that there are."""
+        return describe_fields(self._connection, self._snapshot.schema)
+
+    def _searched(self, kind: Kind) -> Searched:
+        snapshot = self._snapshot
+        return Searched(
+            self._connection,
+            snapshot.schema,
+            kind,
+            self._items(kind),
+            snapshot.hidden[kind],
+            snapshot.encoder_id,
+            snapshot.stores[kind],
+        )
+
+    def _items(self, kind: Kind) -> NDArray[np.int64]:
+        return self._snapshot.allowed.items(kind, lambda: items_of_kind(self._connection, kind))
+
+    def _allowed(self, kind: Kind, where: Expression) -> Allowed:
+        return self._snapshot.allowed.get(kind, where, lambda: find_allowed(self._searched(kind), where))
+
     def _candidates(
-        self, vectors: NDArray[np.float32], find: Kind, depth: int, exact: bool
+        self, vectors: NDArray[np.float32], find: Kind, request: Request, allowed: Allowed | None
     ) -> list[Candidates]:
         store, masked = self._store(find), self._snapshot.masked
-        accelerator = None if exact else self._snapshot.accelerators.get(find)
+        some = None if allowed is None else allowed.store
+        depth = request.offset + request.k
+        accelerator = None if request.exact else self._snapshot.accelerators.get(find)
         if accelerator is None:
-            return search(store, vectors, depth, masked)
-        return search_accelerated(accelerator, store, vectors, depth, masked)
+            return search(store if some is None else some, vectors, depth, masked)
+        return search_accelerated(accelerator, store, vectors, depth, masked, some)
 
     def _store(self, kind: Kind) -> SegmentStore:
         return self._snapshot.stores[kind]
 
-    def _rank(self, found: Sequence[Candidates], request: Request) -> list[list[tuple[int, float]]]:
+    def _rank(
+        self, found: Sequence[Candidates], request: Request, allowed: Allowed | None
+    ) -> list[list[tuple[int, float]]]:
         encodings = {number for candidates in found for number in candidates.ids.tolist()}
         content_of: dict[int, int] = {}
         items_of: dict[int, list[int]] = {}
@@ -196,7 +259,8 @@ class View:
             items = items_of.setdefault(row.content, [])
             if row.item is None:
                 raise WrongValue("the catalogue holds encodings of no item that are not masked")
-            if not self._snapshot.hides(row.item):
+            admitted = not self._snapshot.hides(row.item) if allowed is None else allowed.admits(row.item)
+            if admitted:
                 items.append(row.item)
         if len(content_of) < len(encodings):
             raise WrongValue("segments hold encodings that the catalogue does not know")
@@ -227,6 +291,8 @@ def _rank(
         for content, score in scored.items()
         for item in (items_of[content][:1] if request.distinct else items_of[content])
     ]
+    if request.min_score is not None:
+        pairs = [pair for pair in pairs if pair[1] >= request.min_score]
     pairs.sort(key=lambda pair: (-pair[1], pair[0]))
     return pairs[request.offset : request.offset + request.k]
 

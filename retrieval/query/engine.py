@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from retrieval.collection import Collection, CollectionInfo, View
+from retrieval.collection.filters.parse import condition
 from retrieval.collection.stored import StoredVector
 from retrieval.decoding.pool import DecodePool
 from retrieval.errors import (
@@ -20,12 +21,13 @@ from retrieval.errors import (
     QueryError,
     UsageError,
 )
+from retrieval.expressions import Expression
 from retrieval.identity import Identity
 from retrieval.query.location import collection_path
 from retrieval.query.parts import ItemPart, KeyPart, Query, Queryable
 from retrieval.query.vectors import NotPrepared, QueryVectors, place_of, with_place_in_errors
 from retrieval.query.without import read_query
-from retrieval.types import KINDS, Hit, Item, Kind, Limits, Request
+from retrieval.types import KINDS, Hit, Item, Kind, Limits, Request, Sort
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -100,6 +102,9 @@ class SearchEngine:
         offset: int = 0,
         exact: bool = False,
         literal: bool = False,
+        where: str | Expression | None = None,
+        sort: Sort = "score",
+        min_score: float | None = None,
     ) -> list[Hit]:
         """Find the k items that answer a query best: by score descending, equal scores by item id.
 
@@ -119,8 +124,13 @@ class SearchEngine:
                 all of the best items sooner.
             literal: take each text as it is, and do not read "a dog without a ball" as a dog, less a ball (see
                 :func:`retrieval.read_query`).
+            where: what an item must meet to be found, as ``vlsearch query --where`` takes it or built with
+                :func:`retrieval.field`; k hits come back where so many meet it.
+            sort: order of the hits: ``score``, ``taken`` (the newest first) or ``name``.
+            min_score: leave out hits with a lower score.
 
         Raises:
+            FilterError: ``where`` cannot be read, or names a field that no item has.
             QueryError: the query is empty, one of its images cannot be read, its parts cancel each other
                 out, or the collection holds nothing of the kind that ``find`` names.
             UsageError: k is below 1, offset below 0, or both or neither of ``query`` and ``key`` are given.
@@ -130,7 +140,8 @@ class SearchEngine:
         if (query is None) == (key is None):
             raise UsageError("search with a query or with the key of an item, one of the two")
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        return self._search([_read(asked, literal)], Request(k, find, distinct, offset, exact))[0]
+        request = Request(k, find, distinct, offset, exact, condition(where), sort, min_score)
+        return self.answer([_read(asked, literal)], request)[0]
 
     def similar(
         self,
@@ -186,6 +197,9 @@ class SearchEngine:
         offset: int = 0,
         exact: bool = False,
         literal: bool = False,
+        where: str | Expression | None = None,
+        sort: Sort = "score",
+        min_score: float | None = None,
     ) -> list[list[Hit]]:
         """Find the hits of each query, with the same bits as :meth:`search`, in one pass over the collection.
 
@@ -199,7 +213,37 @@ class SearchEngine:
         for number, query in enumerate(queries, start=1):
             with with_place_in_errors(f"query {number}"):
                 parsed.append(_read(Query.of(query), literal))
-        return self._search(parsed, Request(k, find, distinct, offset, exact)) if parsed else []
+        request = Request(k, find, distinct, offset, exact, condition(where), sort, min_score)
+        return self.answer(parsed, request)
+
+    def answer(self, queries: Sequence[Query], request: Request) -> list[list[Hit]]:
+        """Find the hits of each query, taken literally, with the parameters of a search in one value.
+
+        Raises:
+            QueryError, CollectionError, IdentityMismatch: as :meth:`search`.
+        """
+        return self._search(queries, request) if queries else []
+
+    def facets(
+        self,
+        fields: Sequence[str] = ("year", "folder", "camera"),
+        where: str | Expression | None = None,
+        kind: Kind = "image",
+        most: int = 20,
+    ) -> dict[str, dict[str, int]]:
+        """Count the items of a kind, or those that meet a condition, by the values of fields.
+
+        Args:
+            fields: fields of items or attributes; ``year`` is that of the attribute ``taken``.
+            where: as :meth:`search` takes it.
+            kind: of the items.
+            most: values of each field to give, the most frequent first.
+
+        Raises:
+            FilterError: no item has one of the fields, or ``where`` is at fault.
+        """
+        with self.collection.reading() as view:
+            return view.facets(kind, fields, condition(where), most)
 
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""

@@ -79,6 +79,10 @@ class PlainStore:
         live = ~np.isin(self.ids, masked)
         return [PlainProposals(self.ids[live], self.table[live] @ query) for query in queries]
 
+    def only(self, ids: NDArray[np.int64]) -> PlainStore:
+        chosen = np.isin(self.ids, ids)
+        return PlainStore([(self.ids[chosen], self.table[chosen])])
+
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         place = {number: at for at, number in enumerate(self.ids.tolist())}
         return np.array([self.table[place[number]] for number in ids.tolist()], np.float32).reshape(-1, D)
@@ -291,6 +295,27 @@ def test_all_stores_give_the_same_candidates(held: tuple[list[Part], NDArray[np.
             answers.append([sorted(zip(c.ids.tolist(), c.scores.tolist(), strict=True)) for c in found])
 
     assert answers[0] == answers[1]
+
+
+@STORES
+@given(held=stored(), k=st.integers(1, 60), count=st.sampled_from([1, 2, 25]))
+def test_some_of_the_vectors_are_searched_as_a_store_that_holds_no_others(
+    make: OpenPlace, held: tuple[list[Part], NDArray[np.int64]], k: int, count: int
+) -> None:
+    parts, left_out = held
+    queries, nothing = unit_rows(count, D, seed=96), np.empty(0, np.int64)
+    alone = PlainStore([(ids[(of := ~np.isin(ids, left_out))], rows[of]) for ids, rows in parts])
+
+    with store_of(make, parts) as store:
+        some = store.only(np.union1d(alone.ids, np.array([10**6], np.int64)))
+        found = search(some, queries, k, nothing)
+        assert some.rows == alone.rows
+        assert held_by(some, alone.ids.tolist()) == held_by(store, alone.ids.tolist())
+
+    assert [sorted(zip(c.ids.tolist(), c.scores.tolist(), strict=True)) for c in found] == [
+        sorted(zip(c.ids.tolist(), c.scores.tolist(), strict=True))
+        for c in search(alone, queries, k, nothing)
+    ]
 
 
 @STORES

@@ -86,6 +86,13 @@ class VectorStore(Protocol):
         """
         ...
 
+    def only(self, ids: NDArray[np.int64]) -> VectorStore:
+        """Give a store of those of the vectors whose encoding ids are given, ascending; ids of no vector count not.
+
+        It is made once for a condition and searched by many queries.
+        """
+        ...
+
 
 class VectorWriter(Protocol[W]):
     """The write part of a store, for the holder of the writer's lock.

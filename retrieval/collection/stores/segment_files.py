@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.stored_values import WrongValue
-from retrieval.collection.stores.flat_scan import best_rows
+from retrieval.collection.stores.flat_scan import best_rows, best_selected
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import LARGEST_DIMENSION
 
@@ -71,6 +71,12 @@ class Segment:
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Give the ``min(k, rows)`` best rows of each query by some float32 scores: (q, k) scores and row numbers."""
         return best_rows(self._data, queries, min(k, self.rows))
+
+    def search_selected(
+        self, rows: NDArray[np.int64], queries: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Search some rows as :meth:`search` does all; the numbers given count those rows from 0."""
+        return best_selected(self._data, rows, queries, min(k, len(rows)))
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Read rows by number, (n, d) float32, C-contiguous and aligned.

@@ -15,6 +15,7 @@ from retrieval.collection.score import exact_scores
 from retrieval.collection.statement import Select
 from retrieval.collection.stores.flat_scan import prepare_thread
 from retrieval.collection.stores.segment_files import Segment, open_segment
+from retrieval.collection.stores.selected_segment import SelectedSegment
 from retrieval.errors import CollectionDamaged
 from retrieval.types import Kind
 
@@ -41,7 +42,7 @@ class SegmentStore:
         threads: from :func:`search_threads`.
     """
 
-    def __init__(self, segments: Mapping[int, Segment], threads: Executor) -> None:
+    def __init__(self, segments: Mapping[int, Segment | SelectedSegment], threads: Executor) -> None:
         self.by_id, self._threads = segments, threads
         self.segments = list(segments.values())
         self.rows = sum(segment.rows for segment in self.segments)
@@ -88,6 +89,16 @@ class SegmentStore:
             held |= _is_in(segment.ids, ids)
         return held
 
+    def only(self, ids: NDArray[np.int64]) -> SegmentStore:
+        """Give a store of some of the vectors; see :class:`VectorStore`."""
+        chosen = {}
+        for number, segment in self.by_id.items():
+            assert isinstance(segment, Segment), "chosen from all vectors"
+            rows = np.flatnonzero(_is_in(ids, segment.ids))
+            if len(rows):
+                chosen[number] = SelectedSegment(segment, rows)
+        return SegmentStore(chosen, self._threads)
+
     def since(self, last: int) -> SegmentStore:
         """Give the segments with any encoding after the one with this id."""
         later = {number: segment for number, segment in self.by_id.items() if segment.ids[-1] > last}
@@ -125,10 +136,10 @@ def open_stores(
         FileNotFoundError: a file is gone, because a commit after this transaction's generation replaced it.
         CollectionDamaged: a file is not what the catalogue says.
     """
-    found: dict[Kind, dict[int, Segment]] = {"image": {}, "text": {}}
+    found: dict[Kind, dict[int, Segment | SelectedSegment]] = {"image": {}, "text": {}}
     for row in _SEGMENTS.rows(connection, encoder_id):
-        mapped = (store.by_id.get(row.id) for store in last.values())
-        segment = next(filter(None, mapped), None) or open_segment(collection, row)
+        mapped = [store.by_id[row.id] for store in last.values() if row.id in store.by_id]
+        segment = mapped[0] if mapped else open_segment(collection, row)
         if segment.dimension != dimension:
             raise CollectionDamaged(
                 collection,
@@ -187,7 +198,7 @@ class _Part:
 
     def __init__(
         self,
-        segment: Segment,
+        segment: Segment | SelectedSegment,
         scores: NDArray[np.float32],
         rows: NDArray[np.int64],
         masked: NDArray[np.int64],

@@ -21,7 +21,9 @@ from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
 from retrieval import UsageError
 from retrieval.collection import Collection
+from retrieval.collection.filters.parse import parse_where
 from retrieval.errors import CollectionDamaged
+from retrieval.types import Request
 from tests.builders import IDENTITY, image_change, unit_rows
 from tests.retrieval.collection.test_accelerators import DIMENSION, images_and_texts
 
@@ -262,3 +264,63 @@ def test_the_bundled_queries_are_different_texts_in_both_languages() -> None:
 
     assert len(set(texts)) == len(texts) > 600
     assert sum(not text.isascii() for text in texts) > 200
+
+
+def give_attributes(path: Path) -> None:
+    """Give each image its number, and ``side``: which of two halves of the space it lies in."""
+    with Writer(path) as writer:
+        sides = IMAGES @ CAPTIONS[400]
+        attributes = {
+            f"test:{number}": {"number": number, "bucket": number % 100, "side": float(sides[number])}
+            for number in range(ROWS)
+        }
+        writer.commit_rows(Change(attributes=dict(attributes)))
+
+
+@pytest.mark.parametrize(
+    ("where", "k", "least"),
+    [
+        ("bucket < 50", 10, 0.8),
+        ("bucket < 90", 3, 0.8),
+        ("bucket = 7", 10, 1.0),
+        ("number = 7", 10, 1.0),
+        ("side < 0.3", 10, 0.8),
+        ("number >= 0", 10, 0.8),
+    ],
+)
+def test_a_condition_costs_an_accelerator_no_hit_and_no_bit(
+    accelerated: Path, monkeypatch: pytest.MonkeyPatch, where: str, k: int, least: float
+) -> None:
+    give_attributes(accelerated)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.EXACT_SHARE", 1.0)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.PROPOSED_COST", 0.3)
+    asked = Request(k, where=parse_where(where))
+
+    with Collection.open(accelerated) as collection, collection.reading() as view:
+        found = view.search(CAPTIONS[400:], "image", asked)
+        exact = view.search(CAPTIONS[400:], "image", replace(asked, exact=True))
+        most = min(k, len(view.where("image", asked.where)))
+
+    shared = 0
+    for some, all_ in zip(found, exact, strict=True):
+        ranked = [(hit.uri, hit.score) for hit in all_]
+        common = [(hit.uri, hit.score) for hit in some if (hit.uri, hit.score) in ranked]
+        assert [hit for hit in ranked if hit in common] == common
+        assert len(some) == len(all_) == most
+        shared += len(common)
+    assert shared / (most * len(found)) >= least
+
+
+def test_where_a_condition_contradicts_the_query_the_exact_search_answers(
+    accelerated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_attributes(accelerated)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.EXACT_SHARE", 1.0)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.PROPOSED_COST", 0.0)
+    farther_half = parse_where(f"side < {np.median(IMAGES @ CAPTIONS[400])}")
+    asked = Request(10, where=farther_half)
+
+    with Collection.open(accelerated) as collection, collection.reading() as view:
+        found = view.search(CAPTIONS[400:401], "image", asked)
+
+        assert found == view.search(CAPTIONS[400:401], "image", replace(asked, exact=True))

@@ -1,0 +1,145 @@
+"""Items that a condition lets through in one generation, and the vectors of their contents; kept for later queries."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.collection.filters.evaluate import Evaluation
+from retrieval.collection.statement import SelectIds, id_list
+from retrieval.collection.stores import SegmentStore
+from retrieval.expressions import Expression
+from retrieval.types import Kind
+
+CACHE_BYTES = (
+    64 * 2**20
+)  # of one generation: some hundred broad conditions on 10,000 items, a few on ten million
+ID_BYTES = 8
+BROAD_SHARE = 1 / 8  # of a kind's items: from there on all of its encodings are read, in one pass
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Allowed:
+    """Items of one kind that meet a condition and are not hidden.
+
+    Attributes:
+        items: their ids, ascending int64.
+        store: the vectors of their contents.
+    """
+
+    items: NDArray[np.int64]
+    store: SegmentStore
+
+    def admits(self, item: int) -> bool:
+        """Whether the item with this id is among them."""
+        at = int(np.searchsorted(self.items, item))
+        return at < len(self.items) and int(self.items[at]) == item
+
+    @property
+    def size_bytes(self) -> int:
+        """About the memory that it takes."""
+        return ID_BYTES * (len(self.items) + 3 * self.store.rows)
+
+
+class AllowedCache:
+    """The last conditions of a generation with what they let through; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: OrderedDict[tuple[Kind, str], Allowed] = OrderedDict()
+        self._items: dict[Kind, NDArray[np.int64]] = {}
+
+    def get(self, kind: Kind, where: Expression, find: Callable[[], Allowed]) -> Allowed:
+        """Give what a condition lets through, found now if it is not known."""
+        key = kind, str(where)  # not the expression: Python takes 1, 1.0 and True for one value
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+                return self._found[key]
+        allowed = find()
+        with self._lock:
+            self._found[key] = allowed
+            while len(self._found) > 1 and self._size_bytes() > CACHE_BYTES:
+                self._found.popitem(last=False)
+        return allowed
+
+    def items(self, kind: Kind, read: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Give the ids of all items of a kind, ascending, read now if they are not known."""
+        items = self._items.get(kind)
+        if items is None:
+            items = self._items[kind] = read()
+        return items
+
+    def _size_bytes(self) -> int:
+        return sum(allowed.size_bytes for allowed in self._found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Whose items a condition is applied to: one kind of one generation.
+
+    Attributes:
+        connection: in a read transaction.
+        schema: the catalogue's.
+        kind: of the items.
+        items: ids of all items of the kind, ascending.
+        hidden: ids of those that are hidden.
+        encoder_id: of the vectors.
+        store: the vectors.
+    """
+
+    connection: sqlite3.Connection
+    schema: int
+    kind: Kind
+    items: NDArray[np.int64]
+    hidden: NDArray[np.int64]
+    encoder_id: int | None
+    store: SegmentStore
+
+
+def find_allowed(searched: Searched, where: Expression) -> Allowed:
+    """Find what a condition lets through.
+
+    Raises:
+        FilterError: it names a field that no item has, or compares one with what it never is.
+    """
+    items = allowed_items(searched, where)
+    return Allowed(items, searched.store.only(_encodings_of(searched, items)))
+
+
+def allowed_items(searched: Searched, where: Expression) -> NDArray[np.int64]:
+    """Find the items that meet a condition and are not hidden; ids, ascending int64."""
+    evaluation = Evaluation(searched.connection, searched.kind, searched.schema, searched.items)
+    met = searched.items[evaluation.mask(where)]
+    return np.setdiff1d(met, searched.hidden, assume_unique=True) if len(searched.hidden) else met
+
+
+def items_of_kind(connection: sqlite3.Connection, kind: Kind) -> NDArray[np.int64]:
+    """Read the ids of all items of a kind, ascending."""
+    return _OF_KIND.array(connection, kind)
+
+
+def _encodings_of(searched: Searched, items: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Read the ids of the encodings of items, ascending, each once."""
+    if len(items) < BROAD_SHARE * len(searched.items):
+        found = _ENCODINGS.array(searched.connection, searched.encoder_id, id_list(items.tolist()))
+        return np.unique(found)
+    of_kind = searched.connection, searched.encoder_id, searched.kind
+    owners, encodings = _OWNERS.array(*of_kind), _ALL_ENCODINGS.array(*of_kind)
+    return np.unique(encodings[np.isin(owners, items)])
+
+
+_JOINED = (
+    "FROM items JOIN encodings ON encodings.content_id = items.content_id AND encodings.encoder_id = ? "
+    "WHERE items.{} ORDER BY items.id, encodings.id"
+)
+_OF_KIND = SelectIds("SELECT id FROM items WHERE kind = ? ORDER BY id")
+_ENCODINGS = SelectIds("SELECT encodings.id " + _JOINED.format("id IN (SELECT value FROM json_each(?))"))
+_OWNERS = SelectIds("SELECT items.id " + _JOINED.format("kind = ?"))
+_ALL_ENCODINGS = SelectIds("SELECT encodings.id " + _JOINED.format("kind = ?"))

@@ -1,0 +1,80 @@
+"""What fields there are, for people who write conditions."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from retrieval.collection.filters.fields import ITEM_FIELDS
+from retrieval.collection.filters.values import Stored, Type
+from retrieval.collection.filters.written import as_written
+from retrieval.collection.migrations import ATTRIBUTES_SINCE
+from retrieval.collection.statement import Number, Select
+from retrieval.collection.stored_values import WrongValue
+
+EXAMPLES = 3
+MOST_ATTRIBUTES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFacts:
+    """A field that a condition can name.
+
+    Attributes:
+        name: of the field.
+        type: of its values: ``boolean``, ``date``, ``list``, ``number`` or ``text``.
+        meaning: of a field of every item; empty for an attribute.
+        values: how many an attribute has, over all items; None for a field of every item.
+        least, greatest: of an attribute's values, as they are compared; None for a field of every item.
+        examples: some of an attribute's values, as they are written.
+    """
+
+    name: str
+    type: Type
+    meaning: str = ""
+    values: int | None = None
+    least: Stored | None = None
+    greatest: Stored | None = None
+    examples: tuple[str, ...] = ()
+
+
+class _Name(NamedTuple):
+    id: int
+    name: str
+    type: Type
+
+
+_NAMES = Select(
+    _Name,
+    "SELECT id, name, type FROM attribute_names WHERE EXISTS (SELECT 1 FROM attribute_values WHERE name_id = "
+    "attribute_names.id) ORDER BY name, type LIMIT ?",
+)
+_COUNT = Select(Number, "SELECT count(*) FROM attribute_values WHERE name_id = ?")
+_ENDS = "SELECT min(value), max(value) FROM attribute_values WHERE name_id = ?"
+_NEXT = "SELECT value, item_id FROM attribute_values WHERE name_id = ? AND value > ? ORDER BY value, item_id LIMIT 1"
+
+
+def describe_fields(connection: sqlite3.Connection, schema: int) -> list[FieldFacts]:
+    """List the fields of every item, then the attributes by name with what their values are."""
+    own = [FieldFacts(name, field.type, field.meaning) for name, field in ITEM_FIELDS.items()]
+    if schema < ATTRIBUTES_SINCE:
+        return own
+    return own + [_describe(connection, row) for row in _NAMES.rows(connection, MOST_ATTRIBUTES)]
+
+
+def _describe(connection: sqlite3.Connection, row: _Name) -> FieldFacts:
+    count = _COUNT.rows(connection, row.id)[0].number
+    ((least, greatest),) = connection.execute(_ENDS, (row.id,)).fetchall()
+    if not all(isinstance(value, (int, float, str)) for value in (least, greatest)):
+        raise WrongValue("the catalogue holds something else where a value of an attribute belongs")
+    examples: dict[Stored, int] = {}
+    before: Stored = "" if isinstance(least, str) else -float("inf")
+    while len(examples) < EXAMPLES:
+        found = connection.execute(_NEXT, (row.id, before)).fetchone()
+        if found is None or type(found[1]) is not int:
+            break
+        before = found[0]
+        examples[before] = found[1]
+    shown = as_written(connection, row.name, examples)
+    return FieldFacts(row.name, row.type, "", count, least, greatest, tuple(shown.values()))

@@ -1,0 +1,39 @@
+"""Some rows of a segment, searched as if they were a segment of their own: what filtered searches look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.collection.stores.segment_files import EXACT_SCAN_BYTES, Segment
+
+
+class SelectedSegment:
+    """Rows of a segment, numbered from 0 in their order; reading is safe from many threads.
+
+    Args:
+        segment: mapped.
+        rows: numbers of its rows, ascending, at least one.
+    """
+
+    def __init__(self, segment: Segment, rows: NDArray[np.int64]) -> None:
+        self._segment, self._rows = segment, rows
+        self.ids = segment.ids[rows]
+        self.rows = len(rows)
+        self.dimension = segment.dimension
+
+    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Give the ``min(k, rows)`` best of the rows for each query, by float32 scores: (q, k) scores and numbers."""
+        return self._segment.search_selected(self._rows, queries, k)
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read rows by number, (n, d) float32, C-contiguous."""
+        return self._segment.vectors(self._rows[rows])
+
+    def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Read all the rows in order, as (first number, (n, d) float32), a few MB at a time."""
+        step = max(1, EXACT_SCAN_BYTES // (4 * self.dimension))
+        for start in range(0, self.rows, step):
+            yield start, self._segment.vectors(self._rows[start : start + step])
