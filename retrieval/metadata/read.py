@@ -1,0 +1,82 @@
+"""All that is known of an image beside its pixels: from its own bytes, from the files beside it, from its name."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from retrieval.metadata.attributes import merged, tidied
+from retrieval.metadata.exif import read_exif
+from retrieval.metadata.file_names import taken_from_name
+from retrieval.metadata.iptc import read_iptc
+from retrieval.metadata.takeout import read_takeout
+from retrieval.metadata.xmp import read_xmp
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from retrieval.types import Attribute
+
+_Source = TypeVar("_Source")
+
+MOST_EXIF_BYTES = 2**20  # cameras write 64 kB; Pillow takes seconds for tens of megabytes
+
+
+class Sidecar(NamedTuple):
+    """A file beside an image: its name and bytes."""
+
+    name: str
+    data: bytes
+
+
+def read_metadata(data: bytes, name: str = "", sidecars: Iterable[Sidecar] = ()) -> dict[str, Attribute]:
+    """Read the attributes of an image; what is broken is left out.
+
+    A person's words count more than a camera's, and what stands beside the file more than what stands in it: XMP
+    sidecars, then the file's own XMP, IPTC and EXIF, then Takeout's JSON; the name comes last, for the date alone.
+
+    Args:
+        data: the encoded image.
+        name: of its file, for the date that may be in it.
+        sidecars: files beside it that describe it.
+    """
+    beside = list(sidecars)
+    xmp = [_tidy(read_xmp, one.data) for one in beside if one.name.lower().endswith(".xmp")]
+    json = [_tidy(read_takeout, one.data) for one in beside if one.name.lower().endswith(".json")]
+    taken = taken_from_name(name)
+    return merged([*xmp, *_embedded(data), *json, tidied({"taken": taken} if taken else {})])
+
+
+def _embedded(data: bytes) -> list[dict[str, Attribute]]:
+    from retrieval.images.formats import open_image
+
+    found = []
+    with contextlib.suppress(Exception), open_image(data) as image:  # Pillow raises anything on hostile bytes
+        packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+        if packet:
+            found.append(_tidy(read_xmp, packet.encode() if isinstance(packet, str) else packet))
+        if "photoshop" in image.info:
+            found.append(_tidy(_read_iptc, image))
+        exif = image.info.get("exif", b"")
+        if len(exif) <= MOST_EXIF_BYTES:
+            found.append(_tidy(_read_exif, image))
+    return found
+
+
+def _read_exif(image: Image.Image) -> dict[str, object]:
+    return read_exif(image.getexif())
+
+
+def _read_iptc(image: Image.Image) -> dict[str, object]:
+    from PIL.ImageFile import ImageFile
+    from PIL.IptcImagePlugin import getiptcinfo
+
+    return read_iptc(getiptcinfo(image) or {}) if isinstance(image, ImageFile) else {}
+
+
+def _tidy(read: Callable[[_Source], Mapping[str, object]], source: _Source) -> dict[str, Attribute]:
+    try:
+        return tidied(read(source))
+    except Exception:  # parsers of other libraries raise anything on hostile bytes
+        return {}
