@@ -107,13 +107,15 @@ Location = FileBytes | MemberBytes | CellBytes | UrlBytes | InlineBytes
 class CorpusImage:
     """An image listed by a corpus, not yet read.
 
-    ``uri`` identifies it in the collection (see :mod:`retrieval.uris`); ``key`` is the caller's own name for it.
+    ``uri`` identifies it in the collection (see :mod:`retrieval.uris`); ``key`` is the caller's own name for it;
+    ``sidecars`` are files beside it that describe it (XMP, Google Takeout's JSON).
     """
 
     uri: str
     location: Location
     key: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    sidecars: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

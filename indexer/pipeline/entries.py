@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from indexer.pipeline.counts import Counts
+from indexer.pipeline.described import by_metadata, joined, whole_stamp
 from indexer.pipeline.look_up import LookedUp, LookedUpText
 from indexer.pipeline.renames import is_gone
 from indexer.pipeline.staging import Staged
@@ -79,14 +80,15 @@ class EntryStager:
         known = entry.known
         if read is not None:
             staged.add_image(read, self._encoder)
-            digest = read.digest
+            digest, metadata = read.digest, read.metadata
         else:
             assert known is not None, f"{image.uri} is neither known nor read"
-            digest = known.sha256
-            if dict(known.attributes) == dict(image.attributes):
-                self._keep(staged, known)
-                self._counts.met.add("image", known.id)
-                return
+            digest, metadata = known.sha256, by_metadata(known.stamp, known.attributes)
+        attributes, names = joined(image, metadata)
+        if read is None and known is not None and dict(known.attributes) == attributes:
+            self._keep(staged, known)
+            self._counts.met.add("image", known.id)
+            return
         if known is None or known.sha256 != digest:
             self._counts.fresh.add(image.uri)
         item = NewItem(
@@ -95,8 +97,8 @@ class EntryStager:
             sha256=digest,
             corpus_id=self._corpus_id,
             key=image.key,
-            attributes=image.attributes,
-            stamp=entry.stamp,
+            attributes=attributes,
+            stamp=whole_stamp(entry.stamp, names),
             extent=extent_of(image.location),
         )
         has_vector = read is None or read.array is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from indexer.pipeline.described import is_unchanged, stamp_of_files
 from indexer.store.known import KnownFailure, KnownItem, find_encoded, find_failures, find_items
 from indexer.store.writer import Writer
 from retrieval.contents import text_digest
@@ -12,7 +13,6 @@ from retrieval.corpora.corpus import weight_of
 from retrieval.decoding.budget import default_budget
 from retrieval.decoding.versions import decoder_versions
 from retrieval.errors import ImageError
-from retrieval.locations.fetch import stamp
 from retrieval.texts import normalise_text
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure, Limits
 
@@ -44,7 +44,7 @@ class LookedUp:
         texts: its texts, empty ones left out.
         failure: why the image cannot be taken, where that is clear without reading it.
         repeated: that failure is in the catalogue already.
-        stamp: of the image's bytes.
+        stamp: of the image's bytes and sidecars.
         known: the image's item.
         must_be_read: whether the image must be read.
         first: an entry shortly before with the same image, as in a table with one caption a row.
@@ -137,7 +137,9 @@ class LookUp:
     def _decide(self, entry: LookedUp, failed: KnownFailure | None) -> None:
         """Decide whether an image must be read, or fails again as it did before."""
         known = entry.known
-        same = known is not None and entry.stamp is not None and known.stamp == entry.stamp
+        image = entry.image
+        assert image is not None, "only entries with an image are decided on"
+        same = known is not None and is_unchanged(image, entry.stamp, known.stamp, known.attributes)
         ask_again = self._retry_failed or self._reread
         if failed is not None and self._is_hopeless(entry, failed) and not same and not ask_again:
             entry.failure = Failure(entry.uri, failed.reason)
@@ -165,7 +167,7 @@ def _unknown(entry: Entry | Failure) -> LookedUp:
             found.texts.append(LookedUpText(text, normalised, text_digest(normalised)))
     if entry.image is not None:
         try:
-            found.stamp = stamp(entry.image.location)
+            found.stamp = stamp_of_files(entry.image)
         except ImageError as error:
             found.failure = Failure(entry.image.uri, str(error))
     return found

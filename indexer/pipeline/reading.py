@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from indexer.pipeline.described import described
 from indexer.pipeline.look_up import LookedUp
 from indexer.store.known import is_encoded_image
 from retrieval.collection.catalogue import damaged, find_catalogue, open_catalogue
@@ -95,7 +96,9 @@ class ImageReader:
         try:
             if self._new_in_a_row >= _EAGER_AFTER and (found := self._read_eagerly(entry.image)) is not None:
                 return found
-            return prepare_for_encoder(self._pool, entry.image.location, self._encoder, self._is_wanted)
+            return prepare_for_encoder(
+                self._pool, entry.image.location, self._encoder, self._is_wanted, described(entry.image)
+            )
         except ImageUnreadable:
             entry.stamp = None  # rights and drives come back without a change of the file: try every time
             raise
@@ -103,7 +106,7 @@ class ImageReader:
     def _read_eagerly(self, image: CorpusImage) -> PreparedImage | None:
         """Prepare an image before asking whether its content is new; None where that fails, and it must be asked."""
         try:
-            found = prepare_for_encoder(self._pool, image.location, self._encoder)
+            found = prepare_for_encoder(self._pool, image.location, self._encoder, described=described(image))
         except ImageUnreadable:
             raise
         except ImageError:  # its content may have a vector nevertheless, made with other limits

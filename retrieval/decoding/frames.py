@@ -13,6 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import IO
 
+from retrieval.metadata.sidecars import Described
 from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes
 
 SHARED_BYTES = 128 * 2**20
@@ -24,9 +25,11 @@ MAPPED_BYTES = SHARED_BYTES + 1
 GO, SKIP = b"G", b"S"
 """What follows a reply :attr:`Status.DIGEST` to a request with ``pause``."""
 
-_REQUEST = struct.Struct("!BBQQQQdQQIIQ")
-_REPLY = struct.Struct("!B32sIIQB4IH")
+_REQUEST = struct.Struct("!BBQQQQdQQIIIQ")
+_REPLY = struct.Struct("!B32sIIQB4IHI")
 _LONGEST_REASON = 2000
+_LONGEST_METADATA = 2**20
+_PAUSE, _DESCRIBED = 1, 2  # flags
 
 
 class Status(IntEnum):
@@ -51,6 +54,7 @@ class Request:
         limits: what is accepted of it.
         memory: bytes that the process may take in all.
         allowance: bytes that the image may take, by estimate.
+        described: read the image's metadata too, which come with the first reply.
         pause: reply with the digest and wait for :data:`GO`; without it there is one reply, the outcome.
     """
 
@@ -60,11 +64,15 @@ class Request:
     memory: int
     allowance: int
     pause: bool
+    described: Described | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer to a request; ``DIGEST`` comes before another one where there is a pause, or no shared memory."""
+    """An answer to a request; ``DIGEST`` comes before another one where there is a pause, or no shared memory.
+
+    ``metadata`` is a JSON object of attributes, or empty.
+    """
 
     status: Status
     digest: bytes = bytes(32)
@@ -73,17 +81,20 @@ class Reply:
     needed: int = 0
     shape: tuple[int, ...] = ()
     reason: str = ""
+    metadata: bytes = b""
 
 
 def write_request(file: IO[bytes], request: Request) -> None:
     """Send a request."""
     kind, path, offset, size, data = _parts(request.location)
     name, rule, limits = os.fsencode(path), request.preparation.encode(), request.limits
+    flags = _PAUSE * request.pause + _DESCRIBED * (request.described is not None)
+    beside = _beside(request.described) if request.described is not None else b""
     head = _REQUEST.pack(
-        kind, request.pause, offset, size, limits.file_bytes, limits.pixels, limits.seconds,
-        request.memory, request.allowance, len(name), len(rule), len(data),
+        kind, flags, offset, size, limits.file_bytes, limits.pixels, limits.seconds,
+        request.memory, request.allowance, len(name), len(rule), len(beside), len(data),
     )  # fmt: skip
-    file.write(head + name + rule)
+    file.write(head + name + rule + beside)
     if data:
         file.write(data)
     file.flush()
@@ -95,9 +106,12 @@ def read_request(file: IO[bytes]) -> Request | None:
     if len(head) < _REQUEST.size:
         return None
     (
-        kind, pause, offset, size, file_bytes, pixels, seconds, memory, allowance, names, rules, bytes_
+        kind, flags, offset, size, file_bytes, pixels, seconds, memory, allowance, names, rules, besides, bytes_
     ) = _REQUEST.unpack(head)  # fmt: skip
-    path, rule, data = Path(os.fsdecode(file.read(names))), file.read(rules).decode(), file.read(bytes_)
+    path, rule = Path(os.fsdecode(file.read(names))), file.read(rules).decode()
+    file_name, *sidecars = map(os.fsdecode, file.read(besides).split(b"\0"))
+    described = Described(file_name, tuple(map(Path, sidecars))) if flags & _DESCRIBED else None
+    data = file.read(bytes_)
     location: Location
     if kind == 1:
         location = FileBytes(path)
@@ -105,7 +119,13 @@ def read_request(file: IO[bytes]) -> Request | None:
         location = MemberBytes(path, "", offset, size)
     else:
         location = InlineBytes(data)
-    return Request(location, rule, Limits(file_bytes, pixels, seconds), memory, allowance, bool(pause))
+    limits = Limits(file_bytes, pixels, seconds)
+    return Request(location, rule, limits, memory, allowance, bool(flags & _PAUSE), described)
+
+
+def _beside(described: Described) -> bytes:
+    paths = (os.path.abspath(path) for path in described.sidecars)  # noqa: PTH100
+    return b"\0".join(map(os.fsencode, (described.name.replace("\0", ""), *paths)))
 
 
 def _parts(location: Location) -> tuple[int, str, int, int, bytes]:
@@ -122,6 +142,7 @@ def _parts(location: Location) -> tuple[int, str, int, int, bytes]:
 def write_reply(file: IO[bytes], reply: Reply) -> None:
     """Send a reply."""
     reason = reply.reason.encode(errors="replace")[:_LONGEST_REASON]
+    metadata = reply.metadata if len(reply.metadata) <= _LONGEST_METADATA else b""
     dims = (*reply.shape, *[0] * (4 - len(reply.shape)))
     head = _REPLY.pack(
         reply.status,
@@ -132,8 +153,9 @@ def write_reply(file: IO[bytes], reply: Reply) -> None:
         len(reply.shape),
         *dims,
         len(reason),
+        len(metadata),
     )
-    file.write(head + reason)
+    file.write(head + reason + metadata)
     file.flush()
 
 
@@ -142,12 +164,14 @@ def read_reply(file: IO[bytes]) -> Reply | None:
     head = file.read(_REPLY.size)
     if len(head) < _REPLY.size:
         return None
-    status, digest, width, height, needed, sides, a, b, c, d, length = _REPLY.unpack(head)
-    reason = file.read(length).decode(errors="replace")
+    status, digest, width, height, needed, sides, a, b, c, d, length, described = _REPLY.unpack(head)
+    if described > _LONGEST_METADATA:
+        return None
+    reason, metadata = file.read(length).decode(errors="replace"), file.read(described)
     shape = (a, b, c, d)[:sides]
     count = 1
     for side in shape:
         count *= side
     if not 1 <= status <= len(Status) or sides > 4 or count > SHARED_BYTES:
         return None
-    return Reply(Status(status), digest, width, height, needed, shape, " ".join(reason.split()))
+    return Reply(Status(status), digest, width, height, needed, shape, " ".join(reason.split()), metadata)

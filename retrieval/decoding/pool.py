@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -18,11 +19,15 @@ from retrieval.decoding.prepare import PreparedImage
 from retrieval.decoding.process import ProcessEnded, WorkerProcess
 from retrieval.errors import ImageError, ImageGivenUp, ImageTooLarge, ImageUnreadable, VlsearchError
 from retrieval.locations.fetch import read_bytes
+from retrieval.metadata.attributes import checked
 from retrieval.types import CellBytes, InlineBytes, Limits, Location, UrlBytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from retrieval.metadata.sidecars import Described
+    from retrieval.types import Attribute
 
 # One core imports the model meanwhile, and more processes come when there is work for them.
 _STARTED_EARLY = 2
@@ -83,6 +88,7 @@ class DecodePool:
         location: Location,
         preparation: Preparation,
         is_wanted: Callable[[bytes], bool] | None = None,
+        described: Described | None = None,
     ) -> PreparedImage:
         """Read, decode and prepare one image in a worker; URLs and tables are read in this thread.
 
@@ -90,6 +96,7 @@ class DecodePool:
             location: where its bytes are.
             preparation: what it becomes.
             is_wanted: asked with the digest of the bytes, before they are decoded.
+            described: read the image's metadata too.
 
         Raises:
             ImageUnreadable: the bytes cannot be read from where they are.
@@ -101,14 +108,16 @@ class DecodePool:
         if isinstance(location, UrlBytes | CellBytes):  # tables are read by a limited process of their own
             location = InlineBytes(read_bytes(location, self.limits))
         rule, share = to_json(preparation), self._division.share
-        request = Request(location, rule, self.limits, share, share - PROCESS_BYTES, is_wanted is not None)
+        request = Request(
+            location, rule, self.limits, share, share - PROCESS_BYTES, is_wanted is not None, described
+        )
         with self._place(alone=False):
             reply, array = self._ask(request, is_wanted)
         if reply.status is Status.TOO_LARGE:
             alone = self._division.alone
             if max(reply.needed, share) > alone - PROCESS_BYTES or alone <= share:
                 raise ImageTooLarge(reply.needed or None)
-            request = Request(location, rule, self.limits, alone, alone - PROCESS_BYTES, False)
+            request = Request(location, rule, self.limits, alone, alone - PROCESS_BYTES, False, described)
             with self._place(alone=True):
                 reply, array = self._ask(request, None, alone=True)
         return _outcome(reply, array)
@@ -212,14 +221,24 @@ class DecodePool:
 def _outcome(reply: Reply, array: NDArray[np.uint8] | None) -> PreparedImage:
     match reply.status:
         case Status.DONE:
-            return PreparedImage(reply.digest, array, reply.width, reply.height)
+            return PreparedImage(reply.digest, array, reply.width, reply.height, _metadata(reply))
         case Status.DIGEST:
-            return PreparedImage(reply.digest)
+            return PreparedImage(reply.digest, metadata=_metadata(reply))
         case Status.UNREADABLE:
             raise ImageUnreadable(reply.reason)
         case Status.TOO_LARGE:
             raise ImageTooLarge(reply.needed or None)
     raise ImageError(reply.reason)
+
+
+def _metadata(reply: Reply) -> dict[str, Attribute] | None:
+    """Give the attributes that a worker has read, each checked: hostile bytes may have made it say anything."""
+    if not reply.metadata:
+        return None
+    try:
+        return checked(json.loads(reply.metadata))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _kill_overdue(

@@ -6,6 +6,7 @@ memory is bounded by an estimate alone: untrusted images belong in the pool.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrieval.decoding.preparations import Preparation
-    from retrieval.types import Limits, Location
+    from retrieval.types import Attribute, Limits, Location
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,12 +39,14 @@ class PreparedImage:
             caller did not want it.
         width: of the whole image, upright, in pixels; None where it was not decoded.
         height: likewise.
+        metadata: attributes that the file and its sidecars give; None where they were not asked for.
     """
 
     digest: bytes
     array: NDArray[Any] | None = None
     width: int | None = None
     height: int | None = None
+    metadata: Mapping[str, Attribute] | None = None
 
 
 def prepare(

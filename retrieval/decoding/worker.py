@@ -7,12 +7,14 @@ parent's death, and a little after an image's deadline at the latest.
 from __future__ import annotations
 
 import contextlib
+import json
 import mmap
 import os
 import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
@@ -73,8 +75,9 @@ def _answer(request: Request, requests: IO[bytes], replies: IO[bytes], memory: m
     except MemoryError:
         write_reply(replies, Reply(Status.TOO_LARGE))
         return
+    metadata = _metadata(request, encoded)
     if request.pause or memory is None:
-        write_reply(replies, Reply(Status.DIGEST, encoded.digest))
+        write_reply(replies, Reply(Status.DIGEST, encoded.digest, metadata=metadata))
     else:
         memory[SHARED_BYTES] = 1
     if request.pause:
@@ -85,11 +88,23 @@ def _answer(request: Request, requests: IO[bytes], replies: IO[bytes], memory: m
     reply, array = _prepare(request, encoded)
     if array is not None and memory is not None:
         _put(array, memory)
-    write_reply(replies, reply)
+    write_reply(replies, replace(reply, metadata=metadata))
     if array is not None and memory is None:
         replies.write(array.tobytes())
         replies.flush()
     _set_alarm(0)
+
+
+def _metadata(request: Request, encoded: EncodedImage) -> bytes:
+    """Read what is known of the image beside its pixels, as JSON; empty where it is not asked for, or too much."""
+    if request.described is None:
+        return b""
+    from retrieval.metadata.read import read_described
+
+    try:
+        return json.dumps(read_described(encoded.data, request.described)).encode()
+    except MemoryError:
+        return b"{}"
 
 
 def _prepare(request: Request, encoded: EncodedImage) -> tuple[Reply, NDArray[np.uint8] | None]:

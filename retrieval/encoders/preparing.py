@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from retrieval.decoding.pool import DecodePool
     from retrieval.decoding.prepare import PreparedImage
     from retrieval.encoders.base import Encoder
+    from retrieval.metadata.sidecars import Described
     from retrieval.types import Location
 
 
@@ -20,6 +21,7 @@ def prepare_for_encoder(
     location: Location,
     encoder: Encoder,
     is_wanted: Callable[[bytes], bool] | None = None,
+    described: Described | None = None,
 ) -> PreparedImage:
     """Give an image as ``encoder.encode_prepared`` takes it; a worker process reads, hashes, decodes and prepares it.
 
@@ -28,12 +30,13 @@ def prepare_for_encoder(
         location: where the image's bytes are.
         encoder: one of ours says how it prepares; another prepares here what a worker has decoded.
         is_wanted: asked with the digest of the bytes, before they are decoded.
+        described: read the image's metadata too.
 
     Raises:
         ImageError: as :meth:`retrieval.decoding.pool.DecodePool.prepare`.
     """
     preparation = preparation_of(encoder)
-    found = pool.prepare(location, preparation or Whole(encoder.image_size), is_wanted)
+    found = pool.prepare(location, preparation or Whole(encoder.image_size), is_wanted, described)
     if preparation is not None or found.array is None:
         return found
     from PIL import Image  # late: brings Pillow, which the run's process needs for nothing else

@@ -112,6 +112,12 @@ RULES: Mapping[str, AttributeRule] = {
 _JOINED = ("keywords", "people")
 
 
+def checked(values: object) -> dict[str, Attribute]:
+    """Give the attributes in a JSON value that may come from anybody; what is not one is left out."""
+    known = values.items() if isinstance(values, dict) else ()
+    return tidied({name: value for name, value in known if name in RULES})
+
+
 def tidied(found: Mapping[str, object]) -> dict[str, Attribute]:
     """Bring values to the form of their attributes; leave out what is unusable, and a place without both numbers."""
     tidy: dict[str, Attribute] = {}

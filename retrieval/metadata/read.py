@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from retrieval.json_files import read_regular
 from retrieval.metadata.attributes import merged, tidied
 from retrieval.metadata.exif import read_exif
 from retrieval.metadata.file_names import taken_from_name
 from retrieval.metadata.iptc import read_iptc
+from retrieval.metadata.sidecars import Described
 from retrieval.metadata.takeout import read_takeout
-from retrieval.metadata.xmp import read_xmp
+from retrieval.metadata.xmp import MOST_BYTES, read_xmp
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,6 +30,18 @@ class Sidecar(NamedTuple):
 
     name: str
     data: bytes
+
+
+def read_described(data: bytes, described: Described) -> dict[str, Attribute]:
+    """Read the attributes of an image as :func:`read_metadata` does, its sidecars from their files.
+
+    A sidecar that cannot be read, or is larger than any program writes, is left out.
+    """
+    sidecars = []
+    for path in described.sidecars:
+        with contextlib.suppress(OSError, ValueError):
+            sidecars.append(Sidecar(path.name, read_regular(path, MOST_BYTES)))
+    return read_metadata(data, described.name, sidecars)
 
 
 def read_metadata(data: bytes, name: str = "", sidecars: Iterable[Sidecar] = ()) -> dict[str, Attribute]:

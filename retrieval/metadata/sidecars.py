@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 SIDECAR_SUFFIXES = (".xmp", ".json")
 
@@ -11,6 +13,19 @@ _TAKEOUT_SUFFIX = ".supplemental-metadata"
 _TAKEOUT_CHARACTERS = 46  # of a name before .json, which Takeout cuts there
 _COPY = re.compile(r"(?P<stem>.*)(?P<number>\(\d+\))(?P<suffix>\.[^.]*)", re.DOTALL)
 _EDITED = re.compile(r"-(?:edited|bearbeitet|modifié|editado|已编辑|已編輯)(?=\.[^.]*$|\(\d+\)\.[^.]*$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """Where more is said of an image than in its own bytes.
+
+    Attributes:
+        name: of its file, for the date that may be in it.
+        sidecars: files beside it that describe it.
+    """
+
+    name: str = ""
+    sidecars: tuple[Path, ...] = ()
 
 
 def sidecars_of(image: str, there: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A folder of images, walked to its depths; a text file beside an image holds its captions."""
+"""A folder of images, walked to its depths; files beside an image hold its captions and metadata."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.textfile import LINE_LIMIT, unreadable
 from retrieval.errors import CorpusFormatError
+from retrieval.metadata.sidecars import SIDECAR_SUFFIXES, by_folded_name, sidecars_of
 from retrieval.signatures import is_image_file
 from retrieval.suffixes import is_image_name
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes
@@ -39,6 +40,7 @@ class _Listing:
 
     images: list[str] = field(default_factory=list)
     captions: set[str] = field(default_factory=set)
+    sidecars: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)  # regular files whose names do not say what they are
     folders: list[str] = field(default_factory=list)
     linked_folders: list[str] = field(default_factory=list)
@@ -72,7 +74,8 @@ def open_folder(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
     A name that ends as an image's makes a candidate, and so do the first bytes of a file whose suffix is not
     known; what it is, its content decides later. ``x.txt`` and ``x.jpg.txt`` beside ``x.jpg`` hold its captions,
-    one a line, named ``L1`` in that file. Left out and counted by kind: all other files, collections, what
+    one a line, named ``L1`` in that file; ``x.xmp``, ``x.jpg.xmp`` and Google Takeout's JSON hold its metadata.
+    Left out and counted by kind: all other files, collections, what
     ``options.exclude`` matches, and unless ``options.default_excludes`` is off, hidden files and those of systems
     (:func:`~retrieval.corpora.left_out.is_hidden_or_system`). Symbolic links are followed, and each folder is
     walked once, by its real path if that is in the corpus too. Names of one folder at a time are held in memory,
@@ -117,10 +120,15 @@ def _walk(root: str, rules: _Rules, lang: str | None, left_out: LeftOut) -> Entr
         left_out.update(listing.left_out)
         yield from listing.failures
         images = _images_in(folder, listing, left_out)
+        beside = by_folded_name(listing.sidecars)
+        used_sidecars: set[str] = set()
         for name in images:
-            yield from _image_entries(folder, name, listing.captions, lang)
+            sidecars = sidecars_of(name, beside) if beside else []
+            used_sidecars.update(sidecars)
+            yield from _image_entries(folder, name, listing.captions, sidecars, lang)
         used = {caption for name in images for caption in _caption_files(name, listing.captions)}
         _count(left_out, "text file", len(listing.captions) - len(used))
+        left_out.update(kind_of_file(name) for name in listing.sidecars if name not in used_sidecars)
         stack.extend(f"{relative}{name}/" for name in reversed(listing.folders))
         links.extend(f"{relative}{name}/" for name in listing.linked_folders)
 
@@ -167,6 +175,8 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, rules: _
             (listing.linked_folders if entry.is_symlink() else listing.folders).append(entry.name)
         elif entry.name.lower().endswith(".txt"):
             listing.captions.add(entry.name)
+        elif entry.name.lower().endswith(SIDECAR_SUFFIXES) and entry.is_file():
+            listing.sidecars.append(entry.name)
         elif not is_image_name(entry.name):
             kind = kind_of_file(entry.name)
             if kind == OTHER_FILE and entry.is_file():
@@ -186,7 +196,9 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, rules: _
         listing.failures.append(Failure(file_uri(Path(entry.path)), unreadable(error)))
 
 
-def _image_entries(folder: str, name: str, captions: set[str], lang: str | None) -> Entries:
+def _image_entries(
+    folder: str, name: str, captions: set[str], sidecars: list[str], lang: str | None
+) -> Entries:
     texts: list[CorpusText] = []
     for caption in _caption_files(name, captions):
         for found in _captions(Path(folder, caption), lang):
@@ -195,7 +207,8 @@ def _image_entries(folder: str, name: str, captions: set[str], lang: str | None)
             else:
                 texts.extend(found.texts)
     path = Path(folder, name)
-    yield Entry(CorpusImage(file_uri(path), FileBytes(path)), tuple(texts))
+    beside = tuple(Path(folder, sidecar) for sidecar in sidecars)
+    yield Entry(CorpusImage(file_uri(path), FileBytes(path), sidecars=beside), tuple(texts))
 
 
 def _caption_files(name: str, there: set[str]) -> Iterator[str]:
@@ -225,7 +238,7 @@ def _captions(path: Path, lang: str | None) -> Entries:
 FORMAT = Format(
     name="folder",
     title="a folder of pictures",
-    help="Pictures at any depth; x.txt beside x.jpg holds its captions, one a line.",
+    help="Pictures at any depth; x.txt beside x.jpg holds its captions, one a line; x.xmp its metadata.",
     uri="/x.jpg",
     open=open_folder,
     options=frozenset({"exclude", "default_excludes"}),

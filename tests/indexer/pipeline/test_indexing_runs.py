@@ -27,6 +27,7 @@ from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.base import Encoder
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import CorpusFormatError, IdentityMismatch, ImageGivenUp, ImageUnreadable, UnknownModel
+from retrieval.metadata.sidecars import Described
 from retrieval.types import Limits, Location
 from retrieval.uris import file_uri
 from tests.builders import HashEncoder, Index, draw, unit_rows, uris
@@ -138,11 +139,15 @@ def test_a_picture_that_may_be_read_again_is_taken_though_the_file_is_as_it_was(
     real = prepare_for_encoder
 
     def refuse(
-        pool: DecodePool, location: Location, encoder: Encoder, is_wanted: IsWanted | None = None
+        pool: DecodePool,
+        location: Location,
+        encoder: Encoder,
+        is_wanted: IsWanted | None = None,
+        described: Described | None = None,
     ) -> PreparedImage:
         if "red" in str(location):
             raise ImageUnreadable("cannot be read (Permission denied)")
-        return real(pool, location, encoder, is_wanted)
+        return real(pool, location, encoder, is_wanted, described)
 
     with monkeypatch.context() as patch:
         patch.setattr("indexer.pipeline.reading.prepare_for_encoder", refuse)
@@ -334,12 +339,16 @@ def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(
     real = prepare_for_encoder
 
     def read(
-        pool: DecodePool, location: Location, encoder: Encoder, is_wanted: IsWanted | None = None
+        pool: DecodePool,
+        location: Location,
+        encoder: Encoder,
+        is_wanted: IsWanted | None = None,
+        described: Described | None = None,
     ) -> PreparedImage:
         if "green" in str(location):
             os.kill(os.getpid(), signal.SIGINT)
             stuck.wait(60)
-        return real(pool, location, encoder, is_wanted)
+        return real(pool, location, encoder, is_wanted, described)
 
     monkeypatch.setattr("indexer.pipeline.reading.prepare_for_encoder", read)
     report = index(photos)
@@ -421,13 +430,17 @@ def count_tries(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception | N
     tried: list[Location] = []
 
     def prepare(
-        pool: DecodePool, location: Location, encoder: Encoder, is_wanted: IsWanted | None = None
+        pool: DecodePool,
+        location: Location,
+        encoder: Encoder,
+        is_wanted: IsWanted | None = None,
+        described: Described | None = None,
     ) -> PreparedImage:
         if name in str(location):
             tried.append(location)
             if error is not None:
                 raise error
-        return real(pool, location, encoder, is_wanted)
+        return real(pool, location, encoder, is_wanted, described)
 
     monkeypatch.setattr("indexer.pipeline.reading.prepare_for_encoder", prepare)
     return tried

@@ -17,17 +17,26 @@ pytestmark = pytest.mark.skipif(EXIFTOOL is None, reason="exiftool is not instal
 CAMERA = [
     "-EXIF:Make=Apple", "-EXIF:Model=iPhone 12", "-EXIF:DateTimeOriginal=2021:04:12 15:30:12",
     "-EXIF:OffsetTimeOriginal=+02:00", "-EXIF:FNumber=1.6", "-EXIF:ExposureTime=1/120", "-EXIF:ISO=64",
-    "-EXIF:FocalLength=4.2", "-EXIF:LensModel=iPhone 12 back camera", "-EXIF:GPSLatitude=48.2", "-EXIF:GPSLatitudeRef=N",
+    "-EXIF:FocalLength=4.2", "-EXIF:LensModel=iPhone 12 back camera", "-EXIF:GPSLatitude=48.2",
+    "-EXIF:GPSLatitudeRef=N",
     "-EXIF:GPSLongitude=16.37", "-EXIF:GPSLongitudeRef=W", "-EXIF:GPSAltitude=170",
 ]  # fmt: skip
 READ = {
     "taken": "2021-04-12T15:30:12+02:00", "camera": "Apple iPhone 12", "lens": "iPhone 12 back camera",
-    "focal_length": 4.2, "aperture": 1.6, "exposure": 0.0083333, "iso": 64, "lat": 48.2, "lon": -16.37, "altitude": 170.0,
+    "focal_length": 4.2, "aperture": 1.6, "exposure": 0.0083333, "iso": 64, "lat": 48.2, "lon": -16.37,
+    "altitude": 170.0,
 }  # fmt: skip
-WORDS = {"title": "夕阳", "description": "Zwei am Fluß", "keywords": ["river", "河"], "creator": "Ann", "city": "Wien"}
+WORDS = {
+    "title": "夕阳",
+    "description": "Zwei am Fluß",
+    "keywords": ["river", "河"],
+    "creator": "Ann",
+    "city": "Wien",
+}
 XMP = ["-XMP-dc:Title=夕阳", "-XMP-dc:Description=Zwei am Fluß", "-XMP-dc:Subject=river", "-XMP-dc:Subject=河",
        "-XMP-dc:Creator=Ann", "-XMP-photoshop:City=Wien", "-XMP-xmp:Rating=5"]  # fmt: skip
-IPTC = ["-codedcharacterset=utf8", "-IPTC:ObjectName=夕阳", "-IPTC:Caption-Abstract=Zwei am Fluß", "-IPTC:Keywords=river",
+IPTC = ["-codedcharacterset=utf8", "-IPTC:ObjectName=夕阳", "-IPTC:Caption-Abstract=Zwei am Fluß",
+        "-IPTC:Keywords=river",
         "-IPTC:Keywords=河", "-IPTC:By-line=Ann", "-IPTC:City=Wien"]  # fmt: skip
 
 

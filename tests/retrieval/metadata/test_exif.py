@@ -15,7 +15,9 @@ from retrieval.metadata.read import read_metadata
 from retrieval.types import Attribute
 
 
-def _jpeg(main: dict[int, Any], detail: dict[int, Any] | None = None, gps: dict[int, Any] | None = None) -> bytes:
+def _jpeg(
+    main: dict[int, Any], detail: dict[int, Any] | None = None, gps: dict[int, Any] | None = None
+) -> bytes:
     exif = Image.Exif()
     for tag, value in main.items():
         exif[tag] = value
@@ -65,7 +67,9 @@ def test_a_cameras_fields_become_attributes() -> None:
         ("Sony\0\0junk", "", "Sony"),
     ],
 )
-def test_a_camera_is_named_by_make_and_model_without_repeating_the_make(make: str, model: str, camera: str) -> None:
+def test_a_camera_is_named_by_make_and_model_without_repeating_the_make(
+    make: str, model: str, camera: str
+) -> None:
     assert read_metadata(_jpeg({0x010F: make, 0x0110: model}))["camera"] == camera
 
 
@@ -90,7 +94,9 @@ def test_a_place_that_cannot_be_one_is_left_out(gps: dict[int, Any]) -> None:
     assert read_metadata(_jpeg({}, gps=gps)) == {}
 
 
-@pytest.mark.parametrize("text", ["0000:00:00 00:00:00", "    :  :     :  :  ", "2021:13:40 99:00:00", "yesterday"])
+@pytest.mark.parametrize(
+    "text", ["0000:00:00 00:00:00", "    :  :     :  :  ", "2021:13:40 99:00:00", "yesterday"]
+)
 def test_a_date_that_is_none_is_left_out(text: str) -> None:
     assert "taken" not in read_metadata(_jpeg({}, {0x9003: text}))
 
@@ -102,11 +108,13 @@ def test_what_cameras_write_into_every_description_is_left_out(text: str) -> Non
 
 def test_fields_of_windows_are_read() -> None:
     found = read_metadata(
-        _jpeg({
-            0x9C9B: "海边".encode("utf-16-le") + b"\0\0",
-            0x9C9E: "beach;夏天;beach".encode("utf-16-le") + b"\0\0",
-            0x4746: 4,
-        })
+        _jpeg(
+            {
+                0x9C9B: "海边".encode("utf-16-le") + b"\0\0",
+                0x9C9E: "beach;夏天;beach".encode("utf-16-le") + b"\0\0",
+                0x4746: 4,
+            }
+        )
     )
 
     assert found == {"title": "海边", "keywords": ["beach", "夏天"], "rating": 4}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.retrieval.metadata.test_xmp import bag, packet
 
 from retrieval.metadata.read import Sidecar, read_metadata
 from retrieval.metadata.sidecars import by_folded_name, sidecars_of
+from tests.retrieval.metadata.test_xmp import bag, packet
 
 LONG = "a photograph whose name is rather long indeed.jpg"
 

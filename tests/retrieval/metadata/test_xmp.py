@@ -38,12 +38,20 @@ def packet(properties: str = "", attributes: str = "") -> bytes:
 
 def bag(name: str, *values: str, kind: str = "Bag") -> str:
     """Write a property with a list of values."""
-    return f"<{name}><rdf:{kind}>" + "".join(f"<rdf:li>{value}</rdf:li>" for value in values) + f"</rdf:{kind}></{name}>"
+    return (
+        f"<{name}><rdf:{kind}>"
+        + "".join(f"<rdf:li>{value}</rdf:li>" for value in values)
+        + f"</rdf:{kind}></{name}>"
+    )
 
 
 @pytest.mark.parametrize(
     "written",
-    [packet("<xmp:Rating>4</xmp:Rating>"), packet(attributes='xmp:Rating="4"'), packet(attributes='xmp:Rating=" 4 "')],
+    [
+        packet("<xmp:Rating>4</xmp:Rating>"),
+        packet(attributes='xmp:Rating="4"'),
+        packet(attributes='xmp:Rating=" 4 "'),
+    ],
     ids=["element", "attribute", "blanks"],
 )
 def test_each_way_of_writing_a_plain_property_is_read(written: bytes) -> None:
@@ -113,7 +121,18 @@ LAUGHS = b'<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
         b"",
         b"\xff\xfe" * 40,
     ],
-    ids=["entities", "entities within", "utf-16", "declared", "deep", "cut", "many", "large", "empty", "noise"],
+    ids=[
+        "entities",
+        "entities within",
+        "utf-16",
+        "declared",
+        "deep",
+        "cut",
+        "many",
+        "large",
+        "empty",
+        "noise",
+    ],
 )
 def test_a_hostile_packet_is_refused_and_costs_nothing_else(written: bytes) -> None:
     if b"declared" not in written and b'encoding="utf-16"' not in written:
