@@ -11,6 +11,7 @@ from PIL import Image
 
 from retrieval.cli import main
 from retrieval.cli.group import LazyGroup
+from retrieval.metadata.attributes import RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,6 +30,13 @@ def test_the_help_texts_in_the_documents_are_the_commands_own() -> None:
     today = runpy.run_path(str(ROOT / "docs" / "regenerate.py"))["regenerated"](document)
 
     assert document == today, "bring it up to date with: python docs/regenerate.py"
+
+
+def test_every_attribute_of_metadata_is_documented_with_its_meaning() -> None:
+    document = (ROOT / "docs" / "metadata.md").read_text(encoding="utf-8")
+    rows = [line for line in document.splitlines() if line.startswith("| `")]
+
+    assert rows == [f"| `{name}` | {rule.meaning} |" for name, rule in RULES.items()]
 
 
 @pytest.mark.parametrize("name", list(main.table))
