@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store.changes import NewContent
+from indexer.store.many_rows import SelectAmong, among, write_rows
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.encoder_rows import read_identity
@@ -76,45 +78,54 @@ def next_id(connection: Connection, table: str) -> int:
 
 def ensure_contents(connection: Connection, contents: Sequence[NewContent]) -> list[int]:
     """Give the catalogue ids of contents, in their order; add those that are new."""
-    statement = (
-        sqlite_insert(schema.contents)
-        .values(kind=None, sha256=None, text=None, width=None, height=None)
-        .on_conflict_do_nothing(index_elements=["sha256", "kind"])
-    )
-    connection.execute(
-        statement,
-        [
-            {"kind": c.kind, "sha256": c.sha256, "text": c.text, "width": c.width, "height": c.height}
-            for c in contents
-        ],
+    write_rows(
+        connection,
+        "INSERT INTO contents (kind, sha256, text, width, height) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (sha256, kind) DO NOTHING",
+        ((c.kind, c.sha256, c.text, c.width, c.height) for c in contents),
     )
     ids = content_ids_of(connection, {(c.kind, c.sha256) for c in contents})
     return [ids[content.kind, content.sha256] for content in contents]
+
+
+class _ContentId(NamedTuple):
+    """The catalogue id of a content."""
+
+    id: int
+    kind: Kind
+    sha256: bytes
+
+
+_CONTENT_IDS = SelectAmong(_ContentId, "SELECT id, kind, sha256 FROM contents", "sha256")
 
 
 def content_ids_of(
     connection: Connection, keys: Iterable[tuple[Kind, bytes]]
 ) -> dict[tuple[Kind, bytes], int]:
     """Read catalogue ids of contents by kind and sha256; unknown ones are left out."""
-    table = schema.contents
-    found: dict[tuple[Kind, bytes], int] = {}
     wanted = set(keys)
-    for chunk in chunked(sorted({digest for _, digest in wanted})):
-        rows = connection.execute(
-            select(table.c.id, table.c.kind, table.c.sha256).where(table.c.sha256.in_(chunk))
-        )
-        found.update(((row.kind, row.sha256), row.id) for row in rows if (row.kind, row.sha256) in wanted)
-    return found
+    rows = _CONTENT_IDS.rows(connection, sorted({digest for _, digest in wanted}))
+    return {(kind, sha256): number for number, kind, sha256 in rows if (kind, sha256) in wanted}
 
 
 def contents_of(connection: Connection, item_ids: Iterable[int]) -> set[int]:
     """Read the catalogue ids of the contents of items."""
-    items = schema.items
-    return {
-        content
-        for chunk in chunked(item_ids)
-        for content in connection.execute(select(items.c.content_id).where(items.c.id.in_(chunk))).scalars()
-    }
+    return {content for (content,) in _CONTENTS_OF_ITEMS.rows(connection, item_ids)}
+
+
+def contents_at(connection: Connection, uris: Iterable[str]) -> set[int]:
+    """Read the catalogue ids of the contents of items, by uri."""
+    return {content for (content,) in _CONTENTS_AT_URIS.rows(connection, uris)}
+
+
+class _ContentOfItem(NamedTuple):
+    """The content of an item."""
+
+    content_id: int
+
+
+_CONTENTS_OF_ITEMS = SelectAmong(_ContentOfItem, "SELECT content_id FROM items", "id")
+_CONTENTS_AT_URIS = SelectAmong(_ContentOfItem, "SELECT content_id FROM items", "uri")
 
 
 def mask_and_unmask(connection: Connection, touched: Iterable[int]) -> None:
@@ -122,18 +133,20 @@ def mask_and_unmask(connection: Connection, touched: Iterable[int]) -> None:
 
     A content that has neither item nor encoding is deleted.
     """
-    contents, encodings, items, dead = schema.contents, schema.encodings, schema.items, schema.dead
-    has_item = select(items.c.id).where(items.c.content_id == contents.c.id).exists()
-    has_encoding = select(encodings.c.id).where(encodings.c.content_id == contents.c.id).exists()
-    used = select(items.c.id).where(items.c.content_id == encodings.c.content_id).exists()
+    driver = driver_connection(connection)
     for chunk in chunked(touched):
-        of_chunk = encodings.c.content_id.in_(chunk)
-        unused = select(encodings.c.id).where(of_chunk, ~used)
-        connection.execute(sqlite_insert(dead).from_select(["encoding_id"], unused).on_conflict_do_nothing())
-        connection.execute(
-            delete(dead).where(dead.c.encoding_id.in_(select(encodings.c.id).where(of_chunk, used)))
+        encodings = f"SELECT id FROM encodings {among('content_id', len(chunk))} AND"
+        has_item = "EXISTS (SELECT 1 FROM items WHERE items.content_id = encodings.content_id)"
+        driver.execute(
+            f"INSERT INTO dead (encoding_id) {encodings} NOT {has_item} ON CONFLICT DO NOTHING", chunk
         )
-        connection.execute(delete(contents).where(contents.c.id.in_(chunk), ~has_item, ~has_encoding))
+        driver.execute(f"DELETE FROM dead WHERE encoding_id IN ({encodings} {has_item})", chunk)
+        driver.execute(
+            f"DELETE FROM contents {among('id', len(chunk))}"
+            " AND NOT EXISTS (SELECT 1 FROM items WHERE items.content_id = contents.id)"
+            " AND NOT EXISTS (SELECT 1 FROM encodings WHERE encodings.content_id = contents.id)",
+            chunk,
+        )
 
 
 def mask_unused(connection: Connection) -> None:

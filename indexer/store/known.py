@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, type_coerce
+from sqlalchemy import Connection, select
 
 from indexer.store.changes import NewContent
+from indexer.store.many_rows import SelectAmong
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
-from retrieval.collection.column_types import OptionalNumber
 from retrieval.collection.statement import Select
 from retrieval.collection.stored_values import parse_attributes
 from retrieval.types import Attribute, Kind
@@ -53,54 +53,61 @@ class KnownFailure:
     corpus_id: int
 
 
+class _ItemId(NamedTuple):
+    """The catalogue id of an item."""
+
+    uri: str
+    id: int
+
+
+_ITEM_IDS = SelectAmong(_ItemId, "SELECT uri, id FROM items", "uri")
+
+
 def item_ids_of(connection: Connection, uris: Iterable[str]) -> dict[str, int]:
     """Read catalogue ids of items by uri; unknown ones are left out."""
-    table = schema.items
-    found: dict[str, int] = {}
-    for chunk in chunked(sorted(set(uris))):
-        rows = connection.execute(select(table.c.uri, table.c.id).where(table.c.uri.in_(chunk)))
-        found.update((row.uri, row.id) for row in rows)
-    return found
+    return dict(_ITEM_IDS.rows(connection, sorted(set(uris))))
+
+
+class _Item(NamedTuple):
+    """An item, with its content, the encoding of that, and whether a corpus lists it."""
+
+    uri: str
+    id: int
+    sha256: bytes
+    stamp: str | None
+    lang: str | None
+    attributes: str
+    encoding_id: int | None
+    listed: int
+
+
+_ITEMS = SelectAmong(
+    _Item,
+    "SELECT items.uri, items.id, contents.sha256, items.stamp, items.lang, items.attributes, encodings.id,"
+    " items.source_id = ? OR listings.source_id IS NOT NULL"
+    " FROM items JOIN contents ON contents.id = items.content_id"
+    " LEFT JOIN encodings ON encodings.content_id = contents.id AND encodings.encoder_id = ? AND encodings.part = 0"
+    " LEFT JOIN listings ON listings.item_id = items.id AND listings.source_id = ?",
+    "items.uri",
+)
 
 
 def find_items(
     connection: Connection, uris: Iterable[str], encoder_id: int, corpus_id: int
 ) -> dict[str, KnownItem]:
     """Read items by uri; unknown ones are left out."""
-    items, contents, encodings, listings = schema.items, schema.contents, schema.encodings, schema.listings
-    statement = (
-        select(
-            items.c.uri,
-            items.c.id,
-            contents.c.sha256,
-            items.c.stamp,
-            items.c.lang,
-            items.c.attributes,
-            type_coerce(encodings.c.id, OptionalNumber()).label("encoding_id"),
-            ((items.c.source_id == corpus_id) | listings.c.source_id.is_not(None)).label("listed"),
+    return {
+        row.uri: KnownItem(
+            row.id,
+            row.sha256,
+            row.stamp,
+            row.lang,
+            parse_attributes(row.attributes),
+            row.encoding_id is not None,
+            bool(row.listed),
         )
-        .join(contents, contents.c.id == items.c.content_id)
-        .outerjoin(
-            encodings,
-            (encodings.c.content_id == contents.c.id)
-            & (encodings.c.encoder_id == encoder_id)
-            & (encodings.c.part == 0),
-        )
-        .outerjoin(listings, (listings.c.item_id == items.c.id) & (listings.c.source_id == corpus_id))
-    )
-    found = {}
-    for chunk in chunked(uris):
-        for row in connection.execute(statement.where(items.c.uri.in_(chunk))):
-            found[row.uri] = KnownItem(
-                row.id,
-                row.sha256,
-                row.stamp,
-                row.lang,
-                parse_attributes(row.attributes),
-                row.encoding_id is not None,
-                bool(row.listed),
-            )
-    return found
+        for row in _ITEMS.rows(connection, uris, corpus_id, encoder_id, corpus_id)
+    }
 
 
 def find_listings(connection: Connection, ids: Iterable[int]) -> list[Listing]:
@@ -128,36 +135,45 @@ def find_listings(connection: Connection, ids: Iterable[int]) -> list[Listing]:
     return found
 
 
+class _Failure(NamedTuple):
+    """A row of the table ``failures``."""
+
+    uri: str
+    stamp: str | None
+    reason: str
+    source_id: int
+
+
+_FAILURES = SelectAmong(_Failure, "SELECT uri, stamp, reason, source_id FROM failures", "uri")
+
+
 def find_failures(connection: Connection, uris: Iterable[str]) -> dict[str, KnownFailure]:
     """Read recorded failures by uri."""
-    table = schema.failures
-    found: dict[str, KnownFailure] = {}
-    for chunk in chunked(uris):
-        for row in connection.execute(select(table).where(table.c.uri.in_(chunk))):
-            found[row.uri] = KnownFailure(row.stamp, row.reason, row.source_id)
-    return found
-
-
-def find_encoded(
-    connection: Connection, kind: Kind, digests: Iterable[bytes], encoder_id: int | None
-) -> set[bytes]:
-    """Read which contents, by sha256, have a vector under an encoder."""
-    contents, encodings = schema.contents, schema.encodings
-    statement = (
-        select(contents.c.sha256)
-        .join(encodings, encodings.c.content_id == contents.c.id)
-        .where(contents.c.kind == kind, encodings.c.encoder_id == encoder_id)
-    )
-    found: set[bytes] = set()
-    for chunk in chunked(digests):
-        found.update(connection.execute(statement.where(contents.c.sha256.in_(chunk))).scalars())
-    return found
+    return {
+        uri: KnownFailure(stamp, reason, corpus_id)
+        for uri, stamp, reason, corpus_id in _FAILURES.rows(connection, uris)
+    }
 
 
 class _Encoded(NamedTuple):
     """A content that has a vector."""
 
     sha256: bytes
+
+
+_ENCODED = SelectAmong(
+    _Encoded,
+    "SELECT contents.sha256 FROM contents JOIN encodings ON encodings.content_id = contents.id"
+    " AND contents.kind = ? AND encodings.encoder_id = ?",
+    "contents.sha256",
+)
+
+
+def find_encoded(
+    connection: Connection, kind: Kind, digests: Iterable[bytes], encoder_id: int | None
+) -> set[bytes]:
+    """Read which contents, by sha256, have a vector under an encoder."""
+    return {sha256 for (sha256,) in _ENCODED.rows(connection, digests, kind, encoder_id)}
 
 
 _ENCODED_IMAGE = Select(
@@ -210,11 +226,20 @@ def find_namesakes(
     return found
 
 
+class _Link(NamedTuple):
+    """That a text describes an image, by catalogue ids, and the corpus that says so."""
+
+    image_item: int
+    text_item: int
+    source_id: int
+
+
+_LINKS = SelectAmong(_Link, "SELECT image_item, text_item, source_id FROM links", "text_item")
+
+
 def find_links(connection: Connection, text_items: Iterable[int]) -> dict[int, dict[int, int]]:
     """Find the images that each of these texts describes, by item id, with the corpus that linked them."""
-    table = schema.links
     found: dict[int, dict[int, int]] = {}
-    for chunk in chunked(text_items):
-        for row in connection.execute(select(table).where(table.c.text_item.in_(chunk))):
-            found.setdefault(row.text_item, {})[row.image_item] = row.source_id
+    for image, text, corpus_id in _LINKS.rows(connection, text_items):
+        found.setdefault(text, {})[image] = corpus_id
     return found

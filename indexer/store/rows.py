@@ -5,26 +5,30 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, text
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store.attribute_rows import replace_values
 from indexer.store.changes import Change
-from indexer.store.content_rows import content_ids_of, contents_of, mask_and_unmask
+from indexer.store.content_rows import content_ids_of, contents_at, contents_of, mask_and_unmask
 from indexer.store.hidden_rows import find_returned, record_hidden, remember_digests, rename_hidden
 from indexer.store.known import item_ids_of
+from indexer.store.many_rows import SelectAmong, write_rows
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.stored_values import WrongValue
-from retrieval.types import Attribute
+from retrieval.types import Attribute, Kind
 
 
 def apply(connection: Connection, change: Change) -> dict[str, int]:
     """Apply a change whose new contents are in the catalogue already; give item ids of ``change.items`` by uri."""
     touched = contents_touched(connection, change)
     returned = find_returned(connection, change)
-    ids = upsert_items(connection, change)
+    used = [*change.contents, *((item.kind, item.sha256) for item in change.items.values())]
+    content_ids = content_ids_of(connection, used)
+    ids = upsert_items(connection, change, content_ids)
     replace_values(connection, {ids[uri]: item.attributes for uri, item in change.items.items()})
     replace_attributes(connection, change)
     record_hidden(connection, change, returned)
@@ -33,9 +37,7 @@ def apply(connection: Connection, change: Change) -> dict[str, int]:
     record_listings(connection, change, ids)
     if change.removed:
         remove_items(connection, change.removed)
-    touched |= contents_of(connection, ids.values())
-    touched |= set(content_ids_of(connection, change.contents).values())
-    mask_and_unmask(connection, touched)
+    mask_and_unmask(connection, touched.union(content_ids.values()))
     return ids
 
 
@@ -49,53 +51,48 @@ def remove_items(connection: Connection, ids: Iterable[int]) -> None:
         connection.execute(delete(schema.items).where(schema.items.c.id.in_(chunk)))
 
 
-def upsert_items(connection: Connection, change: Change) -> dict[str, int]:
+def upsert_items(
+    connection: Connection, change: Change, content_ids: Mapping[tuple[Kind, bytes], int]
+) -> dict[str, int]:
     """Add or update items, and return their ids by uri. A renamed item keeps its id and moves to the new corpus.
 
     An item that is there keeps the time at which it came.
     """
     if not change.items:
         return {}
-    table = schema.items
-    content_ids = content_ids_of(connection, ((item.kind, item.sha256) for item in change.items.values()))
     rename_items(connection, change)
     now = int(time.time())
-    rows = [
-        {
-            "content_id": content_ids[item.kind, item.sha256],
-            "source_id": item.corpus_id,
-            "kind": item.kind,
-            "uri": item.uri,
-            "key": item.key,
-            "lang": item.lang,
-            "attributes": _attributes_json(item.attributes),
-            "stamp": item.stamp,
-            "extent": item.extent,
-            "indexed": now,
-        }
-        for item in change.items.values()
-    ]
-    statement = sqlite_insert(table)
-    new = statement.excluded
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["uri"],
-            set_={
-                "content_id": new.content_id,
-                "kind": new.kind,
-                "key": func.coalesce(new.key, table.c.key),
-                "lang": new.lang,
-                "attributes": new.attributes,
-                "stamp": new.stamp,
-                "extent": new.extent,
-            },
+    write_rows(
+        connection,
+        _UPSERT_ITEM,
+        (
+            (
+                content_ids[item.kind, item.sha256],
+                item.corpus_id,
+                item.kind,
+                item.uri,
+                item.key,
+                item.lang,
+                _attributes_json(item.attributes),
+                item.stamp,
+                item.extent,
+                now,
+            )
+            for item in change.items.values()
         ),
-        rows,
     )
     ids = item_ids_of(connection, change.items)
     if ids.keys() != change.items.keys():
         raise WrongValue("the catalogue gives items under other uris than they were written with")
     return ids
+
+
+_UPSERT_ITEM = (
+    "INSERT INTO items (content_id, source_id, kind, uri, key, lang, attributes, stamp, extent, indexed)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uri) DO UPDATE SET content_id = excluded.content_id,"
+    " kind = excluded.kind, key = coalesce(excluded.key, items.key), lang = excluded.lang,"
+    " attributes = excluded.attributes, stamp = excluded.stamp, extent = excluded.extent"
+)
 
 
 def rename_items(connection: Connection, change: Change) -> None:
@@ -130,6 +127,8 @@ def replace_attributes(connection: Connection, change: Change) -> None:
 
 
 def _attributes_json(attributes: Mapping[str, Attribute]) -> str:
+    if not attributes:
+        return "{}"
     return json.dumps(dict(attributes), ensure_ascii=False, sort_keys=True)
 
 
@@ -142,54 +141,62 @@ def replace_links(connection: Connection, change: Change, names: dict[str, int])
         return
     uris = {uri for link in change.links.values() for uri in (link.image_uri, link.text_uri)}
     ids = names | item_ids_of(connection, uris - names.keys())
-    rows = [
-        {
-            "image_item": ids[link.image_uri],
-            "text_item": ids[link.text_uri],
-            "source_id": link.corpus_id,
-        }
-        for link in change.links.values()
-    ]
-    table = schema.links
-    for corpus_id in {row["source_id"] for row in rows}:
-        texts = sorted({row["text_item"] for row in rows if row["source_id"] == corpus_id})
-        for chunk in chunked(texts):
-            connection.execute(
-                delete(table).where(table.c.source_id == corpus_id, table.c.text_item.in_(chunk))
-            )
-    last = _last_ranks(connection, {row["image_item"] for row in rows})
-    for row in rows:
-        row["rank"] = last[row["image_item"]] = last.get(row["image_item"], -1) + 1
-    connection.execute(sqlite_insert(table).on_conflict_do_nothing(), rows)
+    links = [(ids[link.image_uri], ids[link.text_uri], link.corpus_id) for link in change.links.values()]
+    stated = sorted({(text_item, corpus_id) for _, text_item, corpus_id in links})
+    write_rows(connection, "DELETE FROM links WHERE text_item = ? AND source_id = ?", stated)
+    last = _last_ranks(connection, {image for image, _, _ in links})
+    rows = []
+    for image, text_item, corpus_id in links:
+        last[image] = last.get(image, -1) + 1
+        rows.append((image, text_item, corpus_id, last[image]))
+    write_rows(
+        connection,
+        "INSERT INTO links (image_item, text_item, source_id, rank) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        rows,
+    )
 
 
 def _last_ranks(connection: Connection, image_items: Iterable[int]) -> dict[int, int]:
-    table = schema.links
-    found: dict[int, int] = {}
-    for chunk in chunked(sorted(image_items)):
-        statement = select(table.c.image_item, func.max(table.c.rank)).where(table.c.image_item.in_(chunk))
-        found.update(
-            (item, rank) for item, rank in connection.execute(statement.group_by(table.c.image_item))
-        )
-    return found
+    last: dict[int, int] = {}
+    for image, rank in _RANKS.rows(connection, sorted(image_items)):
+        last[image] = max(rank, last.get(image, rank))
+    return last
+
+
+class _Rank(NamedTuple):
+    """The rank of a link of an image."""
+
+    image_item: int
+    rank: int
+
+
+_RANKS = SelectAmong(_Rank, "SELECT image_item, rank FROM links", "image_item")
 
 
 def record_listings(connection: Connection, change: Change, ids: dict[str, int]) -> None:
     """Record which further corpora list items; an item that its own corpus no longer lists moves to another one."""
-    items, table = schema.items, schema.listings
-    listed = [{"item_id": item, "source_id": source} for item, source in change.listed]
-    for chunk in chunked(ids.values()):
-        for row in connection.execute(select(items).where(items.c.id.in_(chunk))):
-            corpus_id = change.items[row.uri].corpus_id
-            if row.source_id != corpus_id:
-                listed.append({"item_id": row.id, "source_id": corpus_id})
-    if listed:
-        connection.execute(sqlite_insert(table).on_conflict_do_nothing(), listed)
+    listed = list(change.listed)
+    for item, uri, source in _SOURCES.rows(connection, ids.values()):
+        if source != change.items[uri].corpus_id:
+            listed.append((item, change.items[uri].corpus_id))
+    write_rows(
+        connection, "INSERT INTO listings (item_id, source_id) VALUES (?, ?) ON CONFLICT DO NOTHING", listed
+    )
     if change.withdrawn:
         pairs = [{"item": item, "source": source} for item, source in change.withdrawn]
         for statement in _WITHDRAW:
             connection.execute(text(statement), pairs)
 
+
+class _Source(NamedTuple):
+    """The corpus of an item."""
+
+    id: int
+    uri: str
+    source_id: int
+
+
+_SOURCES = SelectAmong(_Source, "SELECT id, uri, source_id FROM items", "id")
 
 _WITHDRAW = (
     "DELETE FROM listings WHERE item_id = :item AND source_id = :source",
@@ -201,8 +208,9 @@ _WITHDRAW = (
 
 def record_failures(connection: Connection, change: Change) -> None:
     """Record new failures, and delete those of items that were indexed or are settled."""
-    for chunk in chunked([*change.items, *change.settled]):
-        connection.execute(delete(schema.failures).where(schema.failures.c.uri.in_(chunk)))
+    write_rows(
+        connection, "DELETE FROM failures WHERE uri = ?", ((uri,) for uri in [*change.items, *change.settled])
+    )
     if not change.failures:
         return
     statement = sqlite_insert(schema.failures)
@@ -221,9 +229,5 @@ def record_failures(connection: Connection, change: Change) -> None:
 
 def contents_touched(connection: Connection, change: Change) -> set[int]:
     """Read the contents, as they are now, of items that this change updates or removes."""
-    items = schema.items
-    touched: set[int] = set()
     renamed = [item.renames for item in change.items.values() if item.renames is not None]
-    for chunk in chunked(change.items):
-        touched.update(connection.execute(select(items.c.content_id).where(items.c.uri.in_(chunk))).scalars())
-    return touched | contents_of(connection, [*change.removed, *renamed])
+    return contents_at(connection, change.items) | contents_of(connection, [*change.removed, *renamed])

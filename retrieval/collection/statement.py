@@ -44,7 +44,14 @@ class Select(Generic[R]):
             sqlite3.Error: SQLite cannot read the catalogue.
             WrongValue: a value is not of its field's type.
         """
-        rows = connection.execute(self.sql, parameters).fetchall()
+        return self.checked(connection.execute(self.sql, parameters).fetchall())
+
+    def checked(self, rows: list[tuple[object, ...]]) -> list[R]:
+        """Give rows of the statement as they came from the driver, or from one that adds a condition to it.
+
+        Raises:
+            WrongValue: a value is not of its field's type.
+        """
         if rows:
             # Column by column, in C: a check in Python of each value took most of a query for a thousand hits.
             for values, (classes, texts) in zip(zip(*rows, strict=True), self._columns, strict=True):

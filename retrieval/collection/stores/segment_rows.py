@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
+from retrieval.collection.engine import driver_connection
 from retrieval.collection.migrations import ACCELERATORS_SINCE
 from retrieval.collection.stores.segment_writer import WrittenAccelerator, WrittenSegment
 from retrieval.types import Kind
@@ -34,19 +35,10 @@ def add_segment(
 ) -> None:
     """Name a segment, and the encodings of contents, by catalogue id, in the order of its ids."""
     segment_id = _insert_segment(connection, kind, encoder_id, written)
-    connection.execute(
-        insert(schema.encodings),
-        [
-            {
-                "id": int(encoding_id),
-                "content_id": content_id,
-                "encoder_id": encoder_id,
-                "part": 0,
-                "segment_id": segment_id,
-                "row": row,
-            }
-            for row, (encoding_id, content_id) in enumerate(zip(written.ids, contents, strict=True))
-        ],
+    rows = enumerate(zip(written.ids.tolist(), contents, strict=True))
+    driver_connection(connection).executemany(
+        "INSERT INTO encodings (id, content_id, encoder_id, part, segment_id, row) VALUES (?, ?, ?, 0, ?, ?)",
+        ((encoding, content, encoder_id, segment_id, row) for row, (encoding, content) in rows),
     )
 
 
@@ -56,9 +48,9 @@ def replace_segments(
     """Name one segment in the place of rows of :func:`read_segments`; encodings that it lacks must be gone already."""
     if merged is not None:
         segment_id = _insert_segment(connection, old[0].kind, old[0].encoder_id, merged)
-        connection.exec_driver_sql(
+        driver_connection(connection).executemany(
             "UPDATE encodings SET segment_id = ?, row = ? WHERE id = ?",
-            [(segment_id, row, int(number)) for row, number in enumerate(merged.ids)],
+            ((segment_id, row, int(number)) for row, number in enumerate(merged.ids)),
         )
     segments = schema.segments
     connection.execute(delete(segments).where(segments.c.id.in_([row.id for row in old])))
