@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from retrieval.query.parts import Query as Query
     from retrieval.query.parts import Queryable as Queryable
     from retrieval.query.parts import TextPart as TextPart
+    from retrieval.query.pictures import Picture as Picture
+    from retrieval.query.pictures import Pictures as Pictures
     from retrieval.query.without import read_query as read_query
     from retrieval.types import Failure as Failure
     from retrieval.types import Hit as Hit
@@ -87,6 +89,8 @@ _EXPORTS = {
     "KeyPart": "retrieval.query.parts",
     "Limits": "retrieval.types",
     "LinkedText": "retrieval.types",
+    "Picture": "retrieval.query.pictures",
+    "Pictures": "retrieval.query.pictures",
     "Progress": "retrieval.types",
     "Query": "retrieval.query.parts",
     "Queryable": "retrieval.query.parts",
@@ -140,6 +144,8 @@ __all__ = [
     "LinkedText",
     "MissingExtra",
     "ModelError",
+    "Picture",
+    "Pictures",
     "Progress",
     "Query",
     "QueryError",

@@ -18,6 +18,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "plot": ("matplotlib",),
     "report": ("jinja2", "matplotlib"),
+    "serve": ("fastapi", "uvicorn"),
 }
 """Packages that an extra installs, by the names that they are imported by."""
 

@@ -156,6 +156,7 @@ RULES: list[tuple[str, Callable[[ast.AST], bool], str, set[str]]] = [
             "retrieval/collection/stores/",  # scan segments
             "indexer/training/loop.py",  # varies images that are decoded already
             "indexer/training/batches.py",
+            "retrieval/server/capacity.py",  # waits for searches and for workers that decode
         },
     ),
     (

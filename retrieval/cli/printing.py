@@ -1,26 +1,24 @@
-"""Format results: text made safe for a terminal, exact bytes for a pipe, one JSON object per line.
+"""Format results: text made safe for a terminal, exact bytes for a pipe.
 
 What is indexed is not ours: a file name may hold an escape sequence, a line feed or bytes that are not UTF-8.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
+from retrieval.answers import BIDIRECTIONAL, SURROGATES
+from retrieval.answers import hit_facts as hit_facts
+from retrieval.answers import json_line as json_line
 from retrieval.types import Hit
 from retrieval.uris import display, split_file_uri
 
-_BIDIRECTIONAL = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that show a name as another
-_SURROGATES = "\ud800-\udfff"  # bytes of names that are not UTF-8: no terminal can show them
 _UNSAFE = re.compile(  # controls move the cursor or end the line; \t and \n may stay
-    f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{_BIDIRECTIONAL}{_SURROGATES}]"
+    f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{BIDIRECTIONAL}{SURROGATES}]"
 )
-_JSON_UNSAFE = re.compile(f"[\x7f-\x9f\u2028\u2029{_BIDIRECTIONAL}{_SURROGATES}]")
 
 
 def printable(text: str) -> str:
@@ -33,22 +31,6 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def json_line(value: Mapping[str, object]) -> str:
-    """One JSON object on one line; in UTF-8, but what a terminal might obey is escaped."""
-    text = json.dumps(value, ensure_ascii=False)
-    return _JSON_UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
-
-
-def hit_facts(hit: Hit) -> dict[str, object]:
-    """Give the JSON fields of a hit: its own, the plain ``path`` of a whole file, and whether the file is missing."""
-    facts: dict[str, object] = {"rank": hit.rank, "score": hit.score, **asdict(hit.item)}
-    split = split_file_uri(hit.uri)
-    is_file = split is not None and split[1] is None
-    facts["path"] = _utf8(os.fsencode(split[0])) if split is not None and is_file else None
-    facts["missing"] = hit.missing
-    return facts
-
-
 def name_bytes(hit: Hit) -> bytes:
     """Give a hit as bytes for another program: an image's path (``TAR#MEMBER``) or uri, or a text."""
     if hit.text is not None:
@@ -59,11 +41,6 @@ def name_bytes(hit: Hit) -> bytes:
     path, member = split
     # a member's name is UTF-8 whatever the locale's encoding is, and a path is bytes in any
     return os.fsencode(path) + (b"" if member is None else b"#" + member.encode(errors="surrogateescape"))
-
-
-def _utf8(path: bytes) -> str:
-    """Give a path as JSON holds it, the same under every locale."""
-    return path.decode(errors="surrogateescape")
 
 
 def name_line(hit: Hit) -> bytes:

@@ -109,6 +109,17 @@ class Collection:
         with self.reading() as view:
             return view.items(ids)
 
+    def newest(self, kind: Kind, k: int = 50, before: int | None = None) -> list[Item]:
+        """Read the k items of a kind that came last, the newest first; fewer at the end, and none that is hidden.
+
+        Args:
+            kind: of item.
+            k: >= 1.
+            before: the id of the last item of the page before.
+        """
+        with self.reading() as view:
+            return view.newest(kind, k, before)
+
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""
         with self.reading() as view:

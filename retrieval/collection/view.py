@@ -40,6 +40,7 @@ from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 from retrieval.uris import uri_of
 
 KEYS_A_PAGE = 1000
+LARGEST_ID = 2**63 - 1
 
 
 class View:
@@ -111,6 +112,18 @@ class View:
             rows = _BY_URI.rows(self._connection, uri_of(name))
             found = next(iter(self.items(row.number for row in rows)), None)
         return found
+
+    def newest(self, kind: Kind, k: int, before: int | None = None) -> list[Item]:
+        """Read the k items of a kind that came last, the newest first; ``before`` is the last id of the page before."""
+        found: list[Item] = []
+        last = LARGEST_ID if before is None else before
+        while len(found) < k:
+            rows = [row.number for row in _NEWEST.rows(self._connection, kind, last, k)]
+            found += reversed(self.items(rows))
+            if len(rows) < k:
+                break
+            last = rows[-1]
+        return found[:k]
 
     def keys(self, after: int = 0) -> tuple[list[str], int | None]:
         """Read a page of keys of items that are not hidden, in the order of ids, and where the next one begins.
@@ -328,6 +341,7 @@ _ITEMS_OF = Select(
 _BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
 _BY_URI = Select(Number, "SELECT id FROM items WHERE uri = ?")
 _KEYS = Select(_Keyed, "SELECT id, key FROM items WHERE key IS NOT NULL AND id > ? ORDER BY id LIMIT ?")
+_NEWEST = Select(Number, "SELECT id FROM items WHERE kind = ? AND id < ? ORDER BY id DESC LIMIT ?")
 _COUNT = Select(Number, "SELECT count(*) FROM items WHERE kind = ?")
 _HIDDEN = Select(
     _Hidden,

@@ -145,6 +145,27 @@ class Shrink:
 
 
 @dataclass(frozen=True, slots=True)
+class Fit:
+    """A whole image within a square of ``side`` pixels, never enlarged."""
+
+    side: int
+
+    @property
+    def short_side(self) -> int:
+        """The side."""
+        return self.side
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """Prepare an RGB image as (height, width, 3) uint8."""
+        import numpy as np
+        from PIL.Image import Resampling
+
+        scale = min(1.0, self.side / max(image.size))
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        return np.asarray(to_rgb(image).resize(size, Resampling.BICUBIC))
+
+
+@dataclass(frozen=True, slots=True)
 class Whole:
     """The image as it was decoded, for an encoder that prepares it itself.
 
@@ -164,7 +185,9 @@ class Whole:
         return np.asarray(image if factor == 1 else image.reduce(factor))
 
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (ImageRule, Patches, Squeeze, Shrink, Whole)}
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (ImageRule, Patches, Squeeze, Shrink, Fit, Whole)
+}
 
 
 def to_json(preparation: Preparation) -> str:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrieval.answers import json_line
 from retrieval.cli.printing import (
     bytes_size,
     counted,
-    json_line,
     name_bytes,
     name_line,
     one_line,

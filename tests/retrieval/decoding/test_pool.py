@@ -19,7 +19,16 @@ from PIL import Image
 
 from retrieval.decoding.image_rule import ImageRule
 from retrieval.decoding.pool import DecodePool
-from retrieval.decoding.preparations import Patches, Preparation, Shrink, Squeeze, Whole, from_json, to_json
+from retrieval.decoding.preparations import (
+    Fit,
+    Patches,
+    Preparation,
+    Shrink,
+    Squeeze,
+    Whole,
+    from_json,
+    to_json,
+)
 from retrieval.errors import ImageError, ImageGivenUp, ImageTooLarge, ImageUnreadable
 from retrieval.images import decode
 from retrieval.types import FileBytes, InlineBytes, Limits, MemberBytes
@@ -33,6 +42,7 @@ RULES: list[Preparation] = [
     Squeeze(32, 1.5, 0),
     Squeeze(32, 1.0, 40),
     Shrink(24, 2.0),
+    Fit(24),
     Whole(16),
 ]
 SQUARE = Squeeze(32, 1.0, 0)

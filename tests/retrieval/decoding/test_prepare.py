@@ -16,7 +16,7 @@ from PIL.Image import Image
 
 from retrieval.decoding.image_rule import ImageRule
 from retrieval.decoding.pool import DecodePool
-from retrieval.decoding.preparations import Patches, Preparation, Shrink, Squeeze, Whole
+from retrieval.decoding.preparations import Fit, Patches, Preparation, Shrink, Squeeze, Whole
 from retrieval.decoding.prepare import PreparedImage, prepare, prepare_encoded, read_encoded
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes
@@ -28,6 +28,7 @@ RULES: list[Preparation] = [
     Patches(16, 12, 2),
     Squeeze(32, 1.0, 40),
     Shrink(24, 2.0),
+    Fit(24),
     Whole(16),
 ]
 

@@ -1,0 +1,43 @@
+"""Items and hits as JSON: one form for the command line, HTTP and whatever else answers other programs.
+
+What is indexed is not ours: a name may hold bytes that are not UTF-8, or characters that a terminal obeys.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from retrieval.types import Hit, Item
+from retrieval.uris import split_file_uri
+
+BIDIRECTIONAL = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that show a name as another
+SURROGATES = "\ud800-\udfff"  # bytes of names that are not UTF-8: no terminal can show them
+_JSON_UNSAFE = re.compile(f"[\x7f-\x9f\u2028\u2029{BIDIRECTIONAL}{SURROGATES}]")
+
+
+def json_line(value: Mapping[str, object]) -> str:
+    """One JSON object on one line; in UTF-8, but what a terminal might obey is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _JSON_UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def item_facts(item: Item) -> dict[str, object]:
+    """Give the JSON fields of an item: its own, the plain ``path`` of a whole file, and whether the file is missing."""
+    split = split_file_uri(item.uri)
+    is_file = split is not None and split[1] is None
+    path = _utf8(os.fsencode(split[0])) if split is not None and is_file else None
+    return {**asdict(item), "path": path, "missing": item.missing}
+
+
+def hit_facts(hit: Hit) -> dict[str, object]:
+    """Give the JSON fields of a hit: rank, score, and those of its item."""
+    return {"rank": hit.rank, "score": hit.score, **item_facts(hit.item)}
+
+
+def _utf8(path: bytes) -> str:
+    """Give a path as JSON holds it, the same under every locale."""
+    return path.decode(errors="surrogateescape")

@@ -1,0 +1,133 @@
+"""``vlsearch serve``: a page in the browser, and an HTTP API, over one or several collections."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from retrieval.cli.options import given_folder, runtime_options
+from retrieval.cli.printing import counted, printable
+from retrieval.errors import UsageError
+from retrieval.extras import require
+from retrieval.query.location import collection_path
+
+TOKEN = "VLSEARCH_TOKEN"
+
+
+def _folders(context: click.Context, argument: click.Parameter, chosen: tuple[str, ...]) -> list[Path]:
+    """Give the folders that are named, or the default one."""
+    return [collection_path(given_folder(context, argument, one)) for one in chosen] or [collection_path()]
+
+
+@click.command()
+@click.argument("collections", nargs=-1, metavar="[COLLECTION]...", callback=_folders)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8642,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option("--browser/--no-browser", default=True, help="Open the page in a browser. [default: --browser]")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Ask clients for the token in this file. [default: $VLSEARCH_TOKEN; a new one where others can reach it]",
+)
+@click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="Answer under this name too, as behind a reverse proxy; repeatable.",
+)
+@click.option(
+    "--cache-size",
+    type=click.IntRange(min=0),
+    default=1024,
+    show_default=True,
+    metavar="MB",
+    help="Thumbnails to keep on disk, in your cache folder.",
+)
+@click.option(
+    "--log/--no-log", default=True, help="Tell each request on stderr, without its query. [default: --log]"
+)
+@runtime_options
+def serve(
+    collections: list[Path],
+    host: str,
+    port: int,
+    browser: bool,
+    token_file: Path | None,
+    allow_host: tuple[str, ...],
+    cache_size: int,
+    log: bool,
+) -> None:
+    r"""Look and search in the browser; answer other programs over HTTP.
+
+    Serves the COLLECTIONs named, or the default one, until interrupted. Only this machine can reach the
+    page, unless --host says otherwise; then clients need a token, which is made and printed as a link that
+    works once. The connection is not encrypted: put a reverse proxy with TLS in front.
+
+    \b
+        pip install 'vlsearch[serve]'
+        vlsearch serve
+        vlsearch serve photos/ scans/ --no-browser --port 9000
+    """
+    require("serve", "vlsearch serve")
+    from retrieval.query.pictures import default_cache  # numpy, faiss, fastapi: not for --help
+    from retrieval.server import run
+    from retrieval.server.access import new_token
+    from retrieval.server.served import Collections
+    from retrieval.server.settings import ServerSettings, is_loopback
+
+    token = _token(token_file) or (None if is_loopback(host) else new_token())
+    settings = ServerSettings(host, port, token, allow_host)
+    if log:
+        run.log_requests()
+    with (
+        run.listen(settings) as listener,
+        Collections(collections, cache=default_cache(cache_size * 10**6)) as opened,
+    ):
+        opened.load_encoders()
+
+        def announce(address: str) -> None:
+            what = ", ".join(printable(one.name) for one in opened)
+            click.echo(f"{counted(len(collections), 'collection')} ({what}) at {address}")
+            if token is not None:
+                click.echo("That link works once. " + _about_token(token_file, token))
+            if not is_loopback(host):
+                click.echo(
+                    "The connection is not encrypted: put a reverse proxy with TLS in front.", err=True
+                )
+            click.echo("Interrupt with Ctrl-C to stop.", err=True)
+            if browser:
+                run.open_browser(address)
+
+        try:
+            run.serve(opened, settings, listener, announce)
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+
+
+def _token(file: Path | None) -> str | None:
+    """Read the token that the user chose; None if there is none."""
+    if file is None:
+        return os.environ.get(TOKEN) or None
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(f"cannot read the token in {file} ({reason}); check the path") from error
+    if not token:
+        raise UsageError(f"{file} is empty; put a token of 16 characters or more into it")
+    return token
+
+
+def _about_token(file: Path | None, token: str) -> str:
+    if file is not None or os.environ.get(TOKEN):
+        return "Programs send the token as Authorization: Bearer TOKEN."
+    return f"Programs send the token, new at each start: Authorization: Bearer {token}"

@@ -1,0 +1,57 @@
+"""The application: routes, errors, and the guard around both."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from retrieval.server import page_routes, picture_routes, search_routes
+from retrieval.server.access import Hosts, Tokens
+from retrieval.server.context import Context
+from retrieval.server.failures import answer_errors
+from retrieval.server.guard import Guard
+from retrieval.server.served import Collections
+from retrieval.server.settings import ServerSettings
+
+
+class Server:
+    """An ASGI application that answers for some collections; :meth:`close` ends its threads and not the collections.
+
+    Args:
+        collections: what is searched.
+        settings: as it was told.
+        port: that it really listens on.
+    """
+
+    def __init__(self, collections: Collections, settings: ServerSettings, port: int) -> None:
+        self.tokens = None if settings.token is None else Tokens(settings.token)
+        cookie = f"vlsearch-{port}"
+        self.context = Context.of(settings, collections, self.tokens, cookie)
+        self.app: ASGIApp = Guard(
+            _application(self.context), settings, Hosts(settings, port), self.tokens, cookie
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as ASGI has it."""
+        await self.app(scope, receive, send)
+
+    def close(self) -> None:
+        """End the threads."""
+        self.context.close()
+
+
+def _application(context: Context) -> FastAPI:
+    app = FastAPI(
+        title="vlsearch",
+        version="1",
+        description="Find pictures by words and captions by pictures.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # their scripts come from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.context = context
+    for router in (search_routes.routes, picture_routes.routes, page_routes.routes):
+        app.include_router(router)
+    answer_errors(app)
+    return app

@@ -1,0 +1,109 @@
+"""What clients send: checked by pydantic, then given to the engine as parts of a query."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query as Parameter
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from retrieval.errors import QueryError
+from retrieval.query.parts import ImagePart, ItemPart, Part, Query, TextPart
+from retrieval.server.failures import NoSuch
+from retrieval.server.uploads import Uploads
+from retrieval.types import Kind
+
+MOST_PARTS = 32
+MOST_HITS = 1000  # a request; more come page by page
+MOST_CHARACTERS = 4000
+LARGEST = 2**63 - 1  # of what SQLite counts
+
+ItemId = Annotated[int, Field(ge=1, le=LARGEST)]
+Words = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+Hits = Annotated[int, Field(ge=1, le=MOST_HITS)]
+Offset = Annotated[int, Field(ge=0, le=2**31)]
+Generation = Annotated[int, Field(ge=0, le=LARGEST)]
+
+
+class PartBody(BaseModel):
+    """A part of a query: a text, an item of the collection, or an uploaded picture; a negative weight avoids it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Words | None = None
+    item: ItemId | None = None
+    upload: Digest | None = None
+    weight: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = 1.0
+
+    @model_validator(mode="after")
+    def _one(self) -> PartBody:
+        if sum(one is not None for one in (self.text, self.item, self.upload)) != 1:
+            raise ValueError("give one of text, item and upload")
+        return self
+
+    def part(self, uploads: Uploads) -> Part:
+        """Give the part as the engine takes it.
+
+        Raises:
+            NoSuch: the uploaded picture is no longer kept.
+            QueryError: the text is empty, or the weight 0.
+        """
+        if self.text is not None:
+            return TextPart(self.text, self.weight)
+        if self.item is not None:
+            return ItemPart(self.item, self.weight)
+        data = uploads.get(self.upload or "")
+        if data is None:
+            raise NoSuch("the picture to search with is not here any more; send it again")
+        return ImagePart(data, self.weight)
+
+
+class SearchBody(BaseModel):
+    """A search. Filters, sorting and full text get fields of their own here, as ``retrieval.Request`` gets them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parts: list[PartBody] = Field(min_length=1, max_length=MOST_PARTS)
+    collection: Name | None = None
+    k: Hits = 50
+    offset: Offset = 0
+    find: Kind | None = None
+    distinct: bool = False
+    exact: bool = False
+    literal: bool = False
+    generation: Generation | None = Field(
+        None, description="Answer only from this state of the collection, as the pages of one search need it."
+    )
+
+    def query(self, uploads: Uploads) -> Query:
+        """Give the query as the engine takes it."""
+        return Query(tuple(part.part(uploads) for part in self.parts))
+
+
+def search_of(
+    text: Annotated[list[Words] | None, Parameter(description="Words; repeat it for a sum.")] = None,
+    item: Annotated[list[ItemId] | None, Parameter(description="Item ids.")] = None,
+    upload: Annotated[list[Digest] | None, Parameter(description="Uploaded pictures.")] = None,
+    collection: Name | None = None,
+    k: Hits = 50,
+    offset: Offset = 0,
+    find: Kind | None = None,
+    distinct: bool = False,
+    exact: bool = False,
+    literal: bool = False,
+    generation: Generation | None = None,
+) -> SearchBody:
+    """Make a search of the parameters of an address."""
+    parts = [
+        *(PartBody(text=one) for one in text or ()),
+        *(PartBody(item=one) for one in item or ()),
+        *(PartBody(upload=one) for one in upload or ()),
+    ]
+    if not 1 <= len(parts) <= MOST_PARTS:
+        raise QueryError(f"give text, item or upload, at most {MOST_PARTS} in all")
+    return SearchBody(
+        parts=parts, collection=collection, k=k, offset=offset, find=find, distinct=distinct, exact=exact,
+        literal=literal, generation=generation,
+    )  # fmt: skip

@@ -1,0 +1,100 @@
+"""What the routes of one server share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+
+from retrieval.errors import CollectionError
+from retrieval.server.access import Tokens
+from retrieval.server.capacity import Lane
+from retrieval.server.failures import GenerationGone, NoSuch
+from retrieval.server.served import Collections, Served
+from retrieval.server.settings import ServerSettings
+from retrieval.server.uploads import Uploads
+
+Result = TypeVar("Result")
+ATTEMPTS = 5  # commits that may overtake one answer
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Collections, uploads, and the lanes that searches and pictures are made in."""
+
+    settings: ServerSettings
+    collections: Collections
+    uploads: Uploads
+    searches: Lane
+    thumbnails: Lane
+    tokens: Tokens | None
+    cookie: str
+
+    @classmethod
+    def of(
+        cls, settings: ServerSettings, collections: Collections, tokens: Tokens | None, cookie: str
+    ) -> Context:
+        """Make what a server with these settings needs."""
+        pictures = max(2, os.cpu_count() or 1)
+        return cls(
+            settings,
+            collections,
+            Uploads(settings.kept_bytes),
+            Lane("search", settings.searching, settings.waiting, settings.seconds),
+            Lane("picture", pictures, settings.waiting, settings.seconds),
+            tokens,
+            cookie,
+        )
+
+    def served(self, name: str | None) -> Served:
+        """Find a collection by name, or the first.
+
+        Raises:
+            NoSuch: there is none of that name.
+        """
+        found = self.collections.find(name)
+        if found is None:
+            raise NoSuch("there is no collection of that name here")
+        return found
+
+    def close(self) -> None:
+        """End the threads."""
+        self.searches.close()
+        self.thumbnails.close()
+
+
+def context_of(request: Request) -> Context:
+    """Give the context of the application that answers a request."""
+    context: Context = request.app.state.context
+    return context
+
+
+Shared = Annotated[Context, Depends(context_of)]
+
+
+def in_one_generation(
+    served: Served, call: Callable[[], Result], wanted: int | None = None
+) -> tuple[int, Result]:
+    """Make a call of several reads that see one state of a collection, and give its number with what came of it.
+
+    Raises:
+        GenerationGone: the collection is not, or no longer, in the state ``wanted``.
+        CollectionError: it is written to so often that no state lasts.
+    """
+    for _ in range(ATTEMPTS):
+        generation = served.engine.collection.generation
+        if wanted is not None and generation != wanted:
+            raise GenerationGone
+        result = call()
+        if served.engine.collection.generation == generation:
+            return generation, result
+    raise CollectionError("the collection is being written to; ask again later")
+
+
+def is_current(request: Request, tag: str) -> bool:
+    """Whether a client has the version of an answer that a tag names already."""
+    known = request.headers.get("if-none-match", "")
+    return tag in (one.strip().removeprefix("W/") for one in known.split(","))

@@ -1,0 +1,64 @@
+// Requests to the server that gave out this page, and to no other.
+
+/** An error that the server, or its absence, tells in a sentence. */
+export class Failed extends Error {}
+
+const BUSY_TRIES = 3;
+
+async function ask(path, options = {}) {
+  for (let tries = 1; ; tries += 1) {
+    let answer;
+    try {
+      answer = await fetch(path, { credentials: "same-origin", ...options });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Failed("offline");
+    }
+    if (answer.status === 429 && tries < BUSY_TRIES) {
+      await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("retry-after") ?? 1)));
+      continue;
+    }
+    if (answer.status === 401) location.reload();
+    const facts = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Failed(facts.error ?? `${answer.status} ${answer.statusText}`);
+    return facts;
+  }
+}
+
+const query = (values) => {
+  const found = Object.entries(values).filter(([, value]) => value !== null && value !== undefined);
+  return found.length ? `?${new URLSearchParams(found)}` : "";
+};
+
+export const collections = () => ask("/v1/collections");
+
+/** A page of hits of a query, or of the newest pictures where there is none. */
+export function search(state, offset, generation, k, signal) {
+  const parts = allParts(state);
+  if (!parts.length) return newest(state, offset, k, signal);
+  const body = { parts, k, offset, distinct: true, literal: state.literal, find: state.find };
+  if (state.collection) body.collection = state.collection;
+  if (generation !== null) body.generation = generation;
+  const headers = { "Content-Type": "application/json" };
+  return ask("/v1/search", { method: "POST", headers, body: JSON.stringify(body), signal });
+}
+
+const newest = (state, before, k, signal) =>
+  ask(`/v1/items${query({ kind: "image", k, before: before || null, collection: state.collection })}`, { signal });
+
+export const item = (id, collection) => ask(`/v1/items/${id}${query({ collection })}`);
+
+export const upload = (file) => ask("/v1/uploads", { method: "POST", body: file });
+
+/** The parts of a query: the words in the box, then those of the sum. */
+export function allParts(state) {
+  const words = state.text.trim();
+  return [...(words ? [{ text: words }] : []), ...state.parts];
+}
+
+export const thumbnail = (hit, size, collection) =>
+  `/v1/items/${hit.id}/thumbnail${query({ size, version: hit.version, collection })}`;
+
+export const original = (hit, collection) => `/v1/items/${hit.id}/picture${query({ version: hit.version, collection })}`;
+
+export const uploadThumbnail = (digest) => `/v1/uploads/${digest}/thumbnail?size=240`;

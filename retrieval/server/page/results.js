@@ -1,0 +1,62 @@
+// The hits of a search, read page by page as the user goes on.
+
+import { useCallback, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
+import { search } from "./api.js";
+import { asksSame } from "./state.js";
+
+const PAGE = 100;
+const NONE = { hits: [], next: 0, generation: null, readings: [], status: "loading", error: null };
+
+/** Hits of a state, and a function that reads the next page: {hits, next, readings, status, error, more, retry}. */
+export function useResults(state) {
+  const [answer, setAnswer] = useState(NONE);
+  const asked = useRef(null);
+  const reading = useRef(null);
+  const latest = useRef(NONE);
+
+  const update = (found) => {
+    latest.current = found;
+    setAnswer(found);
+  };
+
+  const read = useCallback(async (wanted, before) => {
+    reading.current?.abort();
+    const abort = new AbortController();
+    reading.current = abort;
+    update({ ...before, status: "loading", error: null });
+    try {
+      const page = await search(wanted, before.next, before.generation, PAGE, abort.signal);
+      const first = before.hits.length ? before.readings : page.readings ?? [];
+      const known = new Set(before.hits.map((hit) => hit.id));
+      update({
+        hits: [...before.hits, ...page.hits.filter((hit) => !known.has(hit.id))],
+        next: page.next,
+        generation: page.generation,
+        readings: first,
+        status: "done",
+        error: null,
+      });
+    } catch (error) {
+      if (error.name !== "AbortError") update({ ...before, status: "failed", error: error.message });
+    } finally {
+      if (reading.current === abort) reading.current = null;
+    }
+  }, []);
+
+  useEffect(() => {
+    if (asked.current !== null && asksSame(asked.current, state)) return;
+    asked.current = state;
+    read(state, NONE);
+  }, [state]);
+
+  const more = useCallback(() => {
+    const now = latest.current;
+    if (now.status === "done" && now.next !== null) read(asked.current, now);
+  }, []);
+  const retry = useCallback(() => {
+    const now = latest.current;
+    // the collection has changed under the pages: only the beginning can be right
+    read(asked.current, now.error?.includes("search again") ? NONE : now);
+  }, []);
+  return { ...answer, more, retry };
+}

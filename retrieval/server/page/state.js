@@ -1,0 +1,56 @@
+// What is searched and looked at, as the address bar holds it, so that back, reload and sharing work.
+
+export const EMPTY = { text: "", parts: [], find: "image", literal: false, collection: null, open: null };
+
+const DIGEST = /^[0-9a-f]{64}$/;
+
+/** Read a state from the part of an address after the question mark; what is malformed is left out. */
+export function fromAddress(search) {
+  const values = new URLSearchParams(search);
+  return {
+    text: values.get("q") ?? "",
+    parts: values.getAll("p").map(partOf).filter((part) => part !== null),
+    find: values.get("find") === "text" ? "text" : "image",
+    literal: values.get("literal") === "1",
+    collection: values.get("c"),
+    open: idOf(values.get("open")),
+  };
+}
+
+/** Write a state as an address. */
+export function toAddress(state) {
+  const values = new URLSearchParams();
+  if (state.text) values.append("q", state.text);
+  for (const part of state.parts) values.append("p", nameOf(part));
+  if (state.find !== "image") values.append("find", state.find);
+  if (state.literal) values.append("literal", "1");
+  if (state.collection) values.append("c", state.collection);
+  if (state.open !== null) values.append("open", state.open);
+  const text = values.toString();
+  return text ? `/?${text}` : "/";
+}
+
+/** Whether two states ask the same, whatever is open. */
+export const asksSame = (one, other) => toAddress({ ...one, open: null }) === toAddress({ ...other, open: null });
+
+function idOf(text) {
+  const id = Number(text);
+  return text !== null && Number.isSafeInteger(id) && id > 0 ? id : null;
+}
+
+function partOf(name) {
+  const [weightText, kind, ...rest] = name.split("~");
+  const weight = Number(weightText);
+  const value = rest.join("~");
+  if (!Number.isFinite(weight) || weight === 0 || Math.abs(weight) > 100) return null;
+  if (kind === "i" && idOf(value) !== null) return { item: idOf(value), weight };
+  if (kind === "u" && DIGEST.test(value)) return { upload: value, weight };
+  if (kind === "t" && value.trim()) return { text: value, weight };
+  return null;
+}
+
+function nameOf(part) {
+  if (part.item !== undefined) return `${part.weight}~i~${part.item}`;
+  if (part.upload !== undefined) return `${part.weight}~u~${part.upload}`;
+  return `${part.weight}~t~${part.text}`;
+}

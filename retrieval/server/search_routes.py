@@ -1,0 +1,208 @@
+"""Routes that search, and those that tell of items and collections."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from retrieval.query.without import Reading, read_query
+from retrieval.server.answers import (
+    Answer,
+    hits_answer,
+    info_answer,
+    is_local,
+    item_answer,
+    items_answer,
+    reading_answer,
+)
+from retrieval.server.bodies import LARGEST, Hits, ItemId, Name, Offset, SearchBody, search_of
+from retrieval.server.context import Context, Shared, in_one_generation, is_current
+from retrieval.server.failures import NoSuch
+from retrieval.server.served import Served
+from retrieval.types import Hit, Item, Kind
+
+routes = APIRouter(prefix="/v1")
+
+Id = Annotated[int, Path(ge=1, le=LARGEST, description="An item's id.")]
+
+
+@routes.get("/health")
+async def health() -> Response:
+    """Tell that the server answers."""
+    return Answer({"status": "ok"})
+
+
+@routes.get("/collections")
+async def collections(request: Request, shared: Shared) -> Response:
+    """List the collections that are served; the first one answers where none is named."""
+
+    def totals() -> dict[str, object]:
+        local = is_local(request)
+        return {
+            "collections": [info_answer(one.name, one.engine.info(), local) for one in shared.collections]
+        }
+
+    return Answer(await shared.searches.run(request, totals))
+
+
+@routes.get("/info")
+async def info(request: Request, shared: Shared, collection: Name | None = None) -> Response:
+    """Count what a collection holds."""
+    served = shared.served(collection)
+    totals = await shared.searches.run(request, served.engine.info)
+    return Answer(info_answer(served.name, totals, is_local(request)))
+
+
+@routes.get("/search")
+async def search(
+    request: Request, shared: Shared, asked: Annotated[SearchBody, Depends(search_of)]
+) -> Response:
+    """Search by words, items and uploaded pictures of equal weight; ``ETag`` goes by the collection's generation."""
+    served = shared.served(asked.collection)
+    return await _tagged(request, shared, served, lambda: _search(request, shared, asked))
+
+
+@routes.post("/search")
+async def search_weighted(request: Request, shared: Shared, asked: SearchBody) -> Response:
+    """Search by a weighted sum of words, items and uploaded pictures."""
+    return Answer(await shared.searches.run(request, lambda: _search(request, shared, asked)))
+
+
+@routes.get("/items")
+async def newest(
+    request: Request,
+    shared: Shared,
+    kind: Kind = "image",
+    k: Hits = 50,
+    before: ItemId | None = None,
+    collection: Name | None = None,
+) -> Response:
+    """List items, the newest first; ``next`` of the answer is the ``before`` of the next page."""
+    served = shared.served(collection)
+
+    def answer() -> dict[str, object]:
+        def page() -> tuple[list[Item], list[dict[str, object]]]:
+            items = served.engine.collection.newest(kind, k, before)
+            return items, items_answer(
+                items, served.pictures.find(one.id for one in items), is_local(request)
+            )
+
+        generation, (items, shown) = in_one_generation(served, page)
+        after = items[-1].id if len(items) == k else None
+        return {"collection": served.name, "generation": generation, "next": after, "hits": shown}
+
+    return await _tagged(request, shared, served, answer)
+
+
+@routes.get("/items/{id}/similar")
+async def similar(
+    request: Request,
+    shared: Shared,
+    id: Id,
+    unlike: Annotated[ItemId | None, "an item that hits shall be less like"] = None,
+    collection: Name | None = None,
+    k: Hits = 50,
+    offset: Offset = 0,
+    find: Kind | None = None,
+    distinct: bool = False,
+    exact: bool = False,
+) -> Response:
+    """Find what is most like an item, that item left out, by its stored vector; no model is loaded."""
+    served = shared.served(collection)
+    less = [] if unlike is None else [unlike]
+
+    def answer() -> dict[str, object]:
+        def hits() -> list[Hit]:
+            return served.engine.similar(
+                id, unlike=less, k=k, find=find, distinct=distinct, offset=offset, exact=exact
+            )
+
+        return _page(request, served, hits, k, offset, None, ())
+
+    return await _tagged(request, shared, served, answer)
+
+
+@routes.get("/items/{id}")
+async def item(request: Request, shared: Shared, id: Id, collection: Name | None = None) -> Response:
+    """Give an item with its captions and attributes."""
+    served = shared.served(collection)
+
+    def found() -> dict[str, object]:
+        items = served.engine.collection.items([id])
+        if not items:
+            raise NoSuch("there is no such item in the collection, or it is hidden")
+        return item_answer(items[0], served.pictures.find([id]).get(id), is_local(request))
+
+    return await _tagged(request, shared, served, found)
+
+
+def _search(request: Request, shared: Context, asked: SearchBody) -> dict[str, object]:
+    served = shared.served(asked.collection)
+    query, readings = asked.query(shared.uploads), list[Reading]()
+    if not asked.literal:
+        query, readings = read_query(query)
+
+    def hits() -> list[Hit]:
+        return served.engine.search(
+            query, asked.k, asked.find, asked.distinct, offset=asked.offset, exact=asked.exact, literal=True
+        )
+
+    return _page(request, served, hits, asked.k, asked.offset, asked.generation, readings)
+
+
+def _page(
+    request: Request,
+    served: Served,
+    search: Callable[[], list[Hit]],
+    k: int,
+    offset: int,
+    wanted: int | None,
+    readings: Sequence[Reading],
+) -> dict[str, object]:
+    """Answer a search with a page of hits, and where the next one begins."""
+
+    def answer() -> tuple[list[Hit], list[dict[str, object]]]:
+        hits = search()
+        pictures = served.pictures.find(hit.id for hit in hits)
+        return hits, hits_answer(hits, pictures, is_local(request))
+
+    generation, (hits, shown) = in_one_generation(served, answer, wanted)
+    return {
+        "collection": served.name,
+        "generation": generation,
+        "readings": [reading_answer(one) for one in readings],
+        "offset": offset,
+        "next": offset + k if len(hits) == k else None,
+        "hits": shown,
+    }
+
+
+async def _tagged(
+    request: Request, shared: Context, served: Served, call: Callable[[], dict[str, object]]
+) -> Response:
+    """Answer with an ``ETag`` of the collection's generation; 304 to a client that has the answer already.
+
+    The tag is taken before the answer is made: a commit in between makes the next request ask again.
+    """
+
+    def answer() -> tuple[str, dict[str, object] | None]:
+        tag = _tag(request, served)
+        return tag, None if is_current(request, tag) else call()
+
+    tag, facts = await shared.searches.run(request, answer)
+    headers = {"ETag": f"W/{tag}", "Cache-Control": "private, no-cache"}
+    return Response(status_code=304, headers=headers) if facts is None else Answer(facts, headers=headers)
+
+
+def _tag(request: Request, served: Served) -> str:
+    state = (
+        served.name,
+        str(served.engine.collection.path),
+        served.engine.collection.generation,
+        is_local(request),
+    )
+    return f'"{hashlib.sha256(repr(state).encode()).hexdigest()[:24]}"'

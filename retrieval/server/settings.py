@@ -1,0 +1,64 @@
+"""What a server is told before it starts."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from retrieval.errors import UsageError
+
+LEAST_TOKEN = 16  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Settings of a server.
+
+    Attributes:
+        host: address to listen on, or a name of one.
+        port: 0 takes a free one.
+        token: what clients must show; None where everybody on this machine may ask.
+        names: host names by which clients reach the server beside its own, as behind a reverse proxy.
+        upload_bytes: of one picture to search with.
+        kept_bytes: of all pictures that wait to be searched with; the longest unused go first.
+        searching: searches at a time.
+        waiting: requests that may wait for a search, or for a thumbnail, before others are turned away.
+        seconds: for one request, with the time that it waits.
+
+    Raises:
+        UsageError: the address is not loopback and there is no token, or the token is short.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8642
+    token: str | None = None
+    names: tuple[str, ...] = ()
+    upload_bytes: int = 32 * 2**20
+    kept_bytes: int = 128 * 2**20
+    searching: int = 2
+    waiting: int = 256
+    seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.token is None and not is_loopback(self.host):
+            raise UsageError(f"{self.host} can be reached from other machines, so a token is needed")
+        if self.token is not None and (len(self.token) < LEAST_TOKEN or not self.token.isascii()):
+            raise UsageError(f"the token is too easy to guess; give at least {LEAST_TOKEN} ASCII characters")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, or the name ``localhost``, is of this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def is_everywhere(host: str) -> bool:
+    """Whether an address stands for all addresses of this machine."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return host == ""

@@ -1,0 +1,79 @@
+"""What the page consists of: light, readable, and nothing from elsewhere. How it behaves is in tests/browser."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import pytest
+
+from retrieval.server.page_routes import FOLDER, page_files
+from tests.serving import Serving
+
+OURS = sorted(name for name in page_files() if not name.startswith("vendor/"))
+VENDORED = {
+    "vendor/htm-preact-standalone.js": "72284e8e9079c87817145df1110f74e8a2aa040b2fc384922e18dfcb46fc1fd7"
+}
+MOST_BYTES = 60_000
+
+
+def test_the_page_weighs_at_most_60_kilobytes_as_it_is_sent() -> None:
+    assert sum(len(file.packed) for file in page_files().values()) <= MOST_BYTES
+
+
+@pytest.mark.parametrize("name", VENDORED)
+def test_a_vendored_file_is_the_released_one_and_its_licences_lie_beside_it(name: str) -> None:
+    assert hashlib.sha256(page_files()[name].data).hexdigest() == VENDORED[name]
+    assert {"htm-LICENSE.txt", "preact-LICENSE.txt"} <= {
+        path.name for path in (FOLDER / name).parent.iterdir()
+    }
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_page_names_no_other_site_and_has_no_inline_script_or_style(name: str) -> None:
+    text = page_files()[name].data.decode()
+
+    urls = set(re.findall(r"""(?:https?:)?//[\w.]+""", re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)))
+    assert urls <= {"http://www.w3.org"}  # the name of a vocabulary, which nothing asks for
+    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=\"|\son\w+=\"", text)
+
+
+def test_every_file_that_the_page_imports_is_there() -> None:
+    for name in OURS:
+        for target in re.findall(r'from "\./([^"]+)"', page_files()[name].data.decode()):
+            assert target in page_files()
+
+
+def test_both_languages_say_the_same_things() -> None:
+    source = page_files()["words.js"].data.decode()
+    english, chinese = (
+        re.findall(r"^  (\w+):", block, re.MULTILINE) for block in source.split("const zh")[:2]
+    )
+
+    assert english == chinese
+    assert len(english) > 40
+
+
+def test_the_page_is_sent_compressed_to_browsers_that_take_it_and_only_once(served: Serving) -> None:
+    packed = served.client.get("/page/app.js")
+    plain = served.client.get("/page/app.js", headers={"Accept-Encoding": "identity"})
+    again = served.client.get("/page/app.js", headers={"If-None-Match": packed.headers["etag"]})
+
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.content == plain.content
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_list_of_items_has_the_newest_first_and_pages_that_join(served: Serving) -> None:
+    whole = [hit["id"] for hit in served.client.get("/v1/items", params={"k": 1000}).json()["hits"]]
+
+    pages, before = [], None
+    while True:
+        params = {"k": 5} if before is None else {"k": 5, "before": before}
+        page = served.client.get("/v1/items", params=params).json()
+        pages += [hit["id"] for hit in page["hits"]]
+        before = page["next"]
+        if before is None:
+            break
+
+    assert pages == whole == sorted(whole, reverse=True)
