@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,15 @@ BITS = {
 Shapes = dict[str, tuple[int, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """Type and shape of a tensor, and where its bytes begin in the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+
+
 def read_shapes(file: Path) -> Shapes:
     """Names and shapes of the tensors in a file whose header is true to its size.
 
@@ -40,14 +50,26 @@ def read_shapes(file: Path) -> Shapes:
             if not 2 <= length <= min(HEADER_BYTES, status.st_size - 8):
                 raise ValueError(f"its header of {length:,} bytes does not fit")
             header = parse_object(stream.read(length))
-        header.pop("__metadata__", None)
-        return _checked(header, status.st_size - 8 - length)
+        found = _checked(header, 8 + length, status.st_size)
+        return {name: tensor.shape for name, tensor in found.items()}
     except OSError as error:
         raise ModelError(f"cannot read {file}: {error.strerror}; give a complete model folder") from error
     except ValueError as error:
         raise ModelError(
             f"{file} does not hold weights in safetensors ({error}); download the model again"
         ) from error
+
+
+def read_header(data: bytes) -> dict[str, StoredTensor]:
+    """Find the tensors in the bytes of a file whose header is true to its size.
+
+    Raises:
+        ValueError: it lies; the message is a clause.
+    """
+    length = int.from_bytes(data[:8], "little")
+    if not 2 <= length <= min(HEADER_BYTES, len(data) - 8):
+        raise ValueError(f"its header of {length:,} bytes does not fit")
+    return _checked(parse_object(data[8 : 8 + length]), 8 + length, len(data))
 
 
 def numbers(shapes: Mapping[str, tuple[int, ...]]) -> int:
@@ -71,15 +93,17 @@ def check_memory(place: Path, count: int) -> None:
         )
 
 
-def _checked(header: dict[str, Any], size: int) -> Shapes:
-    """Shapes, where offsets follow each other without holes up to the file's end.
+def _checked(header: dict[str, Any], begin: int, end: int) -> dict[str, StoredTensor]:
+    """Tensors between two bytes of a file, where their offsets follow each other without holes.
 
     Raises:
         ValueError: says what is wrong, in a clause.
     """
-    shapes: Shapes = {}
+    found: dict[str, StoredTensor] = {}
     spans = []
     for name, facts in header.items():
+        if name == "__metadata__":
+            continue
         if not isinstance(facts, dict) or set(facts) != {"dtype", "shape", "data_offsets"}:
             raise ValueError(f"{name[:80]!r} has no dtype, shape and data_offsets")
         bits, shape, offsets = BITS.get(str(facts["dtype"])), facts["shape"], facts["data_offsets"]
@@ -89,16 +113,16 @@ def _checked(header: dict[str, Any], size: int) -> Shapes:
             raise ValueError(f"{name[:80]!r} has a shape or offsets that are not whole numbers")
         if prod(shape) * bits != 8 * (offsets[1] - offsets[0]):
             raise ValueError(f"{name[:80]!r} has offsets that do not go with its shape")
-        shapes[name] = tuple(shape)
+        found[name] = StoredTensor(str(facts["dtype"]), tuple(shape), begin + offsets[0])
         spans.append((offsets[0], offsets[1]))
-    end = 0
+    place = 0
     for start, stop in sorted(spans):
-        if start != end:
+        if start != place:
             raise ValueError("its tensors overlap, or leave holes")
-        end = stop
-    if end != size:
-        raise ValueError(f"it has {size:,} bytes of tensors, and its header says {end:,}")
-    return shapes
+        place = stop
+    if place != end - begin:
+        raise ValueError(f"it has {end - begin:,} bytes of tensors, and its header says {place:,}")
+    return found
 
 
 def _are_counts(value: Any) -> bool:

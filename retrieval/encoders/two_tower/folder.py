@@ -13,12 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import safetensors.numpy
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from retrieval.encoders.two_tower.config import TwoTowerConfig
+from retrieval.encoders.two_tower.weight_names import SCALE, WEIGHT, file_name, module_name, scales
 from retrieval.errors import ModelError
 from retrieval.hub.safetensors_header import check_memory, numbers, read_shapes
 from retrieval.hub.tokenizer_files import load_tokenizer
@@ -30,12 +28,6 @@ if TYPE_CHECKING:
     from retrieval.encoders.two_tower.model import TwoTowerModel
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
-_WEIGHT = ".weight"
-# A tensor NAME.step holds the quantisation scales of NAME.weight, one a row.
-_SCALE = ".step"
-# Names in files, which stay as the first release wrote them, and names in the modules.
-_MODULE_NAMES = ((".take_in.", ".query_key_value."), (".give_out.", ".output."))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TwoTowerFolder:
@@ -119,25 +111,6 @@ def foreign_weights(folder: Path, error: Exception) -> ModelError:
     )
 
 
-def numpy_weights(data: bytes, tower: str) -> dict[str, NDArray[np.float32]]:
-    """Decode the weights of one tower, float32, without torch.
-
-    Args:
-        data: of ``model.safetensors``.
-        tower: beginning of the names, ``text`` or ``image``.
-
-    Raises:
-        SafetensorError: the bytes are damaged.
-        TypeError: a tensor has a type that numpy does not know.
-        ValueError: scales have a shape that is not that of their weight's rows.
-    """
-    loaded = safetensors.numpy.load(data)
-    weights = {_module_name(name): value for name, value in loaded.items() if name.startswith(tower)}
-    for scale, weight in _scales({name: value.shape for name, value in weights.items()}):
-        weights[weight] = weights[weight].astype(np.float32) * weights.pop(scale).astype(np.float32)
-    return {name: value.astype(np.float32) for name, value in weights.items()}
-
-
 def module_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Convert the tensors of a file to a module's ``state_dict``: float32, int8 values times their scales.
 
@@ -145,10 +118,10 @@ def module_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ValueError: scales have a shape that is not that of their weight's rows.
     """
     whole = {
-        _module_name(name): value.float() if value.is_floating_point() else value
+        module_name(name): value.float() if value.is_floating_point() else value
         for name, value in state.items()
     }
-    for scale, weight in _scales({name: tuple(value.shape) for name, value in whole.items()}):
+    for scale, weight in scales({name: tuple(value.shape) for name, value in whole.items()}):
         whole[weight] = whole[weight].float() * whole.pop(scale)
     return whole
 
@@ -176,10 +149,10 @@ def save(
     state: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
         tensor = value.detach().cpu()
-        if name.startswith(quantised) and name.endswith(_WEIGHT) and tensor.dim() > 1:
-            state |= _quantise(_file_name(name), tensor)
+        if name.startswith(quantised) and name.endswith(WEIGHT) and tensor.dim() > 1:
+            state |= _quantise(file_name(name), tensor)
         else:
-            state[_file_name(name)] = _narrow(tensor, half and "running_" not in name)
+            state[file_name(name)] = _narrow(tensor, half and "running_" not in name)
     save_file(state, folder / WEIGHTS)
     (folder / CONFIG).write_text(model.config.to_json(), encoding="utf-8")
     (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
@@ -193,7 +166,7 @@ def _quantise(name: str, tensor: Tensor) -> dict[str, Tensor]:
     # 1e-6 is far above float16's smallest number.
     scales = (largest / 127).clamp_min(1e-6).half()
     values = (tensor / scales.float()).round().clamp(-127, 127).to(torch.int8)
-    return {name: values, name.removesuffix(_WEIGHT) + _SCALE: scales}
+    return {name: values, name.removesuffix(WEIGHT) + SCALE: scales}
 
 
 def _narrow(tensor: Tensor, half: bool) -> Tensor:
@@ -228,33 +201,6 @@ def _read_weights(folder: Path, config: TwoTowerConfig) -> bytes:
 
 
 def _digest(data: bytes, tokenizer: Tokenizer) -> str:
-    return hashlib.sha256(data + tokenizer.to_str().encode()).hexdigest()
-
-
-def _scales(shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[str, str]]:
-    """List the names of all scales, each with that of its weight; a tensor without one is not a scale.
-
-    Raises:
-        ValueError: a scale has more than one number a row: multiplied, (n, 1) by (1, m) would become (n, m).
-    """
-    found = []
-    for scale in shapes:
-        weight = scale.removesuffix(_SCALE) + _WEIGHT
-        if scale.endswith(_SCALE) and weight in shapes:
-            one_a_row = (*shapes[weight][:1], *(1 for _ in shapes[weight][1:]))
-            if shapes[scale] != one_a_row:
-                raise ValueError(f"{scale} has the shape {shapes[scale]}, and its weight {shapes[weight]}")
-            found.append((scale, weight))
-    return found
-
-
-def _module_name(name: str) -> str:
-    for in_file, in_module in _MODULE_NAMES:
-        name = name.replace(in_file, in_module)
-    return name
-
-
-def _file_name(name: str) -> str:
-    for in_file, in_module in _MODULE_NAMES:
-        name = name.replace(in_module, in_file)
-    return name
+    digest = hashlib.sha256(data)
+    digest.update(tokenizer.to_str().encode())
+    return digest.hexdigest()
