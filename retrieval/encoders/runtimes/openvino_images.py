@@ -44,7 +44,7 @@ class OpenVinoImages:
         model = openvino.Model([_unit_rows(op, pixels, tower)], [pixels], "image tower")
         self._graph = OpenVinoGraph(model, precision, PASS_IMAGES, check)
         self.passes_at_once = self._graph.passes_at_once
-        self._size = tower.size
+        self._tower = tower  # the graph's constants are its arrays
 
     def rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute (n, d) float32 unit rows of (n, size, size, 3) uint8 images."""
@@ -53,7 +53,7 @@ class OpenVinoImages:
     @functools.cached_property
     def depends_on_place(self) -> bool:
         """Whether an image gets other last bits in another place of a pass; computed once, from a pass of noise."""
-        one = np.random.default_rng(0).integers(0, 256, (1, self._size, self._size, 3), np.uint8)
+        one = np.random.default_rng(0).integers(0, 256, (1, self._tower.size, self._tower.size, 3), np.uint8)
         rows = self.rows(one.repeat(PASS_IMAGES, 0))
         return not bool((rows == rows[:1]).all())
 
@@ -61,14 +61,19 @@ class OpenVinoImages:
 def _unit_rows(op: ModuleType, pixels: Any, tower: ImageTower) -> Any:
     """Build the graph: ``pixels``, (n, size, size, 3) uint8, to (n, d) float32 unit rows."""
     channels_first = op.transpose(op.convert(pixels, np.float32), op.constant([0, 3, 1, 2], np.int64))
-    scale, shift = (op.constant(values.reshape(1, 3, 1, 1)) for values in (tower.scale, tower.shift))
+    scale, shift = (_constant(op, values.reshape(1, 3, 1, 1)) for values in (tower.scale, tower.shift))
     node = op.add(op.multiply(channels_first, scale), shift)
     for block in tower.shared:
         node = _block(op, node, block)
     pooled = [_pooled(op, node, branch) for branch in tower.branches]
     features = op.concat(pooled, 1) if len(pooled) > 1 else pooled[0]
-    projected = op.matmul(features, op.constant(tower.weight), False, True)
-    return _normalised(op, op.add(projected, op.constant(tower.bias[None])), tower.parts)
+    projected = op.matmul(features, _constant(op, tower.weight), False, True)
+    return _normalised(op, op.add(projected, _constant(op, tower.bias[None])), tower.parts)
+
+
+def _constant(op: ModuleType, values: NDArray[np.float32]) -> Any:
+    """Make a constant that shares the memory of an array; whoever owns the graph keeps the array."""
+    return op.constant(np.ascontiguousarray(values), shared_memory=True)
 
 
 def _pooled(op: ModuleType, node: Any, branch: tuple[Block, ...]) -> Any:
@@ -88,14 +93,14 @@ def _convolution(op: ModuleType, node: Any, layer: Convolution) -> Any:
     strides, dilations = [layer.stride] * 2, [1, 1]
     if layer.groups == 1:
         computed = op.convolution(
-            node, op.constant(layer.weight), strides, list(layer.before), list(layer.after), dilations
+            node, _constant(op, layer.weight), strides, list(layer.before), list(layer.after), dilations
         )
     else:
         weight = layer.weight.reshape(layer.groups, -1, *layer.weight.shape[1:])
         computed = op.group_convolution(
-            node, op.constant(weight), strides, list(layer.before), list(layer.after), dilations
+            node, _constant(op, weight), strides, list(layer.before), list(layer.after), dilations
         )
-    computed = op.add(computed, op.constant(layer.bias.reshape(1, -1, 1, 1)))
+    computed = op.add(computed, _constant(op, layer.bias.reshape(1, -1, 1, 1)))
     if layer.activation is None:
         return computed
     return op.relu(computed) if layer.activation == "relu" else op.clamp(computed, 0.0, 6.0)

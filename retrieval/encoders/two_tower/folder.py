@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TwoTowerFolder:
     """A two-tower folder whose files were read and fit together.

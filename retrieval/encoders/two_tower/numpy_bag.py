@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.two_tower.config import TextConfig
+from retrieval.encoders.two_tower.numpy_weights import Rows
 from retrieval.encoders.two_tower.tokenization import PAD
 
 Array = NDArray[np.float32]
@@ -20,45 +21,63 @@ _LOWEST = np.finfo(np.float32).min
 _UNIT_EPSILON = 1e-12  # torch's, of functional.normalize
 
 
+VECTORS = "text.vectors.weight"
+
+
+def weight_shapes(config: TextConfig, dimension: int) -> dict[str, tuple[int, ...]]:
+    """List the weights of a bag whose vectors have a dimension: shapes, by the names of the torch modules."""
+    width, hidden, inner = config.width, config.hidden, config.attention_width
+    shapes: dict[str, tuple[int, ...]] = {
+        VECTORS: (config.vocabulary, width),
+        "text.expand.weight": (hidden, width),
+        "text.expand.bias": (hidden,),
+        "text.reduce.weight": (width, hidden),
+        "text.reduce.bias": (width,),
+        "text.norm.weight": (width,),
+        "text.norm.bias": (width,),
+        "text_projection.weight": (dimension, width),
+        "text_projection.bias": (dimension,),
+    }
+    for layer in range(config.attention_layers):
+        name = f"text.attention.{layer}"
+        shapes |= {
+            f"{name}.norm.weight": (width,),
+            f"{name}.norm.bias": (width,),
+            f"{name}.query_key_value.weight": (3 * inner, width),
+            f"{name}.query_key_value.bias": (3 * inner,),
+            f"{name}.output.weight": (width, inner),
+            f"{name}.output.bias": (width,),
+        }
+    if config.attention_layers:
+        shapes["text.places.weight"] = (config.context, width)
+    return shapes
+
+
 class NumpyBag:
-    """Encode padded token ids to unit rows."""
+    """Encode padded token ids to unit rows.
 
-    def __init__(self, weights: Mapping[str, NDArray[np.generic]], config: TextConfig) -> None:
-        """Take the text tower's weights from a model's, by the names of its modules.
+    Args:
+        weights: float32, of the shapes that :func:`weight_shapes` gives; each is taken once.
+        config: of the text tower.
+        vectors: of the sub-words, where they are not taken from ``weights``.
+    """
 
-        Raises:
-            KeyError: one is missing.
-            ValueError: their shapes do not fit.
-        """
-
-        def take(name: str, *shape: int) -> Array:
-            value = weights[name]
-            if value.shape != shape:
-                raise ValueError(f"{name} has the shape {value.shape}, not {shape}")
-            return value.astype(np.float32)
-
-        vocabulary, width, hidden = config.vocabulary, config.width, config.hidden
-        dimension, inner = len(weights["text_projection.bias"]), config.attention_width
-        self._vectors = take("text.vectors.weight", vocabulary, width)
-        self._expand = take("text.expand.weight", hidden, width).T, take("text.expand.bias", hidden)
-        self._reduce = take("text.reduce.weight", width, hidden).T, take("text.reduce.bias", width)
-        self._norm = take("text.norm.weight", width), take("text.norm.bias", width)
+    def __init__(self, weights: Mapping[str, Array], config: TextConfig, vectors: Rows | None = None) -> None:
+        self._vectors = weights[VECTORS] if vectors is None else vectors
+        self._expand = weights["text.expand.weight"].T, weights["text.expand.bias"]
+        self._reduce = weights["text.reduce.weight"].T, weights["text.reduce.bias"]
+        self._norm = weights["text.norm.weight"], weights["text.norm.bias"]
         self._heads, self._attention = config.heads, []
         for layer in range(config.attention_layers):
             name = f"text.attention.{layer}"
-            norm = take(f"{name}.norm.weight", width), take(f"{name}.norm.bias", width)
-            query_key_value = (
-                take(f"{name}.query_key_value.weight", 3 * inner, width).T,
-                take(f"{name}.query_key_value.bias", 3 * inner),
-            )
-            output = take(f"{name}.output.weight", width, inner).T, take(f"{name}.output.bias", width)
+            norm = weights[f"{name}.norm.weight"], weights[f"{name}.norm.bias"]
+            of_queries = f"{name}.query_key_value"
+            query_key_value = weights[f"{of_queries}.weight"].T, weights[f"{of_queries}.bias"]
+            output = weights[f"{name}.output.weight"].T, weights[f"{name}.output.bias"]
             self._attention.append((norm, query_key_value, output))
         if self._attention:
-            self._positions = take("text.places.weight", config.context, width)
-        self._project = (
-            take("text_projection.weight", dimension, width).T,
-            take("text_projection.bias", dimension),
-        )
+            self._positions = weights["text.places.weight"]
+        self._project = weights["text_projection.weight"].T, weights["text_projection.bias"]
 
     def encode(self, ids: NDArray[np.int64]) -> Array:
         """Compute unit rows, (B, D), of padded token ids, (B, T)."""

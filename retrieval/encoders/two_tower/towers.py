@@ -19,14 +19,13 @@ from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Com
 from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, Rows
 from retrieval.encoders.runtimes.processor import multiplies_bfloat16
 from retrieval.encoders.two_tower.folder import (
-    CONFIG,
     TwoTowerFolder,
     foreign_weights,
     module_state,
-    numpy_weights,
 )
 from retrieval.encoders.two_tower.image_layers import has_layers, read_image_tower
-from retrieval.encoders.two_tower.numpy_bag import NumpyBag
+from retrieval.encoders.two_tower.numpy_bag import VECTORS, NumpyBag, weight_shapes
+from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
 from retrieval.encoders.two_tower.reference import (
     LARGEST_DEVIATION,
     check_row,
@@ -71,17 +70,19 @@ class TwoTowerTowers:
         self._runtime, self._precision = _image_computation(folder, device, asked or Computation())
         self._images: openvino_images.OpenVinoImages | None = None
         self._lock = threading.Lock()
+        self._data: bytes | None = data  # until something is built of them
         self._bag: NumpyBag | None = None
         self._model: TwoTowerModel | None = None
-        if folder.config.text.backbone == "bag":
-            self._bag = _build_bag(folder, data)
+        self._is_bag = folder.config.text.backbone == "bag"
+        if self._is_bag:
+            _check_bag(folder, data)
         else:
-            self._model = _build_model(folder, data, device)
+            self._model = _build_model(folder, self._weights(), device)
 
     @property
     def runtime(self) -> str:
         """What computes each tower, as an identity tells it."""
-        return each_tower(self._runtime, "torch" if self._bag is None else "numpy")
+        return each_tower(self._runtime, "numpy" if self._is_bag else "torch")
 
     @property
     def precision(self) -> str:
@@ -108,7 +109,7 @@ class TwoTowerTowers:
 
     def depends_on_place(self, kind: Kind) -> bool:
         """See :class:`retrieval.encoders.base.Towers`."""
-        if kind == "text" and self._bag is not None:
+        if kind == "text" and self._is_bag:
             return False  # numpy's products gave equal rows equal bits in every place, at every size that was tried
         if kind == "image" and (images := self._openvino_images()) is not None:
             return images.depends_on_place
@@ -132,8 +133,8 @@ class TwoTowerTowers:
 
     def text_rows(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.Towers`."""
-        if self._bag is not None:
-            return self._bag.encode(ids)
+        if self._is_bag:
+            return self._numpy_bag().encode(ids)
         model = self.torch_model()
         import torch  # late: a bag does not need it
 
@@ -142,6 +143,17 @@ class TwoTowerTowers:
                 model.encode_texts(torch.from_numpy(ids).to(self._device)).cpu().numpy()
             )
         return rows
+
+    def _weights(self) -> bytes:
+        """Give the bytes of the weights: at the first call those that came with the folder, and then read again."""
+        data, self._data = self._data, None
+        return self._folder.read_again() if data is None else data
+
+    def _numpy_bag(self) -> NumpyBag:
+        with self._lock:
+            if self._bag is None:
+                self._bag = _build_bag(self._folder, self._weights())
+            return self._bag
 
     def _openvino_images(self) -> openvino_images.OpenVinoImages | None:
         """Return the image tower in OpenVINO, built at the first call; None where torch computes it.
@@ -152,7 +164,7 @@ class TwoTowerTowers:
         """
         with self._lock:
             if self._images is None and self._runtime == "openvino":
-                self._images = _build_openvino(self._folder, self._precision)
+                self._images = _build_openvino(self._folder, self._weights(), self._precision)
             return self._images
 
     def torch_model(self) -> TwoTowerModel:
@@ -164,7 +176,7 @@ class TwoTowerTowers:
         """
         with self._lock:
             if self._model is None:
-                self._model = _build_model(self._folder, self._folder.read_again(), self._device)
+                self._model = _build_model(self._folder, self._weights(), self._device)
             return self._model
 
 
@@ -198,17 +210,19 @@ def _image_computation(
     return "torch", "float32"
 
 
-def _build_openvino(folder: TwoTowerFolder, precision: ComputedPrecision) -> openvino_images.OpenVinoImages:
-    data = folder.read_again()
+def _build_openvino(
+    folder: TwoTowerFolder, data: bytes, precision: ComputedPrecision
+) -> openvino_images.OpenVinoImages:
     try:
         with np.errstate(all="ignore"):  # numbers that overflow show in the rows
-            tower = read_image_tower(folder.config, numpy_weights(data, "image"))
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            tower = read_image_tower(folder.config, NumpyWeights(data, "image"))
+    except (KeyError, ValueError, TypeError) as error:
         raise foreign_weights(folder.path, error) from error
     reference = read_reference(folder.path, folder.config)
     if reference is None:
         pixels = reference_image(folder.config.image.size)
         reference = TwoTowerTowers(folder, data, "cpu").image_rows(pixels)[0]
+    del data  # compiling takes memory too
     row = reference
 
     def check(rows: Rows) -> None:
@@ -229,17 +243,21 @@ def _cannot_compute(error: Exception) -> ModelError:
     return ModelError(f"OpenVINO cannot compute images on this machine ({reason}); {_USE_TORCH}")
 
 
-def _build_bag(folder: TwoTowerFolder, data: bytes) -> NumpyBag:
+def _check_bag(folder: TwoTowerFolder, data: bytes) -> None:
+    """Refuse a bag whose weights are not those that the configuration calls for; decodes none."""
     config = folder.config
     try:
-        weights = numpy_weights(data, "text")
-        found = (*weights["text.vectors.weight"].shape, len(weights["text_projection.bias"]))
-        expected = (config.text.vocabulary, config.text.width, config.dimension)
-        if found != expected:
-            raise ValueError(f"sizes {found}, and {CONFIG} says {expected}")
-        return NumpyBag(weights, config.text)
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        weights = NumpyWeights(data, "text")
+        for name, shape in weight_shapes(config.text, config.dimension).items():
+            if weights.shape(name) != shape:
+                raise ValueError(f"{name} has the shape {weights.shape(name)}, not {shape}")
+    except (KeyError, ValueError, TypeError) as error:
         raise foreign_weights(folder.path, error) from error
+
+
+def _build_bag(folder: TwoTowerFolder, data: bytes) -> NumpyBag:
+    weights = NumpyWeights(data, "text")
+    return NumpyBag(weights, folder.config.text, weights.rows(VECTORS))
 
 
 def _check_torch(folder: TwoTowerFolder) -> None:
