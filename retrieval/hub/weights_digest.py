@@ -2,7 +2,7 @@
 
 A file in the hub's cache is a link to a blob that is named by its sha256, which the client took from the
 server; it is taken at its name. Any other file is read once, and its digest kept in the user's cache folder
-under its path, size and modification time, so that a start does not read 600 MB again.
+with its path, size and times, so that a start does not read 600 MB again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from retrieval.errors import ModelError
@@ -49,15 +49,33 @@ def file_digest(file: Path, cache: Path | None = None) -> str:
     try:
         if (blob := _blob_name(file)) is not None:
             return blob
-        note = _note(file, cache if cache is not None else _user_cache())
-        stamp = _stamp(file)
-        known = _read_note(note, stamp)
-        if known is None:
-            known = _hash(file)
-            if stamp == _stamp(file) and time.time() - file.stat().st_mtime > _SETTLED_S:
-                _write_note(note, stamp | {"sha256": known})
+        return remembered_digest([file], "sha256 of the file", lambda: _hash(file), cache)
     except OSError as exc:
         raise ModelError(f"{file} cannot be read: {exc.strerror}") from exc
+
+
+def remembered_digest(
+    files: Sequence[Path], rule: str, compute: Callable[[], str], cache: Path | None = None
+) -> str:
+    """Give a digest from the cache if none of its files has changed since it was computed; else compute it.
+
+    Args:
+        files: what it is computed from.
+        rule: how, in words; a digest by another rule is another one.
+        compute: gives the digest, a sha256 in hex.
+        cache: folder for known digests; None is the user's cache folder.
+
+    Raises:
+        OSError: a file is gone.
+    """
+    stamps = [_stamp(file) for file in files]
+    note = _note(files, rule, cache if cache is not None else _user_cache())
+    known = _read_note(note, stamps)
+    if known is None:
+        known = compute()
+        is_settled = time.time() - max(file.stat().st_mtime for file in files) > _SETTLED_S
+        if is_settled and stamps == [_stamp(file) for file in files]:
+            _write_note(note, {"files": stamps, "sha256": known})
     return known
 
 
@@ -75,28 +93,31 @@ def _user_cache() -> Path:
     return user_cache_path("vlsearch", appauthor=False) / "digests"
 
 
-def _note(file: Path, cache: Path) -> Path:
-    return cache / f"{hashlib.sha256(os.fsencode(file.resolve())).hexdigest()[:32]}.json"
+def _note(files: Sequence[Path], rule: str, cache: Path) -> Path:
+    name = b"\0".join([rule.encode(), *(os.fsencode(file.resolve()) for file in files)])
+    return cache / f"{hashlib.sha256(name).hexdigest()[:32]}.json"
 
 
 def _stamp(file: Path) -> dict[str, str | int]:
+    """Describe the state of a file: time of its last change too, which copying with all times does not keep."""
     status = file.stat()
     path = os.fsencode(file.resolve()).decode("utf-8", "backslashreplace")
-    return {"path": path, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    times = {"mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns}
+    return {"path": path, "size": status.st_size, "inode": status.st_ino, **times}
 
 
-def _read_note(note: Path, stamp: dict[str, str | int]) -> str | None:
+def _read_note(note: Path, stamps: list[dict[str, str | int]]) -> str | None:
     try:
         facts = json.loads(note.read_bytes())
     except (OSError, ValueError):
         return None
-    if not isinstance(facts, dict) or any(facts.get(key) != value for key, value in stamp.items()):
+    if not isinstance(facts, dict) or facts.get("files") != stamps:
         return None
     digest = facts.get("sha256")
     return digest if isinstance(digest, str) and _SHA256.fullmatch(digest) else None
 
 
-def _write_note(note: Path, facts: dict[str, str | int]) -> None:
+def _write_note(note: Path, facts: dict[str, object]) -> None:
     """Keep a digest; where the cache cannot be written, the next start only reads the weights again."""
     with contextlib.suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)

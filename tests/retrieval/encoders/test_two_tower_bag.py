@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
 from retrieval.encoders.two_tower.numpy_bag import NumpyBag
+from tests.command_line import save_tiny_model
 
 
 @given(
@@ -67,3 +69,20 @@ def test_a_text_is_encoded_by_mini_without_torch_torchvision_or_transformers() -
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.split("\n")[:2] == ["(1, 512)", "[]"]
+
+
+def test_weights_that_are_cut_short_after_loading_leave_an_encoder_as_it_is(tmp_path: Path) -> None:
+    # In a process of its own: reading a mapping beyond its file's end kills it.
+    save_tiny_model(tmp_path / "model")
+    code = (
+        "import sys; from pathlib import Path; from retrieval.encoders.registry import load_encoder;"
+        "folder = Path(sys.argv[1]); encoder = load_encoder(folder); before = encoder.encode_texts(['red']);"
+        "(folder / 'model.safetensors').open('r+b').truncate(0);"
+        "print((encoder.encode_texts(['red']) == before).all())"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "model"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "True\n"
