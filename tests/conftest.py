@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +32,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"{len(skipped)} {'test needs' if len(skipped) == 1 else 'tests need'} the project's shared data and "
             "did not run: it is not beside the repository"
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caches_of_the_tests_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep digests in a temporary folder, and vectors of queries nowhere: tests of those choose a folder."""
+    digests = tmp_path_factory.mktemp("digests")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLSEARCH_QUERY_CACHE", "off")
+        patch.setattr("retrieval.hub.weights_digest._user_cache", lambda: digests)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -97,6 +97,27 @@ def remove(context: click.Context, name: str, yes: bool) -> None:
     click.echo(f"{what} removed from {place}")
 
 
+@models.command()
+def forget() -> None:
+    r"""Delete the vectors that are kept of words asked before.
+
+    They lie in your cache folder, with digests of the words, so that asking again needs no model. With
+    VLSEARCH_QUERY_CACHE=off in the environment none are kept or used; it may also name another folder for them.
+
+    \b
+        vlsearch models forget
+    """
+    from retrieval.query.text_cache import forget_vectors  # late: numpy
+
+    try:
+        file = forget_vectors()
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot delete {printable(str(error.filename))}: {error.strerror}"
+        ) from error
+    click.echo("nothing is kept" if file is None else f"{printable(str(file))} deleted")
+
+
 def _is_agreed(question: str) -> bool:
     try:
         return click.confirm(question, err=True)

@@ -53,6 +53,18 @@ def _as_the_environment(variable: str) -> Callable[[click.Context, click.Paramet
     return choose
 
 
+def use_one_blas_thread() -> None:
+    """Let numpy, not imported yet, compute in one thread while this command runs, unless the user has said otherwise.
+
+    The products of one query are small. Threads take longer to start than to compute them, and on a busy machine they
+    wait for each other: five times as long.
+    """
+    name = "OPENBLAS_NUM_THREADS"
+    if not {name, "OMP_NUM_THREADS"} & set(os.environ):
+        os.environ[name] = "1"
+        click.get_current_context().call_on_close(lambda: os.environ.pop(name, None))
+
+
 def runtime_options(command: Command) -> Command:
     """``--runtime NAME`` and ``--precision NAME``: what computes a model's towers, and in what."""
     precision = click.option(

@@ -12,7 +12,7 @@ import click
 from retrieval.cli.filter_options import filter_options
 from retrieval.cli.hit_output import list_options, shape_of, show
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import collection_option, json_option, runtime_options
+from retrieval.cli.options import collection_option, json_option, runtime_options, use_one_blas_thread
 from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.errors import UsageError
@@ -144,7 +144,9 @@ def query(
     At a terminal, hits come with rank, score and captions; into a pipe, as plain paths (or words), one a
     line; with --from, each after its query's line number and a tab.
     """
-    from retrieval.query.engine import open_engine  # numpy, faiss, sqlalchemy: not for --help
+    if source is None:
+        use_one_blas_thread()
+    from retrieval.query.engine import open_engine  # numpy: not for --help
 
     if source is not None and (parts or add or subtract):
         raise UsageError("give the query as arguments or as lines of --from, not both")

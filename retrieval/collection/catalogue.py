@@ -13,7 +13,6 @@ import os
 import shutil
 import sqlite3
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,6 +259,8 @@ def _readable(collection: Path) -> CatalogueFile:
         return CatalogueFile(collection, path, "ro&immutable=1")
     if shm.exists():
         return CatalogueFile(collection, path, "ro")
+    import tempfile  # late: for such folders alone
+
     private = Path(tempfile.mkdtemp(prefix="vlsearch-"))
     shutil.copyfile(path, private / CATALOGUE)
     shutil.copyfile(wal, private / f"{CATALOGUE}-wal")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cached_property, partial
 from types import NoneType, UnionType
 from typing import Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -35,7 +35,12 @@ class Select(Generic[R]):
         self.sql, self.width = sql, len(row._fields)  # type: ignore[attr-defined]  # of every NamedTuple
         # tuple's own constructor: a third of the time of the class method _make
         self._make: Callable[[tuple[object, ...]], R] = partial(tuple.__new__, row)
-        self._columns = [(_classes(hint), _literals(hint)) for hint in get_type_hints(row).values()]
+        self._row = row
+
+    @cached_property
+    def _columns(self) -> list[tuple[frozenset[type], frozenset[object]]]:
+        """Types and texts that each column may have; a query in a new process uses few of the statements."""
+        return [(_classes(hint), _literals(hint)) for hint in get_type_hints(self._row).values()]
 
     def rows(self, connection: sqlite3.Connection, *parameters: object) -> list[R]:
         """Send the statement; give all rows in its order.

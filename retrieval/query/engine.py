@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self
 from retrieval.collection import Collection, CollectionInfo, View
 from retrieval.collection.filters.parse import condition
 from retrieval.collection.stored import StoredVector
-from retrieval.decoding.pool import DecodePool
 from retrieval.errors import (
     CollectionEmpty,
     CollectionError,
@@ -30,6 +29,7 @@ from retrieval.query.without import read_query
 from retrieval.types import KINDS, Hit, Item, Kind, Limits, Request, Sort
 
 if TYPE_CHECKING:
+    from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
 
 DEFAULT_LIMITS = Limits()
@@ -76,7 +76,8 @@ class SearchEngine:
         self.collection = collection
         self.limits = limits
         self._encoders = _Encoders(collection.path, encoder)
-        self._pool = DecodePool(limits, workers=1)
+        self._pool: DecodePool | None = None
+        self._pool_lock = threading.Lock()
 
     @property
     def encoder(self) -> Encoder:
@@ -265,7 +266,8 @@ class SearchEngine:
     def close(self) -> None:
         """Close the collection and let go of the encoder."""
         self._encoders.forget()
-        self._pool.close()
+        if self._pool is not None:
+            self._pool.close()
         self.collection.close()
 
     def __enter__(self) -> Self:
@@ -277,14 +279,25 @@ class SearchEngine:
         self.close()
 
     def _search(self, queries: Sequence[Query], request: Request) -> list[list[Hit]]:
-        vectors = QueryVectors(queries, self.collection, self._encoders, self._pool)
+        vectors = QueryVectors(queries, self.collection, self._encoders, self._decode_pool)
         for _ in range(ATTEMPTS):
             try:
                 with self.collection.reading() as view:
-                    return self._answer(view, queries, vectors, request)
+                    answers = self._answer(view, queries, vectors, request)
+                vectors.keep()
+                return answers
             except NotPrepared as missing:  # or a reindex has changed the encoder since
                 vectors.prepare(missing.identity)
         raise CollectionError(f"collection {self.collection.path} keeps being re-encoded; try again later")
+
+    def _decode_pool(self) -> DecodePool:
+        """Give the worker process that decodes queries' images; made when the first comes."""
+        from retrieval.decoding.pool import DecodePool  # late: queries of words do without
+
+        with self._pool_lock:
+            if self._pool is None:
+                self._pool = DecodePool(self.limits, workers=1)
+            return self._pool
 
     def _answer(
         self, view: View, queries: Sequence[Query], vectors: QueryVectors, request: Request
@@ -326,6 +339,11 @@ class _Encoders:
         self._collection, self._given = collection, given
         self._loaded: Encoder | None = None
         self._lock = threading.Lock()
+
+    @property
+    def remember_texts(self) -> bool:
+        """Whether vectors of texts are kept for other processes; not those of an encoder that the caller made."""
+        return self._given is None or isinstance(self._given, (str, Path))
 
     def loaded(self, identity: Identity) -> Encoder | None:
         """Give the encoder with this identity if it has been loaded."""

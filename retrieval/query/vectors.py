@@ -1,13 +1,14 @@
 """Vectors of a query's parts: the stored one of what the collection holds, else one by the encoder.
 
 A content has one vector in a collection, whoever asks with it. So a query that is made of contents and keys that the
-collection holds needs no encoder at all. What takes long (loading the encoder, reading and encoding images) is done
+collection holds needs no encoder at all; nor does one of texts that were asked before, which
+:mod:`~retrieval.query.text_cache` keeps. What takes long (loading the encoder, reading and encoding images) is done
 between transactions; the rest, in the one transaction that also searches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,8 +22,8 @@ from retrieval.contents import image_digest, pixel_digest, text_digest
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
-from retrieval.query.image_sources import encode_source, read_source
 from retrieval.query.parts import ImagePart, Part, Query, TextPart, name_of_stored
+from retrieval.query.text_cache import find_vectors, keep_vectors
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class NotPrepared(Exception):
 class Encoders(Protocol):
     """Where the encoder of an identity comes from."""
 
+    @property
+    def remember_texts(self) -> bool:
+        """Whether vectors of texts are kept for other processes, and taken from what those have kept."""
+        ...
+
     def loaded(self, identity: Identity) -> Encoder | None:
         """Give the encoder if it has been loaded."""
         ...
@@ -56,30 +62,49 @@ class QueryVectors:
     """The vectors of the queries of one search, whose bits do not depend on the other queries."""
 
     def __init__(
-        self, queries: Sequence[Query], collection: Collection, encoders: Encoders, pool: DecodePool
+        self,
+        queries: Sequence[Query],
+        collection: Collection,
+        encoders: Encoders,
+        decode_pool: Callable[[], DecodePool],
     ) -> None:
-        self._queries, self._collection, self._encoders, self._pool = queries, collection, encoders, pool
+        self._queries, self._collection, self._encoders = queries, collection, encoders
+        self._decode_pool = decode_pool
         self._digest = ""  # of the identity whose rows are known
         self._images: dict[object, Row] = {}
+        self._known: dict[str, Row] | None = None  # of texts that were asked before, once they are looked up
+        self._encoded: dict[str, Row] = {}
+        self._loaded_for: Identity | None = None  # the identity whose encoder this search had to load
 
     def prepare(self, identity: Identity) -> None:
-        """Make ready what :meth:`compose` needs and what takes long: images' rows, else the encoder.
+        """Make ready what :meth:`compose` needs and what takes long: images' rows, else texts' or the encoder.
 
         Raises:
             QueryError: an image cannot be read.
             IdentityMismatch: the encoder found is not the one of this identity.
         """
         if self._digest != identity.digest:
-            self._digest, self._images = identity.digest, {}
+            self._digest, self._images, self._known, self._encoded = identity.digest, {}, None, {}
+            self._loaded_for = None
         images = [
             (name, part, place) for name, part, place in self._image_parts() if name not in self._images
         ]
-        if not images:
+        if not images and not self._recall(identity):
+            if self._encoders.loaded(identity) is None:
+                self._loaded_for = identity
             self._encoders.load(identity)
         for name, part, place in images:
             if name not in self._images:
                 with with_place_in_errors(place):
                     self._images[name] = self._image_row(part, identity)
+
+    def keep(self) -> None:
+        """Keep the texts' rows for other processes, if the encoder had to be loaded for them.
+
+        Not those of later queries: where the encoder is there, a row is computed as soon as it is kept.
+        """
+        if self._loaded_for is not None and self._encoders.remember_texts:
+            keep_vectors(self._loaded_for, self._encoded)
 
     def compose(self, view: View, stored: Mapping[str | int, StoredVector]) -> Row:
         """Give one unit row a query, (q, d) float32.
@@ -122,25 +147,43 @@ class QueryVectors:
 
     def _text_rows(self, view: View, identity: Identity) -> dict[str, Row]:
         """Give the rows of all texts, each encoded alone: a batch's size changes the last bits of its rows."""
-        texts = {part.words for query in self._queries for part in query.parts if isinstance(part, TextPart)}
+        texts = self._texts()
         digests: dict[tuple[Kind, bytes], str] = {("text", text_digest(words)): words for words in texts}
         rows = {digests[content]: row for content, row in view.content_vectors(digests).items()}
-        if len(rows) < len(texts):
+        if self._known and self._digest == identity.digest:
+            rows = self._known | rows
+        missing = texts - rows.keys()
+        if missing:
             encoder = self._encoders.loaded(identity)
             if encoder is None:
                 raise NotPrepared(identity)
-            rows |= {words: encoder.encode_texts([words], batch_size=1)[0] for words in texts - rows.keys()}
+            encoded = {words: encoder.encode_texts([words], batch_size=1)[0] for words in missing}
+            self._encoded |= encoded
+            rows |= encoded
         return rows
+
+    def _texts(self) -> set[str]:
+        return {part.words for query in self._queries for part in query.parts if isinstance(part, TextPart)}
+
+    def _recall(self, identity: Identity) -> bool:
+        """Look up texts that were asked before; whether any were found, so that the encoder may not be needed."""
+        if self._known is not None or not self._encoders.remember_texts:
+            return False
+        self._known = find_vectors(identity, self._texts())
+        return bool(self._known)
 
     def _image_row(self, part: ImagePart, identity: Identity) -> Row:
         source = part.source
         if isinstance(source, (Path, str, bytes)):
-            data = read_source(source, self._pool.limits)
+            from retrieval.query.image_sources import encode_source, read_source  # late: words need neither
+
+            pool = self._decode_pool()
+            data = read_source(source, pool.limits)
             stored = self._stored(image_digest(data), identity)
             if stored is not None:
                 return stored
-            self._pool.start()  # while the encoder is loaded
-            return encode_source(data, source, self._encoders.load(identity), self._pool)
+            pool.start()  # while the encoder is loaded
+            return encode_source(data, source, self._encoders.load(identity), pool)
         stored = self._stored(pixel_digest(source), identity)
         if stored is not None:
             return stored

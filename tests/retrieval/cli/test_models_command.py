@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from retrieval.encoders.registry import BUNDLED, RECOMMENDED, load_encoder
+from retrieval.query.text_cache import keep_vectors
+from retrieval.testing import HashEncoder
 from tests.command_line import Run
 
 
@@ -53,3 +55,16 @@ def test_who_gets_a_model_and_cannot_run_it_yet_is_told_what_it_needs(
     done = run("models", "get", "clip-b32")
     assert (done.stdout, done.exit_code) == (f"{tmp_path}\n", 0)
     assert done.stderr.endswith("note: to use it, pip install 'vlsearch[models]'\n")
+
+
+def test_forget_deletes_what_is_kept_of_earlier_queries(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLSEARCH_QUERY_CACHE", str(tmp_path))
+    identity = HashEncoder().identity
+    keep_vectors(identity, {"a dog": HashEncoder().encode_texts(["a dog"])[0]})
+    (file,) = tmp_path.iterdir()
+
+    assert run("models", "forget").stdout == f"{file} deleted\n"
+    assert run("models", "forget").stdout == "nothing is kept\n"
+    assert not list(tmp_path.iterdir())
