@@ -36,10 +36,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _caches_of_the_tests_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep digests in a temporary folder, and vectors of queries nowhere: tests of those choose a folder."""
+    """Keep what is derived of models in temporary folders, and vectors of queries nowhere: tests choose a folder."""
     digests = tmp_path_factory.mktemp("digests")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VLSEARCH_QUERY_CACHE", "off")
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("retrieval.hub.weights_digest._user_cache", lambda: digests)
         yield
 

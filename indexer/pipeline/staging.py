@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
 _TEXT_BATCHES = 4  # that are encoded in one call: an encoder sorts the texts of a call by length
+_IMAGE_BATCHES = 2  # that are encoded in one call: some runtimes compute several at once, one a core
 
 
 class Staged:
@@ -112,7 +113,7 @@ class Staged:
             return
         self.digests["image"].add(image.digest)
         self._images.append((image, image.array))
-        if len(self._images) >= INDEXING.images:
+        if len(self._images) >= INDEXING.images * _IMAGE_BATCHES:
             self._encode_images(encoder)
 
     def add_text(self, digest: bytes, normalised: str, encoder: Encoder) -> None:

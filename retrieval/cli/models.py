@@ -118,6 +118,22 @@ def forget() -> None:
     click.echo("nothing is kept" if file is None else f"{printable(str(file))} deleted")
 
 
+@models.command(name="clear-cache")
+def clear_cache() -> None:
+    r"""Delete what was derived from models to run them faster: graphs for OpenVINO, tokenizers.
+
+    The models stay, and so do collections. What a model needs is made again when it is next used, which takes it
+    some ten seconds and torch.
+
+    \b
+        vlsearch models clear-cache
+    """
+    from retrieval.encoders.runtimes import derived_cache
+
+    freed = derived_cache.clear()
+    click.echo(f"{bytes_size(freed)} removed from {printable(str(derived_cache.cache_folder()))}")
+
+
 def _is_agreed(question: str) -> bool:
     try:
         return click.confirm(question, err=True)

@@ -80,7 +80,8 @@ def runtime_options(command: Command) -> Command:
         type=click.Choice(RUNTIMES),
         callback=_as_the_environment(VARIABLE),
         expose_value=False,
-        help="What computes pictures of models such as mini; vectors agree. [default: $VLSEARCH_RUNTIME, else auto]",
+        help="What computes a model; vectors agree. auto: OpenVINO where it gives torch's vectors. "
+        "[default: $VLSEARCH_RUNTIME, else auto]",
     )
     return runtime(precision(command))
 

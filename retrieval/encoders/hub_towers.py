@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+    from torch import dtype as torch_dtype
     from torch.nn import Module
 
     from retrieval.types import Kind
@@ -21,7 +22,7 @@ class HubTowers:
     """A model of transformers on a device, as :class:`retrieval.encoders.base.Towers`.
 
     Args:
-        model: in float32 and evaluation mode, on ``device``.
+        model: in float32 or bfloat16 and evaluation mode, on ``device``.
         images: makes the image tower's arguments.
         attention: how the text tower treats padding.
         name: of the model, for errors.
@@ -30,40 +31,85 @@ class HubTowers:
 
     largest_image_pass: int | None = None
     image_passes_at_once = 1
-    tolerance = 1e-5  # on a GPU; on the CPU it is the reference, but for passes of another size
 
     def __init__(
         self, model: Module, images: ImageInputs, attention: Attention, name: str, device: str
     ) -> None:
         self._model: Any = model
+        self._type = next(model.parameters()).dtype
         self._images, self._attention = images, attention
         self._name, self._device = name, device
 
+    @property
+    def tolerance(self) -> float:
+        """See :class:`retrieval.encoders.base.Towers`."""
+        return 1e-5 if self._type.itemsize == 4 else 0.05  # of an element, 0.01 was seen in bfloat16
+
     def depends_on_place(self, kind: Kind) -> bool:
         """See :class:`retrieval.encoders.base.Towers`."""
-        return rows_depend_on_place(self._device)
+        return rows_depend_on_place(self._device, self._type)
 
     def image_rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.Towers`."""
         import torch
 
         with torch.inference_mode(), forward_errors_as_model_errors(self._name):
-            inputs = self._images.inputs(torch.from_numpy(prepared).to(self._device))
-            return _unit(self._model.get_image_features(**inputs).pooler_output)
+            rows: NDArray[np.float32] = self.image_vectors(to_device(prepared, self._device)).cpu().numpy()
+        return rows
 
     def text_rows(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.Towers`."""
         import torch
 
         with torch.inference_mode(), forward_errors_as_model_errors(self._name):
-            inputs = {"input_ids": torch.from_numpy(ids).to(self._device)}
-            if self._attention == "masked":
-                inputs["attention_mask"] = attention_mask(torch.from_numpy(is_text)).to(self._device)
-            return _unit(self._model.get_text_features(**inputs).pooler_output)
+            on_device = (to_device(part, self._device) for part in (ids, is_text))
+            rows: NDArray[np.float32] = self.text_vectors(*on_device).cpu().numpy()
+        return rows
+
+    def image_vectors(self, prepared: Tensor) -> Tensor:
+        """Compute unit rows, (n, d) float32, of prepared images on the device."""
+        inputs = {
+            name: value.to(self._type) if value.is_floating_point() else value
+            for name, value in self._images.inputs(prepared).items()
+        }
+        return _unit(self._model.get_image_features(**inputs).pooler_output)
+
+    def traceable_image_vectors(self, prepared: Tensor) -> Tensor:
+        """Compute what :meth:`image_vectors` computes, without operators that no converter knows.
+
+        ALIGN averages a feature map through a window larger than the map, which gives its mean.
+        """
+        import torch
+
+        pools = [module for module in self._model.modules() if isinstance(module, torch.nn.AvgPool2d)]
+        for pool in pools:
+            pool.forward = _mean_of_map  # type: ignore[method-assign]
+        try:
+            return self.image_vectors(prepared)
+        finally:
+            for pool in pools:
+                del pool.forward
+
+    def text_vectors(self, ids: Tensor, is_text: Tensor) -> Tensor:
+        """Compute unit rows, (n, d) float32, of token ids on the device."""
+        inputs = {"input_ids": ids}
+        if self._attention == "masked":
+            inputs["attention_mask"] = attention_mask(is_text, self._type)
+        return _unit(self._model.get_text_features(**inputs).pooler_output)
 
 
-def attention_mask(is_text: Tensor) -> Tensor:
-    """Make the mask, (B, 1, T, T) float32, that is added to attention's scores: 0 at text, the lowest at padding.
+def to_device(array: NDArray[Any], device: str) -> Tensor:
+    """Bring an array to a device; to a GPU from pinned memory, without waiting for the copy."""
+    import torch
+
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def attention_mask(is_text: Tensor, dtype: torch_dtype | None = None) -> Tensor:
+    """Make the mask, (B, 1, T, T), that is added to attention's scores: 0 at text, the lowest at padding.
 
     In four dimensions, because the library takes such a mask as it is. It drops one of two when nothing in the batch
     is padded (_ignore_bidirectional_mask_sdpa); another kernel then gives other last bits, and a row would depend on
@@ -71,14 +117,17 @@ def attention_mask(is_text: Tensor) -> Tensor:
     """
     import torch
 
-    lowest = torch.finfo(torch.float32).min
-    mask = torch.zeros(is_text.shape).masked_fill(~is_text, lowest)
+    dtype = dtype or torch.float32
+    mask = torch.zeros_like(is_text, dtype=dtype).masked_fill(~is_text, torch.finfo(dtype).min)
     return mask[:, None, None, :].expand(-1, 1, is_text.shape[1], -1)
 
 
-def _unit(features: Tensor) -> NDArray[np.float32]:
-    """Divide rows by their norm; bring them to the CPU."""
+def _mean_of_map(input: Tensor) -> Tensor:
+    return input.mean((2, 3), keepdim=True)
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Divide rows by their norm, in float32."""
     import torch
 
-    rows: NDArray[np.float32] = torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
-    return rows
+    return torch.nn.functional.normalize(features.float(), dim=-1)

@@ -109,8 +109,8 @@ def load_encoder(
     Args:
         name_or_path: see :func:`resolve`; ``auto`` is :func:`auto_choice`.
         device: as torch names it (``cpu``, ``cuda``, ``mps``); the CPU by default.
-        runtime: what computes the image tower of a two-tower model (``mini`` is one): ``torch``, ``openvino``, or
-            ``auto``; by default $VLSEARCH_RUNTIME, else ``auto``. Everything else runs in torch or numpy.
+        runtime: what computes the image tower of a two-tower model (``mini`` is one) and both towers of a hub
+            checkpoint: ``torch``, ``openvino``, or ``auto``; by default $VLSEARCH_RUNTIME, else ``auto``.
         precision: that the runtime computes in: ``float32``, ``bfloat16``, or ``auto``; by default
             $VLSEARCH_PRECISION, else ``auto``.
 
@@ -126,9 +126,9 @@ def load_encoder(
     if spec.kind == "hub":
         from retrieval.encoders.hub_encoder import load_hub_encoder  # late: imports torch
 
-        _check_hub_runtime(spec.name, asked)
+        require("models", f"the model {spec.name}")
         folder, commit = _cached(spec)
-        return load_hub_encoder(folder, spec.name, commit, device)
+        return load_hub_encoder(folder, spec.name, commit, device, asked)
     revision = spec.recommended.revision if spec.recommended else None  # of the bundled weights
     return _load_folder(Path(spec.place), spec.name, device, revision or "", asked)
 
@@ -144,13 +144,14 @@ def load_bound_encoder(identity: Identity) -> Encoder:
     spec = _resolve_bound(identity.name)
     if spec.kind != "hub" or spec.revision is not None or not identity.revision:
         return load_encoder(spec.place if spec.kind == "folder" else identity.name)
-    _check_hub_runtime(spec.name, chosen_computation(None, None))
+    asked = chosen_computation(None, None)
+    require("models", f"the model {spec.name}")
     from retrieval.encoders.hub_encoder import load_hub_encoder  # late: imports torch
 
     folder, commit = _cached(
         replace(spec, name=f"{spec.name}@{identity.revision}", revision=identity.revision)
     )
-    return load_hub_encoder(folder, spec.name, commit)
+    return load_hub_encoder(folder, spec.name, commit, asked=asked)
 
 
 def _resolve_bound(name: str) -> ModelSpec:
@@ -298,22 +299,6 @@ def _cached(spec: ModelSpec) -> tuple[Path, str]:
     raise ModelError(f"{spec.name} is not in the local cache; get it with: {get}")
 
 
-def _check_hub_runtime(name: str, asked: Computation) -> None:
-    """Refuse a runtime or a precision that hub checkpoints are not computed with, or that is not installed.
-
-    Raises:
-        ModelError: it is one.
-        MissingExtra: the packages that can are not installed.
-    """
-    if asked.runtime not in ("auto", "torch"):
-        raise ModelError(
-            f"the runtime {asked.runtime} cannot compute {name}, which is a hub checkpoint; use the runtime torch"
-        )
-    if asked.precision == "bfloat16":
-        raise ModelError(f"{name}, a hub checkpoint, is computed in float32 alone; use the precision float32")
-    require("models", f"the model {name}")
-
-
 def _load_folder(folder: Path, name: str, device: str | None, revision: str, asked: Computation) -> Encoder:
     from retrieval.hub.checkpoint import model_type
 
@@ -321,7 +306,7 @@ def _load_folder(folder: Path, name: str, device: str | None, revision: str, ask
         from retrieval.encoders.two_tower import load_two_tower_encoder  # late: numpy, tokenizers
 
         return load_two_tower_encoder(folder, name, device, revision, asked)
-    _check_hub_runtime(name, asked)
+    require("models", f"the model {name}")
     from retrieval.encoders.hub_encoder import load_hub_encoder
 
-    return load_hub_encoder(folder, name, revision, device)
+    return load_hub_encoder(folder, name, revision, device, asked)

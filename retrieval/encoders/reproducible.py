@@ -19,6 +19,10 @@ from __future__ import annotations
 import logging
 import os
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import dtype as torch_dtype
 
 _log = logging.getLogger(__name__)
 
@@ -36,14 +40,16 @@ def request_equal_bits() -> None:
 
 
 @cache
-def rows_depend_on_place(device: str) -> bool:
+def rows_depend_on_place(device: str, dtype: torch_dtype | None = None) -> bool:
     """Whether torch's kernels give equal rows of a batch different last bits, on a device, in this process.
+
+    ``dtype`` is what they compute in, float32 by default.
 
     Computes a few small shapes (milliseconds), once: an MKL that is not in strict mode shows there. Where rows do
     depend on their place, a warning is logged, because one row a pass is slower.
     """
     request_equal_bits()  # the probe may be MKL's first call, after which its mode is settled
-    if _equal_rows_stay_equal(device):
+    if _equal_rows_stay_equal(device, dtype):
         return False
     _log.warning(
         "matrix products on %s depend on a row's place in its batch, so images and texts are encoded one a pass, "
@@ -55,13 +61,13 @@ def rows_depend_on_place(device: str) -> bool:
     return True
 
 
-def _equal_rows_stay_equal(device: str) -> bool:
+def _equal_rows_stay_equal(device: str, dtype: torch_dtype | None) -> bool:
     import torch
 
     generator = torch.Generator().manual_seed(0)
 
     def noise(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator).to(device)
+        return torch.randn(shape, generator=generator).to(device, dtype or torch.float32)
 
     def all_equal(rows: torch.Tensor) -> bool:
         return bool((rows == rows[:1]).all())

@@ -23,7 +23,7 @@ from retrieval.hub.tokenizer_files import FILE_BYTES, check_tokenizer
 from retrieval.json_files import parse_object, read_regular
 
 _LISTS = ("vocab.json", "merges.txt", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
-_SMALL = ("special_tokens_map.json", "added_tokens.json")
+SMALL = ("special_tokens_map.json", "added_tokens.json")
 
 
 @contextmanager
@@ -70,9 +70,9 @@ def check_weights(checkpoint: Checkpoint, files: list[Path]) -> int:
 
 
 def _take_tokenizer(folder: Path, private: Path) -> None:
-    for name in (*_LISTS, *_SMALL):
+    for name in (*_LISTS, *SMALL):
         if (folder / name).is_file():
-            limit = CONFIG_BYTES if name in _SMALL else FILE_BYTES
+            limit = CONFIG_BYTES if name in SMALL else FILE_BYTES
             data = _read(folder / name, limit)
             if name.endswith(".json"):
                 _parse(folder / name, data)

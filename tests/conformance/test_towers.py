@@ -40,9 +40,9 @@ TEXTS = [
 Rows = NDArray[np.float32]
 
 
-def hub(family: str, folder: Path) -> TowerEncoder:
+def hub(family: str, folder: Path, asked: Computation | None = None) -> TowerEncoder:
     BUILDERS[family](folder)
-    return load_hub_encoder(folder)
+    return load_hub_encoder(folder, asked=asked)
 
 
 def two_tower(text: TextConfig, image: ImageConfig, asked: Computation, folder: Path) -> TowerEncoder:
@@ -65,6 +65,11 @@ TOWERS: dict[str, Callable[[Path], TowerEncoder]] = {
     "clip": functools.partial(hub, "clip"),
     "siglip2-naflex": functools.partial(hub, "siglip2-naflex"),
     "chinese-clip": functools.partial(hub, "chinese-clip"),
+    "clip-in-bfloat16": functools.partial(hub, "clip", asked=Computation("torch", "bfloat16")),
+    "openvino-clip": functools.partial(hub, "clip", asked=Computation("openvino", "float32")),
+    "openvino-chinese-clip": functools.partial(
+        hub, "chinese-clip", asked=Computation("openvino", "bfloat16")
+    ),
     "bag": functools.partial(two_tower, TextConfig("bag", attention_layers=2), MOBILENET, Computation()),
     "bert": functools.partial(two_tower, TextConfig("bert"), ImageConfig("tiny", 32), Computation()),
     "openvino": functools.partial(two_tower, TextConfig("bag"), MOBILENET, Computation("openvino")),

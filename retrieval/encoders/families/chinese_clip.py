@@ -11,7 +11,8 @@ crop.
 from __future__ import annotations
 
 from retrieval.encoders.families.family import Family, fixed_size_images, projection_dim
-from retrieval.encoders.families.tokens import Tokens, library_tokens
+from retrieval.encoders.families.library_tokens import library_tokens
+from retrieval.encoders.families.tokens import Tokens
 from retrieval.hub.checkpoint import Checkpoint
 
 CONTEXT = 52

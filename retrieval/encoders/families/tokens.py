@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import ModelError
-from retrieval.hub.checkpoint import VOCABULARIES, Checkpoint, has_vocabulary
-from retrieval.hub.library_folder import library_folder
+from retrieval.hub.checkpoint import VOCABULARIES, Checkpoint
 from retrieval.hub.tokenizer_files import cut, tokenizer_faults
 
 if TYPE_CHECKING:
@@ -91,32 +90,6 @@ class Tokens:
             "vocabulary": self.vocabulary,
             "text": self.rule,
         }
-
-
-def library_tokens(checkpoint: Checkpoint, context: int) -> Tokens:
-    """Read the tokenizer that transformers loads for a checkpoint, with the padding of :class:`Tokens`.
-
-    Args:
-        checkpoint: its ``model_max_length`` shortens the context where it is less.
-        context: the family's.
-
-    Raises:
-        ModelError: there is no usable tokenizer.
-    """
-    from transformers import AutoTokenizer
-
-    if not has_vocabulary(checkpoint.folder):
-        # without one, transformers makes up a tokenizer of a few special tokens and says nothing
-        raise ModelError(f"{checkpoint.folder} has no tokenizer; a model folder needs tokenizer.json")
-    with library_folder(checkpoint, []) as private, tokenizer_faults(str(checkpoint.folder)):
-        loaded = AutoTokenizer.from_pretrained(str(private), local_files_only=True, trust_remote_code=False)
-        backend: Tokenizer = loaded.backend_tokenizer
-    check_vocabulary(checkpoint, backend)
-    context = min(context, stated_context(checkpoint))
-    limit_length(checkpoint, backend, context)
-    pad = loaded.pad_token_id
-    pad_id = int(pad) if pad is not None else checkpoint.count("text_config", "pad_token_id", 0)
-    return Tokens(backend, allowed_lengths(context), pad_id, vocabulary=vocabulary_digest(checkpoint.folder))
 
 
 def allowed_lengths(context: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar, get_args
 from retrieval.errors import UsageError
 
 Runtime = Literal["auto", "torch", "openvino"]
-"""``auto`` takes OpenVINO where it is installed and a model brings a reference row that it reproduces, else torch."""
+"""``auto`` takes OpenVINO where it is installed and gives torch's rows on the processor, else torch."""
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """``auto`` takes bfloat16 for towers that OpenVINO computes on a processor that multiplies it, else float32."""

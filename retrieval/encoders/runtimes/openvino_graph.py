@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 ComputedPrecision = Literal["float32", "bfloat16"]
 Rows = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
-_HINTS = {"float32": "f32", "bfloat16": "bf16"}
-_MOST_AT_ONCE = 8  # each holds the activations of a pass
+PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def is_installed() -> bool:
@@ -61,64 +60,63 @@ class OpenVinoGraph:
     """Compute rows of inputs with one graph; safe in several threads.
 
     Args:
-        model: an ``openvino.Model`` whose inputs and whose only output, float32, have a first axis of any size.
+        model: gives an ``openvino.Model`` whose inputs and whose only output, float32, have a first axis of any size;
+            called at the first use.
         precision: that it computes in.
-        pass_rows: rows of a pass, for all but single rows; a last pass is filled up.
+        pass_rows: rows of a pass of fixed shape, for all but single rows; a last pass is filled up. None for one pass
+            of any shape a call.
         check: given what computes rows of one size of pass, before it is first used; raises what it finds wrong.
+        most_at_once: passes that are computed at the same time; each holds its activations in memory.
     """
 
     def __init__(
         self,
-        model: Any,
+        model: Callable[[], Any],
         precision: ComputedPrecision,
-        pass_rows: int,
+        pass_rows: int | None,
         check: Callable[[Callable[..., NDArray[np.float32]]], None],
+        most_at_once: int,
     ) -> None:
         self._model, self._pass_rows, self._check = model, pass_rows, check
-        self.passes_at_once = min(usable_cores(), _MOST_AT_ONCE)
+        self.passes_at_once = 1 if pass_rows is None else min(usable_cores(), most_at_once)
         # Left alone, the CPU plug-in computes in bfloat16 where the processor has it. Threads that are tied to cores
         # would wait for the worker processes that decode there.
-        self._settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "ENABLE_CPU_PINNING": False}
+        self._settings = {"INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision], "ENABLE_CPU_PINNING": False}
         self._lock = threading.Lock()
-        self._passes: dict[tuple[int, ...], _Passes] = {}
+        self._passes: dict[int | None, _Passes] = {}
 
     def rows(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Compute (n, d) float32 rows of inputs in the order of the graph's, each with n >= 1 on its first axis."""
         count = len(inputs[0])
+        if self._pass_rows is None:
+            return self._of_size(None).rows(inputs)
         size = 1 if count == 1 else self._pass_rows
-        passes = self._of_shape((size, *inputs[0].shape[1:]))
+        passes = self._of_size(size)
         starts = range(0, count, size)
         return np.concatenate([passes.rows([part[at : at + size] for part in inputs]) for at in starts])
 
-    def _of_shape(self, shape: tuple[int, ...]) -> _Passes:
-        """Compile and check the graph for a shape of its first input, at its first use."""
+    def _of_size(self, size: int | None) -> _Passes:
+        """Compile and check the graph for a number of rows, at its first use."""
         with self._lock:
-            if (found := self._passes.get(shape)) is None:
-                found = self._compile(shape)
+            if (found := self._passes.get(size)) is None:
+                found = self._compile(size)
                 self._check(found.rows_filled_up)
-                self._passes[shape] = found
+                self._passes[size] = found
             return found
 
-    def _compile(self, shape: tuple[int, ...]) -> _Passes:
-        model = self._model.clone()
-        model.reshape({one: self._fixed(one.get_partial_shape(), shape) for one in model.inputs})
-        single = shape[0] == 1
-        more = {"PERFORMANCE_HINT": "LATENCY"} if single else {"NUM_STREAMS": str(self.passes_at_once)}
-        compiled = import_openvino().Core().compile_model(model, "CPU", self._settings | more)
-        return _Passes(compiled, shape[0])
-
-    @staticmethod
-    def _fixed(partial: Any, shape: tuple[int, ...]) -> list[int]:
-        """Fix an input's free axes: the first, and those that are as long as the first input's."""
-        return [
-            size if axis.is_dynamic else axis.get_length() for axis, size in zip(partial, shape, strict=True)
-        ]
+    def _compile(self, size: int | None) -> _Passes:
+        openvino, model = import_openvino(), self._model()
+        if size is not None:
+            model.reshape({one: [size, *list(one.get_partial_shape())[1:]] for one in model.inputs})
+        several = size is not None and size > 1
+        more = {"NUM_STREAMS": str(self.passes_at_once)} if several else {"PERFORMANCE_HINT": "LATENCY"}
+        return _Passes(openvino.Core().compile_model(model, "CPU", self._settings | more), size)
 
 
 class _Passes:
     """A compiled graph of one size of pass, with a request for every pass that runs at once."""
 
-    def __init__(self, compiled: Any, size: int) -> None:
+    def __init__(self, compiled: Any, size: int | None) -> None:
         self._compiled, self._size = compiled, size
         self._lock = threading.Lock()
         self._idle: list[Any] = []
@@ -128,7 +126,7 @@ class _Passes:
         count = len(inputs[0])
         request = self._request()
         try:
-            whole = [np.ascontiguousarray(_filled_up(part, self._size)) for part in inputs]
+            whole = [np.ascontiguousarray(_filled_up(part, self._size or count)) for part in inputs]
             return np.array(request.infer(whole, share_inputs=True)[0][:count], np.float32)
         finally:
             with self._lock:
@@ -136,7 +134,7 @@ class _Passes:
 
     def rows_filled_up(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Compute rows as they stand in a pass that is full."""
-        return self.rows([_filled_up(part, self._size) for part in inputs])
+        return self.rows([_filled_up(part, self._size or 1) for part in inputs])
 
     def _request(self) -> Any:
         with self._lock:

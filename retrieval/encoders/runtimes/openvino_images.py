@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PASS_IMAGES = 8
 """Images of a pass: as fast as 16, and faster than 4 or 32 (``mini`` on a Xeon with AMX)."""
+_MOST_AT_ONCE = 8
 _UNIT_EPSILON = 1e-24  # under the root: the square of torch's, of functional.normalize
 
 
@@ -42,7 +43,7 @@ class OpenVinoImages:
         op = openvino.opset13
         pixels = op.parameter([-1, tower.size, tower.size, 3], np.uint8, "pixels")
         model = openvino.Model([_unit_rows(op, pixels, tower)], [pixels], "image tower")
-        self._graph = OpenVinoGraph(model, precision, PASS_IMAGES, check)
+        self._graph = OpenVinoGraph(model.clone, precision, PASS_IMAGES, check, _MOST_AT_ONCE)
         self.passes_at_once = self._graph.passes_at_once
         self._tower = tower  # the graph's constants are its arrays
 

@@ -12,7 +12,7 @@ from tests.command_line import Run
 INFO = [
     "path", "generation", "model", "dimension", "images", "texts", "links", "contents", "failures", "sources",
     "segments", "rows", "dead", "unencoded", "hidden", "vector_bytes", "catalogue_bytes", "schema_version",
-    "left_out",
+    "precision", "runtime", "left_out",
     "accelerators",
 ]  # fmt: skip
 

@@ -1,0 +1,306 @@
+"""A hub checkpoint's towers as graphs that OpenVINO runs: made once from torch's, and then used without torch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.encoders.families.family import Attention, FixedSizeInputs, ImageInputs
+from retrieval.encoders.runtimes import derived_cache
+from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Precision
+from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, OpenVinoGraph, import_openvino
+from retrieval.encoders.runtimes.processor import multiplies_bfloat16
+from retrieval.errors import ModelError
+from retrieval.identity import each_tower
+
+if TYPE_CHECKING:
+    from retrieval.encoders.families.tokens import Tokens
+    from retrieval.encoders.hub_towers import HubTowers
+    from retrieval.encoders.runtimes.openvino_conversion import Comparison, Inputs
+    from retrieval.types import Kind
+
+PASS_IMAGES = 32
+"""Images of a pass: with ViT-B/32 in bfloat16, a tenth faster than 16."""
+LEAST_COSINES: Mapping[ComputedPrecision, float] = {"float32": 0.9999, "bfloat16": 0.99}
+"""Least cosine between a graph's row and torch's in float32."""
+_ENOUGH = 0.995  # of bfloat16, for it to be chosen where nobody asks for it
+_FORMAT = 1  # of an entry in the cache; another one where graphs are made otherwise
+_AT_ONCE = 2  # the images that are indexed together fill two passes
+_TEXTS = ("a photograph of two dogs in the snow", "red", "one cat, on a mat")
+
+
+@dataclass(frozen=True, slots=True)
+class TowerFacts:
+    """What is known of a tower's graph.
+
+    Attributes:
+        why_not: why there is none; empty where there is one.
+        cosine: the least to torch's rows, in float32.
+        bfloat16_cosine: the least in bfloat16.
+        inputs: made up, with a first axis of 1, by which a graph is checked at every start: the shape of an image of
+            noise, or token ids and, where it is an input, whether each is text.
+        row: torch's vector of them.
+    """
+
+    why_not: str = ""
+    cosine: float = 0.0
+    bfloat16_cosine: float = 0.0
+    inputs: Sequence[list[Any]] = ()
+    row: Sequence[float] = ()
+
+    def precision(self, asked: Precision) -> ComputedPrecision:
+        """Choose the precision to compute the graph in."""
+        if asked != "auto":
+            return asked
+        return "bfloat16" if multiplies_bfloat16() and self.bfloat16_cosine >= _ENOUGH else "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Graphs:
+    """The graphs of a checkpoint: a folder, and facts of both towers."""
+
+    folder: Path
+    image: TowerFacts
+    text: TowerFacts
+
+
+def find_or_make_graphs(
+    weights: str,
+    family: str,
+    attention: Attention,
+    images: ImageInputs,
+    tokens: Tokens,
+    load_torch: Callable[[], HubTowers],
+) -> Graphs | None:
+    """Find a checkpoint's graphs in the cache, or make them there; None where they cannot be kept.
+
+    Args:
+        weights: digest of them.
+        family: its name.
+        attention: of its text tower.
+        images: makes the arguments of its image tower.
+        tokens: its texts' rule.
+        load_torch: gives the towers in float32; called only where graphs have to be made.
+
+    Raises:
+        ModelError: the checkpoint cannot be loaded.
+    """
+    facts = {
+        "format": _FORMAT,
+        "openvino": version("openvino"),
+        "weights": weights,
+        "family": family,
+        "images": images.facts(),
+        "texts": tokens.facts(),
+    }
+    key = derived_cache.key_of(facts)
+    entry = derived_cache.find(key) or derived_cache.add(
+        key, lambda folder: _make(folder, attention, images, tokens, load_torch())
+    )
+    if entry is None:
+        return None
+    try:
+        return Graphs(entry.folder, *(TowerFacts(**entry.facts[kind]) for kind in ("image", "text")))
+    except (KeyError, TypeError):  # of another program: a whole entry has both
+        return None
+
+
+class GraphTowers:
+    """Towers of a hub checkpoint in OpenVINO, as :class:`retrieval.encoders.base.Towers`; without a graph, in torch.
+
+    Args:
+        graphs: of the checkpoint.
+        asked: precision.
+        name: of the model, for errors.
+        load_torch: gives the towers in float32; called when one without a graph is first used.
+    """
+
+    def __init__(
+        self, graphs: Graphs, asked: Precision, name: str, load_torch: Callable[[], HubTowers]
+    ) -> None:
+        self._graphs, self._name, self._load_torch = graphs, name, load_torch
+        self._lock = threading.Lock()
+        self._torch: HubTowers | None = None
+        self._precisions: dict[str, ComputedPrecision] = {
+            kind: "float32" if facts.why_not else facts.precision(asked) for kind, facts in self._facts()
+        }
+        self._towers = {kind: self._graph(kind, facts) for kind, facts in self._facts() if not facts.why_not}
+
+    @property
+    def runtime(self) -> str:
+        """What computes each tower, as an identity tells it."""
+        names = ("openvino" if kind in self._towers else "torch" for kind in ("image", "text"))
+        return each_tower(*names)
+
+    @property
+    def precision(self) -> str:
+        """In what each tower is computed, as an identity tells it."""
+        return each_tower(self._precisions["image"], self._precisions["text"])
+
+    @property
+    def tolerance(self) -> float:
+        """See :class:`retrieval.encoders.base.Towers`."""
+        return 0.05 if "bfloat16" in self._precisions.values() else 1e-4
+
+    @property
+    def largest_image_pass(self) -> int | None:
+        """See :class:`retrieval.encoders.base.Towers`."""
+        return PASS_IMAGES if "image" in self._towers else None
+
+    @property
+    def image_passes_at_once(self) -> int:
+        """See :class:`retrieval.encoders.base.Towers`."""
+        return self._towers["image"].passes_at_once if "image" in self._towers else 1
+
+    def depends_on_place(self, kind: Kind) -> bool:
+        """See :class:`retrieval.encoders.base.Towers`."""
+        if kind not in self._towers:
+            return self._in_torch().depends_on_place(kind)
+        inputs = [part.repeat(PASS_IMAGES, 0) for part in _inputs(dict(self._facts())[kind], kind)]
+        rows = self._rows(kind, *inputs)
+        return not bool((rows == rows[:1]).all())
+
+    def image_rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See :class:`retrieval.encoders.base.Towers`."""
+        if "image" not in self._towers:
+            return self._in_torch().image_rows(prepared)
+        return self._rows("image", prepared)
+
+    def text_rows(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """See :class:`retrieval.encoders.base.Towers`."""
+        if "text" not in self._towers:
+            return self._in_torch().text_rows(ids, is_text)
+        return self._rows("text", *(ids, is_text)[: len(self._graphs.text.inputs)])
+
+    def _rows(self, kind: str, *inputs: NDArray[Any]) -> NDArray[np.float32]:
+        try:
+            rows = self._towers[kind].rows(*inputs)
+        except (ImportError, RuntimeError) as error:  # of OpenVINO: the graph is compiled at its first use
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise ModelError(
+                f"OpenVINO cannot compute {self._name} on this machine ({reason}); "
+                f"use the runtime torch, with {VARIABLE}=torch"
+            ) from error
+        lengths = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+        unit: NDArray[np.float32] = rows / np.maximum(lengths, np.float32(1e-12))
+        return unit
+
+    def _facts(self) -> tuple[tuple[str, TowerFacts], ...]:
+        return (("image", self._graphs.image), ("text", self._graphs.text))
+
+    def _graph(self, kind: str, facts: TowerFacts) -> OpenVinoGraph:
+        file = self._graphs.folder / f"{kind}.xml"
+        precision = self._precisions[kind]
+
+        def check(rows: Callable[..., NDArray[np.float32]]) -> None:
+            row = rows(*_inputs(facts, kind))[0]
+            cosine = float(row @ np.array(facts.row, np.float32) / max(float(np.linalg.norm(row)), 1e-12))
+            if not cosine >= LEAST_COSINES[precision]:
+                what = "an image" if kind == "image" else "a text"
+                instead = f"{VARIABLE}=torch" if precision == "float32" else f"{PRECISION_VARIABLE}=float32"
+                raise ModelError(
+                    f"{self._name}: OpenVINO gives a vector of {what} with a cosine of {cosine:.4f} to torch's, less "
+                    f"than {LEAST_COSINES[precision]}; set {instead}"
+                )
+
+        return OpenVinoGraph(
+            lambda: import_openvino().Core().read_model(str(file)),
+            precision,
+            PASS_IMAGES if kind == "image" else None,
+            check,
+            _AT_ONCE,
+        )
+
+    def _in_torch(self) -> HubTowers:
+        with self._lock:
+            if self._torch is None:
+                self._torch = self._load_torch()
+            return self._torch
+
+
+def _inputs(facts: TowerFacts, kind: str) -> list[NDArray[Any]]:
+    """Give the made-up inputs, each with a first axis of 1."""
+    if kind == "image":
+        return [_noise(*facts.inputs[0])]
+    types = (np.int64, np.bool_)
+    return [np.array(part, dtype) for part, dtype in zip(facts.inputs, types, strict=False)]
+
+
+def _make(
+    folder: Path, attention: Attention, images: ImageInputs, tokens: Tokens, towers: HubTowers
+) -> dict[str, Any]:
+    """Write the graphs of both towers into a folder and return their facts, as JSON values."""
+    image = _convert_images(folder, images, towers)
+    return {"image": asdict(image), "text": asdict(_convert_texts(folder, attention, tokens, towers))}
+
+
+def _convert_images(folder: Path, images: ImageInputs, towers: HubTowers) -> TowerFacts:
+    if not isinstance(images, FixedSizeInputs):
+        return TowerFacts("its images have no fixed size")
+    height, width = images.rule.crop
+    inputs: list[Inputs] = [(_noise(number, height, width),) for number in (1, 2, 3)]
+    comparisons = [(one, towers.image_rows(*one)) for one in inputs]
+    found = _convert(folder, "image", towers.traceable_image_vectors, comparisons, (-1, height, width, 3))
+    return found if found.why_not else replace(found, inputs=([1, height, width],))
+
+
+def _convert_texts(folder: Path, attention: Attention, tokens: Tokens, towers: HubTowers) -> TowerFacts:
+    ids = tokens.encode(_TEXTS)
+    least = max(tokens.padded_length(row) for row in ids)
+    lengths = [length for length in tokens.lengths if length >= least]
+    padded = [
+        tokens.pad(ids[:count], length) for count, length in zip((1, 2, 3, 3, 3), lengths, strict=False)
+    ]
+    used = 2 if attention == "masked" else 1
+    comparisons = [(one[:used], towers.text_rows(*one)) for one in padded]
+
+    def compute(*given: Any) -> Any:
+        return towers.text_vectors(given[0], given[-1])
+
+    length = -1 if len(tokens.lengths) > 1 else tokens.context
+    return _convert(folder, "text", compute, comparisons, (-1, length))
+
+
+def _convert(
+    folder: Path,
+    kind: str,
+    compute: Callable[..., Any],
+    comparisons: Sequence[Comparison],
+    shape: tuple[int, ...],
+) -> TowerFacts:
+    """Convert a tower, compare it, and write its graph.
+
+    Args:
+        folder: to write into.
+        kind: of the tower; begins the files' names.
+        compute: unit rows of tensors, in torch.
+        comparisons: inputs and their rows; the first have one row.
+        shape: of all inputs.
+    """
+    from retrieval.encoders.runtimes.openvino_conversion import convert_tower
+
+    single, rows = comparisons[0]
+    try:
+        converted = convert_tower(compute, tuple(part.repeat(2, 0) for part in single), comparisons, shape)
+    except ValueError as error:
+        return TowerFacts(str(error))
+    import_openvino().save_model(converted.model, str(folder / f"{kind}.xml"), compress_to_fp16=False)
+    return TowerFacts(
+        "",
+        converted.cosine,
+        converted.bfloat16_cosine,
+        tuple(part.tolist() for part in single),
+        rows[0].tolist(),
+    )
+
+
+def _noise(count: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Make images of noise, (count, height, width, 3)."""
+    return np.random.default_rng(count).integers(0, 256, (count, height, width, 3), np.uint8)
