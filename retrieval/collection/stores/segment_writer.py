@@ -19,7 +19,8 @@ from retrieval.collection.layout import ASIDE_PREFIX, TEMPORARY_PREFIX
 from retrieval.collection.stores.protocols import check_rows
 from retrieval.collection.stores.segment_files import SegmentFacts, open_segment, vectors_head
 
-BLOCK_ROWS = 4096  # that a merge holds in memory: 8 MB at 512 dimensions
+BLOCK_BYTES = 2**21
+"""Bytes of vectors that a merge reads at a time; it holds two copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +149,10 @@ class _Merged:
         self._rows, self._owners = np.concatenate(rows)[order], np.concatenate(owners)[order]
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Give the vectors, (m, d) float32, a few MB at a time."""
-        for start in range(0, len(self.ids), BLOCK_ROWS):
-            owners, rows = self._owners[start : start + BLOCK_ROWS], self._rows[start : start + BLOCK_ROWS]
+        """Give the vectors, (m, d) float32, :data:`BLOCK_BYTES` at a time."""
+        most = max(1, BLOCK_BYTES * self.segments[0].rows // self.segments[0].vectors_size)
+        for start in range(0, len(self.ids), most):
+            owners, rows = self._owners[start : start + most], self._rows[start : start + most]
             parts = {
                 number: open_segment(self.path, self.segments[number]).vectors(rows[owners == number])
                 for number in np.unique(owners).tolist()
@@ -168,7 +170,7 @@ def _write_flat(sink: _Sink, n: int, blocks: Iterable[NDArray[np.float32]]) -> N
         check_rows(block)
         if not written and len(block):
             sink.write(vectors_head(n, block.shape[1]))
-        sink.write(np.ascontiguousarray(block, "<f4").tobytes())
+        sink.write(np.ascontiguousarray(block, "<f4").reshape(-1).view(np.uint8).data)
         written += len(block)
     if written != n:
         raise ValueError(f"{written} rows were given for {n} ids")
