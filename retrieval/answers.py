@@ -34,8 +34,9 @@ def item_facts(item: Item) -> dict[str, object]:
 
 
 def hit_facts(hit: Hit) -> dict[str, object]:
-    """Give the JSON fields of a hit: rank, score, and those of its item."""
-    return {"rank": hit.rank, "score": hit.score, **item_facts(hit.item)}
+    """Give the JSON fields of a hit: rank, score, those of its item, and of a search for words its ranks by source."""
+    ranks = {"ranks": dict(hit.ranks)} if hit.ranks else {}
+    return {"rank": hit.rank, "score": hit.score, **item_facts(hit.item), **ranks}
 
 
 def _utf8(path: bytes) -> str:

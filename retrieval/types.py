@@ -50,6 +50,11 @@ Sort = Literal["score", "taken", "name"]
 
 SORTS: tuple[Sort, ...] = ("score", "taken", "name")
 
+Mode = Literal["vector", "words", "hybrid"]
+"""What ranks the items of a search."""
+
+MODES: tuple[Mode, ...] = ("vector", "words", "hybrid")
+
 Scalar = str | int | float | bool | None
 
 Attribute = Scalar | list[str] | tuple[str, ...]
@@ -211,12 +216,15 @@ class Item:
 class Hit:
     """An item that answers a query, with its rank and score; the item's fields can be read from the hit itself.
 
-    ``rank`` counts from 1; ``score`` is the float32 inner product with the query (docs/architecture.md, Ranking).
+    ``rank`` counts from 1; ``score`` is the float32 inner product with the query (docs/architecture.md, Ranking). Of a
+    search for words it is BM25; of a hybrid search the sum of reciprocal ranks, and ``ranks`` has the hit's rank in
+    each of the rankings, by ``vector`` and ``words``, that it stands in.
     """
 
     rank: int
     score: float
     item: Item
+    ranks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def id(self) -> int:
@@ -278,6 +286,8 @@ class Request:
         sort: order of the hits that are given: by score; by the attribute ``taken``, the newest first; or by the name
             of the file. A hit's rank is that of its score all the same.
         min_score: hits with a lower score are left out.
+        mode: what ranks items: vectors; words, by BM25 among items that hold all of the query's; or both
+            (``hybrid``), by the sum of ``1 / (60 + rank)`` over the two rankings.
     """
 
     k: int = 10
@@ -288,12 +298,17 @@ class Request:
     where: Expression | None = None
     sort: Sort = "score"
     min_score: float | None = None
+    mode: Mode = "vector"
 
     def __post_init__(self) -> None:
         if self.where is not None:
             check_size(self.where)
         if self.sort not in SORTS:
             raise UsageError(f"sort is {self.sort!r}; choose one of {', '.join(SORTS)}")
+        if self.mode not in MODES:
+            raise UsageError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
+        if self.min_score is not None and self.mode != "vector":
+            raise UsageError("min_score goes with mode='vector': scores of words have no scale of their own")
         if self.min_score is not None and not -2 <= self.min_score <= 2:
             raise UsageError(f"min_score is {self.min_score}; scores lie between -1 and 1")
         if self.k < 1:

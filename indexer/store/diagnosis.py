@@ -17,6 +17,7 @@ from indexer.store.attribute_rows import items_with_other_values
 from indexer.store.item_rules import stored_item_fault
 from indexer.store.noted_files import sweepable
 from indexer.store.sweeping import is_known, unknown_files
+from indexer.store.word_rows import items_with_other_words
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import read_generation
@@ -51,7 +52,7 @@ def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0
 
     Repair sweeps orphans, drops segments whose files are damaged, so that the next ``index`` encodes their contents
     again, and damaged accelerators, so that searches scan all vectors until the next one is built, masks what no item
-    uses, and has conditions find items by the attributes that they have; items, captions and links stay. Beyond repair
+    uses, and has items found by the attributes and words that they have; items, captions and links stay. Beyond repair
     are a catalogue that SQLite cannot read, and rows that contradict each other.
 
     Raises:
@@ -65,7 +66,7 @@ def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0
     if not repair:
         return before
     with Writer(path, timeout) as writer:  # sweeps
-        writer.mend_attribute_values()
+        writer.mend_fields()
         writer.drop_segments(_broken(path, segment_faults))
         writer.drop_accelerators(_broken(path, accelerator_faults))
         writer.sweep()
@@ -125,10 +126,18 @@ def _catalogue_faults(connection: Connection) -> Iterator[str]:
         if number:
             yield f"{number} {what}"
     yield from _item_faults(connection)
-    if schema.schema_version(connection) >= ATTRIBUTES_SINCE and (
-        number := items_with_other_values(connection)
-    ):
-        yield f"{number} items are found by other attributes than they have"
+    with contextlib.suppress(*DATABASE_ERRORS):  # of values that the look at all of them names
+        yield from _lookup_faults(connection)
+
+
+def _lookup_faults(connection: Connection) -> Iterator[str]:
+    """Find out whether conditions and words find the items that they should."""
+    if schema.schema_version(connection) >= ATTRIBUTES_SINCE:
+        number = items_with_other_values(connection)
+        if number:
+            yield f"{number} items are found by other attributes than they have"
+    if number := items_with_other_words(connection) or 0:
+        yield f"{number} items are found by other words than they have"
 
 
 def _item_faults(connection: Connection) -> Iterator[str]:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, update
 
 from indexer.store.attribute_rows import rebuild_values
 from indexer.store.noted_files import settle_sweepable
+from indexer.store.word_rows import ensure_words
 from retrieval.collection import schema
 from retrieval.collection.catalogue import damaged, read_generation
 from retrieval.collection.engine import DATABASE_ERRORS, check_readable, connect, driver_connection
@@ -127,6 +128,7 @@ class Transactions:
                     migrate(connection)
                 if version < ATTRIBUTES_SINCE:
                     rebuild_values(connection)
+                ensure_words(connection, self.path)
                 check_readable(connection, self.path)
         except DATABASE_ERRORS as error:
             raise damaged(self.path, error) from error

@@ -27,6 +27,7 @@ from indexer.store.lock import take_lock
 from indexer.store.noted_files import note_sweepable
 from indexer.store.sweeping import set_unknown_files_aside, sweep
 from indexer.store.transactions import Transactions
+from indexer.store.word_rows import items_with_other_words, rebuild_words
 from retrieval.collection import schema
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import driver_connection
@@ -294,13 +295,14 @@ class Writer:
             drop_segments(connection, numbers)
             content_rows.mask_unused(connection)
 
-    def mend_attribute_values(self) -> None:
-        """Have conditions find items by the attributes that they have, where that is not so."""
+    def mend_fields(self) -> None:
+        """Have items found by the attributes and words that they have, where that is not so."""
         with self.look_up() as connection:
-            wrong = items_with_other_values(connection)
+            wrong = items_with_other_values(connection) or items_with_other_words(connection)
         if wrong:
             with self.catalogue.switch(self.catalogue.next_generation()) as connection:
                 rebuild_values(connection)
+                rebuild_words(connection)
 
     def switch_encoder(self, identity: Identity) -> None:
         """Make an encoder the active one and drop the vectors of all others, in one commit; then their files."""

@@ -20,7 +20,7 @@ _OPTIONS = (
         "conditions",
         multiple=True,
         metavar="CONDITION",
-        help="Find only what meets a condition on its fields; repeatable. See docs/filters.md.",
+        help="Find only what meets a condition on its fields; repeatable. See docs/search.md.",
     ),
     click.option(
         "--in",

@@ -16,12 +16,12 @@ from retrieval.cli.options import collection_option, json_option, runtime_option
 from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.errors import UsageError
-from retrieval.expressions import Expression
+from retrieval.expressions import Contains, Expression
 from retrieval.query.parse import looks_like_picture, parse_line, parse_query
 from retrieval.query.parts import Query, TextPart
 from retrieval.query.without import read_query
 from retrieval.shell import shell_command, shell_word
-from retrieval.types import SORTS, Hit, Kind, Limits, Request, Sort
+from retrieval.types import MODES, SORTS, Hit, Kind, Limits, Mode, Request, Sort
 from retrieval.uris import hide_passwords
 
 if TYPE_CHECKING:
@@ -60,6 +60,18 @@ class _QueryCommand(click.Command):
     type=click.Choice(["image", "text"]),
     help="The kind of item wanted. [default: captions for pictures, else pictures]",
 )
+@click.option(
+    "--words",
+    metavar="WORDS",
+    help="Find only what holds all these words, in its captions, title, keywords or name; alone, ranked by them.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="vector",
+    show_default=True,
+    help="Rank by meaning, by words (all of them, exactly), or by both.",
+)
 @filter_options
 @click.option(
     "--sort",
@@ -92,6 +104,8 @@ def query(
     source: BinaryIO | None,
     k: int,
     find: Kind | None,
+    words: str | None,
+    mode: Mode,
     where: Expression | None,
     sort: Sort,
     offset: int,
@@ -134,6 +148,8 @@ def query(
         vlsearch query "a dog" --in ~/Pictures/2021 --after 2021-05 --camera canon
         vlsearch query "a dog" --where "width >= 4000 and not keywords contains screenshot"
         vlsearch query "a dog" --near 48.14,11.58,10km --sort taken
+        vlsearch query "a dog" --words frisbee      what holds this very word
+        vlsearch query --words "雪" --in ~/Pictures
 
     Words that exclude something are read so: "a dog without a ball" finds dogs, and balls count against a
     picture; 没有汽车的街道 likewise. What was read is told on stderr.
@@ -150,7 +166,13 @@ def query(
 
     if source is not None and (parts or add or subtract):
         raise UsageError("give the query as arguments or as lines of --from, not both")
-    request = Request(k, find, distinct, offset, exact, where, sort, min_score)
+    if words is not None and source is None and not (parts or add or subtract):
+        mode, add = "words", (f"text:{words}",)
+    elif words is not None:
+        holds = Contains("words", words)
+        where = holds if where is None else where & holds
+    literal = literal or mode == "words"
+    request = Request(k, find, distinct, offset, exact, where, sort, min_score, mode)
     shape = shape_of(as_json, as_list, null)
     single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
     if single is not None:

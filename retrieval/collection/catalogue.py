@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from retrieval.catalogue_name import CATALOGUE
 from retrieval.collection.folder import check_files, require_collection
+from retrieval.collection.fulltext import objects_of_words
 from retrieval.collection.layout import catalogue_path
 from retrieval.collection.migrations import SCHEMA_VERSION, objects_of
 from retrieval.collection.statement import GENERATION, VERSION
@@ -228,7 +229,9 @@ def _check_schema(connection: sqlite3.Connection, collection: Path) -> None:
         raise CollectionDamaged(collection, f"{CATALOGUE} says that it has schema {version}")
     if version > SCHEMA_VERSION:
         return  # refused where its sentence is, before any other statement
-    expected = objects_of(version)
+    expected, words = objects_of(version), objects_of_words()
+    if words <= found:  # which a catalogue has where SQLite has FTS5
+        found -= words
     for different, said in (
         (found - expected, "has an unexpected {kind} {name}"),
         (expected - found, "has no {kind} {name}, or a different one"),

@@ -25,6 +25,7 @@ from retrieval.collection.filters.allowed import Allowed, Searched, find_allowed
 from retrieval.collection.filters.facets import count_values
 from retrieval.collection.filters.listing import FieldFacts, describe_fields
 from retrieval.collection.filters.ordering import ordered
+from retrieval.collection.fulltext import find_all, find_any, of_kind
 from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
@@ -94,6 +95,38 @@ class View:
             for ranked in pairs
         )
         return [ordered(of_query, request.sort) for of_query in hits]
+
+    def search_words(
+        self, text: str, find: Kind, where: Expression | None = None, *, any_word: bool = False
+    ) -> list[tuple[int, float]]:
+        """Rank the items of a kind that hold words, and are not hidden, by BM25: item ids and scores, best first.
+
+        An image holds the words of the texts that are linked to it, and counts as the best of them. Of equal scores,
+        and beyond the 10,000 matches that are ranked, the lower id comes first.
+
+        Args:
+            text: words, of which an item must hold all; in double quotes, a phrase.
+            find: the kind of item wanted.
+            where: what an item must meet.
+            any_word: one of the words suffices.
+
+        Raises:
+            FilterError: there is no word in ``text``, or ``where`` is at fault.
+            CollectionError: the collection has no full text.
+        """
+        found = (find_any if any_word else find_all)(self._connection, text)
+        scores = of_kind(self._connection, found, find)
+        allowed = None if where is None else self._allowed(find, where)
+        kept = [
+            (item, score)
+            for item, score in scores.items()
+            if (not self._snapshot.hides(item) if allowed is None else allowed.admits(item))
+        ]
+        return sorted(kept, key=lambda pair: (-pair[1], pair[0]))
+
+    def contents_of(self, ids: Sequence[int]) -> dict[int, int]:
+        """Read the content of each item, by item id."""
+        return {row.item: row.content for row in _CONTENTS_OF.rows(self._connection, id_list(ids))}
 
     def items(self, ids: Iterable[int]) -> list[Item]:
         """Read items by id, ascending, with their texts; ids that are gone or hidden are left out."""
@@ -316,6 +349,11 @@ class _ItemOf(NamedTuple):
     item: int | None
 
 
+class _ItemContent(NamedTuple):
+    item: int
+    content: int
+
+
 class _Keyed(NamedTuple):
     number: int
     key: str
@@ -337,6 +375,9 @@ _ITEMS_OF = Select(
     "SELECT encodings.id, encodings.content_id, items.id FROM encodings "
     "LEFT JOIN items ON items.content_id = encodings.content_id "
     "WHERE encodings.id IN (SELECT value FROM json_each(?)) ORDER BY items.id",
+)
+_CONTENTS_OF = Select(
+    _ItemContent, "SELECT id, content_id FROM items WHERE id IN (SELECT value FROM json_each(?))"
 )
 _BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
 _BY_URI = Select(Number, "SELECT id FROM items WHERE uri = ?")

@@ -22,11 +22,12 @@ from retrieval.errors import (
 )
 from retrieval.expressions import Expression
 from retrieval.identity import Identity
+from retrieval.query.by_words import deeper, join_words, search_words
 from retrieval.query.location import collection_path
 from retrieval.query.parts import ItemPart, KeyPart, Query, Queryable
 from retrieval.query.vectors import NotPrepared, QueryVectors, place_of, with_place_in_errors
 from retrieval.query.without import read_query
-from retrieval.types import KINDS, Hit, Item, Kind, Limits, Request, Sort
+from retrieval.types import KINDS, Hit, Item, Kind, Limits, Mode, Request, Sort
 
 if TYPE_CHECKING:
     from retrieval.decoding.pool import DecodePool
@@ -106,6 +107,7 @@ class SearchEngine:
         where: str | Expression | None = None,
         sort: Sort = "score",
         min_score: float | None = None,
+        mode: Mode = "vector",
     ) -> list[Hit]:
         """Find the k items that answer a query best: by score descending, equal scores by item id.
 
@@ -129,6 +131,8 @@ class SearchEngine:
                 :func:`retrieval.field`; k hits come back where so many meet it.
             sort: order of the hits: ``score``, ``taken`` (the newest first) or ``name``.
             min_score: leave out hits with a lower score.
+            mode: ``vector``; ``words``: items that hold all words of the query, by BM25, which needs no encoder; or
+                ``hybrid``: both rankings joined, and any word counts.
 
         Raises:
             FilterError: ``where`` cannot be read, or names a field that no item has.
@@ -141,8 +145,8 @@ class SearchEngine:
         if (query is None) == (key is None):
             raise UsageError("search with a query or with the key of an item, one of the two")
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        request = Request(k, find, distinct, offset, exact, condition(where), sort, min_score)
-        return self.answer([_read(asked, literal)], request)[0]
+        request = Request(k, find, distinct, offset, exact, condition(where), sort, min_score, mode)
+        return self.answer([_read(asked, literal or mode == "words")], request)[0]
 
     def similar(
         self,
@@ -201,6 +205,7 @@ class SearchEngine:
         where: str | Expression | None = None,
         sort: Sort = "score",
         min_score: float | None = None,
+        mode: Mode = "vector",
     ) -> list[list[Hit]]:
         """Find the hits of each query, with the same bits as :meth:`search`, in one pass over the collection.
 
@@ -213,8 +218,8 @@ class SearchEngine:
         parsed = []
         for number, query in enumerate(queries, start=1):
             with with_place_in_errors(f"query {number}"):
-                parsed.append(_read(Query.of(query), literal))
-        request = Request(k, find, distinct, offset, exact, condition(where), sort, min_score)
+                parsed.append(_read(Query.of(query), literal or mode == "words"))
+        request = Request(k, find, distinct, offset, exact, condition(where), sort, min_score, mode)
         return self.answer(parsed, request)
 
     def answer(self, queries: Sequence[Query], request: Request) -> list[list[Hit]]:
@@ -305,6 +310,12 @@ class SearchEngine:
         """Answer in one generation; everything is read in the view's transaction."""
         if view.identity is None:
             raise self._empty()
+        if request.mode == "words":
+            kinds = self._directions(view, queries, request, {})
+            return [
+                self._by_words(view, queries, number, kinds[number], request)
+                for number in range(len(queries))
+            ]
         self._encoders.check_given(view.identity)
         stored = _stored(view, queries)
         kinds = self._directions(view, queries, request, {name: item.kind for name, item in stored.items()})
@@ -312,9 +323,23 @@ class SearchEngine:
         answers: list[list[Hit]] = [[] for _ in queries]
         for kind in sorted(set(kinds)):
             numbers = [number for number, wanted in enumerate(kinds) if wanted == kind]
-            for number, hits in zip(numbers, view.search(rows[numbers], kind, request), strict=True):
+            if request.mode == "vector":
+                found = view.search(rows[numbers], kind, request)
+            else:
+                by_vector = view.search(rows[numbers], kind, deeper(request))
+                found = [
+                    join_words(view, queries[number], kind, request, hits)
+                    for number, hits in zip(numbers, by_vector, strict=True)
+                ]
+            for number, hits in zip(numbers, found, strict=True):
                 answers[number] = hits
         return answers
+
+    def _by_words(
+        self, view: View, queries: Sequence[Query], number: int, kind: Kind, request: Request
+    ) -> list[Hit]:
+        with with_place_in_errors(place_of(queries, number)):
+            return search_words(view, queries[number], kind, request)
 
     def _directions(
         self, view: View, queries: Sequence[Query], request: Request, stored: Mapping[str | int, Kind]

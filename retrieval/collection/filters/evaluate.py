@@ -16,11 +16,13 @@ from retrieval.collection.filters.conditions import FieldCondition, ValueTest, c
 from retrieval.collection.filters.fields import Column, Fields
 from retrieval.collection.filters.geography import ROUNDING_KM, box_around, distances_km
 from retrieval.collection.filters.values import Stored
+from retrieval.collection.fulltext import ids_with_all
 from retrieval.collection.statement import SelectIds
 from retrieval.collection.stored_values import WrongValue
 from retrieval.errors import FilterError
 from retrieval.expressions import (
     And,
+    Contains,
     Expression,
     Missing,
     Near,
@@ -32,6 +34,9 @@ from retrieval.types import Kind
 from retrieval.uris import expand_home, file_uri, is_url
 
 Mask = NDArray[np.bool_]
+
+WORDS = "words"
+"""In place of a field: the full text of an item, and of an image that of the texts linked to it."""
 
 
 class Evaluation:
@@ -69,7 +74,15 @@ class Evaluation:
         if isinstance(expression, Under):
             return self._under(expression.path)
         assert isinstance(expression, FieldCondition)
-        return self._compared(expression)
+        return self._holds(expression) if expression.field.lower() == WORDS else self._compared(expression)
+
+    def _holds(self, condition: FieldCondition) -> Mask:
+        """Find the items that hold words, and the images that a text with them is linked to."""
+        if not isinstance(condition, Contains):
+            raise FilterError(f'{WORDS} goes with contains, as in: {WORDS} contains "dog"')
+        mask = np.zeros(len(self._items), bool)
+        self._mark(mask, [ids_with_all(self._connection, condition.text)])
+        return mask
 
     def _compared(self, condition: FieldCondition) -> Mask:
         columns = self._fields.columns(condition.field)

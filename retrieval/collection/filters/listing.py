@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from retrieval.collection.filters.evaluate import WORDS
 from retrieval.collection.filters.fields import ITEM_FIELDS
 from retrieval.collection.filters.values import Stored, Type
 from retrieval.collection.filters.written import as_written
@@ -58,6 +59,9 @@ _NEXT = "SELECT value, item_id FROM attribute_values WHERE name_id = ? AND value
 def describe_fields(connection: sqlite3.Connection, schema: int) -> list[FieldFacts]:
     """List the fields of every item, then the attributes by name with what their values are."""
     own = [FieldFacts(name, field.type, field.meaning) for name, field in ITEM_FIELDS.items()]
+    own.append(
+        FieldFacts(WORDS, "text", "full text of an item and of the texts linked to it; only with contains")
+    )
     if schema < ATTRIBUTES_SINCE:
         return own
     return own + [_describe(connection, row) for row in _NAMES.rows(connection, MOST_ATTRIBUTES)]

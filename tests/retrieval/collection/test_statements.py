@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Table
 
 import retrieval.collection
-from retrieval.collection import schema
+from retrieval.collection import fulltext, schema
 from retrieval.collection.migrations import MIGRATIONS, objects_of, statements_of
 from retrieval.collection.statement import Select, SelectIds
 from retrieval.collection.stored import _by_digest
@@ -36,6 +36,7 @@ def catalogue() -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     for script in MIGRATIONS:
         connection.executescript(script)
+    connection.execute(fulltext.CREATE)
     yield connection
     connection.close()
 
