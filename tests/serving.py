@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from PIL import Image
+from PIL import ExifTags, Image
 
 import indexer
 from retrieval.query.thumbnail_cache import ThumbnailCache
@@ -66,17 +66,21 @@ def serving(paths: Sequence[Path], cache: Path, settings: ServerSettings | None 
 
 
 def fill_album(folder: Path, count: int = 12) -> Path:
-    """Pictures of one colour each, a hundred pixels wide and more, with a caption each, and one that is a BMP."""
+    """At most 256 pictures of a colour each, by two cameras in three years, with a caption each; and a BMP."""
     folder.mkdir(parents=True)
     for number in range(count):
-        colour = (20 * number % 256, 255 - 20 * number % 256, 90)
-        Image.new("RGB", (400 + 40 * number, 300), colour).save(folder / f"picture {number}.jpg")
+        colour = (number, 255 - number, 37 * number % 256)
+        exif = Image.Exif()
+        exif[ExifTags.Base.Model] = f"Camera {'AB'[number % 2]}"
+        exif[ExifTags.IFD.Exif] = {ExifTags.Base.DateTimeOriginal: f"{2020 + number % 3}:05:03 10:00:00"}
+        picture = Image.new("RGB", (400 + 40 * (number % 12), 300), colour)
+        picture.save(folder / f"picture {number}.jpg", exif=exif)
         (folder / f"picture {number}.txt").write_text(f"caption {number}\n", encoding="utf-8")
     Image.new("RGB", (30, 20), (1, 2, 3)).save(folder / "old.bmp")
     return folder
 
 
-def album_collection(folder: Path) -> Path:
+def album_collection(folder: Path, count: int = 12) -> Path:
     """A collection of :func:`fill_album`, made with an encoder that needs no model."""
-    indexer.build(fill_album(folder / "album"), folder / "photos", model=HashEncoder())
+    indexer.build(fill_album(folder / "album", count), folder / "photos", model=HashEncoder())
     return folder / "photos"

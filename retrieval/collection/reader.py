@@ -26,6 +26,7 @@ from retrieval.collection.stores import search_threads
 from retrieval.collection.totals import CollectionInfo
 from retrieval.collection.view import View
 from retrieval.errors import CollectionDamaged
+from retrieval.expressions import Expression
 from retrieval.identity import Identity
 from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 
@@ -109,16 +110,16 @@ class Collection:
         with self.reading() as view:
             return view.items(ids)
 
-    def newest(self, kind: Kind, k: int = 50, before: int | None = None) -> list[Item]:
-        """Read the k items of a kind that came last, the newest first; fewer at the end, and none that is hidden.
-
-        Args:
-            kind: of item.
-            k: >= 1.
-            before: the id of the last item of the page before.
-        """
+    def newest(
+        self,
+        kind: Kind,
+        k: int = 50,
+        before: int | None = None,
+        where: Expression | None = None,
+    ) -> list[Item]:
+        """Read the k items of a kind that came last and meet a condition; see :meth:`View.newest`."""
         with self.reading() as view:
-            return view.newest(kind, k, before)
+            return view.newest(kind, k, before, where)
 
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""

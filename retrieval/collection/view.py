@@ -41,7 +41,6 @@ from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 from retrieval.uris import uri_of
 
 KEYS_A_PAGE = 1000
-LARGEST_ID = 2**63 - 1
 
 
 class View:
@@ -146,17 +145,23 @@ class View:
             found = next(iter(self.items(row.number for row in rows)), None)
         return found
 
-    def newest(self, kind: Kind, k: int, before: int | None = None) -> list[Item]:
-        """Read the k items of a kind that came last, the newest first; ``before`` is the last id of the page before."""
-        found: list[Item] = []
-        last = LARGEST_ID if before is None else before
-        while len(found) < k:
-            rows = [row.number for row in _NEWEST.rows(self._connection, kind, last, k)]
-            found += reversed(self.items(rows))
-            if len(rows) < k:
-                break
-            last = rows[-1]
-        return found[:k]
+    def newest(
+        self, kind: Kind, k: int, before: int | None = None, where: Expression | None = None
+    ) -> list[Item]:
+        """Read the k items of a kind that came last, the newest first.
+
+        Args:
+            kind: of item.
+            k: >= 1; fewer come only at the end.
+            before: the id of the last item of the page before.
+            where: what an item must meet.
+
+        Raises:
+            FilterError: as :meth:`where`.
+        """
+        ids = self.where(kind, where)
+        end = len(ids) if before is None else int(np.searchsorted(ids, before))
+        return self.items(ids[max(0, end - k) : end].tolist())[::-1]
 
     def keys(self, after: int = 0) -> tuple[list[str], int | None]:
         """Read a page of keys of items that are not hidden, in the order of ids, and where the next one begins.
@@ -382,7 +387,6 @@ _CONTENTS_OF = Select(
 _BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
 _BY_URI = Select(Number, "SELECT id FROM items WHERE uri = ?")
 _KEYS = Select(_Keyed, "SELECT id, key FROM items WHERE key IS NOT NULL AND id > ? ORDER BY id LIMIT ?")
-_NEWEST = Select(Number, "SELECT id FROM items WHERE kind = ? AND id < ? ORDER BY id DESC LIMIT ?")
 _COUNT = Select(Number, "SELECT count(*) FROM items WHERE kind = ?")
 _HIDDEN = Select(
     _Hidden,

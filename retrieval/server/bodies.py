@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import Query as Parameter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from retrieval.collection.filters.parse import parse_where
 from retrieval.errors import QueryError
 from retrieval.query.parts import ImagePart, ItemPart, Part, Query, TextPart
 from retrieval.server.failures import NoSuch
 from retrieval.server.uploads import Uploads
-from retrieval.types import Kind
+from retrieval.types import Kind, Request, Sort
 
 MOST_PARTS = 32
 MOST_HITS = 1000  # a request; more come page by page
@@ -24,6 +25,10 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 Hits = Annotated[int, Field(ge=1, le=MOST_HITS)]
 Offset = Annotated[int, Field(ge=0, le=2**31)]
+Condition = Annotated[
+    str, Field(min_length=1, max_length=10_000, description="As vlsearch query --where takes it.")
+]
+Score = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 Generation = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
@@ -61,7 +66,7 @@ class PartBody(BaseModel):
 
 
 class SearchBody(BaseModel):
-    """A search. Filters, sorting and full text get fields of their own here, as ``retrieval.Request`` gets them."""
+    """A search; its fields are those of ``retrieval.Request``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,9 +78,23 @@ class SearchBody(BaseModel):
     distinct: bool = False
     exact: bool = False
     literal: bool = False
+    where: Condition | None = None
+    sort: Sort = "score"
+    min_score: Score | None = None
     generation: Generation | None = Field(
         None, description="Answer only from this state of the collection, as the pages of one search need it."
     )
+
+    def request(self) -> Request:
+        """Give the parameters of the search as the engine takes them.
+
+        Raises:
+            FilterError: the condition cannot be read.
+        """
+        where = None if self.where is None else parse_where(self.where)
+        return Request(
+            self.k, self.find, self.distinct, self.offset, self.exact, where, self.sort, self.min_score
+        )
 
     def query(self, uploads: Uploads) -> Query:
         """Give the query as the engine takes it."""
@@ -93,6 +112,9 @@ def search_of(
     distinct: bool = False,
     exact: bool = False,
     literal: bool = False,
+    where: Condition | None = None,
+    sort: Sort = "score",
+    min_score: Score | None = None,
     generation: Generation | None = None,
 ) -> SearchBody:
     """Make a search of the parameters of an address."""
@@ -105,5 +127,5 @@ def search_of(
         raise QueryError(f"give text, item or upload, at most {MOST_PARTS} in all")
     return SearchBody(
         parts=parts, collection=collection, k=k, offset=offset, find=find, distinct=distinct, exact=exact,
-        literal=literal, generation=generation,
+        literal=literal, where=where, sort=sort, min_score=min_score, generation=generation,
     )  # fmt: skip

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
+from retrieval.collection.filters.parse import parse_where
 from retrieval.query.without import Reading, read_query
 from retrieval.server.answers import (
     Answer,
@@ -19,13 +20,16 @@ from retrieval.server.answers import (
     items_answer,
     reading_answer,
 )
-from retrieval.server.bodies import LARGEST, Hits, ItemId, Name, Offset, SearchBody, search_of
+from retrieval.server.bodies import LARGEST, Condition, Hits, ItemId, Name, Offset, SearchBody, search_of
 from retrieval.server.context import Context, Shared, in_one_generation, is_current
 from retrieval.server.failures import NoSuch
 from retrieval.server.served import Served
 from retrieval.types import Hit, Item, Kind
 
 routes = APIRouter(prefix="/v1")
+
+USUAL_FIELDS = ("year", "folder", "camera", "keywords", "rating")
+OF_THIS_MACHINE = ("folder", "corpus")  # whose values are paths
 
 Id = Annotated[int, Path(ge=1, le=LARGEST, description="An item's id.")]
 
@@ -79,14 +83,15 @@ async def newest(
     kind: Kind = "image",
     k: Hits = 50,
     before: ItemId | None = None,
+    where: Condition | None = None,
     collection: Name | None = None,
 ) -> Response:
     """List items, the newest first; ``next`` of the answer is the ``before`` of the next page."""
-    served = shared.served(collection)
+    served, met = shared.served(collection), None if where is None else parse_where(where)
 
     def answer() -> dict[str, object]:
         def page() -> tuple[list[Item], list[dict[str, object]]]:
-            items = served.engine.collection.newest(kind, k, before)
+            items = served.engine.collection.newest(kind, k, before, met)
             return items, items_answer(
                 items, served.pictures.find(one.id for one in items), is_local(request)
             )
@@ -96,6 +101,35 @@ async def newest(
         return {"collection": served.name, "generation": generation, "next": after, "hits": shown}
 
     return await _tagged(request, shared, served, answer)
+
+
+@routes.get("/facets")
+async def facets(
+    request: Request,
+    shared: Shared,
+    field: Annotated[
+        list[Name] | None, Query(description="Fields; year, folder, camera, ... by default.")
+    ] = None,
+    where: Condition | None = None,
+    kind: Kind = "image",
+    most: Annotated[int, Query(ge=1, le=1000)] = 20,
+    collection: Name | None = None,
+) -> Response:
+    """Count items by the values of fields, the most frequent first; folders only for clients on this machine."""
+    served, local = shared.served(collection), is_local(request)
+
+    def counted() -> dict[str, object]:
+        wanted = [one for one in field or _usual_fields(served) if local or one not in OF_THIS_MACHINE]
+        found = served.engine.facets(wanted, where, kind, most)
+        return {
+            "collection": served.name,
+            "facets": {
+                name: [{"value": value, "count": count} for value, count in values.items()]
+                for name, values in found.items()
+            },
+        }
+
+    return await _tagged(request, shared, served, counted)
 
 
 @routes.get("/items/{id}/similar")
@@ -140,16 +174,23 @@ async def item(request: Request, shared: Shared, id: Id, collection: Name | None
     return await _tagged(request, shared, served, found)
 
 
+def _usual_fields(served: Served) -> list[str]:
+    """Choose the fields that people narrow down by, as far as the collection has them."""
+    with served.engine.collection.reading() as view:
+        known = {one.name for one in view.fields()}
+    return [name for name in USUAL_FIELDS if (name if name != "year" else "taken") in known]
+
+
 def _search(request: Request, shared: Context, asked: SearchBody) -> dict[str, object]:
     served = shared.served(asked.collection)
     query, readings = asked.query(shared.uploads), list[Reading]()
     if not asked.literal:
         query, readings = read_query(query)
 
+    asked_for = asked.request()
+
     def hits() -> list[Hit]:
-        return served.engine.search(
-            query, asked.k, asked.find, asked.distinct, offset=asked.offset, exact=asked.exact, literal=True
-        )
+        return served.engine.answer([query], asked_for)[0]
 
     return _page(request, served, hits, asked.k, asked.offset, asked.generation, readings)
 

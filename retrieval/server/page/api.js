@@ -1,5 +1,7 @@
 // Requests to the server that gave out this page, and to no other.
 
+import { conditionOf } from "./conditions.js";
+
 /** An error that the server, or its absence, tells in a sentence. */
 export class Failed extends Error {}
 
@@ -36,7 +38,9 @@ export const collections = () => ask("/v1/collections");
 export function search(state, offset, generation, k, signal) {
   const parts = allParts(state);
   if (!parts.length) return newest(state, offset, k, signal);
-  const body = { parts, k, offset, distinct: true, literal: state.literal, find: state.find };
+  const body = { parts, k, offset, distinct: true, literal: state.literal, find: state.find, sort: state.sort };
+  const where = conditionOf(state);
+  if (where) body.where = where;
   if (state.collection) body.collection = state.collection;
   if (generation !== null) body.generation = generation;
   const headers = { "Content-Type": "application/json" };
@@ -44,7 +48,11 @@ export function search(state, offset, generation, k, signal) {
 }
 
 const newest = (state, before, k, signal) =>
-  ask(`/v1/items${query({ kind: "image", k, before: before || null, collection: state.collection })}`, { signal });
+  ask(`/v1/items${query({ kind: "image", k, before: before || null, where: conditionOf(state) || null, collection: state.collection })}`, { signal });
+
+/** Values of fields to choose from, of what meets the typed condition. */
+export const facets = (state) =>
+  ask(`/v1/facets${query({ kind: state.find, where: state.where || null, collection: state.collection })}`);
 
 export const item = (id, collection) => ask(`/v1/items/${id}${query({ collection })}`);
 

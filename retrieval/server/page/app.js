@@ -2,11 +2,13 @@
 
 import { html, render, useCallback, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import * as api from "./api.js";
+import { filterCount } from "./conditions.js";
 import { Detail } from "./detail.js";
+import { Filters } from "./filters.js";
 import { Grid } from "./grid.js";
 import { useResults } from "./results.js";
 import { Reading, SearchBar, Sum } from "./searchbar.js";
-import { EMPTY, fromAddress, toAddress } from "./state.js";
+import { EMPTY, SORTS, fromAddress, toAddress } from "./state.js";
 import { firstLanguage, languages } from "./words.js";
 
 const THEMES = ["auto", "light", "dark"];
@@ -45,6 +47,7 @@ function App() {
   const [active, setActive] = useState(0);
   const [alone, setAlone] = useState(null);
   const box = useRef(null);
+  const [isFiltering, setFiltering] = useState(() => filterCount(state) > 0);
   const takesFocus = useRef(false);
   const results = useResults(state);
   const words = languages[language];
@@ -129,7 +132,9 @@ function App() {
   const isLoading = results.status === "loading";
   const said = isLoading && !hits.length
     ? words.searching
-    : hits.length ? (isAsking ? words.found(hits.length, hasMore, hits[0].kind) : words.newest(hits.length, hasMore)) : "";
+    : !hits.length ? "" : !isAsking ? words.newest(hits.length)
+    : state.sort === "score" ? words.found(hits.length, hasMore, hits[0].kind) : words.sorted(hits.length, hits[0].kind);
+  const isNarrowed = isAsking || filterCount(state) > 0;
   return html`
     <a class="skip" href="#results">${words.skip}</a>
     <header class="bar">
@@ -151,12 +156,17 @@ function App() {
       </div>
     </header>
     <main id="results" tabindex="-1" aria-label=${words.results}>
+      <h1 class="unseen-heading">${words.searchLabel}</h1>
       ${state.parts.length > 0 && html`<${Sum} words=${words} state=${state} onSearch=${ask} />`}
       ${upload && upload !== "sending" && html`<p class="warning" role="alert">${upload}</p>`}
       <div class="heading">
         <p role="status">${upload === "sending" ? words.uploading : said}</p>
         <${Reading} words=${words} state=${state} readings=${results.readings} onSearch=${ask} />
+        <div class="choices">
         ${isAsking && html`
+          <select aria-label=${words.sort} onchange=${(event) => ask({ ...state, sort: event.target.value })}>
+            ${SORTS.map((sort) => html`<option value=${sort} selected=${sort === state.sort}>${words.sorts[sort]}</option>`)}
+          </select>
           <fieldset class="kinds">
             <legend>${words.find}</legend>
             ${["image", "text"].map((kind) => html`
@@ -167,7 +177,10 @@ function App() {
             `)}
           </fieldset>
         `}
+        <button type="button" aria-expanded=${isFiltering} aria-controls="filters" onclick=${() => setFiltering(!isFiltering)}>${words.filter(filterCount(state))}</button>
+        </div>
       </div>
+      ${isFiltering && html`<${Filters} words=${words} state=${state} onSearch=${ask} />`}
       <${Grid}
         words=${words}
         state=${state}
@@ -191,8 +204,8 @@ function App() {
       `}
       ${results.status === "done" && !hits.length && html`
         <div class="empty">
-          <h2>${isAsking ? words.noHits : words.nothing}</h2>
-          <p>${isAsking ? words.noHitsMore : words.nothingMore}</p>
+          <h2>${isNarrowed ? words.noHits : words.nothing}</h2>
+          <p>${isNarrowed ? words.noHitsMore : words.nothingMore}</p>
         </div>
       `}
       ${!isAsking && hits.length > 0 && html`<p class="hint quiet">${words.hint}</p>`}

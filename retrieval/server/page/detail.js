@@ -9,9 +9,13 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
   const dialog = useRef(null);
   useEffect(() => {
     const element = dialog.current;
-    if (!element.open) element.showModal();
+    element.showModal();
     return () => element.close();
   }, []);
+  useEffect(() => {
+    // the dialog itself, so that the arrows work at once, and when what had the focus has gone with its picture
+    if (!dialog.current.contains(document.activeElement) || document.activeElement.closest(".stage")) dialog.current.focus();
+  }, [hit.id]);
 
   const onKeyDown = (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
@@ -28,6 +32,7 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
     <dialog
       ref=${dialog}
       class="detail"
+      tabindex="-1"
       aria-label=${title}
       onkeydown=${onKeyDown}
       oncancel=${(event) => {

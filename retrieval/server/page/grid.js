@@ -108,7 +108,7 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
 function Tile({ words, state, hit, at, all, place, isActive, onOpen, onActive }) {
   const [status, setStatus] = useState("loading");
   const caption = hit.captions[0]?.text;
-  const label = words.hit(hit, hit.text ?? caption ?? hit.name);
+  const label = words.hit(hit.rank ? at + 1 : 0, hit.text ?? caption ?? hit.name);
   const open = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();

@@ -5,7 +5,8 @@ import { search } from "./api.js";
 import { asksSame } from "./state.js";
 
 const PAGE = 100;
-const NONE = { hits: [], next: 0, generation: null, readings: [], status: "loading", error: null };
+const SORTED = 500; // hits in another order than the best first: of so many best, and no more
+const NONE = { of: null, hits: [], next: 0, generation: null, readings: [], status: "loading", error: null };
 
 /** Hits of a state, and a function that reads the next page: {hits, next, readings, status, error, more, retry}. */
 export function useResults(state) {
@@ -23,21 +24,22 @@ export function useResults(state) {
     reading.current?.abort();
     const abort = new AbortController();
     reading.current = abort;
-    update({ ...before, status: "loading", error: null });
+    update({ ...before, of: wanted, status: "loading", error: null });
     try {
-      const page = await search(wanted, before.next, before.generation, PAGE, abort.signal);
+      const page = await search(wanted, before.next, before.generation, wanted.sort === "score" ? PAGE : SORTED, abort.signal);
       const first = before.hits.length ? before.readings : page.readings ?? [];
-      const known = new Set(before.hits.map((hit) => hit.id));
+      const known = new Set([...before.hits.map((hit) => hit.id), ...wanted.parts.map((part) => part.item)]);
       update({
+        of: wanted,
         hits: [...before.hits, ...page.hits.filter((hit) => !known.has(hit.id))],
-        next: page.next,
+        next: wanted.sort === "score" ? page.next : null,
         generation: page.generation,
         readings: first,
         status: "done",
         error: null,
       });
     } catch (error) {
-      if (error.name !== "AbortError") update({ ...before, status: "failed", error: error.message });
+      if (error.name !== "AbortError") update({ ...before, of: wanted, status: "failed", error: error.message });
     } finally {
       if (reading.current === abort) reading.current = null;
     }
@@ -58,5 +60,6 @@ export function useResults(state) {
     // the collection has changed under the pages: only the beginning can be right
     read(asked.current, now.error?.includes("search again") ? NONE : now);
   }, []);
-  return { ...answer, more, retry };
+  const isCurrent = answer.of !== null && asksSame(answer.of, state); // not so in the moment after the state has changed
+  return { ...(isCurrent ? answer : NONE), more, retry };
 }

@@ -1,6 +1,8 @@
 // What is searched and looked at, as the address bar holds it, so that back, reload and sharing work.
 
-export const EMPTY = { text: "", parts: [], find: "image", literal: false, collection: null, open: null };
+export const EMPTY = { text: "", parts: [], find: "image", literal: false, where: "", chosen: {}, sort: "score", collection: null, open: null };
+
+export const SORTS = ["score", "taken", "name"];
 
 const DIGEST = /^[0-9a-f]{64}$/;
 
@@ -12,6 +14,9 @@ export function fromAddress(search) {
     parts: values.getAll("p").map(partOf).filter((part) => part !== null),
     find: values.get("find") === "text" ? "text" : "image",
     literal: values.get("literal") === "1",
+    where: values.get("where") ?? "",
+    chosen: chosenOf(values.getAll("f")),
+    sort: SORTS.includes(values.get("sort")) ? values.get("sort") : "score",
     collection: values.get("c"),
     open: idOf(values.get("open")),
   };
@@ -24,6 +29,9 @@ export function toAddress(state) {
   for (const part of state.parts) values.append("p", nameOf(part));
   if (state.find !== "image") values.append("find", state.find);
   if (state.literal) values.append("literal", "1");
+  if (state.where) values.append("where", state.where);
+  for (const [field, chosen] of Object.entries(state.chosen)) for (const value of chosen) values.append("f", `${field}~${value}`);
+  if (state.sort !== "score") values.append("sort", state.sort);
   if (state.collection) values.append("c", state.collection);
   if (state.open !== null) values.append("open", state.open);
   const text = values.toString();
@@ -32,6 +40,17 @@ export function toAddress(state) {
 
 /** Whether two states ask the same, whatever is open. */
 export const asksSame = (one, other) => toAddress({ ...one, open: null }) === toAddress({ ...other, open: null });
+
+function chosenOf(names) {
+  const chosen = {};
+  for (const name of names) {
+    const [field, ...rest] = name.split("~");
+    if (!rest.length || !/^[\w:]+$/.test(field) || field === "__proto__") continue;
+    if (field === "year" && !/^\d{4}$/.test(rest.join("~"))) continue;
+    (chosen[field] ??= []).push(rest.join("~"));
+  }
+  return chosen;
+}
 
 function idOf(text) {
   const id = Number(text);

@@ -238,6 +238,46 @@ def test_several_collections_are_asked_by_name_and_the_first_without_one(tmp_pat
     assert unknown.json() == {"error": "there is no collection of that name here"}
 
 
+def test_a_condition_narrows_a_search_and_a_list_as_it_does_in_python(served: Serving, album: Path) -> None:
+    where = "taken in 2021 and camera = 'Camera A'"
+
+    found = served.client.get(
+        "/v1/search", params={"text": "caption 1", "find": "image", "where": where}
+    ).json()
+    listed = served.client.get("/v1/items", params={"where": where}).json()
+    first = served.client.get("/v1/items", params={"where": where, "k": 1}).json()
+    second = served.client.get("/v1/items", params={"where": where, "k": 1, "before": first["next"]}).json()
+
+    with retrieval.open(album, encoder=HashEncoder()) as engine:
+        expected = engine.search("caption 1", k=50, find="image", where=where)
+    assert hits_of(found) == [(hit.id, hit.score) for hit in expected]
+    assert {hit["name"] for hit in listed["hits"]} == {"picture 4.jpg", "picture 10.jpg"}
+    assert first["hits"] + second["hits"] == listed["hits"]
+
+
+def test_hits_come_in_the_order_and_above_the_score_that_are_asked_for(served: Serving) -> None:
+    asked = {"text": "caption 1", "find": "image"}
+
+    newest = served.client.get("/v1/search", params=asked | {"sort": "taken"}).json()["hits"]
+    good = served.client.get("/v1/search", params=asked | {"min_score": 0.2}).json()["hits"]
+
+    taken = [str(hit["attributes"].get("taken", "")) for hit in newest]
+    assert taken == sorted(taken, reverse=True)
+    assert all(hit["score"] >= 0.2 for hit in good)
+    assert len(good) < len(newest)
+
+
+def test_facets_count_what_meets_a_condition_by_the_fields_that_there_are(served: Serving) -> None:
+    usual = served.client.get("/v1/facets").json()["facets"]
+    cameras = served.client.get("/v1/facets", params={"field": "camera", "where": "taken in 2021"}).json()[
+        "facets"
+    ]
+
+    assert list(usual) == ["year", "folder", "camera"]
+    assert usual["year"] == [{"value": year, "count": 4} for year in ("2020", "2021", "2022")]
+    assert cameras == {"camera": [{"value": name, "count": 2} for name in ("Camera A", "Camera B")]}
+
+
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
@@ -247,6 +287,9 @@ def test_several_collections_are_asked_by_name_and_the_first_without_one(tmp_pat
         ({"text": " "}, "the text of a query is empty; write the words to look for"),
         ({"upload": "0" * 64}, "the picture to search with is not here any more; send it again"),
         ({"item": 10**6}, "no item"),
+        ({"text": "a", "where": "wdith > 3"}, "wdith"),
+        ({"text": "a", "where": "width >"}, "a value is expected"),
+        ({"text": "a", "sort": "size"}, "sort: Input should be 'score', 'taken' or 'name'"),
     ],
 )
 def test_a_mistake_is_answered_with_one_sentence(
