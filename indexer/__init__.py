@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from indexer.training.start import NewTwoTower as NewTwoTower
     from indexer.training.trainable_hub import Lora as Lora
     from indexer.training.training_run import Trained as Trained
+    from indexer.updating import Updated as Updated
+    from indexer.updating import update as update
+    from indexer.watching import Watching as Watching
+    from indexer.watching import watch as watch
     from retrieval.corpora import Corpus as Corpus
     from retrieval.corpora import CorpusOptions as CorpusOptions
     from retrieval.corpora import open_corpus as open_corpus
@@ -65,6 +69,8 @@ _WHERE = {
     "Report": ("indexer.pipeline.report", "Report"),
     "Saving": ("indexer.training.loop", "Saving"),
     "Trained": ("indexer.training.training_run", "Trained"),
+    "Updated": ("indexer.updating", "Updated"),
+    "Watching": ("indexer.watching", "Watching"),
     "build": ("indexer.building", "build"),
     "delete": ("indexer.deletion", "delete_items"),
     "doctor": ("indexer.store.diagnosis", "doctor"),
@@ -78,6 +84,8 @@ _WHERE = {
     "reindex": ("indexer.reindexing", "reindex"),
     "train": ("indexer.training.entry", "train"),
     "unhide": ("indexer.hiding", "unhide_items"),
+    "update": ("indexer.updating", "update"),
+    "watch": ("indexer.watching", "watch"),
 }
 
 _MOVED = {"classify": "retrieval.classify", "evaluate": "retrieval.evaluate"}
@@ -102,6 +110,8 @@ __all__ = [
     "Report",
     "Saving",
     "Trained",
+    "Updated",
+    "Watching",
     "accelerate",
     "build",
     "delete",
@@ -117,6 +127,8 @@ __all__ = [
     "reindex",
     "train",
     "unhide",
+    "update",
+    "watch",
 ]
 
 

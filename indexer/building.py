@@ -101,7 +101,7 @@ def build(
                 removed = vanished.prune(encoder.identity)
             else:
                 remaining = vanished.count()
-            writer.note_left_out(run.corpus_id, counts)
+            writer.note_run(run.corpus_id, counts, corpus.spec)
             compact_if_due(writer)
             accelerate_if_due(writer, encoder.encode_texts)
         return run.counts.report(

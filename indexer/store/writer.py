@@ -11,9 +11,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ from retrieval.collection.engine import driver_connection
 from retrieval.collection.folder import (
     require_collection,
 )
+from retrieval.collection.known_corpora import CORPUS, note_of
 from retrieval.collection.left_out import LEFT_OUT
 from retrieval.collection.stores import SegmentWriter
 from retrieval.collection.stores.segment_rows import (
@@ -54,6 +56,9 @@ from retrieval.errors import (
 )
 from retrieval.identity import Identity
 from retrieval.types import KINDS, Kind
+
+if TYPE_CHECKING:
+    from retrieval.corpora.spec import CorpusSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +172,16 @@ class Writer:
         with self.catalogue.without_generation() as connection:
             return content_rows.ensure_encoder(connection, self.path, identity, activate=False)
 
-    def note_left_out(self, corpus_id: int, counts: Mapping[str, int]) -> None:
-        """Keep what the last whole run over a corpus passed over, for ``info``; no new generation."""
-        values = {"name": f"{LEFT_OUT}{corpus_id}", "value": json.dumps(dict(counts), sort_keys=True)}
-        upsert = sqlite_insert(schema.settings).values(values)
+    def note_run(self, corpus_id: int, left_out: Mapping[str, int], spec: CorpusSpec | None) -> None:
+        """Keep what the last whole run over a corpus passed over, and how it is read again; no new generation."""
+        notes = {f"{LEFT_OUT}{corpus_id}": json.dumps(dict(left_out), sort_keys=True)}
+        if spec is not None:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            notes[f"{CORPUS}{corpus_id}"] = note_of(spec, now)
+        upsert = sqlite_insert(schema.settings)
+        upsert = upsert.on_conflict_do_update(index_elements=["name"], set_={"value": upsert.excluded.value})
         with self.catalogue.without_generation() as connection:
-            connection.execute(
-                upsert.on_conflict_do_update(index_elements=["name"], set_={"value": values["value"]})
-            )
+            connection.execute(upsert, [{"name": name, "value": value} for name, value in notes.items()])
 
     def commit(self, change: Change, identity: Identity) -> dict[str, int]:
         """Make a change part of the collection: all of it, or, after any failure or power cut, nothing.

@@ -29,6 +29,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "demo": ("retrieval.cli.demo", "Index a few photographs with captions and search them."),
     },
     "Collections": {
+        "watch": (
+            "retrieval.cli.watch",
+            "Keep a collection up to date with the folders that it was made from.",
+        ),
         "info": ("retrieval.cli.info", "Show what a collection holds, and what failed to index."),
         "delete": ("retrieval.cli.delete", "Delete items from a collection."),
         "hide": ("retrieval.cli.hide", "Keep items out of all hits, until they are unhidden."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,10 +20,12 @@ from retrieval.cli.printing import (
     short_name,
 )
 from retrieval.cli.progress import duration, progress_display
+from retrieval.errors import UsageError
 from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
-    from indexer import CorpusOptions, Report
+    from indexer import Corpus, CorpusOptions, Report
+    from retrieval.collection import KnownCorpus
     from retrieval.types import Limits
 
 REASONS_SHOWN = 5
@@ -31,7 +33,7 @@ INTERRUPTED = 130
 
 
 @click.command(cls=CorpusCommand)
-@click.argument("corpus")
+@click.argument("corpus", required=False)
 @collection_option
 @click.option(
     "--model",
@@ -49,7 +51,7 @@ INTERRUPTED = 130
 @quiet_option
 @wait_option
 def index(
-    corpus: str,
+    corpus: str | None,
     wait: float,
     collection: Path,
     model: str,
@@ -66,10 +68,12 @@ def index(
     r"""Index a corpus of pictures and texts into a collection.
 
     CORPUS is a folder of pictures, or a file in one of the formats below; "train-{000..005}.tar" is six
-    files. Run it again at any time: only what is new or changed is encoded. Ctrl-C keeps what is done.
+    files. Run it again at any time: only what is new or changed is encoded. Ctrl-C keeps what is done. Without
+    CORPUS, all corpora of the collection are indexed again, as they were before.
 
     \b
         vlsearch index ~/Pictures
+        vlsearch index --prune                      what changed in all of the collection's corpora
         vlsearch index captions.csv --image-column file --caption-column title:en
         vlsearch index dataset_flickr8k.json --images Images/ --split test
     """
@@ -77,34 +81,69 @@ def index(
     from retrieval.encoders.freed_memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
-    source = indexer.open_corpus(corpus, options)
-    if not quiet:
-        if source.note:
-            click.echo(f"note: {printable(source.note)}", err=True)
-        say_model(collection, model)
-    with progress_display(quiet) as show:
-        report = indexer.build(
-            source,
-            collection,
-            model=model,
-            limits=limits,
-            prune=prune,
-            retry_failed=retry_failed,
-            reread=reread,
-            workers=workers,
-            timeout=wait,
-            on_progress=show,
-        )
-    if as_json:
-        click.echo(json_line(asdict(report) | {"seen": report.seen}).encode())
-    elif not quiet:
-        _show_report(report, collection)
-    if report.interrupted:
+    settings: dict[str, Any] = {
+        "model": model, "limits": limits, "prune": prune, "retry_failed": retry_failed, "reread": reread,
+        "workers": workers, "timeout": wait,
+    }  # fmt: skip
+    if corpus is None:
+        if options != indexer.CorpusOptions():
+            raise UsageError("options of how a corpus is read need a CORPUS; name it, or leave them out")
+        outcomes = _update(collection, settings, as_json, quiet)
+    else:
+        outcomes = [_build(indexer.open_corpus(corpus, options), collection, settings, as_json, quiet)]
+    if any(report is not None and report.interrupted for report in outcomes):
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
         raise SystemExit(INTERRUPTED)
-    nothing_taken = not report.images and not report.captions
-    if report.failed and (strict or nothing_taken):
+    if any(report is None or _is_failure(report, strict) for report in outcomes):
         raise SystemExit(1)
+
+
+def _is_failure(report: Report, strict: bool) -> bool:
+    nothing_taken = not report.images and not report.captions
+    return bool(report.failed) and (strict or nothing_taken)
+
+
+def _build(corpus: Corpus, collection: Path, settings: dict[str, Any], as_json: bool, quiet: bool) -> Report:
+    import indexer
+
+    if not quiet:
+        if corpus.note:
+            click.echo(f"note: {printable(corpus.note)}", err=True)
+        say_model(collection, settings["model"])
+    with progress_display(quiet) as show:
+        report = indexer.build(corpus, collection, on_progress=show, **settings)
+    if as_json:
+        click.echo(json_line(_facts(report)).encode())
+    elif not quiet:
+        _show_report(report, collection)
+    return report
+
+
+def _update(collection: Path, settings: dict[str, Any], as_json: bool, quiet: bool) -> list[Report | None]:
+    """Index all known corpora again; None stands for one that could not be read."""
+    import indexer
+
+    def announce(corpus: KnownCorpus) -> None:
+        if not quiet and not as_json:
+            click.echo(f"{short_name(corpus.uri)} ({corpus.format})")
+
+    reports: list[Report | None] = []
+    with progress_display(quiet) as show:
+        for updated in indexer.update(collection, on_corpus=announce, on_progress=show, **settings):
+            reports.append(updated.report)
+            if updated.error is not None:
+                click.echo(f"Error: {printable(updated.error.in_shell())}", err=True)
+            if as_json:
+                error = None if updated.error is None else str(updated.error)
+                facts = {"corpus": updated.corpus.uri, "error": error}
+                click.echo(json_line(facts | (_facts(updated.report) if updated.report else {})).encode())
+            elif updated.report is not None and not quiet:
+                _show_report(updated.report, collection)
+    return reports
+
+
+def _facts(report: Report) -> dict[str, object]:
+    return asdict(report) | {"seen": report.seen}
 
 
 def _show_report(report: Report, collection: Path) -> None:

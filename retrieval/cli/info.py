@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,23 +25,29 @@ from retrieval.errors import UsageError
 from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
-    from retrieval.collection import CollectionInfo
+    from retrieval.collection import CollectionInfo, KnownCorpus
 
 
 @click.command()
 @click.option("--failures", is_flag=True, help="List the items that failed to index, and why.")
 @click.option("--hidden", is_flag=True, help="List the hidden items.")
+@click.option("--corpora", is_flag=True, help="List the corpora, with what their last runs found.")
 @click.option(
     "--attributes", is_flag=True, help="List the fields that query --where can name, and their values."
 )
-@json_option("Print one JSON object; with --failures, --hidden or --attributes, one a line of the list.")
+@json_option(
+    "Print one JSON object; with --failures, --hidden, --corpora or --attributes, one a line of the list."
+)
 @collection_option
-def info(failures: bool, hidden: bool, attributes: bool, as_json: bool, collection: Path) -> None:
+def info(
+    failures: bool, hidden: bool, corpora: bool, attributes: bool, as_json: bool, collection: Path
+) -> None:
     """Show what a collection holds, and what failed to index."""
     from retrieval.collection import Collection  # sqlalchemy, faiss: not for --help
 
-    if failures + hidden + attributes > 1:
-        raise UsageError("--failures, --hidden and --attributes are lists of their own; ask for one of them")
+    if failures + hidden + corpora + attributes > 1:
+        lists = "--failures, --hidden, --corpora and --attributes"
+        raise UsageError(f"{lists} are lists of their own; ask for one of them")
     with Collection.open(collection) as opened:
         if failures:
             for failure in opened.failures():
@@ -54,6 +61,12 @@ def info(failures: bool, hidden: bool, attributes: bool, as_json: bool, collecti
                     click.echo(json_line(asdict(item)).encode())
                 else:
                     click.echo(short_name(item.uri) + ("" if item.kind else " (not in the collection now)"))
+        elif corpora:
+            for corpus in opened.corpora():
+                if as_json:
+                    click.echo(json_line(_corpus_facts(corpus)).encode())
+                else:
+                    _show_corpus(corpus)
         elif attributes:
             show_fields(opened.fields(), as_json)
         elif as_json:
@@ -81,7 +94,7 @@ def _show(facts: CollectionInfo) -> None:
         "items": ", ".join(held),
         "contents": f"{facts.contents:,} (equal bytes count once)",
         "vectors": rows + (f", {facts.dead:,} of them deleted" if facts.dead else ""),
-        "corpora": f"{facts.sources:,}",
+        "corpora": f"{facts.sources:,}" + (_see("--corpora", facts) if facts.sources else ""),
         "failures": f"{facts.failures:,}" + (_see("--failures", facts) if facts.failures else ""),
         "on disk": f"{bytes_size(facts.vector_bytes)} vectors, {bytes_size(facts.catalogue_bytes)} catalogue",
         "generation": f"{facts.generation:,}, schema {facts.schema_version}",
@@ -98,6 +111,23 @@ def _show(facts: CollectionInfo) -> None:
     width = max(len(name) for name in lines)
     for name, value in lines.items():
         click.echo(f"{name:<{width}}  {value}")
+
+
+def _corpus_facts(corpus: KnownCorpus) -> dict[str, object]:
+    facts = asdict(corpus)
+    facts["spec"] = None if corpus.spec is None else json.loads(corpus.spec.to_json())
+    return facts
+
+
+def _show_corpus(corpus: KnownCorpus) -> None:
+    click.echo(f"{short_name(corpus.uri)} ({corpus.format})")
+    held = [counted(corpus.images, "image"), counted(corpus.texts, "text")]
+    held += [f"{corpus.failures:,} failed"] if corpus.failures else []
+    click.echo(f"  {', '.join(held)}")
+    if corpus.left_out:
+        click.echo(f"  left out: {counted_kinds(corpus.left_out)}")
+    read = "index it once more by name, and it is known how" if corpus.read is None else corpus.read
+    click.echo(f"  last read: {printable(read)}")
 
 
 def _see(option: str, facts: CollectionInfo) -> str:

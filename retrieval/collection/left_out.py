@@ -18,14 +18,15 @@ def read_left_out(connection: sqlite3.Connection) -> dict[str, int]:
     """Read counts by kind, summed over all corpora; a setting that is not JSON counts nothing."""
     total: Counter[str] = Counter()
     for setting in _SETTINGS.rows(connection, len(LEFT_OUT), LEFT_OUT):
-        total.update(_counts(setting.value))
+        total.update(counts_in(setting.value))
     return dict(sorted(total.items()))
 
 
 _SETTINGS = Select(Setting, "SELECT name, value FROM settings WHERE substr(name, 1, ?) = ?")
 
 
-def _counts(value: str) -> dict[str, int]:
+def counts_in(value: str) -> dict[str, int]:
+    """Read the counts in the value of a setting; what is not JSON of counts counts nothing."""
     if len(value) > _LIMIT:
         return {}
     try:

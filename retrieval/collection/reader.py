@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from retrieval.collection.catalogue import damaged, read_state, unreadable
 from retrieval.collection.connections import ReadConnections
 from retrieval.collection.filters.listing import FieldFacts
+from retrieval.collection.known_corpora import KnownCorpus
 from retrieval.collection.layout import segments_path
 from retrieval.collection.snapshot import Snapshot, read_snapshot
 from retrieval.collection.stores import search_threads
@@ -151,6 +152,11 @@ class Collection:
         """Describe the fields that conditions can name."""
         with self.reading() as view:
             return view.fields()
+
+    def corpora(self) -> list[KnownCorpus]:
+        """Read the corpora that the collection was made from, in the order in which they came."""
+        with self.reading() as view:
+            return view.corpora()
 
     def info(self) -> CollectionInfo:
         """Count what one generation holds."""

@@ -26,6 +26,7 @@ from retrieval.collection.filters.facets import count_values
 from retrieval.collection.filters.listing import FieldFacts, describe_fields
 from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.fulltext import find_all, find_any, of_kind
+from retrieval.collection.known_corpora import KnownCorpus, read_corpora
 from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
@@ -227,6 +228,10 @@ class View:
     def failures(self, source: str | None = None) -> list[Failure]:
         """Read the items that failed to index, of all corpora or of one (by uri), in the order of first failure."""
         return [Failure(*row) for row in _FAILURES.rows(self._connection, source)]
+
+    def corpora(self) -> list[KnownCorpus]:
+        """Read the corpora that the collection was made from, in the order in which they came."""
+        return read_corpora(self._connection)
 
     def info(self) -> CollectionInfo:
         """Count what there is."""

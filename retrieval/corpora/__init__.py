@@ -13,6 +13,7 @@ from retrieval.corpora.format import Format, format_names
 from retrieval.corpora.known_formats import FORMATS
 from retrieval.corpora.options import SPELLINGS, CaptionColumn, CorpusOptions, parse_caption_column
 from retrieval.corpora.recognise import Recognised, recognise
+from retrieval.corpora.spec import CorpusSpec, spec_of
 from retrieval.corpora.textfile import unreadable
 from retrieval.errors import CorpusFormatError, UsageError
 from retrieval.uris import is_url
@@ -23,6 +24,7 @@ __all__ = [
     "Corpus",
     "CorpusOptions",
     "CorpusPath",
+    "CorpusSpec",
     "Format",
     "open_corpus",
     "parse_caption_column",
@@ -60,7 +62,7 @@ def open_corpus(source: str, options: CorpusOptions, formats: Sequence[Format] =
         else:
             found = Recognised(_named(options.format, formats), CorpusPath(path))
             _check_place(found.format, path)
-        return _opened(found, options)
+        return replace(_opened(found, options), spec=spec_of(source, options))
     except OSError as error:  # a name that is too long, a folder that may not be searched
         raise CorpusFormatError(source, unreadable(error), "Check the path and its permissions") from error
 

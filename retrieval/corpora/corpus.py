@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from retrieval.corpora.spec import CorpusSpec
 from retrieval.types import Attribute, Entry, Failure
 
 ATTRIBUTES_LIMIT = 4096
@@ -33,6 +34,7 @@ class Corpus:
         format: name of the format that it is read as.
         total: about how many entries it has, for a progress bar; None where that would not be cheap to know.
         note: a sentence on what was decided for the caller, where they might have expected otherwise.
+        spec: how it was named, so that it can be opened again; None where it was made by other means.
     """
 
     uri: str
@@ -40,6 +42,7 @@ class Corpus:
     read: Callable[[LeftOut], Entries] = field(repr=False)
     total: int | None = None
     note: str | None = None
+    spec: CorpusSpec | None = None
 
     def entries(self, left_out: LeftOut | None = None) -> Entries:
         """Stream the corpus from its start, in an order that is the same on every run; no image is decoded.

@@ -1,0 +1,115 @@
+"""Index again what a collection was made from: what ``vlsearch index`` does without a corpus, as one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.building import build
+from indexer.pipeline.report import Report
+from retrieval.collection import Collection, KnownCorpus
+from retrieval.corpora import CorpusSpec, open_corpus
+from retrieval.errors import CollectionLocked, UsageError, VlsearchError
+from retrieval.types import Limits, OnProgress
+
+if TYPE_CHECKING:
+    from retrieval.encoders.base import Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What became of a known corpus.
+
+    Attributes:
+        corpus: as the collection knew it.
+        report: of the run; None where it could not be read.
+        error: why not.
+    """
+
+    corpus: KnownCorpus
+    report: Report | None
+    error: VlsearchError | None = None
+
+
+def update(
+    collection: str | Path,
+    *,
+    model: str | Path | Encoder = "auto",
+    limits: Limits | None = None,
+    prune: bool = False,
+    retry_failed: bool = False,
+    reread: bool = False,
+    workers: int | None = None,
+    timeout: float = 0.0,
+    is_wanted: Callable[[KnownCorpus], bool] | None = None,
+    on_corpus: Callable[[KnownCorpus], None] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Iterator[Updated]:
+    """Index each corpus of a collection again as it was indexed before, one after the other, lazily.
+
+    A corpus that cannot be read, because its drive is missing, does not keep the others from being indexed. Left out
+    are corpora of which no version has noted how they were read (index them once more by name), and items that no
+    corpus lists. After a run that was interrupted, the others are not begun.
+
+    Args:
+        collection: folder of the collection.
+        model: as for :func:`indexer.build`, as are the next ones.
+        limits: as there.
+        prune: as there.
+        retry_failed: as there.
+        reread: as there.
+        workers: as there.
+        timeout: as there.
+        is_wanted: which corpora; by default all.
+        on_corpus: called before each corpus.
+        on_progress: called after each entry.
+
+    Raises:
+        CollectionNotFound: there is none.
+        CollectionLocked: another process writes to the collection.
+        UsageError: it has no corpus that can be read again.
+    """
+    for corpus, spec in readable_corpora(collection):
+        if is_wanted is not None and not is_wanted(corpus):
+            continue
+        if on_corpus is not None:
+            on_corpus(corpus)
+        try:
+            report = build(
+                open_corpus(spec.source, spec.options),
+                collection,
+                model=model,
+                limits=limits,
+                prune=prune,
+                retry_failed=retry_failed,
+                reread=reread,
+                workers=workers,
+                timeout=timeout,
+                on_progress=on_progress,
+            )
+        except CollectionLocked:
+            raise
+        except VlsearchError as error:
+            yield Updated(corpus, None, error)
+            continue
+        yield Updated(corpus, report)
+        if report.interrupted:
+            return
+
+
+def readable_corpora(collection: str | Path) -> list[tuple[KnownCorpus, CorpusSpec]]:
+    """Give the corpora of a collection of which it is known how they are read.
+
+    Raises:
+        CollectionNotFound: there is no collection.
+        UsageError: there are none.
+    """
+    with Collection.open(collection) as opened:
+        known = [(corpus, corpus.spec) for corpus in opened.corpora() if corpus.spec is not None]
+    if not known:
+        raise UsageError(
+            f"collection {collection} does not know how its corpora are read; index each once more by its name"
+        )
+    return known

@@ -1,0 +1,216 @@
+"""Follow the corpora of a collection: what changes in them on disk is indexed within seconds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.updating import Updated, readable_corpora, update
+from retrieval.catalogue_name import is_collection
+from retrieval.collection import KnownCorpus
+from retrieval.corpora.left_out import is_hidden_or_system
+from retrieval.errors import CollectionLocked
+from retrieval.extras import require
+from retrieval.types import Limits
+from retrieval.uris import split_file_uri
+
+if TYPE_CHECKING:
+    from retrieval.encoders.base import Encoder
+
+SETTLED_S = 1.5
+"""Seconds without a change after which what has changed is indexed: a file that is being copied goes on changing."""
+
+LONGEST_S = 60.0
+"""Seconds after which it is indexed though changes go on."""
+
+LOOK_S = 15.0
+"""Seconds between looks for corpora whose drive has come or gone."""
+
+POLL_S = 5.0
+"""Seconds between looks at all files, where the system gives no notice of changes."""
+
+_LOCKED_S = 60.0  # to wait for another writer before trying again later
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """What is told while corpora are followed.
+
+    Attributes:
+        updated: what became of a corpus, after each update of one.
+        note: a sentence of anything else: that changes are looked for instead of told, that a drive is missing.
+    """
+
+    updated: Updated | None = None
+    note: str | None = None
+
+
+def watch(
+    collection: str | Path,
+    *,
+    model: str | Path | Encoder = "auto",
+    limits: Limits | None = None,
+    prune: bool = True,
+    workers: int | None = None,
+    poll: bool = False,
+    settled: float = SETTLED_S,
+    stop: threading.Event | None = None,
+) -> Iterator[Watching]:
+    """Bring a collection up to date with its corpora, and go on as they change, until ``stop`` is set.
+
+    Each round of changes is one run of :func:`indexer.update` over the corpora that they lie in, so that a collection
+    that was followed equals one that was indexed anew. Corpora whose drive is missing are waited for. A writer that
+    holds the collection is waited for, too.
+
+    Args:
+        collection: its folder; it must have been indexed from corpora.
+        model: as for :func:`indexer.build`, as are ``limits`` and ``workers``.
+        limits: as there.
+        prune: drop items whose files are gone.
+        workers: as there.
+        poll: look at all files every few seconds, for file systems that tell of no changes; otherwise that is done
+            only where the system cannot watch so many folders.
+        settled: seconds without a change before a round.
+        stop: ends the iteration, within a second or after the round that is under way.
+
+    Raises:
+        MissingExtra: watchfiles is not installed.
+        CollectionNotFound: there is no collection.
+        UsageError: it is not known how any of its corpora is read.
+    """
+    require("watch", "following folders")
+    stop = stop or threading.Event()
+    yield from _round(collection, model, limits, prune, workers, None, stop)
+    missing: set[str] = set()
+    while not stop.is_set():
+        places = _places(collection)
+        present = {uri: place for uri, place in places.items() if place.exists()}
+        missing, told = places.keys() - present.keys(), missing
+        for uri in missing - told:
+            yield Watching(note=f"{places[uri]} is missing; it is looked for every {LOOK_S:g} seconds")
+        if not present:
+            stop.wait(LOOK_S)
+            continue
+        try:
+            for changed in _changes(Path(collection), places, present, poll, settled, stop):
+                yield from _round(collection, model, limits, prune, workers, changed, stop)
+        except OSError as error:  # too few watches, or a file system without them
+            if poll:
+                raise
+            poll = True
+            looked = f"all files are looked at every {POLL_S:g} seconds"
+            yield Watching(note=f"the system cannot tell of changes ({error}); {looked}")
+
+
+def _places(collection: str | Path) -> dict[str, Path]:
+    """Give the folder or file of each corpus; that of several tars is their folder."""
+    places = {}
+    for corpus, spec in readable_corpora(collection):
+        split = split_file_uri(corpus.uri)
+        source = Path(spec.source)
+        path = source if source.exists() or split is None else split[0]
+        places[corpus.uri] = path.parent if "{" in path.name else path
+    return places
+
+
+def _changes(
+    collection: Path,
+    places: Mapping[str, Path],
+    present: Mapping[str, Path],
+    poll: bool,
+    settled: float,
+    stop: threading.Event,
+) -> Iterator[frozenset[str]]:
+    """Give the uris of corpora in which something has changed, each time that changes come to rest.
+
+    The first time gives all corpora: something may have changed before the system was asked to tell. Ends when a
+    corpus's place has come or gone, so that what is watched is chosen anew.
+    """
+    import watchfiles
+
+    watched = {place if place.is_dir() else place.parent for place in present.values()}
+    state = _state(places)
+    batches = watchfiles.watch(
+        *watched,
+        watch_filter=lambda _, path: _is_of_interest(Path(path), collection),
+        debounce=round(LONGEST_S * 1000),
+        step=round(settled * 1000),
+        stop_event=stop,
+        rust_timeout=round(LOOK_S * 1000),
+        yield_on_timeout=True,
+        force_polling=poll or None,
+        poll_delay_ms=round(POLL_S * 1000),
+        raise_interrupt=True,
+        ignore_permission_denied=True,
+    )
+    for number, batch in enumerate(batches):
+        paths = [Path(path) for _, path in batch]
+        changed = frozenset(
+            uri for uri, place in present.items() if any(_lies_in(path, place) for path in paths)
+        )
+        if number == 0:
+            yield frozenset(places)
+        elif changed:
+            yield changed
+        if _state(places) != state:
+            return
+
+
+def _state(places: Mapping[str, Path]) -> dict[str, tuple[int, int] | None]:
+    """Tell which places are there, and which folder or file each is."""
+    found: dict[str, tuple[int, int] | None] = {}
+    for uri, place in places.items():
+        try:
+            facts = place.stat()
+        except OSError:
+            found[uri] = None
+        else:
+            found[uri] = facts.st_dev, facts.st_ino if place.is_dir() else 0
+    return found
+
+
+def _is_of_interest(path: Path, collection: Path) -> bool:
+    """Whether a change may matter: not in a collection, and not of hidden files and those of systems."""
+    if path == collection or collection.absolute() in path.parents:
+        return False
+    if is_hidden_or_system(path.name, False) is not None:
+        return False
+    return not is_collection(path.parent) and not is_collection(path.parent.parent)
+
+
+def _lies_in(path: Path, place: Path) -> bool:
+    return path == place or place in path.parents
+
+
+def _round(
+    collection: str | Path,
+    model: str | Path | Encoder,
+    limits: Limits | None,
+    prune: bool,
+    workers: int | None,
+    changed: frozenset[str] | None,
+    stop: threading.Event,
+) -> Iterator[Watching]:
+    """Update the corpora that have changed; all of them for None."""
+    wanted: Callable[[KnownCorpus], bool] = lambda corpus: changed is None or corpus.uri in changed  # noqa: E731
+    while not stop.is_set():
+        try:
+            for updated in update(
+                collection,
+                model=model,
+                limits=limits,
+                prune=prune,
+                workers=workers,
+                timeout=_LOCKED_S,
+                is_wanted=wanted,
+            ):
+                yield Watching(updated)
+                if updated.report is not None and updated.report.interrupted:
+                    stop.set()
+        except CollectionLocked as error:
+            yield Watching(note=f"{error}; trying again")
+            continue
+        return

@@ -1,0 +1,104 @@
+"""The corpora that a collection was made from, with what their last whole runs found."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from retrieval.collection.left_out import LEFT_OUT, counts_in
+from retrieval.collection.statement import Select, Setting
+
+if TYPE_CHECKING:
+    from retrieval.corpora.spec import CorpusSpec
+
+CORPUS = "corpus:"
+"""Prefix of the setting's name, followed by the corpus id; its value is JSON: when it was read last, and how."""
+
+_LIMIT = 2**17  # characters of a value: a collection may come from strangers
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCorpus:
+    """A corpus of a collection.
+
+    Attributes:
+        uri: its name.
+        format: what it is read as.
+        images: items that it lists, hidden ones too.
+        texts: likewise.
+        failures: items of it that could not be taken.
+        read: when it was last read to its end, ISO 8601 in UTC; None where no version noted it.
+        left_out: what that run passed over, by kind.
+        spec: how it is opened again; None where no version noted it, and for items that no corpus lists.
+    """
+
+    uri: str
+    format: str
+    images: int
+    texts: int
+    failures: int
+    read: str | None
+    left_out: Mapping[str, int]
+    spec: CorpusSpec | None
+
+
+def note_of(spec: CorpusSpec, read: str) -> str:
+    """Write the value of a corpus's setting."""
+    return json.dumps({"read": read, "spec": spec.to_json()})
+
+
+def read_corpora(connection: sqlite3.Connection) -> list[KnownCorpus]:
+    """Read the corpora in the order in which they came; a setting that is not ours counts as absent."""
+    notes = _settings(connection, CORPUS)
+    left_out = _settings(connection, LEFT_OUT)
+    found = []
+    for row in _CORPORA.rows(connection):
+        read, spec = _note(notes.get(str(row.number), ""))
+        skipped = counts_in(left_out.get(str(row.number), ""))
+        found.append(
+            KnownCorpus(row.uri, row.format, row.images, row.texts, row.failures, read, skipped, spec)
+        )
+    return found
+
+
+def _settings(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
+    rows = _SETTINGS.rows(connection, len(prefix), prefix)
+    return {row.name.removeprefix(prefix): row.value for row in rows}
+
+
+def _note(value: str) -> tuple[str | None, CorpusSpec | None]:
+    if not value or len(value) > _LIMIT:
+        return None, None
+    from retrieval.corpora.spec import CorpusSpec  # late: brings all formats of corpora, which no query needs
+
+    try:
+        note = json.loads(value)
+        read, spec = note["read"], note["spec"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None, None
+    is_ours = isinstance(read, str) and isinstance(spec, str)
+    return (read, CorpusSpec.from_json(spec)) if is_ours else (None, None)
+
+
+class _Corpus(NamedTuple):
+    number: int
+    uri: str
+    format: str
+    images: int
+    texts: int
+    failures: int
+
+
+_CORPORA = Select(
+    _Corpus,
+    "WITH listed (source, kind) AS (SELECT source_id, kind FROM items UNION ALL "
+    "SELECT listings.source_id, items.kind FROM listings JOIN items ON items.id = listings.item_id) "
+    "SELECT id, uri, format, "
+    "(SELECT count(*) FROM listed WHERE source = sources.id AND kind = 'image'), "
+    "(SELECT count(*) FROM listed WHERE source = sources.id AND kind = 'text'), "
+    "(SELECT count(*) FROM failures WHERE source_id = sources.id) FROM sources ORDER BY id",
+)
+_SETTINGS = Select(Setting, "SELECT name, value FROM settings WHERE substr(name, 1, ?) = ?")

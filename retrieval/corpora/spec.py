@@ -1,0 +1,87 @@
+"""How a corpus was named, kept in the collection so that it can be read again without being named."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from retrieval.corpora.options import CaptionColumn, CorpusOptions
+from retrieval.errors import UsageError
+
+_LIMIT = 2**16  # characters: a collection may come from strangers
+_TEXTS = ("format", "image_column", "split", "lang")
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSpec:
+    """What :func:`retrieval.corpora.open_corpus` was called with, whatever the working directory is later.
+
+    Attributes:
+        source: the absolute path, braces and all.
+        options: how it was read; paths in it are absolute.
+    """
+
+    source: str
+    options: CorpusOptions
+
+    def to_json(self) -> str:
+        """Write it as :meth:`from_json` reads it; options that say nothing are left out."""
+        given = {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in asdict(self.options).items()
+            if value != getattr(CorpusOptions(), name)
+        }
+        return json.dumps({"source": self.source, "options": given}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> CorpusSpec | None:
+        """Read one; None for what no version has written."""
+        if len(text) > _LIMIT:
+            return None
+        try:
+            whole = json.loads(text)
+            options = _options(whole["options"])
+            source = whole["source"]
+        except (ValueError, KeyError, TypeError, RecursionError, UsageError):
+            return None
+        is_path = isinstance(source, str) and os.path.isabs(source) and "\0" not in source  # noqa: PTH117
+        return cls(source, options) if is_path else None
+
+
+def spec_of(source: str, options: CorpusOptions) -> CorpusSpec:
+    """Make the spec of a corpus from what the caller said."""
+    images = options.images and Path(os.path.abspath(options.images))  # noqa: PTH100  resolve() would follow links
+    return CorpusSpec(os.path.abspath(source), replace(options, images=images))  # noqa: PTH100
+
+
+def _options(given: dict[str, object]) -> CorpusOptions:
+    """Check each value: of the right type, or a TypeError."""
+    if set(given) - {field.name for field in fields(CorpusOptions)}:
+        raise TypeError("an option of a newer version")
+    exclude, columns = given.get("exclude", []), given.get("caption_columns", [])
+    images, default_excludes = given.get("images"), given.get("default_excludes", True)
+    texts = {name: given.get(name) for name in _TEXTS}
+    if (
+        not isinstance(exclude, list)
+        or not isinstance(columns, list)
+        or not all(isinstance(glob, str) for glob in exclude)
+        or not all(value is None or isinstance(value, str) for value in (*texts.values(), images))
+        or not isinstance(default_excludes, bool)
+    ):
+        raise TypeError("an option of another type")
+    return CorpusOptions(
+        format=_text(texts["format"]),
+        image_column=_text(texts["image_column"]),
+        caption_columns=tuple(CaptionColumn(str(one["name"]), _text(one.get("lang"))) for one in columns),
+        images=None if images is None else Path(str(images)),
+        split=_text(texts["split"]),
+        exclude=tuple(exclude),
+        default_excludes=default_excludes,
+        lang=_text(texts["lang"]),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
