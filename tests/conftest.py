@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,3 +62,18 @@ def run() -> Run:
 def photos(tmp_path: Path) -> Path:
     """A folder with red.png, green.png and blue.png, and two captions each beside them."""
     return fill_photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that SQLite is given, in order."""
+    seen: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(*arguments: object, **options: object) -> sqlite3.Connection:
+        connection = connect(*arguments, **options)  # type: ignore[call-overload]
+        connection.set_trace_callback(seen.append)
+        return connection  # type: ignore[no-any-return]
+
+    monkeypatch.setattr("retrieval.collection.catalogue.sqlite3.connect", traced)
+    return seen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -27,21 +26,6 @@ from retrieval.types import Item
 from tests.builders import HashEncoder, Index, draw
 
 ITEMS = 60
-
-
-@pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement that SQLite is given, in order."""
-    seen: list[str] = []
-    connect = sqlite3.connect
-
-    def traced(*arguments: object, **options: object) -> sqlite3.Connection:
-        connection = connect(*arguments, **options)  # type: ignore[call-overload]
-        connection.set_trace_callback(seen.append)
-        return connection  # type: ignore[no-any-return]
-
-    monkeypatch.setattr("retrieval.collection.catalogue.sqlite3.connect", traced)
-    return seen
 
 
 def begun(statements: list[str]) -> tuple[int, int]:

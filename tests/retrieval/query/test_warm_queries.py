@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -26,37 +25,22 @@ def collection(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement that SQLite is sent, in order."""
-    seen: list[str] = []
-    connect = sqlite3.connect
-
-    def traced(*arguments: object, **options: object) -> sqlite3.Connection:
-        connection = connect(*arguments, **options)  # type: ignore[call-overload]
-        connection.set_trace_callback(seen.append)
-        return connection  # type: ignore[no-any-return]
-
-    monkeypatch.setattr("retrieval.collection.catalogue.sqlite3.connect", traced)
-    return seen
-
-
 @pytest.mark.parametrize("k", [1, 10, 1000])
 @pytest.mark.parametrize(
     "query", ["words that nothing has", "caption 1 of 7", ["caption 0 of 2", "caption 1 of 7", "other words"]]
 )
 @pytest.mark.parametrize("find", ["image", "text"])
 def test_a_warm_query_is_one_transaction_of_at_most_six_statements(
-    collection: Path, sent: list[str], query: str | list[str], find: Kind, k: int
+    collection: Path, statements: list[str], query: str | list[str], find: Kind, k: int
 ) -> None:
     with retrieval.open(collection, encoder=HashEncoder()) as engine:
         engine.search(query, k=k, find=find)
-        sent.clear()
+        statements.clear()
 
         assert engine.search(query, k=k, find=find)
 
     # statements of a trigger or a virtual table begin with a comment
-    control = [said for said in sent if said.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
-    asked = [said for said in sent if said not in control and not said.startswith("--")]
+    control = [said for said in statements if said.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
+    asked = [said for said in statements if said not in control and not said.startswith("--")]
     assert control == ["BEGIN", "COMMIT"]
     assert len(asked) <= 6
