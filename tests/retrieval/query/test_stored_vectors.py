@@ -130,7 +130,7 @@ def test_such_a_query_imports_neither_torch_nor_pillow(filled: Path, tmp_path: P
             check=True,
         )
         loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
-        assert "faiss" in loaded
+        assert "numpy" in loaded  # the list is of what was imported
         assert loaded.isdisjoint({"torch", "torchvision", "transformers", "safetensors", "tokenizers", "PIL"})
         assert done.stdout.count("\n") == 1
 

@@ -1,0 +1,129 @@
+"""An inverted file's proposals against a search of its cells in plain numpy, and searches beside it that stay exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from retrieval.collection.accelerators.balance import fit_balance
+from retrieval.collection.accelerators.inverted_file import (
+    CodedRows,
+    InvertedFile,
+    SearchParameters,
+    build_coded_rows,
+)
+from tests.builders import unit_rows
+
+ROWS, DIMENSION = 600, 16
+
+
+@pytest.fixture(scope="module")
+def vectors() -> NDArray[np.float32]:
+    return unit_rows(ROWS, DIMENSION, seed=5)
+
+
+@pytest.fixture(scope="module")
+def coded(vectors: NDArray[np.float32]) -> CodedRows:
+    ids = np.arange(ROWS, dtype=np.int64) * 2 + 11
+    return build_coded_rows(lambda: [vectors], ids, unit_rows(100, DIMENSION, seed=6))
+
+
+@pytest.fixture(scope="module")
+def inverted(coded: CodedRows) -> InvertedFile:
+    return InvertedFile(coded)
+
+
+def cells_in_order(coded: CodedRows, query: NDArray[np.float32], weight: float) -> NDArray[np.int64]:
+    mapped = coded.balance.map_queries(query[None])[0].astype(np.float64)
+    order = coded.means.astype(np.float64) @ mapped + weight * np.linalg.norm(mapped) * coded.radii
+    return np.argsort(-order, kind="stable")
+
+
+def ids_of_cells(coded: CodedRows, cells: NDArray[np.int64]) -> set[int]:
+    ends = np.cumsum(coded.sizes)
+    return {
+        int(one) for cell in cells.tolist() for one in coded.ids[ends[cell] - coded.sizes[cell] : ends[cell]]
+    }
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 999), st.integers(1, 40), st.sampled_from([0.0, 0.3, 1.0]))
+def test_all_vectors_of_the_cells_that_come_first_are_proposed_where_all_are_asked_for(
+    coded: CodedRows, inverted: InvertedFile, seed: int, cells: int, weight: float
+) -> None:
+    query = unit_rows(1, DIMENSION, seed)[0]
+
+    found = inverted.propose(query, SearchParameters(cells, ROWS, weight))
+
+    assert set(found.tolist()) == ids_of_cells(coded, cells_in_order(coded, query, weight)[:cells])
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 999), st.integers(1, 60), st.integers(1, 700))
+def test_proposals_are_different_vectors_of_the_visited_cells_and_no_more_than_asked_for(
+    coded: CodedRows, inverted: InvertedFile, seed: int, cells: int, rescored: int
+) -> None:
+    query = unit_rows(1, DIMENSION, seed)[0]
+
+    found = inverted.propose(query, SearchParameters(cells, rescored, 0.3)).tolist()
+
+    visited = ids_of_cells(coded, cells_in_order(coded, query, 0.3)[:cells])
+    assert len(set(found)) == len(found) == min(rescored, len(visited))
+    assert set(found) <= visited
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 999))
+def test_a_third_of_all_vectors_holds_the_best_ten(
+    vectors: NDArray[np.float32], coded: CodedRows, inverted: InvertedFile, seed: int
+) -> None:
+    query = unit_rows(1, DIMENSION, seed)[0]
+    best = np.argsort(-(vectors @ query))[:10] * 2 + 11
+
+    found = inverted.propose(query, SearchParameters(inverted.cells, ROWS // 3, 0.3))
+
+    assert np.isin(best, found).mean() >= 0.9
+
+
+def test_cells_are_means_with_the_root_mean_square_distance_of_their_vectors(
+    vectors: NDArray[np.float32], coded: CodedRows
+) -> None:
+    balanced = dict(zip((np.arange(ROWS) * 2 + 11).tolist(), coded.balance.map_stored(vectors), strict=True))
+    ends = np.cumsum(coded.sizes)
+
+    for cell, size in enumerate(coded.sizes.tolist()):
+        if size:
+            own = np.stack([balanced[one] for one in coded.ids[ends[cell] - size : ends[cell]].tolist()])
+            assert coded.means[cell] == pytest.approx(own.mean(0), abs=1e-4)
+            spread = ((own - own.mean(0)) ** 2).sum(1).mean()
+            assert coded.radii[cell] == pytest.approx(np.sqrt(spread), abs=1e-3)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 99), st.integers(4, 24), st.integers(0, 3))
+def test_balanced_inner_products_differ_from_plain_ones_by_a_constant_of_the_query(
+    seed: int, d: int, more: int
+) -> None:
+    rows, queries = unit_rows(200 + more, d, seed), unit_rows(60, d, seed + 1)
+    balance = fit_balance(rows, queries, d)
+
+    shift = balance.map_queries(queries) @ balance.map_stored(rows).T - queries @ rows.T
+
+    assert balance.rank == d
+    assert np.ptp(shift, axis=1) == pytest.approx(0, abs=2e-3)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 99), st.integers(2, 15))
+def test_fewer_components_keep_fewer_and_equal_seeds_the_same(seed: int, rank: int) -> None:
+    rows, queries = unit_rows(200, 16, seed), unit_rows(60, 16, seed + 1)
+
+    one, again = fit_balance(rows, queries, rank, seed), fit_balance(rows, queries, rank, seed)
+
+    assert one.rank == rank
+    assert one.map_stored(rows).shape == (200, rank)
+    assert np.array_equal(one.stored_map, again.stored_map)
+    assert np.isfinite(one.query_map).all()
