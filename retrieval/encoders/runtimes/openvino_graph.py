@@ -6,7 +6,6 @@ passes of one thread each, as many at once as there are cores, faster than one o
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval import extras
 from retrieval.encoders.runtimes.processor import usable_cores
 from retrieval.errors import MissingExtra
 
@@ -30,7 +30,7 @@ PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 def is_installed() -> bool:
     """Whether OpenVINO can be imported; does not import it."""
-    return importlib.util.find_spec("openvino") is not None
+    return extras.is_installed("openvino")
 
 
 def check_installed() -> None:
