@@ -15,6 +15,7 @@ from retrieval.cli.limit_options import limit_options
 from retrieval.cli.options import collection_option, json_option, runtime_options, use_one_blas_thread
 from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
+from retrieval.cli.sheet import checked_sheet, write_sheet
 from retrieval.errors import UsageError
 from retrieval.expressions import Contains, Expression
 from retrieval.query.parse import looks_like_picture, parse_line, parse_query
@@ -94,6 +95,12 @@ class _QueryCommand(click.Command):
 @click.option("--model", metavar="MODEL", help="Where the collection's model is now, if it was moved.")
 @limit_options
 @list_options
+@click.option(
+    "--sheet",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the hits with small pictures to an HTML file.",
+)
 @runtime_options
 @json_option("Print one JSON object a hit; with --from, one a query.")
 @collection_option
@@ -117,6 +124,7 @@ def query(
     limits: Limits,
     as_list: bool | None,
     null: bool,
+    sheet: Path | None,
     as_json: bool,
     collection: Path,
 ) -> None:
@@ -166,6 +174,9 @@ def query(
 
     if source is not None and (parts or add or subtract):
         raise UsageError("give the query as arguments or as lines of --from, not both")
+    if source is not None and sheet is not None:
+        raise UsageError("a sheet shows the hits of one query; leave out --sheet or --from")
+    sheet = checked_sheet(sheet)
     if words is not None and source is None and not (parts or add or subtract):
         mode, add = "words", (f"text:{words}",)
     elif words is not None:
@@ -192,7 +203,10 @@ def query(
                 (hits,) = engine.answer([single], request)
             if where is not None and not hits:
                 click.echo("Note: nothing that could be found meets the condition", err=True)
-            show(hits, shape, null)
+            if sheet is None:
+                show(hits, shape, null)
+            else:
+                write_sheet(sheet, " + ".join([*parts, *add]), hits, limits)
 
 
 def _answer_lines(

@@ -10,7 +10,7 @@ from PIL import Image
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.preparations import Shrink
 from retrieval.errors import ImageError
-from retrieval.types import CorpusImage
+from retrieval.types import CorpusImage, Location
 
 HEIGHT = 132  # pixels: four stand side by side, and a report of 100 images stays near a megabyte
 _TWICE = Shrink(2 * HEIGHT, 20.0)
@@ -22,7 +22,12 @@ def thumbnail(source: CorpusImage, pool: DecodePool) -> str:
     Raises:
         ImageError: it cannot be read any more.
     """
-    array = pool.prepare(source.location, _TWICE).array
+    return thumbnail_of(source.location, pool)
+
+
+def thumbnail_of(location: Location, pool: DecodePool) -> str:
+    """Make the thumbnail of the image at a location, as :func:`thumbnail` does."""
+    array = pool.prepare(location, _TWICE).array
     assert array is not None, "every image is wanted"
     image = Image.fromarray(array)
     width = max(1, min(round(image.width * HEIGHT / image.height), 3 * HEIGHT))

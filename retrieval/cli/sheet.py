@@ -1,0 +1,115 @@
+"""A contact sheet: the hits of a query as one HTML file that stands alone, to look at, keep or send."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from retrieval.cli.printing import counted, printable, short_name
+from retrieval.cli.progress import progress_display
+from retrieval.errors import ImageError, QueryError, UsageError
+from retrieval.types import Attribute, Hit, InlineBytes, Limits, Progress
+from retrieval.uris import is_url
+
+if TYPE_CHECKING:
+    from retrieval.decoding.pool import DecodePool
+
+SUFFIXES = (".html", ".htm")
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_STYLE = """
+:root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif }
+body { margin: 1.5rem; max-width: 90rem }
+h1 { font-size: 1.3rem }
+ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: 1.2rem }
+ol { padding: 0; list-style: none }
+img { display: block; max-width: 100%; height: 11rem; object-fit: contain; object-position: left; background: #8882 }
+.none { height: 11rem; display: grid; place-items: center; background: #8882; color: GrayText }
+.name { font-weight: 600; overflow-wrap: anywhere }
+p { margin: .25rem 0 } small { color: GrayText; overflow-wrap: anywhere }
+"""
+
+
+def checked_sheet(path: Path | None) -> Path | None:
+    """Check the name of a sheet before a search, and not after it.
+
+    Raises:
+        UsageError: it is not an HTML file's, or its folder is not there.
+    """
+    if path is None:
+        return None
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"a sheet is an HTML file; {path} does not end in .html")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(
+            f"there is no folder {path.absolute().parent} for the sheet {path.name}; make it first"
+        )
+    return path
+
+
+def write_sheet(path: Path, title: str, hits: Sequence[Hit], limits: Limits) -> None:
+    """Write a sheet, whole or not at all, and say where it is; pictures are decoded in the limited worker processes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from retrieval.decoding.pool import DecodePool
+
+    with DecodePool(limits) as pool, progress_display() as show:
+        parts = []
+        for number, hit in enumerate(hits, start=1):
+            parts.append("".join(_entry(hit, pool)))
+            show(Progress("sheet", number, len(hits), 0))
+    page = (
+        '<!doctype html><html><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{_text(title)}</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{_text(title)}</h1><ol>{''.join(parts)}</ol></body></html>\n"
+    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(page, encoding="utf-8")
+    temporary.replace(path)
+    click.echo(f"{counted(len(hits), 'hit')} in {printable(str(path))}", err=True)
+
+
+def _entry(hit: Hit, pool: DecodePool) -> Iterator[str]:
+    yield "<li>"
+    if hit.kind == "image":
+        yield _picture(hit, pool)
+    yield f'<p>{hit.rank} <small>{hit.score:.4f}</small> <span class="name">{_text(short_name(hit.uri))}</span></p>'
+    if hit.text is not None:
+        yield f"<p>{_text(hit.text)}</p>"
+    for caption in hit.captions:
+        yield f"<p>{_text(caption.text)}</p>"
+    if hit.attributes:
+        yield f"<p><small>{_text(_attributes(hit.attributes))}</small></p>"
+    yield "</li>"
+
+
+def _picture(hit: Hit, pool: DecodePool) -> str:
+    from retrieval.evaluation.report.thumbnails import thumbnail_of
+    from retrieval.query.image_sources import read_source
+
+    if is_url(hit.uri):
+        return '<div class="none">on the web</div>'
+    try:
+        shown = thumbnail_of(InlineBytes(read_source(hit.uri, pool.limits)), pool)
+    except (ImageError, QueryError):
+        return '<div class="none">cannot be shown</div>'
+    return f'<img src="{shown}" alt="{_text(short_name(hit.uri))}">'
+
+
+def _attributes(attributes: Mapping[str, Attribute]) -> str:
+    def shown(value: Attribute) -> str:
+        return ", ".join(value) if isinstance(value, list | tuple) else str(value)
+
+    return " · ".join(f"{name}: {shown(value)}" for name, value in attributes.items())
+
+
+def _text(text: str) -> str:
+    return html.escape(printable(text))
