@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from retrieval.errors import ModelError
 from retrieval.json_files import parse_object
+
+if TYPE_CHECKING:
+    import mmap
 
 _SIDES = 16
 HEADER_BYTES = 16 * 2**20  # of ten thousand tensors: one
@@ -23,6 +26,8 @@ BITS = {
 }  # fmt: skip
 
 Shapes = dict[str, tuple[int, ...]]
+FileData: TypeAlias = "bytes | mmap.mmap"
+"""The bytes of a whole file, read or mapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ def read_shapes(file: Path) -> Shapes:
         ) from error
 
 
-def read_header(data: bytes) -> dict[str, StoredTensor]:
+def read_header(data: FileData) -> dict[str, StoredTensor]:
     """Find the tensors in the bytes of a file whose header is true to its size.
 
     Raises:

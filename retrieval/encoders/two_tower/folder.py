@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tokenizers
 from tokenizers import Tokenizer
 
 from retrieval.encoders.two_tower.config import TwoTowerConfig
 from retrieval.encoders.two_tower.weight_names import SCALE, WEIGHT, file_name, module_name, scales
 from retrieval.errors import ModelError
-from retrieval.hub.safetensors_header import check_memory, numbers, read_shapes
+from retrieval.hub.safetensors_header import FileData, check_memory, numbers, read_shapes
 from retrieval.hub.tokenizer_files import load_tokenizer
+from retrieval.hub.weights_digest import remembered_digest
 from retrieval.identity import Identity
 
 if TYPE_CHECKING:
@@ -74,21 +77,28 @@ class TwoTowerFolder:
         )
 
 
-def open_folder(path: Path) -> tuple[TwoTowerFolder, bytes]:
-    """Read a folder; return it with the bytes of its weights.
+def open_folder(path: Path) -> tuple[TwoTowerFolder, FileData]:
+    """Read a folder; return it with the bytes of its weights, mapped, because one tower needs a part of them.
+
+    The digest comes from the user's cache where the files are as they were when it was computed.
 
     Raises:
         ModelError: a file is missing, cut short, or of another model.
     """
     config = TwoTowerConfig.load(path / CONFIG)
     tokenizer = load_tokenizer(path / TOKENIZER)
-    data = _read_weights(path, config)
+    data = _map_weights(path, config)
     if tokenizer.get_vocab_size() > config.text.vocabulary:
         raise ModelError(
             f"{path / TOKENIZER} has {tokenizer.get_vocab_size()} tokens, {CONFIG} says "
             f"{config.text.vocabulary}; the files are of different models, so copy the model folder again"
         )
-    return TwoTowerFolder(path, config, tokenizer, _digest(data, tokenizer)), data
+    return TwoTowerFolder(path, config, tokenizer, _known_digest(path, data, tokenizer)), data
+
+
+def was_cut(data: FileData) -> bool:
+    """Whether a mapped file is shorter now than it was: to read it to its end would kill the process."""
+    return isinstance(data, mmap.mmap) and data.size() < len(data)
 
 
 def check_weights(folder: Path, config: TwoTowerConfig) -> None:
@@ -196,12 +206,35 @@ def _read_weights(folder: Path, config: TwoTowerConfig) -> bytes:
     try:
         return (folder / WEIGHTS).read_bytes()
     except OSError as error:
-        raise ModelError(
-            f"cannot read {folder / WEIGHTS}: {error.strerror}; give a complete model folder to --model"
-        ) from error
+        raise _unreadable(folder, error) from error
 
 
-def _digest(data: bytes, tokenizer: Tokenizer) -> str:
+def _map_weights(folder: Path, config: TwoTowerConfig) -> mmap.mmap:
+    check_weights(folder, config)
+    try:
+        with (folder / WEIGHTS).open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: OSError) -> ModelError:
+    return ModelError(
+        f"cannot read {folder / WEIGHTS}: {error.strerror}; give a complete model folder to --model"
+    )
+
+
+def _known_digest(folder: Path, data: FileData, tokenizer: Tokenizer) -> str:
+    """Give the digest of the weights and the tokenizer, from the cache if neither has changed."""
+    files = [folder / WEIGHTS, folder / TOKENIZER]
+    rule = f"two-tower weights, and the tokenizer as tokenizers {tokenizers.__version__} writes it"
+    try:
+        return remembered_digest(files, rule, lambda: _digest(data, tokenizer))
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _digest(data: FileData, tokenizer: Tokenizer) -> str:
     digest = hashlib.sha256(data)
     digest.update(tokenizer.to_str().encode())
     return digest.hexdigest()

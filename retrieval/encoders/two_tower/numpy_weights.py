@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.two_tower.weight_names import module_name, scales
-from retrieval.hub.safetensors_header import StoredTensor, read_header
+from retrieval.hub.safetensors_header import FileData, StoredTensor, read_header
 
 Array = NDArray[np.float32]
 
@@ -58,7 +58,7 @@ class NumpyWeights(Mapping[str, Array]):
         TypeError: a tensor has a type that numpy does not know.
     """
 
-    def __init__(self, data: bytes, tower: str) -> None:
+    def __init__(self, data: FileData, tower: str) -> None:
         self._data = data
         self._places = {
             module_name(name): place for name, place in read_header(data).items() if name.startswith(tower)

@@ -22,6 +22,7 @@ from retrieval.encoders.two_tower.folder import (
     TwoTowerFolder,
     foreign_weights,
     module_state,
+    was_cut,
 )
 from retrieval.encoders.two_tower.image_layers import has_layers, read_image_tower
 from retrieval.encoders.two_tower.numpy_bag import VECTORS, NumpyBag, weight_shapes
@@ -34,6 +35,7 @@ from retrieval.encoders.two_tower.reference import (
 )
 from retrieval.errors import ModelError
 from retrieval.extras import require
+from retrieval.hub.safetensors_header import FileData
 from retrieval.identity import each_tower
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class TwoTowerTowers:
 
     Args:
         folder: where the weights are; they are read again when torch is first needed.
-        data: bytes of its weights.
+        data: FileData of its weights.
         device: as torch names it.
         asked: of the image tower.
 
@@ -64,13 +66,13 @@ class TwoTowerTowers:
     """
 
     def __init__(
-        self, folder: TwoTowerFolder, data: bytes, device: str, asked: Computation | None = None
+        self, folder: TwoTowerFolder, data: FileData, device: str, asked: Computation | None = None
     ) -> None:
         self._folder, self._device = folder, device
         self._runtime, self._precision = _image_computation(folder, device, asked or Computation())
         self._images: openvino_images.OpenVinoImages | None = None
         self._lock = threading.Lock()
-        self._data: bytes | None = data  # until something is built of them
+        self._data: FileData | None = data  # until something is built of them
         self._bag: NumpyBag | None = None
         self._model: TwoTowerModel | None = None
         self._is_bag = folder.config.text.backbone == "bag"
@@ -144,10 +146,10 @@ class TwoTowerTowers:
             )
         return rows
 
-    def _weights(self) -> bytes:
+    def _weights(self) -> FileData:
         """Give the bytes of the weights: at the first call those that came with the folder, and then read again."""
         data, self._data = self._data, None
-        return self._folder.read_again() if data is None else data
+        return self._folder.read_again() if data is None or was_cut(data) else data
 
     def _numpy_bag(self) -> NumpyBag:
         with self._lock:
@@ -211,7 +213,7 @@ def _image_computation(
 
 
 def _build_openvino(
-    folder: TwoTowerFolder, data: bytes, precision: ComputedPrecision
+    folder: TwoTowerFolder, data: FileData, precision: ComputedPrecision
 ) -> openvino_images.OpenVinoImages:
     try:
         with np.errstate(all="ignore"):  # numbers that overflow show in the rows
@@ -243,7 +245,7 @@ def _cannot_compute(error: Exception) -> ModelError:
     return ModelError(f"OpenVINO cannot compute images on this machine ({reason}); {_USE_TORCH}")
 
 
-def _check_bag(folder: TwoTowerFolder, data: bytes) -> None:
+def _check_bag(folder: TwoTowerFolder, data: FileData) -> None:
     """Refuse a bag whose weights are not those that the configuration calls for; decodes none."""
     config = folder.config
     try:
@@ -255,7 +257,7 @@ def _check_bag(folder: TwoTowerFolder, data: bytes) -> None:
         raise foreign_weights(folder.path, error) from error
 
 
-def _build_bag(folder: TwoTowerFolder, data: bytes) -> NumpyBag:
+def _build_bag(folder: TwoTowerFolder, data: FileData) -> NumpyBag:
     weights = NumpyWeights(data, "text")
     return NumpyBag(weights, folder.config.text, weights.rows(VECTORS))
 
@@ -264,7 +266,7 @@ def _check_torch(folder: TwoTowerFolder) -> None:
     require("models", f"the model {folder.path}")
 
 
-def _build_model(folder: TwoTowerFolder, data: bytes, device: str) -> TwoTowerModel:
+def _build_model(folder: TwoTowerFolder, data: FileData, device: str) -> TwoTowerModel:
     _check_torch(folder)
     import safetensors.torch  # late, with the model: torch and torchvision take seconds
     import torch
@@ -276,7 +278,7 @@ def _build_model(folder: TwoTowerFolder, data: bytes, device: str) -> TwoTowerMo
     request_equal_bits()
     try:
         model = TwoTowerModel(folder.config)
-        model.load_state_dict(module_state(safetensors.torch.load(data)))
+        model.load_state_dict(module_state(safetensors.torch.load(bytes(data))))
     except (SafetensorError, RuntimeError, ValueError, MemoryError) as error:
         raise foreign_weights(folder.path, error) from error
     model.eval()
