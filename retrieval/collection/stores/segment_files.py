@@ -78,6 +78,11 @@ class Segment:
         """Search some rows as :meth:`search` does all; the numbers given count those rows from 0."""
         return best_selected(self._data, rows, queries, min(k, len(rows)))
 
+    @property
+    def is_small(self) -> bool:
+        """Whether one query scans it in less time than passing it to another thread may take on a busy machine."""
+        return self._data.nbytes <= EXACT_SCAN_BYTES
+
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Read rows by number, (n, d) float32, C-contiguous and aligned.
 

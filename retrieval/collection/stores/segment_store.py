@@ -51,7 +51,7 @@ class SegmentStore:
         self, queries: NDArray[np.float32], depth: int, masked: NDArray[np.int64]
     ) -> list[SegmentProposals]:
         """Propose the ``depth`` best rows of every segment for each query; see :class:`VectorStore`."""
-        found = list(self._threads.map(lambda segment: segment.search(queries, depth), self.segments))
+        found = self._search(queries, depth)
         return [
             SegmentProposals(
                 [
@@ -63,6 +63,15 @@ class SegmentStore:
             )
             for number, query in enumerate(queries)
         ]
+
+    def _search(
+        self, queries: NDArray[np.float32], depth: int
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """Search every segment, side by side; one small one by one query in the calling thread, without FAISS."""
+        first = self.segments[0] if len(self.segments) == 1 and len(queries) == 1 else None
+        if isinstance(first, Segment) and first.is_small:
+            return [first.search(queries, depth)]
+        return list(self._threads.map(lambda segment: segment.search(queries, depth), self.segments))
 
     def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Give vectors by encoding id; see :class:`VectorStore`."""

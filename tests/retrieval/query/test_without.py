@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import retrieval
+from retrieval.query import without
 from retrieval.query.parts import ImagePart, Query, TextPart
 from retrieval.query.without import MOST_CHARACTERS, WEIGHT, read_query, read_text
 from tests.builders import Fill, HashEncoder
@@ -159,3 +160,42 @@ def test_the_command_line_tells_how_it_read_a_query(captions: Path) -> None:
     assert told.stderr == 'Note: read as "a dog" without "a ball"; --literal takes the words as they are\n'
     assert silent.stderr == ""
     assert told.stdout.split("\n")[0] == "a dog"
+
+
+WORDS = [
+    "a",
+    "dog",
+    "ball",
+    "snow",
+    "no",
+    "not",
+    "nobody",
+    "n't",
+    "isn't",
+    "without",
+    "any",
+    "with",
+    "neither",
+    "except",
+    "excluding",
+    "free",
+    "of",
+    "on",
+    "in",
+    "piano",
+    ",",
+    "but",
+    "and",
+]
+CHARACTERS = "狗雪球的没有沒不带戴人无一空除了外，。上"
+
+
+@given(words=st.lists(st.sampled_from(WORDS), max_size=8), characters=st.text(CHARACTERS, max_size=12))
+def test_texts_that_are_passed_over_for_want_of_a_sign_exclude_nothing(
+    words: list[str], characters: str
+) -> None:
+    for text, read in ((" ".join(words), without._read_english), (characters, without._read_chinese)):
+        found = read(text) if text else None
+
+        if found is not None and found.unwanted:
+            assert read_text(text).unwanted
