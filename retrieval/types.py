@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from retrieval.errors import UsageError
-from retrieval.expressions import Expression, check_size
 from retrieval.uris import is_missing
+
+if TYPE_CHECKING:
+    from retrieval.expressions import Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +304,8 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.where is not None:
+            from retrieval.expressions import check_size  # late: most queries have no condition
+
             check_size(self.where)
         if self.sort not in SORTS:
             raise UsageError(f"sort is {self.sort!r}; choose one of {', '.join(SORTS)}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce, wraps
 from operator import and_
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from retrieval.errors import FilterError
-from retrieval.expressions import Comparison, Contains, Expression, Near, Under
+
+if TYPE_CHECKING:
+    from retrieval.expressions import Expression, Near
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -73,7 +75,12 @@ def _joined(
     near: str | None,
 ) -> Expression | None:
     """Join what was asked for by "and"; nothing is asked for where all are empty."""
-    from retrieval.collection.filters.parse import parse_where  # late: not for --help
+    if not (conditions or folders) and after is before is camera is near is None:
+        return None
+    from retrieval.collection.filters.parse import (
+        parse_where,  # late: neither for --help nor for most queries
+    )
+    from retrieval.expressions import Comparison, Contains
 
     parts = [parse_where(text) for text in conditions]
     if folders:
@@ -86,12 +93,14 @@ def _joined(
         parts.append(Contains("camera", camera))
     if near is not None:
         parts.append(_near(near))
-    return reduce(and_, parts) if parts else None
+    return reduce(and_, parts)
 
 
 def _under(folder: str) -> Expression:
     if not folder:
         raise FilterError("--in is empty; name a folder")
+    from retrieval.expressions import Under
+
     return Under(folder)
 
 
@@ -105,6 +114,7 @@ def _date(text: str, option: str) -> str:
 
 def _near(text: str) -> Near:
     from retrieval.collection.filters.parse import parse_where
+    from retrieval.expressions import Near
 
     fault = FilterError(f"--near {text!r} is not a place; write it as 48.14,11.58,10km")
     try:

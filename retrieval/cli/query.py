@@ -17,7 +17,6 @@ from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, 
 from retrieval.cli.progress import waiting
 from retrieval.cli.sheet import checked_sheet, write_sheet
 from retrieval.errors import UsageError
-from retrieval.expressions import Contains, Expression
 from retrieval.query.parse import looks_like_picture, parse_line, parse_query
 from retrieval.query.parts import Query, TextPart
 from retrieval.query.without import read_query
@@ -26,6 +25,7 @@ from retrieval.types import MODES, SORTS, Hit, Kind, Limits, Mode, Request, Sort
 from retrieval.uris import hide_passwords
 
 if TYPE_CHECKING:
+    from retrieval.expressions import Expression
     from retrieval.query.engine import SearchEngine
 
 BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that answers flow
@@ -180,6 +180,8 @@ def query(
     if words is not None and source is None and not (parts or add or subtract):
         mode, add = "words", (f"text:{words}",)
     elif words is not None:
+        from retrieval.expressions import Contains  # late: few queries have a condition
+
         holds = Contains("words", words)
         where = holds if where is None else where & holds
     literal = literal or mode == "words"

@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.catalogue import damaged, read_state, unreadable
 from retrieval.collection.connections import ReadConnections
-from retrieval.collection.filters.listing import FieldFacts
 from retrieval.collection.known_corpora import KnownCorpus
 from retrieval.collection.layout import segments_path
 from retrieval.collection.snapshot import Snapshot, read_snapshot
@@ -27,9 +26,12 @@ from retrieval.collection.stores import search_threads
 from retrieval.collection.totals import CollectionInfo
 from retrieval.collection.view import View
 from retrieval.errors import CollectionDamaged
-from retrieval.expressions import Expression
 from retrieval.identity import Identity
 from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
+
+if TYPE_CHECKING:
+    from retrieval.collection.filters.listing import FieldFacts
+    from retrieval.expressions import Expression
 
 OPEN_ATTEMPTS = 20  # compactions that may overtake one query before it gives up
 SEARCH_THREADS = 2  # that searches of one collection share

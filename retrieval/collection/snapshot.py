@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.opened import Accelerator, open_accelerators
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
-from retrieval.collection.filters.allowed import AllowedCache
+from retrieval.collection.filters.allowed_cache import AllowedCache
 from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.statement import VERSION, Number, Select, SelectIds
 from retrieval.collection.stores import SegmentStore, open_stores

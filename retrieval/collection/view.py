@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ from retrieval.collection.catalogue_items import (
     read_pages,
     read_rows,
 )
-from retrieval.collection.filters.allowed import Allowed, Searched, find_allowed, items_of_kind
-from retrieval.collection.filters.facets import count_values
-from retrieval.collection.filters.listing import FieldFacts, describe_fields
 from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.fulltext import find_all, find_any, of_kind
 from retrieval.collection.known_corpora import KnownCorpus, read_corpora
@@ -36,10 +33,14 @@ from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores import SegmentStore
 from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.errors import CollectionDamaged
-from retrieval.expressions import Expression, check_size
 from retrieval.identity import Identity
 from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 from retrieval.uris import uri_of
+
+if TYPE_CHECKING:
+    from retrieval.collection.filters.allowed import Allowed, Searched
+    from retrieval.collection.filters.listing import FieldFacts
+    from retrieval.expressions import Expression
 
 KEYS_A_PAGE = 1000
 
@@ -249,6 +250,8 @@ class View:
         """
         if where is None:
             return np.setdiff1d(self._items(kind), self._snapshot.hidden[kind], assume_unique=True)
+        from retrieval.expressions import check_size
+
         check_size(where)
         return self._allowed(kind, where).items
 
@@ -266,13 +269,21 @@ class View:
         Raises:
             FilterError: a field is one that no item has, or ``where`` is at fault.
         """
+        from retrieval.collection.filters.facets import (
+            count_values,  # late, as all of filters: few queries need them
+        )
+
         return count_values(self._searched(kind), self.where(kind, where), fields, most)
 
     def fields(self) -> list[FieldFacts]:
         """Describe the fields that conditions can name: those of every item, and the attributes that there are."""
+        from retrieval.collection.filters.listing import describe_fields
+
         return describe_fields(self._connection, self._snapshot.schema)
 
     def _searched(self, kind: Kind) -> Searched:
+        from retrieval.collection.filters.allowed import Searched
+
         snapshot = self._snapshot
         return Searched(
             self._connection,
@@ -285,9 +296,13 @@ class View:
         )
 
     def _items(self, kind: Kind) -> NDArray[np.int64]:
+        from retrieval.collection.filters.allowed import items_of_kind
+
         return self._snapshot.allowed.items(kind, lambda: items_of_kind(self._connection, kind))
 
     def _allowed(self, kind: Kind, where: Expression) -> Allowed:
+        from retrieval.collection.filters.allowed import find_allowed
+
         return self._snapshot.allowed.get(kind, where, lambda: find_allowed(self._searched(kind), where))
 
     def _candidates(

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from retrieval.collection import Collection, CollectionInfo, View
-from retrieval.collection.filters.parse import condition
 from retrieval.collection.stored import StoredVector
 from retrieval.errors import (
     CollectionEmpty,
@@ -20,7 +19,6 @@ from retrieval.errors import (
     QueryError,
     UsageError,
 )
-from retrieval.expressions import Expression
 from retrieval.identity import Identity
 from retrieval.query.by_words import deeper, join_words, search_words
 from retrieval.query.location import collection_path
@@ -32,6 +30,7 @@ from retrieval.types import KINDS, Hit, Item, Kind, Limits, Mode, Request, Sort
 if TYPE_CHECKING:
     from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
+    from retrieval.expressions import Expression
 
 DEFAULT_LIMITS = Limits()
 UNLIKE = 0.5
@@ -145,7 +144,7 @@ class SearchEngine:
         if (query is None) == (key is None):
             raise UsageError("search with a query or with the key of an item, one of the two")
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        request = Request(k, find, distinct, offset, exact, condition(where), sort, min_score, mode)
+        request = Request(k, find, distinct, offset, exact, _condition(where), sort, min_score, mode)
         return self.answer([_read(asked, literal or mode == "words")], request)[0]
 
     def similar(
@@ -219,7 +218,7 @@ class SearchEngine:
         for number, query in enumerate(queries, start=1):
             with with_place_in_errors(f"query {number}"):
                 parsed.append(_read(Query.of(query), literal or mode == "words"))
-        request = Request(k, find, distinct, offset, exact, condition(where), sort, min_score, mode)
+        request = Request(k, find, distinct, offset, exact, _condition(where), sort, min_score, mode)
         return self.answer(parsed, request)
 
     def answer(self, queries: Sequence[Query], request: Request) -> list[list[Hit]]:
@@ -249,7 +248,7 @@ class SearchEngine:
             FilterError: no item has one of the fields, or ``where`` is at fault.
         """
         with self.collection.reading() as view:
-            return view.facets(kind, fields, condition(where), most)
+            return view.facets(kind, fields, _condition(where), most)
 
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""
@@ -355,6 +354,19 @@ class SearchEngine:
 
     def _empty(self) -> CollectionError:
         return CollectionEmpty(self.collection.path)
+
+
+def _condition(where: str | Expression | None) -> Expression | None:
+    """Take a condition as callers give it: a text, an expression or nothing.
+
+    Raises:
+        FilterError: the text is not a condition.
+    """
+    if not isinstance(where, str):
+        return where
+    from retrieval.collection.filters.parse import parse_where  # late: few queries have a condition
+
+    return parse_where(where)
 
 
 class _Encoders:

@@ -1,11 +1,8 @@
-"""Items that a condition lets through in one generation, and the vectors of their contents; kept for later queries."""
+"""Items that a condition lets through in one generation, and the vectors of their contents."""
 
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +14,6 @@ from retrieval.collection.stores import SegmentStore
 from retrieval.expressions import Expression
 from retrieval.types import Kind
 
-CACHE_BYTES = (
-    64 * 2**20
-)  # of one generation: some hundred broad conditions on 10,000 items, a few on ten million
 ID_BYTES = 8
 BROAD_SHARE = 1 / 8  # of a kind's items: from there on all of its encodings are read, in one pass
 
@@ -45,39 +39,6 @@ class Allowed:
     def size_bytes(self) -> int:
         """About the memory that it takes."""
         return ID_BYTES * (len(self.items) + 3 * self.store.rows)
-
-
-class AllowedCache:
-    """The last conditions of a generation with what they let through; safe to share between threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._found: OrderedDict[tuple[Kind, str], Allowed] = OrderedDict()
-        self._items: dict[Kind, NDArray[np.int64]] = {}
-
-    def get(self, kind: Kind, where: Expression, find: Callable[[], Allowed]) -> Allowed:
-        """Give what a condition lets through, found now if it is not known."""
-        key = kind, str(where)  # not the expression: Python takes 1, 1.0 and True for one value
-        with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-                return self._found[key]
-        allowed = find()
-        with self._lock:
-            self._found[key] = allowed
-            while len(self._found) > 1 and self._size_bytes() > CACHE_BYTES:
-                self._found.popitem(last=False)
-        return allowed
-
-    def items(self, kind: Kind, read: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
-        """Give the ids of all items of a kind, ascending, read now if they are not known."""
-        items = self._items.get(kind)
-        if items is None:
-            items = self._items[kind] = read()
-        return items
-
-    def _size_bytes(self) -> int:
-        return sum(allowed.size_bytes for allowed in self._found.values())
 
 
 @dataclass(frozen=True, slots=True)

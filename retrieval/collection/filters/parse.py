@@ -84,15 +84,6 @@ def parse_where(text: str) -> Expression:
     return expression
 
 
-def condition(where: str | Expression | None) -> Expression | None:
-    """Take a condition as callers give it: a text, an expression or nothing.
-
-    Raises:
-        FilterError: the text is not a condition.
-    """
-    return parse_where(where) if isinstance(where, str) else where
-
-
 class _Parser:
     """One pass over a text by recursive descent."""
 
