@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from retrieval.answers import json_line
 from retrieval.cli.eval_options import (
     cache_option,
     models_option,
@@ -16,7 +17,6 @@ from retrieval.cli.eval_options import (
 )
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.options import runtime_options
-from retrieval.cli.printing import json_line
 from retrieval.cli.progress import progress_display
 from retrieval.types import Limits
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from retrieval.answers import json_line
 from retrieval.cli.classify import classify_command
 from retrieval.cli.corpus_options import SPLITS, reading_options
 from retrieval.cli.eval_options import (
@@ -22,7 +23,7 @@ from retrieval.cli.eval_options import (
 )
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.options import runtime_options
-from retrieval.cli.printing import json_line, printable
+from retrieval.cli.printing import printable
 from retrieval.cli.progress import progress_display
 from retrieval.corpora import CorpusOptions
 from retrieval.errors import UsageError

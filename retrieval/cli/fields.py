@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retrieval.cli.printing import json_line, one_line
+from retrieval.answers import json_line
+from retrieval.cli.printing import one_line
 
 if TYPE_CHECKING:
     from retrieval.collection.filters.listing import FieldFacts

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line
+from retrieval.answers import hit_facts, json_line
+from retrieval.cli.printing import name_bytes, name_line
 from retrieval.types import Hit
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrieval.answers import json_line
 from retrieval.cli.corpus_options import CorpusCommand, corpus_options
 from retrieval.cli.model_note import say_model
 from retrieval.cli.options import collection_option, json_option, quiet_option, runtime_options, wait_option
-from retrieval.cli.printing import (
-    counted,
-    counted_kinds,
-    json_line,
-    one_line,
-    printable,
-    short_name,
-)
+from retrieval.cli.printing import counted, counted_kinds, one_line, printable, short_name
 from retrieval.cli.progress import duration, progress_display
 from retrieval.errors import UsageError
 from retrieval.shell import shell_command

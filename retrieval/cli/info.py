@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from retrieval.answers import json_line
 from retrieval.cli.accelerators import described
 from retrieval.cli.fields import show_fields
 from retrieval.cli.options import collection_option, json_option
-from retrieval.cli.printing import (
-    bytes_size,
-    counted,
-    counted_kinds,
-    json_line,
-    one_line,
-    printable,
-    short_name,
-)
+from retrieval.cli.printing import bytes_size, counted, counted_kinds, one_line, printable, short_name
 from retrieval.errors import UsageError
 from retrieval.shell import shell_command
 

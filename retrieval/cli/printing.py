@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from retrieval.answers import BIDIRECTIONAL, SURROGATES
-from retrieval.answers import hit_facts as hit_facts
-from retrieval.answers import json_line as json_line
 from retrieval.types import Hit
 from retrieval.uris import display, split_file_uri
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from retrieval.answers import hit_facts, json_line
 from retrieval.cli.filter_options import filter_options
 from retrieval.cli.hit_output import list_options, shape_of, show
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.options import collection_option, json_option, runtime_options, use_one_blas_thread
-from retrieval.cli.printing import hit_facts, json_line, name_bytes, name_line, printable
+from retrieval.cli.printing import name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.cli.sheet import checked_sheet, write_sheet
 from retrieval.errors import UsageError

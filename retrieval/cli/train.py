@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from retrieval.answers import json_line
 from retrieval.cli.corpus_options import corpus_options
 from retrieval.cli.options import json_option, quiet_option
-from retrieval.cli.printing import counted, json_line, one_line, printable, short_name
+from retrieval.cli.printing import counted, one_line, printable, short_name
 from retrieval.cli.progress import progress_display
 from retrieval.cli.train_options import model_options, recipe_options
 

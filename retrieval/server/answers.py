@@ -68,9 +68,15 @@ def info_answer(name: str, info: CollectionInfo, local: bool) -> dict[str, objec
     return facts if local else {**facts, "path": None}
 
 
+def short_name(item: Item) -> str:
+    """Name an item for people: the last part of its path, or of its place in an archive; of a text, its file."""
+    uri = item.uri.partition("#")[0] if item.kind == "text" else item.uri
+    return display(uri).replace("\\", "/").replace("#", "/").rpartition("/")[2]
+
+
 def _shown(facts: dict[str, Any], item: Item, picture: Picture | None, local: bool) -> dict[str, object]:
     """Add an item's name, its size, and the version of its picture; leave out paths for clients elsewhere."""
-    facts["name"] = display(item.uri).replace("\\", "/").rpartition("/")[2]
+    facts["name"] = short_name(item)
     facts["width"] = picture.width if picture else None
     facts["height"] = picture.height if picture else None
     facts["version"] = picture.sha256.hex()[:VERSION_CHARACTERS] if picture else None

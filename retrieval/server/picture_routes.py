@@ -11,13 +11,12 @@ from starlette.responses import Response
 
 from retrieval.errors import ImageError, QueryError
 from retrieval.query.pictures import SIZES, Picture, media_type
-from retrieval.server.answers import VERSION_CHARACTERS, Answer
+from retrieval.server.answers import VERSION_CHARACTERS, Answer, short_name
 from retrieval.server.bodies import Name
 from retrieval.server.context import Context, Shared, is_current
 from retrieval.server.failures import NoSuch
 from retrieval.server.search_routes import Id
 from retrieval.server.served import Served
-from retrieval.uris import display
 
 routes = APIRouter(prefix="/v1")
 
@@ -74,10 +73,9 @@ async def thumbnail(
 @routes.post("/uploads", status_code=201)
 async def upload(request: Request, shared: Shared) -> Response:
     """Take the bytes of a picture to search with, kept in memory for a while; the answer names them for a search."""
-    data = await request.body()
     served = shared.served(None)
 
-    def checked() -> str:
+    def checked(data: bytes) -> str:
         try:
             served.pictures.thumbnail_of(
                 data, min(SIZES)
@@ -86,7 +84,9 @@ async def upload(request: Request, shared: Shared) -> Response:
             raise QueryError(f"cannot search with what was sent: {error}; choose another picture") from error
         return shared.uploads.add(data)
 
-    return Answer({"upload": await shared.thumbnails.run(request, checked)}, 201)
+    with shared.uploads.receiving():
+        data = await request.body()
+        return Answer({"upload": await shared.thumbnails.run(request, lambda: checked(data))}, 201)
 
 
 @routes.get("/uploads/{digest}/thumbnail", response_class=Response)
@@ -142,5 +142,5 @@ def _tag(picture: Picture, form: str) -> str:
 def _disposition(served: Served, id: int) -> str:
     """Name the file for whoever saves it; percent-encoded, so that no name can end the header."""
     items = served.engine.collection.items([id])
-    name = display(items[0].uri).replace("\\", "/").rpartition("/")[2] if items else "picture"
+    name = short_name(items[0]) if items else "picture"
     return f"inline; filename*=UTF-8''{quote(name.encode(errors='replace'), safe='')}"

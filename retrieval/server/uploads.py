@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from retrieval.contents import image_digest
+from retrieval.server.capacity import Overloaded
+
+RECEIVED_AT_A_TIME = 8  # each is in memory as it comes
 
 
 class Uploads:
@@ -14,7 +19,25 @@ class Uploads:
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
         self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._received = 0
         self._lock = threading.Lock()
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """Receive one picture as the block runs.
+
+        Raises:
+            Overloaded: so many others are being received.
+        """
+        with self._lock:
+            if self._received >= RECEIVED_AT_A_TIME:
+                raise Overloaded
+            self._received += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._received -= 1
 
     def add(self, data: bytes) -> str:
         """Keep bytes, and give the digest that names them."""

@@ -132,7 +132,7 @@ function App() {
   const isLoading = results.status === "loading";
   const said = isLoading && !hits.length
     ? words.searching
-    : !hits.length ? "" : !isAsking ? words.newest(hits.length)
+    : !hits.length ? (results.status === "done" ? words.noHits : "") : !isAsking ? words.newest(hits.length)
     : state.sort === "score" ? words.found(hits.length, hasMore, hits[0].kind) : words.sorted(hits.length, hits[0].kind);
   const isNarrowed = isAsking || filterCount(state) > 0;
   return html`
@@ -206,6 +206,7 @@ function App() {
         <div class="empty">
           <h2>${isNarrowed ? words.noHits : words.nothing}</h2>
           <p>${isNarrowed ? words.noHitsMore : words.nothingMore}</p>
+          ${filterCount(state) > 0 && html`<button type="button" class="primary" onclick=${() => ask({ ...state, where: "", chosen: {} })}>${words.clear}</button>`}
         </div>
       `}
       ${!isAsking && hits.length > 0 && html`<p class="hint quiet">${words.hint}</p>`}

@@ -14,7 +14,7 @@ export function conditionOf(state) {
   const chosen = Object.entries(state.chosen).filter(([, values]) => values.length);
   const conditions = chosen.map(([field, values]) => (CONDITIONS[field] ?? equals(field))(values));
   if (state.where) conditions.unshift(state.where);
-  return conditions.map((condition) => `(${condition})`).join(" and ");
+  return conditions.length === 1 ? conditions[0] : conditions.map((condition) => `(${condition})`).join(" and ");
 }
 
 /** How many conditions a state has. */

@@ -22,7 +22,7 @@ export function Filters({ words, state, onSearch }) {
     onSearch({ ...state, chosen: { ...state.chosen, [field]: toggled(state.chosen[field] ?? [], value) } });
   return html`
     <section class="filters" id="filters" aria-label=${words.filters}>
-      ${Object.entries(facets ?? {}).map(([field, values]) => values.length > 0 && html`
+      ${Object.entries(facets ?? {}).map(([field, values]) => (values.length > 1 || state.chosen[field]?.length) && html`
         <fieldset key=${field}>
           <legend>${words.fields[field] ?? field}</legend>
           <div>

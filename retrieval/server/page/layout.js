@@ -3,7 +3,7 @@
 export const GAP = 6;
 const NARROWEST = 0.45;
 const WIDEST = 3; // thumbnails are cut to it
-const TEXT_ROW = 84;
+const TEXT_ROW = 68;
 
 const aspectOf = (hit) => {
   const aspect = hit.width && hit.height ? hit.width / hit.height : 4 / 3;

@@ -58,6 +58,7 @@ export function Sum({ words, state, onSearch }) {
   };
   return html`
     <section class="sum" aria-label=${words.sum}>
+      ${state.text && html`<span class="quiet">${words.plus}</span>`}
       <ul>
         ${state.parts.map((part, at) => html`
           <${Chip} key=${JSON.stringify({ ...part, weight: at })} words=${words} state=${state} part=${part} onChange=${(found) => change(at, found)} />
@@ -105,7 +106,7 @@ export function Reading({ words, state, readings, onSearch }) {
     <p class="reading">
       ${readings.map((one) => html`
         <span>
-          ${words.read} <b>${one.wanted}</b>, ${words.without} ${one.unwanted.map((text) => html`<b class="avoided">${text}</b>${" "}`)}
+          ${words.read} <b>${one.wanted}</b>${words.comma}${words.without} ${one.unwanted.map((text) => html`<b class="avoided">${text}</b>${" "}`)}
         </span>
       `)}
       <button type="button" class="link" onclick=${() => onSearch({ ...state, literal: !state.literal })}>

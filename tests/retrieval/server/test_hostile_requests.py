@@ -19,6 +19,7 @@ from retrieval.query.pictures import media_type
 from retrieval.server.access import Hosts, Tokens, is_local
 from retrieval.server.guard import BODY_BYTES
 from retrieval.server.settings import ServerSettings
+from retrieval.server.uploads import RECEIVED_AT_A_TIME
 from retrieval.testing import HashEncoder
 from tests.retrieval.server.conftest import TOKEN
 from tests.serving import Serving, serving
@@ -557,6 +558,21 @@ def test_requests_beyond_the_queue_are_turned_away_and_told_when_to_ask_again(
 
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
     assert after.status_code == 200
+
+
+def test_so_many_uploads_at_a_time_are_received_and_others_told_when_to_send_again(
+    album: Path, tmp_path: Path
+) -> None:
+    picture = (album.parent / "album/picture 1.jpg").read_bytes()
+    with serving([album], tmp_path) as busy, contextlib.ExitStack() as slow:
+        for _ in range(RECEIVED_AT_A_TIME):
+            slow.enter_context(busy.server.context.uploads.receiving())
+
+        refused = busy.client.post("/v1/uploads", content=picture)
+        slow.close()
+        taken = busy.client.post("/v1/uploads", content=picture)
+
+    assert (refused.status_code, taken.status_code) == (429, 201)
 
 
 def test_no_query_stands_in_the_request_log(served: Serving, caplog: pytest.LogCaptureFixture) -> None:
