@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from retrieval.texts import is_unicode, normalise_text
@@ -73,8 +74,8 @@ def _time(value: object) -> str | None:
         return None
     if not 1800 <= time.year <= 2200:
         return None
-    if len(value) == len("2021-04-12"):
-        return value
+    with contextlib.suppress(ValueError):  # a day alone, perhaps without hyphens or as a day of a week
+        return date.fromisoformat(value).isoformat()
     return time.isoformat(timespec="seconds")
 
 
