@@ -249,6 +249,31 @@ class ItemHistory(RuleBasedStateMachine):
         query = item.content.row(self.encoder).astype(np.float32)
         assert [(hit.key, hit.score) for hit in hits] == model.rank(query, kind, self.encoder)[1:4]
 
+    @precondition(lambda self: self.committed.items)
+    @rule(number=st.integers(0, 10**9))
+    def move_through_files(self, number: int) -> None:
+        """A collection that is exported and imported answers as the first one; what has no vector stays behind."""
+        model, folder = self.committed, Path(self.folder.name)
+        left_behind = [item for item in model.items.values() if item.content.digest in model.unencoded]
+        out, back = folder / f"out{number}", folder / f"back{number}"
+        if out.exists():
+            return
+        exported = indexer.export_collection(self.path, out, hidden=True)
+        assert exported.left_out == len(left_behind)
+        if not exported.rows:
+            return
+        indexer.import_collection(out, back)
+        with Collection.open(self.path) as one, Collection.open(back) as other:
+            for kind in KINDS:
+                found = [
+                    {
+                        (hit.key, hit.score, hit.lang, str(hit.attributes))
+                        for hit in collection.search(QUERIES[:1], kind, 100)[0]
+                    }
+                    for collection in (one, other)
+                ]
+                assert found[0] == found[1]
+
     def teardown(self) -> None:
         if not hasattr(self, "writer"):
             return
