@@ -47,7 +47,10 @@ class Hosts:
 
     def allow_origin(self, origin: str, host: str) -> bool:
         """Whether an ``Origin`` header is that of the page which the server gave out under the name ``host``."""
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}":
             return False
         return parts.netloc.lower() == host.lower()
