@@ -267,7 +267,8 @@ class ItemHistory(RuleBasedStateMachine):
             for kind in KINDS:
                 found = [
                     {
-                        (hit.key, hit.score, hit.lang, str(hit.attributes))
+                        # a language is a text's; what somebody says of a picture's is not exported
+                        (hit.key, hit.score, hit.text and hit.lang, str(hit.attributes))
                         for hit in collection.search(QUERIES[:1], kind, 100)[0]
                     }
                     for collection in (one, other)
