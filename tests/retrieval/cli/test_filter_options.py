@@ -10,21 +10,26 @@ import pytest
 from tests.command_line import Run, fill_photos
 
 
-@pytest.fixture
-def dated(run: Run, tmp_path: Path, model: Path) -> Path:
-    """A collection of three pictures with attributes."""
-    photos = fill_photos(tmp_path / "photos")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("filter_options")
+
+
+@pytest.fixture(scope="module")
+def dated(run: Run, folder: Path, model: Path) -> Path:
+    """A collection of three pictures with attributes; no test changes it."""
+    photos = fill_photos(folder / "photos")
     facts: dict[str, dict[str, str | float]] = {
         "red": {"taken": "2021-05-03T10:00:00", "camera": "Canon R5", "lat": 48.1, "lon": 11.5},
         "green": {"taken": "2020-01-01T10:00:00", "camera": "Nikon"},
         "blue": {"taken": "2022-02-02T10:00:00", "camera": "canon 5D", "lat": 0, "lon": 0},
     }
-    table = tmp_path / "photos.jsonl"
+    table = folder / "photos.jsonl"
     table.write_text(
         "".join(json.dumps({"image": f"photos/{name}.png", **more}) + "\n" for name, more in facts.items()),
         encoding="utf-8",
     )
-    collection = tmp_path / "dated"
+    collection = folder / "dated"
     done = run("index", table, "--collection", collection, "--model", model)
     assert done.exit_code == 0, done.output
     assert photos.is_dir()
@@ -47,12 +52,12 @@ def dated(run: Run, tmp_path: Path, model: Path) -> Path:
 def test_options_narrow_down_what_is_found(
     run: Run,
     dated: Path,
-    tmp_path: Path,
+    folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: list[str],
     names: list[str] | None,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
 
     done = run("query", "a red square", "--collection", dated, *options)
 
