@@ -67,7 +67,9 @@ def main() -> None:
         "# Words and meaning",
         "",
         *provenance(
-            "python -m benchmarks.search.words FLICKR8K", packages=("numpy",), note=f"model {args.model}"
+            f"python -m benchmarks.search.words FLICKR8K --every {args.every}",
+            packages=("numpy",),
+            note=f"model {args.model}",
         ),
         "",
         (__doc__ or "").split("\n\n")[2].replace(" Rewrites words.md.", "").strip(),

@@ -30,6 +30,9 @@ CREATE = "CREATE VIRTUAL TABLE words USING fts5(text, tokenize = 'unicode61 remo
 MOST_RANKED = 10_000
 """Matches that are ranked by their words; more would take longer than the search for vectors. Others come after."""
 
+MOST_ANY = 2000
+"""Matches of a search for any word, each of which takes ten times as long; rare words come first, then "a" and "in"."""
+
 MOST_WORDS = 64  # of a query that any of its words answers
 LONGEST = 1000  # characters of words asked for
 
@@ -170,12 +173,12 @@ def find_any(connection: sqlite3.Connection, text: str) -> Matches:
     """
     check_words(connection)
     counted = sorted(
-        (_COUNT.rows(connection, phrase, MOST_RANKED)[0].number, phrase) for phrase in phrases_of(text)
+        (_COUNT.rows(connection, phrase, MOST_ANY)[0].number, phrase) for phrase in phrases_of(text)
     )
     chosen: list[str] = []
-    left = MOST_RANKED
+    left = MOST_ANY
     for count, phrase in counted:
-        if count and (count <= left or not chosen):
+        if count and (count < left or not chosen):
             chosen.append(phrase)
             left -= count
     if not chosen:

@@ -136,7 +136,7 @@ class InvertedFile:
         return len(self._radii)
 
     def propose(self, query: NDArray[np.float32], parameters: SearchParameters) -> NDArray[np.int64]:
-        """Find ids of vectors that probably score best, at most ``parameters.rescored``, in no particular order.
+        """Find ids of vectors that probably score best, at most ``parameters.rescored``, the best by their codes first.
 
         Args:
             query: (d,) float32.

@@ -19,11 +19,14 @@ EXACT_SHARE = 0.25
 """Of the vectors: a search that would score more of them exactly scans them all instead."""
 
 
-PROPOSED_COST = 3
-"""Scoring a proposed vector takes as long as scanning about so many in a row."""
-
-ENOUGH = 2
+ENOUGH = 1.25
 """A filtered search asks for the depth at which so many times k hits are likely to pass the filter."""
+
+FIRST_SHARE = 1 / 8
+"""Of the proposals: a filtered search whose k-th hit stands behind these does not rely on them."""
+
+PASSING_COST, PROPOSAL_COST = 2.0, 0.1
+"""Time for a proposal that passes a filter, and for each other, beside that of scanning one vector exactly."""
 
 
 def search_accelerated(
@@ -37,8 +40,9 @@ def search_accelerated(
     """Find for each query nearly all encodings, masked ones left out, that score at least as its k-th best one does.
 
     Where fewer than k are found and there are k, the exact search answers. It also answers where only ``some`` of the
-    vectors may be found, if they are so few that scanning them costs no more, or if the accelerator's proposals do not
-    go deep enough for this query to hold the k best of them.
+    vectors may be found, if they are so few that scanning them costs no more, or if too few of the accelerator's best
+    proposals for this query are among them: where a condition has to do with what is asked, the k best lie deep, and it
+    is a matter of chance which are proposed there.
 
     Args:
         accelerator: covers the encodings up to its last one.
@@ -48,12 +52,14 @@ def search_accelerated(
         masked: encoding ids that are not to be found, ascending.
         some: those of the vectors that may be found; None is all.
     """
-    searched = store if some is None else some
-    depth = k if some is None else math.ceil(ENOUGH * k * store.rows / max(1, some.rows))
-    parameters = accelerator.parameters_for(depth)
-    if parameters.rescored > EXACT_SHARE * store.rows or (
-        some is not None and PROPOSED_COST * parameters.rescored > some.rows
-    ):
+    if some is None:
+        parameters, searched = accelerator.parameters_for(k), store
+    else:
+        share = max(1, some.rows) / store.rows
+        parameters, searched = accelerator.parameters_for(math.ceil(ENOUGH * k / share)), some
+        if parameters.rescored * (PASSING_COST * share + PROPOSAL_COST) > some.rows:
+            return search(some, queries, k, masked)
+    if parameters.rescored > EXACT_SHARE * store.rows:
         return search(searched, queries, k, masked)
     inverted = accelerator.inverted()
     last = accelerator.facts.last_encoding
@@ -61,34 +67,16 @@ def search_accelerated(
     found = []
     for query, beside in zip(np.ascontiguousarray(queries, np.float32), later, strict=True):
         ids = store.run(inverted.propose, query, parameters)
-        ids = ids[(ids <= last) & store.contains(ids) & ~np.isin(ids, masked)]
-        deep = True
-        if some is not None:
-            ids, deep = _passing(ids, store, some, query, k, depth)
+        passing = np.flatnonzero((ids <= last) & searched.contains(ids))
+        is_deep = some is None or (len(passing) >= k and passing[k - 1] < FIRST_SHARE * len(ids))
+        ids = ids[passing]
+        ids = ids[~np.isin(ids, masked)]
         candidates = best_of(
             np.concatenate([ids, beside.ids[beside.ids > last]]),
             np.concatenate([exact_scores(store.vectors(ids), query), beside.scores[beside.ids > last]]),
             k,
         )
-        if len(candidates.ids) < k or not deep:
+        if len(candidates.ids) < k or not is_deep:
             (candidates,) = search(searched, query[None], k, masked)
         found.append(candidates)
     return found
-
-
-def _passing(
-    ids: NDArray[np.int64],
-    store: SegmentStore,
-    some: SegmentStore,
-    query: NDArray[np.float32],
-    k: int,
-    depth: int,
-) -> tuple[NDArray[np.int64], bool]:
-    """Give the proposals that may be found, and whether k of them are among the best ``depth`` of all proposals.
-
-    The accelerator is tuned to propose nearly all of the ``depth`` best. Where a condition has to do with what is
-    asked, fewer than k of those may be found: the k best lie deeper, and chance decides which are proposed there.
-    """
-    scores = store.vectors(ids) @ query
-    best = ids[np.argsort(-scores, kind="stable")[:depth]]
-    return ids[some.contains(ids)], int(some.contains(best).sum()) >= k

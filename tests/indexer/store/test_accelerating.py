@@ -266,6 +266,21 @@ def test_the_bundled_queries_are_different_texts_in_both_languages() -> None:
     assert sum(not text.isascii() for text in texts) > 200
 
 
+def test_proposals_come_best_first_by_their_codes(accelerated: Path) -> None:
+    with Collection.open(accelerated) as collection, collection.reading() as view:
+        accelerator = view._snapshot.accelerators["image"]
+        inverted = accelerator.inverted()
+        for query in CAPTIONS[400:420]:
+            few = inverted.propose(
+                query, replace(accelerator.parameters_for(10), cells=inverted.cells, rescored=20)
+            )
+            many = inverted.propose(
+                query, replace(accelerator.parameters_for(10), cells=inverted.cells, rescored=400)
+            )
+
+            assert len(set(few.tolist()) & set(many[:20].tolist())) >= 18  # equal codes may change places
+
+
 def give_attributes(path: Path) -> None:
     """Give each image its number, and ``side``: which of two halves of the space it lies in."""
     with Writer(path) as writer:
@@ -293,7 +308,8 @@ def test_a_condition_costs_an_accelerator_no_hit_and_no_bit(
 ) -> None:
     give_attributes(accelerated)
     monkeypatch.setattr("retrieval.collection.accelerators.search.EXACT_SHARE", 1.0)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.PROPOSED_COST", 0.3)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.PASSING_COST", 0.3)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.PROPOSAL_COST", 0.03)
     asked = Request(k, where=parse_where(where))
 
     with Collection.open(accelerated) as collection, collection.reading() as view:
@@ -316,7 +332,8 @@ def test_where_a_condition_contradicts_the_query_the_exact_search_answers(
 ) -> None:
     give_attributes(accelerated)
     monkeypatch.setattr("retrieval.collection.accelerators.search.EXACT_SHARE", 1.0)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.PROPOSED_COST", 0.0)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.PASSING_COST", 0.0)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.PROPOSAL_COST", 0.0)
     farther_half = parse_where(f"side < {np.median(IMAGES @ CAPTIONS[400])}")
     asked = Request(10, where=farther_half)
 

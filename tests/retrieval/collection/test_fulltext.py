@@ -217,6 +217,7 @@ def test_more_matches_than_are_ranked_still_come_back(
     engine: SearchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fulltext, "MOST_RANKED", 1)
+    monkeypatch.setattr(fulltext, "MOST_ANY", 1)
 
     assert sorted(map(str, keys(engine.search("shared", 9, mode="words")))) == ["cat", "dog", "snow"]
     assert keys(engine.search("shared", 9, mode="words", where="rating = 2")) == ["snow"]
