@@ -129,6 +129,7 @@ def _build(
         for segment in store.segments:
             for _, rows in segment.blocks():
                 yield rows
+            segment.release()
 
     coded = build_coded_rows(blocks, ids, queries.fit, threads)
     inverted = InvertedFile(coded)
@@ -182,7 +183,10 @@ def _best(
     store: SegmentStore, queries: NDArray[np.float32], masked: NDArray[np.int64]
 ) -> list[NDArray[np.int64]]:
     """Find the ids of the exact best of each query, those that tie with the last included."""
-    return [candidates.ids for candidates in search(store, queries, TUNED_FOR, masked)]
+    found = [candidates.ids for candidates in search(store, queries, TUNED_FOR, masked)]
+    for segment in store.segments:
+        segment.release()
+    return found
 
 
 def _rows_after(store: SegmentStore, last: int) -> int:

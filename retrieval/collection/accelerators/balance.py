@@ -25,6 +25,7 @@ _IMAGE_SHARE = (
 )
 _SMALLEST = 1e-6  # of the largest eigenvalue: below it a direction holds noise alone
 _ZERO = 1e-12  # stands in for a variance of nothing, as of vectors that are all equal
+_MOMENT_ROWS = 2048  # converted to float64 at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,10 +65,11 @@ def fit_balance(rows: NDArray[np.float32], queries: NDArray[np.float32], rank: i
         rank: components to keep, 1 to d.
         seed: of the random rotation.
     """
-    stored, queried = rows.astype(np.float64), queries.astype(np.float64)
-    mean, d = stored.mean(0), stored.shape[1]
-    covariance = _shrunk(np.cov(stored, rowvar=False).reshape(d, d), d / (d + len(stored)))
-    moment = (1 - _IMAGE_SHARE) * _moment(queried) + _IMAGE_SHARE * _moment(stored)
+    n, d = rows.shape
+    mean, stored_moment = rows.mean(0, dtype=np.float64), _moment(rows)
+    scatter = (stored_moment - np.outer(mean, mean)) * (n / max(1, n - 1))
+    covariance = _shrunk(scatter, d / (d + n))
+    moment = (1 - _IMAGE_SHARE) * _moment(queries) + _IMAGE_SHARE * stored_moment
     root, inverse = _power(covariance, np.sqrt), _power(covariance, _inverse_sqrt)
     transport = inverse @ _power(root @ _shrunk(moment, _SHRINKAGE) @ root, np.sqrt) @ inverse
     forward, back = _power(transport, np.sqrt), _power(transport, _inverse_sqrt)
@@ -76,9 +78,13 @@ def fit_balance(rows: NDArray[np.float32], queries: NDArray[np.float32], rank: i
     return Balance(_float32(mean), _float32(forward @ rotated), _float32(back @ rotated))
 
 
-def _moment(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    moment: NDArray[np.float64] = rows.T @ rows / len(rows)
-    return moment
+def _moment(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Compute the mean of the rows' outer products, in float64, of a few rows at a time."""
+    total = np.zeros((rows.shape[1], rows.shape[1]))
+    for start in range(0, len(rows), _MOMENT_ROWS):
+        some = rows[start : start + _MOMENT_ROWS].astype(np.float64)
+        total += some.T @ some
+    return total / len(rows)
 
 
 def _shrunk(matrix: NDArray[np.float64], share: float) -> NDArray[np.float64]:

@@ -97,18 +97,17 @@ def build_coded_rows(
     rng = np.random.default_rng(seed)
     n = len(ids)
     cells = cells_for(n)
-    chosen = np.sort(rng.permutation(n)[: max(_FIT_ROWS, _CODEBOOK_ROWS, cells * _CELL_ROWS)])
-    sample = _take(blocks(), chosen)
-    d = sample.shape[1]
+    chosen = rng.permutation(n)[: max(_FIT_ROWS, _CODEBOOK_ROWS, cells * _CELL_ROWS)]
+    d = queries.shape[1]
     rank = min(LARGEST_RANK, d - d % (2 * PART_DIMENSION))
-    fitting = sample[rng.permutation(len(sample))[:_FIT_ROWS]]
-    balance = fit_balance(fitting, queries, rank, seed)
-    balanced = balance.map_stored(sample)
-    centres = _cluster(balanced, cells, seed)
-    of_sample = _nearest(centres, balanced)
+    # Three passes, so that of the larger sample only the mapped rows are in memory, which are shorter.
+    balance = fit_balance(_take(blocks(), np.sort(chosen[:_FIT_ROWS])), queries, rank, seed)
+    centres = _cluster(_take(blocks(), np.sort(chosen), balance.map_stored), cells, seed)
+    residuals = _take(blocks(), np.sort(chosen[:_CODEBOOK_ROWS]), balance.map_stored)
+    residuals -= centres[_nearest(centres, residuals)]
     codec = faiss.ProductQuantizer(rank, rank // PART_DIMENSION, 4)
-    some = rng.permutation(len(balanced))[:_CODEBOOK_ROWS]
-    codec.train(np.ascontiguousarray(balanced[some] - centres[of_sample[some]]))
+    codec.train(residuals)
+    del residuals
     return _fill(blocks, ids, balance, centres, codec)
 
 
@@ -142,9 +141,10 @@ class InvertedFile:
             query: (d,) float32.
             parameters: cells to visit, and candidates to give.
         """
-        mapped = np.ascontiguousarray(self._balance.map_queries(query[None])[0])
-        scores = self._means @ mapped
-        visited = scores + np.float32(parameters.radius_weight * np.linalg.norm(mapped)) * self._radii
+        with np.errstate(over="ignore", invalid="ignore"):  # a damaged file may hold any numbers
+            mapped = np.ascontiguousarray(self._balance.map_queries(query[None])[0])
+            scores = self._means @ mapped
+            visited = scores + np.float32(parameters.radius_weight * np.linalg.norm(mapped)) * self._radii
         cells = _largest(visited, parameters.cells)
         wanted = min(parameters.rescored, self.rows)
         # Every array needs a name: FAISS gets addresses, and a temporary would be freed before it reads them.
@@ -244,13 +244,21 @@ def _largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     return chosen[np.argsort(-values[chosen], kind="stable")]
 
 
-def _take(blocks: Iterable[NDArray[np.float32]], places: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Rows at ascending places of a stream of blocks."""
-    taken = []
+def _take(
+    blocks: Iterable[NDArray[np.float32]],
+    places: NDArray[np.int64],
+    map_rows: Callable[[NDArray[np.float32]], NDArray[np.float32]] = np.asarray,
+) -> NDArray[np.float32]:
+    """Rows at ascending places of a stream of blocks, each block mapped as it comes."""
+    taken: NDArray[np.float32] | None = None
     for start, rows in _numbered(blocks):
         low, high = np.searchsorted(places, (start, start + len(rows)))
-        taken.append(rows[places[low:high] - start])
-    return np.concatenate(taken)
+        mapped = map_rows(rows[places[low:high] - start])
+        if taken is None:
+            taken = np.empty((len(places), mapped.shape[1]), np.float32)
+        taken[low:high] = mapped
+    assert taken is not None, "there is a row at least"
+    return taken
 
 
 def _numbered(blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[int, NDArray[np.float32]]]:

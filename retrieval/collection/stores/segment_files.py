@@ -6,6 +6,7 @@ one open goes on undisturbed when a writer unlinks it.
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import struct
@@ -99,6 +100,17 @@ class Segment:
         step = max(1, EXACT_SCAN_BYTES // (4 * self.dimension))
         for start in range(0, self.rows, step):
             yield start, self._data[start : start + step].copy().view(np.float32)
+
+    def release(self) -> None:
+        """Drop what was read of the mapping from this process's resident memory; the next read maps it anew.
+
+        For a pass over all rows that nothing follows soon, of which the kernel would keep every page resident.
+        """
+        mapped: object = self._data
+        while isinstance(mapped, np.ndarray) and mapped.base is not None:
+            mapped = mapped.base
+        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def open_segment(collection: Path, facts: SegmentFacts) -> Segment:

@@ -37,3 +37,7 @@ class SelectedSegment:
         step = max(1, EXACT_SCAN_BYTES // (4 * self.dimension))
         for start in range(0, self.rows, step):
             yield start, self._segment.vectors(self._rows[start : start + step])
+
+    def release(self) -> None:
+        """Drop what was read from this process's resident memory, as :meth:`Segment.release` does."""
+        self._segment.release()
