@@ -128,6 +128,7 @@ class GraphTowers:
         self._graphs, self._name, self._load_torch = graphs, name, load_torch
         self._lock = threading.Lock()
         self._torch: HubTowers | None = None
+        self._depends: dict[str, bool] = {}
         self._precisions: dict[str, ComputedPrecision] = {
             kind: "float32" if facts.why_not else facts.precision(asked) for kind, facts in self._facts()
         }
@@ -163,9 +164,11 @@ class GraphTowers:
         """See :class:`retrieval.encoders.base.Towers`."""
         if kind not in self._towers:
             return self._in_torch().depends_on_place(kind)
-        inputs = [part.repeat(PASS_IMAGES, 0) for part in _inputs(dict(self._facts())[kind], kind)]
-        rows = self._rows(kind, *inputs)
-        return not bool((rows == rows[:1]).all())
+        if kind not in self._depends:  # asked before every call, and answered by a whole pass
+            inputs = [part.repeat(PASS_IMAGES, 0) for part in _inputs(dict(self._facts())[kind], kind)]
+            rows = self._rows(kind, *inputs)
+            self._depends[kind] = not bool((rows == rows[:1]).all())
+        return self._depends[kind]
 
     def image_rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.Towers`."""

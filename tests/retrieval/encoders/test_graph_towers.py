@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from retrieval.encoders import graph_towers, hub_encoder
+from retrieval.encoders.graph_towers import GraphTowers
 from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.runtimes import derived_cache, openvino_graph
 from retrieval.encoders.runtimes.choice import Computation
@@ -157,6 +158,18 @@ def test_a_graph_that_gives_another_vector_than_was_noted_is_refused(
         ModelError, match=r"a vector of a text with a cosine of -1\.0000 to torch's.+VLSEARCH_RUNTIME=torch"
     ):
         load(tiny("clip")).encode_texts(TEXTS)
+
+
+def test_whether_rows_depend_on_their_place_is_found_out_once(
+    tiny: Callable[[str], Path], cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(tiny("clip"))
+    encoder.encode_texts(TEXTS, 8)
+    passes = []
+    monkeypatch.setattr(GraphTowers, "_rows", lambda _, kind, *inputs: passes.append(len(inputs[0])))
+
+    assert not encoder.towers.depends_on_place("text")
+    assert passes == []
 
 
 def test_other_weights_have_graphs_of_their_own(
