@@ -290,7 +290,7 @@ class ItemHistory(RuleBasedStateMachine):
 
 
 def test_any_history_of_calls_leaves_what_the_model_says() -> None:
-    run_state_machine_as_test(ItemHistory, settings=settings(max_examples=20, stateful_step_count=12))
+    run_state_machine_as_test(ItemHistory, settings=settings(max_examples=12, stateful_step_count=10))
 
 
 @pytest.mark.slow
