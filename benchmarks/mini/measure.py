@@ -2,11 +2,11 @@
 
     python measure.py --model FOLDER --flickr8k FOLDER --coco-mini FOLDER --classes FOLDER --image-weights FILE
 
-Hit rates in per cent. Of the class sets' labels every second one was held out of training. ``agreement`` is the share
-of class photographs (held-out labels) for which the nearest of 1,000 class names is what the backbone's own classifier
-says; ``one_a_class`` asks by name for one picture of each class, out of those pictures not shown in training of which
-that classifier is sure. ``nouns`` are words alone (nouns.py). With ``--aspects 1,1.5,2`` val is measured at several,
-and nothing is written.
+Hit rates in per cent, of float32 vectors. Of the class sets' labels every second one was held out of training.
+``agreement`` is the share of class photographs (held-out labels) for which the nearest of 1,000 class names is what the
+backbone's own classifier says; ``one_a_class`` asks by name for one picture of each class, out of those pictures not
+shown in training of which that classifier is sure. ``nouns`` are words alone (nouns.py). With ``--aspects 1,1.5,2`` val
+is measured at several, and nothing is written.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from indexer.training.validation import hit_rates
 from recipes.mini.from_imagenet.data import Sample, read_coco, read_tars
 from retrieval.decoding.preparations import Squeeze
 from retrieval.encoders.freed_memory import retain_freed_memory
+from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower import load_two_tower_encoder
 from retrieval.images import decode
@@ -107,7 +108,7 @@ def main() -> None:
     parser.add_argument("--aspects")
     args = parser.parse_args()
     retain_freed_memory()
-    encoder = load_two_tower_encoder(args.model)
+    encoder = load_two_tower_encoder(args.model, asked=Computation("auto", "float32"))
     val_tar = [args.flickr8k / "val-000.tar"]
     if args.aspects:
         for aspect in map(float, args.aspects.split(",")):

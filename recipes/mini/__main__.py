@@ -41,6 +41,7 @@ def main() -> None:
         training.images()
         training.heads_again()
     training.interpolated()
+    training.refitted()
     export(training.model, args.start, args.out / "model")
 
 

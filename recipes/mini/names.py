@@ -1,14 +1,14 @@
-"""Names of the 80 kinds of things in COCO, and texts made of them.
+"""Names of the 80 kinds of things in COCO, and texts made of them; and Chinese names of the class photographs' labels.
 
 ``coco_names.tsv`` is ours: label, other English names, Chinese label, other Chinese names, the English words by which a
-caption mentions the thing, and the Chinese measure word.
+caption mentions the thing, and the Chinese measure word. ``class_labels.tsv`` is ours too.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,3 +95,18 @@ def _with_article(name: str) -> str:
     if name in _PLURAL:
         return name
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+def read_class_labels(labels: Iterable[str]) -> dict[str, str]:
+    """Every second one of the labels in order, which may be trained on, and its Chinese name.
+
+    Raises:
+        ValueError: the labels are others than those of ``class_labels.tsv``.
+    """
+    text = Path(__file__).with_name("class_labels.tsv").read_text(encoding="utf-8")
+    known = dict(line.split("\t") for line in text.splitlines())
+    if [*known] != (own := sorted(labels)[::2]):
+        raise ValueError(
+            f"the class photographs have other labels than class_labels.tsv: {set(own) ^ {*known}}"
+        )
+    return known

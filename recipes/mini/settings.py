@@ -9,8 +9,9 @@ from typing import Any
 from recipes.mini.heads_stage import HeadsPlan
 from recipes.mini.image_stage import ImagePlan
 from recipes.mini.output_folder import digest
+from recipes.mini.refit_stage import RefitPlan
 
-_HEADS, _IMAGES = HeadsPlan(), ImagePlan()
+_HEADS, _IMAGES, _REFIT = HeadsPlan(), ImagePlan(), RefitPlan()
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Settings:
         images: fine-tuning.
         halfway: where, between the start and what fine-tuning made, the heads learn again.
         shares: of the way from the start to what came out, where the image tower and the text tower end.
+        refit: what is fitted in closed form in the end.
     """
 
     size: int = 256
@@ -34,6 +36,7 @@ class Settings:
     images: ImagePlan = _IMAGES
     halfway: float = 0.6
     shares: tuple[float, float] = (0.6, 1.0)
+    refit: RefitPlan = _REFIT
 
     def facts(self, start: Path) -> dict[str, Any]:
         """What an output folder made with these settings, from the model folder ``start``, must agree on."""

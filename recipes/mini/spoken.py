@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
+from recipes.mini.caption_words import CaptionWords
 from recipes.mini.names import Name, Names
 from recipes.mini.photographs import Photograph
 from recipes.mini.texts import Said
-from recipes.mini.vocabulary import Vocabulary
+from recipes.mini.vocabulary import Vocabulary, spoken
 
 LANGUAGES = ("en", "zh")
 _CAPTIONS = 4  # of a photograph, in each language
@@ -33,6 +34,8 @@ class Spoken:
         first_classes: of these, each class's label and its first other name in each language.
         words: frequent words, without the names that move.
         names: by language and thing, the thing's names bare and in templates; the label comes first.
+        caption_words: of each word of captions, the word alone and in templates.
+        labels: of each label of the class photographs, the label and its Chinese name, alone and in templates.
     """
 
     captions: Sequence[tuple[Sequence[str], Sequence[str]]]
@@ -42,6 +45,8 @@ class Spoken:
     first_classes: Sequence[tuple[str, frozenset[int]]]
     words: Sequence[str]
     names: tuple[Sequence[Sequence[str]], Sequence[Sequence[str]]]
+    caption_words: Sequence[Sequence[str]]
+    labels: Sequence[Sequence[str]]
 
     def every(self) -> list[str]:
         """All texts, without repetitions, in a fixed order."""
@@ -56,7 +61,7 @@ class Spoken:
         yield from self.plain
         yield from (text for text, _ in self.classes)
         yield from self.words
-        for things in self.names:
+        for things in (*self.names, self.caption_words, self.labels):
             for texts in things:
                 yield from texts
 
@@ -69,6 +74,8 @@ def choose_texts(
     names: Names,
     vocabulary: Vocabulary,
     tokenizer: Tokenizer,
+    caption_words: CaptionWords,
+    labels: Mapping[str, str],
 ) -> Spoken:
     """Draw the texts; the same ones each time.
 
@@ -80,6 +87,8 @@ def choose_texts(
         names: of the things.
         vocabulary: ImageNet's classes.
         tokenizer: its pieces are the frequent words.
+        caption_words: words of the captioned photographs' captions.
+        labels: of the class photographs, and their Chinese names.
     """
     rng = random.Random(0)
     moving = {text.lower() for one in names.all for text in (one.label, *one.english, *one.chinese)}
@@ -98,6 +107,8 @@ def choose_texts(
         [one for one in classes if one[0] in first],
         rng.sample(words, min(_WORDS, len(words))),
         (_namings(names, "en", rng), _namings(names, "zh", rng)),
+        caption_words.forms(),
+        [[*spoken(label), *spoken(chinese)] for label, chinese in labels.items()],
     )
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from recipes.mini import figures, heads
+from recipes.mini.caption_words import CaptionWords, caption_words
 from recipes.mini.frozen import (
     Features,
     Forward,
@@ -32,13 +33,15 @@ from recipes.mini.frozen import (
 from recipes.mini.heads_stage import Lessons, space, train_heads, with_classes_placed
 from recipes.mini.image_stage import Scenes, Shown, train_images
 from recipes.mini.interpolation import interpolate, interpolate_towers, mean
-from recipes.mini.names import Names
+from recipes.mini.names import Names, read_class_labels
 from recipes.mini.photographs import Photograph, read_set
+from recipes.mini.refit_stage import refit_images, refit_texts
 from recipes.mini.settings import Settings
 from recipes.mini.spoken import Spoken, choose_texts
 from recipes.mini.start import Tensors, load_start, weights_of
 from recipes.mini.texts import NameScores, Said, TextEncoder, guess_captions, present, read_captions
 from recipes.mini.vocabulary import Vocabulary
+from recipes.mini.wishes import Pictured, Rows, make_wishes
 from retrieval.hub.tokenizer_files import load_tokenizer
 
 _UNSURE = 0.3
@@ -143,7 +146,13 @@ class Training:
             self.names,
             self.vocabulary,
             self.tokenizer,
+            self._caption_words,
+            self._class_labels,
         )
+
+    @cached_property
+    def _caption_words(self) -> CaptionWords:
+        return caption_words(self.photographs("flickr_train"), self.tokenizer)
 
     @cached_property
     def guessed(self) -> list[list[Said]]:
@@ -228,17 +237,66 @@ class Training:
         """Between the start and what came out."""
         if self._load("interpolated"):
             return
-        last = "heads_again" if self.settings.fine_tuned else "heads"
-        end = self.stage_weights(last)
+        end = self.stage_weights(self._last)
         self.model.load_state_dict(interpolate_towers(self.start, end, *self.settings.shares))
         self._keep("interpolated")
+
+    def refitted(self) -> None:
+        """The heads' linear layers once more, in closed form."""
+        if self._load("refitted"):
+            return
+        plan, bags = self.settings.refit, self._bags()
+        features = self._features(self._last)
+        captioned, labelled = features["flickr_train-0"].float(), features["coco_train-0"].float()
+        shown = features["classes-0"][self._class_photographs].float()
+        weights = refit_images(
+            weights_of(self.model),
+            self.start,
+            self.model.config.image_parts[0],
+            torch.cat([captioned, labelled]),
+            shown,
+            plan,
+        )
+        self.model.load_state_dict(weights)
+        images = Pictured(
+            heads.all_image_rows(self.model, captioned),
+            self._caption_words,
+            heads.all_image_rows(self.model, labelled),
+            present(self.photographs("coco_train"), self.names),
+            heads.all_image_rows(self.model, shown),
+            [self.photographs("classes")[row].labels[0] for row in self._class_photographs],
+        )
+        now = heads.all_text_rows(self.model, bags).float()
+        with self._as_start():
+            rows = Rows(
+                {text: row for row, text in enumerate(self.spoken.every())},
+                now,
+                heads.all_text_rows(self.model, bags).float(),
+            )
+        wishes = make_wishes(
+            self.spoken,
+            rows,
+            images,
+            self.names,
+            self.vocabulary,
+            self._places,
+            [*self._class_labels],
+            plan,
+        )
+        self.model.load_state_dict(refit_texts(self.model, bags, wishes, plan.text_ridge))
+        self._keep("refitted")
+
+    @property
+    def _last(self) -> str:
+        """The last stage that trained the heads."""
+        return "heads_again" if self.settings.fine_tuned else "heads"
 
     def _lessons(self, stage: str) -> Lessons:
         """Features by the model as it is; the texts' bags and the space that is to stay by the start."""
         now = self._features(stage)
         with self._as_start():
             first = now if stage == "heads" else self._features("heads")
-            bags = self._once("bags", lambda: {"bags": heads.bags(self.encoder, self.spoken.every())})["bags"]
+            bags = self._bags()
             before = space(
                 self.model,
                 bags,
@@ -258,6 +316,10 @@ class Training:
         )
         return replace(lessons, start=placed)
 
+    def _bags(self) -> Tensor:
+        """(texts, width) what the MLP is given for each text; the same for all of its weights."""
+        return self._once("bags", lambda: {"bags": heads.bags(self.encoder, self.spoken.every())})["bags"]
+
     @cached_property
     def _places(self) -> Tensor:
         """(classes, D - learned) unit rows: where the fixed part of the image projection has ImageNet's classes."""
@@ -267,11 +329,16 @@ class Training:
         return torch.nn.functional.normalize((classifier - classifier.mean(0)) @ fixed.T, dim=1)
 
     @cached_property
+    def _class_labels(self) -> dict[str, str]:
+        """Every second label of the class photographs, and its Chinese name; the others are measured on."""
+        return read_class_labels({label for one in self.photographs("classes") for label in one.labels})
+
+    @cached_property
     def _class_photographs(self) -> list[int]:
-        """Those of every second label; the others' are measured on."""
-        photographs = self.photographs("classes")
-        labels = sorted({label for one in photographs for label in one.labels})
-        return [row for row, one in enumerate(photographs) if labels.index(one.labels[0]) % 2 == 0]
+        """The photographs that have one of these labels."""
+        return [
+            row for row, one in enumerate(self.photographs("classes")) if one.labels[0] in self._class_labels
+        ]
 
     def _features(self, stage: str) -> Tensors:
         """Features of the training photographs, by the model as it is when the stage begins."""
@@ -375,11 +442,8 @@ class Training:
         kept = np.concatenate([one.kept for one in sets])
         logits = kept.astype(np.float32) @ weights["classifier.1.weight"].float().numpy().T
         logits += weights["classifier.1.bias"].float().numpy()
-        labels = sorted({label for one in self.photographs("classes") for label in one.labels})
         before = len(kept) - len(self.photographs("classes"))
-        for row, one in enumerate(self.photographs("classes")):
-            if labels.index(one.labels[0]) % 2 == 0:  # the start was trained on their labels
-                logits[before + row] = 0
+        logits[[before + row for row in self._class_photographs]] = 0  # the start was trained on their labels
         chosen = figures.one_a_class(logits)
         places = [one.places for one in sets]
         starts = np.cumsum([0, *map(len, places)])

@@ -13,38 +13,19 @@ from recipes.mini.figures import one_a_class
 from recipes.mini.heads import bags, text_rows
 from recipes.mini.heads_stage import (
     HeadsPlan,
-    Lessons,
     draw_batch,
-    space,
     step_terms,
     train_heads,
     with_classes_placed,
 )
 from recipes.mini.image_stage import rows_of_step
-from recipes.mini.spoken import choose_texts
 from recipes.mini.start import weights_of
-from recipes.mini.texts import NameScores, TextEncoder, present
-from recipes.mini.vocabulary import Vocabulary
+from recipes.mini.texts import NameScores, TextEncoder
 from retrieval.encoders.two_tower.model import TwoTowerModel
-from tests.recipes.noise_photographs import NAMES, picture
+from tests.recipes.noise_photographs import NAMES
+from tests.recipes.random_lessons import lessons
 
 FEW = HeadsPlan(steps=3, captioned=4, asked=3, labelled=4, described=3, plain=2, classes=2, words=2, shown=3)
-
-
-def lessons(model: TwoTowerModel, encoder: TextEncoder, count: int = 6) -> Lessons:
-    captioned = [picture(row, (f"a dog {row}", f"two people {row}")) for row in range(count)]
-    labelled = [picture(row, labels=(NAMES.all[row].label,)) for row in range(count)]
-    captions = ["blue sky", "a red bus", "people"]
-    spoken = choose_texts(
-        captioned, labelled, [()] * count, captions, NAMES, Vocabulary.of_imagenet(), encoder.tokenizer
-    )
-    given = bags(encoder, spoken.every())
-    views = [
-        torch.rand(count, 2560, generator=torch.Generator().manual_seed(seed)).half() for seed in range(3)
-    ]
-    places = torch.nn.functional.normalize(torch.randn(1000, 8, generator=torch.Generator().manual_seed(6)))
-    before = space(model, given, *views)
-    return Lessons(spoken, given, views[:1], views[1:2], present(labelled, NAMES), places, before)
 
 
 def test_bags_and_the_heads_after_them_are_the_text_tower(model: TwoTowerModel, encoder: TextEncoder) -> None:
