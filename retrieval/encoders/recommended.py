@@ -55,7 +55,7 @@ RECOMMENDED: tuple[RecommendedModel, ...] = (
     RecommendedModel(
         "mini",
         None,
-        "mini-6",
+        "mini-7",
         ("en", "zh"),
         23,
         512,
