@@ -42,6 +42,7 @@ function useSpan(ref) {
 export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, onSimilar, active, onActive, takesFocus }) {
   const ref = useRef(null);
   const wantsFocus = useRef(false);
+  const last = useRef({ at: -1, column: null }); // where an arrow key led, so that up and down stay in one column
   const span = useSpan(ref);
   const areTexts = hits.length > 0 && hits[0].kind === "text";
   const { rows, height } = useMemo(
@@ -49,9 +50,9 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
     [hits, span.width, areTexts],
   );
   const first = rowAt(rows, span.from - NEAR);
-  const last = Math.min(rows.length, rowAt(rows, span.to + NEAR) + 1);
+  const end = Math.min(rows.length, rowAt(rows, span.to + NEAR) + 1);
   const shown = [];
-  for (let at = first; at < last; at += 1) shown.push(rows[at]);
+  for (let at = first; at < end; at += 1) shown.push(rows[at]);
   const activeRow = rows.find((row) => active < row.first + row.tiles.length);
   if (activeRow && !shown.includes(activeRow)) shown.push(activeRow); // else the keyboard would lose its place
 
@@ -74,7 +75,8 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
     if (KEYS.has(event.key)) {
       event.preventDefault();
       wantsFocus.current = true;
-      onActive(step(rows, active, event.key));
+      last.current = step(rows, active, event.key, last.current.at === active ? last.current.column : null);
+      onActive(last.current.at);
     } else if (event.key === "s") {
       event.preventDefault();
       onSimilar(hits[active]);

@@ -58,18 +58,28 @@ export function rowAt(rows, height) {
   return low;
 }
 
-/** The tile that an arrow key leads to from another one. */
-export function step(rows, at, key) {
-  const last = rows.length ? rows.at(-1).first + rows.at(-1).tiles.length - 1 : 0;
-  if (key === "ArrowLeft") return Math.max(0, at - 1);
-  if (key === "ArrowRight") return Math.min(last, at + 1);
-  if (key === "Home") return 0;
-  if (key === "End") return last;
+/** The row of a tile, and how far to the right its middle lies. */
+function placeOf(rows, at) {
   const row = rows.findIndex((one) => at < one.first + one.tiles.length);
-  const other = rows[row + (key === "ArrowUp" ? -1 : 1)];
-  if (row < 0 || !other) return at;
+  if (row < 0) return { row, middle: 0 };
   const tile = rows[row].tiles[at - rows[row].first];
-  const middle = tile.left + tile.width / 2;
-  const distances = other.tiles.map((one) => Math.abs(one.left + one.width / 2 - middle));
-  return other.first + distances.indexOf(Math.min(...distances));
+  return { row, middle: tile.left + tile.width / 2 };
+}
+
+/**
+ * The tile that an arrow key leads to from another one, and the column to stay in: up and down keep to the column that
+ * they began in, so that up undoes down; other keys leave it (null).
+ */
+export function step(rows, at, key, column = null) {
+  const last = rows.length ? rows.at(-1).first + rows.at(-1).tiles.length - 1 : 0;
+  if (key === "ArrowLeft") return { at: Math.max(0, at - 1), column: null };
+  if (key === "ArrowRight") return { at: Math.min(last, at + 1), column: null };
+  if (key === "Home") return { at: 0, column: null };
+  if (key === "End") return { at: last, column: null };
+  const { row, middle } = placeOf(rows, at);
+  const other = rows[row + (key === "ArrowUp" ? -1 : 1)];
+  if (row < 0 || !other) return { at, column };
+  const kept = column ?? middle;
+  const found = other.tiles.findIndex((tile) => kept <= tile.left + tile.width + GAP);
+  return { at: other.first + (found < 0 ? other.tiles.length - 1 : found), column: kept };
 }
