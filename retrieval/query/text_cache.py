@@ -77,7 +77,7 @@ def find_vectors(identity: Identity, texts: Iterable[str]) -> dict[str, Row]:
 def keep_vectors(identity: Identity, vectors: Mapping[str, Row]) -> None:
     """Keep vectors of texts by an encoder; those that were not asked for longest make room."""
     file = cache_file()
-    if file is None or 4 * identity.dimension > LARGEST_VECTOR_BYTES:
+    if file is None or not vectors or 4 * identity.dimension > LARGEST_VECTOR_BYTES:
         return
     with _ignoring_faults(file):
         _make(file)

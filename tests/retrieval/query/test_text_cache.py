@@ -247,6 +247,12 @@ def test_a_vector_of_very_many_dimensions_is_not_kept(cache: Path) -> None:
     assert not cache.exists()
 
 
+def test_without_new_texts_no_file_is_made(cache: Path) -> None:
+    keep_vectors(IDENTITY, {})
+
+    assert not cache.exists()
+
+
 def test_forgetting_deletes_the_file(cache: Path) -> None:
     assert forget_vectors() is None
     keep_vectors(IDENTITY, {"a dog": vector(1)})
