@@ -42,7 +42,8 @@ function useSpan(ref) {
 export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, onSimilar, active, onActive, takesFocus }) {
   const ref = useRef(null);
   const wantsFocus = useRef(false);
-  const last = useRef({ at: -1, column: null }); // where an arrow key led, so that up and down stay in one column
+  const walk = useRef({ at: 0, column: null }); // where arrow keys led: more of them may come before this is drawn again
+  if (walk.current.at !== active) walk.current = { at: active, column: null };
   const span = useSpan(ref);
   const areTexts = hits.length > 0 && hits[0].kind === "text";
   const { rows, height } = useMemo(
@@ -75,8 +76,8 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
     if (KEYS.has(event.key)) {
       event.preventDefault();
       wantsFocus.current = true;
-      last.current = step(rows, active, event.key, last.current.at === active ? last.current.column : null);
-      onActive(last.current.at);
+      walk.current = step(rows, walk.current.at, event.key, walk.current.column);
+      onActive(walk.current.at);
     } else if (event.key === "s") {
       event.preventDefault();
       onSimilar(hits[active]);
