@@ -36,7 +36,7 @@ MISTAKES = [
     ("doctor --repair --collection {here}", NOT_EXAMINED, NO_COLLECTION),
     ("doctor extra", USAGE, "Got unexpected extra argument (extra)"),
     ("info extra", USAGE, "Got unexpected extra argument (extra)"),
-    ("info --hidden --failures", USAGE, "--failures and --hidden are two lists; ask for one of them"),
+    ("info --hidden --failures", USAGE, "are lists of their own; ask for one of them"),
     ("export", USAGE, "Missing argument 'FOLDER'"),
     ("export {here}", USAGE, "{here} is there already; export into a new folder"),
     ("export notes.txt", USAGE, "notes.txt is there already; export into a new folder"),
