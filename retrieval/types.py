@@ -312,7 +312,7 @@ class Request:
         if self.mode not in MODES:
             raise UsageError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
         if self.min_score is not None and self.mode != "vector":
-            raise UsageError("min_score goes with mode='vector': scores of words have no scale of their own")
+            raise UsageError("a least score goes with the mode vector alone: scores of words have no scale")
         if self.min_score is not None and not -2 <= self.min_score <= 2:
             raise UsageError(f"min_score is {self.min_score}; scores lie between -1 and 1")
         if self.k < 1:

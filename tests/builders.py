@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -101,3 +103,28 @@ def uris(collection: Path, kind: str = "image") -> dict[str, int]:
     with Collection.open(collection) as opened:
         hits = opened.items(range(1, 200))
     return {hit.uri.rpartition("/")[2]: hit.id for hit in hits if hit.kind == kind}
+
+
+_NEWER = {
+    2: ("DROP TABLE listings",),
+    3: ("DROP TABLE hidden",),
+    4: ("DROP TABLE accelerators",),
+    5: (
+        "DROP TABLE IF EXISTS words",
+        "DROP TABLE attribute_values",
+        "DROP TABLE attribute_names",
+        "ALTER TABLE items DROP COLUMN indexed",
+    ),
+}
+"""What takes each schema's additions out of a catalogue again."""
+
+
+def take_back_schema(collection: Path, version: int) -> None:
+    """Make a collection one that a version with an older schema has written."""
+    with closing(sqlite3.connect(collection / "catalogue.sqlite")) as catalogue:
+        for number, statements in sorted(_NEWER.items(), reverse=True):
+            if number > version:
+                for statement in statements:
+                    catalogue.execute(statement)
+        catalogue.execute(f"PRAGMA user_version = {version}")
+        catalogue.commit()

@@ -132,6 +132,7 @@ RULES: list[tuple[str, Callable[[ast.AST], bool], str, set[str]]] = [
         "try:\n    name.encode()\nexcept UnicodeEncodeError:\n    pass",
         {
             "retrieval/texts.py",
+            "retrieval/uris.py",  # names of files and members that are not UTF-8, as bytes
             "retrieval/cli/streams.py",  # what a terminal can show
             "retrieval/locations/parquet_worker.py",  # a process that imports nothing of ours
         },
@@ -154,6 +155,7 @@ RULES: list[tuple[str, Callable[[ast.AST], bool], str, set[str]]] = [
         "from concurrent.futures import ThreadPoolExecutor",
         {
             "retrieval/collection/stores/",  # scan segments
+            "retrieval/encoders/tower_encoder.py",  # passes of a tower side by side
             "indexer/training/loop.py",  # varies images that are decoded already
             "indexer/training/batches.py",
             "retrieval/server/capacity.py",  # waits for searches and for workers that decode

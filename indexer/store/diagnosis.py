@@ -10,8 +10,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Column, Connection, Table, select
 
 from indexer.store.attribute_rows import items_with_other_values
 from indexer.store.item_rules import stored_item_fault
@@ -143,7 +144,8 @@ def _lookup_faults(connection: Connection) -> Iterator[str]:
 def _item_faults(connection: Connection) -> Iterator[str]:
     """Find items that break a rule, counted by rule, each with the first such item."""
     items, contents = schema.items, schema.contents
-    rows = select(items, contents.c.text, contents.c.width, contents.c.height).join(
+    there = _columns_there(connection, items)
+    rows = select(*there, contents.c.text, contents.c.width, contents.c.height).join(
         contents, contents.c.id == items.c.content_id
     )
     counts: dict[str, int] = {}
@@ -158,6 +160,12 @@ def _item_faults(connection: Connection) -> Iterator[str]:
         yield f"{number} items break a rule, the first being {first[fault]!a}: {fault}"
 
 
+def _columns_there(connection: Connection, table: Table) -> list[Column[Any]]:
+    """Give the columns that a table has in this catalogue; one of an older schema lacks the newer ones."""
+    named = set(connection.exec_driver_sql(f"SELECT name FROM pragma_table_info('{table.name}')").scalars())
+    return [column for column in table.c if column.name in named]
+
+
 def _value_faults(connection: Connection) -> Iterator[str]:
     """Find the first value of each table that is not of its column's type."""
     there = set(connection.exec_driver_sql("SELECT name FROM sqlite_master").scalars())
@@ -165,7 +173,8 @@ def _value_faults(connection: Connection) -> Iterator[str]:
         if table.name not in there:  # of a newer schema
             continue
         try:
-            for _ in connection.execution_options(yield_per=READ_ROWS).execute(select(table)):
+            columns = select(*_columns_there(connection, table))
+            for _ in connection.execution_options(yield_per=READ_ROWS).execute(columns):
                 pass
         except DATABASE_ERRORS as error:
             yield f"table {table.name}: {getattr(error, 'orig', error)}"

@@ -29,7 +29,16 @@ from retrieval.errors import (
     UsageError,
 )
 from retrieval.uris import file_uri
-from tests.builders import HashEncoder, Index, collection_of, draw, names_and_scores, rank_naively, unit_rows
+from tests.builders import (
+    HashEncoder,
+    Index,
+    collection_of,
+    draw,
+    names_and_scores,
+    rank_naively,
+    take_back_schema,
+    unit_rows,
+)
 
 
 def found(collection: Path) -> set[str]:
@@ -301,18 +310,11 @@ def test_hiding_is_seen_by_a_reader_that_is_open(index: Index, photos: Path, col
         assert len(opened.search(unit_rows(1), "image", 9)[0]) == 2
 
 
-def make_schema_2(collection: Path) -> None:
-    with closing(sqlite3.connect(collection / "catalogue.sqlite")) as catalogue, catalogue:
-        catalogue.execute("DROP TABLE accelerators")
-        catalogue.execute("DROP TABLE hidden")
-        catalogue.execute("PRAGMA user_version = 2")
-
-
 def test_a_collection_of_schema_2_is_read_as_it_is_and_migrated_by_the_next_writer(
     index: Index, photos: Path, collection: Path, tmp_path: Path
 ) -> None:
     index(photos)
-    make_schema_2(collection)
+    take_back_schema(collection, 2)
 
     with Collection.open(collection) as opened:
         assert (opened.info().schema_version, opened.info().hidden, list(opened.hidden())) == (2, 0, [])
@@ -329,7 +331,7 @@ def test_a_migration_to_schema_3_that_fails_leaves_schema_2(
     index: Index, photos: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index(photos)
-    make_schema_2(collection)
+    take_back_schema(collection, 2)
 
     with monkeypatch.context() as patch:
         failing = f"{MIGRATIONS[2]}CREATE TABLE items (fails);\n"

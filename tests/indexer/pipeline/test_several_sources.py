@@ -16,7 +16,7 @@ from indexer.store.writer import Writer
 from retrieval.collection import Collection, schema
 from retrieval.collection.migrations import SCHEMA_VERSION
 from retrieval.corpora import CorpusOptions
-from tests.builders import HashEncoder, Index, draw
+from tests.builders import HashEncoder, Index, draw, take_back_schema
 
 PICTURES = ["red.png", "green.png", "sub/blue.png", "sub/deep/white.png"]
 
@@ -171,11 +171,7 @@ def test_a_collection_of_schema_1_is_read_as_it_is_and_gets_its_listings_from_th
 ) -> None:
     index(photos)
     listed = table(tmp_path / "one.jsonl", photos, {"green.png": None})
-    with Writer(collection) as writer, writer.catalogue.without_generation() as connection:
-        connection.exec_driver_sql("DROP TABLE accelerators")
-        connection.exec_driver_sql("DROP TABLE hidden")
-        connection.exec_driver_sql("DROP TABLE listings")
-        connection.exec_driver_sql("PRAGMA user_version = 1")
+    take_back_schema(collection, 1)
 
     assert len(pictures(collection, photos)) == 3
     assert indexer.doctor(collection).faults == ()

@@ -231,7 +231,7 @@ def test_more_matches_than_are_ranked_still_come_back(
         ("x" * 1001, {"mode": "words"}, FilterError, "1,001 characters"),
         (["dog", retrieval.TextPart("cat", -1)], {"mode": "words"}, QueryError, "words alone"),
         ("dog", {"mode": "exact"}, UsageError, "mode is 'exact'"),
-        ("dog", {"mode": "words", "min_score": 0.1}, UsageError, "min_score goes with"),
+        ("dog", {"mode": "words", "min_score": 0.1}, UsageError, "least score goes with"),
         ("dog", {"where": "words = dog"}, FilterError, "words goes with contains"),
         ("dog", {"where": "words contains '-'"}, FilterError, "no word"),
     ],
