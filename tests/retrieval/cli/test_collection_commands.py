@@ -105,7 +105,7 @@ def test_hide_and_unhide_of_what_is_not_there_say_so_in_one_sentence(run: Run, c
         assert done.exit_code == 2
         assert "nothing" in done.stderr
         assert len(done.stderr.splitlines()) == 1
-    assert run("info", "--hidden", "--failures").stderr.startswith("Error: --failures and --hidden")
+    assert run("info", "--hidden", "--failures").stderr.startswith("Error: --failures, --hidden,")
 
 
 def test_delete_takes_a_folder_for_everything_in_it(run: Run, collection: Path, indexed_photos: Path) -> None:

@@ -42,7 +42,7 @@ ERRORS = [
     ("query x --from {here}/notes.txt", USAGE, "give the query as arguments or as lines of --from, not both"),
     ("query x --model none", USAGE, "no model goes by the name 'none'"),
     ("query x --model mini", FAILED, "vectors of two encoders cannot be compared"),
-    ("index", USAGE, "Missing argument 'CORPUS'"),
+    ("index --lang en", USAGE, "options of how a corpus is read need a CORPUS"),
     ("index {here}/none", USAGE, "there is no such file or folder. Check the path."),
     ("index ''", USAGE, "is not a path; name a file or a folder"),
     ("index http://127.0.0.1/a.jpg", USAGE, "is a URL, and corpora are read from disk; download it, or list it"),

@@ -40,7 +40,7 @@ def test_the_table_says_by_which_protocol_of_what_and_how_pictures_were_prepared
         "image to text: 3 queries, ranked among 6",
         "protocol     a corpus of your own",
         "denominator  every text",
-        "precision float32 (torch); preprocessing: image.",
+        "precision float32 (images torch, texts numpy); preprocessing: image.",
         "image.backbone tiny, ",
         "hit rate@K",
         "recall@K",

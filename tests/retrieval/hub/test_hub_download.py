@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from retrieval.cli import main
 from retrieval.encoders import registry
-from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.registry import download, is_cached, load_encoder, resolve
 from retrieval.errors import ModelError, UnknownModel
 from tests.retrieval.hub.fake_hub import FakeHub, hub_on_loopback, use_hub
@@ -59,9 +58,7 @@ def test_a_model_is_not_there_then_got_then_loaded_without_the_hub(
     assert Path(out.strip(), "model.safetensors").is_file()
     encoder = load_encoder(ALIAS)
     assert hub.requests == asked
-    assert np.array_equal(
-        encoder.encode_texts(["a dog"]), load_hub_encoder(tiny("clip")).encode_texts(["a dog"])
-    )
+    assert np.array_equal(encoder.encode_texts(["a dog"]), load_encoder(tiny("clip")).encode_texts(["a dog"]))
 
 
 def test_the_identity_holds_the_alias_and_the_commit(published: Path) -> None:
