@@ -73,8 +73,11 @@ def _unit_rows(op: ModuleType, pixels: Any, tower: ImageTower) -> Any:
 
 
 def _constant(op: ModuleType, values: NDArray[np.float32]) -> Any:
-    """Make a constant that shares the memory of an array; whoever owns the graph keeps the array."""
-    return op.constant(np.ascontiguousarray(values), shared_memory=True)
+    """Make a constant with a copy of an array.
+
+    A graph that shares numpy's memory lets go of it while it is compiled, in threads that do not hold the GIL.
+    """
+    return op.constant(np.ascontiguousarray(values), shared_memory=False)
 
 
 def _pooled(op: ModuleType, node: Any, branch: tuple[Block, ...]) -> Any:
