@@ -124,5 +124,5 @@ def _inner_products(data: NDArray[np.uint8], query: NDArray[np.float32]) -> Scor
     """Compute the inner products of rows, copied out of the file, with a query, (n,) float32."""
     rows = data.view("<f4")  # aligned in the copy; numpy computes on unaligned rows a hundred times slower
     # Not BLAS, whose threads wait for each other on a busy machine.
-    products: Scores = np.einsum("nd,d->n", rows, query)
+    products: Scores = np.einsum("ij,j->i", rows, query)
     return products
