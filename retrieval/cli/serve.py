@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -107,10 +108,9 @@ def serve(
             if browser:
                 run.open_browser(address)
 
-        try:
+        with contextlib.suppress(KeyboardInterrupt):  # absent where whoever started us ignores SIGINT
             run.serve(opened, settings, listener, announce)
-        except KeyboardInterrupt:
-            click.echo("Stopped.", err=True)
+        click.echo("Stopped.", err=True)
 
 
 def _token(file: Path | None) -> str | None:
