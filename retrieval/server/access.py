@@ -88,7 +88,7 @@ class Tokens:
 
     def is_token(self, given: str) -> bool:
         """Whether a text is the token, in a time that does not depend on where they differ."""
-        return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self._token.encode())
+        return _same(given, self._token)
 
     def allow(self, headers: Mapping[str, str], cookie_name: str) -> bool:
         """Whether a request shows the token (``Authorization: Bearer``), or the cookie."""
@@ -96,7 +96,7 @@ class Tokens:
         if scheme.lower() == "bearer":
             return self.is_token(given.strip())
         cookie = cookies(headers.get("cookie", "")).get(cookie_name, "")
-        return hmac.compare_digest(cookie.encode("utf-8", "surrogatepass"), self._session.encode())
+        return _same(cookie, self._session)
 
     def new_code(self) -> str:
         """Make the code of a link that works once."""
@@ -108,9 +108,14 @@ class Tokens:
     def use_code(self, given: str) -> bool:
         """Whether a code is one of a link that has not been followed yet; now it has."""
         with self._lock:
-            found = [code for code in self._codes if hmac.compare_digest(code.encode(), given.encode())]
+            found = [code for code in self._codes if _same(given, code)]
             self._codes.difference_update(found)
         return bool(found)
+
+
+def _same(given: str, secret: str) -> bool:
+    """Compare what a request gives, any text, in a time that does not depend on where the two differ."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode())
 
 
 def new_token() -> str:
