@@ -15,7 +15,12 @@ from numpy.typing import NDArray
 from retrieval.encoders.families.family import Attention, FixedSizeInputs, ImageInputs
 from retrieval.encoders.runtimes import derived_cache
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Precision
-from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, OpenVinoGraph, import_openvino
+from retrieval.encoders.runtimes.openvino_graph import (
+    ComputedPrecision,
+    OpenVinoGraph,
+    import_openvino,
+    openvino_core,
+)
 from retrieval.encoders.runtimes.processor import multiplies_bfloat16
 from retrieval.errors import ModelError
 from retrieval.identity import each_tower
@@ -214,7 +219,7 @@ class GraphTowers:
                 )
 
         return OpenVinoGraph(
-            lambda: import_openvino().Core().read_model(str(file)),
+            lambda: openvino_core().read_model(str(file)),
             precision,
             PASS_IMAGES if kind == "image" else None,
             check,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.runtimes.openvino_graph import PRECISION_HINTS, import_openvino
+from retrieval.encoders.runtimes.openvino_graph import PRECISION_HINTS, import_openvino, openvino_core
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,7 +95,7 @@ def _traced(compute: Callable[..., Tensor], example: Inputs) -> Any:
 
 
 def _least_cosine(model: Any, hint: str, comparisons: Sequence[Comparison]) -> float:
-    compiled = import_openvino().Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+    compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
     least = 1.0
     for inputs, rows in comparisons:
         found = compiled(list(inputs))[0].astype(np.float64)

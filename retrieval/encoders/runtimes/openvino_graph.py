@@ -6,6 +6,7 @@ passes of one thread each, as many at once as there are cores, faster than one o
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 ComputedPrecision = Literal["float32", "bfloat16"]
 Rows = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+_MAKING_CORE = threading.Lock()
 
 PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -54,6 +57,25 @@ def import_openvino() -> ModuleType:
     with _without_telemetry():
         import openvino
     return openvino  # type: ignore[no-any-return]  # its types are not read
+
+
+def openvino_core() -> Any:
+    """Give the process's ``openvino.Core``, which is never deleted.
+
+    The first graph that a core compiles gives its thread a stack for signals, which the core takes away with itself,
+    also where a later core's has come to stand on top of it: with two cores in turn, Ctrl-C was a segmentation fault.
+
+    Raises:
+        MissingExtra: OpenVINO is not installed.
+        ImportError: it cannot run on this machine.
+    """
+    with _MAKING_CORE:
+        return _the_core()
+
+
+@functools.cache
+def _the_core() -> Any:
+    return import_openvino().Core()
 
 
 class OpenVinoGraph:
@@ -105,12 +127,12 @@ class OpenVinoGraph:
             return found
 
     def _compile(self, size: int | None) -> _Passes:
-        openvino, model = import_openvino(), self._model()
+        model = self._model()
         if size is not None:
             model.reshape({one: [size, *list(one.get_partial_shape())[1:]] for one in model.inputs})
         several = size is not None and size > 1
         more = {"NUM_STREAMS": str(self.passes_at_once)} if several else {"PERFORMANCE_HINT": "LATENCY"}
-        return _Passes(openvino.Core().compile_model(model, "CPU", self._settings | more), size)
+        return _Passes(openvino_core().compile_model(model, "CPU", self._settings | more), size)
 
 
 class _Passes:

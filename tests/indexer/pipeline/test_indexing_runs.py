@@ -311,7 +311,6 @@ def test_vectors_do_not_depend_on_where_commits_fall_or_on_the_order_of_runs(
         }
 
 
-@pytest.mark.slow  # by itself: behind thousands of other tests, the process that gets the signal has crashed
 def test_ctrl_c_commits_what_is_done_and_the_next_run_goes_on(
     index: Index, tmp_path: Path, collection: Path
 ) -> None:
@@ -333,7 +332,6 @@ def test_ctrl_c_commits_what_is_done_and_the_next_run_goes_on(
     assert (after.images, after.encoded) == (200, 200 - report.images)
 
 
-@pytest.mark.slow  # likewise
 def test_ctrl_c_does_not_wait_for_a_picture_that_hangs(
     index: Index, photos: Path, monkeypatch: pytest.MonkeyPatch, collection: Path
 ) -> None:

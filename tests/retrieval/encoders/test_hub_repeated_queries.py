@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import indexer
 import retrieval
@@ -35,7 +34,6 @@ print(sorted({"torch", "torchvision", "transformers", "tokenizers"} & set(sys.mo
 """
 
 
-@pytest.mark.slow  # by itself: behind tests that convert the same model, it imports tokenizers
 def test_words_asked_before_are_answered_without_torch_and_with_the_same_scores(
     tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:

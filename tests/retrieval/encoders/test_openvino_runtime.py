@@ -134,6 +134,37 @@ def test_mini_encodes_an_image_without_torch_and_openvino_reports_nothing_to_its
     assert done.stdout.splitlines() == ["(1, 512)", "set()", "True"]
 
 
+@needs_openvino
+def test_a_signal_interrupts_a_process_that_has_loaded_and_dropped_encoders(tmp_path: Path) -> None:
+    code = """
+import gc, signal
+from concurrent.futures import ThreadPoolExecutor
+from PIL import Image
+from retrieval import load_encoder
+
+def load(_: int = 0) -> object:
+    encoder = load_encoder("mini", runtime="openvino")
+    encoder.encode_images([Image.new("RGB", (90, 70), "red")] * 2, 2)
+    return encoder
+
+kept = [load(), load()]
+while kept:
+    del kept[0]  # the first one first
+    gc.collect()
+with ThreadPoolExecutor(2) as pool:
+    list(pool.map(load, range(2)))
+try:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
 def without_torch(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the command line where torch, torchvision and transformers cannot be imported."""
     code = (
