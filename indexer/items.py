@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from indexer.pipeline.pace import ITEM_PACE, CommitPace
 from indexer.pipeline.staging import Staged
-from indexer.single_items.found import FoundItems, KeyedItem, find_by_key
+from indexer.single_items.found import FoundItems, KeyedItem, find_by_key, find_image_content
 from indexer.single_items.given import (
     Content,
     GivenContent,
@@ -21,8 +21,9 @@ from indexer.single_items.given import (
     uri_of,
 )
 from indexer.single_items.lazy_encoder import LazyEncoder
-from indexer.store.changes import Change, NewContent, NewItem
+from indexer.store.changes import Change, NewContent, NewImageText, NewItem
 from indexer.store.content_rows import find_encoder
+from indexer.store.item_rules import image_text_fault
 from indexer.store.known import drop_encoded, find_encoded
 from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
@@ -32,7 +33,7 @@ from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import UsageError
 from retrieval.identity import Identity
 from retrieval.locations.fetch import stamp
-from retrieval.types import Attribute, FileBytes, InlineBytes, Limits
+from retrieval.types import Attribute, Box, FileBytes, InlineBytes, Limits, Origin
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -176,6 +177,32 @@ class ItemWriter:
         if item is None:
             raise UsageError(f"there is no item with the key {key!r}; add it first")
         self._staged.change.attributes[item.uri] = checked
+        self._commit_if_due()
+
+    def set_text(self, key: str, text: str, *, origin: Origin, maker: str, boxes: Sequence[Box] = ()) -> None:
+        """Commit what was added before, and give an image a text that is not a caption, in place of one of this origin.
+
+        Words find the image by it; hits carry it apart from captions, and no evaluation and no training sees it. It
+        belongs to the image's content: each item with equal bytes has it, and one that gets other bytes has it no more.
+
+        Args:
+            key: of the image.
+            text: lines; an empty text says that there is none.
+            origin: where the text comes from.
+            maker: the reader or the model that made it, with its version.
+            boxes: where each line stands in the image.
+
+        Raises:
+            UsageError: there is no such image, or the text cannot be kept.
+        """
+        if fault := image_text_fault(origin, maker, text, boxes):
+            raise UsageError(f"the text of {key!r} cannot be kept: {fault}")
+        self.commit()
+        with self._writer.look_up() as connection:
+            content = find_image_content(connection, key)
+        if content is None:
+            raise UsageError(f"there is no picture with the key {key!r}; add it before its texts")
+        self._staged.change.texts[content, origin] = NewImageText(maker, text, tuple(boxes))
         self._commit_if_due()
 
     def delete(self, *keys: str) -> int:

@@ -60,11 +60,15 @@ if TYPE_CHECKING:
     from retrieval.query.pictures import Picture as Picture
     from retrieval.query.pictures import Pictures as Pictures
     from retrieval.query.without import read_query as read_query
+    from retrieval.types import ORIGINS as ORIGINS
+    from retrieval.types import Box as Box
     from retrieval.types import Failure as Failure
     from retrieval.types import Hit as Hit
+    from retrieval.types import ImageText as ImageText
     from retrieval.types import Item as Item
     from retrieval.types import Limits as Limits
     from retrieval.types import LinkedText as LinkedText
+    from retrieval.types import Origin as Origin
     from retrieval.types import Progress as Progress
     from retrieval.types import Request as Request
 
@@ -88,7 +92,11 @@ _EXPORTS = {
     "ItemPart": "retrieval.query.parts",
     "KeyPart": "retrieval.query.parts",
     "Limits": "retrieval.types",
+    "Box": "retrieval.types",
+    "ImageText": "retrieval.types",
     "LinkedText": "retrieval.types",
+    "ORIGINS": "retrieval.types",
+    "Origin": "retrieval.types",
     "Picture": "retrieval.query.pictures",
     "Pictures": "retrieval.query.pictures",
     "Progress": "retrieval.types",
@@ -117,6 +125,8 @@ _RENAMED = {"PicturePart": "ImagePart"}
 """Public names of the last release by their new names; the old ones work for one more release, with a warning."""
 
 __all__ = [
+    "ORIGINS",
+    "Box",
     "Collection",
     "CollectionDamaged",
     "CollectionError",
@@ -137,6 +147,7 @@ __all__ = [
     "IdentityMismatch",
     "ImageError",
     "ImagePart",
+    "ImageText",
     "Item",
     "ItemPart",
     "KeyPart",
@@ -144,6 +155,7 @@ __all__ = [
     "LinkedText",
     "MissingExtra",
     "ModelError",
+    "Origin",
     "Picture",
     "Pictures",
     "Progress",

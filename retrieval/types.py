@@ -192,11 +192,40 @@ class LinkedText:
     lang: str | None
 
 
+Origin = Literal["page", "read", "written"]
+"""Where a stored text of an image that is not a caption comes from: the page of a document that the image shows, a
+reader of text in images (OCR), or a model that writes captions."""
+
+ORIGINS: tuple[Origin, ...] = ("page", "read", "written")
+
+Box = tuple[float, float, float, float, float, float, float, float]
+"""Corners of a line of text in an image: x and y of the top left, top right, bottom right and bottom left corner of the
+line as it is read, as shares of the upright image's width and height."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageText:
+    """A text of an image that is not a caption: no evaluation and no training takes it for one.
+
+    Attributes:
+        origin: an :data:`Origin`; or ``title`` or ``description``, the attribute whose value the text is.
+        maker: the reader or the model, with its version; None of an attribute.
+        text: one or more lines.
+        boxes: where each line stands in the image; empty where that is not known.
+    """
+
+    origin: Origin | Literal["title", "description"]
+    maker: str | None
+    text: str
+    boxes: tuple[Box, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One image or one text that can be found.
 
-    ``text`` is set where the item is a text, ``captions`` where it is an image that texts are linked to.
+    ``text`` is set where the item is a text, ``captions`` where it is an image that texts are linked to, and
+    ``texts`` where an image has others, which words find too.
     """
 
     id: int
@@ -207,6 +236,7 @@ class Item:
     lang: str | None
     captions: tuple[LinkedText, ...]
     attributes: Mapping[str, Attribute]
+    texts: tuple[ImageText, ...] = ()
 
     @property
     def missing(self) -> bool:
@@ -262,6 +292,11 @@ class Hit:
     def captions(self) -> tuple[LinkedText, ...]:
         """Texts linked to an image."""
         return self.item.captions
+
+    @property
+    def texts(self) -> tuple[ImageText, ...]:
+        """Texts of an image that are not captions."""
+        return self.item.texts
 
     @property
     def attributes(self) -> Mapping[str, Attribute]:

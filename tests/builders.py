@@ -115,6 +115,7 @@ _NEWER = {
         "DROP TABLE attribute_names",
         "ALTER TABLE items DROP COLUMN indexed",
     ),
+    6: ("DROP TABLE image_texts",),
 }
 """What takes each schema's additions out of a catalogue again."""
 

@@ -64,3 +64,10 @@ def find_by_key(connection: Connection, keys: Iterable[str], uri: str | None = N
             if row.uri == uri:
                 found.owner = row.key
     return found
+
+
+def find_image_content(connection: Connection, key: str) -> bytes | None:
+    """Read the sha256 of the content of the image with a key; None where there is no such image."""
+    items, contents = schema.items, schema.contents
+    of_key = select(contents.c.sha256).join(items, items.c.content_id == contents.c.id)
+    return connection.execute(of_key.where(items.c.key == key, items.c.kind == "image")).scalar_one_or_none()

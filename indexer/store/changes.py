@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-from retrieval.types import Attribute, Kind
+from retrieval.types import Attribute, Box, Kind, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,21 @@ class NewLink:
 
 
 @dataclass(frozen=True, slots=True)
+class NewImageText:
+    """A text of an image content, in place of the one of the same origin; an empty one says that there is none.
+
+    Attributes:
+        maker: the reader or the model, with its version.
+        text: one or more lines, or nothing.
+        boxes: where each line stands in the image; empty where that is not known.
+    """
+
+    maker: str
+    text: str
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NewFailure:
     """An item that could not be indexed; ``stamp`` tells when it is worth another try."""
 
@@ -70,7 +85,8 @@ class Change:
     ``links`` replace what their corpus said before of the same texts; ``removed`` are item ids; ``listed`` and
     ``withdrawn`` are pairs of item id and corpus, which lists the item as well, or no longer, while another does;
     ``settled`` are uris whose recorded failure is over; ``hidden`` and ``unhidden`` are uris that no search may find
-    from now on, or may find again; ``attributes`` replace those of items, by uri, that are in the catalogue.
+    from now on, or may find again; ``attributes`` replace those of items, by uri, that are in the catalogue; ``texts``
+    are those of image contents, by sha256 and origin, that are no captions, and left out where no item has the content.
     """
 
     contents: dict[tuple[Kind, bytes], NewContent] = field(default_factory=dict)
@@ -84,9 +100,19 @@ class Change:
     hidden: list[str] = field(default_factory=list)
     unhidden: list[str] = field(default_factory=list)
     attributes: dict[str, Mapping[str, Attribute]] = field(default_factory=dict)
+    texts: dict[tuple[bytes, Origin], NewImageText] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         parts = (self.contents, self.items, self.links, self.failures, self.removed)
         return any(
-            (*parts, self.listed, self.withdrawn, self.settled, self.hidden, self.unhidden, self.attributes)
+            (
+                *parts,
+                self.listed,
+                self.withdrawn,
+                self.settled,
+                self.hidden,
+                self.unhidden,
+                self.attributes,
+                self.texts,
+            )
         )

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, select
 
 from indexer.store.attribute_rows import items_with_other_values
-from indexer.store.item_rules import stored_item_fault
+from indexer.store.item_rules import image_text_fault, stored_item_fault
 from indexer.store.noted_files import sweepable
 from indexer.store.sweeping import is_known, unknown_files
 from indexer.store.word_rows import items_with_other_words
@@ -25,7 +25,8 @@ from retrieval.collection.catalogue import read_generation
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import DATABASE_ERRORS, driver_connection, read_transaction
 from retrieval.collection.folder import SegmentsFolder, require_collection, without_catalogue
-from retrieval.collection.migrations import ATTRIBUTES_SINCE
+from retrieval.collection.image_texts import parse_boxes
+from retrieval.collection.migrations import ATTRIBUTES_SINCE, IMAGE_TEXTS_SINCE
 from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores.segment_faults import accelerator_faults, segment_faults
 from retrieval.collection.stores.segment_rows import named_files
@@ -127,6 +128,8 @@ def _catalogue_faults(connection: Connection) -> Iterator[str]:
         if number:
             yield f"{number} {what}"
     yield from _item_faults(connection)
+    if schema.schema_version(connection) >= IMAGE_TEXTS_SINCE:
+        yield from _image_text_faults(connection)
     with contextlib.suppress(*DATABASE_ERRORS):  # of values that the look at all of them names
         yield from _lookup_faults(connection)
 
@@ -158,6 +161,23 @@ def _item_faults(connection: Connection) -> Iterator[str]:
                 first.setdefault(fault, item.uri)
     for fault, number in counts.items():
         yield f"{number} items break a rule, the first being {first[fault]!a}: {fault}"
+
+
+def _image_text_faults(connection: Connection) -> Iterator[str]:
+    """Find texts of images that break a rule, counted, with what is wrong with the first."""
+    texts, contents = schema.image_texts, schema.contents
+    rows = select(texts, contents.c.kind).join(contents, contents.c.id == texts.c.content_id)
+    faults: list[str] = []
+    with contextlib.suppress(*DATABASE_ERRORS):  # of values that the look at all of them names
+        for row in connection.execute(rows.execution_options(yield_per=READ_ROWS)):
+            try:
+                fault = image_text_fault(row.origin, row.maker, row.text, parse_boxes(row.boxes))
+            except WrongValue as error:
+                fault = str(error)
+            fault = fault or ("its content is not an image" if row.kind != "image" else None)
+            faults += [fault] if fault else []
+    if faults:
+        yield f"{len(faults)} texts of images break a rule, the first one this: {faults[0]}"
 
 
 def _columns_there(connection: Connection, table: Table) -> list[Column[Any]]:

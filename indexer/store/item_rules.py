@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from retrieval.collection.image_texts import CORNERS
 from retrieval.locations.extents import is_extent
 from retrieval.texts import is_unicode, normalise_text
-from retrieval.types import Kind
+from retrieval.types import ORIGINS, Kind
 
 LARGEST = 2**63 - 1  # what SQLite's integers hold
+MOST_CHARACTERS = 2**20  # of a text of an image
 _MOST_DIGITS = 640  # of an integer, which Python converts to and from text whatever its settings
 
 
@@ -74,6 +76,26 @@ def size_fault(width: object, height: object) -> str | None:
         return None
     whole = all(type(side) is int and 1 <= side <= LARGEST for side in (width, height))
     return None if whole else "width and height are not whole numbers from 1"
+
+
+def image_text_fault(origin: object, maker: object, text: object, boxes: Sequence[object]) -> str | None:
+    """A text of an image has an origin and a maker; it may be empty, and where it has boxes it has one a line."""
+    if origin not in ORIGINS:
+        return f"the origin is not one of {', '.join(ORIGINS)}"
+    if not isinstance(maker, str) or not maker or not is_unicode(maker):
+        return "the maker is not a text of characters"
+    if not isinstance(text, str) or not is_unicode(text) or len(text) > MOST_CHARACTERS:
+        return f"the text is not one of at most {MOST_CHARACTERS} characters"
+    if boxes and len(boxes) != len(text.split("\n")):
+        return "there is not a box for each line"
+    return None if all(map(_is_box, boxes)) else "a box is not eight shares of width and height"
+
+
+def _is_box(box: object) -> bool:
+    """Corners may lie a little outside of the image."""
+    if not isinstance(box, (tuple, list)) or len(box) != CORNERS:
+        return False
+    return all(isinstance(number, (int, float)) and -1 <= number <= 2 for number in box)
 
 
 def text_fault(text: object) -> str | None:

@@ -16,6 +16,7 @@ from indexer.store.content_rows import content_ids_of, contents_at, contents_of,
 from indexer.store.hidden_rows import find_returned, record_hidden, remember_digests, rename_hidden
 from indexer.store.known import item_ids_of
 from indexer.store.many_rows import SelectAmong, write_rows
+from indexer.store.text_rows import replace_image_texts
 from indexer.store.word_rows import replace_words
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
@@ -39,7 +40,8 @@ def apply(connection: Connection, change: Change) -> dict[str, int]:
     if change.removed:
         remove_items(connection, change.removed)
     other = item_ids_of(connection, change.attributes) if change.attributes else {}
-    replace_words(connection, {*ids.values(), *other.values(), *change.removed})
+    texts_of = replace_image_texts(connection, change.texts)
+    replace_words(connection, {*ids.values(), *other.values(), *change.removed, *texts_of})
     mask_and_unmask(connection, touched.union(content_ids.values()))
     return ids
 

@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 
 from retrieval.collection import fulltext
 from retrieval.collection.engine import driver_connection
+from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
+from retrieval.collection.schema import schema_version
 from retrieval.collection.statement import id_list
 from retrieval.collection.stored_values import WrongValue, parse_attributes
 from retrieval.errors import CollectionError
@@ -17,8 +19,12 @@ from retrieval.errors import CollectionError
 PAGE_ITEMS = 1000
 
 _DOCUMENTS = (
-    "SELECT items.id, items.kind, items.uri, contents.text, items.attributes FROM items "
+    "SELECT items.id, items.kind, items.uri, contents.text, items.attributes, {} FROM items "
     "JOIN contents ON contents.id = items.content_id WHERE items.id "
+)
+_TEXTS = (
+    "(SELECT group_concat(text, char(10)) FROM (SELECT text FROM image_texts "
+    "WHERE content_id = contents.id AND text <> '' ORDER BY origin))"
 )
 
 
@@ -89,15 +95,16 @@ def _page(connection: Connection, last: int) -> list[tuple[int, str]]:
 
 
 def _read(connection: Connection, condition: str, parameter: int | str) -> Iterator[tuple[int, str]]:
-    for item, kind, uri, text, attributes in connection.exec_driver_sql(
-        _DOCUMENTS + condition, (parameter,)
+    texts = _TEXTS if schema_version(connection) >= IMAGE_TEXTS_SINCE else "NULL"
+    for item, kind, uri, text, attributes, other in connection.exec_driver_sql(
+        _DOCUMENTS.format(texts) + condition, (parameter,)
     ).all():
         try:
             found = parse_attributes(attributes)
         except (WrongValue, TypeError):  # the doctor names them
             found = {}
-        if isinstance(uri, str) and isinstance(text, (str, NoneType)):
-            yield item, fulltext.document_of(kind, uri, text, found)
+        if isinstance(uri, str) and isinstance(text, (str, NoneType)) and isinstance(other, (str, NoneType)):
+            yield item, fulltext.document_of(kind, uri, text, found, other)
         else:
             yield item, ""
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from retrieval.cli.printing import one_line, short_name
+from retrieval.cli.printing import TEXT_NAMES, one_line, short_name
 from retrieval.types import Hit
 
 CAPTIONS_SHOWN = 5  # what COCO and Flickr give a picture
+TEXT_CHARACTERS = 200  # of a text that is no caption: a page of a document has thousands
 
 
 def show_hits(hits: Sequence[Hit], title: str | None = None, captions: int = CAPTIONS_SHOWN) -> None:
@@ -42,10 +43,21 @@ def _show_hit(console: Console, hit: Hit, width: int, captions: int) -> None:
             shown[-1] += f" (and {left} more)"
         for caption in shown:
             _show_wrapped(console, Text(caption, style="dim"), indent)
+        for text in hit.texts:
+            _show_wrapped(
+                console,
+                Text(f"{TEXT_NAMES[text.origin]}: {_beginning(text.text)}", style="dim italic"),
+                indent,
+            )
     else:
         _show_wrapped(console, Text(one_line(hit.text)), indent, head)
         name.stylize("dim")
         console.print(Text(" " * indent) + name + missing, soft_wrap=True)
+
+
+def _beginning(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= TEXT_CHARACTERS else f"{line[: TEXT_CHARACTERS - 1]}…"
 
 
 def _show_wrapped(console: Console, text: Text, indent: int, head: Text | None = None) -> None:

@@ -95,6 +95,9 @@ def _show(facts: CollectionInfo) -> None:
     for kind, accelerator in facts.accelerators.items():
         covered = f"; covers {accelerator.rows:,} vectors"
         lines[f"{kind} search"] = described(accelerator.measurement) + covered
+    if facts.image_texts:
+        counts = (f"{number:,} {printable(name)}" for name, number in facts.image_texts.items())
+        lines["other texts"] = ", ".join(counts)
     if facts.left_out:
         lines["left out"] = counted_kinds(facts.left_out)
     if facts.hidden:

@@ -19,6 +19,16 @@ _UNSAFE = re.compile(  # controls move the cursor or end the line; \t and \n may
 )
 
 
+TEXT_NAMES = {
+    "title": "title",
+    "description": "description",
+    "page": "text of the page",
+    "read": "text read in the picture",
+    "written": "written by a machine",
+}
+"""What texts of images that are not captions are called, by origin."""
+
+
 def printable(text: str) -> str:
     r"""Escape the characters of a text that would control a terminal, as ``\x1b``."""
     return _UNSAFE.sub(lambda match: match.group().encode("unicode-escape").decode(), text)

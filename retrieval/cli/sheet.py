@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retrieval.cli.printing import counted, printable, short_name
+from retrieval.cli.printing import TEXT_NAMES, counted, one_line, printable, short_name
 from retrieval.cli.progress import progress_display
 from retrieval.errors import ImageError, QueryError, UsageError
 from retrieval.types import Attribute, Hit, InlineBytes, Limits, Progress
@@ -86,6 +86,8 @@ def _entry(hit: Hit, pool: DecodePool) -> Iterator[str]:
         yield f"<p>{_text(hit.text)}</p>"
     for caption in hit.captions:
         yield f"<p>{_text(caption.text)}</p>"
+    for text in hit.texts:
+        yield f"<p><small>{TEXT_NAMES[text.origin]}:</small> {_text(one_line(text.text))}</p>"
     if hit.attributes:
         yield f"<p><small>{_text(_attributes(hit.attributes))}</small></p>"
     yield "</li>"

@@ -11,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.collection.image_texts import described_by, read_image_texts
+from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
 from retrieval.collection.statement import Select, id_list
 from retrieval.collection.stored_values import parse_attributes
-from retrieval.types import Item, Kind, LinkedText
+from retrieval.types import ImageText, Item, Kind, LinkedText
 
 PAGE_ITEMS = 1000
 
@@ -46,30 +48,36 @@ class LinkRow(NamedTuple):
 
 
 def read_items(
-    connection: sqlite3.Connection, ids: Iterable[int], hidden_texts: NDArray[np.int64]
+    connection: sqlite3.Connection, ids: Iterable[int], hidden_texts: NDArray[np.int64], schema: int
 ) -> list[Item]:
-    """Read items by id, ascending, each image with the texts that are linked to it and not hidden."""
+    """Read items by id, ascending, each image with its texts, of the captions those that are not hidden."""
     rows = _FOUND.rows(connection, id_list(ids))
-    texts = _read_texts(connection, [row.id for row in rows if row.kind == "image"], hidden_texts)
-    return [
-        Item(
-            id=row.id,
-            kind=row.kind,
-            uri=row.uri,
-            key=row.key,
-            text=row.text,
-            lang=row.lang,
-            captions=texts.get(row.id, ()),
-            attributes=parse_attributes(row.attributes),
-        )
-        for row in rows
-    ]
+    captions = _read_captions(connection, [row.id for row in rows if row.kind == "image"], hidden_texts)
+    images = {row.content for row in rows if row.kind == "image"}
+    texts = read_image_texts(connection, images) if images and schema >= IMAGE_TEXTS_SINCE else {}
+    return [_item(row, captions.get(row.id, ()), texts.get(row.content, ())) for row in rows]
 
 
-def _read_texts(
+def _item(row: _FoundItem, captions: tuple[LinkedText, ...], texts: tuple[ImageText, ...]) -> Item:
+    attributes = parse_attributes(row.attributes)
+    described = tuple(described_by(attributes)) if row.kind == "image" else ()
+    return Item(
+        id=row.id,
+        kind=row.kind,
+        uri=row.uri,
+        key=row.key,
+        text=row.text,
+        lang=row.lang,
+        captions=captions,
+        attributes=attributes,
+        texts=described + texts,
+    )
+
+
+def _read_captions(
     connection: sqlite3.Connection, images: list[int], hidden_texts: NDArray[np.int64]
 ) -> dict[int, tuple[LinkedText, ...]]:
-    """Read linked texts of each image, in the order of their links."""
+    """Read the captions of each image, in the order of their links."""
     rows = _LINKED_TEXTS.rows(connection, id_list(images)) if images else []
     hidden = set(hidden_texts.tolist())
     return {
@@ -120,6 +128,7 @@ _LINKS: dict[Kind, Select[LinkRow]] = {
 
 class _FoundItem(NamedTuple):
     id: int
+    content: int
     kind: Kind
     uri: str
     key: str | None
@@ -138,7 +147,8 @@ class _LinkedTextRow(NamedTuple):
 
 _FOUND = Select(
     _FoundItem,
-    "SELECT items.id, items.kind, items.uri, items.key, items.lang, items.attributes, contents.text FROM items "
+    "SELECT items.id, contents.id, items.kind, items.uri, items.key, items.lang, items.attributes, contents.text "
+    "FROM items "
     "JOIN contents ON contents.id = items.content_id "
     "WHERE items.id IN (SELECT value FROM json_each(?)) ORDER BY items.id",
 )

@@ -53,8 +53,13 @@ def spaced(text: str) -> str:
     return _CJK.sub(r" \1 ", fold(text))
 
 
-def document_of(kind: Kind, uri: str, text: str | None, attributes: Mapping[str, Attribute]) -> str:
-    """Give what the words of an item are taken from: a text itself; of an image, its name and describing attributes."""
+def document_of(
+    kind: Kind, uri: str, text: str | None, attributes: Mapping[str, Attribute], texts: str | None = None
+) -> str:
+    """Give what the words of an item are taken from.
+
+    That is a text itself; of an image, its name, the attributes that describe it, and ``texts``, which are no captions.
+    """
     if kind == "text":
         return spaced(text or "")
     place = place_of(uri)
@@ -62,6 +67,7 @@ def document_of(kind: Kind, uri: str, text: str | None, attributes: Mapping[str,
     for name in DESCRIBING:
         value = attributes.get(name)
         parts += [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
+    parts += [texts] if texts else []
     return spaced("\n".join(part for part in parts if isinstance(part, str)))
 
 

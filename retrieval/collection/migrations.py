@@ -142,12 +142,24 @@ CREATE TABLE attribute_values (
 CREATE INDEX attribute_values_by_value ON attribute_values (name_id, value, item_id);
 """
 
+_M006_IMAGE_TEXTS = """
+CREATE TABLE image_texts (
+    content_id INTEGER NOT NULL REFERENCES contents (id) ON DELETE CASCADE,
+    origin TEXT NOT NULL CHECK (origin IN ('page', 'read', 'written')),
+    maker TEXT NOT NULL,
+    text TEXT NOT NULL,
+    boxes TEXT NOT NULL,
+    PRIMARY KEY (content_id, origin)
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _M001_FIRST_TABLES,
     _M002_LISTINGS,
     _M003_HIDDEN,
     _M004_ACCELERATORS,
     _M005_FIELDS,
+    _M006_IMAGE_TEXTS,
 )
 """SQL scripts, each statement ended by a semicolon; the first makes schema 1."""
 
@@ -157,6 +169,7 @@ LISTINGS_SINCE = 2
 HIDDEN_SINCE = 3
 ACCELERATORS_SINCE = 4
 ATTRIBUTES_SINCE = 5
+IMAGE_TEXTS_SINCE = 6
 
 
 def statements_of(script: str) -> Iterator[str]:

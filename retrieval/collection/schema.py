@@ -169,6 +169,21 @@ links = Table(
     sqlite_with_rowid=False,
 )
 
+image_texts = Table(
+    "image_texts",
+    metadata,
+    Column("content_id", Number(), ForeignKey("contents.id", ondelete="CASCADE"), primary_key=True),
+    Column("origin", Text(), primary_key=True),
+    Column("maker", Text(), nullable=False),
+    Column("text", Text(), nullable=False),
+    Column("boxes", Text(), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Texts of images that are no captions, by content: read in them, of a document's page, or written by a model.
+
+``maker`` is the reader or the model with its version; ``text`` has a line for each of ``boxes`` (JSON), if it has any,
+and is empty where nothing was found."""
+
 failures = Table(
     "failures",
     metadata,

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from retrieval.collection.accelerators.opened import Measurement
+from retrieval.collection.image_texts import count_image_texts
 from retrieval.collection.left_out import read_left_out
+from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
 from retrieval.collection.snapshot import Snapshot
 from retrieval.collection.statement import VERSION, Number, Select
 from retrieval.types import Kind
@@ -20,7 +22,8 @@ class CollectionInfo:
     """Totals of one generation.
 
     ``images`` and ``texts`` count hidden items too, ``hidden`` those alone; ``dead`` counts masked rows that the next
-    compaction drops; ``left_out`` counts, by kind (``RAW picture``, ``hidden file``, see
+    compaction drops; ``image_texts`` counts the image contents that have a text that is no caption, by its origin
+    and maker (``read by ...``); ``left_out`` counts, by kind (``RAW picture``, ``hidden file``, see
     :mod:`retrieval.corpora.left_out`), what the last run over each corpus skipped.
     """
 
@@ -46,6 +49,7 @@ class CollectionInfo:
     runtime: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     accelerators: Mapping[Kind, AcceleratorInfo] = field(default_factory=dict)
+    image_texts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) 
         catalogue_bytes=page_count * page_size,
         schema_version=VERSION.rows(connection)[0].number,
         left_out=read_left_out(connection),
+        image_texts=count_image_texts(connection) if snapshot.schema >= IMAGE_TEXTS_SINCE else {},
         accelerators={
             kind: AcceleratorInfo(one.facts.rows, one.facts.size, one.measurement)
             for kind, one in snapshot.accelerators.items()

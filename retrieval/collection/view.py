@@ -132,7 +132,7 @@ class View:
     def items(self, ids: Iterable[int]) -> list[Item]:
         """Read items by id, ascending, with their texts; ids that are gone or hidden are left out."""
         live = {number for number in ids if not self._snapshot.hides(number)}
-        return read_items(self._connection, live, self._snapshot.hidden["text"])
+        return read_items(self._connection, live, self._snapshot.hidden["text"], self._snapshot.schema)
 
     def item(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""

@@ -79,6 +79,10 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
             `)}
           </ul>
         `}
+        ${hit.texts.map((text) => html`
+          <h3 key=${text.origin} title=${text.maker}>${words.origins[text.origin]}</h3>
+          <p class="other-text">${text.text}</p>
+        `)}
         <${Facts} words=${words} state=${state} hit=${hit} />
       </section>
     </dialog>
