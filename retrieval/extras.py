@@ -19,6 +19,7 @@ EXTRAS = {
     "plot": ("matplotlib",),
     "report": ("jinja2", "matplotlib"),
     "serve": ("fastapi", "uvicorn"),
+    "video": ("av",),
     "watch": ("watchfiles",),
 }
 """Packages that an extra installs, by the names that they are imported by."""

@@ -21,6 +21,10 @@ AVIF_BRANDS = frozenset({b"avif", b"avis"})
 HEIF_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"}
 )
+_VIDEO_BRANDS = (
+    b"isom", b"iso", b"mp4", b"avc1", b"qt  ", b"M4", b"m4", b"3g", b"dash", b"f4v", b"F4V", b"mmp4", b"MSNV",
+)  # fmt: skip
+_QUICKTIME_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # of files without brands
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})  # sizes, in bytes
 
 
@@ -33,6 +37,22 @@ def media_brands(head: bytes) -> list[bytes]:
 def is_media_file(head: bytes) -> bool:
     """Whether a file that begins so is an ISO media file, whose brands say which."""
     return head[4:8] == b"ftyp"
+
+
+def is_video_brand(brand: bytes) -> bool:
+    """Whether an ISO media file of this brand holds a video."""
+    return brand.startswith(_VIDEO_BRANDS)
+
+
+def video_container(head: bytes) -> str | None:
+    """Give FFmpeg's name of the video container that a file with these first bytes is; None for any other file."""
+    if is_media_file(head):
+        return "mov" if any(map(is_video_brand, media_brands(head))) else None
+    if head[4:8] in _QUICKTIME_ATOMS:
+        return "mov"
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return "matroska"
+    return "avi" if head[:4] == b"RIFF" and head[8:12] == b"AVI " else None
 
 
 def is_webp(head: bytes) -> bool:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from retrieval.errors import ImageError, MissingExtra
 from retrieval.extras import require
-from retrieval.signatures import AVIF_BRANDS, HEIF_BRANDS, formats_by_signature, is_media_file, media_brands
+from retrieval.signatures import AVIF_BRANDS, HEIF_BRANDS, formats_by_signature, is_media_file, is_video_brand, media_brands
 
 # Nothing else is ever tried: Pillow also knows formats that start other programs (EPS) or have no place here.
 _PLUGINS = {
@@ -24,22 +24,6 @@ _PLUGINS = {
     "TIFF": "PIL.TiffImagePlugin",
     "AVIF": "PIL.AvifImagePlugin",
 }
-_VIDEO = (
-    b"isom",
-    b"iso",
-    b"mp4",
-    b"avc1",
-    b"qt  ",
-    b"M4",
-    b"m4",
-    b"3g",
-    b"dash",
-    b"f4v",
-    b"F4V",
-    b"mmp4",
-    b"MSNV",
-)
-
 MOST_SCANS = 500  # of a progressive JPEG, as libjpeg-turbo's own tools limit it; encoders write ten or so
 MOST_SEGMENTS = 512  # in front of a JPEG's pixels; a profile may take 255 of them
 _KEPT_SEGMENTS = (0xE0, 0xE1, 0xE2, 0xEE)  # JFIF, EXIF and XMP, profile, Adobe's colours
@@ -88,7 +72,7 @@ def _media_formats(data: bytes) -> list[str]:
         return names
     if brands[0] == b"crx ":
         raise ImageError("a raw camera file (CR3), which is not read here")
-    if any(brand.startswith(_VIDEO) for brand in brands):
+    if any(map(is_video_brand, brands)):
         raise ImageError("a video, not a picture")
     return []
 
