@@ -47,7 +47,9 @@ def is_video_brand(brand: bytes) -> bool:
 def video_container(head: bytes) -> str | None:
     """Give FFmpeg's name of the video container that a file with these first bytes is; None for any other file."""
     if is_media_file(head):
-        return "mov" if any(map(is_video_brand, media_brands(head))) else None
+        brands = media_brands(head)
+        is_picture = brands[0] == b"crx " or not (AVIF_BRANDS | HEIF_BRANDS).isdisjoint(brands)
+        return "mov" if not is_picture and any(map(is_video_brand, brands)) else None
     if head[4:8] in _QUICKTIME_ATOMS:
         return "mov"
     if head.startswith(b"\x1a\x45\xdf\xa3"):

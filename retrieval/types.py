@@ -316,7 +316,7 @@ class Request:
     Attributes:
         k: hits wanted, >= 1; counts items, so equal images under two names are two hits.
         find: the kind of item wanted; None leaves it to the query.
-        distinct: give each content once, as its item with the lowest id.
+        distinct: give each content once, as its item with the lowest id, and each video once, as its best frame.
         offset: best hits to pass over, >= 0; the first hit returned has rank ``offset + 1``.
         exact: scan all vectors, even where an accelerator finds nearly all of the best ones sooner.
         where: what an item must meet to be found; a text becomes one by ``retrieval.parse_where``.

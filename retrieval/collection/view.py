@@ -25,6 +25,7 @@ from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.fulltext import find_all, find_any, of_kind
 from retrieval.collection.known_corpora import KnownCorpus, read_corpora
 from retrieval.collection.migrations import HIDDEN_SINCE
+from retrieval.collection.ranking import DEEPER, may_lack_hits, rank_items
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
 from retrieval.collection.statement import VERSION, Number, Select, id_list
@@ -34,6 +35,7 @@ from retrieval.collection.stores import SegmentStore
 from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
+from retrieval.moments import video_of
 from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 from retrieval.uris import uri_of
 
@@ -75,15 +77,15 @@ class View:
         Args:
             vectors: (q, d) float32 unit rows by the collection's encoder.
             find: the kind of item wanted.
-            request: which ranks, which items, and whether equal contents count once; its own ``find`` is not looked at.
+            request: which ranks, which items, and whether equal contents, and moments of one video, count once; its
+                own ``find`` is not looked at.
 
         Raises:
             FilterError: ``request.where`` names a field that no item has, or compares one with what it never is.
         """
         with self._segment_errors_translated():
             allowed = None if request.where is None else self._allowed(find, request.where)
-            found = self._candidates(vectors, find, request, allowed)
-            pairs = self._rank(found, request, allowed)
+            pairs = self._rank(vectors, find, request, allowed)
             items = self.items(number for ranked in pairs for number, _ in ranked)
         by_id = {item.id: item for item in items}
         if len(by_id) < len({number for ranked in pairs for number, _ in ranked}):
@@ -128,6 +130,11 @@ class View:
     def contents_of(self, ids: Sequence[int]) -> dict[int, int]:
         """Read the content of each item, by item id."""
         return {row.item: row.content for row in _CONTENTS_OF.rows(self._connection, id_list(ids))}
+
+    def videos_of(self, ids: Iterable[int]) -> dict[int, str]:
+        """Read the video that items are frames of, its uri by item id; other items are left out."""
+        rows = _FRAMES_OF.rows(self._connection, id_list(ids))
+        return {row.item: video for row in rows if (video := video_of(row.uri)) is not None}
 
     def items(self, ids: Iterable[int]) -> list[Item]:
         """Read items by id, ascending, with their texts; ids that are gone or hidden are left out."""
@@ -306,12 +313,11 @@ class View:
         return self._snapshot.allowed.get(kind, where, lambda: find_allowed(self._searched(kind), where))
 
     def _candidates(
-        self, vectors: NDArray[np.float32], find: Kind, request: Request, allowed: Allowed | None
+        self, vectors: NDArray[np.float32], find: Kind, depth: int, exact: bool, allowed: Allowed | None
     ) -> list[Candidates]:
         store, masked = self._store(find), self._snapshot.masked
         some = None if allowed is None else allowed.store
-        depth = request.offset + request.k
-        accelerator = None if request.exact else self._snapshot.accelerators.get(find)
+        accelerator = None if exact else self._snapshot.accelerators.get(find)
         if accelerator is None:
             return search(store if some is None else some, vectors, depth, masked)
         return search_accelerated(accelerator, store, vectors, depth, masked, some)
@@ -320,6 +326,23 @@ class View:
         return self._snapshot.stores[kind]
 
     def _rank(
+        self, vectors: NDArray[np.float32], find: Kind, request: Request, allowed: Allowed | None
+    ) -> list[list[tuple[int, float]]]:
+        """Rank items; where moments of one video count once, more candidates are taken until the hits suffice."""
+        depth = request.offset + request.k
+        found = self._candidates(vectors, find, depth, request.exact, allowed)
+        ranked = self._rank_candidates(found, request, allowed)
+        if request.distinct:
+            for number, candidates in enumerate(found):
+                deeper = depth
+                while may_lack_hits(candidates, deeper, len(ranked[number]), request):
+                    deeper *= DEEPER
+                    query = vectors[number : number + 1]
+                    [candidates] = self._candidates(query, find, deeper, request.exact, allowed)
+                    [ranked[number]] = self._rank_candidates([candidates], request, allowed)
+        return ranked
+
+    def _rank_candidates(
         self, found: Sequence[Candidates], request: Request, allowed: Allowed | None
     ) -> list[list[tuple[int, float]]]:
         encodings = {number for candidates in found for number in candidates.ids.tolist()}
@@ -335,7 +358,11 @@ class View:
                 items.append(row.item)
         if len(content_of) < len(encodings):
             raise WrongValue("segments hold encodings that the catalogue does not know")
-        return [_rank(candidates, content_of, items_of, request) for candidates in found]
+        if not request.distinct:
+            return [rank_items(candidates, content_of, items_of, request) for candidates in found]
+        first_of = {content: items[:1] for content, items in items_of.items()}
+        video_of_item = self.videos_of(item for items in first_of.values() for item in items)
+        return [rank_items(candidates, content_of, first_of, request, video_of_item) for candidates in found]
 
     @contextmanager
     def _segment_errors_translated(self) -> Iterator[None]:
@@ -348,30 +375,15 @@ class View:
             raise CollectionDamaged(self.path, str(error)) from error
 
 
-def _rank(
-    candidates: Candidates, content_of: dict[int, int], items_of: dict[int, list[int]], request: Request
-) -> list[tuple[int, float]]:
-    """Order item ids with their scores, best first: contents become items before the cut, so that k counts items."""
-    scored: dict[int, float] = {}
-    for encoding, score in zip(candidates.ids.tolist(), candidates.scores.tolist(), strict=True):
-        content = content_of[encoding]
-        # several parts of one content reduce by maximum
-        scored[content] = max(score, scored.get(content, -np.inf))
-    pairs = [
-        (item, score)
-        for content, score in scored.items()
-        for item in (items_of[content][:1] if request.distinct else items_of[content])
-    ]
-    if request.min_score is not None:
-        pairs = [pair for pair in pairs if pair[1] >= request.min_score]
-    pairs.sort(key=lambda pair: (-pair[1], pair[0]))
-    return pairs[request.offset : request.offset + request.k]
-
-
 class _ItemOf(NamedTuple):
     encoding: int
     content: int
     item: int | None
+
+
+class _Frame(NamedTuple):
+    item: int
+    uri: str
 
 
 class _ItemContent(NamedTuple):
@@ -403,6 +415,10 @@ _ITEMS_OF = Select(
 )
 _CONTENTS_OF = Select(
     _ItemContent, "SELECT id, content_id FROM items WHERE id IN (SELECT value FROM json_each(?))"
+)
+_FRAMES_OF = Select(
+    _Frame,
+    "SELECT id, uri FROM items WHERE id IN (SELECT value FROM json_each(?)) AND uri GLOB '*#t=*' ORDER BY id",
 )
 _BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
 _BY_URI = Select(Number, "SELECT id FROM items WHERE uri = ?")

@@ -12,7 +12,14 @@ from PIL import Image
 
 from retrieval.errors import ImageError, MissingExtra
 from retrieval.extras import require
-from retrieval.signatures import AVIF_BRANDS, HEIF_BRANDS, formats_by_signature, is_media_file, is_video_brand, media_brands
+from retrieval.signatures import (
+    AVIF_BRANDS,
+    HEIF_BRANDS,
+    formats_by_signature,
+    is_media_file,
+    is_video_brand,
+    media_brands,
+)
 
 # Nothing else is ever tried: Pillow also knows formats that start other programs (EPS) or have no place here.
 _PLUGINS = {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from retrieval.collection import View
 from retrieval.collection.filters.ordering import ordered
+from retrieval.collection.ranking import first_of_each
 from retrieval.errors import FilterError, QueryError
 from retrieval.query.fuse import FusedItem, fuse
 from retrieval.query.parts import Query, TextPart
@@ -79,11 +80,9 @@ def _hits(view: View, ranked: Sequence[FusedItem], request: Request) -> list[Hit
     return ordered(hits, request.sort)
 
 
-def _distinct(view: View, ranked: Iterable[FusedItem]) -> list[FusedItem]:
-    """Keep the first item of each content."""
-    all_ = list(ranked)
-    content_of = view.contents_of([one.id for one in all_])
-    first: dict[int, FusedItem] = {}
-    for one in all_:
-        first.setdefault(content_of[one.id], one)
-    return list(first.values())
+def _distinct(view: View, ranked: Sequence[FusedItem]) -> list[FusedItem]:
+    """Keep the first item of each content, and the first frame of each video."""
+    ids = [one.id for one in ranked]
+    content_of, video_of_item = view.contents_of(ids), view.videos_of(ids)
+    contents = first_of_each(ranked, [content_of[id] for id in ids])
+    return first_of_each(contents, [video_of_item.get(one.id) for one in contents])

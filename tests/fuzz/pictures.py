@@ -141,7 +141,7 @@ def mutated(sound: dict[str, bytes], rng: random.Random) -> tuple[str, bytes]:
     return name, bytes(data)
 
 
-class _Peak:
+class Peak:
     """The most memory that all descendants of this process held together, looked at twenty times a second."""
 
     def __init__(self) -> None:
@@ -149,7 +149,7 @@ class _Peak:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> _Peak:
+    def __enter__(self) -> Peak:
         self._thread.start()
         return self
 
@@ -213,7 +213,7 @@ def main(count: int, seed: int) -> int:
     try:
         model = save_tiny_model(place / "model")
         harness.preload()
-        with _Peak() as peak:
+        with Peak() as peak:
             for number in range(FOLDERS):
                 files = count // FOLDERS + (number < count % FOLDERS)
                 folder = place / f"folder{number}"

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-    from retrieval.types import Limits
 
 DECODERS = (
     "h264", "hevc", "libdav1d", "vp8", "vp9", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "mpeg2video",
@@ -33,7 +32,7 @@ DECODERS = (
 MOST_STREAMS = 64
 MOST_SIDE = 16384  # pixels; of 8K video, 7680
 BYTES_A_PIXEL = 20
-"""Bytes that a decoder takes for each pixel of a key frame, measured at 3840x2160 with up to 10 bits, conversion included."""
+"""Bytes that a decoder takes for each pixel of a key frame, conversion included; measured at 3840x2160."""
 
 _FIXED_BYTES = 48 * 2**20  # libraries, tables of the container, buffers
 _BUFFER_BYTES = 2**16
@@ -59,12 +58,12 @@ class Video:
 
 
 @contextmanager
-def open_video(path: Path, limits: Limits, memory: int | None = None) -> Iterator[Video]:
+def open_video(path: Path, most_pixels: int, memory: int | None = None) -> Iterator[Video]:
     """Open the video in a regular file; what the block raises of FFmpeg's errors becomes an ImageError.
 
     Args:
         path: of the file.
-        limits: ``pixels`` holds for a frame; ``file_bytes`` does not, since no video is read as a whole.
+        most_pixels: of a frame.
         memory: bytes that decoding may take, by an estimate from the header; unlimited by default.
 
     Raises:
@@ -83,12 +82,13 @@ def open_video(path: Path, limits: Limits, memory: int | None = None) -> Iterato
         try:
             with av.open(
                 file,
+                "r",
                 format=name,
-                options=_options(limits, memory),
+                options=_options(most_pixels, memory),
                 metadata_errors="replace",
                 buffer_size=_BUFFER_BYTES,
             ) as container:
-                yield _checked(file, name, container, limits, memory)
+                yield _checked(file, name, container, most_pixels, memory)
         except ImageError:
             raise
         except MemoryError as error:
@@ -103,18 +103,18 @@ def clause(error: Exception) -> str:
     return " ".join(str(said).split())[:200].rstrip(".") or type(error).__name__
 
 
-def check_frame(width: int, height: int, limits: Limits, memory: int | None) -> None:
+def check_frame(width: int, height: int, most_pixels: int, memory: int | None) -> None:
     """Refuse frames of too many pixels, or that take too much memory.
 
     Raises:
         ImageTooLarge: they take more than ``memory``.
-        ImageError: they have no size, or more pixels than ``limits`` allow.
+        ImageError: they have no size, or more pixels than ``most_pixels``.
     """
     if width < 1 or height < 1 or max(width, height) > MOST_SIDE:
         raise ImageError(f"a video of {width}x{height} pixels")
-    if width * height > limits.pixels:
+    if width * height > most_pixels:
         raise ImageError(
-            f"{width}x{height} pixels, over the limit of {limits.pixels / 1e6:g} megapixels (--max-pixels)"
+            f"{width}x{height} pixels, over the limit of {most_pixels / 1e6:g} megapixels (--max-pixels)"
         )
     needed = width * height * BYTES_A_PIXEL + _FIXED_BYTES
     if memory is not None and needed > memory:
@@ -141,8 +141,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _options(limits: Limits, memory: int | None) -> dict[str, str]:
-    most = limits.pixels if memory is None else min(limits.pixels, max(1, memory // BYTES_A_PIXEL))
+def _options(most_pixels: int, memory: int | None) -> dict[str, str]:
+    most = most_pixels if memory is None else min(most_pixels, max(1, memory // BYTES_A_PIXEL))
     return {
         "protocol_whitelist": "none",
         "codec_whitelist": ",".join(DECODERS),
@@ -152,14 +152,16 @@ def _options(limits: Limits, memory: int | None) -> dict[str, str]:
     }
 
 
-def _checked(file: IO[bytes], format_: str, container: InputContainer, limits: Limits, memory: int | None) -> Video:
+def _checked(
+    file: IO[bytes], format_: str, container: InputContainer, most_pixels: int, memory: int | None
+) -> Video:
     stream: Any = container.streams.best("video")
     if stream is None:
         raise ImageError("a video file without a picture, such as sound alone")
     context = stream.codec_context
     if context is None or context.name not in DECODERS:
         raise ImageError(f"a video whose encoding ({_encoding(stream)}) is not read here")
-    check_frame(context.width, context.height, limits, memory)
+    check_frame(context.width, context.height, most_pixels, memory)
     context.thread_count = 1
     duration = container.duration
     seconds = duration / 1_000_000 if duration is not None and duration > 0 else None

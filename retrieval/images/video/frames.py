@@ -14,9 +14,9 @@ from retrieval.images.video.container import Video, check_frame
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
     from PIL.Image import Image, Transpose
 
-    from retrieval.types import Limits
 
 MOST_PACKETS = 200_000
 """Packets read in a row in search of a key frame: two hours of 25 frames a second."""
@@ -32,7 +32,7 @@ class KeyFrame:
     """A key frame, not decoded: its time in seconds from the beginning, and its packet."""
 
     seconds: float
-    packet: Packet
+    packet: Packet[VideoStream]
 
     @property
     def milliseconds(self) -> int:
@@ -105,20 +105,20 @@ def decode_frame(video: Video, frame: KeyFrame) -> VideoFrame:
     return decoded
 
 
-def upright(video: Video, frame: VideoFrame, limits: Limits, short_side: int | None) -> Image:
+def upright(video: Video, frame: VideoFrame, most_pixels: int, short_side: int | None) -> Image:
     """Convert a decoded frame to RGB as players show it: with square pixels, and turned as the file says.
 
     Args:
         video: that it is of.
         frame: decoded.
-        limits: of pixels.
+        most_pixels: of a frame.
         short_side: reduce it while it is converted, to twice this at least; None keeps its size.
     """
     from PIL import Image
 
-    check_frame(frame.width, frame.height, limits, None)
+    check_frame(frame.width, frame.height, most_pixels, None)
     width, height = _reduced(*_square(video, frame), short_side)
-    check_frame(width, height, limits, None)
+    check_frame(width, height, most_pixels, None)
     matrix = _MATRICES.get(frame.colorspace, _ITU709 if frame.height >= _HD_ROWS else _ITU601)
     rgb = frame.reformat(
         width, height, format="rgb24", src_colorspace=matrix, interpolation="AREA", threads=1
@@ -134,7 +134,7 @@ def upright_size(video: Video, frame: VideoFrame) -> tuple[int, int]:
     return (height, width) if _is_across(_matrix(frame)) else (width, height)
 
 
-def _packets(video: Video) -> Iterator[Packet]:
+def _packets(video: Video) -> Iterator[Packet[VideoStream]]:
     for number, packet in enumerate(video.container.demux(video.stream)):
         if number >= MOST_PACKETS:
             return
@@ -142,14 +142,14 @@ def _packets(video: Video) -> Iterator[Packet]:
             yield packet
 
 
-def _key_frame(video: Video, packet: Packet) -> KeyFrame | None:
+def _key_frame(video: Video, packet: Packet[VideoStream]) -> KeyFrame | None:
     if not packet.is_keyframe or packet.is_corrupt:
         return None
     seconds = _time(video, packet)
     return KeyFrame(max(0.0, seconds), packet) if math.isfinite(seconds) else None
 
 
-def _time(video: Video, packet: Packet) -> float:
+def _time(video: Video, packet: Packet[VideoStream]) -> float:
     stamp = packet.pts if packet.pts is not None else packet.dts
     if stamp is None or packet.time_base is None:
         return math.nan
@@ -176,10 +176,11 @@ _Matrix = tuple[int, int, int, int]
 
 def _matrix(frame: VideoFrame) -> _Matrix:
     """Give the signs of a frame's display matrix (ISO 14496-12): x' = a x + c y, y' = b x + d y, as (a, b, c, d)."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None or len(bytes(data)) < 36:
+    found: Any = frame.side_data.get("DISPLAYMATRIX")
+    data = b"" if found is None else bytes(found)
+    if len(data) < 36:
         return 1, 0, 0, 1
-    a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
+    a, b, _, c, d = struct.unpack("=5i", data[:20])
     largest = max(abs(a), abs(b), abs(c), abs(d))
     signs = [0 if 2 * abs(one) < largest else (one > 0) - (one < 0) for one in (a, b, c, d)]
     return signs[0], signs[1], signs[2], signs[3]

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from numpy.typing import NDArray
 
-    from retrieval.types import Limits
 
 FRAMES_PER_MINUTE = 10
 """Key frames kept of a minute at most, unless the caller says otherwise."""
@@ -42,7 +41,7 @@ class VideoMoments:
     duration: float | None
 
 
-def list_moments(path: Path, per_minute: float, limits: Limits, memory: int | None = None) -> VideoMoments:
+def list_moments(path: Path, per_minute: float, most_pixels: int, memory: int | None = None) -> VideoMoments:
     """Choose the key frames of a video that become items; the same ones on every run and machine.
 
     Key frames are looked at that lie at least ``60 / per_minute`` seconds apart, further where the video is so long
@@ -52,14 +51,14 @@ def list_moments(path: Path, per_minute: float, limits: Limits, memory: int | No
     Args:
         path: of the file.
         per_minute: key frames kept of a minute, at most; > 0.
-        limits: as :func:`retrieval.images.video.container.open_video` has them.
+        most_pixels: as :func:`retrieval.images.video.container.open_video` has them.
         memory: likewise.
 
     Raises:
         ImageTooLarge: a frame would take more than ``memory``.
         ImageError: none can be decoded; with the reason, in one clause.
     """
-    with open_video(path, limits, memory) as video:
+    with open_video(path, most_pixels, memory) as video:
         found = [frame.milliseconds for frame in _worth_keeping(video, _gap(video, per_minute))]
         return VideoMoments(tuple(dict.fromkeys(found)), video.duration)
 
@@ -90,7 +89,9 @@ def _worth_keeping(video: Video, gap: float) -> Iterator[KeyFrame]:
             kept = small
             yield frame
     if kept is None:
-        raise ImageError(f"no key frame can be decoded ({clause(fault)})" if fault else "a video without a key frame")
+        raise ImageError(
+            f"no key frame can be decoded ({clause(fault)})" if fault else "a video without a key frame"
+        )
 
 
 def _spaced(video: Video, gap: float) -> Iterator[KeyFrame]:

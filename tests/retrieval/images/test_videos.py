@@ -15,20 +15,19 @@ from retrieval.images.video import container
 from retrieval.images.video.frames import decode_frame, key_frame_at, upright, upright_size
 from retrieval.images.video.identity import digest_of
 from retrieval.images.video.key_frames import list_moments
-from retrieval.types import Limits
 from tests.videos import CODECS, COLOURS, RED, Colour, make_video
 
-LIMITS = Limits()
+MOST = 200_000_000
 
 
 def picture(path: Path, milliseconds: int, short_side: int | None = None) -> Image.Image:
-    with container.open_video(path, LIMITS) as video:
+    with container.open_video(path, MOST) as video:
         frame = decode_frame(video, key_frame_at(video, milliseconds / 1000))
-        return upright(video, frame, LIMITS, short_side)
+        return upright(video, frame, MOST, short_side)
 
 
 def digest(path: Path, milliseconds: int) -> bytes:
-    with container.open_video(path, LIMITS) as video:
+    with container.open_video(path, MOST) as video:
         return digest_of(video, key_frame_at(video, milliseconds / 1000))
 
 
@@ -40,12 +39,14 @@ def is_near(pixel: object, colour: Colour) -> bool:
 def test_each_scene_of_a_video_of_any_kind_is_one_frame_with_its_colour(name: str, tmp_path: Path) -> None:
     path = make_video(tmp_path / name)
 
-    found = list_moments(path, 60, LIMITS)
+    found = list_moments(path, 60, MOST)
 
     assert [round(moment / 10_000) for moment in found.milliseconds] == [0, 1, 2, 3, 4]
     assert found.duration == pytest.approx(50, abs=1)
     pictures = [picture(path, moment) for moment in found.milliseconds]
-    assert all(is_near(one.getpixel((150, 90)), colour) for one, colour in zip(pictures, COLOURS, strict=True))
+    assert all(
+        is_near(one.getpixel((150, 90)), colour) for one, colour in zip(pictures, COLOURS, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,18 +57,23 @@ def test_frames_lie_no_closer_than_the_number_a_minute_allows(
 ) -> None:
     path = make_video(tmp_path / "a.mp4", [*COLOURS, RED], seconds=1.0, rate=10, key_every=1.0)
 
-    assert list_moments(path, per_minute, LIMITS).milliseconds == tuple(second * 1000 for second in seconds)
+    assert list_moments(path, per_minute, MOST).milliseconds == tuple(second * 1000 for second in seconds)
 
 
 def test_a_video_that_does_not_change_is_one_frame(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", [COLOURS[0]] * 6)
 
-    assert list_moments(path, 60, LIMITS).milliseconds == (0,)
+    assert list_moments(path, 60, MOST).milliseconds == (0,)
 
 
 @pytest.mark.parametrize(
     ("turn", "size", "corner"),
-    [(None, (160, 96), (5, 5)), (90, (96, 160), (5, 150)), (180, (160, 96), (150, 90)), (-90, (96, 160), (90, 5))],
+    [
+        (None, (160, 96), (5, 5)),
+        (90, (96, 160), (5, 150)),
+        (180, (160, 96), (150, 90)),
+        (-90, (96, 160), (90, 5)),
+    ],
 )
 def test_a_frame_is_turned_as_players_turn_it(
     turn: int | None, size: tuple[int, int], corner: tuple[int, int], tmp_path: Path
@@ -85,7 +91,7 @@ def test_a_large_frame_is_reduced_to_twice_what_is_asked_for_and_its_size_is_kno
     path = make_video(tmp_path / "a.mp4", COLOURS[:1], size=(640, 480), turn=90)
 
     assert picture(path, 0, short_side=100).size == (200, 267)
-    with container.open_video(path, LIMITS) as video:
+    with container.open_video(path, MOST) as video:
         assert upright_size(video, decode_frame(video, key_frame_at(video, 0))) == (480, 640)
 
 
@@ -112,10 +118,10 @@ def test_a_frame_that_takes_more_memory_than_it_may_is_refused_before_it_is_deco
     path = make_video(tmp_path / "a.mp4", COLOURS[:1], size=(640, 480))
 
     with pytest.raises(ImageTooLarge) as refused:
-        list_moments(path, 60, LIMITS, memory=2**20)
+        list_moments(path, 60, MOST, memory=2**20)
     assert refused.value.needed == 640 * 480 * container.BYTES_A_PIXEL + 48 * 2**20
     with pytest.raises(ImageError, match="640x480 pixels, over the limit"):
-        list_moments(path, 60, Limits(pixels=1000))
+        list_moments(path, 60, 1000)
 
 
 def test_a_playlist_with_the_name_of_a_video_opens_no_other_file(tmp_path: Path) -> None:
@@ -124,7 +130,7 @@ def test_a_playlist_with_the_name_of_a_video_opens_no_other_file(tmp_path: Path)
     playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{inner}\n#EXT-X-ENDLIST\n")
 
     with pytest.raises(ImageError, match="not a video in a container"):
-        list_moments(playlist, 60, LIMITS)
+        list_moments(playlist, 60, MOST)
 
 
 def test_an_encoding_that_no_camera_writes_is_refused_by_its_name(tmp_path: Path) -> None:
@@ -136,7 +142,7 @@ def test_an_encoding_that_no_camera_writes_is_refused_by_its_name(tmp_path: Path
         made.mux(stream.encode())
 
     with pytest.raises(ImageError, match=r"a video whose encoding \(.*\) is not read here"):
-        list_moments(path, 60, LIMITS)
+        list_moments(path, 60, MOST)
 
 
 def test_sound_alone_is_said_to_be_no_picture(tmp_path: Path) -> None:
@@ -149,7 +155,7 @@ def test_sound_alone_is_said_to_be_no_picture(tmp_path: Path) -> None:
         made.mux(stream.encode())
 
     with pytest.raises(ImageError, match="without a picture"):
-        list_moments(path, 60, LIMITS)
+        list_moments(path, 60, MOST)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -157,4 +163,4 @@ def test_a_pipe_with_the_name_of_a_video_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.mp4")
 
     with pytest.raises(ImageError, match="not a regular file"):
-        list_moments(tmp_path / "a.mp4", 60, LIMITS)
+        list_moments(tmp_path / "a.mp4", 60, MOST)
