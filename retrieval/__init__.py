@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from retrieval.identity import Identity as Identity
     from retrieval.query.engine import SearchEngine as SearchEngine
     from retrieval.query.engine import open_engine as open
+    from retrieval.query.explanation import Explanation as Explanation
+    from retrieval.query.explanation import Region as Region
     from retrieval.query.parse import parse_query as parse_query
     from retrieval.query.parts import ImagePart as ImagePart
     from retrieval.query.parts import ItemPart as ItemPart
@@ -83,6 +85,7 @@ _EXPORTS = {
     "Corpus": "retrieval.corpora",
     "CorpusOptions": "retrieval.corpora",
     "Encoder": "retrieval.encoders.base",
+    "Explanation": "retrieval.query.explanation",
     "Expression": "retrieval.expressions",
     "Failure": "retrieval.types",
     "Hit": "retrieval.types",
@@ -102,6 +105,7 @@ _EXPORTS = {
     "Progress": "retrieval.types",
     "Query": "retrieval.query.parts",
     "Queryable": "retrieval.query.parts",
+    "Region": "retrieval.query.explanation",
     "Request": "retrieval.types",
     "SearchEngine": "retrieval.query.engine",
     "TextPart": "retrieval.query.parts",
@@ -139,6 +143,7 @@ __all__ = [
     "CorpusOptions",
     "Encoder",
     "EvaluationError",
+    "Explanation",
     "Expression",
     "Failure",
     "FilterError",
@@ -162,6 +167,7 @@ __all__ = [
     "Query",
     "QueryError",
     "Queryable",
+    "Region",
     "Request",
     "SearchEngine",
     "TextPart",

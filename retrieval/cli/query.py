@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from retrieval.answers import hit_facts, json_line
+from retrieval.cli.crop_option import CropType, crop_picture
+from retrieval.cli.explained import checked_folder, write_explanations
 from retrieval.cli.filter_options import filter_options
 from retrieval.cli.hit_output import list_options, shape_of, show
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.options import collection_option, json_option, runtime_options, use_one_blas_thread
 from retrieval.cli.printing import name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
-from retrieval.cli.sheet import checked_sheet, write_sheet
+from retrieval.cli.sheet import Drawn, checked_sheet, write_sheet
 from retrieval.errors import UsageError
 from retrieval.query.parse import looks_like_picture, parse_line, parse_query
-from retrieval.query.parts import Query, TextPart
+from retrieval.query.parts import Crop, Query, TextPart
 from retrieval.query.without import read_query
 from retrieval.shell import shell_command, shell_word
 from retrieval.types import MODES, SORTS, Hit, Kind, Limits, Mode, Request, Sort
@@ -28,6 +30,7 @@ from retrieval.uris import hide_passwords
 if TYPE_CHECKING:
     from retrieval.expressions import Expression
     from retrieval.query.engine import SearchEngine
+    from retrieval.query.explanation import Explanation
 
 BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that answers flow
 
@@ -74,6 +77,12 @@ class _QueryCommand(click.Command):
     show_default=True,
     help="Rank by meaning, by words (all of them, exactly), or by both.",
 )
+@click.option(
+    "--crop",
+    type=CropType(),
+    metavar="X,Y,W,H",
+    help="Ask with a part of the query's picture: left, top, width, height; shares up to 1, or pixels.",
+)
 @filter_options
 @click.option(
     "--sort",
@@ -102,6 +111,12 @@ class _QueryCommand(click.Command):
     metavar="FILE",
     help="Write the hits with small pictures to an HTML file.",
 )
+@click.option(
+    "--explain",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write why each hit is one to a folder: its picture with what counts drawn in, and JSON.",
+)
 @runtime_options
 @json_option("Print one JSON object a hit; with --from, one a query.")
 @collection_option
@@ -114,6 +129,7 @@ def query(
     find: Kind | None,
     words: str | None,
     mode: Mode,
+    crop: Crop | None,
     where: Expression | None,
     sort: Sort,
     offset: int,
@@ -126,6 +142,7 @@ def query(
     as_list: bool | None,
     null: bool,
     sheet: Path | None,
+    explain: Path | None,
     as_json: bool,
     collection: Path,
 ) -> None:
@@ -147,6 +164,7 @@ def query(
     \b
         vlsearch query "a dog in the snow"
         vlsearch query ./photo.jpg
+        vlsearch query ./photo.jpg --crop 0.5,0,0.5,1
         vlsearch query "beach" -- "-people" "2:./sunset.jpg"
         vlsearch query "3:30 pm"                    words: a digit follows the colon
         vlsearch query --from queries.txt --json
@@ -166,6 +184,8 @@ def query(
     A PART that the collection already holds (a picture, a text or an item's key) is searched by its stored vector
     and needs no model.
 
+    --explain FOLDER writes, for each hit, the share of every word and the places of the picture that made the score.
+
     At a terminal, hits come with rank, score and captions; into a pipe, as plain paths (or words), one a
     line; with --from, each after its query's line number and a tab.
     """
@@ -175,10 +195,20 @@ def query(
 
     if source is not None and (parts or add or subtract):
         raise UsageError("give the query as arguments or as lines of --from, not both")
+    if source is not None and crop is not None:
+        raise UsageError("--crop is of the picture of one query; leave out --crop or --from")
     if source is not None and sheet is not None:
         raise UsageError("a sheet shows the hits of one query; leave out --sheet or --from")
-    sheet = checked_sheet(sheet)
+    if explain is not None and (source is not None or mode == "words"):
+        raise UsageError(
+            "explanations are of hits of one query by meaning; leave out --explain, --from or --mode words"
+        )
+    sheet, explain = checked_sheet(sheet), checked_folder(explain)
     if words is not None and source is None and not (parts or add or subtract):
+        if explain is not None:
+            raise UsageError(
+                "hits by words alone are not explained; give a query beside --words, or leave out --explain"
+            )
         mode, add = "words", (f"text:{words}",)
     elif words is not None:
         from retrieval.expressions import Contains  # late: few queries have a condition
@@ -190,6 +220,7 @@ def query(
     shape = shape_of(as_json, as_list, null)
     single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
     if single is not None:
+        single = crop_picture(single, crop)
         _note_namesakes(single)
         if not literal:
             single = _read(single)
@@ -206,10 +237,18 @@ def query(
                 (hits,) = engine.answer([single], request)
             if where is not None and not hits:
                 click.echo("Note: nothing that could be found meets the condition", err=True)
+            why = None if explain is None else write_explanations(explain, engine, single, hits)
             if sheet is None:
                 show(hits, shape, null)
             else:
-                write_sheet(sheet, " + ".join([*parts, *add]), hits, limits)
+                write_sheet(sheet, " + ".join([*parts, *add]), hits, limits, _drawn(engine, why))
+
+
+def _drawn(engine: SearchEngine, why: Mapping[int, Explanation] | None) -> Drawn | None:
+    """Give what a sheet shows of explanations."""
+    if why is None:
+        return None
+    return Drawn(why, lambda explanation: engine.overlay(explanation, "JPEG"))
 
 
 def _answer_lines(

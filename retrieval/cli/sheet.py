@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from retrieval.uris import is_url
 
 if TYPE_CHECKING:
     from retrieval.decoding.pool import DecodePool
+    from retrieval.query.explanation import Explanation, PartShare
 
 SUFFIXES = (".html", ".htm")
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -30,6 +33,7 @@ ol { padding: 0; list-style: none }
 img { display: block; max-width: 100%; height: 11rem; object-fit: contain; object-position: left; background: #8882 }
 .none { height: 11rem; display: grid; place-items: center; background: #8882; color: GrayText }
 .name { font-weight: 600; overflow-wrap: anywhere }
+mark { color: inherit; border-radius: .2rem }
 p { margin: .25rem 0 } small { color: GrayText; overflow-wrap: anywhere }
 """
 
@@ -51,8 +55,25 @@ def checked_sheet(path: Path | None) -> Path | None:
     return path
 
 
-def write_sheet(path: Path, title: str, hits: Sequence[Hit], limits: Limits) -> None:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Explanations by item id, and what draws one into its picture, as the bytes of a JPEG."""
+
+    explanations: Mapping[int, Explanation]
+    draw: Callable[[Explanation], bytes]
+
+
+def write_sheet(
+    path: Path, title: str, hits: Sequence[Hit], limits: Limits, drawn: Drawn | None = None
+) -> None:
     """Write a sheet, whole or not at all, and say where it is; pictures are decoded in the limited worker processes.
+
+    Args:
+        path: of the file.
+        title: above the hits.
+        hits: to show.
+        limits: what is accepted of a picture.
+        drawn: explanations to show in the pictures' places, with the words of the query marked.
 
     Raises:
         OSError: it cannot be written.
@@ -62,7 +83,7 @@ def write_sheet(path: Path, title: str, hits: Sequence[Hit], limits: Limits) -> 
     with DecodePool(limits) as pool, progress_display() as show:
         parts = []
         for number, hit in enumerate(hits, start=1):
-            parts.append("".join(_entry(hit, pool)))
+            parts.append("".join(_entry(hit, pool, drawn)))
             show(Progress("sheet", number, len(hits), 0))
     page = (
         '<!doctype html><html><head><meta charset="utf-8">'
@@ -77,11 +98,14 @@ def write_sheet(path: Path, title: str, hits: Sequence[Hit], limits: Limits) -> 
     click.echo(f"{counted(len(hits), 'hit')} in {printable(str(path))}", err=True)
 
 
-def _entry(hit: Hit, pool: DecodePool) -> Iterator[str]:
+def _entry(hit: Hit, pool: DecodePool, drawn: Drawn | None) -> Iterator[str]:
     yield "<li>"
+    explanation = None if drawn is None else drawn.explanations.get(hit.id)
     if hit.kind == "image":
-        yield _picture(hit, pool)
+        yield (_overlay(hit, explanation, drawn) if drawn and explanation else "") or _picture(hit, pool)
     yield f'<p>{hit.rank} <small>{hit.score:.4f}</small> <span class="name">{_text(short_name(hit.uri))}</span></p>'
+    if explanation is not None:
+        yield f"<p>{' + '.join(map(_marked, explanation.parts))}</p>"
     if hit.text is not None:
         yield f"<p>{_text(hit.text)}</p>"
     for caption in hit.captions:
@@ -104,6 +128,29 @@ def _picture(hit: Hit, pool: DecodePool) -> str:
     except (ImageError, QueryError):
         return '<div class="none">cannot be shown</div>'
     return f'<img src="{shown}" alt="{_text(short_name(hit.uri))}">'
+
+
+def _overlay(hit: Hit, explanation: Explanation, drawn: Drawn) -> str:
+    """Show the picture with what counts in it; nothing where it cannot be drawn."""
+    if explanation.picture is None:
+        return ""
+    try:
+        shown = base64.b64encode(drawn.draw(explanation)).decode()
+    except ImageError:  # it has gone since
+        return ""
+    return f'<img src="data:image/jpeg;base64,{shown}" alt="{_text(short_name(hit.uri))}">'
+
+
+def _marked(part: PartShare) -> str:
+    """Write a part of the query with its contribution, each word as strongly marked as its share."""
+    written, at = [], 0
+    for word in part.words:
+        written.append(_text(part.part[at : word.start]))
+        opacity = f"{0.85 * word.share:.2f}"
+        written.append(f'<mark style="background:rgb(255 150 0 / {opacity})">{_text(word.text)}</mark>')
+        at = word.start + len(word.text)
+    written.append(_text(part.part[at:]))
+    return f"{''.join(written)} <small>{part.contribution:+.4f}</small>"
 
 
 def _attributes(attributes: Mapping[str, Attribute]) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+_LONGEST_CROPPED = 2**16  # pixels: as far as a decoder is asked to go for a small rectangle
 _MOST_WHOLE = 32_000_000  # pixels: what is handed over whole must fit into the memory that is shared
 
 
@@ -112,13 +113,20 @@ class Squeeze:
         import numpy as np
         from PIL.Image import Resampling
 
-        part = middle(image, round(min(image.size) * self.aspect))
+        part = middle(image, self._longest(*image.size))
         # Pillow's filters widen with the reduction, which is what keeps them free of aliases.
         side = self.through or self.size
         square = part.resize((side, side), Resampling.BICUBIC)
         if side != self.size:
             square = square.resize((self.size, self.size), Resampling.BILINEAR)
         return np.asarray(square)
+
+    def seen(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Give the part of an image that is squeezed: left, top, width and height, in pixels."""
+        return middle_box(width, height, self._longest(width, height))
+
+    def _longest(self, width: int, height: int) -> int:
+        return round(min(width, height) * self.aspect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +193,42 @@ class Whole:
         return np.asarray(image if factor == 1 else image.reduce(factor))
 
 
+@dataclass(frozen=True, slots=True)
+class Cropped:
+    """A rectangle of an image, by another rule.
+
+    Attributes:
+        rule: the other one, as :func:`to_json` writes it.
+        left: like the others a share, in [0, 1], of the upright image's width or height, because a decoder may deliver
+            it smaller than it is.
+        top: the upper edge.
+        width: above 0; at least one pixel is taken.
+        height: likewise.
+    """
+
+    rule: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @property
+    def short_side(self) -> int:
+        """What makes the rectangle as large as the other rule needs it."""
+        side = from_json(self.rule).short_side / max(min(self.width, self.height), 1e-3)
+        return math.ceil(min(side, _LONGEST_CROPPED))
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """Prepare the rectangle of an image of any mode."""
+        left = min(int(self.left * image.width), image.width - 1)
+        top = min(int(self.top * image.height), image.height - 1)
+        right = min(image.width, max(left + 1, round((self.left + self.width) * image.width)))
+        bottom = min(image.height, max(top + 1, round((self.top + self.height) * image.height)))
+        return from_json(self.rule).prepare(image.crop((left, top, right, bottom)))
+
+
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (ImageRule, Patches, Squeeze, Shrink, Fit, Whole)
+    kind.__name__: kind for kind in (ImageRule, Patches, Squeeze, Shrink, Fit, Whole, Cropped)
 }
 
 
@@ -215,8 +257,13 @@ def is_preparation(found: object) -> bool:
 
 def middle(image: Image, longest: int) -> Image:
     """Crop an image to its middle, at most ``longest`` pixels a side, and convert it to RGB."""
-    across, down = min(image.width, longest), min(image.height, longest)
-    left, top = (image.width - across) // 2, (image.height - down) // 2
+    left, top, across, down = middle_box(*image.size, longest)
     if (across, down) != image.size:
         image = image.crop((left, top, left + across, top + down))
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def middle_box(width: int, height: int, longest: int) -> tuple[int, int, int, int]:
+    """Give the middle of an image, at most ``longest`` pixels a side: left, top, width and height."""
+    across, down = min(width, longest), min(height, longest)
+    return (width - across) // 2, (height - down) // 2, across, down

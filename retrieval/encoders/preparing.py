@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from retrieval.decoding.preparations import Preparation, Whole, is_preparation
+from retrieval.decoding.preparations import Cropped, Preparation, Whole, is_preparation, to_json
 
 if TYPE_CHECKING:
     from retrieval.decoding.pool import DecodePool
@@ -22,6 +22,7 @@ def prepare_for_encoder(
     encoder: Encoder,
     is_wanted: Callable[[bytes], bool] | None = None,
     described: Described | None = None,
+    crop: tuple[float, float, float, float] | None = None,
 ) -> PreparedImage:
     """Give an image as ``encoder.encode_prepared`` takes it; a worker process reads, hashes, decodes and prepares it.
 
@@ -31,12 +32,16 @@ def prepare_for_encoder(
         encoder: one of ours says how it prepares; another prepares here what a worker has decoded.
         is_wanted: asked with the digest of the bytes, before they are decoded.
         described: read the image's metadata too.
+        crop: left, top, width and height, in shares of the upright image's, of what is to be encoded; by default all.
 
     Raises:
         ImageError: as :meth:`retrieval.decoding.pool.DecodePool.prepare`.
     """
     preparation = preparation_of(encoder)
-    found = pool.prepare(location, preparation or Whole(encoder.image_size), is_wanted, described)
+    rule = preparation or Whole(encoder.image_size)
+    if crop is not None:
+        rule = Cropped(to_json(rule), *crop)
+    found = pool.prepare(location, rule, is_wanted, described)
     if preparation is not None or found.array is None:
         return found
     from PIL import Image  # late: brings Pillow, which the run's process needs for nothing else

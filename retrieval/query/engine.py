@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from retrieval.collection import Collection, CollectionInfo, View
 from retrieval.collection.stored import StoredVector
@@ -15,6 +15,7 @@ from retrieval.errors import (
     CollectionEmpty,
     CollectionError,
     IdentityMismatch,
+    ImageError,
     NothingOfKind,
     QueryError,
     UsageError,
@@ -28,9 +29,16 @@ from retrieval.query.without import read_query
 from retrieval.types import KINDS, Hit, Item, Kind, Limits, Mode, Request, Sort
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
     from retrieval.expressions import Expression
+    from retrieval.query.explain import ExplainedItem
+    from retrieval.query.explanation import Explanation
+
+T = TypeVar("T")
 
 DEFAULT_LIMITS = Limits()
 UNLIKE = 0.5
@@ -229,6 +237,64 @@ class SearchEngine:
         """
         return self._search(queries, request) if queries else []
 
+    def explain(
+        self,
+        hit: Item | Hit | int,
+        query: Query | Queryable | Sequence[Queryable],
+        *,
+        literal: bool = False,
+    ) -> Explanation:
+        """Tell why an item has its score with a query: what each part and word adds, and where in the picture.
+
+        The encoder is loaded and the picture is read, if its file is still the one that was indexed. No score changes.
+
+        Args:
+            hit: an item or hit of this collection, or its id.
+            query: that it was found with.
+            literal: as :meth:`search` takes it.
+
+        Raises:
+            QueryError: the collection has no such item, or as :meth:`search`.
+            CollectionError: the collection is empty.
+            IdentityMismatch: the encoder is not the one that the collection was built with.
+        """
+        from retrieval.query.explain import explanation_of, read_item  # late: few searches are explained
+        from retrieval.query.leave_one_out import leave_one_out
+
+        number = hit if isinstance(hit, int) else hit.id
+        left_out = leave_one_out(_read(Query.of(query), literal), self.encoder)
+        vectors = QueryVectors(left_out.queries, self.collection, self._encoders, self._decode_pool)
+
+        def read(view: View) -> tuple[NDArray[np.float32], ExplainedItem]:
+            named = [*left_out.queries, Query((ItemPart(number),))]
+            stored = _stored(view, named)
+            return vectors.compose(view, stored), read_item(view, number, stored[number])
+
+        rows, item = self._reading(vectors, read)
+        row, score, parts = left_out.shares(rows, item.vector, item.mean)
+        return explanation_of(number, row, score, parts, item.picture, self.encoder, self._decode_pool())
+
+    def overlay(self, explanation: Explanation, file_format: Literal["PNG", "JPEG"] = "PNG") -> bytes:
+        """Draw where in its picture the score of an explanation comes from, as the bytes of a file.
+
+        Raises:
+            ImageError: the explanation says nothing of a picture, or the picture cannot be read any more.
+        """
+        from retrieval.decoding.preparations import Fit  # late: few searches are drawn
+        from retrieval.query.explain import find_picture
+        from retrieval.query.overlay import SIDE, draw_overlay
+        from retrieval.query.pictures import prepare_indexed
+
+        with self.collection.reading() as view:
+            picture = find_picture(view, explanation.id)
+        if picture is None or explanation.picture is None:
+            raise ImageError(
+                explanation.reason or f"item {explanation.id} is not a picture of the collection"
+            )
+        array = prepare_indexed(self._decode_pool(), picture, Fit(SIDE)).array
+        assert array is not None, "every picture is wanted"
+        return draw_overlay(array, explanation.picture, file_format)
+
     def facets(
         self,
         fields: Sequence[str] = ("year", "folder", "camera"),
@@ -284,12 +350,16 @@ class SearchEngine:
 
     def _search(self, queries: Sequence[Query], request: Request) -> list[list[Hit]]:
         vectors = QueryVectors(queries, self.collection, self._encoders, self._decode_pool)
+        answers = self._reading(vectors, lambda view: self._answer(view, queries, vectors, request))
+        vectors.keep()
+        return answers
+
+    def _reading(self, vectors: QueryVectors, use: Callable[[View], T]) -> T:
+        """Use one generation, and again after vectors that it turned out to take have been made."""
         for _ in range(ATTEMPTS):
             try:
                 with self.collection.reading() as view:
-                    answers = self._answer(view, queries, vectors, request)
-                vectors.keep()
-                return answers
+                    return use(view)
             except NotPrepared as missing:  # or a reindex has changed the encoder since
                 vectors.prepare(missing.identity)
         raise CollectionError(f"collection {self.collection.path} keeps being re-encoded; try again later")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retrieval.decoding.preparations import Fit
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import ImageError, NoSuchImage, QueryError
 from retrieval.locations.tar_members import Damage, member_path, walk_members
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
+    from retrieval.query.parts import Crop
 
 _ROW = re.compile(r"row=([0-9]{1,18})")
 
@@ -40,22 +42,56 @@ def read_source(source: Path | str | bytes, limits: Limits) -> bytes:
 
 
 def encode_source(
-    data: bytes, source: Path | str | bytes, encoder: Encoder, pool: DecodePool
+    data: bytes, source: Path | str | bytes, encoder: Encoder, pool: DecodePool, crop: Crop | None = None
 ) -> NDArray[np.float32]:
-    """Encode an image from its encoded bytes to a vector, (d,) float32; ``source`` names it in errors.
+    """Encode an image, or a part of it, from its encoded bytes to a vector, (d,) float32.
 
     The image is encoded alone, because the batch size changes the last bits of the rows.
 
+    Args:
+        data: the encoded bytes.
+        source: names it in errors.
+        encoder: of the collection.
+        pool: decodes it.
+        crop: the part.
+
     Raises:
-        QueryError: it cannot be decoded.
+        QueryError: it cannot be decoded, or does not have that part.
     """
     try:
-        array = prepare_for_encoder(pool, InlineBytes(data), encoder).array
+        shares = None if crop is None else _in_shares(crop, InlineBytes(data), source, pool)
+        array = prepare_for_encoder(pool, InlineBytes(data), encoder, crop=shares).array
     except ImageError as error:
         raise _refusal(source, error) from error
     assert array is not None, "every image is wanted"
     row: NDArray[np.float32] = encoder.encode_prepared([array], batch_size=1)[0]
     return row
+
+
+def crop_in_shares(crop: Crop, width: int, height: int, name: str) -> Crop:
+    """Give a crop in shares of an upright image of a size in pixels.
+
+    Raises:
+        QueryError: it reaches beyond the image.
+    """
+    if max(crop) <= 1:
+        return crop
+    left, top, across, down = crop
+    if left + across > width or top + down > height:
+        written = ",".join(f"{number:g}" for number in crop)
+        raise QueryError(f"the part {written} reaches beyond {name}, which has {width}x{height} pixels")
+    return left / width, top / height, across / width, down / height
+
+
+def _in_shares(crop: Crop, location: Location, source: Path | str | bytes, pool: DecodePool) -> Crop:
+    if max(crop) <= 1:
+        return crop
+    found = pool.prepare(
+        location, Fit(1)
+    )  # a decoder's work for the size, which a picture that is scaled hides
+    assert found.width, "it was decoded"
+    assert found.height, "it was decoded"
+    return crop_in_shares(crop, found.width, found.height, _name(source))
 
 
 def _refusal(source: Path | str | bytes, error: ImageError) -> QueryError:

@@ -21,6 +21,10 @@ Source: TypeAlias = "Path | str | bytes | Image"
 encoded bytes (JPEG, PNG, ...); or a PIL image."""
 
 
+Crop: TypeAlias = tuple[float, float, float, float]
+"""Left, top, width and height of a part of an upright image: shares of it where none is above 1, else pixels."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextPart:
     """A text to search for, or with a negative weight to avoid.
@@ -49,12 +53,19 @@ class TextPart:
 class ImagePart:
     """An image to search for, or with a negative weight to avoid; read only when it is encoded.
 
+    Attributes:
+        source: where it is.
+        weight: in the sum that a query is.
+        crop: left, top, width and height of the part of the upright image that counts: shares of the image's width and
+            height where none is above 1, else pixels. None for all of it.
+
     Raises:
-        QueryError: the source is an empty or unusable name, or the weight is zero or not finite.
+        QueryError: the source is an empty or unusable name, the weight is zero or not finite, or the crop has no area.
     """
 
     source: Source
     weight: float = 1.0
+    crop: Crop | None = None
 
     def __post_init__(self) -> None:
         _check_weight(self.weight, "a picture")
@@ -66,6 +77,8 @@ class ImagePart:
             raise QueryError(f"the picture {self.source!r} is a str but no uri; pass a path as pathlib.Path")
         if isinstance(self.source, (str, Path)) and "\0" in str(self.source):
             raise QueryError(f"the name {str(self.source)!r} holds a NUL, which no file name does")
+        if self.crop is not None:
+            check_crop(self.crop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +190,22 @@ def as_part(value: Queryable) -> Part:
     raise TypeError(
         f"cannot search for a {type(value).__name__}; pass a str, Path, bytes, PIL picture or a list of these"
     )
+
+
+def check_crop(crop: Crop) -> None:
+    """Refuse a crop that is part of no image.
+
+    Raises:
+        QueryError: says why.
+    """
+    left, top, width, height = crop
+    written = ",".join(f"{number:g}" for number in crop)
+    if not all(math.isfinite(number) and number >= 0 for number in crop) or not (width > 0 and height > 0):
+        raise QueryError(
+            f"{written} is not a part of a picture; give left, top, width and height, the last two above 0"
+        )
+    if max(crop) <= 1 and max(left + width, top + height) > 1 + 1e-6:
+        raise QueryError(f"the part {written} reaches beyond the picture, whose width and height are 1")
 
 
 def _check_weight(weight: float, what: str) -> None:

@@ -18,7 +18,8 @@ from retrieval.signatures import AVIF_BRANDS, HEAD_BYTES, formats_by_signature, 
 from retrieval.types import InlineBytes, Limits, Location, UrlBytes
 
 if TYPE_CHECKING:
-    from retrieval.collection import Collection
+    from retrieval.collection import Collection, View
+    from retrieval.decoding.prepare import PreparedImage
 
 SIZES: dict[int, Preparation] = {240: Shrink(240, 3.0), 480: Shrink(480, 3.0), 1600: Fit(1600)}
 """Thumbnails by size: the short side, at most three times as long, for a grid; or the whole picture."""
@@ -87,11 +88,7 @@ class Pictures:
     def find(self, ids: Iterable[int]) -> dict[int, Picture]:
         """Find pictures by item id; texts, hidden items and ids of no item are left out."""
         with self._collection.reading() as view:
-            return {
-                row.id: Picture(row.id, location_of(row.uri, row.extent), row.sha256, row.width, row.height)
-                for row in view.rows(ids)
-                if row.text is None and not view.hides(row.id)
-            }
+            return find_pictures(view, ids)
 
     def original(self, picture: Picture) -> bytes:
         """Read the bytes of a picture as they were indexed.
@@ -117,10 +114,7 @@ class Pictures:
         kept = self._cache.read(name) if self._cache is not None else None
         if kept is not None:
             return kept
-        made = self._pool.prepare(_local(picture), rule, lambda digest: digest == picture.sha256)
-        if made.array is None or made.digest != picture.sha256:
-            raise ImageError(_CHANGED)
-        data = _webp(made.array)
+        data = _webp(prepare_indexed(self._pool, picture, rule).array)
         if self._cache is not None:
             self._cache.write(name, data)
         return data
@@ -135,6 +129,27 @@ class Pictures:
         array = self._pool.prepare(InlineBytes(data), _rule(size)).array
         assert array is not None, "every picture is wanted"
         return _webp(array)
+
+
+def find_pictures(view: View, ids: Iterable[int]) -> dict[int, Picture]:
+    """Find pictures in one generation, as :meth:`Pictures.find` does."""
+    return {
+        row.id: Picture(row.id, location_of(row.uri, row.extent), row.sha256, row.width, row.height)
+        for row in view.rows(ids)
+        if row.text is None and not view.hides(row.id)
+    }
+
+
+def prepare_indexed(pool: DecodePool, picture: Picture, rule: Preparation) -> PreparedImage:
+    """Prepare a picture in a worker process, if its bytes are those that were indexed.
+
+    Raises:
+        ImageError: it cannot be read or decoded any more, has changed, or is on the web.
+    """
+    made = pool.prepare(_local(picture), rule, lambda digest: digest == picture.sha256)
+    if made.array is None or made.digest != picture.sha256:
+        raise ImageError(_CHANGED)
+    return made
 
 
 def default_cache(most_bytes: int = CACHE_BYTES) -> ThumbnailCache:

@@ -22,11 +22,13 @@ from retrieval.contents import image_digest, pixel_digest, text_digest
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
-from retrieval.query.parts import ImagePart, Part, Query, TextPart, name_of_stored
+from retrieval.query.parts import Crop, ImagePart, Part, Query, TextPart, name_of_stored
 from retrieval.query.text_cache import find_vectors, keep_vectors
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
 
@@ -179,15 +181,16 @@ class QueryVectors:
 
             pool = self._decode_pool()
             data = read_source(source, pool.limits)
-            stored = self._stored(image_digest(data), identity)
+            stored = None if part.crop else self._stored(image_digest(data), identity)
             if stored is not None:
                 return stored
             pool.start()  # while the encoder is loaded
-            return encode_source(data, source, self._encoders.load(identity), pool)
-        stored = self._stored(pixel_digest(source), identity)
+            return encode_source(data, source, self._encoders.load(identity), pool, part.crop)
+        stored = None if part.crop else self._stored(pixel_digest(source), identity)
         if stored is not None:
             return stored
-        row: Row = self._encoders.load(identity).encode_images([source], batch_size=1)[0]
+        image = source if part.crop is None else _cropped(source, part.crop)
+        row: Row = self._encoders.load(identity).encode_images([image], batch_size=1)[0]
         return row
 
     def _stored(self, digest: bytes, identity: Identity) -> Row | None:
@@ -224,4 +227,19 @@ def with_place_in_errors(place: str | None) -> Iterator[None]:
 
 def _image_name(part: ImagePart, at: tuple[int, int]) -> object:
     """Name an image, so that equal paths and uris are read once; others by their place in the batch."""
-    return part.source if isinstance(part.source, (Path, str)) else at
+    return (part.source, part.crop) if isinstance(part.source, (Path, str)) else at
+
+
+def _cropped(image: Image, crop: Crop) -> Image:
+    """Cut a part out of an image that the caller has decoded.
+
+    Raises:
+        QueryError: it reaches beyond the image.
+    """
+    from retrieval.query.image_sources import crop_in_shares
+
+    width, height = image.size
+    left, top, across, down = crop_in_shares(crop, width, height, "the picture")
+    right, bottom = round((left + across) * width), round((top + down) * height)
+    first = min(int(left * width), width - 1), min(int(top * height), height - 1)
+    return image.crop((*first, max(right, first[0] + 1), max(bottom, first[1] + 1)))

@@ -6,13 +6,20 @@ The graph is built in memory from layers whose weights were checked; OpenVINO op
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, OpenVinoGraph, Rows, import_openvino
+from retrieval.encoders.runtimes.openvino_graph import (
+    PRECISION_HINTS,
+    ComputedPrecision,
+    OpenVinoGraph,
+    Rows,
+    import_openvino,
+    openvino_core,
+)
 from retrieval.encoders.two_tower.image_layers import Block, Convolution, ImageTower
 
 if TYPE_CHECKING:
@@ -45,7 +52,7 @@ class OpenVinoImages:
         model = openvino.Model([_unit_rows(op, pixels, tower)], [pixels], "image tower")
         self._graph = OpenVinoGraph(model.clone, precision, PASS_IMAGES, check, _MOST_AT_ONCE)
         self.passes_at_once = self._graph.passes_at_once
-        self._tower = tower  # the graph's constants are its arrays
+        self.tower = tower  # the graph's constants are its arrays
 
     def rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute (n, d) float32 unit rows of (n, size, size, 3) uint8 images."""
@@ -54,22 +61,56 @@ class OpenVinoImages:
     @functools.cached_property
     def depends_on_place(self) -> bool:
         """Whether an image gets other last bits in another place of a pass; computed once, from a pass of noise."""
-        one = np.random.default_rng(0).integers(0, 256, (1, self._tower.size, self._tower.size, 3), np.uint8)
+        one = np.random.default_rng(0).integers(0, 256, (1, self.tower.size, self.tower.size, 3), np.uint8)
         rows = self.rows(one.repeat(PASS_IMAGES, 0))
         return not bool((rows == rows[:1]).all())
 
 
+class OpenVinoPlaces:
+    """Compute the vectors of the places of an image with a graph that takes any size; safe in several threads.
+
+    Args:
+        tower: the layers.
+        precision: that they are computed in.
+    """
+
+    def __init__(self, tower: ImageTower, precision: ComputedPrecision) -> None:
+        op = import_openvino().opset13
+        pixels = op.parameter([1, -1, -1, 3], np.uint8, "pixels")
+        model = import_openvino().Model([_places(op, pixels, tower)], [pixels], "places")
+        hints = {"INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+        settings = hints | {"ENABLE_CPU_PINNING": False}
+        self._compiled = openvino_core().compile_model(model, "CPU", settings)
+
+    def __call__(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute (rows, columns, d) float32 vectors of (1, height, width, 3) uint8; their mean is not yet unit."""
+        request = self._compiled.create_infer_request()
+        return np.array(request.infer([np.ascontiguousarray(prepared)])[0][0], np.float32)
+
+
+def _places(op: ModuleType, pixels: Any, tower: ImageTower) -> Any:
+    """Build the graph up to the linear map, which is applied to each place and not to their mean."""
+    shared = _shared(op, pixels, tower)
+    branches = [_blocks(op, shared, branch) for branch in tower.branches]
+    features = op.concat(branches, 1) if len(branches) > 1 else branches[0]
+    last = op.transpose(features, op.constant([0, 2, 3, 1], np.int64))
+    return op.add(op.matmul(last, _constant(op, tower.weight), False, True), _constant(op, tower.bias))
+
+
 def _unit_rows(op: ModuleType, pixels: Any, tower: ImageTower) -> Any:
     """Build the graph: ``pixels``, (n, size, size, 3) uint8, to (n, d) float32 unit rows."""
-    channels_first = op.transpose(op.convert(pixels, np.float32), op.constant([0, 3, 1, 2], np.int64))
-    scale, shift = (_constant(op, values.reshape(1, 3, 1, 1)) for values in (tower.scale, tower.shift))
-    node = op.add(op.multiply(channels_first, scale), shift)
-    for block in tower.shared:
-        node = _block(op, node, block)
-    pooled = [_pooled(op, node, branch) for branch in tower.branches]
+    shared = _shared(op, pixels, tower)
+    pooled = [_pooled(op, shared, branch) for branch in tower.branches]
     features = op.concat(pooled, 1) if len(pooled) > 1 else pooled[0]
     projected = op.matmul(features, _constant(op, tower.weight), False, True)
     return _normalised(op, op.add(projected, _constant(op, tower.bias[None])), tower.parts)
+
+
+def _shared(op: ModuleType, pixels: Any, tower: ImageTower) -> Any:
+    """Normalise pixels, and compute the blocks that all branches have in common."""
+    channels_first = op.transpose(op.convert(pixels, np.float32), op.constant([0, 3, 1, 2], np.int64))
+    scale, shift = (_constant(op, values.reshape(1, 3, 1, 1)) for values in (tower.scale, tower.shift))
+    return _blocks(op, op.add(op.multiply(channels_first, scale), shift), tower.shared)
 
 
 def _constant(op: ModuleType, values: NDArray[np.float32]) -> Any:
@@ -81,9 +122,13 @@ def _constant(op: ModuleType, values: NDArray[np.float32]) -> Any:
 
 
 def _pooled(op: ModuleType, node: Any, branch: tuple[Block, ...]) -> Any:
-    for block in branch:
+    return op.reduce_mean(_blocks(op, node, branch), op.constant([2, 3], np.int64), False)
+
+
+def _blocks(op: ModuleType, node: Any, blocks: Sequence[Block]) -> Any:
+    for block in blocks:
         node = _block(op, node, block)
-    return op.reduce_mean(node, op.constant([2, 3], np.int64), False)
+    return node
 
 
 def _block(op: ModuleType, given: Any, block: Block) -> Any:

@@ -65,16 +65,24 @@ class ImageBackbone(nn.Module):
                 conv.padding = ((conv.kernel_size[0] - 1) // 2, conv.padding[1])
         self._flipped = True
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Compute pooled features, (B, dimension); the kept ones last."""
+    def maps(self, pixels: Tensor) -> list[Tensor]:
+        """Compute the features of each place, (B, features, h, w); the kept ones second."""
         if self._flipped:
             pixels = pixels.flip(2)
         if self.kept is None:
-            pooled: Tensor = self.features(pixels).mean((2, 3))
-            return pooled
+            return [self.features(pixels)]
         shared = self.features[: self._kept_from](pixels)
-        both = (self.features[self._kept_from :], self.kept)
-        return torch.cat([stages(shared).mean((2, 3)) for stages in both], 1)
+        return [stages(shared) for stages in (self.features[self._kept_from :], self.kept)]
+
+    def places(self, pixels: Tensor) -> Tensor:
+        """Compute the features of each place, (B, h, w, dimension), the upper row first."""
+        joined = torch.cat(self.maps(pixels), 1)
+        return (joined.flip(2) if self._flipped else joined).permute(0, 2, 3, 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Compute pooled features, (B, dimension); the kept ones last."""
+        pooled = [one.mean((2, 3)) for one in self.maps(pixels)]
+        return torch.cat(pooled, 1) if len(pooled) > 1 else pooled[0]
 
 
 def build_backbone(config: ImageConfig) -> ImageBackbone:

@@ -34,10 +34,18 @@ class TwoTowerModel(nn.Module):
 
     def image_features(self, pixels: Tensor) -> Tensor:
         """Compute pooled backbone features, (B, F), of uint8 images (B, 3, H, W)."""
+        features: Tensor = self.image(self._normalised(pixels))
+        return features
+
+    def image_places(self, pixels: Tensor) -> Tensor:
+        """Compute vectors of places, (B, h, w, D), of uint8 images; :meth:`project_image` scales their mean."""
+        vectors: Tensor = self.image_projection(self.image.places(self._normalised(pixels)))
+        return vectors
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
         # In place, which is faster.
         normal = pixels.to(torch.float32, copy=True).div_(255).sub_(self.mean).div_(self.std)
-        features: Tensor = self.image(normal.contiguous(memory_format=torch.channels_last))
-        return features
+        return normal.contiguous(memory_format=torch.channels_last)
 
     def project_image(self, features: Tensor) -> Tensor:
         """Project features (B, F) to unit rows (B, D), in which all ``image_parts`` have the same length."""

@@ -42,6 +42,16 @@ class UnigramTokens:
         ids = padded(rows, length)
         return ids, ids != PAD
 
+    def pieces(self, text: str) -> list[tuple[int, int]]:
+        """Give the first character of each token of a text and the one behind its last, in order.
+
+        Raises:
+            ModelError: the tokenizer fails.
+        """
+        with tokenizer_faults("the model"):
+            offsets: list[tuple[int, int]] = self.tokenizer.encode(cut(text, self.config.context)).offsets
+        return offsets
+
 
 def token_ids(tokenizer: Tokenizer, config: TextConfig, texts: Sequence[str]) -> list[list[int]]:
     """Tokenize each text to at least one id and at most ``config.context``.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from retrieval.encoders.relevance import PlacesExplainer
 from retrieval.encoders.reproducible import request_equal_bits, rows_depend_on_place
 from retrieval.encoders.runtimes import openvino_graph, openvino_images
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation
@@ -71,6 +72,7 @@ class TwoTowerTowers:
         self._folder, self._device = folder, device
         self._runtime, self._precision = _image_computation(folder, device, asked or Computation())
         self._images: openvino_images.OpenVinoImages | None = None
+        self._places: openvino_images.OpenVinoPlaces | None = None
         self._lock = threading.Lock()
         self._data: FileData | None = data  # until something is built of them
         self._bag: NumpyBag | None = None
@@ -145,6 +147,30 @@ class TwoTowerTowers:
                 model.encode_texts(torch.from_numpy(ids).to(self._device)).cpu().numpy()
             )
         return rows
+
+    def image_explainer(self) -> PlacesExplainer:
+        """See :class:`retrieval.encoders.relevance.ExplainingTowers`."""
+        config = self._folder.config
+        parts = config.image_parts or (config.dimension,)
+        return PlacesExplainer(config.image.preparation, parts, self._image_places)
+
+    def _image_places(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the vectors of the places of (1, side, side, 3) uint8, (rows, columns, d)."""
+        if (images := self._openvino_images()) is not None:
+            try:
+                with self._lock:
+                    if self._places is None:
+                        self._places = openvino_images.OpenVinoPlaces(images.tower, self._precision)
+                return self._places(prepared)
+            except RuntimeError as error:  # of OpenVINO
+                raise _cannot_compute(error) from error
+        model = self.torch_model()
+        import torch  # late: most explanations do without
+
+        with torch.inference_mode():
+            pixels = torch.from_numpy(np.array(prepared)).permute(0, 3, 1, 2).to(self._device)
+            places: NDArray[np.float32] = model.image_places(pixels)[0].cpu().numpy()
+        return places
 
     def _weights(self) -> FileData:
         """Give the bytes of the weights: at the first call those that came with the folder, and then read again."""
