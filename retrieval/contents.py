@@ -21,6 +21,16 @@ def image_digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+def part_digest(file_digest: bytes, part: str) -> bytes:
+    """Compute the sha256 that names one of the pictures in a file, from that of the file's bytes.
+
+    The picture that the file's uri names alone (``part`` is empty) has the file's own.
+    """
+    if not part:
+        return file_digest
+    return hashlib.sha256(b"vlsearch part\0" + file_digest + part.encode()).digest()
+
+
 def pixel_digest(image: Image) -> bytes:
     """Compute the sha256 that names a PIL image: that of its RGB pixels and their arrangement."""
     rgb = image.convert("RGB")

@@ -16,6 +16,7 @@ EXTRAS = {
     "models": ("torch", "torchvision", "transformers"),
     "openvino": ("openvino",),
     "parquet": ("pyarrow",),
+    "pdf": ("pypdfium2",),
     "plot": ("matplotlib",),
     "report": ("jinja2", "matplotlib"),
     "serve": ("fastapi", "uvicorn"),

@@ -71,6 +71,21 @@ class FileBytes:
 
 
 @dataclass(frozen=True, slots=True)
+class PartBytes:
+    """One of several pictures that a file holds: a page of a document.
+
+    Attributes:
+        path: of the file.
+        part: which picture, as its uri says behind ``#`` (``page=3``); empty for the one that the file's uri names.
+        place: its number among the pictures, from 1, and how many there are: ``3/120``; empty where it is not known.
+    """
+
+    path: Path
+    part: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class MemberBytes:
     """Bytes that are a member of an uncompressed tar, read in place."""
 
@@ -101,12 +116,13 @@ class UrlBytes:
 
 @dataclass(frozen=True, slots=True)
 class InlineBytes:
-    """Bytes that the caller passed in memory."""
+    """Bytes that the caller passed in memory; ``part`` is which of the pictures in them, as of :class:`PartBytes`."""
 
     data: bytes
+    part: str = ""
 
 
-Location = FileBytes | MemberBytes | CellBytes | UrlBytes | InlineBytes
+Location = FileBytes | PartBytes | MemberBytes | CellBytes | UrlBytes | InlineBytes
 """Where the encoded bytes (JPEG, PNG, ...) of an image are."""
 
 
@@ -115,7 +131,8 @@ class CorpusImage:
     """An image listed by a corpus, not yet read.
 
     ``uri`` identifies it in the collection (see :mod:`retrieval.uris`); ``key`` is the caller's own name for it;
-    ``sidecars`` are files beside it that describe it (XMP, Google Takeout's JSON).
+    ``sidecars`` are files beside it that describe it (XMP, Google Takeout's JSON). Where ``may_be_several``, the file
+    may hold further pictures, each of which becomes an item.
     """
 
     uri: str
@@ -123,6 +140,7 @@ class CorpusImage:
     key: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     sidecars: tuple[Path, ...] = ()
+    may_be_several: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from retrieval.errors import ImageError
 from retrieval.locations.fetch import stamp
 from retrieval.metadata.attributes import RULES
 from retrieval.metadata.sidecars import Described
-from retrieval.types import Attribute, CorpusImage, FileBytes, MemberBytes, UrlBytes
+from retrieval.types import Attribute, CorpusImage, FileBytes, MemberBytes, PartBytes, UrlBytes
 
 _MARK = " m1="
 
@@ -22,7 +22,7 @@ _MARK = " m1="
 def described(image: CorpusImage) -> Described:
     """Say where metadata of an image is to be read beside its bytes."""
     location = image.location
-    if isinstance(location, FileBytes):
+    if isinstance(location, FileBytes | PartBytes):
         return Described(location.path.name, image.sidecars)
     name = location.name if isinstance(location, MemberBytes) else ""
     return Described(name.rpartition("/")[2], image.sidecars)

@@ -66,7 +66,7 @@ class EntryStager:
         if known is not None and known.id in met.images:
             return  # this run has taken it already, from another place in the corpus
         self._counts.failures.add(failure)
-        if entry.image is None:
+        if entry.image is None or entry.unlisted is not None:
             met.unread.add(failure.uri)
         elif known is not None and not is_gone(entry.uri):
             met.kept.add(known.id)
@@ -80,6 +80,7 @@ class EntryStager:
         known = entry.known
         if read is not None:
             staged.add_image(read, self._encoder)
+            staged.add_page_text(read)
             digest, metadata = read.digest, read.metadata
         else:
             assert known is not None, f"{image.uri} is neither known nor read"

@@ -12,7 +12,7 @@ from retrieval.contents import text_digest
 from retrieval.corpora.corpus import weight_of
 from retrieval.decoding.budget import default_budget
 from retrieval.decoding.versions import decoder_versions
-from retrieval.errors import ImageError
+from retrieval.errors import ImageError, ImageGivenUp, ImageUnreadable
 from retrieval.texts import normalise_text
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure, Limits
 
@@ -22,6 +22,14 @@ ATTEMPTS = 3
 """Runs that try an image whose decoding was given up (a deadline, a crash) before it waits for something to change."""
 
 _TRIED = " tried "
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """An entry of a file whose pictures could not be listed; ``error`` is None where that was so before."""
+
+    entry: Entry
+    error: ImageError | None = None
 
 
 @dataclass(slots=True)
@@ -51,6 +59,7 @@ class LookedUp:
         weight: characters of its texts and attributes.
         attempts: how often in a row its decoding was given up, so far.
         taken: whether the image is an item of the collection, or will be with the next commit.
+        unlisted: the file whose pictures could not be listed.
     """
 
     image: CorpusImage | None = None
@@ -64,6 +73,7 @@ class LookedUp:
     weight: int = 0
     attempts: int = 0
     taken: bool = False
+    unlisted: Unlisted | None = None
 
     @property
     def uri(self) -> str:
@@ -90,9 +100,9 @@ class LookUp:
         accepted = f"{limits.file_bytes}/{limits.pixels}/{limits.seconds:g}/{memory}{private}"
         self._conditions = f"{accepted} {decoder_versions()}"
 
-    def entries(self, entries: Iterable[Entry | Failure]) -> Iterator[LookedUp]:
+    def entries(self, entries: Iterable[Entry | Failure | Unlisted]) -> Iterator[LookedUp]:
         """Look up every entry, in order."""
-        batch: list[Entry | Failure] = []
+        batch: list[Entry | Failure | Unlisted] = []
         weight = 0
         for entry in entries:
             batch.append(entry)
@@ -101,6 +111,14 @@ class LookUp:
                 yield from self._batch(batch)
                 batch, weight = [], 0
         yield from self._batch(batch)
+
+    def is_hopeless(self, uri: str, stamp: str | None) -> bool:
+        """Whether a file failed before, and all that may be the cause is as it was then."""
+        if self._retry_failed or self._reread:
+            return False
+        with self._writer.look_up() as connection:
+            failed = find_failures(connection, [uri]).get(uri)
+        return failed is not None and self._is_hopeless(LookedUp(stamp=stamp), failed)
 
     def failure_stamp(self, entry: LookedUp) -> str | None:
         """Say what must change before a failed image is worth another try, and how often its decoding was given up."""
@@ -111,7 +129,7 @@ class LookUp:
         """Name all that may be the cause of a failure: the bytes, what is accepted of any, and what decodes them."""
         return None if entry.stamp is None else f"{entry.stamp} {self._conditions}"
 
-    def _batch(self, batch: Sequence[Entry | Failure]) -> list[LookedUp]:
+    def _batch(self, batch: Sequence[Entry | Failure | Unlisted]) -> list[LookedUp]:
         entries = [_unknown(entry) for entry in batch]
         uris = {entry.uri for entry in entries if entry.image is not None}
         uris |= {text.text.uri for entry in entries for text in entry.texts}
@@ -130,6 +148,8 @@ class LookUp:
             entry.known = known.get(entry.uri)
             if first.setdefault(entry.uri, entry) is not entry:
                 entry.first, entry.failure = first[entry.uri], None
+            elif entry.unlisted is not None:
+                self._fail_again(entry, entry.unlisted, failed.get(entry.uri))
             elif entry.failure is None:
                 self._decide(entry, failed.get(entry.uri))
         return entries
@@ -147,6 +167,16 @@ class LookUp:
         else:
             entry.must_be_read = self._reread or not (same and known is not None and known.encoded)
 
+    def _fail_again(self, entry: LookedUp, unlisted: Unlisted, failed: KnownFailure | None) -> None:
+        """Note of a file whose pictures could not be listed why, and how often that was given up."""
+        if failed is not None:
+            self._is_hopeless(entry, failed)
+            if unlisted.error is None:
+                entry.failure = Failure(entry.uri, failed.reason)
+                entry.repeated = failed.corpus_id == self._corpus_id
+        if unlisted.error is not None:
+            entry.attempts = entry.attempts + 1 if isinstance(unlisted.error, ImageGivenUp) else 0
+
     def _is_hopeless(self, entry: LookedUp, failed: KnownFailure) -> bool:
         """Whether all is as it was when an image failed; one that was given up has a few tries."""
         cause, _, tried = (failed.stamp or "").partition(_TRIED)
@@ -156,10 +186,18 @@ class LookUp:
         return entry.attempts == 0 or entry.attempts >= ATTEMPTS
 
 
-def _unknown(entry: Entry | Failure) -> LookedUp:
+def _unknown(entry: Entry | Failure | Unlisted) -> LookedUp:
     """Take an entry of which the catalogue has not been asked yet."""
     if isinstance(entry, Failure):
         return LookedUp(failure=entry)
+    if isinstance(entry, Unlisted):
+        found = _unknown(entry.entry)
+        found.unlisted = entry
+        if entry.error is not None and found.failure is None:
+            found.failure = Failure(found.uri, str(entry.error))
+            if isinstance(entry.error, ImageUnreadable):
+                found.stamp = None  # as of images that cannot be read
+        return found
     found = LookedUp(entry.image, weight=weight_of(entry))
     for text in entry.texts:
         normalised = normalise_text(text.text)

@@ -16,6 +16,7 @@ from indexer.pipeline.entries import EntryStager
 from indexer.pipeline.interrupts import interrupts_noted
 from indexer.pipeline.look_up import LookUp
 from indexer.pipeline.pace import INDEX_PACE, CommitPace
+from indexer.pipeline.parts import PartsExpander
 from indexer.pipeline.reading import ImageReader
 from indexer.pipeline.vanished import forget_settled
 from indexer.store.writer import Writer
@@ -68,6 +69,7 @@ class Run:
         self._commits = Commits(writer, encoder, self.corpus_id, self.counts, pace)
         encoder_id = self._commits.encoder_id
         self._look_up = LookUp(writer, encoder_id, self.corpus_id, pool.limits, retry_failed, reread)
+        self._parts = PartsExpander(writer, self._look_up, pool, reread)
         self._stager = EntryStager(encoder, self.corpus_id, self.counts, self._look_up.failure_stamp)
         self._reader = ImageReader(pool, encoder, writer.path, encoder_id, self._commits.is_staged, window)
 
@@ -85,8 +87,9 @@ class Run:
                 off in the same place.
         """
         broken: list[CorpusFormatError] = []
-        looked_up = self._look_up.entries(_up_to_a_break(entries, broken))
         with interrupts_noted() as interrupted, self._reader:
+            expanded = self._parts.entries(_up_to_a_break(entries, broken), interrupted)
+            looked_up = self._look_up.entries(expanded)
             outcomes = self._reader.read_all(looked_up, interrupted)
             for done, (entry, outcome) in enumerate(outcomes, start=1):
                 self._stager.stage(self._commits.staged, entry, outcome)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from indexer.pipeline.pace import CommitPace
-from indexer.store.changes import Change, NewContent, NewFailure, NewItem, NewLink
+from indexer.store.changes import Change, NewContent, NewFailure, NewImageText, NewItem, NewLink
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.batches import INDEXING
 from retrieval.types import Kind
@@ -115,6 +115,12 @@ class Staged:
         self._images.append((image, image.array))
         if len(self._images) >= INDEXING.images * _IMAGE_BATCHES:
             self._encode_images(encoder)
+
+    def add_page_text(self, image: PreparedImage) -> None:
+        """Stage the text that an image shows, where its file holds it."""
+        if image.page_text is not None:
+            text, maker = image.page_text
+            self.change.texts[image.digest, "page"] = NewImageText(maker, text)
 
     def add_text(self, digest: bytes, normalised: str, encoder: Encoder) -> None:
         """Stage the content of a text, unless it is staged already."""

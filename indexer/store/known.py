@@ -13,6 +13,7 @@ from indexer.store.changes import NewContent
 from indexer.store.many_rows import SelectAmong
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
+from retrieval.collection.engine import driver_connection
 from retrieval.collection.statement import Select
 from retrieval.collection.stored_values import parse_attributes
 from retrieval.types import Attribute, Kind
@@ -153,6 +154,27 @@ def find_failures(connection: Connection, uris: Iterable[str]) -> dict[str, Know
         uri: KnownFailure(stamp, reason, corpus_id)
         for uri, stamp, reason, corpus_id in _FAILURES.rows(connection, uris)
     }
+
+
+class _FilePart(NamedTuple):
+    """An image that is a file or one of the pictures in it, and its stamp; or a failure of such an image."""
+
+    uri: str
+    stamp: str | None
+    is_failure: int
+
+
+_FILE_PARTS = Select(
+    _FilePart,
+    "SELECT uri, stamp, 0 FROM items WHERE kind = 'image' AND (uri = ?1 OR uri > ?1 || '#' AND uri < ?1 || '$')"
+    " UNION ALL SELECT uri, stamp, 1 FROM failures WHERE uri = ?1 OR uri > ?1 || '#' AND uri < ?1 || '$'",
+)
+
+
+def find_file_parts(connection: Connection, file_uri: str) -> list[tuple[str, str | None, bool]]:
+    """Read uri and stamp of the items and failures that are a file or in it; the last says which are failures."""
+    rows = _FILE_PARTS.rows(driver_connection(connection), file_uri)
+    return [(row.uri, row.stamp, bool(row.is_failure)) for row in rows]
 
 
 class _Encoded(NamedTuple):

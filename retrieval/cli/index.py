@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from retrieval.cli.options import collection_option, json_option, quiet_option, 
 from retrieval.cli.printing import counted, counted_kinds, one_line, printable, short_name
 from retrieval.cli.progress import duration, progress_display
 from retrieval.errors import UsageError
+from retrieval.file_kinds import missing_extra
 from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
@@ -155,6 +157,8 @@ def _show_report(report: Report, collection: Path) -> None:
     click.echo(f"{', '.join(work)}, {duration(report.seconds)}")
     if report.left_out:
         click.echo(f"left out: {counted_kinds(report.left_out)}")
+        for sentence in _missing_extras(report.left_out):
+            click.echo(sentence)
     if report.failed:
         click.echo("failed:")
         _show_failures(report, collection)
@@ -164,6 +168,17 @@ def _show_report(report: Report, collection: Path) -> None:
             f"{report.vanished:,} {gone} no longer in the corpus and can still be found; drop {them} with this "
             "command and --prune, or by name with vlsearch delete"
         )
+
+
+def _missing_extras(left_out: Mapping[str, int]) -> Iterator[str]:
+    """Say of each kind of file that was left out for want of an extra how it is taken."""
+    for noun, number in sorted(left_out.items()):
+        extra = missing_extra(noun)
+        if extra is not None:
+            need = "needs" if number == 1 else "need"
+            yield (
+                f"{counted(number, noun)} {need} vlsearch[{extra}]; index again after: pip install 'vlsearch[{extra}]'"
+            )
 
 
 def _show_failures(report: Report, collection: Path) -> None:

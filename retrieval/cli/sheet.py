@@ -15,7 +15,7 @@ import click
 from retrieval.cli.printing import TEXT_NAMES, counted, one_line, printable, short_name
 from retrieval.cli.progress import progress_display
 from retrieval.errors import ImageError, QueryError, UsageError
-from retrieval.types import Attribute, Hit, InlineBytes, Limits, Progress
+from retrieval.types import Attribute, Hit, Limits, Progress
 from retrieval.uris import is_url
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _picture(hit: Hit, pool: DecodePool) -> str:
     if is_url(hit.uri):
         return '<div class="none">on the web</div>'
     try:
-        shown = thumbnail_of(InlineBytes(read_source(hit.uri, pool.limits)), pool)
+        shown = thumbnail_of(read_source(hit.uri, pool.limits), pool)
     except (ImageError, QueryError):
         return '<div class="none">cannot be shown</div>'
     return f'<img src="{shown}" alt="{_text(short_name(hit.uri))}">'

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from retrieval.file_kinds import FILE_KINDS
 from retrieval.suffixes import suffix_of
 
 HIDDEN_FILE, HIDDEN_FOLDER = "hidden file", "hidden folder"
@@ -63,7 +64,7 @@ _TEXT = (
 )
 _SIDECAR = "xmp aae thm pp3 dop cos on1 vrd nksc arp xml2 modd moff gpx cls"
 _ARCHIVE = "zip tar gz tgz bz2 tbz2 xz txz zst 7z rar iso dmg cab jar apk"
-_KIND_BY_SUFFIX = {
+_KIND_BY_SUFFIX = {suffix: kind.noun for kind in FILE_KINDS if kind.extra for suffix in kind.suffixes} | {
     f".{suffix}": kind
     for kind, suffixes in {
         "RAW picture": _RAW,
@@ -72,7 +73,6 @@ _KIND_BY_SUFFIX = {
         "layered picture": _LAYERED,
         "drawing": _DRAWING,
         "unsupported picture": _UNSUPPORTED,
-        "PDF": "pdf",
         "document": _DOCUMENT,
         "text file": _TEXT,
         "sidecar file": _SIDECAR,

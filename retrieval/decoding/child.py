@@ -17,7 +17,11 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-DECODERS = {"PIL", "numpy", "pillow_heif", "_pillow_heif"}
+DECODERS = {
+    "PIL", "numpy", "pillow_heif", "_pillow_heif",
+    "pypdfium2", "pypdfium2_cfg", "pypdfium2_raw",
+}  # fmt: skip
+"""Packages that decode; those of :mod:`retrieval.images.decoders` as its records say."""
 
 
 class _Installed(importlib.abc.MetaPathFinder):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from retrieval.metadata.sidecars import Described
-from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes
+from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, PartBytes
 
 SHARED_BYTES = 128 * 2**20
 """Size of the largest array. Untouched pages of the memory that a worker and the run share take nothing."""
@@ -25,10 +25,16 @@ MAPPED_BYTES = SHARED_BYTES + 1
 GO, SKIP = b"G", b"S"
 """What follows a reply :attr:`Status.DIGEST` to a request with ``pause``."""
 
-_REQUEST = struct.Struct("!BBQQQQdQQIIIQ")
+_REQUEST = struct.Struct("!BBQQQQdQQIIIIQ")
 _REPLY = struct.Struct("!B32sIIQB4IHI")
 _LONGEST_REASON = 2000
 _LONGEST_METADATA = 2**20
+LIST_PARTS = "parts"
+"""The preparation of a request whose reply has, in place of pixels, a JSON list of the names of a file's pictures."""
+
+PAGE_TEXT = "page text"
+"""The name, among the attributes in a reply, of the text that the image shows and of what has read it."""
+
 _PAUSE, _DESCRIBED = 1, 2  # flags
 
 
@@ -87,14 +93,15 @@ class Reply:
 def write_request(file: IO[bytes], request: Request) -> None:
     """Send a request."""
     kind, path, offset, size, data = _parts(request.location)
+    part = request.location.part.encode() if isinstance(request.location, PartBytes | InlineBytes) else b""
     name, rule, limits = os.fsencode(path), request.preparation.encode(), request.limits
     flags = _PAUSE * request.pause + _DESCRIBED * (request.described is not None)
     beside = _beside(request.described) if request.described is not None else b""
     head = _REQUEST.pack(
         kind, flags, offset, size, limits.file_bytes, limits.pixels, limits.seconds,
-        request.memory, request.allowance, len(name), len(rule), len(beside), len(data),
+        request.memory, request.allowance, len(name), len(part), len(rule), len(beside), len(data),
     )  # fmt: skip
-    file.write(head + name + rule + beside)
+    file.write(head + name + part + rule + beside)
     if data:
         file.write(data)
     file.flush()
@@ -106,9 +113,11 @@ def read_request(file: IO[bytes]) -> Request | None:
     if len(head) < _REQUEST.size:
         return None
     (
-        kind, flags, offset, size, file_bytes, pixels, seconds, memory, allowance, names, rules, besides, bytes_
+        kind, flags, offset, size, file_bytes, pixels, seconds, memory, allowance, names, parts, rules, besides,
+        bytes_,
     ) = _REQUEST.unpack(head)  # fmt: skip
-    path, rule = Path(os.fsdecode(file.read(names))), file.read(rules).decode()
+    path, part = Path(os.fsdecode(file.read(names))), file.read(parts).decode()
+    rule = file.read(rules).decode()
     file_name, *sidecars = map(os.fsdecode, file.read(besides).split(b"\0"))
     described = Described(file_name, tuple(map(Path, sidecars))) if flags & _DESCRIBED else None
     data = file.read(bytes_)
@@ -117,8 +126,10 @@ def read_request(file: IO[bytes]) -> Request | None:
         location = FileBytes(path)
     elif kind == 2:
         location = MemberBytes(path, "", offset, size)
+    elif kind == 4:
+        location = PartBytes(path, part)
     else:
-        location = InlineBytes(data)
+        location = InlineBytes(data, part)
     limits = Limits(file_bytes, pixels, seconds)
     return Request(location, rule, limits, memory, allowance, bool(flags & _PAUSE), described)
 
@@ -132,6 +143,8 @@ def _parts(location: Location) -> tuple[int, str, int, int, bytes]:
     match location:
         case FileBytes(path):
             return 1, os.path.abspath(path), 0, 0, b""  # noqa: PTH100 - Path.resolve would follow links
+        case PartBytes(path):
+            return 4, os.path.abspath(path), 0, 0, b""  # noqa: PTH100
         case MemberBytes(archive, _, offset, size):
             return 2, os.path.abspath(archive), offset, size, b""  # noqa: PTH100
         case InlineBytes(data):

@@ -13,16 +13,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from retrieval.decoding.budget import PROCESS_BYTES, default_budget, divide
-from retrieval.decoding.frames import Reply, Request, Status
+from retrieval.decoding.frames import LIST_PARTS, PAGE_TEXT, Reply, Request, Status
 from retrieval.decoding.preparations import Preparation, to_json
-from retrieval.decoding.prepare import PreparedImage
+from retrieval.decoding.prepare import PageText, PreparedImage
 from retrieval.decoding.process import ProcessEnded, WorkerProcess
 from retrieval.errors import ImageError, ImageGivenUp, ImageTooLarge, ImageUnreadable, VlsearchError
+from retrieval.file_kinds import is_part_of
 from retrieval.locations.fetch import read_bytes
 from retrieval.metadata.attributes import checked
-from retrieval.types import CellBytes, InlineBytes, Limits, Location, UrlBytes
+from retrieval.texts import is_unicode, normalise_text
+from retrieval.types import CellBytes, InlineBytes, Limits, Location, PartBytes, UrlBytes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 # One core imports the model meanwhile, and more processes come when there is work for them.
 _STARTED_EARLY = 2
 _DEADLINE_CHECK_S = 0.1
+
+MOST_PAGE_TEXT = 10_000  # characters, of the text of a page
 
 
 class DecodePool:
@@ -107,7 +113,28 @@ class DecodePool:
         """
         if isinstance(location, UrlBytes | CellBytes):  # tables are read by a limited process of their own
             location = InlineBytes(read_bytes(location, self.limits))
-        rule, share = to_json(preparation), self._division.share
+        reply, array = self._decode(location, to_json(preparation), is_wanted, described)
+        return _outcome(reply, array)
+
+    def list_parts(self, path: Path) -> list[str]:
+        """List the pictures in a file by what names them behind ``#``, in a worker; the file alone names the empty one.
+
+        Raises:
+            ImageUnreadable, ImageTooLarge, ImageGivenUp, ImageError, VlsearchError: as :meth:`prepare`.
+        """
+        reply, array = self._decode(PartBytes(path, ""), LIST_PARTS, None, None)
+        prepared = _outcome(reply, array)
+        return _names(path.name, prepared.array)
+
+    def _decode(
+        self,
+        location: Location,
+        rule: str,
+        is_wanted: Callable[[bytes], bool] | None,
+        described: Described | None,
+    ) -> tuple[Reply, NDArray[np.uint8] | None]:
+        """Ask a worker, and where an image takes more than its share, one that works alone."""
+        share = self._division.share
         request = Request(
             location, rule, self.limits, share, share - PROCESS_BYTES, is_wanted is not None, described
         )
@@ -120,7 +147,7 @@ class DecodePool:
             request = Request(location, rule, self.limits, alone, alone - PROCESS_BYTES, False, described)
             with self._place(alone=True):
                 reply, array = self._ask(request, None, alone=True)
-        return _outcome(reply, array)
+        return reply, array
 
     def _ask(
         self, request: Request, is_wanted: Callable[[bytes], bool] | None, alone: bool = False
@@ -221,9 +248,11 @@ class DecodePool:
 def _outcome(reply: Reply, array: NDArray[np.uint8] | None) -> PreparedImage:
     match reply.status:
         case Status.DONE:
-            return PreparedImage(reply.digest, array, reply.width, reply.height, _metadata(reply))
+            metadata, text = _metadata(reply)
+            return PreparedImage(reply.digest, array, reply.width, reply.height, metadata, text)
         case Status.DIGEST:
-            return PreparedImage(reply.digest, metadata=_metadata(reply))
+            metadata, text = _metadata(reply)
+            return PreparedImage(reply.digest, metadata=metadata, page_text=text)
         case Status.UNREADABLE:
             raise ImageUnreadable(reply.reason)
         case Status.TOO_LARGE:
@@ -231,14 +260,36 @@ def _outcome(reply: Reply, array: NDArray[np.uint8] | None) -> PreparedImage:
     raise ImageError(reply.reason)
 
 
-def _metadata(reply: Reply) -> dict[str, Attribute] | None:
-    """Give the attributes that a worker has read, each checked: hostile bytes may have made it say anything."""
+def _metadata(reply: Reply) -> tuple[dict[str, Attribute] | None, PageText | None]:
+    """Give the attributes and the text that a worker has read, checked: hostile bytes may have made it say anything."""
     if not reply.metadata:
-        return None
+        return None, None
     try:
-        return checked(json.loads(reply.metadata))
+        said = json.loads(reply.metadata)
     except (ValueError, RecursionError):
-        return {}
+        return {}, None
+    return checked(said), _page_text(said.get(PAGE_TEXT)) if isinstance(said, dict) else None
+
+
+def _page_text(said: object) -> PageText | None:
+    match said:
+        case [str(text), str(maker)] if is_unicode(text) and is_unicode(maker):
+            kept = "".join(one for one in text if one.isprintable() or one in "\n\t")
+            return PageText(normalise_text(kept[:MOST_PAGE_TEXT]), maker[:100])
+    return None
+
+
+def _names(file: str, listed: NDArray[np.uint8] | None) -> list[str]:
+    """Give the names of a file's pictures that a worker has listed, each once and well formed."""
+    try:
+        said = json.loads(listed.tobytes()) if listed is not None else None
+    except (ValueError, RecursionError):
+        said = None
+    names = said if isinstance(said, list) else []
+    found = [name for name in names if isinstance(name, str) and (not name or is_part_of(file, name))]
+    if not found or len(found) != len(names):
+        raise ImageError("the list of its pictures cannot be read")
+    return list(dict.fromkeys(found))
 
 
 def _kill_overdue(

@@ -8,25 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from retrieval.contents import image_digest
+from retrieval.contents import image_digest, part_digest
 from retrieval.errors import ImageError, ImageTooLarge
-from retrieval.locations.fetch import read_bytes
+from retrieval.file_kinds import kind_by_name
+from retrieval.locations.fetch import read_bytes, read_in_place
+from retrieval.types import FileBytes, InlineBytes, PartBytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from retrieval.decoding.preparations import Preparation
+    from retrieval.images.decoders.decoder import Source
     from retrieval.types import Attribute, Limits, Location
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedImage:
-    """The encoded bytes of an image (JPEG, PNG, ...) and their sha256, which names the content."""
+    """An image as it is encoded (JPEG, PNG, ...).
+
+    Attributes:
+        digest: the sha256 that names the content.
+        data: the bytes of the file that it is, or is in; of a kind that is opened in place, the first of them.
+        part: which of the file's pictures it is; empty for the first.
+        path: of the file, if it is one.
+    """
 
     digest: bytes
     data: bytes
+    part: str = ""
+    path: Path | None = None
+
+
+class PageText(NamedTuple):
+    """The text of a document's page, which may be empty, and what has read it, with its version."""
+
+    text: str
+    maker: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +60,7 @@ class PreparedImage:
         width: of the whole image, upright, in pixels; None where it was not decoded.
         height: likewise.
         metadata: attributes that the file and its sidecars give; None where they were not asked for.
+        page_text: the text that the image shows, where its file holds it and metadata were asked for.
     """
 
     digest: bytes
@@ -47,6 +68,7 @@ class PreparedImage:
     width: int | None = None
     height: int | None = None
     metadata: Mapping[str, Attribute] | None = None
+    page_text: PageText | None = None
 
 
 def prepare(
@@ -73,8 +95,14 @@ def read_encoded(location: Location, limits: Limits) -> EncodedImage:
     Raises:
         ImageError: as :func:`retrieval.locations.fetch.read_bytes`.
     """
+    part = location.part if isinstance(location, PartBytes | InlineBytes) else ""
+    if isinstance(location, FileBytes | PartBytes):
+        kind = kind_by_name(location.path.name)
+        if kind is not None and kind.is_opened_in_place:
+            head, digest = read_in_place(location.path)
+            return EncodedImage(part_digest(digest, part), head, part, location.path)
     data = read_bytes(location, limits)
-    return EncodedImage(image_digest(data), data)
+    return EncodedImage(part_digest(image_digest(data), part), data, part)
 
 
 def prepare_encoded(
@@ -84,7 +112,7 @@ def prepare_encoded(
     from retrieval.images import decode_whole  # late: brings Pillow, which only a decoding process needs
 
     try:
-        decoded = decode_whole(encoded.data, limits, preparation.short_side, memory)
+        decoded = decode_whole(source_of(encoded), limits, preparation.short_side, memory)
         array = preparation.prepare(decoded.image)
     except ImageError:
         raise
@@ -94,3 +122,28 @@ def prepare_encoded(
     except Exception as error:
         raise ImageError(f"cannot be prepared ({error})") from error
     return PreparedImage(encoded.digest, array, decoded.width, decoded.height)
+
+
+def list_parts(encoded: EncodedImage) -> list[str]:
+    """List the names of a file's pictures; the empty one is of the picture that the file's uri names alone.
+
+    Raises:
+        ImageError: with the reason, in one clause.
+    """
+    from retrieval.images.decoders.table import list_parts as listed  # late: brings Pillow
+
+    try:
+        return list(listed(source_of(encoded)))
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageTooLarge(None) from error
+    except Exception as error:  # decoders raise anything at all on hostile bytes
+        raise ImageError(f"damaged or cut short ({error})") from error
+
+
+def source_of(encoded: EncodedImage) -> Source:
+    """Give an encoded image as decoders take it."""
+    from retrieval.images.decoders.decoder import Source  # late, as above
+
+    return Source(encoded.data, encoded.part, encoded.path)

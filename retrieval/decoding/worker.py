@@ -16,11 +16,15 @@ import threading
 import time
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from retrieval.contents import part_digest
 from retrieval.decoding.frames import (
     GO,
+    LIST_PARTS,
     MAPPED_BYTES,
+    PAGE_TEXT,
     SHARED_BYTES,
     Reply,
     Request,
@@ -29,17 +33,51 @@ from retrieval.decoding.frames import (
     write_reply,
 )
 from retrieval.decoding.preparations import Preparation, from_json
-from retrieval.decoding.prepare import EncodedImage, prepare_encoded, read_encoded
+from retrieval.decoding.prepare import EncodedImage, list_parts, prepare_encoded, read_encoded, source_of
 from retrieval.errors import ImageError, ImageTooLarge
+from retrieval.types import PartBytes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from retrieval.types import Limits, Location
+
 _GRACE = 5.0  # seconds behind the deadline, at which the parent kills; after them the process ends itself
 _PARENT_CHECK = 0.5  # seconds
 _LARGE = 4 * 2**20  # bytes of an array, beyond which its pages are given back
 
+
+class _LastFile:
+    """Reads images, and one file's bytes only once while one of its pictures after the other is asked for."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._whole: EncodedImage | None = None
+
+    def read(self, location: Location, limits: Limits) -> EncodedImage:
+        """Read an image; arguments and errors as of :func:`retrieval.decoding.prepare.read_encoded`."""
+        if not isinstance(location, PartBytes):
+            self._key = self._whole = None
+            return read_encoded(location, limits)
+        key = _file_key(location.path)
+        whole = self._whole if key is not None and key == self._key else None
+        if whole is None:
+            self._key = self._whole = None
+            whole = read_encoded(PartBytes(location.path, ""), limits)
+            self._key, self._whole = key, whole
+        return replace(whole, digest=part_digest(whole.digest, location.part), part=location.part)
+
+
+def _file_key(path: Path) -> object:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return path, facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+_last_file = _LastFile()
 preparation_of = lru_cache(8)(from_json)
 
 
@@ -68,7 +106,7 @@ def _answer(request: Request, requests: IO[bytes], replies: IO[bytes], memory: m
     _limit_memory(request.memory)
     _set_alarm(request.limits.seconds)
     try:
-        encoded = read_encoded(request.location, request.limits)
+        encoded = _last_file.read(request.location, request.limits)
     except ImageError as error:
         write_reply(replies, Reply(Status.UNREADABLE, reason=str(error)))
         return
@@ -99,10 +137,13 @@ def _metadata(request: Request, encoded: EncodedImage) -> bytes:
     """Read what is known of the image beside its pixels, as JSON; empty where it is not asked for, or too much."""
     if request.described is None:
         return b""
-    from retrieval.metadata.read import read_described
+    from retrieval.metadata.read import read_described, read_page_text
 
     try:
-        return json.dumps(read_described(encoded.data, request.described)).encode()
+        source = source_of(encoded)
+        text = read_page_text(source)
+        page = {} if text is None else {PAGE_TEXT: text}
+        return json.dumps(read_described(source, request.described) | page).encode()
     except MemoryError:
         return b"{}"
 
@@ -110,6 +151,8 @@ def _metadata(request: Request, encoded: EncodedImage) -> bytes:
 def _prepare(request: Request, encoded: EncodedImage) -> tuple[Reply, NDArray[np.uint8] | None]:
     digest = encoded.digest
     try:
+        if request.preparation == LIST_PARTS:
+            return _listing(encoded)
         preparation: Preparation = preparation_of(request.preparation)
         prepared = prepare_encoded(encoded, preparation, request.limits, request.allowance)
     except ImageTooLarge as error:
@@ -123,6 +166,14 @@ def _prepare(request: Request, encoded: EncodedImage) -> tuple[Reply, NDArray[np
     if array.nbytes > SHARED_BYTES:
         return Reply(Status.TOO_LARGE, digest, needed=array.nbytes), None
     return Reply(Status.DONE, digest, prepared.width or 0, prepared.height or 0, 0, array.shape), array
+
+
+def _listing(encoded: EncodedImage) -> tuple[Reply, NDArray[np.uint8]]:
+    """Answer with the names of a file's pictures, as JSON in place of pixels."""
+    import numpy as np
+
+    listed = np.frombuffer(json.dumps(list_parts(encoded)).encode(), np.uint8)
+    return Reply(Status.DONE, encoded.digest, shape=listed.shape), listed
 
 
 def _put(array: NDArray[np.uint8], memory: mmap.mmap) -> None:

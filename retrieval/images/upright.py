@@ -13,7 +13,9 @@ from PIL import ExifTags, Image
 
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.images.colour import to_rgb
-from retrieval.images.formats import open_image, webp_size
+from retrieval.images.decoders.decoder import Source, Wanted
+from retrieval.images.decoders.table import open_source
+from retrieval.images.formats import webp_size
 from retrieval.images.memory import bytes_needed, webp_bytes_needed
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ACROSS = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,14 +58,14 @@ def decode(data: bytes, limits: Limits, short_side: int | None = None) -> Image.
 
 
 def decode_whole(
-    data: bytes, limits: Limits, short_side: int | None = None, memory: int | None = None
+    data: bytes | Source, limits: Limits, short_side: int | None = None, memory: int | None = None
 ) -> Decoded:
     """Decode to upright RGB: turned as its EXIF says, alpha over white, 16 bits scaled, the first frame of several.
 
     An image more than 20 times as long as it is wide keeps its middle only.
 
     Args:
-        data: the encoded image.
+        data: the encoded image, or a file that holds it.
         limits: ``pixels`` is checked before anything is decoded.
         short_side: the encoder's ``image_size``; a JPEG may then come smaller than it is stored (its short side at
             least twice that), which makes a 12-megapixel photograph several times as fast.
@@ -72,12 +75,14 @@ def decode_whole(
         ImageTooLarge: decoding would take more than ``memory``.
         ImageError: with the reason, in one clause.
     """
+    source = data if isinstance(data, Source) else Source(data)
+    data = source.data
     if not data:
         raise ImageError("the file is empty")
     if data[0] == 0 and data.count(0) == len(data):
         raise ImageError("the file holds nothing but zeros")
     try:
-        return _decode(data, limits, short_side, memory)
+        return _decode(source, limits, short_side, memory)
     except ImageError:
         raise
     except MemoryError as error:
@@ -88,14 +93,16 @@ def decode_whole(
         raise ImageError(f"damaged or cut short ({_clause(error)})") from error
 
 
-def _decode(data: bytes, limits: Limits, short_side: int | None, memory: int | None) -> Decoded:
+def _decode(source: Source, limits: Limits, short_side: int | None, memory: int | None) -> Decoded:
+    data = source.data
     canvas = webp_size(data)
     if canvas is not None:  # libwebp allocates it when the image is opened, and calls a want of memory damage
         _check_pixels(canvas, limits)
         if memory is not None and (needed := webp_bytes_needed(canvas, len(data))) > memory:
             raise ImageTooLarge(needed)
-    with open_image(data) as image:
-        stored = image.size
+    opened = open_source(source, Wanted(short_side, limits.pixels, memory))
+    with opened.image as image:
+        stored = opened.size or image.size
         _check_pixels(stored, limits)
         if short_side is not None and image.format in ("JPEG", "MPO"):
             scale = max(1.0, min(stored) / (short_side * DRAFT_SHARE))
@@ -104,11 +111,10 @@ def _decode(data: bytes, limits: Limits, short_side: int | None, memory: int | N
         if memory is not None and needed > memory:
             raise ImageTooLarge(needed)
         image.load()
-        upright = _upright(image)
-        whole = upright.size if image.format not in ("JPEG", "MPO") else stored
-        if upright is not image and image.format in ("JPEG", "MPO") and _is_across(image):
-            whole = stored[1], stored[0]
-    del image  # with the decoder's own buffers, before anything more is allocated
+        orientation = _orientation(image) if opened.turn is None else opened.turn
+        upright = _upright(image, orientation)
+        whole = stored[::-1] if orientation in _ACROSS else stored
+    del image, opened  # with the decoder's own buffers, before anything more is allocated
     return Decoded(to_rgb(_crop_strip(upright)), *whole)
 
 
@@ -127,12 +133,8 @@ def _orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) else 1
 
 
-def _is_across(image: Image.Image) -> bool:
-    return _orientation(image) in (5, 6, 7, 8)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(_orientation(image))
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from retrieval.types import CellBytes, FileBytes, Location, MemberBytes, UrlBytes
+from retrieval.file_kinds import is_part_of
+from retrieval.types import CellBytes, FileBytes, Location, MemberBytes, PartBytes, UrlBytes
 from retrieval.uris import is_url, split_file_uri
 
 _LARGEST = 2**63 - 1
@@ -43,6 +44,8 @@ def location_of(uri: str, extent: str | None) -> Location | None:
     path, place = split
     if place is None:
         return FileBytes(path)
+    if extent is None and is_part_of(path.name, place):
+        return PartBytes(path, place)
     if extent is None or not is_extent(extent):
         return None
     if member := _MEMBER.fullmatch(extent):

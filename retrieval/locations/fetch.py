@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import threading
@@ -10,17 +11,27 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError, ImageGivenUp, MissingExtra
-from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
+from retrieval.types import (
+    CellBytes,
+    FileBytes,
+    InlineBytes,
+    Limits,
+    Location,
+    MemberBytes,
+    PartBytes,
+    UrlBytes,
+)
 from retrieval.uris import hide_passwords, is_url
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_REDIRECTS = 5
+_HEAD_BYTES = 65536  # enough to tell what a file is
 
 
 def read_bytes(location: Location, limits: Limits) -> bytes:
-    """Read all bytes of an image.
+    """Read all bytes of an image; of one of several in a file, those of the file.
 
     Only regular files are opened (a fifo or a device would block or never end), no more than ``limits.file_bytes``
     are read, and a download ends within ``limits.seconds`` even from a server that trickles.
@@ -30,7 +41,7 @@ def read_bytes(location: Location, limits: Limits) -> bytes:
         ImageError: with the reason, in one clause.
     """
     match location:
-        case FileBytes(path):
+        case FileBytes(path) | PartBytes(path):
             return _read_file(path, 0, None, limits)
         case MemberBytes(archive, _, offset, size):
             return _read_file(archive, offset, size, limits)
@@ -44,6 +55,24 @@ def read_bytes(location: Location, limits: Limits) -> bytes:
             return data
 
 
+def read_in_place(path: Path) -> tuple[bytes, bytes]:
+    """Read the first bytes of a file, for a decoder that opens it itself, and the sha256 of all of them.
+
+    Raises:
+        ImageError: with the reason, in one clause.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ImageError("not a regular file")
+            head = file.read(_HEAD_BYTES)
+            file.seek(0)
+            return head, hashlib.file_digest(file, "sha256").digest()
+    except (OSError, ValueError) as error:
+        raise ImageError(_os_reason(error)) from error
+
+
 def stamp(location: Location) -> str | None:
     """Make a stamp by which a later run sees that the bytes are unchanged; None where only the bytes can tell.
 
@@ -53,6 +82,8 @@ def stamp(location: Location) -> str | None:
     match location:
         case FileBytes(path):
             return _file_stamp(path)
+        case PartBytes(path, _, place):
+            return f"{_file_stamp(path)}:{place}"
         case MemberBytes(archive, _, offset, size):
             return f"{_file_stamp(archive)}:{offset}+{size}"
         case CellBytes(table, _, row):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from retrieval.json_files import read_regular
@@ -18,6 +18,7 @@ from retrieval.metadata.xmp import MOST_BYTES, read_xmp
 if TYPE_CHECKING:
     from PIL import Image
 
+    from retrieval.images.decoders.decoder import Source
     from retrieval.types import Attribute
 
 _Source = TypeVar("_Source")
@@ -32,7 +33,7 @@ class Sidecar(NamedTuple):
     data: bytes
 
 
-def read_described(data: bytes, described: Described) -> dict[str, Attribute]:
+def read_described(source: Source, described: Described) -> dict[str, Attribute]:
     """Read the attributes of an image as :func:`read_metadata` does, its sidecars from their files.
 
     A sidecar that cannot be read, or is larger than any program writes, is left out.
@@ -41,7 +42,23 @@ def read_described(data: bytes, described: Described) -> dict[str, Attribute]:
     for path in described.sidecars:
         with contextlib.suppress(OSError, ValueError):
             sidecars.append(Sidecar(path.name, read_regular(path, MOST_BYTES)))
-    return read_metadata(data, described.name, sidecars)
+    return _read_metadata(source, described.name, sidecars)
+
+
+def read_page_text(source: Source) -> tuple[str, str] | None:
+    """Read the text of a document's page, and what has read it; None where the file holds no texts of pages.
+
+    A page whose text cannot be read has an empty one.
+    """
+    from retrieval.images.decoders.table import document_text
+
+    try:
+        found = document_text(source)
+    except MemoryError:
+        raise
+    except Exception:  # decoders raise anything on hostile bytes, and decoding will say so
+        return None
+    return None if found is None else (found.text, found.maker)
 
 
 def read_metadata(data: bytes, name: str = "", sidecars: Iterable[Sidecar] = ()) -> dict[str, Attribute]:
@@ -55,18 +72,34 @@ def read_metadata(data: bytes, name: str = "", sidecars: Iterable[Sidecar] = ())
         name: of its file, for the date that may be in it.
         sidecars: files beside it that describe it.
     """
-    beside = list(sidecars)
+    from retrieval.images.decoders.decoder import Source
+
+    return _read_metadata(Source(data), name, list(sidecars))
+
+
+def _read_metadata(source: Source, name: str, beside: Sequence[Sidecar]) -> dict[str, Attribute]:
     xmp = [_tidy(read_xmp, one.data) for one in beside if one.name.lower().endswith(".xmp")]
     json = [_tidy(read_takeout, one.data) for one in beside if one.name.lower().endswith(".json")]
     taken = taken_from_name(name)
-    return merged([*xmp, *_embedded(data), *json, tidied({"taken": taken} if taken else {})])
+    return merged([*xmp, *_embedded(source), *json, tidied({"taken": taken} if taken else {})])
 
 
-def _embedded(data: bytes) -> list[dict[str, Attribute]]:
+def _embedded(source: Source) -> list[dict[str, Attribute]]:
+    from retrieval.images.decoders.table import embedded_metadata
     from retrieval.images.formats import open_image
 
     found = []
-    with contextlib.suppress(Exception), open_image(data) as image:  # Pillow raises anything on hostile bytes
+    with contextlib.suppress(Exception):  # decoders raise anything on hostile bytes
+        said = embedded_metadata(source)
+        if said is not None:
+            found.append(tidied(said.values))
+            found.append(_tidy(read_xmp, said.xmp) if said.xmp else {})
+            found.append(_tidy(_read_loose_exif, said.exif) if said.exif else {})
+            return found
+    with (
+        contextlib.suppress(Exception),
+        open_image(source.data) as image,
+    ):  # Pillow raises anything on hostile bytes
         packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
         if packet:
             found.append(_tidy(read_xmp, packet.encode() if isinstance(packet, str) else packet))
@@ -80,6 +113,14 @@ def _embedded(data: bytes) -> list[dict[str, Attribute]]:
 
 def _read_exif(image: Image.Image) -> dict[str, object]:
     return read_exif(image.getexif())
+
+
+def _read_loose_exif(data: bytes) -> dict[str, object]:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(data)
+    return read_exif(exif)
 
 
 def _read_iptc(image: Image.Image) -> dict[str, object]:

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING
 from retrieval.decoding.preparations import Fit
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import ImageError, NoSuchImage, QueryError
+from retrieval.file_kinds import is_part_of
 from retrieval.locations.tar_members import Damage, member_path, walk_members
 from retrieval.shell import shell_command, shell_word
 from retrieval.suffixes import PARQUET_SUFFIXES, suffix_of
-from retrieval.types import CellBytes, FileBytes, InlineBytes, Limits, Location, MemberBytes, UrlBytes
+from retrieval.types import (
+    CellBytes,
+    FileBytes,
+    InlineBytes,
+    Limits,
+    Location,
+    MemberBytes,
+    PartBytes,
+    UrlBytes,
+)
 from retrieval.uris import display, split_file_uri
 
 if TYPE_CHECKING:
@@ -26,8 +36,8 @@ if TYPE_CHECKING:
 _ROW = re.compile(r"row=([0-9]{1,18})")
 
 
-def read_source(source: Path | str | bytes, limits: Limits) -> bytes:
-    """Read the encoded bytes (JPEG, PNG, ...) of an image.
+def read_source(source: Path | str | bytes, limits: Limits) -> InlineBytes:
+    """Read the encoded bytes (JPEG, PNG, ...) of an image; of one of several in a file, those of the file.
 
     Raises:
         QueryError: the image does not exist or cannot be read.
@@ -36,20 +46,25 @@ def read_source(source: Path | str | bytes, limits: Limits) -> bytes:
     from retrieval.locations.fetch import read_bytes  # late: queries of words do not need it
 
     try:
-        return read_bytes(location, limits)
+        data = read_bytes(location, limits)
     except ImageError as error:
         raise _refusal(source, error) from error
+    return InlineBytes(data, location.part if isinstance(location, PartBytes) else "")
 
 
 def encode_source(
-    data: bytes, source: Path | str | bytes, encoder: Encoder, pool: DecodePool, crop: Crop | None = None
+    found: InlineBytes,
+    source: Path | str | bytes,
+    encoder: Encoder,
+    pool: DecodePool,
+    crop: Crop | None = None,
 ) -> NDArray[np.float32]:
-    """Encode an image, or a part of it, from its encoded bytes to a vector, (d,) float32.
+    """Encode an image that was read, or a part of it, to a vector, (d,) float32.
 
     The image is encoded alone, because the batch size changes the last bits of the rows.
 
     Args:
-        data: the encoded bytes.
+        found: the image as it was read.
         source: names it in errors.
         encoder: of the collection.
         pool: decodes it.
@@ -59,8 +74,8 @@ def encode_source(
         QueryError: it cannot be decoded, or does not have that part.
     """
     try:
-        shares = None if crop is None else _in_shares(crop, InlineBytes(data), source, pool)
-        array = prepare_for_encoder(pool, InlineBytes(data), encoder, crop=shares).array
+        shares = None if crop is None else _in_shares(crop, found, source, pool)
+        array = prepare_for_encoder(pool, found, encoder, crop=shares).array
     except ImageError as error:
         raise _refusal(source, error) from error
     assert array is not None, "every image is wanted"
@@ -110,6 +125,8 @@ def _locate(source: Path | str | bytes) -> Location:
     row = _ROW.fullmatch(member or "")
     if row is not None and suffix_of(path.name) in PARQUET_SUFFIXES:
         return CellBytes(_existing(path), "", int(row[1]))
+    if member is not None and is_part_of(path.name, member):
+        return PartBytes(_existing(path), member)
     return FileBytes(_existing(path)) if member is None else _find_member(_existing(path), member)
 
 

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from retrieval.errors import PlacedQueryError, QueryError
+from retrieval.file_kinds import is_part_of
 from retrieval.query.parts import ImagePart, KeyPart, Part, Query, TextPart
 from retrieval.shell import shell_word
 from retrieval.suffixes import is_image_name
@@ -102,8 +103,15 @@ def looks_like_picture(content: str) -> bool:
         or content.startswith("file://")
         or _PATH_START.match(content)
         or _TAR_MEMBER.fullmatch(content)
+        or _names_a_part(content)
         or is_image_name(content)
     )
+
+
+def _names_a_part(content: str) -> bool:
+    """Whether content is spelt like one of the pictures in a file, as ``scan.pdf#page=3``."""
+    name, _, part = content.rpartition("#")
+    return is_part_of(name, part)
 
 
 def _unicode(words: str) -> str:
@@ -126,4 +134,7 @@ def _source(content: str) -> Path | str:
     member = _TAR_MEMBER.fullmatch(content)
     if member is not None:
         return file_uri(Path(member["archive"]), member["member"])
+    if _names_a_part(content):
+        name, _, part = content.rpartition("#")
+        return file_uri(Path(name), part)
     return Path(content)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrieval.contents import image_digest
+from retrieval.contents import image_digest, part_digest
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.preparations import Fit, Preparation, Shrink
 from retrieval.errors import ImageError, UsageError
 from retrieval.locations.extents import location_of
 from retrieval.query.thumbnail_cache import ThumbnailCache
 from retrieval.signatures import AVIF_BRANDS, HEAD_BYTES, formats_by_signature, is_media_file, media_brands
-from retrieval.types import InlineBytes, Limits, Location, UrlBytes
+from retrieval.types import InlineBytes, Limits, Location, PartBytes, UrlBytes
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection, View
@@ -91,15 +91,17 @@ class Pictures:
             return find_pictures(view, ids)
 
     def original(self, picture: Picture) -> bytes:
-        """Read the bytes of a picture as they were indexed.
+        """Read the bytes of a picture as they were indexed; of one of several in a file, those of the file.
 
         Raises:
             ImageError: they cannot be read any more, or have changed.
         """
         from retrieval.locations.fetch import read_bytes  # late: most of what is asked for are thumbnails
 
-        data = read_bytes(_local(picture), self._pool.limits)
-        if image_digest(data) != picture.sha256:
+        location = _local(picture)
+        data = read_bytes(location, self._pool.limits)
+        part = location.part if isinstance(location, PartBytes) else ""
+        if part_digest(image_digest(data), part) != picture.sha256:
             raise ImageError(_CHANGED)
         return data
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection import Collection, View
 from retrieval.collection.stored import StoredVector
-from retrieval.contents import image_digest, pixel_digest, text_digest
+from retrieval.contents import image_digest, part_digest, pixel_digest, text_digest
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
@@ -180,12 +180,13 @@ class QueryVectors:
             from retrieval.query.image_sources import encode_source, read_source  # late: words need neither
 
             pool = self._decode_pool()
-            data = read_source(source, pool.limits)
-            stored = None if part.crop else self._stored(image_digest(data), identity)
+            found = read_source(source, pool.limits)
+            digest = part_digest(image_digest(found.data), found.part)
+            stored = None if part.crop else self._stored(digest, identity)
             if stored is not None:
                 return stored
             pool.start()  # while the encoder is loaded
-            return encode_source(data, source, self._encoders.load(identity), pool, part.crop)
+            return encode_source(found, source, self._encoders.load(identity), pool, part.crop)
         stored = None if part.crop else self._stored(pixel_digest(source), identity)
         if stored is not None:
             return stored

@@ -27,9 +27,9 @@ from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.textfile import LINE_LIMIT, unreadable
 from retrieval.errors import CorpusFormatError
+from retrieval.file_kinds import holds_several, is_taken
 from retrieval.metadata.sidecars import SIDECAR_SUFFIXES, by_folded_name, sidecars_of
 from retrieval.signatures import is_image_file
-from retrieval.suffixes import is_image_name
 from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes
 from retrieval.uris import file_uri
 
@@ -73,8 +73,9 @@ def open_folder(at: CorpusPath, options: CorpusOptions) -> Corpus:
     """Open a folder of images: those in it and below it, in the order of names, files before folders.
 
     A name that ends as an image's makes a candidate, and so do the first bytes of a file whose suffix is not
-    known; what it is, its content decides later. ``x.txt`` and ``x.jpg.txt`` beside ``x.jpg`` hold its captions,
-    one a line, named ``L1`` in that file; ``x.xmp``, ``x.jpg.xmp`` and Google Takeout's JSON hold its metadata.
+    known, and kinds of files that need an extra, where it is installed; what it is, its content decides later.
+    ``x.txt`` and ``x.jpg.txt`` beside ``x.jpg`` hold its captions, one a line, named ``L1`` in that file;
+    ``x.xmp``, ``x.jpg.xmp`` and Google Takeout's JSON hold its metadata.
     Left out and counted by kind: all other files, collections, what
     ``options.exclude`` matches, and unless ``options.default_excludes`` is off, hidden files and those of systems
     (:func:`~retrieval.corpora.left_out.is_hidden_or_system`). Symbolic links are followed, and each folder is
@@ -177,7 +178,7 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, rules: _
             listing.captions.add(entry.name)
         elif entry.name.lower().endswith(SIDECAR_SUFFIXES) and entry.is_file():
             listing.sidecars.append(entry.name)
-        elif not is_image_name(entry.name):
+        elif not is_taken(entry.name):
             kind = kind_of_file(entry.name)
             if kind == OTHER_FILE and entry.is_file():
                 listing.unknown.append(entry.name)
@@ -190,7 +191,7 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, rules: _
             fault = "is a link that leads nowhere" if nowhere else "is not a regular file"
             listing.failures.append(Failure(file_uri(Path(entry.path)), fault))
     except OSError as error:  # a link that leads to itself
-        if not is_image_name(entry.name):
+        if not is_taken(entry.name):
             listing.left_out[kind_of_file(entry.name)] += 1
             return
         listing.failures.append(Failure(file_uri(Path(entry.path)), unreadable(error)))
@@ -208,7 +209,9 @@ def _image_entries(
                 texts.extend(found.texts)
     path = Path(folder, name)
     beside = tuple(Path(folder, sidecar) for sidecar in sidecars)
-    yield Entry(CorpusImage(file_uri(path), FileBytes(path), sidecars=beside), tuple(texts))
+    several = holds_several(name)
+    image = CorpusImage(file_uri(path), FileBytes(path), sidecars=beside, may_be_several=several)
+    yield Entry(image, tuple(texts))
 
 
 def _caption_files(name: str, there: set[str]) -> Iterator[str]:

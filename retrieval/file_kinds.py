@@ -1,0 +1,92 @@
+"""Kinds of files that need a package of their own, or that hold several pictures; by suffix, and nothing is opened.
+
+A suffix decides what is looked at; what a file is, its content decides later. A further kind is a record here, and a
+decoder in :mod:`retrieval.images.decoders`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from retrieval.extras import is_installed
+from retrieval.suffixes import IMAGE_SUFFIXES, is_image_name, suffix_of
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """One kind of file.
+
+    Attributes:
+        noun: what one is called, in counts of files that are left out; a noun that takes a plural ``s``.
+        suffixes: of file names, in lower case with their dot.
+        extra: the extra that brings its decoder; None where none is needed.
+        part: a pattern of what names one of the pictures in such a file, behind ``#``; empty where a file is one
+            picture. The first picture has the name of the file alone where its name says nothing more.
+        is_opened_in_place: whether its decoder opens the file itself; others are given all bytes.
+    """
+
+    noun: str
+    suffixes: frozenset[str]
+    extra: str | None = None
+    part: str = ""
+    is_opened_in_place: bool = False
+
+    @property
+    def holds_several(self) -> bool:
+        """Whether one file may hold several pictures."""
+        return bool(self.part)
+
+
+MOST_PARTS = 2000
+"""Pictures of one file that become items."""
+
+_PAGE = r"page=[1-9][0-9]{0,5}"
+
+PDF = FileKind("PDF", frozenset({".pdf"}), "pdf", part=_PAGE)
+TIFF = FileKind(
+    "TIFF picture",
+    frozenset(one for one in IMAGE_SUFFIXES if one.startswith(".tif")),
+    part=_PAGE,
+)
+
+FILE_KINDS = (PDF, TIFF)
+
+_BY_SUFFIX = {suffix: kind for kind in FILE_KINDS for suffix in kind.suffixes}
+_BY_NOUN = {kind.noun: kind for kind in FILE_KINDS}
+
+
+def kind_by_name(name: str) -> FileKind | None:
+    """Give the kind of a file by its name; None for files of other kinds."""
+    return _BY_SUFFIX.get(suffix_of(name))
+
+
+def is_taken(name: str) -> bool:
+    """Whether a file of this name is looked at for pictures: by its suffix, and by the extras that are installed."""
+    if is_image_name(name):
+        return True
+    kind = kind_by_name(name)
+    return kind is not None and (kind.extra is None or _is_installed(kind.extra))
+
+
+_is_installed = cache(is_installed)
+"""Looked up once a process: a folder has thousands of files."""
+
+
+def holds_several(name: str) -> bool:
+    """Whether a file of this name may hold several pictures."""
+    kind = kind_by_name(name)
+    return kind is not None and kind.holds_several
+
+
+def is_part_of(name: str, part: str) -> bool:
+    """Whether ``part`` names one of the pictures that a file of this name may hold."""
+    kind = kind_by_name(name)
+    return kind is not None and bool(kind.part) and re.fullmatch(kind.part, part) is not None
+
+
+def missing_extra(noun: str) -> str | None:
+    """Give the extra that files need which are counted under this noun; None where it is installed or there is none."""
+    kind = _BY_NOUN.get(noun)
+    return None if kind is None or kind.extra is None or is_installed(kind.extra) else kind.extra
