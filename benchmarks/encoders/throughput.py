@@ -50,7 +50,7 @@ def operations_of_vit() -> int:
     return 2 * (LAYERS * layer + patches * 3 * PATCH * PATCH * WIDTH + WIDTH * DIMENSION)
 
 
-def save_vit(folder: Path) -> None:
+def save_vit(folder: Path, side: int = SIZE) -> None:
     """Write a CLIP checkpoint of ViT-B/32's size with random weights and a small vocabulary."""
     vocabulary, merges = byte_level(["<|startoftext|>", "<|endoftext|>"])
     last = len(vocabulary) - 1
@@ -58,7 +58,7 @@ def save_vit(folder: Path) -> None:
     torch.manual_seed(0)
     config = transformers.CLIPConfig(
         text_config={"bos_token_id": last - 1, "eos_token_id": last},
-        vision_config={"patch_size": PATCH},
+        vision_config={"patch_size": PATCH, "image_size": side},
         projection_dim=DIMENSION,
     )
     model = transformers.CLIPModel(config)
@@ -67,8 +67,8 @@ def save_vit(folder: Path) -> None:
             if name.endswith("bias"):
                 value.normal_(0, 0.02)
     model.save_pretrained(folder)
-    size = {"height": SIZE, "width": SIZE}
-    pictures = CLIP_PICTURES | {"size": {"shortest_edge": SIZE}, "crop_size": size}
+    crop = {"height": side, "width": side}
+    pictures = CLIP_PICTURES | {"size": {"shortest_edge": side}, "crop_size": crop}
     (folder / "preprocessor_config.json").write_text(json.dumps(pictures))
 
 

@@ -1,0 +1,256 @@
+"""Index photographs with the same weights as other programs do, end to end: read, decode, encode, store.
+
+    python -m benchmarks.indexing.peers IMAGES --environments FOLDER
+
+IMAGES is a folder of photographs of about 640x480 pixels; where they are few, each is taken several times, as JPEGs of
+other qualities, so that no two are the same. Those of 12 megapixels are made from them. The weights are
+ViT-B/32 of random numbers at 256 pixels, on which time does not depend: it is the size that rclip's model has. Programs
+are the real ones, each in an environment that is made below FOLDER (rclip's with Python 3.12) and kept there:
+
+- vlsearch: ``vlsearch index`` with its defaults, of this checkout, in the environment that runs this;
+- rclip 4: its command (asked with one of the photographs: it must be asked something), which finds the weights as an
+  ONNX graph where it would download its own;
+- sentence-transformers 6: its documented loop (``Image.open``, ``encode`` in batches of 32, then the array is saved),
+  with its default precision and with ``dtype="bfloat16"``.
+
+Programs take turns, each in a new process. Whole: all seconds of the command. A photograph: what more it takes than a
+run over eight photographs, so that starting and loading are not in it. Rewrites peers.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.encoders.throughput import save_vit
+from benchmarks.indexing.decoding import make_large
+from benchmarks.provenance import markdown_table, provenance, write_table
+
+TABLE = Path(__file__).with_suffix(".md")
+HEAD = ("photographs", "program", "photographs/s", "range", "CPU-ms each", "times", "whole run, s")
+SIZE, BATCH, FEW = 256, 32, 8
+
+RCLIP = ("rclip==4.0.8",)
+SENTENCE_TRANSFORMERS = ("sentence-transformers==6.2.0", "torch", "pillow")
+EXPORTER = ("torch", "transformers", "onnx", "onnxscript")
+
+EXPORT = """
+import sys
+from pathlib import Path
+import torch, transformers
+checkpoint, folder = sys.argv[1], Path(sys.argv[2])
+model = transformers.CLIPModel.from_pretrained(checkpoint, attn_implementation="eager").eval()
+
+class Visual(torch.nn.Module):
+    def forward(self, pixels):
+        pooled = model.vision_model(pixel_values=pixels).pooler_output
+        return model.visual_projection(pooled)
+
+class Textual(torch.nn.Module):
+    def forward(self, tokens):
+        return model.text_projection(model.text_model(input_ids=tokens).pooler_output)
+
+last = model.config.text_config.vocab_size - 1
+side = model.config.vision_config.image_size
+for name, module, example in (
+    ("visual", Visual(), torch.zeros(2, 3, side, side)),
+    ("textual", Textual(), torch.full((2, 77), last)),
+):
+    free = {0: torch.export.Dim("n", min=1, max=4096)}
+    program = torch.onnx.export(module, (example,), dynamo=True, input_names=["input"], output_names=["output"],
+                                dynamic_shapes=(free,))
+    program.save(folder / f"{name}.onnx")
+"""
+
+ENCODE = """
+import sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from sentence_transformers import SentenceTransformer
+checkpoint, folder, precision, out = sys.argv[1:]
+more = {} if precision == "float32" else {"model_kwargs": {"dtype": precision}}
+model = SentenceTransformer(checkpoint, **more)
+paths = sorted(Path(folder).glob("*.jpg"))
+images = (Image.open(path) for path in paths)
+vectors = model.encode(list(images), batch_size=32, convert_to_numpy=True)
+assert vectors.shape == (len(paths), 512), vectors.shape
+np.save(out, vectors)
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one command took, in seconds: of the clock, and of its processes."""
+
+    wall: float
+    cpu: float
+
+
+def timed(command: Sequence[str | Path], **environment: str) -> Run:
+    """Run a command, silent unless it fails."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))}:\n{done.stdout[-2000:]}")
+    return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def environment(folder: Path, name: str, packages: Sequence[str], python: str = sys.executable) -> Path:
+    """Give the folder of a virtual environment's programs; it is made if it is not there."""
+    programs = folder / name / "bin"
+    if not programs.exists():
+        subprocess.run([python, "-m", "venv", folder / name], check=True)
+        subprocess.run([programs / "pip", "install", "--quiet", *packages], check=True)
+    return programs
+
+
+def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callable[[Path], Run]]:
+    """Make ready what takes turns: each indexes a folder of photographs from nothing."""
+    rclip = environment(folder, "rclip", RCLIP, "python3.12")
+    others = environment(folder, "sentence-transformers", SENTENCE_TRANSFORMERS)
+    exporter = environment(folder, "exporter", EXPORTER)
+    data = scratch / "rclip"
+    graphs = data / "ViT-B-32-256-datacomp_s34b_b86k"
+    graphs.mkdir(parents=True)
+    for name in ("LICENSE", "OPENAI-CLIP-MIT.txt", "README.md", "THIRD_PARTY_NOTICES.md"):
+        (data / name).write_text("random weights, made by a benchmark\n")
+    (data / "tokenizer").mkdir()
+    (data / "tokenizer" / "bpe_simple_vocab_16e6.txt.gz").touch()  # only questions need it
+    subprocess.run(
+        [exporter / "python", "-c", EXPORT, checkpoint, graphs], check=True, stdout=subprocess.DEVNULL
+    )
+
+    def with_vlsearch(pictures: Path) -> Run:
+        collection = scratch / "collection"
+        command = [sys.executable, "-m", "retrieval.cli", "index", pictures, "--model", checkpoint, "--quiet"]
+        try:
+            return timed([*command, "--collection", collection], XDG_CACHE_HOME=str(scratch / "cache"))
+        finally:
+            shutil.rmtree(collection, ignore_errors=True)
+
+    def with_rclip(pictures: Path) -> Run:
+        (data / "db.sqlite3").unlink(missing_ok=True)
+        code = "import os, sys; os.chdir(sys.argv.pop(1)); from rclip.main import main; main()"
+        question = min(pictures.iterdir()).name  # it does not index without one
+        command = [rclip / "python", "-c", code, pictures, "--filepath-only", f"./{question}"]
+        return timed(command, RCLIP_DATADIR=str(data), HF_HUB_OFFLINE="1")
+
+    def with_sentence_transformers(precision: str) -> Callable[[Path], Run]:
+        command = [others / "python", "-c", ENCODE, checkpoint]
+        return lambda pictures: timed(
+            [*command, pictures, precision, scratch / "vectors.npy"], HF_HUB_OFFLINE="1"
+        )
+
+    return {
+        "vlsearch": with_vlsearch,
+        "rclip": with_rclip,
+        "sentence-transformers, float32": with_sentence_transformers("float32"),
+        "sentence-transformers, bfloat16": with_sentence_transformers("bfloat16"),
+    }
+
+
+def copies(originals: Sequence[Path], count: int, folder: Path) -> list[Path]:
+    """Write a number of different JPEGs of photographs."""
+    folder.mkdir()
+    made = []
+    for number in range(count):
+        with Image.open(originals[number % len(originals)]) as image:
+            made.append(folder / f"{number:04}.jpg")
+            image.convert("RGB").save(made[-1], quality=92 - number // len(originals))
+    return made
+
+
+def linked(photographs: Sequence[Path], folder: Path) -> Path:
+    """Make a folder of photographs that stand elsewhere."""
+    folder.mkdir()
+    for photograph in photographs:
+        (folder / photograph.name).hardlink_to(photograph)
+    return folder
+
+
+def measure(
+    taking_turns: Mapping[str, Callable[[Path], Run]], all_of: Path, few: Path, rounds: int
+) -> dict[str, list[tuple[Run, Run]]]:
+    """Run each on a few photographs and on all, round by round; a first round on a few is not counted."""
+    for run in taking_turns.values():
+        run(few)
+    found: dict[str, list[tuple[Run, Run]]] = {name: [] for name in taking_turns}
+    for _ in range(rounds):
+        for name, run in taking_turns.items():
+            found[name].append((run(few), run(all_of)))
+            print(name, found[name][-1], file=sys.stderr, flush=True)
+    return found
+
+
+def rows(name: str, count: int, found: Mapping[str, list[tuple[Run, Run]]]) -> list[list[str]]:
+    """Give the table's rows; "times" is our rate by theirs."""
+    rates = {
+        program: [(count - FEW) / (whole.wall - few.wall) for few, whole in runs]
+        for program, runs in found.items()
+    }
+    ours = statistics.median(rates["vlsearch"])
+    made = []
+    for program, runs in found.items():
+        cpu = statistics.median(1000 * (whole.cpu - few.cpu) / (count - FEW) for few, whole in runs)
+        rate = statistics.median(rates[program])
+        span = f"{min(rates[program]):.1f} to {max(rates[program]):.1f}"
+        whole = statistics.median(whole.wall for _, whole in runs)
+        made.append([name, program, f"{rate:.1f}", span, f"{cpu:.1f}", f"{ours / rate:.2f}", f"{whole:.1f}"])
+    return made
+
+
+def main() -> None:
+    """Measure, and rewrite the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--environments", type=Path, required=True)
+    parser.add_argument("--photographs", type=int, default=400)
+    parser.add_argument("--large", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--table", type=Path, default=TABLE)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        checkpoint = scratch / "vit"
+        save_vit(checkpoint, SIZE)
+        taking_turns = programs(args.environments.absolute(), checkpoint, scratch)
+        photographs = copies(sorted(args.images.glob("*.jpg")), args.photographs, scratch / "photographs")
+        make_large(args.images, scratch / "large", args.large)
+        table: list[list[str]] = []
+        for name, some in (("640x480", photographs), ("12 MP", sorted((scratch / "large").iterdir()))):
+            folders = [linked(some[:size], scratch / f"{name} {size}") for size in (len(some), FEW)]
+            table += rows(name, len(some), measure(taking_turns, *folders, args.rounds))
+    head = provenance(
+        "python -m benchmarks.indexing.peers IMAGES --environments FOLDER",
+        packages=("torch", "transformers", "openvino"),
+        note=f"ViT-B/32 at {SIZE} pixels; {args.photographs} and {args.large} photographs, {args.rounds} rounds; "
+        "rclip 4.0.8, sentence-transformers 6.2.0",
+    )
+    write_table(args.table, ["# Indexing beside other programs", "", *head, "", *markdown_table(HEAD, table)])
+
+
+if __name__ == "__main__":
+    main()
