@@ -99,7 +99,7 @@ class Run:
     cpu: float
 
 
-def timed(command: Sequence[str | Path], **environment: str) -> Run:
+def timed(command: list[str | Path], **environment: str) -> Run:
     """Run a command, silent unless it fails."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
@@ -143,7 +143,16 @@ def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callabl
 
     def with_vlsearch(pictures: Path) -> Run:
         collection = scratch / "collection"
-        command = [sys.executable, "-m", "retrieval.cli", "index", pictures, "--model", checkpoint, "--quiet"]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "retrieval.cli",
+            "index",
+            pictures,
+            "--model",
+            checkpoint,
+            "--quiet",
+        ]
         try:
             return timed([*command, "--collection", collection], XDG_CACHE_HOME=str(scratch / "cache"))
         finally:
@@ -153,11 +162,18 @@ def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callabl
         (data / "db.sqlite3").unlink(missing_ok=True)
         code = "import os, sys; os.chdir(sys.argv.pop(1)); from rclip.main import main; main()"
         question = min(pictures.iterdir()).name  # it does not index without one
-        command = [rclip / "python", "-c", code, pictures, "--filepath-only", f"./{question}"]
+        command: list[str | Path] = [
+            rclip / "python",
+            "-c",
+            code,
+            pictures,
+            "--filepath-only",
+            f"./{question}",
+        ]
         return timed(command, RCLIP_DATADIR=str(data), HF_HUB_OFFLINE="1")
 
     def with_sentence_transformers(precision: str) -> Callable[[Path], Run]:
-        command = [others / "python", "-c", ENCODE, checkpoint]
+        command: list[str | Path] = [others / "python", "-c", ENCODE, checkpoint]
         return lambda pictures: timed(
             [*command, pictures, precision, scratch / "vectors.npy"], HF_HUB_OFFLINE="1"
         )
@@ -241,8 +257,8 @@ def main() -> None:
         make_large(args.images, scratch / "large", args.large)
         table: list[list[str]] = []
         for name, some in (("640x480", photographs), ("12 MP", sorted((scratch / "large").iterdir()))):
-            folders = [linked(some[:size], scratch / f"{name} {size}") for size in (len(some), FEW)]
-            table += rows(name, len(some), measure(taking_turns, *folders, args.rounds))
+            whole, few = (linked(some[:size], scratch / f"{name} {size}") for size in (len(some), FEW))
+            table += rows(name, len(some), measure(taking_turns, whole, few, args.rounds))
     head = provenance(
         "python -m benchmarks.indexing.peers IMAGES --environments FOLDER",
         packages=("torch", "transformers", "openvino"),

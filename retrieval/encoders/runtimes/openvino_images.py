@@ -47,12 +47,12 @@ class OpenVinoImages:
         self, tower: ImageTower, precision: ComputedPrecision, check: Callable[[Rows], None]
     ) -> None:
         openvino = import_openvino()
-        op = openvino.opset13
+        op = _Operations(openvino.opset13)
         pixels = op.parameter([-1, tower.size, tower.size, 3], np.uint8, "pixels")
         model = openvino.Model([_unit_rows(op, pixels, tower)], [pixels], "image tower")
         self._graph = OpenVinoGraph(model.clone, precision, PASS_IMAGES, check, _MOST_AT_ONCE)
         self.passes_at_once = self._graph.passes_at_once
-        self.tower = tower  # the graph's constants are its arrays
+        self.tower, self._kept = tower, op.kept
 
     def rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute (n, d) float32 unit rows of (n, size, size, 3) uint8 images."""
@@ -66,6 +66,22 @@ class OpenVinoImages:
         return not bool((rows == rows[:1]).all())
 
 
+class _Operations:
+    """OpenVINO's operations, and the arrays whose memory constants share.
+
+    OpenVINO drops its references to arrays in threads that do not hold the GIL. So each constant gets a view of its
+    own, of which nobody else counts references, and ``kept`` is to live as long as the graph, so that OpenVINO's
+    reference is never the last one. (Copies cost 39 MB for mini.)
+    """
+
+    def __init__(self, opset: ModuleType) -> None:
+        self._opset = opset
+        self.kept: list[NDArray[np.float32]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._opset, name)
+
+
 class OpenVinoPlaces:
     """Compute the vectors of the places of an image with a graph that takes any size; safe in several threads.
 
@@ -75,12 +91,12 @@ class OpenVinoPlaces:
     """
 
     def __init__(self, tower: ImageTower, precision: ComputedPrecision) -> None:
-        op = import_openvino().opset13
+        op = _Operations(import_openvino().opset13)
         pixels = op.parameter([1, -1, -1, 3], np.uint8, "pixels")
         model = import_openvino().Model([_places(op, pixels, tower)], [pixels], "places")
         hints = {"INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         settings = hints | {"ENABLE_CPU_PINNING": False}
-        self._compiled = openvino_core().compile_model(model, "CPU", settings)
+        self._compiled, self._kept = openvino_core().compile_model(model, "CPU", settings), op.kept
 
     def __call__(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute (rows, columns, d) float32 vectors of (1, height, width, 3) uint8; their mean is not yet unit."""
@@ -88,7 +104,7 @@ class OpenVinoPlaces:
         return np.array(request.infer([np.ascontiguousarray(prepared)])[0][0], np.float32)
 
 
-def _places(op: ModuleType, pixels: Any, tower: ImageTower) -> Any:
+def _places(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
     """Build the graph up to the linear map, which is applied to each place and not to their mean."""
     shared = _shared(op, pixels, tower)
     branches = [_blocks(op, shared, branch) for branch in tower.branches]
@@ -97,7 +113,7 @@ def _places(op: ModuleType, pixels: Any, tower: ImageTower) -> Any:
     return op.add(op.matmul(last, _constant(op, tower.weight), False, True), _constant(op, tower.bias))
 
 
-def _unit_rows(op: ModuleType, pixels: Any, tower: ImageTower) -> Any:
+def _unit_rows(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
     """Build the graph: ``pixels``, (n, size, size, 3) uint8, to (n, d) float32 unit rows."""
     shared = _shared(op, pixels, tower)
     pooled = [_pooled(op, shared, branch) for branch in tower.branches]
@@ -106,39 +122,37 @@ def _unit_rows(op: ModuleType, pixels: Any, tower: ImageTower) -> Any:
     return _normalised(op, op.add(projected, _constant(op, tower.bias[None])), tower.parts)
 
 
-def _shared(op: ModuleType, pixels: Any, tower: ImageTower) -> Any:
+def _shared(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
     """Normalise pixels, and compute the blocks that all branches have in common."""
     channels_first = op.transpose(op.convert(pixels, np.float32), op.constant([0, 3, 1, 2], np.int64))
     scale, shift = (_constant(op, values.reshape(1, 3, 1, 1)) for values in (tower.scale, tower.shift))
     return _blocks(op, op.add(op.multiply(channels_first, scale), shift), tower.shared)
 
 
-def _constant(op: ModuleType, values: NDArray[np.float32]) -> Any:
-    """Make a constant with a copy of an array.
-
-    A graph that shares numpy's memory lets go of it while it is compiled, in threads that do not hold the GIL.
-    """
-    return op.constant(np.ascontiguousarray(values), shared_memory=False)
+def _constant(op: _Operations, values: NDArray[np.float32]) -> Any:
+    """Make a constant that shares the memory of an array, which may not be changed any more."""
+    op.kept.append(np.ascontiguousarray(values).view())
+    return op.constant(op.kept[-1], shared_memory=True)
 
 
-def _pooled(op: ModuleType, node: Any, branch: tuple[Block, ...]) -> Any:
+def _pooled(op: _Operations, node: Any, branch: tuple[Block, ...]) -> Any:
     return op.reduce_mean(_blocks(op, node, branch), op.constant([2, 3], np.int64), False)
 
 
-def _blocks(op: ModuleType, node: Any, blocks: Sequence[Block]) -> Any:
+def _blocks(op: _Operations, node: Any, blocks: Sequence[Block]) -> Any:
     for block in blocks:
         node = _block(op, node, block)
     return node
 
 
-def _block(op: ModuleType, given: Any, block: Block) -> Any:
+def _block(op: _Operations, given: Any, block: Block) -> Any:
     node = given
     for convolution in block.convolutions:
         node = _convolution(op, node, convolution)
     return op.add(node, given) if block.residual else node
 
 
-def _convolution(op: ModuleType, node: Any, layer: Convolution) -> Any:
+def _convolution(op: _Operations, node: Any, layer: Convolution) -> Any:
     strides, dilations = [layer.stride] * 2, [1, 1]
     if layer.groups == 1:
         computed = op.convolution(
@@ -155,7 +169,7 @@ def _convolution(op: ModuleType, node: Any, layer: Convolution) -> Any:
     return op.relu(computed) if layer.activation == "relu" else op.clamp(computed, 0.0, 6.0)
 
 
-def _normalised(op: ModuleType, rows: Any, parts: tuple[int, ...]) -> Any:
+def _normalised(op: _Operations, rows: Any, parts: tuple[int, ...]) -> Any:
     """Scale each part to the length 1 / sqrt(number of parts), so that the whole has the length 1."""
     lengths = op.constant(np.array(parts, np.int64))
     pieces = (
