@@ -33,6 +33,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "retrieval.cli.watch",
             "Keep a collection up to date with the folders that it was made from.",
         ),
+        "list": ("retrieval.cli.list_", "List the items of a collection."),
         "info": ("retrieval.cli.info", "Show what a collection holds, and what failed to index."),
         "delete": ("retrieval.cli.delete", "Delete items from a collection."),
         "hide": ("retrieval.cli.hide", "Keep items out of all hits, until they are unhidden."),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from retrieval.answers import BIDIRECTIONAL, SURROGATES
-from retrieval.types import Hit
+from retrieval.types import Hit, Item
 from retrieval.uris import display, split_file_uri
 
 _UNSAFE = re.compile(  # controls move the cursor or end the line; \t and \n may stay
@@ -39,8 +39,8 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def name_bytes(hit: Hit) -> bytes:
-    """Give a hit as bytes for another program: an image's path (``TAR#MEMBER``) or uri, or a text."""
+def name_bytes(hit: Hit | Item) -> bytes:
+    """Give a hit or an item as bytes for another program: an image's path (``TAR#MEMBER``) or uri, or a text."""
     if hit.text is not None:
         return hit.text.encode()
     split = split_file_uri(hit.uri)
@@ -51,7 +51,7 @@ def name_bytes(hit: Hit) -> bytes:
     return os.fsencode(path) + (b"" if member is None else b"#" + member.encode(errors="surrogateescape"))
 
 
-def name_line(hit: Hit) -> bytes:
+def name_line(hit: Hit | Item) -> bytes:
     """:func:`name_bytes`, with the blanks and line feeds of a text made single blanks."""
     return name_bytes(hit) if hit.text is None else " ".join(hit.text.split()).encode()
 

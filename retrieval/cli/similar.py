@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from retrieval.cli.filter_options import filter_options
 from retrieval.cli.hit_output import list_options, shape_of, show
 from retrieval.cli.options import collection_option, json_option
 from retrieval.errors import UsageError
 from retrieval.shell import shell_command
-from retrieval.types import Item, Kind
+from retrieval.types import SORTS, Item, Kind, Sort
 
 if TYPE_CHECKING:
+    from retrieval.expressions import Expression
     from retrieval.query.engine import SearchEngine
 
 
@@ -26,6 +28,18 @@ if TYPE_CHECKING:
     type=click.Choice(["image", "text"]),
     help="The kind of item wanted. [default: the first NAME's]",
 )
+@filter_options
+@click.option(
+    "--sort",
+    type=click.Choice(SORTS),
+    default="score",
+    show_default=True,
+    help="Order of the hits: most alike first, newest first, or by name.",
+)
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Pass over so many of the best hits.")
+@click.option(
+    "--min-score", type=click.FloatRange(-1, 1), metavar="S", help="Leave out hits with a lower score."
+)
 @click.option("--distinct", is_flag=True, help="Show equal pictures, and equal texts, once.")
 @click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
 @list_options
@@ -36,6 +50,10 @@ def similar(
     unlike: tuple[str, ...],
     k: int,
     find: Kind | None,
+    where: Expression | None,
+    sort: Sort,
+    offset: int,
+    min_score: float | None,
     distinct: bool,
     exact: bool,
     as_list: bool | None,
@@ -51,13 +69,17 @@ def similar(
     \b
         vlsearch similar ~/Pictures/beach.jpg
         vlsearch similar beach.jpg dunes.jpg --unlike crowd.jpg
+        vlsearch similar beach.jpg --in ~/Pictures/2021 --after 2021-05
     """
     from retrieval.query.engine import open_engine  # numpy, faiss: not for --help
 
     with open_engine(collection) as engine:
         wanted = [_named(engine, name) for name in names]
         unwanted = [_named(engine, name) for name in unlike]
-        hits = engine.similar(*wanted, unlike=unwanted, k=k, find=find, distinct=distinct, exact=exact)
+        hits = engine.similar(
+            *wanted, unlike=unwanted, k=k, find=find, distinct=distinct, offset=offset, exact=exact,
+            where=where, sort=sort, min_score=min_score,
+        )  # fmt: skip
     show(hits, shape_of(as_json, as_list, null), null)
 
 

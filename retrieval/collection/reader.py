@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.catalogue import damaged, read_state, unreadable
+from retrieval.collection.catalogue_items import PAGE_ITEMS
 from retrieval.collection.connections import ReadConnections
 from retrieval.collection.known_corpora import KnownCorpus
 from retrieval.collection.layout import segments_path
@@ -25,12 +26,13 @@ from retrieval.collection.snapshot import Snapshot, read_snapshot
 from retrieval.collection.stores import search_threads
 from retrieval.collection.totals import CollectionInfo
 from retrieval.collection.view import View
-from retrieval.errors import CollectionDamaged
+from retrieval.errors import CollectionDamaged, UsageError
 from retrieval.identity import Identity
 from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 
 if TYPE_CHECKING:
     from retrieval.collection.filters.listing import FieldFacts
+    from retrieval.collection.listing import ListSort
     from retrieval.expressions import Expression
 
 OPEN_ATTEMPTS = 20  # compactions that may overtake one query before it gives up
@@ -123,6 +125,42 @@ class Collection:
         """Read the k items of a kind that came last and meet a condition; see :meth:`View.newest`."""
         with self.reading() as view:
             return view.newest(kind, k, before, where)
+
+    def listed(
+        self,
+        kind: Kind,
+        where: Expression | None = None,
+        sort: ListSort = "added",
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[Item]:
+        """Read the items of a kind that meet a condition, lazily, a page at a time.
+
+        Which items they are is found in one generation, and takes 8 bytes an item; what has gone by the time that its
+        page is read is left out.
+
+        Args:
+            kind: of the items.
+            where: what an item must meet.
+            sort: ``added``: as they came; ``taken``: the newest first; ``name``: by the names of their files.
+            offset: items to pass over, >= 0.
+            limit: how many to read at most, >= 0; by default all.
+
+        Raises:
+            FilterError: as :meth:`View.where`.
+            UsageError: there is no such order, or ``offset`` or ``limit`` is below 0.
+        """
+        if offset < 0 or (limit is not None and limit < 0):
+            raise UsageError("offset and limit are numbers of items; give 0 or more")
+        with self.reading() as view:
+            ids = view.listed(kind, where, sort)[offset : None if limit is None else offset + limit]
+        return self._in_pages(ids)
+
+    def _in_pages(self, ids: NDArray[np.int64]) -> Iterator[Item]:
+        for start in range(0, len(ids), PAGE_ITEMS):
+            page = ids[start : start + PAGE_ITEMS].tolist()
+            by_id = {item.id: item for item in self.items(page)}
+            yield from (by_id[number] for number in page if number in by_id)
 
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""

@@ -42,6 +42,7 @@ from retrieval.uris import uri_of
 if TYPE_CHECKING:
     from retrieval.collection.filters.allowed import Allowed, Searched
     from retrieval.collection.filters.listing import FieldFacts
+    from retrieval.collection.listing import ListSort
     from retrieval.expressions import Expression
 
 KEYS_A_PAGE = 1000
@@ -261,6 +262,19 @@ class View:
 
         check_size(where)
         return self._allowed(kind, where).items
+
+    def listed(
+        self, kind: Kind, where: Expression | None = None, sort: ListSort = "added"
+    ) -> NDArray[np.int64]:
+        """Find the items of a kind that meet a condition and are not hidden, in an order; ids, int64.
+
+        Raises:
+            FilterError: as :meth:`where`.
+            UsageError: there is no such order.
+        """
+        from retrieval.collection.listing import in_order  # late: searches do without
+
+        return in_order(self._connection, self._snapshot.schema, kind, self.where(kind, where), sort)
 
     def facets(
         self, kind: Kind, fields: Sequence[str], where: Expression | None = None, most: int = 20

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from retrieval.collection import Collection, CollectionInfo, View
+from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.stored import StoredVector
 from retrieval.errors import (
     CollectionEmpty,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from retrieval.collection.listing import ListSort
     from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
     from retrieval.expressions import Expression
@@ -164,6 +166,9 @@ class SearchEngine:
         distinct: bool = False,
         offset: int = 0,
         exact: bool = False,
+        where: str | Expression | None = None,
+        sort: Sort = "score",
+        min_score: float | None = None,
     ) -> list[Hit]:
         """Find what is most like some items, and less like others; those items themselves are left out.
 
@@ -177,8 +182,12 @@ class SearchEngine:
             distinct: give equal contents once.
             offset: best hits to pass over, >= 0.
             exact: scan all vectors, even where there is an accelerator.
+            where: what an item must meet to be found, as for :meth:`search`.
+            sort: order of the hits, as there.
+            min_score: leave out hits with a lower score.
 
         Raises:
+            FilterError: ``where`` cannot be read, or names a field that no item has.
             QueryError: the collection has no such item, or what is liked and what is not cancel each other out.
             UsageError: k is below 1, or offset below 0.
             CollectionError: the collection is empty.
@@ -189,7 +198,8 @@ class SearchEngine:
             *(ItemPart(number) for number in wanted),
             *(ItemPart(number, -UNLIKE) for number in unwanted),
         ]
-        request, asked = Request(k, find, distinct, offset, exact), {*wanted, *unwanted}
+        request = Request(k, find, distinct, offset, exact, _condition(where), min_score=min_score)
+        asked = {*wanted, *unwanted}
         if find is None and wanted:
             with self.collection.reading() as view:
                 named = view.items(wanted[:1])
@@ -197,7 +207,8 @@ class SearchEngine:
         # the items themselves are among the hits, so that many more may be needed
         whole = replace(request, k=offset + k + len(asked), offset=0)
         left = [hit for hit in self._search([Query(tuple(parts))], whole)[0] if hit.id not in asked]
-        return [replace(hit, rank=rank) for rank, hit in enumerate(left, start=1)][offset : offset + k]
+        ranked = [replace(hit, rank=rank) for rank, hit in enumerate(left, start=1)]
+        return ordered(ranked[offset : offset + k], replace(request, sort=sort).sort)
 
     def search_batch(
         self,
@@ -324,6 +335,23 @@ class SearchEngine:
         """Read the item that a name means: its key, else its uri or the path of its file; None if there is none."""
         with self.collection.reading() as view:
             return view.named(name)
+
+    def items(
+        self,
+        kind: Kind = "image",
+        *,
+        where: str | Expression | None = None,
+        sort: ListSort = "added",
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[Item]:
+        """Read the items of a kind that meet a condition, lazily; see :meth:`retrieval.Collection.listed`.
+
+        Raises:
+            FilterError: ``where`` cannot be read, or names a field that no item has.
+            UsageError: as there.
+        """
+        return self.collection.listed(kind, _condition(where), sort, offset, limit)
 
     def keys(self) -> Iterator[str]:
         """Read the keys of items that have one and are not hidden, in the order in which the items came, lazily."""

@@ -130,3 +130,15 @@ def test_the_command_says_how_to_ask_with_a_picture_that_is_not_in_the_collectio
         in done.stderr
     )
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_condition_narrows_down_what_similar_items_are_found(engine: SearchEngine) -> None:
+    whole = engine.similar(1, k=20, find="image")
+    names = ["02.png", "05.png", "11.png"]
+
+    found = engine.similar(1, k=20, find="image", where='name in ("02.png", "05.png", "11.png")', sort="name")
+    good = engine.similar(1, k=20, find="image", min_score=whole[3].score)
+
+    assert [hit.uri.rpartition("/")[2] for hit in found] == names
+    assert {hit.id: hit.score for hit in found}.items() <= {hit.id: hit.score for hit in whole}.items()
+    assert good == whole[:4]
