@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from indexer.pipeline.report import Report as Report
     from indexer.reindexing import Reindexed as Reindexed
     from indexer.reindexing import reindex as reindex
+    from indexer.relocating import Relocated as Relocated
+    from indexer.relocating import relocate as relocate
     from indexer.store.diagnosis import Diagnosis as Diagnosis
     from indexer.store.diagnosis import doctor as doctor
     from indexer.store.maintenance import optimize as optimize
@@ -66,6 +68,7 @@ _WHERE = {
     "Progress": ("retrieval.types", "Progress"),
     "Recipe": ("indexer.training.recipe", "Recipe"),
     "Reindexed": ("indexer.reindexing", "Reindexed"),
+    "Relocated": ("indexer.relocating", "Relocated"),
     "Report": ("indexer.pipeline.report", "Report"),
     "Saving": ("indexer.training.loop", "Saving"),
     "Trained": ("indexer.training.training_run", "Trained"),
@@ -82,6 +85,7 @@ _WHERE = {
     "optimize": ("indexer.store.maintenance", "optimize"),
     "parse_caption_column": ("retrieval.corpora", "parse_caption_column"),
     "reindex": ("indexer.reindexing", "reindex"),
+    "relocate": ("indexer.relocating", "relocate"),
     "train": ("indexer.training.entry", "train"),
     "unhide": ("indexer.hiding", "unhide_items"),
     "update": ("indexer.updating", "update"),
@@ -107,6 +111,7 @@ __all__ = [
     "Progress",
     "Recipe",
     "Reindexed",
+    "Relocated",
     "Report",
     "Saving",
     "Trained",
@@ -125,6 +130,7 @@ __all__ = [
     "optimize",
     "parse_caption_column",
     "reindex",
+    "relocate",
     "train",
     "unhide",
     "update",

@@ -14,6 +14,7 @@ from indexer.pipeline.run import Run
 from indexer.pipeline.vanished import VanishedItems
 from indexer.store.acceleration import accelerate_if_due
 from indexer.store.maintenance import compact_if_due
+from indexer.store.relocation import common_folder, keep_relative
 from indexer.store.writer import Writer
 from retrieval.catalogue_name import is_collection
 from retrieval.corpora import Corpus, CorpusOptions, open_corpus
@@ -35,6 +36,7 @@ def build(
     prune: bool = False,
     retry_failed: bool = False,
     reread: bool = False,
+    relative: bool = False,
     workers: int | None = None,
     timeout: float = 0.0,
     pace: CommitPace = INDEX_PACE,
@@ -57,6 +59,8 @@ def build(
             changed since.
         reread: read every image again, and download it again, even if nothing suggests that it has changed; only
             one whose bytes have changed is encoded.
+        relative: keep the paths below the folder that holds the collection relative to it, so that both can be moved
+            together (to another mount point, another computer) and are found there.
         workers: processes that decode; one a core by default, fewer where memory is short.
         timeout: seconds to wait for another process that writes to the collection; by default none.
         pace: how much work a commit takes.
@@ -66,9 +70,11 @@ def build(
         CorpusFormatError: the corpus cannot be read as asked.
         IdentityMismatch: ``model`` is not the one the collection was built with.
         CollectionLocked: another process writes to the collection.
+        UsageError: ``relative``, and the corpus does not lie below the folder that holds the collection.
     """
     started = time.monotonic()
     corpus = source if isinstance(source, Corpus) else open_corpus(str(source), options or CorpusOptions())
+    folder = common_folder(Path(collection), corpus.uri) if relative else None
     if isinstance(model, str) and not is_collection(Path(collection)):
         model = load_encoder(model)  # so that a name that does not exist leaves no empty collection
     with (
@@ -76,6 +82,8 @@ def build(
         Writer(Path(collection), timeout) as writer,
     ):
         pool.start()  # while the model is loaded
+        if folder is not None:
+            keep_relative(writer.catalogue, folder)
         encoder = bound_encoder(writer, model)
         run = Run(
             writer,

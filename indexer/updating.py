@@ -41,6 +41,7 @@ def update(
     prune: bool = False,
     retry_failed: bool = False,
     reread: bool = False,
+    relative: bool = False,
     workers: int | None = None,
     timeout: float = 0.0,
     is_wanted: Callable[[KnownCorpus], bool] | None = None,
@@ -60,6 +61,7 @@ def update(
         prune: as there.
         retry_failed: as there.
         reread: as there.
+        relative: as there.
         workers: as there.
         timeout: as there.
         is_wanted: which corpora; by default all.
@@ -85,6 +87,7 @@ def update(
                 prune=prune,
                 retry_failed=retry_failed,
                 reread=reread,
+                relative=relative,
                 workers=workers,
                 timeout=timeout,
                 on_progress=on_progress,

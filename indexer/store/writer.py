@@ -26,6 +26,7 @@ from indexer.store.attribute_rows import items_with_other_values, rebuild_values
 from indexer.store.changes import Change, NewContent
 from indexer.store.lock import take_lock
 from indexer.store.noted_files import note_sweepable
+from indexer.store.relocation import follow_move
 from indexer.store.sweeping import set_unknown_files_aside, sweep
 from indexer.store.transactions import Transactions
 from indexer.store.word_rows import items_with_other_words, rebuild_words
@@ -101,6 +102,7 @@ class Writer:
         try:
             set_unknown_files_aside(self.catalogue)
             self.sweep()
+            follow_move(self.catalogue)
         except BaseException:
             self.close()
             raise

@@ -38,6 +38,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "delete": ("retrieval.cli.delete", "Delete items from a collection."),
         "hide": ("retrieval.cli.hide", "Keep items out of all hits, until they are unhidden."),
         "unhide": ("retrieval.cli.hide", "Let hidden items be found again."),
+        "relocate": ("retrieval.cli.relocate", "Tell a collection where its pictures have been moved."),
         "reindex": ("retrieval.cli.reindex", "Encode a collection again with another model."),
         "optimize": ("retrieval.cli.optimize", "Merge segments, drop deleted rows, speed up searches."),
         "doctor": ("retrieval.cli.doctor", "Check a collection byte by byte, and repair it."),

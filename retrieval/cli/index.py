@@ -41,6 +41,11 @@ INTERRUPTED = 130
 @click.option("--prune", is_flag=True, help="Drop items that are no longer in CORPUS, nor in another.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before, even if it is unchanged.")
 @click.option("--reread", is_flag=True, help="Read everything again; encode only what has changed.")
+@click.option(
+    "--relative",
+    is_flag=True,
+    help="Keep paths relative to the folder that holds the collection: for a drive that carries both.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @runtime_options
 @json_option("Print one JSON object of counts at the end.")
@@ -57,6 +62,7 @@ def index(
     prune: bool,
     retry_failed: bool,
     reread: bool,
+    relative: bool,
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -71,6 +77,7 @@ def index(
         vlsearch index ~/Pictures
         vlsearch index --prune                      what changed in all of the collection's corpora
         vlsearch index captions.csv --image-column file --caption-column title:en
+        vlsearch index /media/usb/Pictures --collection /media/usb/photos.collection --relative
         vlsearch index dataset_flickr8k.json --images Images/ --split test
     """
     import indexer  # numpy, sqlalchemy: not for --help
@@ -79,7 +86,7 @@ def index(
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
     settings: dict[str, Any] = {
         "model": model, "limits": limits, "prune": prune, "retry_failed": retry_failed, "reread": reread,
-        "workers": workers, "timeout": wait,
+        "relative": relative, "workers": workers, "timeout": wait,
     }  # fmt: skip
     if corpus is None:
         if options != indexer.CorpusOptions():

@@ -10,6 +10,7 @@ from pathlib import Path
 from weakref import finalize
 
 from retrieval.collection.catalogue import find_catalogue, open_catalogue
+from retrieval.collection.moved import Move, hide_moved, show_moved
 
 KEPT = 4  # connections that wait for the next query; more are opened where more threads ask at once
 
@@ -26,6 +27,7 @@ class ReadConnections:
         self._file = find_catalogue(collection, "read")
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
+        self._moves: dict[sqlite3.Connection, Move] = {}  # that a connection sees
         self._is_open = True
         self._remove_copy = finalize(self, self._file.remove_copy)
 
@@ -53,8 +55,19 @@ class ReadConnections:
             self._is_open = False
             idle, self._idle = self._idle, []
         for connection in idle:
-            connection.close()
+            self._drop(connection)
         self._remove_copy()
+
+    def see(self, connection: sqlite3.Connection, move: Move | None, schema: int) -> None:
+        """Have the statements of a connection, in its transaction, see uris as a move has changed them."""
+        if self._moves.get(connection) == move:
+            return
+        if move is None:
+            del self._moves[connection]
+            hide_moved(connection)
+        else:
+            self._moves[connection] = move
+            show_moved(connection, move, schema)
 
     def _take(self) -> sqlite3.Connection:
         with self._lock:
@@ -67,10 +80,17 @@ class ReadConnections:
         try:
             connection.execute(statement)
         except BaseException:
-            connection.close()
+            self._drop(connection)
             raise
+        is_as_noted = (
+            statement == "COMMIT" or connection not in self._moves
+        )  # what shows a move is rolled back too
         with self._lock:
-            if self._is_open and len(self._idle) < KEPT:
+            if self._is_open and len(self._idle) < KEPT and is_as_noted:
                 self._idle.append(connection)
                 return
+        self._drop(connection)
+
+    def _drop(self, connection: sqlite3.Connection) -> None:
+        self._moves.pop(connection, None)
         connection.close()

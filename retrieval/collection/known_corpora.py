@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrieval.collection.left_out import LEFT_OUT, counts_in
+from retrieval.collection.moved import Move
 from retrieval.collection.statement import Select, Setting
 
 if TYPE_CHECKING:
@@ -50,13 +51,18 @@ def note_of(spec: CorpusSpec, read: str) -> str:
     return json.dumps({"read": read, "spec": spec.to_json()})
 
 
-def read_corpora(connection: sqlite3.Connection) -> list[KnownCorpus]:
-    """Read the corpora in the order in which they came; a setting that is not ours counts as absent."""
+def read_corpora(connection: sqlite3.Connection, move: Move | None) -> list[KnownCorpus]:
+    """Read the corpora in the order in which they came; a setting that is not ours counts as absent.
+
+    Specs are as after ``move``; the connection shows uris so already.
+    """
     notes = _settings(connection, CORPUS)
     left_out = _settings(connection, LEFT_OUT)
     found = []
     for row in _CORPORA.rows(connection):
-        read, spec = _note(notes.get(str(row.number), ""))
+        read, spec = parse_note(notes.get(str(row.number), ""))
+        if spec is not None and move is not None:
+            spec = spec.moved(move.path)
         skipped = counts_in(left_out.get(str(row.number), ""))
         found.append(
             KnownCorpus(row.uri, row.format, row.images, row.texts, row.failures, read, skipped, spec)
@@ -69,7 +75,8 @@ def _settings(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
     return {row.name.removeprefix(prefix): row.value for row in rows}
 
 
-def _note(value: str) -> tuple[str | None, CorpusSpec | None]:
+def parse_note(value: str) -> tuple[str | None, CorpusSpec | None]:
+    """Read the value of a corpus's setting: when it was read, and how; two times None if it is not ours."""
     if not value or len(value) > _LIMIT:
         return None, None
     from retrieval.corpora.spec import CorpusSpec  # late: brings all formats of corpora, which no query needs

@@ -233,6 +233,7 @@ class Collection:
                         continue
                     except OSError as error:
                         raise unreadable(self.path, error) from error
+                    self._connections.see(connection, snapshot.move, snapshot.schema)
                     yield connection, snapshot
                     return
             except sqlite3.Error as error:

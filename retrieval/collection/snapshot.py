@@ -16,6 +16,7 @@ from retrieval.collection.accelerators.opened import Accelerator, open_accelerat
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.filters.allowed_cache import AllowedCache
 from retrieval.collection.migrations import HIDDEN_SINCE
+from retrieval.collection.moved import Move, find_move
 from retrieval.collection.statement import VERSION, Number, Select, SelectIds
 from retrieval.collection.stores import SegmentStore, open_stores
 from retrieval.identity import Identity
@@ -39,6 +40,7 @@ class Snapshot:
             items are all hidden.
         hidden_ids: the ids in ``hidden``.
         schema: of the catalogue.
+        move: of the folder that the collection lies in, since the catalogue was last written; None if there was none.
         allowed: what conditions have let through so far.
     """
 
@@ -53,6 +55,7 @@ class Snapshot:
     masked: NDArray[np.int64]
     hidden_ids: frozenset[int]
     schema: int
+    move: Move | None
     allowed: AllowedCache = field(default_factory=AllowedCache)
 
     def hides(self, item: int) -> bool:
@@ -104,6 +107,7 @@ def read_snapshot(
         masked=masked,
         hidden_ids=frozenset(number for of_kind in hidden.values() for number in of_kind.tolist()),
         schema=VERSION.rows(connection)[0].number,
+        move=find_move(connection, collection),
     )
 
 
@@ -128,13 +132,15 @@ class _HiddenItem(NamedTuple):
 
 _DEAD = SelectIds("SELECT encoding_id FROM dead ORDER BY encoding_id")
 _COUNT_UP_TO = Select(Number, "SELECT count(*) FROM (SELECT 1 FROM items WHERE kind = ? LIMIT ?)")
+# Joined by uri, so of the tables themselves, not of the views that moved.py may put in their places.
 _HIDDEN_ITEMS = Select(
     _HiddenItem,
-    "SELECT items.id, items.kind FROM items JOIN hidden ON hidden.uri = items.uri ORDER BY items.id",
+    "SELECT items.id, items.kind FROM main.items JOIN main.hidden ON hidden.uri = items.uri ORDER BY items.id",
 )
 # Encodings of contents whose items are all hidden.
 _HIDDEN_ENCODINGS = SelectIds(
-    "SELECT DISTINCT encodings.id FROM encodings JOIN items ON items.content_id = encodings.content_id "
-    "JOIN hidden ON hidden.uri = items.uri WHERE encodings.encoder_id = ? AND NOT EXISTS (SELECT 1 FROM items AS other "
-    "WHERE other.content_id = items.content_id AND other.uri NOT IN (SELECT uri FROM hidden))"
+    "SELECT DISTINCT encodings.id FROM encodings JOIN main.items ON items.content_id = encodings.content_id "
+    "JOIN main.hidden ON hidden.uri = items.uri WHERE encodings.encoder_id = ? "
+    "AND NOT EXISTS (SELECT 1 FROM main.items AS other WHERE other.content_id = items.content_id "
+    "AND other.uri NOT IN (SELECT uri FROM main.hidden))"
 )

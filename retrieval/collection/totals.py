@@ -12,6 +12,7 @@ from retrieval.collection.accelerators.opened import Measurement
 from retrieval.collection.image_texts import count_image_texts
 from retrieval.collection.left_out import read_left_out
 from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
+from retrieval.collection.moved import relative_to
 from retrieval.collection.snapshot import Snapshot
 from retrieval.collection.statement import VERSION, Number, Select
 from retrieval.types import Kind
@@ -24,7 +25,8 @@ class CollectionInfo:
     ``images`` and ``texts`` count hidden items too, ``hidden`` those alone; ``dead`` counts masked rows that the next
     compaction drops; ``image_texts`` counts the image contents that have a text that is no caption, by its origin
     and maker (``read by ...``); ``left_out`` counts, by kind (``RAW picture``, ``hidden file``, see
-    :mod:`retrieval.corpora.left_out`), what the last run over each corpus skipped.
+    :mod:`retrieval.corpora.left_out`), what the last run over each corpus skipped; ``relative_to`` is the uri of the
+    folder that paths count from where they move with the collection.
     """
 
     path: str
@@ -50,6 +52,7 @@ class CollectionInfo:
     left_out: Mapping[str, int] = field(default_factory=dict)
     accelerators: Mapping[Kind, AcceleratorInfo] = field(default_factory=dict)
     image_texts: Mapping[str, int] = field(default_factory=dict)
+    relative_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) 
         catalogue_bytes=page_count * page_size,
         schema_version=VERSION.rows(connection)[0].number,
         left_out=read_left_out(connection),
+        relative_to=relative_to(connection) if snapshot.move is None else snapshot.move.new,
         image_texts=count_image_texts(connection) if snapshot.schema >= IMAGE_TEXTS_SINCE else {},
         accelerators={
             kind: AcceleratorInfo(one.facts.rows, one.facts.size, one.measurement)

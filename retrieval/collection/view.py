@@ -240,7 +240,7 @@ class View:
 
     def corpora(self) -> list[KnownCorpus]:
         """Read the corpora that the collection was made from, in the order in which they came."""
-        return read_corpora(self._connection)
+        return read_corpora(self._connection, self._snapshot.move)
 
     def info(self) -> CollectionInfo:
         """Count what there is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -34,6 +35,12 @@ class CorpusSpec:
             if value != getattr(CorpusOptions(), name)
         }
         return json.dumps({"source": self.source, "options": given}, sort_keys=True)
+
+    def moved(self, path: Callable[[str], str]) -> CorpusSpec:
+        """Give the spec after its files were moved; ``path`` gives the path of today for an absolute one."""
+        images = self.options.images
+        options = replace(self.options, images=None if images is None else Path(path(str(images))))
+        return CorpusSpec(path(self.source), options)
 
     @classmethod
     def from_json(cls, text: str) -> CorpusSpec | None:
