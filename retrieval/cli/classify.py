@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from retrieval.answers import json_line
+from retrieval.cli.completing import complete_paths
 from retrieval.cli.eval_options import (
     cache_option,
     models_option,
@@ -32,7 +33,7 @@ class_names_option = click.option(
 
 
 @click.command(name="classify")
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=complete_paths)
 @models_option(
     "Model by alias, hub name or folder; repeatable, and then compared. [default: the best on this machine]"
 )

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from retrieval.cli.completing import complete_paths
 from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_paths)
 @collection_option
 @wait_option
 def delete(names: tuple[str, ...], wait: float, collection: Path) -> None:

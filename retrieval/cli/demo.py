@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from retrieval.cli.completing import complete_models
 from retrieval.cli.model_note import say_model
 from retrieval.cli.options import given_folder
 from retrieval.cli.printing import counted
@@ -28,7 +29,13 @@ CAPTIONS_SHOWN = 1
     callback=given_folder,
     help="The collection's folder. [default: in your data folder, one for each install and model]",
 )
-@click.option("--model", default="auto", show_default=True, help="Model, by alias, hub name or folder.")
+@click.option(
+    "--model",
+    default="auto",
+    show_default=True,
+    shell_complete=complete_models,
+    help="Model, by alias, hub name or folder.",
+)
 def demo(collection: Path | None, model: str) -> None:
     r"""Index a few photographs with captions and search them.
 

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from retrieval.answers import json_line
 from retrieval.cli.classify import classify_command
+from retrieval.cli.completing import complete_paths
 from retrieval.cli.corpus_options import SPLITS, reading_options
 from retrieval.cli.eval_options import (
     FigureChoice,
@@ -64,7 +65,7 @@ def _classify(ctx: click.Context, class_names: Path | None) -> object:
 
 
 @click.command(name="eval", cls=EvalCommand)
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=complete_paths)
 @models_option(
     "Model by alias, hub name or folder; repeatable, and then compared. [default: the collection's, else the best on "
     "this machine]"

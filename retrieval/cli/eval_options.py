@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from retrieval.cli.completing import complete_models
 from retrieval.cli.limit_options import with_options
 from retrieval.cli.options import json_option
 
@@ -60,7 +61,9 @@ def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 
 def models_option(help_text: str) -> Callable[[Command], Command]:
     """``--model``, repeatable, passed on as ``models``."""
-    return click.option("--model", "models", multiple=True, metavar="MODEL", help=help_text)
+    return click.option(
+        "--model", "models", multiple=True, metavar="MODEL", shell_complete=complete_models, help=help_text
+    )
 
 
 template_option = click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from retrieval.cli.completing import complete_fields, complete_paths
 from retrieval.errors import FilterError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _OPTIONS = (
         "conditions",
         multiple=True,
         metavar="CONDITION",
+        shell_complete=complete_fields,
         help="Find only what meets a condition on its fields; repeatable. See docs/search.md.",
     ),
     click.option(
@@ -29,6 +31,7 @@ _OPTIONS = (
         "folders",
         multiple=True,
         metavar="FOLDER",
+        shell_complete=complete_paths,
         help="Find only what lies in a folder, at any depth, or in an archive; repeated, in any of them.",
     ),
     click.option(

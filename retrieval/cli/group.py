@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from retrieval.cli.printing import printable
 from retrieval.cli.streams import survive_any_encoding
@@ -53,6 +54,12 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "eval": ("retrieval.cli.eval", "Measure how well a model retrieves on a captioned corpus."),
         "classify": ("retrieval.cli.classify", "Measure how well a model names the class of each picture."),
+    },
+    "Shell": {
+        "completion": (
+            "retrieval.cli.completion",
+            "Print what makes a shell complete commands, options, files, collections, models and fields.",
+        ),
     },
 }
 
@@ -96,6 +103,15 @@ class LazyGroup(click.Group):
             )
             ctx.fail(printable(f"there is no command {args[0]!r}; {advice}"))
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer commands to a shell, from the table alone, and the options of the group."""
+        commands = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in self.table.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands under their headings, from the table alone."""

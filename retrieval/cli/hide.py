@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from retrieval.cli.completing import complete_paths
 from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
@@ -13,7 +14,7 @@ from retrieval.shell import shell_command
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_paths)
 @collection_option
 @wait_option
 def hide(names: tuple[str, ...], wait: float, collection: Path) -> None:
@@ -40,7 +41,7 @@ def hide(names: tuple[str, ...], wait: float, collection: Path) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_paths)
 @collection_option
 @wait_option
 def unhide(names: tuple[str, ...], wait: float, collection: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from retrieval.cli.completing import complete_models
 from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import waiting
@@ -14,7 +15,11 @@ from retrieval.shell import shell_command
 
 @click.command("import")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--model", help="Model that made the vectors; export notes it, clip-retrieval does not.")
+@click.option(
+    "--model",
+    shell_complete=complete_models,
+    help="Model that made the vectors; export notes it, clip-retrieval does not.",
+)
 @collection_option
 @wait_option
 def import_(folder: Path, model: str | None, wait: float, collection: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrieval.answers import json_line
+from retrieval.cli.completing import complete_models, complete_paths
 from retrieval.cli.corpus_options import CorpusCommand, corpus_options
 from retrieval.cli.model_note import say_model
 from retrieval.cli.options import collection_option, json_option, quiet_option, runtime_options, wait_option
@@ -29,11 +30,12 @@ INTERRUPTED = 130
 
 
 @click.command(cls=CorpusCommand)
-@click.argument("corpus", required=False)
+@click.argument("corpus", required=False, shell_complete=complete_paths)
 @collection_option
 @click.option(
     "--model",
     default="auto",
+    shell_complete=complete_models,
     show_default=True,
     help="Model for a new collection, by alias, hub name or folder; a collection keeps its model.",
 )

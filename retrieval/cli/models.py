@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from retrieval.cli.completing import complete_models
 from retrieval.cli.printing import bytes_size, counted, printable
 from retrieval.encoders.registry import RECOMMENDED, RecommendedModel, is_cached, resolve
 from retrieval.extras import is_installed
@@ -42,7 +43,7 @@ def models(context: click.Context, as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_models)
 def get(name: str) -> None:
     r"""Download model NAME (an alias, or organisation/name; either with @revision) into the hub's cache.
 
@@ -72,7 +73,7 @@ def get(name: str) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_models)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def remove(context: click.Context, name: str, yes: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from retrieval.cli.completing import complete_collections
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, PRECISIONS, RUNTIMES, VARIABLE
 from retrieval.query.location import collection_path
 
@@ -33,6 +34,7 @@ def collection_option(command: Command) -> Command:
         type=click.Path(),
         metavar="PATH",
         callback=_resolve,
+        shell_complete=complete_collections,
         help="The collection's folder. [default: $VLSEARCH_COLLECTION, else one in your data folder]",
     )
     return option(command)

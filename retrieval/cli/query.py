@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from retrieval.answers import hit_facts, json_line
+from retrieval.cli.completing import complete_models, complete_paths
 from retrieval.cli.crop_option import CropType, crop_picture
 from retrieval.cli.explained import checked_folder, write_explanations
 from retrieval.cli.filter_options import filter_options
@@ -49,7 +50,7 @@ class _QueryCommand(click.Command):
 
 
 @click.command(cls=_QueryCommand)
-@click.argument("parts", nargs=-1, metavar="[PART]...")
+@click.argument("parts", nargs=-1, metavar="[PART]...", shell_complete=complete_paths)
 @click.option("--add", multiple=True, metavar="PART", help="Add a part; repeatable. The same as an argument.")
 @click.option("--subtract", multiple=True, metavar="PART", help="Subtract a part; repeatable. Needs no --.")
 @click.option(
@@ -102,7 +103,12 @@ class _QueryCommand(click.Command):
     is_flag=True,
     help="Take words as they are: do not subtract what follows 'without', 'no', 没有, ...",
 )
-@click.option("--model", metavar="MODEL", help="Where the collection's model is now, if it was moved.")
+@click.option(
+    "--model",
+    metavar="MODEL",
+    shell_complete=complete_models,
+    help="Where the collection's model is now, if it was moved.",
+)
 @limit_options
 @list_options
 @click.option(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from retrieval.cli.completing import complete_models
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.options import collection_option, quiet_option, runtime_options, wait_option
 from retrieval.cli.printing import counted, printable
@@ -14,7 +15,12 @@ from retrieval.types import Limits
 
 
 @click.command()
-@click.option("--model", required=True, help="Model to encode with, by alias, hub name or folder.")
+@click.option(
+    "--model",
+    required=True,
+    shell_complete=complete_models,
+    help="Model to encode with, by alias, hub name or folder.",
+)
 @click.option("--skip-unreadable", is_flag=True, help="Switch even if some pictures cannot be read again.")
 @limit_options
 @runtime_options

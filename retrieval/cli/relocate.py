@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from retrieval.cli.completing import complete_paths
 from retrieval.cli.options import collection_option, wait_option
 from retrieval.cli.printing import counted, printable, short_name
 
 
 @click.command()
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", shell_complete=complete_paths)
+@click.argument("new", shell_complete=complete_paths)
 @click.option("--dry-run", is_flag=True, help="Change nothing, and tell what would change.")
 @collection_option
 @wait_option

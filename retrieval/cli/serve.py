@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from retrieval.cli.completing import complete_collections
 from retrieval.cli.options import given_folder, runtime_options
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
@@ -23,7 +24,9 @@ def _folders(context: click.Context, argument: click.Parameter, chosen: tuple[st
 
 
 @click.command()
-@click.argument("collections", nargs=-1, metavar="[COLLECTION]...", callback=_folders)
+@click.argument(
+    "collections", nargs=-1, metavar="[COLLECTION]...", callback=_folders, shell_complete=complete_collections
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from retrieval.cli.completing import complete_paths
 from retrieval.cli.filter_options import filter_options
 from retrieval.cli.hit_output import list_options, shape_of, show
 from retrieval.cli.options import collection_option, json_option
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--unlike", multiple=True, metavar="NAME", help="And less like this item; repeatable.")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_paths)
+@click.option(
+    "--unlike",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_paths,
+    help="And less like this item; repeatable.",
+)
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Hits.")
 @click.option(
     "--find",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrieval.answers import json_line
+from retrieval.cli.completing import complete_paths
 from retrieval.cli.corpus_options import corpus_options
 from retrieval.cli.options import json_option, quiet_option
 from retrieval.cli.printing import counted, one_line, printable, short_name
@@ -25,7 +26,7 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("corpus")
+@click.argument("corpus", shell_complete=complete_paths)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from retrieval.cli.completing import complete_models
 from retrieval.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -18,7 +19,12 @@ _RATE = click.FloatRange(min=0)
 _SHARE = click.FloatRange(0, 1)
 
 _MODEL = (
-    click.option("--model", metavar="MODEL", help="Fine-tune this: alias, hub name or folder."),
+    click.option(
+        "--model",
+        metavar="MODEL",
+        shell_complete=complete_models,
+        help="Fine-tune this: alias, hub name or folder.",
+    ),
     click.option(
         "--lora", type=click.IntRange(1), metavar="RANK", help="Learn low-rank adapters, merged at the end."
     ),

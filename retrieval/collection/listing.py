@@ -42,14 +42,14 @@ def in_order(
         return ids
     if sort == "name":
         add_functions(connection)
-        ordered = _BY_NAME.array(connection, kind)
+        ordered = SelectIds(_BY_NAME).array(connection, kind)
         return ordered[np.isin(ordered, ids)]
     dated = _BY_DATE.array(connection) if schema >= ATTRIBUTES_SINCE else np.empty(0, np.int64)
     dated = dated[np.isin(dated, ids)]
     return np.concatenate([dated, np.setdiff1d(ids, dated, assume_unique=True)])
 
 
-_BY_NAME = SelectIds(
+_BY_NAME = (  # with a function of add_functions
     "SELECT id FROM (SELECT id, vlsearch_name(uri) AS name FROM items WHERE kind = ?) ORDER BY name NULLS LAST, id"
 )
 _BY_DATE = SelectIds(

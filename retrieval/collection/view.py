@@ -296,6 +296,12 @@ class View:
 
         return count_values(self._searched(kind), self.where(kind, where), fields, most)
 
+    def attribute_names(self) -> list[str]:
+        """List the names of the attributes that items have."""
+        from retrieval.collection.filters.fields import names_of_attributes
+
+        return names_of_attributes(self._connection, self._snapshot.schema)
+
     def fields(self) -> list[FieldFacts]:
         """Describe the fields that conditions can name: those of every item, and the attributes that there are."""
         from retrieval.collection.filters.listing import describe_fields

@@ -116,6 +116,12 @@ _BY_NAME = Select(AttributeName, f"{_NAMES} WHERE name = ? ORDER BY type")
 _ALL_NAMES = Select(AttributeName, f"{_NAMES} ORDER BY name, type LIMIT 10000")
 
 
+def names_of_attributes(connection: sqlite3.Connection, schema: int) -> list[str]:
+    """List the names of attributes, each once; none of a catalogue that keeps no attributes to search by."""
+    rows = _ALL_NAMES.rows(connection) if schema >= ATTRIBUTES_SINCE else []
+    return list(dict.fromkeys(row.name for row in rows))
+
+
 class Fields:
     """The fields of one generation of a collection, for items of a kind."""
 
