@@ -18,6 +18,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "pdf": ("pypdfium2",),
     "plot": ("matplotlib",),
+    "preview": ("textual_image",),
     "report": ("jinja2", "matplotlib"),
     "serve": ("fastapi", "uvicorn"),
     "video": ("av",),

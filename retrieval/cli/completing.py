@@ -44,7 +44,7 @@ def complete_models(_: click.Context, __: click.Parameter, incomplete: str) -> l
     names = {model.alias: model.good_for for model in RECOMMENDED}
     names |= {name: "in the hub's cache" for name in _cached_models() if name not in names}
     found = [
-        CompletionItem(name, help=text)
+        CompletionItem(name, help=text.replace(",", ";"))  # fish would cut it at a comma
         for name, text in names.items()
         if name.startswith(incomplete) and _SAFE.fullmatch(name)
     ]
@@ -61,7 +61,7 @@ def complete_fields(context: click.Context, _: click.Parameter, incomplete: str)
     except (VlsearchError, OSError):
         names = {}
     return [
-        CompletionItem(name, help=text)
+        CompletionItem(name, help=text.replace(",", ";"))  # fish would cut it at a comma
         for name, text in names.items()
         if name.startswith(incomplete) and _SAFE.fullmatch(name)
     ]

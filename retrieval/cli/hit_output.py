@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from retrieval.answers import hit_facts, json_line
 from retrieval.cli.printing import name_bytes, name_line
 from retrieval.types import Hit
+
+if TYPE_CHECKING:
+    from retrieval.cli.previews import Preview
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Shape = Literal["json", "list", "paths"]
@@ -38,8 +41,8 @@ def shape_of(as_json: bool, as_list: bool | None, null: bool) -> Shape:
     return "list" if wanted and not null else "paths"
 
 
-def show(hits: Sequence[Hit], shape: Shape, null: bool) -> None:
-    """Print the hits of one query."""
+def show(hits: Sequence[Hit], shape: Shape, null: bool, preview: Preview | None = None) -> None:
+    """Print the hits of one query; ``preview`` makes the small pictures beside them."""
     if shape == "json":
         for hit in hits:
             click.echo(json_line(hit_facts(hit)).encode())
@@ -49,4 +52,4 @@ def show(hits: Sequence[Hit], shape: Shape, null: bool) -> None:
     else:
         from retrieval.cli.hits import show_hits  # rich: only for people
 
-        show_hits(hits)
+        show_hits(hits, preview=preview)

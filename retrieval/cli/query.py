@@ -16,7 +16,9 @@ from retrieval.cli.explained import checked_folder, write_explanations
 from retrieval.cli.filter_options import filter_options
 from retrieval.cli.hit_output import list_options, shape_of, show
 from retrieval.cli.limit_options import limit_options
+from retrieval.cli.opening import open_hits, open_option
 from retrieval.cli.options import collection_option, json_option, runtime_options, use_one_blas_thread
+from retrieval.cli.previews import preview_option, previews
 from retrieval.cli.printing import name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.cli.sheet import Drawn, checked_sheet, write_sheet
@@ -111,6 +113,8 @@ class _QueryCommand(click.Command):
 )
 @limit_options
 @list_options
+@preview_option
+@open_option
 @click.option(
     "--sheet",
     type=click.Path(path_type=Path),
@@ -147,6 +151,8 @@ def query(
     limits: Limits,
     as_list: bool | None,
     null: bool,
+    preview: bool | None,
+    open_them: bool,
     sheet: Path | None,
     explain: Path | None,
     as_json: bool,
@@ -205,6 +211,8 @@ def query(
         raise UsageError("--crop is of the picture of one query; leave out --crop or --from")
     if source is not None and sheet is not None:
         raise UsageError("a sheet shows the hits of one query; leave out --sheet or --from")
+    if source is not None and open_them:
+        raise UsageError("the hits of one query are opened; leave out --open or --from")
     if explain is not None and (source is not None or mode == "words"):
         raise UsageError(
             "explanations are of hits of one query by meaning; leave out --explain, --from or --mode words"
@@ -244,10 +252,13 @@ def query(
             if where is not None and not hits:
                 click.echo("Note: nothing that could be found meets the condition", err=True)
             why = None if explain is None else write_explanations(explain, engine, single, hits)
-            if sheet is None:
-                show(hits, shape, null)
-            else:
+            if sheet is not None:
                 write_sheet(sheet, " + ".join([*parts, *add]), hits, limits, _drawn(engine, why))
+            elif not open_them:
+                with previews(engine.collection, preview, shape, limits) as shown:
+                    show(hits, shape, null, shown)
+            if open_them:
+                open_hits(engine.collection, hits, limits)
 
 
 def _drawn(engine: SearchEngine, why: Mapping[int, Explanation] | None) -> Drawn | None:

@@ -10,7 +10,9 @@ import click
 from retrieval.cli.completing import complete_paths
 from retrieval.cli.filter_options import filter_options
 from retrieval.cli.hit_output import list_options, shape_of, show
+from retrieval.cli.opening import open_hits, open_option
 from retrieval.cli.options import collection_option, json_option
+from retrieval.cli.previews import preview_option, previews
 from retrieval.errors import UsageError
 from retrieval.shell import shell_command
 from retrieval.types import SORTS, Item, Kind, Sort
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 @click.option("--distinct", is_flag=True, help="Show equal pictures, and equal texts, once.")
 @click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
 @list_options
+@preview_option
+@open_option
 @json_option("Print one JSON object a hit.")
 @collection_option
 def similar(
@@ -65,6 +69,8 @@ def similar(
     exact: bool,
     as_list: bool | None,
     null: bool,
+    preview: bool | None,
+    open_them: bool,
     as_json: bool,
     collection: Path,
 ) -> None:
@@ -87,7 +93,12 @@ def similar(
             *wanted, unlike=unwanted, k=k, find=find, distinct=distinct, offset=offset, exact=exact,
             where=where, sort=sort, min_score=min_score,
         )  # fmt: skip
-    show(hits, shape_of(as_json, as_list, null), null)
+        shape = shape_of(as_json, as_list, null)
+        if open_them:
+            open_hits(engine.collection, hits, engine.limits)
+        else:
+            with previews(engine.collection, preview, shape, engine.limits) as shown:
+                show(hits, shape, null, shown)
 
 
 def _named(engine: SearchEngine, name: str) -> Item:
