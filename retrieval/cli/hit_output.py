@@ -13,7 +13,7 @@ from retrieval.cli.printing import name_bytes, name_line
 from retrieval.types import Hit
 
 if TYPE_CHECKING:
-    from retrieval.cli.previews import Preview
+    from retrieval.cli.hits import Preview
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Shape = Literal["json", "list", "paths"]

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from rich.console import Console, RenderableType
@@ -21,8 +20,8 @@ from retrieval.cli.printing import TEXT_NAMES, one_line, short_name
 from retrieval.types import Hit
 from retrieval.uris import is_url, split_file_uri
 
-if TYPE_CHECKING:
-    from retrieval.cli.previews import Preview
+Preview = Callable[[Hit], RenderableType | None]
+"""Makes the small picture of a hit; None where there is none to show."""
 
 CAPTIONS_SHOWN = 5  # what COCO and Flickr give a picture
 PREVIEW_ROWS = 6  # height of a picture, in lines

@@ -23,14 +23,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from rich.console import RenderableType
 
-    from retrieval.cli.hit_output import Shape
+    from retrieval.cli.hits import Preview
     from retrieval.collection import Collection
     from retrieval.types import Hit, Limits
 
 THUMBNAIL = 240  # pixels of the short side, as other thumbnails in the cache
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Preview = Callable[["Hit"], "RenderableType | None"]
 
 _PROGRAMS = frozenset({"ghostty", "iTerm.app", "mintty", "rio", "vscode", "WezTerm"})  # $TERM_PROGRAM
 _TERMS = ("contour", "foot", "mlterm", "wezterm", "xterm-ghostty", "xterm-kitty")  # beginnings of $TERM
@@ -49,7 +48,7 @@ def preview_option(command: Command) -> Command:
 
 @contextmanager
 def previews(
-    collection: Collection, wanted: bool | None, shape: Shape, limits: Limits
+    collection: Collection, wanted: bool | None, for_people: bool, limits: Limits
 ) -> Iterator[Preview | None]:
     """Give what makes the picture of a hit, as long as the block runs; None where no pictures are shown.
 
@@ -57,7 +56,7 @@ def previews(
         UsageError: pictures are wanted, and the output does not go to people at a terminal.
         MissingExtra: pictures are wanted, and textual-image is not installed.
     """
-    draw = _drawing(wanted, shape)
+    draw = _drawing(wanted, for_people)
     if draw is None:
         yield None
         return
@@ -86,9 +85,9 @@ def may_show_pictures(environment: Mapping[str, str]) -> bool:
     )
 
 
-def _drawing(wanted: bool | None, shape: Shape) -> Callable[[Image], RenderableType] | None:
+def _drawing(wanted: bool | None, for_people: bool) -> Callable[[Image], RenderableType] | None:
     """Choose what draws a picture; for a terminal that can show none, and a user who wants them, coloured blocks."""
-    at_terminal = shape == "list" and sys.stdin.isatty() and _has_size(sys.stdout)
+    at_terminal = for_people and sys.stdin.isatty() and _has_size(sys.stdout)
     if wanted and not at_terminal:
         raise UsageError(
             "pictures are shown at a terminal only, and this output does not go to one; leave out --preview"

@@ -255,7 +255,7 @@ def query(
             if sheet is not None:
                 write_sheet(sheet, " + ".join([*parts, *add]), hits, limits, _drawn(engine, why))
             elif not open_them:
-                with previews(engine.collection, preview, shape, limits) as shown:
+                with previews(engine.collection, preview, shape == "list", limits) as shown:
                     show(hits, shape, null, shown)
             if open_them:
                 open_hits(engine.collection, hits, limits)

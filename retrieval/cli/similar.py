@@ -97,7 +97,7 @@ def similar(
         if open_them:
             open_hits(engine.collection, hits, engine.limits)
         else:
-            with previews(engine.collection, preview, shape, engine.limits) as shown:
+            with previews(engine.collection, preview, shape == "list", engine.limits) as shown:
                 show(hits, shape, null, shown)
 
 
