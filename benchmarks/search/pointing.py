@@ -90,8 +90,9 @@ def measured(model: str, pairs: Sequence[Pair], areas: NDArray[np.float64]) -> l
     """Give the rows of a model: by contributions where it has them, and by relevance."""
     encoder = retrieval.load_encoder(model)
     assert isinstance(encoder, TowerEncoder)
-    assert isinstance(encoder.towers, ExplainingTowers), f"{model} explains nothing"
+    assert isinstance(encoder.towers, ExplainingTowers)
     explainer = encoder.towers.image_explainer()
+    assert explainer is not None, f"{model} cannot tell where a score comes from"
     vectors = {name: encoder.encode_texts([name], 1)[0] for name in sorted({pair.name for pair in pairs})}
     by_relevance, by_contributions, errors, seconds = [], [], [], []
     for pair in pairs:

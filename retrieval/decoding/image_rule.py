@@ -61,6 +61,19 @@ class ImageRule:
             return _centre_crop(_centre_of_resized(rgb, size, self.crop, self.resample), self.crop)
         return _centre_crop(_resize(rgb, size, self.resample), self.crop)
 
+    def seen(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Give the part of an image that is left after the crop: left, top, width and height, in pixels."""
+        size = resized_size(height, width, self.resize)
+        left, across = _kept(width, size[1], self.crop[1])
+        top, down = _kept(height, size[0], self.crop[0])
+        return left, top, across, down
+
+
+def _kept(have: int, resized: int, crop: int) -> tuple[int, int]:
+    """Along one axis: the first pixel of the original that the crop keeps, and how many it keeps."""
+    kept = min(resized, crop)
+    return round((resized - kept) // 2 * have / resized), max(1, round(kept * have / resized))
+
 
 def to_rgb(image: Image) -> Image:
     """Convert an image to RGB, transparency over white (as transformers' ``convert_to_rgb``)."""

@@ -28,6 +28,7 @@ from retrieval.identity import each_tower
 if TYPE_CHECKING:
     from retrieval.encoders.families.tokens import Tokens
     from retrieval.encoders.hub_towers import HubTowers
+    from retrieval.encoders.relevance import ImageExplainer
     from retrieval.encoders.runtimes.openvino_conversion import Comparison, Inputs
     from retrieval.types import Kind
 
@@ -186,6 +187,10 @@ class GraphTowers:
         if "text" not in self._towers:
             return self._in_torch().text_rows(ids, is_text)
         return self._rows("text", *(ids, is_text)[: len(self._graphs.text.inputs)])
+
+    def image_explainer(self) -> ImageExplainer | None:
+        """See :class:`retrieval.encoders.relevance.ExplainingTowers`; in torch, which has gradients."""
+        return self._in_torch().image_explainer()
 
     def _rows(self, kind: str, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         try:

@@ -117,4 +117,8 @@ def _load_torch(
     model = load_model(checkpoint, family.architecture, device)
     if precision == "bfloat16":
         model = model.to(torch.bfloat16)
-    return HubTowers(model, images, family.attention, name, device)
+
+    def load_again() -> HubTowers:
+        return _load_torch(checkpoint, family, images, name, device, "float32")
+
+    return HubTowers(model, images, family.attention, name, device, load_again)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from retrieval.decoding.image_rule import ImageRule
 from retrieval.encoders.families.family import Attention, ImageInputs
+from retrieval.encoders.legrad import LegradExplainer, can_explain
 from retrieval.encoders.reproducible import rows_depend_on_place
 from retrieval.hub.forward_errors import forward_errors_as_model_errors
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from torch import dtype as torch_dtype
     from torch.nn import Module
 
+    from retrieval.encoders.relevance import ImageExplainer
     from retrieval.types import Kind
 
 
@@ -27,15 +31,23 @@ class HubTowers:
         attention: how the text tower treats padding.
         name: of the model, for errors.
         device: as torch names it.
+        load_again: gives the same towers in float32, for explanations, which change the model.
     """
 
     largest_image_pass: int | None = None
     image_passes_at_once = 1
 
     def __init__(
-        self, model: Module, images: ImageInputs, attention: Attention, name: str, device: str
+        self,
+        model: Module,
+        images: ImageInputs,
+        attention: Attention,
+        name: str,
+        device: str,
+        load_again: Callable[[], HubTowers] | None = None,
     ) -> None:
         self._model: Any = model
+        self._explainer = _explainer(model, images, load_again)
         self._type = next(model.parameters()).dtype
         self._images, self._attention = images, attention
         self._name, self._device = name, device
@@ -66,13 +78,28 @@ class HubTowers:
             rows: NDArray[np.float32] = self.text_vectors(*on_device).cpu().numpy()
         return rows
 
+    @property
+    def model(self) -> Any:
+        """The model of transformers."""
+        return self._model
+
+    def image_explainer(self) -> ImageExplainer | None:
+        """See :class:`retrieval.encoders.relevance.ExplainingTowers`."""
+        return self._explainer
+
+    def image_inputs(self, prepared: NDArray[np.uint8]) -> dict[str, Tensor]:
+        """Give the arguments of the image tower, on the device, for prepared images, stacked."""
+        return self._inputs(to_device(prepared, self._device))
+
     def image_vectors(self, prepared: Tensor) -> Tensor:
         """Compute unit rows, (n, d) float32, of prepared images on the device."""
-        inputs = {
+        return _unit(self._model.get_image_features(**self._inputs(prepared)).pooler_output)
+
+    def _inputs(self, prepared: Tensor) -> dict[str, Tensor]:
+        return {
             name: value.to(self._type) if value.is_floating_point() else value
             for name, value in self._images.inputs(prepared).items()
         }
-        return _unit(self._model.get_image_features(**inputs).pooler_output)
 
     def traceable_image_vectors(self, prepared: Tensor) -> Tensor:
         """Compute what :meth:`image_vectors` computes, without operators that no converter knows.
@@ -96,6 +123,16 @@ class HubTowers:
         if self._attention == "masked":
             inputs["attention_mask"] = attention_mask(is_text, self._type)
         return _unit(self._model.get_text_features(**inputs).pooler_output)
+
+
+def _explainer(
+    model: Module, images: ImageInputs, load_again: Callable[[], HubTowers] | None
+) -> LegradExplainer | None:
+    """Give what explains a vision transformer whose images all have one size."""
+    rule = images.preparation
+    if load_again is None or not isinstance(rule, ImageRule):
+        return None
+    return LegradExplainer(rule, load_again) if can_explain(getattr(model, "vision_model", None)) else None
 
 
 def to_device(array: NDArray[Any], device: str) -> Tensor:

@@ -65,8 +65,8 @@ class ImageExplainer(Protocol):
 class ExplainingTowers(Protocol):
     """Towers that can tell where in an image a score comes from."""
 
-    def image_explainer(self) -> ImageExplainer:
-        """Give what explains scores of images.
+    def image_explainer(self) -> ImageExplainer | None:
+        """Give what explains scores of images; None where this model's cannot be explained.
 
         Raises:
             ModelError: the model's files have changed since it was loaded.

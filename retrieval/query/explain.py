@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.collection import View
 from retrieval.encoders.relevance import ExplainingTowers, ImageExplainer
-from retrieval.errors import ImageError, QueryError
+from retrieval.errors import ImageError, MissingExtra, QueryError
 from retrieval.query.explanation import Explanation, PictureShare
 from retrieval.query.picture_shares import picture_share
 from retrieval.query.pictures import Picture, find_pictures, prepare_indexed
@@ -79,7 +79,7 @@ def explanation_of(
         return Explanation(number, score, parts, None)
     try:
         return Explanation(number, score, parts, _share(query, score, picture, encoder, pool))
-    except ImageError as error:
+    except (ImageError, MissingExtra) as error:
         return Explanation(number, score, parts, None, str(error))
 
 
@@ -90,6 +90,7 @@ def _share(
 
     Raises:
         ImageError: the picture cannot be read, or the model cannot tell.
+        MissingExtra: what the model needs to tell is not installed.
     """
     explainer = _explainer_of(encoder)
     arrays, size = [], (1, 1)
@@ -105,8 +106,9 @@ def _share(
 
 def _explainer_of(encoder: Encoder) -> ImageExplainer:
     towers = getattr(encoder, "towers", None)
-    if not isinstance(towers, ExplainingTowers):
+    explainer = towers.image_explainer() if isinstance(towers, ExplainingTowers) else None
+    if explainer is None:
         raise ImageError(
             f"the model {encoder.identity.name} cannot tell where in a picture a score comes from"
         )
-    return towers.image_explainer()
+    return explainer

@@ -136,6 +136,7 @@ def explained(
     assert isinstance(encoder, TowerEncoder)
     assert isinstance(encoder.towers, ExplainingTowers)
     explainer = encoder.towers.image_explainer()
+    assert explainer is not None
     found = explainer.explain([rule.prepare(image) for rule in explainer.preparations], query)
     assert found.contributions is not None
     return found.contributions
