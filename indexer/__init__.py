@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from indexer.store.diagnosis import Diagnosis as Diagnosis
     from indexer.store.diagnosis import doctor as doctor
     from indexer.store.maintenance import optimize as optimize
+    from indexer.text_recognition import TextsRead as TextsRead
+    from indexer.text_recognition import read_texts as read_texts
     from indexer.training.augment import Augmentation as Augmentation
     from indexer.training.entry import train as train
     from indexer.training.loop import Saving as Saving
@@ -71,6 +73,7 @@ _WHERE = {
     "Relocated": ("indexer.relocating", "Relocated"),
     "Report": ("indexer.pipeline.report", "Report"),
     "Saving": ("indexer.training.loop", "Saving"),
+    "TextsRead": ("indexer.text_recognition", "TextsRead"),
     "Trained": ("indexer.training.training_run", "Trained"),
     "Updated": ("indexer.updating", "Updated"),
     "Watching": ("indexer.watching", "Watching"),
@@ -84,6 +87,7 @@ _WHERE = {
     "open_writer": ("indexer.items", "open_writer"),
     "optimize": ("indexer.store.maintenance", "optimize"),
     "parse_caption_column": ("retrieval.corpora", "parse_caption_column"),
+    "read_texts": ("indexer.text_recognition", "read_texts"),
     "reindex": ("indexer.reindexing", "reindex"),
     "relocate": ("indexer.relocating", "relocate"),
     "train": ("indexer.training.entry", "train"),
@@ -114,6 +118,7 @@ __all__ = [
     "Relocated",
     "Report",
     "Saving",
+    "TextsRead",
     "Trained",
     "Updated",
     "Watching",
@@ -129,6 +134,7 @@ __all__ = [
     "open_writer",
     "optimize",
     "parse_caption_column",
+    "read_texts",
     "reindex",
     "relocate",
     "train",

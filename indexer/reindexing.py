@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import select
 
 from indexer.pipeline.interrupts import interrupts_noted
 from indexer.pipeline.pace import REINDEX_PACE, CommitPace
 from indexer.pipeline.staging import Staged
 from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
+from indexer.stored_images import StoredContent, StoredContents, read_again
 from retrieval.collection import schema
 from retrieval.decoding.ordered import READ_AHEAD, map_in_order
 from retrieval.decoding.pool import DecodePool
@@ -21,14 +21,11 @@ from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CollectionError, ImageError
-from retrieval.locations.extents import location_of
 from retrieval.types import Failure, Limits, Location, OnProgress, Progress
 from retrieval.uris import display
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
-
-PAGE_CONTENTS = 256  # a catalogue look-up
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +74,8 @@ def reindex(
     ):
         pool.start()  # while the model is loaded
         encoder = load_encoder(model) if isinstance(model, (str, Path)) else model
-        missing = _MissingContents(writer, writer.ensure_encoder(encoder.identity))
-        reencoding = _Reencoding(writer, encoder, missing, pace)
+        encoder_id = writer.ensure_encoder(encoder.identity)
+        reencoding = _Reencoding(writer, encoder, encoder_id, pace)
         if not reencoding.run(pool, on_progress):
             raise KeyboardInterrupt
         if reencoding.unreadable and not skip_unreadable:
@@ -88,59 +85,13 @@ def reindex(
         return Reindexed(reencoding.encoded, reencoding.unreadable)
 
 
-@dataclass(frozen=True, slots=True)
-class _MissingContent:
-    """A content that has no vector under the new encoder, and where its bytes may be: (uri, location)."""
-
-    id: int
-    sha256: bytes
-    text: str | None
-    places: tuple[tuple[str, Location | None], ...]
-
-    @property
-    def uri(self) -> str:
-        """The uri of the first item that has it."""
-        return self.places[0][0]
-
-
-class _MissingContents:
-    """The contents of items that have no vector under an encoder; iterated in the order of their ids."""
-
-    def __init__(self, writer: Writer, encoder_id: int) -> None:
-        self.writer, self.encoder_id = writer, encoder_id
-
-    def count(self) -> int:
-        """How many there are."""
-        statement = select(func.count()).select_from(schema.contents).where(*self._conditions())
-        with self.writer.look_up() as connection:
-            return int(connection.execute(statement).scalar_one())
-
-    def __iter__(self) -> Iterator[_MissingContent]:
-        last = 0
-        while page := self._page_after(last):
-            yield from page
-            last = page[-1].id
-
-    def _conditions(self) -> tuple[ColumnElement[bool], ...]:
-        contents, encodings, items = schema.contents, schema.encodings, schema.items
-        encoded = select(encodings.c.id).where(
-            encodings.c.content_id == contents.c.id, encodings.c.encoder_id == self.encoder_id
-        )
-        return (~encoded.exists(), select(items.c.id).where(items.c.content_id == contents.c.id).exists())
-
-    def _page_after(self, last: int) -> list[_MissingContent]:
-        contents, items = schema.contents, schema.items
-        after = select(contents).where(contents.c.id > last, *self._conditions())
-        with self.writer.look_up() as connection:
-            page = connection.execute(after.order_by(contents.c.id).limit(PAGE_CONTENTS)).all()
-            places: dict[int, list[tuple[str, Location | None]]] = {row.id: [] for row in page}
-            for item in connection.execute(
-                select(items.c.content_id, items.c.uri, items.c.extent)
-                .where(items.c.content_id.in_(places))
-                .order_by(items.c.id)
-            ):
-                places[item.content_id].append((item.uri, location_of(item.uri, item.extent)))
-        return [_MissingContent(row.id, row.sha256, row.text, tuple(places[row.id])) for row in page]
+def _without_vector(writer: Writer, encoder_id: int) -> StoredContents:
+    """Give the contents of items that have no vector under an encoder."""
+    contents, encodings = schema.contents, schema.encodings
+    encoded = select(encodings.c.id).where(
+        encodings.c.content_id == contents.c.id, encodings.c.encoder_id == encoder_id
+    )
+    return StoredContents(writer, ~encoded.exists())
 
 
 class _Reencoding:
@@ -152,8 +103,9 @@ class _Reencoding:
         first_failure: why the first of them could not.
     """
 
-    def __init__(self, writer: Writer, encoder: Encoder, missing: _MissingContents, pace: CommitPace) -> None:
-        self._writer, self._encoder, self._missing, self._pace = writer, encoder, missing, pace
+    def __init__(self, writer: Writer, encoder: Encoder, encoder_id: int, pace: CommitPace) -> None:
+        self._writer, self._encoder, self._encoder_id, self._pace = writer, encoder, encoder_id, pace
+        self._missing = _without_vector(writer, encoder_id)
         self.encoded = self.unreadable = 0
         self.first_failure: Failure | None = None
         self._staged = Staged()
@@ -162,7 +114,7 @@ class _Reencoding:
         """Encode and commit; False if Ctrl-C ended it early."""
         total = self._missing.count()
 
-        def read(content: _MissingContent) -> PreparedImage | None:
+        def read(content: StoredContent) -> PreparedImage | None:
             return _read_again(pool, self._encoder, content)
 
         with interrupts_noted() as interrupted:
@@ -176,7 +128,7 @@ class _Reencoding:
             self._commit()
             return not interrupted.is_set()
 
-    def _stage(self, content: _MissingContent, outcome: PreparedImage | ImageError | None) -> None:
+    def _stage(self, content: StoredContent, outcome: PreparedImage | ImageError | None) -> None:
         if isinstance(outcome, ImageError):
             self.unreadable += 1
             self.first_failure = self.first_failure or Failure(content.uri, str(outcome))
@@ -190,11 +142,11 @@ class _Reencoding:
         staged.encode_rest(self._encoder)
         contents = list(staged.change.contents.values())
         if contents:
-            self._writer.commit_beside(contents, self._missing.encoder_id)
+            self._writer.commit_beside(contents, self._encoder_id)
         self.encoded += len(contents)
 
 
-def _read_again(pool: DecodePool, encoder: Encoder, content: _MissingContent) -> PreparedImage | None:
+def _read_again(pool: DecodePool, encoder: Encoder, content: StoredContent) -> PreparedImage | None:
     """Prepare an image from the first of its places that still holds the same bytes; None for a text.
 
     Raises:
@@ -202,18 +154,11 @@ def _read_again(pool: DecodePool, encoder: Encoder, content: _MissingContent) ->
     """
     if content.text is not None:
         return None
-    reason = "was given as a vector or as bytes, and lies nowhere"
-    for _, location in content.places:
-        if location is None:
-            continue
-        try:
-            read = prepare_for_encoder(pool, location, encoder, content.sha256.__eq__)
-            if read.array is not None:
-                return read
-            reason = "has changed since it was indexed; index its corpus first"
-        except ImageError as error:
-            reason = str(error)
-    raise ImageError(reason)
+
+    def prepare(location: Location) -> PreparedImage:
+        return prepare_for_encoder(pool, location, encoder, content.sha256.__eq__)
+
+    return read_again(content, prepare)
 
 
 def _refusal(collection: Path, unreadable: int, first: Failure | None) -> str:

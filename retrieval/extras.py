@@ -14,6 +14,7 @@ EXTRAS = {
     "heic": ("pillow_heif",),
     "lora": ("peft",),
     "models": ("torch", "torchvision", "transformers"),
+    "ocr": ("onnxruntime", "rapidocr"),
     "openvino": ("openvino",),
     "parquet": ("pyarrow",),
     "pdf": ("pypdfium2",),

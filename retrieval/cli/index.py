@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,8 @@ from retrieval.file_kinds import missing_extra
 from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
-    from indexer import Corpus, CorpusOptions, Report
+    from indexer import Corpus, CorpusOptions, Report, TextsRead
+    from indexer.pipeline.report import FailureGroup
     from retrieval.collection import KnownCorpus
     from retrieval.types import Limits
 
@@ -48,6 +49,11 @@ INTERRUPTED = 130
     is_flag=True,
     help="Keep paths relative to the folder that holds the collection: for a drive that carries both.",
 )
+@click.option(
+    "--ocr",
+    is_flag=True,
+    help="Then read the text in the collection's pictures, so that words find them (pip install 'vlsearch[ocr]').",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @runtime_options
 @json_option("Print one JSON object of counts at the end.")
@@ -65,6 +71,7 @@ def index(
     retry_failed: bool,
     reread: bool,
     relative: bool,
+    ocr: bool,
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -83,6 +90,10 @@ def index(
         vlsearch index dataset_flickr8k.json --images Images/ --split test
     """
     import indexer  # numpy, sqlalchemy: not for --help
+    from retrieval.extras import require
+
+    if ocr:
+        require("ocr", "index --ocr")
     from retrieval.encoders.freed_memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
@@ -96,10 +107,16 @@ def index(
         outcomes = _update(collection, settings, as_json, quiet)
     else:
         outcomes = [_build(indexer.open_corpus(corpus, options), collection, settings, as_json, quiet)]
-    if any(report is not None and report.interrupted for report in outcomes):
+    texts = None
+    interrupted = any(report is not None and report.interrupted for report in outcomes)
+    if ocr and not interrupted:
+        texts = _read_texts(collection, limits, workers, wait, as_json, quiet)
+        interrupted = texts.interrupted
+    if interrupted:
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
         raise SystemExit(INTERRUPTED)
-    if any(report is None or _is_failure(report, strict) for report in outcomes):
+    failed = strict and texts is not None and texts.failed
+    if failed or any(report is None or _is_failure(report, strict) for report in outcomes):
         raise SystemExit(1)
 
 
@@ -147,6 +164,24 @@ def _update(collection: Path, settings: dict[str, Any], as_json: bool, quiet: bo
     return reports
 
 
+def _read_texts(
+    collection: Path, limits: Limits, workers: int | None, wait: float, as_json: bool, quiet: bool
+) -> TextsRead:
+    import indexer
+
+    with progress_display(quiet) as show:
+        read = indexer.read_texts(collection, limits=limits, workers=workers, timeout=wait, on_progress=show)
+    if as_json:
+        click.echo(json_line({"ocr": asdict(read)}).encode())
+    elif not quiet:
+        found = f"{counted(read.with_text, 'picture')} with text, {read.without_text:,} without, {read.failed:,} failed"
+        click.echo(f"text read: {found}, {duration(read.seconds)} ({printable(read.maker)})")
+        if read.failed:
+            click.echo("failed:")
+            _show_reasons(read.reasons)
+    return read
+
+
 def _facts(report: Report) -> dict[str, object]:
     return asdict(report) | {"seen": report.seen}
 
@@ -191,12 +226,18 @@ def _missing_extras(left_out: Mapping[str, int]) -> Iterator[str]:
 
 
 def _show_failures(report: Report, collection: Path) -> None:
-    width = len(f"{report.reasons[0].count:,}") if report.reasons else 0
-    for group in report.reasons[:REASONS_SHOWN]:
-        more = f" and {group.count - 1:,} more" if group.count > 1 else ""
-        click.echo(f"  {group.count:>{width},}  {short_name(group.example)}{more}: {one_line(group.reason)}")
-    left = len(report.reasons) - REASONS_SHOWN
-    if left > 0:
-        click.echo(f"  and {counted(left, 'other reason')}")
+    left = _show_reasons(report.reasons)
     if report.failed > len(report.reasons) or left > 0:
         click.echo(f"  See all with: {shell_command('info', '--failures', '--collection', collection)}")
+
+
+def _show_reasons(reasons: Sequence[FailureGroup]) -> int:
+    """Print why items failed, the most frequent reasons first; give how many reasons are left."""
+    width = len(f"{reasons[0].count:,}") if reasons else 0
+    for group in reasons[:REASONS_SHOWN]:
+        more = f" and {group.count - 1:,} more" if group.count > 1 else ""
+        click.echo(f"  {group.count:>{width},}  {short_name(group.example)}{more}: {one_line(group.reason)}")
+    left = len(reasons) - REASONS_SHOWN
+    if left > 0:
+        click.echo(f"  and {counted(left, 'other reason')}")
+    return left

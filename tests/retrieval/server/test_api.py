@@ -50,7 +50,8 @@ def test_a_hit_has_the_fields_of_the_command_lines_json_and_what_a_page_needs(
         facts = hit_facts(engine.search("caption 3", k=1)[0])
     more = set(hit) - set(facts)
     assert more == {"name", "width", "height", "version"}
-    assert {name: hit[name] for name in facts} == {**facts, "captions": list(facts["captions"])}  # type: ignore[call-overload]
+    lists = {name: list(facts[name]) for name in ("captions", "texts")}  # type: ignore[call-overload]
+    assert {name: hit[name] for name in facts} == {**facts, **lists}
     with Image.open(hit["path"]) as image:
         assert (hit["width"], hit["height"]) == image.size
 

@@ -1,0 +1,180 @@
+"""Read the text in a collection's pictures: what ``vlsearch index --ocr`` does after the vectors, as one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement, select
+
+from indexer.pipeline.interrupts import interrupts_noted
+from indexer.pipeline.report import FailureGroup, Failures
+from indexer.store.changes import Change, NewImageText
+from indexer.store.writer import Writer
+from indexer.stored_images import StoredContent, StoredContents, read_again
+from retrieval.collection import schema
+from retrieval.decoding.ordered import map_in_order
+from retrieval.decoding.pool import DecodePool
+from retrieval.decoding.preparations import Fit
+from retrieval.decoding.prepare import PreparedImage
+from retrieval.errors import ImageError
+from retrieval.types import Failure, Limits, Location, OnProgress, Progress
+
+if TYPE_CHECKING:
+    from retrieval.ocr import ReadLine, TextReader
+
+COMMIT_SECONDS = 10.0  # what a kill costs at most
+COMMIT_IMAGES = 1000
+DECODED_AHEAD = 8  # images of up to 8 MB each, while a reader takes a tenth of a second and more for one
+
+
+@dataclass(frozen=True, slots=True)
+class TextsRead:
+    """What a reader of text found in the images of a collection that it had not read before, each content once.
+
+    Attributes:
+        maker: name and version of the reader.
+        with_text: images with text.
+        without_text: images without.
+        failed: images that could not be read; the next run tries them again.
+        seconds: wall time.
+        interrupted: Ctrl-C came; what was done is committed.
+        reasons: the failures, grouped by reason, the most frequent first.
+    """
+
+    maker: str
+    with_text: int
+    without_text: int
+    failed: int
+    seconds: float
+    interrupted: bool = False
+    reasons: tuple[FailureGroup, ...] = field(default=())
+
+
+def read_texts(
+    collection: str | Path,
+    *,
+    reader: TextReader | None = None,
+    limits: Limits | None = None,
+    workers: int | None = None,
+    timeout: float = 0.0,
+    on_progress: OnProgress | None = None,
+) -> TextsRead:
+    """Read the text in the images of a collection, so that words find them by it.
+
+    Each content is read once by each version of a reader: of equal bytes one, and none again that was moved. Killed at
+    any moment, it has lost a few seconds of work, and goes on from there when it is run again.
+
+    Args:
+        collection: its folder.
+        reader: what reads; by default RapidOCR (extra ``ocr``).
+        limits: bytes, pixels and seconds that an image may take, and memory that all may take that are decoded.
+        workers: processes that decode; one a core by default.
+        timeout: seconds to wait for another process that writes to the collection; by default none.
+        on_progress: called after each image.
+
+    Raises:
+        CollectionNotFound: there is none.
+        CollectionLocked: another process writes to it.
+        MissingExtra: RapidOCR is not installed.
+    """
+    started = time.monotonic()
+    if reader is None:
+        from retrieval.ocr.rapid import RapidReader  # late: brings OpenCV and ONNX Runtime
+
+        reader = RapidReader()
+    with (
+        DecodePool(limits or Limits(), workers) as pool,
+        Writer.existing(Path(collection), timeout) as writer,
+    ):
+        recognition = _Recognition(writer, reader)
+        with interrupts_noted() as interrupted:
+            recognition.run(pool, interrupted, on_progress)
+    return TextsRead(
+        reader.maker,
+        recognition.with_text,
+        recognition.without_text,
+        len(recognition.failures),
+        round(time.monotonic() - started, 3),
+        interrupted.is_set(),
+        recognition.failures.groups(),
+    )
+
+
+class _Recognition:
+    """One pass over the image contents that a reader has not read yet.
+
+    Attributes:
+        with_text: images with text so far.
+        without_text: images without.
+        failures: images that could not be read.
+    """
+
+    def __init__(self, writer: Writer, reader: TextReader) -> None:
+        self._writer, self._reader = writer, reader
+        self.with_text = self.without_text = 0
+        self.failures = Failures()
+        self._change, self._since = Change(), time.monotonic()
+
+    def run(self, pool: DecodePool, stop: Event, on_progress: OnProgress | None) -> None:
+        """Read, and commit on the way and at the end, until ``stop`` is set."""
+        unread = StoredContents(self._writer, *_is_unread(self._reader.maker))
+        total = unread.count()
+        for done, (content, image) in enumerate(self._decoded(pool, unread, stop), start=1):
+            try:
+                self._stage(content, self._read(image))
+            except ImageError as error:
+                self.failures.add(Failure(content.uri, str(error)))
+            if on_progress is not None:
+                on_progress(Progress("reading text", done, total, len(self.failures)))
+            if time.monotonic() - self._since > COMMIT_SECONDS or len(self._change.texts) >= COMMIT_IMAGES:
+                self._commit()
+        self._commit()
+
+    def _decoded(
+        self, pool: DecodePool, unread: StoredContents, stop: Event
+    ) -> Iterator[tuple[StoredContent, PreparedImage | ImageError]]:
+        rule = Fit(self._reader.side)
+
+        def read(content: StoredContent) -> PreparedImage:
+            def prepare(location: Location) -> PreparedImage:
+                return pool.prepare(location, rule, content.sha256.__eq__)
+
+            return read_again(content, prepare)
+
+        return map_in_order(read, unread, pool.workers, DECODED_AHEAD, stop)
+
+    def _read(self, image: PreparedImage | ImageError) -> list[ReadLine]:
+        if isinstance(image, ImageError):
+            raise image
+        assert image.array is not None, "what is read again has its array"
+        return self._reader.read(image.array)
+
+    def _stage(self, content: StoredContent, lines: list[ReadLine]) -> None:
+        text = "\n".join(line.text for line in lines)
+        boxes = tuple(line.box for line in lines)
+        self._change.texts[content.sha256, "read"] = NewImageText(self._reader.maker, text, boxes)
+        self.with_text += bool(lines)
+        self.without_text += not lines
+
+    def _commit(self) -> None:
+        change, self._change = self._change, Change()
+        if change:
+            self._writer.commit_rows(change)
+        self._since = time.monotonic()
+
+
+def _is_unread(maker: str) -> tuple[ColumnElement[bool], ...]:
+    """Conditions of the image contents in which this version of a reader has not read.
+
+    Pages are left out whose document has their text.
+    """
+    contents, texts = schema.contents, schema.image_texts
+    by_this = (texts.c.origin == "read") & (texts.c.maker == maker)
+    known = by_this | ((texts.c.origin == "page") & (texts.c.text != ""))
+    settled = select(texts.c.content_id).where(texts.c.content_id == contents.c.id, known)
+    return contents.c.kind == "image", ~settled.exists()
