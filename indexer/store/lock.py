@@ -27,6 +27,8 @@ from retrieval.collection.layout import (
 from retrieval.errors import CollectionError, CollectionLocked, UsageError
 
 LONGEST_WAIT_S = 1e9
+LEAST_WAIT_S = 0.5
+"""A writer that is killed just as it starts a child leaves it the lock until the child has become another program."""
 
 
 def take_lock(collection: Path, timeout_s: float) -> FileLock:
@@ -34,7 +36,7 @@ def take_lock(collection: Path, timeout_s: float) -> FileLock:
 
     Args:
         collection: its folder.
-        timeout_s: how long to wait for another writer to end, >= 0.
+        timeout_s: how long to wait for another writer to end, >= 0; :data:`LEAST_WAIT_S` at least.
 
     Raises:
         CollectionLocked: another process (or another writer here) holds the lock, and held it that long.
@@ -49,7 +51,7 @@ def take_lock(collection: Path, timeout_s: float) -> FileLock:
         if catalogue_is_empty(collection) and has_segments(collection):
             raise without_catalogue(collection)
         _make_folders(collection)
-        lock = FileLock(collection / WRITER_LOCK, timeout=_checked_timeout(timeout_s))
+        lock = FileLock(collection / WRITER_LOCK, timeout=max(LEAST_WAIT_S, _checked_timeout(timeout_s)))
         lock.acquire()
     except Timeout as error:
         raise CollectionLocked(collection) from error

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +61,28 @@ def test_a_second_writer_is_refused_until_the_first_has_closed(tmp_path: Path) -
     path = collection_of(tmp_path / "collection", (["a"], unit_rows(1)))
     with Writer(path), pytest.raises(CollectionLocked, match="another process is writing"):
         Writer(path)
+
+    with Writer(path) as second:
+        assert second.identity is not None
+
+
+HOLD_FORK_AND_DIE = """
+import os, signal, sys, time
+from pathlib import Path
+from indexer.store.lock import take_lock
+lock = take_lock(Path(sys.argv[1]), 0)
+if os.fork() == 0:
+    time.sleep(0.2)  # has not become another program yet
+    os._exit(0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
+def test_a_writer_killed_while_it_starts_a_child_locks_nobody_out(tmp_path: Path) -> None:
+    path = collection_of(tmp_path / "collection", (["a"], unit_rows(1)))
+    done = subprocess.run([sys.executable, "-c", HOLD_FORK_AND_DIE, path], check=False)
+    assert done.returncode == -signal.SIGKILL
 
     with Writer(path) as second:
         assert second.identity is not None
