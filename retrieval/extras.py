@@ -12,6 +12,7 @@ from retrieval.errors import MissingExtra
 
 EXTRAS = {
     "heic": ("pillow_heif",),
+    "jxl": ("pillow_jxl",),
     "lora": ("peft",),
     "models": ("torch", "torchvision", "transformers"),
     "ocr": ("onnxruntime", "rapidocr"),
@@ -20,6 +21,7 @@ EXTRAS = {
     "pdf": ("pypdfium2",),
     "plot": ("matplotlib",),
     "preview": ("textual_image",),
+    "raw": ("rawpy",),
     "report": ("jinja2", "matplotlib"),
     "serve": ("fastapi", "uvicorn"),
     "video": ("av",),

@@ -42,8 +42,14 @@ class FileKind:
 MOST_PARTS = 2000
 """Pictures of one file that become items."""
 
+_RAW = (
+    "cr2 cr3 crw nef nrw arw srf sr2 dng raf orf rw2 rwl raw pef ptx srw x3f 3fr fff iiq mef mos mrw "
+    "erf kdc dcr dcs k25 gpr bay cap eip"
+)
 _PAGE = r"page=[1-9][0-9]{0,5}"
 
+RAW = FileKind("RAW picture", frozenset(f".{suffix}" for suffix in _RAW.split()), "raw")
+JXL = FileKind("JPEG XL picture", frozenset({".jxl"}), "jxl")
 PDF = FileKind("PDF", frozenset({".pdf"}), "pdf", part=_PAGE)
 TIFF = FileKind(
     "TIFF picture",
@@ -51,7 +57,7 @@ TIFF = FileKind(
     part=_PAGE,
 )
 
-FILE_KINDS = (PDF, TIFF)
+FILE_KINDS = (RAW, JXL, PDF, TIFF)
 
 _BY_SUFFIX = {suffix: kind for kind in FILE_KINDS for suffix in kind.suffixes}
 _BY_NOUN = {kind.noun: kind for kind in FILE_KINDS}

@@ -8,6 +8,9 @@ IMAGE_SUFFIXES = frozenset({
 })  # fmt: skip
 
 
+CAMERA_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".heic", ".heif", ".hif", ".avif"})
+"""Suffixes of pictures that cameras make beside their raw files."""
+
 PARQUET_SUFFIXES = (".parquet", ".pq")
 
 

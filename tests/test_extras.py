@@ -22,6 +22,7 @@ from tests.command_line import Run
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DECLARED: dict[str, list[str]] = PROJECT["optional-dependencies"]
+IMPORTED_AS = {"pillow-jxl-plugin": "pillow_jxl"}
 TORCH = ("indexer/training/", *(f"retrieval/encoders/two_tower/{name}.py" for name in (
     "backbones", "fused", "model", "text_towers"
 )))  # fmt: skip
@@ -31,7 +32,7 @@ TORCH = ("indexer/training/", *(f"retrieval/encoders/two_tower/{name}.py" for na
 def packages(requirements: list[str]) -> set[str]:
     """Names that Python imports the packages of requirements by; those of other extras of ours left out."""
     names = {re.split(r"[\[<>=~! ]", line, maxsplit=1)[0] for line in requirements}
-    return {name.replace("-", "_") for name in names - {"vlsearch"}}
+    return {IMPORTED_AS.get(name, name.replace("-", "_")) for name in names - {"vlsearch"}}
 
 
 def optional_imports(path: Path) -> Iterator[str]:

@@ -43,10 +43,6 @@ _HIDDEN_SYSTEM = re.compile(
     r"|\.directory|\.picasa.*|\.photostructure|\.temporaryitems|\.documentrevisions-v100|\.dtrash|\.localized"
 )
 
-_RAW = (
-    "cr2 cr3 crw nef nrw arw srf sr2 dng raf orf rw2 rwl raw pef ptx srw x3f 3fr fff iiq mef mos mrw "
-    "erf kdc dcr dcs k25 gpr bay cap eip"
-)
 _VIDEO = (
     "mp4 m4v mov avi mkv webm wmv flv mpg mpeg mpe m2v mts m2ts ts vob 3gp 3g2 ogv asf rm rmvb divx insv lrv"
 )
@@ -54,7 +50,7 @@ _AUDIO = "mp3 wav flac aac m4a ogg oga opus wma aif aiff mid midi amr"
 _LAYERED = "psd psb xcf kra ora clip procreate afphoto afdesign sketch fig cdr indd"
 _DRAWING = "svg svgz eps ps ai wmf emf dxf"
 _UNSUPPORTED = (
-    "jxl jp2 j2k jpf jpx jpm j2c ico cur icns tga exr hdr pic dds pcx ppm pgm pbm pnm pam pfm xbm "
+    "jp2 j2k jpf jpx jpm j2c ico cur icns tga exr hdr pic dds pcx ppm pgm pbm pnm pam pfm xbm "
     "xpm qoi bpg flif jxr wdp hdp sgi ras wbmp fits fit dcm"
 )
 _DOCUMENT = "doc docx xls xlsx ppt pptx odt ods odp rtf epub mobi djvu pages numbers key"
@@ -67,7 +63,6 @@ _ARCHIVE = "zip tar gz tgz bz2 tbz2 xz txz zst 7z rar iso dmg cab jar apk"
 _KIND_BY_SUFFIX = {suffix: kind.noun for kind in FILE_KINDS if kind.extra for suffix in kind.suffixes} | {
     f".{suffix}": kind
     for kind, suffixes in {
-        "RAW picture": _RAW,
         "video": _VIDEO,
         "audio file": _AUDIO,
         "layered picture": _LAYERED,

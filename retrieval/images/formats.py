@@ -77,8 +77,6 @@ def _media_formats(data: bytes) -> list[str]:
         names.append("HEIF")
     if names:
         return names
-    if brands[0] == b"crx ":
-        raise ImageError("a raw camera file (CR3), which is not read here")
     if any(map(is_video_brand, brands)):
         raise ImageError("a video, not a picture")
     return []

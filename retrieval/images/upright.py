@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.images.colour import to_rgb
-from retrieval.images.decoders.decoder import Source, Wanted
+from retrieval.images.decoders.decoder import Source, Wanted, check_size
 from retrieval.images.decoders.table import open_source
 from retrieval.images.formats import webp_size
 from retrieval.images.memory import bytes_needed, webp_bytes_needed
@@ -97,13 +97,13 @@ def _decode(source: Source, limits: Limits, short_side: int | None, memory: int 
     data = source.data
     canvas = webp_size(data)
     if canvas is not None:  # libwebp allocates it when the image is opened, and calls a want of memory damage
-        _check_pixels(canvas, limits)
+        check_size(canvas, limits.pixels)
         if memory is not None and (needed := webp_bytes_needed(canvas, len(data))) > memory:
             raise ImageTooLarge(needed)
     opened = open_source(source, Wanted(short_side, limits.pixels, memory))
     with opened.image as image:
         stored = opened.size or image.size
-        _check_pixels(stored, limits)
+        check_size(stored, limits.pixels)
         if short_side is not None and image.format in ("JPEG", "MPO"):
             scale = max(1.0, min(stored) / (short_side * DRAFT_SHARE))
             image.draft(None, (int(stored[0] / scale), int(stored[1] / scale)))
@@ -116,13 +116,6 @@ def _decode(source: Source, limits: Limits, short_side: int | None, memory: int 
         whole = stored[::-1] if orientation in _ACROSS else stored
     del image, opened  # with the decoder's own buffers, before anything more is allocated
     return Decoded(to_rgb(_crop_strip(upright)), *whole)
-
-
-def _check_pixels(size: tuple[int, int], limits: Limits) -> None:
-    if size[0] * size[1] > limits.pixels:
-        raise ImageError(
-            f"{size[0]}x{size[1]} pixels, over the limit of {limits.pixels / 1e6:g} megapixels (--max-pixels)"
-        )
 
 
 def _orientation(image: Image.Image) -> int:

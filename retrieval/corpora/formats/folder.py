@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,12 +25,13 @@ from retrieval.corpora.left_out import (
 )
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
+from retrieval.corpora.raw_pairs import raws_beside
 from retrieval.corpora.textfile import LINE_LIMIT, unreadable
 from retrieval.errors import CorpusFormatError
-from retrieval.file_kinds import holds_several, is_taken
+from retrieval.file_kinds import RAW, holds_several, is_taken, kind_by_name
 from retrieval.metadata.sidecars import SIDECAR_SUFFIXES, by_folded_name, sidecars_of
 from retrieval.signatures import is_image_file
-from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes
+from retrieval.types import Attribute, CorpusImage, CorpusText, Entry, Failure, FileBytes
 from retrieval.uris import file_uri
 
 
@@ -39,6 +40,7 @@ class _Listing:
     """The entries of one folder by kind, each kind in the order of names."""
 
     images: list[str] = field(default_factory=list)
+    raws: list[str] = field(default_factory=list)
     captions: set[str] = field(default_factory=set)
     sidecars: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)  # regular files whose names do not say what they are
@@ -74,6 +76,7 @@ def open_folder(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
     A name that ends as an image's makes a candidate, and so do the first bytes of a file whose suffix is not
     known, and kinds of files that need an extra, where it is installed; what it is, its content decides later.
+    A raw camera file beside a JPEG or HEIC with its stem is not read: its name is that image's attribute ``raw``.
     ``x.txt`` and ``x.jpg.txt`` beside ``x.jpg`` hold its captions, one a line, named ``L1`` in that file;
     ``x.xmp``, ``x.jpg.xmp`` and Google Takeout's JSON hold its metadata.
     Left out and counted by kind: all other files, collections, what
@@ -121,12 +124,19 @@ def _walk(root: str, rules: _Rules, lang: str | None, left_out: LeftOut) -> Entr
         left_out.update(listing.left_out)
         yield from listing.failures
         images = _images_in(folder, listing, left_out)
+        raws = raws_beside(images, sorted(listing.raws)) if listing.raws else {}
+        images = _with_lone_raws(images, listing.raws, raws, left_out)
         beside = by_folded_name(listing.sidecars)
         used_sidecars: set[str] = set()
         for name in images:
+            own_raws = raws.get(name, [])
             sidecars = sidecars_of(name, beside) if beside else []
+            if beside:
+                sidecars += [
+                    one for raw in own_raws for one in sidecars_of(raw, beside) if one not in sidecars
+                ]
             used_sidecars.update(sidecars)
-            yield from _image_entries(folder, name, listing.captions, sidecars, lang)
+            yield from _image_entries(folder, name, listing.captions, sidecars, own_raws, lang)
         used = {caption for name in images for caption in _caption_files(name, listing.captions)}
         _count(left_out, "text file", len(listing.captions) - len(used))
         left_out.update(kind_of_file(name) for name in listing.sidecars if name not in used_sidecars)
@@ -143,6 +153,18 @@ def _images_in(folder: str, listing: _Listing, left_out: LeftOut) -> list[str]:
         else:
             left_out[OTHER_FILE] += 1
     return sorted([*listing.images, *recognised]) if recognised else listing.images
+
+
+def _with_lone_raws(
+    images: list[str], raws: list[str], paired: Mapping[str, list[str]], left_out: LeftOut
+) -> list[str]:
+    """Give the images with those raw files that no picture stands beside, or count these where none can be read."""
+    in_pairs = {raw for beside in paired.values() for raw in beside}
+    lone = [raw for raw in raws if raw not in in_pairs]
+    if not lone or is_taken(lone[0]):
+        return sorted([*images, *lone]) if lone else images
+    _count(left_out, RAW.noun, len(lone))
+    return images
 
 
 def _count(left_out: LeftOut, kind: str, number: int) -> None:
@@ -178,6 +200,8 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, rules: _
             listing.captions.add(entry.name)
         elif entry.name.lower().endswith(SIDECAR_SUFFIXES) and entry.is_file():
             listing.sidecars.append(entry.name)
+        elif kind_by_name(entry.name) is RAW and entry.is_file():
+            listing.raws.append(entry.name)
         elif not is_taken(entry.name):
             kind = kind_of_file(entry.name)
             if kind == OTHER_FILE and entry.is_file():
@@ -198,7 +222,7 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, rules: _
 
 
 def _image_entries(
-    folder: str, name: str, captions: set[str], sidecars: list[str], lang: str | None
+    folder: str, name: str, captions: set[str], sidecars: list[str], raws: list[str], lang: str | None
 ) -> Entries:
     texts: list[CorpusText] = []
     for caption in _caption_files(name, captions):
@@ -209,8 +233,10 @@ def _image_entries(
                 texts.extend(found.texts)
     path = Path(folder, name)
     beside = tuple(Path(folder, sidecar) for sidecar in sidecars)
-    several = holds_several(name)
-    image = CorpusImage(file_uri(path), FileBytes(path), sidecars=beside, may_be_several=several)
+    attributes: dict[str, Attribute] = {"raw": raws[0] if len(raws) == 1 else raws} if raws else {}
+    image = CorpusImage(
+        file_uri(path), FileBytes(path), None, attributes, beside, may_be_several=holds_several(name)
+    )
     yield Entry(image, tuple(texts))
 
 

@@ -7,10 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retrieval.errors import ImageError
+
 if TYPE_CHECKING:
     from PIL import Image
 
     from retrieval.file_kinds import FileKind
+
+
+def check_size(size: tuple[int, int], most_pixels: int) -> None:
+    """Refuse a picture of more pixels than are accepted.
+
+    Raises:
+        ImageError: it has.
+    """
+    if size[0] * size[1] > most_pixels:
+        raise ImageError(
+            f"{size[0]}x{size[1]} pixels, over the limit of {most_pixels / 1e6:g} megapixels (--max-pixels)"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,7 @@ _WHOLE_DPI = 150  # a page's width and height are said in pixels of this resolut
 _REDUCTION = 2  # a page is drawn with at least so many times the pixels that are needed
 _MOST_ASPECT = 20.0  # as of any picture: a longer strip keeps its middle
 _MOST_SIDE = 8192  # pixels
+_BYTES = 16  # of memory, a pixel that is drawn
 _HEAD = 1024  # bytes, among which a PDF begins
 _DATE = re.compile(r"D:(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:([+-])(\d\d)'?(\d\d)?|(Z))?")
 
@@ -85,11 +86,8 @@ def _open(source: Source, wanted: Wanted) -> Opened:
     finally:
         page.close()
     image.format = "PDF"
-    return Opened(image, (_pixels(width), _pixels(height)))
-
-
-def _pixels(points: float) -> int:
-    return min(2**31 - 1, max(1, round(points * _WHOLE_DPI / _POINTS)))
+    whole = _scale(width, height, Wanted(None, wanted.most_pixels, None))
+    return Opened(image, (max(1, round(width * whole)), max(1, round(height * whole))))
 
 
 def _scale(width: float, height: float, wanted: Wanted) -> float:
@@ -98,7 +96,7 @@ def _scale(width: float, height: float, wanted: Wanted) -> float:
     if wanted.short_side is not None:
         short = max(min(width, height), max(width, height) / _MOST_ASPECT)
         scale = min(scale, _REDUCTION * wanted.short_side / short)
-    most = min(_MOST_SIDE**2, wanted.most_pixels, (wanted.memory or 2**40) // 16)
+    most = min(_MOST_SIDE**2, wanted.most_pixels, (wanted.memory or 2**40) // _BYTES)
     scale = min(scale, _MOST_SIDE / max(width, height), (most / (width * height)) ** 0.5)
     return float(max(scale, 1 / min(width, height)))
 
@@ -119,7 +117,7 @@ def _text(source: Source) -> DocumentText:
             text.close()
     finally:
         page.close()
-    return DocumentText(found.replace("\r\n", "\n"), f"pypdfium2 {pypdfium2.V_PYPDFIUM2}")
+    return DocumentText(found.replace("\r\n", "\n"), f"pypdfium2 {pypdfium2.PYPDFIUM_INFO.version}")
 
 
 def _metadata(source: Source) -> EmbeddedMetadata:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError, MissingExtra
 from retrieval.extras import require
-from retrieval.images.decoders import pdf, tiff
+from retrieval.images.decoders import jxl, pdf, raw, tiff
 from retrieval.images.decoders.decoder import Decoder, Opened, Source, Wanted
 
 if TYPE_CHECKING:
     from retrieval.images.decoders.decoder import DocumentText, EmbeddedMetadata
 
-DECODERS = (pdf.DECODER, tiff.DECODER)
+DECODERS = (raw.DECODER, jxl.DECODER, pdf.DECODER, tiff.DECODER)
 
 
 def decoder_of(source: Source) -> Decoder | None:

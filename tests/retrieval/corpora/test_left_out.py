@@ -34,7 +34,8 @@ def names_and_counts(root: Path, options: CorpusOptions = NO_OPTIONS) -> tuple[l
         ("a.psd", "layered picture"),
         ("a.svg", "drawing"),
         ("a.pdf", "PDF"),
-        ("a.jxl", "unsupported picture"),
+        ("a.jxl", "JPEG XL picture"),
+        ("a.jp2", "unsupported picture"),
         ("a.txt", "text file"),
         ("a.xmp", "sidecar file"),
         ("a.tar", "archive"),
@@ -47,7 +48,10 @@ def names_and_counts(root: Path, options: CorpusOptions = NO_OPTIONS) -> tuple[l
         (".DS_Store", "system file"),
     ],
 )
-def test_a_file_that_is_not_read_is_counted_by_kind(tmp_path: Path, name: str, kind: str) -> None:
+def test_a_file_that_is_not_read_is_counted_by_kind(
+    tmp_path: Path, name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.file_kinds._is_installed", lambda _: False)
     write(tmp_path / name, JPEG if kind == "RAW picture" else b"?")
 
     assert names_and_counts(tmp_path) == ([], {kind: 1})

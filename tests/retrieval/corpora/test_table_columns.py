@@ -158,7 +158,8 @@ def test_a_name_of_an_image_is_no_kind_of_other_file(stem: str, suffix: str) -> 
     ("name", "kind"),
     [
         ("a.CR2", "RAW picture"), ("a.mov", "video"), ("a.mp3", "audio file"), ("a.psd", "layered picture"),
-        ("a.svg", "drawing"), ("a.jxl", "unsupported picture"), ("a.pdf", "PDF"), ("a.docx", "document"),
+        ("a.svg", "drawing"), ("a.jxl", "JPEG XL picture"), ("a.jp2", "unsupported picture"),
+        ("a.pdf", "PDF"), ("a.docx", "document"),
         ("a.json", "text file"), ("a.xmp", "sidecar file"), ("a.zip", "archive"), ("a.sqlite", "table"),
         ("a", "other file"), (".jpg", "other file"), ("a.unheard", "other file"),
     ],
