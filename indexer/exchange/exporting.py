@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.exchange.image_texts import texts_json
 from indexer.exchange.layout import (
     COLUMNS,
     EMPTY_ROW,
@@ -136,11 +137,13 @@ class _Export:
         """Add a row for each image and its first text, and one for each further text."""
         vectors = self.view.vectors("image", [encoding for _, encoding in items])
         captions = self._captions([item.id for item, _ in items])
+        texts = self.view.image_texts([item.id for item, _ in items])
         self.images += len(items)
         for (item, _), vector in zip(items, vectors, strict=True):
             facts = _image_facts(item)
             linked = captions.get(item.id, [])
-            self._add(vector, linked[0][1] if linked else None, facts, linked[0][0] if linked else None)
+            own = facts | {"image_texts": texts_json(texts.get(item.id, ()))}
+            self._add(vector, linked[0][1] if linked else None, own, linked[0][0] if linked else None)
             for caption, text_vector in linked[1:]:
                 self._add(None, text_vector, facts, caption)
 

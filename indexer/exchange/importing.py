@@ -327,6 +327,7 @@ class _StagedRows:
         )
         if self._stage_item(place, item):
             self.work.add_vector(NewContent("image", digest, vector, None, columns.width, columns.height))
+            self.work.change.texts |= {(digest, origin): text for origin, text in columns.texts.items()}
 
     def _stage_text(
         self, place: str, row: MetadataRow, image_uri: str | None, vector: NDArray[np.float32]

@@ -26,12 +26,15 @@ COLUMNS = (
     "image_attributes",
     "image_stamp",
     "image_extent",
+    "image_texts",
     "caption_uri",
     "caption_key",
     "caption_lang",
     "caption_attributes",
 )
-"""The first three are clip-retrieval's. ``*_attributes`` are JSON objects, ``image_sha256`` is hexadecimal."""
+"""The first three are clip-retrieval's. ``*_attributes`` are JSON objects, ``image_sha256`` is hexadecimal.
+
+``image_texts`` are the image's texts that are not captions: a JSON object of maker, text and boxes by origin."""
 
 EMPTY_ROW: dict[str, str | int] = {column: 0 if column in NUMBERS else "" for column in COLUMNS}
 """A cell that has nothing to say. None is null: clip-retrieval asks the file system for the ``image_path`` of a hit."""

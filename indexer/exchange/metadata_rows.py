@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.exchange.image_texts import parse_texts
 from indexer.exchange.layout import COLUMNS, NUMBERS
+from indexer.store.changes import NewImageText
 from indexer.store.item_rules import attributes_fault, extent_fault, size_fault
 from retrieval.corpora.textfile import LINE_LIMIT
 from retrieval.corpora.values import attributes_of, text_fault
 from retrieval.errors import CorpusFormatError
 from retrieval.texts import normalise_text
-from retrieval.types import Attribute
+from retrieval.types import Attribute, Origin
 from retrieval.uris import file_uri, hide_passwords
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class ImageColumns:
     attributes: Attributes = field(default_factory=dict)
     stamp: str | None = None
     extent: str | None = None
+    texts: Mapping[Origin, NewImageText] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,7 @@ def _parsed(record: Mapping[str, object], fresh: int) -> MetadataRow:
         attributes=attributes,
         stamp=_word(record, "image_stamp"),
         extent=extent,
+        texts=parse_texts(texts) if (texts := _word(record, "image_texts")) else {},
     )
     words = _word(record, "caption") or ""
     _check(text_fault(words))
@@ -160,7 +164,8 @@ def _parsed(record: Mapping[str, object], fresh: int) -> MetadataRow:
         lang=_word(record, "caption_lang"),
         attributes=_attributes(record, "caption_attributes") if "caption_attributes" in record else {},
     )
-    parsed = sum(len(_word(record, f"{part}_attributes") or "") for part in ("image", "caption"))
+    parsed_columns = ("image_attributes", "image_texts", "caption_attributes")
+    parsed = sum(len(_word(record, name) or "") for name in parsed_columns)
     changed = 0 if caption.words is words else len(caption.words)
     return MetadataRow(image, caption, fresh + parsed + changed)
 

@@ -95,7 +95,10 @@ def _is_box(box: object) -> bool:
     """Corners may lie a little outside of the image."""
     if not isinstance(box, (tuple, list)) or len(box) != CORNERS:
         return False
-    return all(isinstance(number, (int, float)) and -1 <= number <= 2 for number in box)
+    return all(
+        isinstance(number, (int, float)) and not isinstance(number, bool) and -1 <= number <= 2
+        for number in box
+    )
 
 
 def text_fault(text: object) -> str | None:

@@ -23,8 +23,9 @@ from retrieval.collection.catalogue_items import (
 )
 from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.fulltext import find_all, find_any, of_kind
+from retrieval.collection.image_texts import read_image_texts
 from retrieval.collection.known_corpora import KnownCorpus, read_corpora
-from retrieval.collection.migrations import HIDDEN_SINCE
+from retrieval.collection.migrations import HIDDEN_SINCE, IMAGE_TEXTS_SINCE
 from retrieval.collection.ranking import DEEPER, may_lack_hits, rank_items
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
@@ -36,7 +37,7 @@ from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
 from retrieval.moments import video_of
-from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
+from retrieval.types import Failure, HiddenItem, Hit, ImageText, Item, Kind, Request
 from retrieval.uris import uri_of
 
 if TYPE_CHECKING:
@@ -218,6 +219,14 @@ class View:
     def links(self, kind: Kind, ids: Iterable[int]) -> list[LinkRow]:
         """Read the links of items of a kind, hidden ones too, by image, and those of one image in their order."""
         return read_links(self._connection, kind, ids)
+
+    def image_texts(self, ids: Iterable[int]) -> dict[int, tuple[ImageText, ...]]:
+        """Read the stored texts of images that are not captions, by item id, hidden ones too; those that have some."""
+        if self._snapshot.schema < IMAGE_TEXTS_SINCE:
+            return {}
+        contents = self.contents_of(list(ids))
+        texts = read_image_texts(self._connection, set(contents.values()))
+        return {item: texts[content] for item, content in contents.items() if content in texts}
 
     def vectors(self, kind: Kind, encodings: Sequence[int]) -> NDArray[np.float32]:
         """Read vectors, (n, d) float32, by the encoding ids of :class:`ItemRow`, in their order."""

@@ -12,6 +12,7 @@ import pytest
 import indexer
 import retrieval
 from indexer import ItemWriter
+from indexer.exchange.image_texts import parse_texts
 from retrieval import ImageText, SearchEngine, UsageError
 from retrieval.answers import hit_facts
 from retrieval.collection import Collection
@@ -154,3 +155,37 @@ def test_a_collection_of_schema_5_is_read_as_it_is_and_gets_the_table_by_its_nex
     with Collection.open(collection) as opened:
         assert [text.origin for text in opened.items([1])[0].texts] == ["title", "read"]
     assert indexer.doctor(collection).faults == ()
+
+
+def test_an_export_takes_texts_of_images_along_and_an_import_takes_them_in(
+    writer: ItemWriter, collection: Path, tmp_path: Path
+) -> None:
+    writer.set_text("sign", "NO ENTRY\n禁止入内", origin="read", maker="reader 1", boxes=[BOX, BOX])
+    writer.set_text("sign", "A red sign.", origin="written", maker="model 2")
+    writer.commit()
+
+    indexer.export_collection(collection, tmp_path / "export")
+    indexer.import_collection(tmp_path / "export", tmp_path / "imported")
+
+    with retrieval.open(tmp_path / "imported", encoder=HashEncoder()) as engine:
+        (hit,) = engine.search("禁止", mode="words", find="image")
+    assert hit.texts == (
+        ImageText("read", "reader 1", "NO ENTRY\n禁止入内", (BOX, BOX)),
+        ImageText("written", "model 2", "A red sign."),
+    )
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "[",
+        "[]",
+        '{"title": ["a", "b", []]}',
+        '{"read": "x"}',
+        '{"read": ["r", "x", [[1]]]}',
+        '{"read": ["", "x", []]}',
+    ],
+)
+def test_a_row_with_texts_of_images_that_break_a_rule_cannot_be_taken(stored: str) -> None:
+    with pytest.raises(ValueError, match="image_texts"):
+        parse_texts(stored)
