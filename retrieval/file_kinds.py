@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from retrieval.extras import is_installed
+from retrieval.moments import PART_PATTERN
 from retrieval.suffixes import IMAGE_SUFFIXES, is_image_name, suffix_of
 
 
@@ -24,7 +25,8 @@ class FileKind:
         extra: the extra that brings its decoder; None where none is needed.
         part: a pattern of what names one of the pictures in such a file, behind ``#``; empty where a file is one
             picture. The first picture has the name of the file alone where its name says nothing more.
-        is_opened_in_place: whether its decoder opens the file itself; others are given all bytes.
+        is_opened_in_place: whether its decoder opens the file itself, and names the contents of its pictures; of
+            others all bytes are read and hashed.
     """
 
     noun: str
@@ -57,7 +59,15 @@ TIFF = FileKind(
     part=_PAGE,
 )
 
-FILE_KINDS = (RAW, JXL, PDF, TIFF)
+VIDEO = FileKind(
+    "video",
+    frozenset({".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi"}),
+    "video",
+    part=PART_PATTERN,
+    is_opened_in_place=True,
+)
+
+FILE_KINDS = (RAW, JXL, PDF, TIFF, VIDEO)
 
 _BY_SUFFIX = {suffix: kind for kind in FILE_KINDS for suffix in kind.suffixes}
 _BY_NOUN = {kind.noun: kind for kind in FILE_KINDS}
@@ -78,6 +88,12 @@ def is_taken(name: str) -> bool:
 
 _is_installed = cache(is_installed)
 """Looked up once a process: a folder has thousands of files."""
+
+
+def is_opened_in_place(name: str) -> bool:
+    """Whether a file of this name is never read as a whole."""
+    kind = kind_by_name(name)
+    return kind is not None and kind.is_opened_in_place
 
 
 def holds_several(name: str) -> bool:

@@ -7,7 +7,11 @@ import re
 PART_PATTERN = r"t=(?:0|[1-9][0-9]{0,6})(?:\.[0-9]{1,3})?"
 """What names a frame of a video behind ``#``: seconds from its beginning."""
 
-_MOMENT = re.compile(rf"(?P<video>.+)#(?P<part>{PART_PATTERN})", re.DOTALL)
+FRAMES_PER_MINUTE = 10.0
+"""Frames of a minute of a video that become items, at most, unless the caller says otherwise."""
+
+_IN_URI = PART_PATTERN.replace("t=", "t(?:=|%3D)")  # fragments are percent-encoded
+_MOMENT = re.compile(rf"(?P<video>.+)#(?P<part>{_IN_URI})", re.DOTALL)
 
 
 def part_at(milliseconds: int) -> str:
@@ -31,6 +35,12 @@ def video_of(uri: str) -> str | None:
     """Give the uri of the video that a uri names a frame of; None for any other uri."""
     found = _MOMENT.fullmatch(uri)
     return None if found is None else found["video"]
+
+
+def moment_of(uri: str) -> float | None:
+    """Give the time of the frame that a uri names, in seconds; None for any other uri."""
+    found = _MOMENT.fullmatch(uri)
+    return None if found is None else seconds_of(found["part"].replace("%3D", "="))
 
 
 def clock(seconds: float) -> str:

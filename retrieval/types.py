@@ -78,6 +78,7 @@ class PartBytes:
         path: of the file.
         part: which picture, as its uri says behind ``#`` (``page=3``); empty for the one that the file's uri names.
         place: its number among the pictures, from 1, and how many there are: ``3/120``; empty where it is not known.
+            Of a video, behind ``@`` how many frames a minute were wanted at most.
     """
 
     path: Path
@@ -132,7 +133,7 @@ class CorpusImage:
 
     ``uri`` identifies it in the collection (see :mod:`retrieval.uris`); ``key`` is the caller's own name for it;
     ``sidecars`` are files beside it that describe it (XMP, Google Takeout's JSON). Where ``may_be_several``, the file
-    may hold further pictures, each of which becomes an item.
+    may hold further pictures, each of which becomes an item; of a video, at most ``frames_per_minute``.
     """
 
     uri: str
@@ -141,6 +142,7 @@ class CorpusImage:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     sidecars: tuple[Path, ...] = ()
     may_be_several: bool = False
+    frames_per_minute: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

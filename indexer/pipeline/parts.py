@@ -26,7 +26,9 @@ from retrieval.types import Attribute, CorpusImage, Entry, Failure, FileBytes, P
 from retrieval.uris import file_uri, split_file_uri
 
 _BATCH = 256  # entries that wait while files among them are listed
-_STAMP = re.compile(r"(?P<file>\d+:\d+):(?P<number>\d{1,6})/(?P<count>\d{1,6})(?: |$)")
+_STAMP = re.compile(
+    r"(?P<file>\d+:\d+):(?P<number>\d{1,6})/(?P<count>\d{1,6})(?:@(?P<rate>[0-9.e+-]+))?(?: |$)"
+)
 
 
 class PartsExpander:
@@ -76,7 +78,7 @@ class PartsExpander:
         assert file_stamp is not None, "of a file"
         with self._writer.look_up() as connection:
             rows = find_file_parts(connection, image.uri)
-        names = None if self._reread else _names_of(file_stamp, rows)
+        names = None if self._reread else _names_of(file_stamp, _rate_of(image), rows)
         if names is not None:
             return _expanded(entry, image.location.path, names)
         return _Listing(entry, image.location.path, not self._look_up.is_hopeless(image.uri, whole_stamp))
@@ -99,7 +101,8 @@ class PartsExpander:
                 yield Unlisted(one.entry, one.found)
 
     def _list(self, listing: _Listing) -> list[str]:
-        return self._pool.list_parts(listing.path)
+        image = listing.entry.image
+        return self._pool.list_parts(listing.path, image.frames_per_minute if image is not None else None)
 
 
 @dataclass(slots=True)
@@ -112,14 +115,20 @@ class _Listing:
     found: list[str] | ImageError | None = None
 
 
-def _names_of(file_stamp: str, rows: Iterable[tuple[str, str | None, bool]]) -> list[str] | None:
+def _rate_of(image: CorpusImage) -> str | None:
+    return None if image.frames_per_minute is None else f"{image.frames_per_minute:g}"
+
+
+def _names_of(
+    file_stamp: str, rate: str | None, rows: Iterable[tuple[str, str | None, bool]]
+) -> list[str] | None:
     """Give the names of a file's pictures by what the catalogue holds of the file as it is; None where some lack."""
     names: dict[int, str] = {}
     counts: set[int] = set()
     for uri, kept, _ in rows:
         found = _STAMP.match(kept or "")
         split = split_file_uri(uri)
-        if found is not None and found["file"] == file_stamp and split is not None:
+        if found is not None and (found["file"], found["rate"]) == (file_stamp, rate) and split is not None:
             names[int(found["number"])] = split[1] or ""
             counts.add(int(found["count"]))
     if len(counts) != 1 or sorted(names) != list(range(1, counts.pop() + 1)):
@@ -144,13 +153,14 @@ def _expanded(entry: Entry, path: Path, names: list[str]) -> list[Entry | Failur
 
 def _part_of(image: CorpusImage, path: Path, name: str, number: int, count: int) -> CorpusImage:
     attributes: dict[str, Attribute] = {}
+    rate = _rate_of(image)
     kind, _, value = name.partition("=")
     if kind == "page" or (not name and count > 1):
         attributes = {"page": int(value or 1), "pages": count}
     return replace(
         image,
         uri=file_uri(path, name) if name else image.uri,
-        location=PartBytes(path, name, f"{number}/{count}"),
+        location=PartBytes(path, name, f"{number}/{count}" + (f"@{rate}" if rate is not None else "")),
         attributes={**attributes, **image.attributes},
         may_be_several=False,
     )

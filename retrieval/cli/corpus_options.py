@@ -12,6 +12,8 @@ import click
 from retrieval.cli.limit_options import limit_options, with_options
 from retrieval.corpora import FORMATS, CorpusOptions, Format, parse_caption_column
 from retrieval.corpora.format import format_names
+from retrieval.corpora.options import LEAST_FRAMES, MOST_FRAMES
+from retrieval.moments import FRAMES_PER_MINUTE
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -60,6 +62,14 @@ _READING = (
         default=True,
         help="Take hidden files, thumbnail folders and waste baskets of a folder in, too.",
     ),
+    click.option(
+        "--frames-per-minute",
+        type=click.FloatRange(LEAST_FRAMES, MOST_FRAMES),
+        default=FRAMES_PER_MINUTE,
+        show_default=True,
+        metavar="N",
+        help="Frames of a minute of a video that become pictures, at most.",
+    ),
     click.option("--lang", metavar="TAG", help="Language of the captions, as in en or zh."),
 )
 _WORKERS = click.option(
@@ -81,6 +91,7 @@ def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
             split: str | None,
             exclude: tuple[str, ...],
             default_excludes: bool,
+            frames_per_minute: float,
             lang: str | None,
             **others: Any,
         ) -> Any:
@@ -92,6 +103,7 @@ def reading_options(split_help: str = SPLITS) -> Callable[[Command], Command]:
                 split=split,
                 exclude=exclude,
                 default_excludes=default_excludes,
+                frames_per_minute=frames_per_minute,
                 lang=lang,
             )
             return command(*args, options=options, **others)

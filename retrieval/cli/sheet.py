@@ -15,6 +15,7 @@ import click
 from retrieval.cli.printing import TEXT_NAMES, counted, one_line, printable, short_name
 from retrieval.cli.progress import progress_display
 from retrieval.errors import ImageError, QueryError, UsageError
+from retrieval.moments import clock, moment_of, video_of
 from retrieval.types import Attribute, Hit, Limits, Progress
 from retrieval.uris import is_url
 
@@ -103,7 +104,7 @@ def _entry(hit: Hit, pool: DecodePool, drawn: Drawn | None) -> Iterator[str]:
     explanation = None if drawn is None else drawn.explanations.get(hit.id)
     if hit.kind == "image":
         yield (_overlay(hit, explanation, drawn) if drawn and explanation else "") or _picture(hit, pool)
-    yield f'<p>{hit.rank} <small>{hit.score:.4f}</small> <span class="name">{_text(short_name(hit.uri))}</span></p>'
+    yield f'<p>{hit.rank} <small>{hit.score:.4f}</small> <span class="name">{_text(_name(hit))}</span></p>'
     if explanation is not None:
         yield f"<p>{' + '.join(map(_marked, explanation.parts))}</p>"
     if hit.text is not None:
@@ -115,6 +116,16 @@ def _entry(hit: Hit, pool: DecodePool, drawn: Drawn | None) -> Iterator[str]:
     if hit.attributes:
         yield f"<p><small>{_text(_attributes(hit.attributes))}</small></p>"
     yield "</li>"
+
+
+def _name(hit: Hit) -> str:
+    """Name a hit; of a frame, also say its moment as players show it."""
+    seconds = moment_of(hit.uri)
+    return (
+        short_name(hit.uri)
+        if seconds is None
+        else f"{short_name(video_of(hit.uri) or hit.uri)} {clock(seconds)}"
+    )
 
 
 def _picture(hit: Hit, pool: DecodePool) -> str:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @click.option(
     "--min-score", type=click.FloatRange(-1, 1), metavar="S", help="Leave out hits with a lower score."
 )
-@click.option("--distinct", is_flag=True, help="Show equal pictures, and equal texts, once.")
+@click.option("--distinct", is_flag=True, help="Show equal pictures, equal texts, and each video once.")
 @click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
 @list_options
 @preview_option

@@ -447,7 +447,7 @@ _CONTENTS_OF = Select(
 )
 _FRAMES_OF = Select(
     _Frame,
-    "SELECT id, uri FROM items WHERE id IN (SELECT value FROM json_each(?)) AND uri GLOB '*#t=*' ORDER BY id",
+    "SELECT id, uri FROM items WHERE id IN (SELECT value FROM json_each(?)) AND uri GLOB '*#t[=%]*' ORDER BY id",
 )
 _BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
 _BY_URI = Select(Number, "SELECT id FROM items WHERE uri = ?")

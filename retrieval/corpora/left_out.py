@@ -14,6 +14,7 @@ HIDDEN_FILE, HIDDEN_FOLDER = "hidden file", "hidden folder"
 SYSTEM_FILE, SYSTEM_FOLDER = "system file", "system folder"
 EXCLUDED_FILE, EXCLUDED_FOLDER = "excluded file", "excluded folder"
 COLLECTION, OTHER_FILE = "collection", "other file"
+LIVE_PHOTO_VIDEO = "Live Photo video"
 REPLACED_MEMBER = "replaced member"
 
 _SYSTEM_FOLDERS = frozenset(
@@ -43,9 +44,7 @@ _HIDDEN_SYSTEM = re.compile(
     r"|\.directory|\.picasa.*|\.photostructure|\.temporaryitems|\.documentrevisions-v100|\.dtrash|\.localized"
 )
 
-_VIDEO = (
-    "mp4 m4v mov avi mkv webm wmv flv mpg mpeg mpe m2v mts m2ts ts vob 3gp 3g2 ogv asf rm rmvb divx insv lrv"
-)
+_VIDEO = "wmv flv mpg mpeg mpe m2v mts m2ts ts vob ogv asf rm rmvb divx insv lrv"
 _AUDIO = "mp3 wav flac aac m4a ogg oga opus wma aif aiff mid midi amr"
 _LAYERED = "psd psb xcf kra ora clip procreate afphoto afdesign sketch fig cdr indd"
 _DRAWING = "svg svgz eps ps ai wmf emf dxf"
@@ -63,7 +62,7 @@ _ARCHIVE = "zip tar gz tgz bz2 tbz2 xz txz zst 7z rar iso dmg cab jar apk"
 _KIND_BY_SUFFIX = {suffix: kind.noun for kind in FILE_KINDS if kind.extra for suffix in kind.suffixes} | {
     f".{suffix}": kind
     for kind, suffixes in {
-        "video": _VIDEO,
+        "unsupported video": _VIDEO,
         "audio file": _AUDIO,
         "layered picture": _LAYERED,
         "drawing": _DRAWING,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.errors import UsageError
+from retrieval.moments import FRAMES_PER_MINUTE
 
 SPELLINGS = {
     "image_column": "--image-column",
@@ -15,11 +16,15 @@ SPELLINGS = {
     "split": "--split",
     "exclude": "--exclude",
     "default_excludes": "--no-default-excludes",
+    "frames_per_minute": "--frames-per-minute",
 }
 """How the command line spells the fields of :class:`CorpusOptions` that not every format takes."""
 
 TABLE_OPTIONS = frozenset({"image_column", "caption_columns", "images"})
 """Fields of :class:`CorpusOptions` that mean something for a table with named columns."""
+
+LEAST_FRAMES, MOST_FRAMES = 0.01, 600.0
+"""The range of ``frames_per_minute``."""
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")  # the shape of a BCP 47 tag: en, zh-Hans
 
@@ -44,10 +49,11 @@ class CorpusOptions:
         split: splits of a Karpathy JSON to read, separated by commas.
         exclude: globs of what to leave out of a folder (see :mod:`retrieval.corpora.exclude`).
         default_excludes: leave hidden files and folders, thumbnails and waste baskets out, too.
+        frames_per_minute: frames of a minute of a video that become items, at most.
         lang: language of captions whose column names none, a BCP 47 tag.
 
     Raises:
-        UsageError: a language is not spelt like a BCP 47 tag.
+        UsageError: a language is not spelt like a BCP 47 tag, or ``frames_per_minute`` is out of its range.
     """
 
     format: str | None = None
@@ -57,9 +63,14 @@ class CorpusOptions:
     split: str | None = None
     exclude: tuple[str, ...] = ()
     default_excludes: bool = True
+    frames_per_minute: float = FRAMES_PER_MINUTE
     lang: str | None = None
 
     def __post_init__(self) -> None:
+        if not LEAST_FRAMES <= self.frames_per_minute <= MOST_FRAMES:
+            raise UsageError(
+                f"frames_per_minute is {self.frames_per_minute:g}; choose {LEAST_FRAMES:g} to {MOST_FRAMES:g}"
+            )
         for lang in (self.lang, *(column.lang for column in self.caption_columns)):
             if lang is not None and not _LANGUAGE.fullmatch(lang):
                 raise UsageError(f"{lang!r} is not a language tag; write one such as en, zh or pt-BR")

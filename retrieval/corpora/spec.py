@@ -51,7 +51,7 @@ class CorpusSpec:
             whole = json.loads(text)
             options = _options(whole["options"])
             source = whole["source"]
-        except (ValueError, KeyError, TypeError, RecursionError, UsageError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, UsageError):
             return None
         is_path = isinstance(source, str) and os.path.isabs(source) and "\0" not in source  # noqa: PTH117
         return cls(source, options) if is_path else None
@@ -68,6 +68,7 @@ def _options(given: dict[str, object]) -> CorpusOptions:
     if set(given) - {field.name for field in fields(CorpusOptions)}:
         raise TypeError("an option of a newer version")
     exclude, columns = given.get("exclude", []), given.get("caption_columns", [])
+    frames = given.get("frames_per_minute", CorpusOptions().frames_per_minute)
     images, default_excludes = given.get("images"), given.get("default_excludes", True)
     texts = {name: given.get(name) for name in _TEXTS}
     if (
@@ -76,6 +77,8 @@ def _options(given: dict[str, object]) -> CorpusOptions:
         or not all(isinstance(glob, str) for glob in exclude)
         or not all(value is None or isinstance(value, str) for value in (*texts.values(), images))
         or not isinstance(default_excludes, bool)
+        or isinstance(frames, bool)
+        or not isinstance(frames, int | float)
     ):
         raise TypeError("an option of another type")
     return CorpusOptions(
@@ -86,6 +89,7 @@ def _options(given: dict[str, object]) -> CorpusOptions:
         split=_text(texts["split"]),
         exclude=tuple(exclude),
         default_excludes=default_excludes,
+        frames_per_minute=float(frames),
         lang=_text(texts["lang"]),
     )
 

@@ -21,6 +21,7 @@ DECODERS = {
     "PIL", "numpy", "pillow_heif", "_pillow_heif",
     "pypdfium2", "pypdfium2_cfg", "pypdfium2_raw",
     "rawpy", "pillow_jxl", "packaging",
+    "av",
 }  # fmt: skip
 """Packages that decode; those of :mod:`retrieval.images.decoders` as its records say."""
 

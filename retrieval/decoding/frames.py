@@ -30,7 +30,10 @@ _REPLY = struct.Struct("!B32sIIQB4IHI")
 _LONGEST_REASON = 2000
 _LONGEST_METADATA = 2**20
 LIST_PARTS = "parts"
-"""The preparation of a request whose reply has, in place of pixels, a JSON list of the names of a file's pictures."""
+"""The preparation of a request whose reply has, in place of pixels, a JSON list of the names of a file's pictures.
+
+Behind a blank, how many frames of a minute of a video are wanted at most.
+"""
 
 PAGE_TEXT = "page text"
 """The name, among the attributes in a reply, of the text that the image shows and of what has read it."""

@@ -116,13 +116,18 @@ class DecodePool:
         reply, array = self._decode(location, to_json(preparation), is_wanted, described)
         return _outcome(reply, array)
 
-    def list_parts(self, path: Path) -> list[str]:
+    def list_parts(self, path: Path, frames_per_minute: float | None = None) -> list[str]:
         """List the pictures in a file by what names them behind ``#``, in a worker; the file alone names the empty one.
+
+        Args:
+            path: of the file.
+            frames_per_minute: pictures of a video, at most; None for the usual number.
 
         Raises:
             ImageUnreadable, ImageTooLarge, ImageGivenUp, ImageError, VlsearchError: as :meth:`prepare`.
         """
-        reply, array = self._decode(PartBytes(path, ""), LIST_PARTS, None, None)
+        wanted = LIST_PARTS if frames_per_minute is None else f"{LIST_PARTS} {frames_per_minute!r}"
+        reply, array = self._decode(PartBytes(path, ""), wanted, None, None)
         prepared = _outcome(reply, array)
         return _names(path.name, prepared.array)
 

@@ -6,15 +6,16 @@ memory is bounded by an estimate alone: untrusted images belong in the pool.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retrieval.contents import image_digest, part_digest
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.file_kinds import kind_by_name
-from retrieval.locations.fetch import read_bytes, read_in_place
+from retrieval.locations.fetch import read_bytes, read_head
 from retrieval.types import FileBytes, InlineBytes, PartBytes
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class EncodedImage:
     """An image as it is encoded (JPEG, PNG, ...).
 
     Attributes:
-        digest: the sha256 that names the content.
+        digest: the sha256 that names the content; empty until :func:`named` has found it out.
         data: the bytes of the file that it is, or is in; of a kind that is opened in place, the first of them.
         part: which of the file's pictures it is; empty for the first.
         path: of the file, if it is one.
@@ -86,7 +87,7 @@ def prepare(
         ImageTooLarge: decoding would take more than ``memory``.
         ImageError: with the reason, in one clause.
     """
-    return prepare_encoded(read_encoded(location, limits), preparation, limits, memory)
+    return prepare_encoded(named(read_encoded(location, limits)), preparation, limits, memory)
 
 
 def read_encoded(location: Location, limits: Limits) -> EncodedImage:
@@ -99,8 +100,7 @@ def read_encoded(location: Location, limits: Limits) -> EncodedImage:
     if isinstance(location, FileBytes | PartBytes):
         kind = kind_by_name(location.path.name)
         if kind is not None and kind.is_opened_in_place:
-            head, digest = read_in_place(location.path)
-            return EncodedImage(part_digest(digest, part), head, part, location.path)
+            return EncodedImage(b"", read_head(location.path), part, location.path)
     data = read_bytes(location, limits)
     return EncodedImage(part_digest(image_digest(data), part), data, part)
 
@@ -124,16 +124,45 @@ def prepare_encoded(
     return PreparedImage(encoded.digest, array, decoded.width, decoded.height)
 
 
-def list_parts(encoded: EncodedImage) -> list[str]:
-    """List the names of a file's pictures; the empty one is of the picture that the file's uri names alone.
+def named(encoded: EncodedImage) -> EncodedImage:
+    """Give an image with the digest of its content; that of one in a file opened in place, its decoder computes.
 
     Raises:
         ImageError: with the reason, in one clause.
     """
-    from retrieval.images.decoders.table import list_parts as listed  # late: brings Pillow
+    if encoded.digest:
+        return encoded
+    from retrieval.images.decoders.table import digest_of  # late: brings Pillow
 
+    with _errors_of_decoders():
+        return replace(encoded, digest=digest_of(source_of(encoded)))
+
+
+def list_parts(
+    encoded: EncodedImage, limits: Limits, memory: int | None, frames_per_minute: float | None
+) -> list[str]:
+    """List the names of a file's pictures; the empty one is of the picture that the file's uri names alone.
+
+    Args:
+        encoded: the file.
+        limits: what is accepted of a picture.
+        memory: bytes that decoding may take.
+        frames_per_minute: pictures of a video, at most.
+
+    Raises:
+        ImageError: with the reason, in one clause.
+    """
+    from retrieval.images.decoders.decoder import Wanted  # late: brings Pillow
+    from retrieval.images.decoders.table import list_parts as listed
+
+    with _errors_of_decoders():
+        return list(listed(source_of(encoded), Wanted(None, limits.pixels, memory, frames_per_minute)))
+
+
+@contextmanager
+def _errors_of_decoders() -> Iterator[None]:
     try:
-        return list(listed(source_of(encoded)))
+        yield
     except ImageError:
         raise
     except MemoryError as error:

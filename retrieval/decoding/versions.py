@@ -10,7 +10,7 @@ from retrieval.decoding.process import installed_folders
 GATE = 1
 """Version of :mod:`retrieval.images`; raised when images that it refused may be taken from then on."""
 
-_PACKAGES = ("pillow", "pillow-heif", "pypdfium2", "rawpy", "pillow-jxl-plugin")
+_PACKAGES = ("pillow", "pillow-heif", "pypdfium2", "rawpy", "pillow-jxl-plugin", "av")
 
 
 @cache

@@ -33,7 +33,14 @@ from retrieval.decoding.frames import (
     write_reply,
 )
 from retrieval.decoding.preparations import Preparation, from_json
-from retrieval.decoding.prepare import EncodedImage, list_parts, prepare_encoded, read_encoded, source_of
+from retrieval.decoding.prepare import (
+    EncodedImage,
+    list_parts,
+    named,
+    prepare_encoded,
+    read_encoded,
+    source_of,
+)
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.types import PartBytes
 
@@ -66,7 +73,8 @@ class _LastFile:
             self._key = self._whole = None
             whole = read_encoded(PartBytes(location.path, ""), limits)
             self._key, self._whole = key, whole
-        return replace(whole, digest=part_digest(whole.digest, location.part), part=location.part)
+        digest = part_digest(whole.digest, location.part) if whole.digest else b""
+        return replace(whole, digest=digest, part=location.part)
 
 
 def _file_key(path: Path) -> object:
@@ -113,6 +121,14 @@ def _answer(request: Request, requests: IO[bytes], replies: IO[bytes], memory: m
     except MemoryError:
         write_reply(replies, Reply(Status.TOO_LARGE))
         return
+    if not (encoded.digest or request.preparation.startswith(LIST_PARTS)):
+        if memory is not None:
+            memory[SHARED_BYTES] = 1  # a crash from here on is the file's own
+        found = _named(encoded)
+        if isinstance(found, Reply):
+            write_reply(replies, found)
+            return
+        encoded = found
     metadata = _metadata(request, encoded)
     if request.pause or memory is None:
         write_reply(replies, Reply(Status.DIGEST, encoded.digest, metadata=metadata))
@@ -133,6 +149,18 @@ def _answer(request: Request, requests: IO[bytes], replies: IO[bytes], memory: m
     _set_alarm(0)
 
 
+def _named(encoded: EncodedImage) -> EncodedImage | Reply:
+    """Give an image with the digest of its content, or the reply that says why it has none."""
+    try:
+        return named(encoded)
+    except ImageTooLarge as error:
+        return Reply(Status.TOO_LARGE, needed=error.needed or 0)
+    except MemoryError:
+        return Reply(Status.TOO_LARGE)
+    except ImageError as error:
+        return Reply(Status.REFUSED, reason=str(error))
+
+
 def _metadata(request: Request, encoded: EncodedImage) -> bytes:
     """Read what is known of the image beside its pixels, as JSON; empty where it is not asked for, or too much."""
     if request.described is None:
@@ -151,8 +179,8 @@ def _metadata(request: Request, encoded: EncodedImage) -> bytes:
 def _prepare(request: Request, encoded: EncodedImage) -> tuple[Reply, NDArray[np.uint8] | None]:
     digest = encoded.digest
     try:
-        if request.preparation == LIST_PARTS:
-            return _listing(encoded)
+        if request.preparation.startswith(LIST_PARTS):
+            return _listing(request, encoded)
         preparation: Preparation = preparation_of(request.preparation)
         prepared = prepare_encoded(encoded, preparation, request.limits, request.allowance)
     except ImageTooLarge as error:
@@ -168,11 +196,13 @@ def _prepare(request: Request, encoded: EncodedImage) -> tuple[Reply, NDArray[np
     return Reply(Status.DONE, digest, prepared.width or 0, prepared.height or 0, 0, array.shape), array
 
 
-def _listing(encoded: EncodedImage) -> tuple[Reply, NDArray[np.uint8]]:
+def _listing(request: Request, encoded: EncodedImage) -> tuple[Reply, NDArray[np.uint8]]:
     """Answer with the names of a file's pictures, as JSON in place of pixels."""
     import numpy as np
 
-    listed = np.frombuffer(json.dumps(list_parts(encoded)).encode(), np.uint8)
+    _, _, rate = request.preparation.partition(" ")
+    names = list_parts(encoded, request.limits, request.allowance, float(rate) if rate else None)
+    listed = np.frombuffer(json.dumps(names).encode(), np.uint8)
     return Reply(Status.DONE, encoded.digest, shape=listed.shape), listed
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import threading
@@ -55,8 +54,8 @@ def read_bytes(location: Location, limits: Limits) -> bytes:
             return data
 
 
-def read_in_place(path: Path) -> tuple[bytes, bytes]:
-    """Read the first bytes of a file, for a decoder that opens it itself, and the sha256 of all of them.
+def read_head(path: Path) -> bytes:
+    """Read the first bytes of a file, for a decoder that opens it itself.
 
     Raises:
         ImageError: with the reason, in one clause.
@@ -66,9 +65,7 @@ def read_in_place(path: Path) -> tuple[bytes, bytes]:
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ImageError("not a regular file")
-            head = file.read(_HEAD_BYTES)
-            file.seek(0)
-            return head, hashlib.file_digest(file, "sha256").digest()
+            return file.read(_HEAD_BYTES)
     except (OSError, ValueError) as error:
         raise ImageError(_os_reason(error)) from error
 

@@ -88,6 +88,8 @@ RULES: Mapping[str, AttributeRule] = {
         "when, in ISO 8601: the clock of the place; with the offset from UTC where it is written", _time
     ),
     "camera": AttributeRule("make and model", _line),
+    "time": AttributeRule("of a frame of a video: seconds from its beginning", _number(0, 1e8)),
+    "duration": AttributeRule("of a video, in seconds", _number(0, 1e8)),
     "lens": AttributeRule("model of the lens", _line),
     "focal_length": AttributeRule("in millimetres", _number(0.1, 100_000)),
     "aperture": AttributeRule("the f-number", _number(0.1, 1_000)),

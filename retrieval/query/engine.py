@@ -130,7 +130,7 @@ class SearchEngine:
             k: >= 1; fewer hits come back only where the collection holds fewer.
             find: the kind of item wanted. By default words find images, images find texts, and a query
                 of both finds images; a kind that the collection has none of gives way to the other.
-            distinct: give equal contents once, as the item with the lowest id.
+            distinct: give equal contents once, as the item with the lowest id, and each video once, at its best moment.
             offset: best hits to pass over, >= 0, as a page of results needs it.
             exact: scan all vectors, even where ``vlsearch optimize`` has built an accelerator, which finds nearly
                 all of the best items sooner.
@@ -179,7 +179,7 @@ class SearchEngine:
             unlike: likewise; each counts :data:`UNLIKE` against what is like it.
             k: >= 1.
             find: the kind of item wanted; by default that of the first item.
-            distinct: give equal contents once.
+            distinct: give equal contents, and each video, once.
             offset: best hits to pass over, >= 0.
             exact: scan all vectors, even where there is an accelerator.
             where: what an item must meet to be found, as for :meth:`search`.

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retrieval.contents import image_digest, part_digest
 from retrieval.decoding.preparations import Fit
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import ImageError, NoSuchImage, QueryError
-from retrieval.file_kinds import is_part_of
+from retrieval.file_kinds import is_opened_in_place, is_part_of
 from retrieval.locations.tar_members import Damage, member_path, walk_members
 from retrieval.shell import shell_command, shell_word
 from retrieval.suffixes import PARQUET_SUFFIXES, suffix_of
@@ -36,13 +37,17 @@ if TYPE_CHECKING:
 _ROW = re.compile(r"row=([0-9]{1,18})")
 
 
-def read_source(source: Path | str | bytes, limits: Limits) -> InlineBytes:
+def read_source(source: Path | str | bytes, limits: Limits) -> InlineBytes | PartBytes:
     """Read the encoded bytes (JPEG, PNG, ...) of an image; of one of several in a file, those of the file.
+
+    What is in a file that only its decoder reads, such as a frame of a video, is given by its place.
 
     Raises:
         QueryError: the image does not exist or cannot be read.
     """
     location = _locate(source)
+    if isinstance(location, FileBytes | PartBytes) and is_opened_in_place(location.path.name):
+        return location if isinstance(location, PartBytes) else PartBytes(location.path, "")
     from retrieval.locations.fetch import read_bytes  # late: queries of words do not need it
 
     try:
@@ -52,8 +57,22 @@ def read_source(source: Path | str | bytes, limits: Limits) -> InlineBytes:
     return InlineBytes(data, location.part if isinstance(location, PartBytes) else "")
 
 
+def content_of(found: InlineBytes | PartBytes, source: Path | str | bytes, pool: DecodePool) -> bytes:
+    """Give the sha256 that names the content of an image that was read; ``source`` names it in errors.
+
+    Raises:
+        QueryError: it cannot be found out.
+    """
+    if isinstance(found, InlineBytes):
+        return part_digest(image_digest(found.data), found.part)
+    try:
+        return pool.prepare(found, Fit(1), lambda _: False).digest
+    except ImageError as error:
+        raise _refusal(source, error) from error
+
+
 def encode_source(
-    found: InlineBytes,
+    found: InlineBytes | PartBytes,
     source: Path | str | bytes,
     encoder: Encoder,
     pool: DecodePool,

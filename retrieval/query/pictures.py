@@ -12,6 +12,7 @@ from retrieval.contents import image_digest, part_digest
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.preparations import Fit, Preparation, Shrink
 from retrieval.errors import ImageError, UsageError
+from retrieval.file_kinds import is_opened_in_place
 from retrieval.locations.extents import location_of
 from retrieval.query.thumbnail_cache import ThumbnailCache
 from retrieval.signatures import AVIF_BRANDS, HEAD_BYTES, formats_by_signature, is_media_file, media_brands
@@ -89,6 +90,11 @@ class Pictures:
         """Find pictures by item id; texts, hidden items and ids of no item are left out."""
         with self._collection.reading() as view:
             return find_pictures(view, ids)
+
+    def has_original(self, picture: Picture) -> bool:
+        """Whether a picture has bytes of its own to give: a frame of a video has none."""
+        location = picture.location
+        return not (isinstance(location, PartBytes) and is_opened_in_place(location.path.name))
 
     def original(self, picture: Picture) -> bytes:
         """Read the bytes of a picture as they were indexed; of one of several in a file, those of the file.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection import Collection, View
 from retrieval.collection.stored import StoredVector
-from retrieval.contents import image_digest, part_digest, pixel_digest, text_digest
+from retrieval.contents import pixel_digest, text_digest
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
@@ -177,12 +177,15 @@ class QueryVectors:
     def _image_row(self, part: ImagePart, identity: Identity) -> Row:
         source = part.source
         if isinstance(source, (Path, str, bytes)):
-            from retrieval.query.image_sources import encode_source, read_source  # late: words need neither
+            from retrieval.query.image_sources import (
+                content_of,
+                encode_source,
+                read_source,
+            )  # late: words need neither
 
             pool = self._decode_pool()
             found = read_source(source, pool.limits)
-            digest = part_digest(image_digest(found.data), found.part)
-            stored = None if part.crop else self._stored(digest, identity)
+            stored = None if part.crop else self._stored(content_of(found, source, pool), identity)
             if stored is not None:
                 return stored
             pool.start()  # while the encoder is loaded

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from retrieval.answers import hit_facts, item_facts, json_line
 from retrieval.collection import CollectionInfo
+from retrieval.moments import clock, moment_of, video_of
 from retrieval.query.pictures import Picture
 from retrieval.query.without import Reading
 from retrieval.types import Hit, Item
@@ -69,14 +70,19 @@ def info_answer(name: str, info: CollectionInfo, local: bool) -> dict[str, objec
 
 
 def short_name(item: Item) -> str:
-    """Name an item for people: the last part of its path, or of its place in an archive; of a text, its file."""
-    uri = item.uri.partition("#")[0] if item.kind == "text" else item.uri
+    """Name an item for people: the last part of its path, or of its place in an archive.
+
+    A text has its file's name, and a frame its video's.
+    """
+    uri = item.uri.partition("#")[0] if item.kind == "text" else video_of(item.uri) or item.uri
     return display(uri).replace("\\", "/").replace("#", "/").rpartition("/")[2]
 
 
 def _shown(facts: dict[str, Any], item: Item, picture: Picture | None, local: bool) -> dict[str, object]:
-    """Add an item's name, its size, and the version of its picture; leave out paths for clients elsewhere."""
+    """Add an item's name, its moment of a video, its size and its picture's version; no paths for clients elsewhere."""
     facts["name"] = short_name(item)
+    seconds = moment_of(item.uri)
+    facts["moment"] = None if seconds is None else clock(seconds)
     facts["width"] = picture.width if picture else None
     facts["height"] = picture.height if picture else None
     facts["version"] = picture.sha256.hex()[:VERSION_CHARACTERS] if picture else None

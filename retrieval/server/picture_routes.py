@@ -41,7 +41,7 @@ async def picture(
     served = shared.served(collection)
 
     def original(found: Picture) -> tuple[bytes, dict[str, str]]:
-        data = served.pictures.original(found)
+        data = served.pictures.original(found) if served.pictures.has_original(found) else b""
         kind = media_type(data)
         if kind is None:
             raise HTTPException(

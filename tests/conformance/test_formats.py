@@ -305,6 +305,7 @@ GIVEN: dict[str, object] = {
     "split": "test",
     "exclude": ("*.png",),
     "default_excludes": False,
+    "frames_per_minute": 2.0,
 }
 
 

@@ -127,6 +127,7 @@ _OPTIONS = st.builds(
     split=st.none() | st.text(),
     exclude=st.lists(st.text()).map(tuple),
     default_excludes=st.booleans(),
+    frames_per_minute=st.floats(0.01, 600.0),
     lang=st.none() | st.just("en"),
 )
 
@@ -146,7 +147,18 @@ _JSON = st.recursive(
 
 
 @given(
-    st.sampled_from(["format", "images", "exclude", "caption_columns", "lang", "default_excludes", "x"]),
+    st.sampled_from(
+        [
+            "format",
+            "images",
+            "exclude",
+            "caption_columns",
+            "lang",
+            "default_excludes",
+            "frames_per_minute",
+            "x",
+        ]
+    ),
     _JSON,
 )
 def test_a_spec_of_a_strangers_collection_is_read_or_ignored(name: str, value: object) -> None:

@@ -19,16 +19,18 @@ from retrieval.corpora.left_out import (
     COLLECTION,
     EXCLUDED_FILE,
     EXCLUDED_FOLDER,
+    LIVE_PHOTO_VIDEO,
     OTHER_FILE,
     is_hidden_or_system,
     kind_of_file,
 )
+from retrieval.corpora.live_photos import live_photo_videos
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.raw_pairs import raws_beside
 from retrieval.corpora.textfile import LINE_LIMIT, unreadable
 from retrieval.errors import CorpusFormatError
-from retrieval.file_kinds import RAW, holds_several, is_taken, kind_by_name
+from retrieval.file_kinds import RAW, VIDEO, is_taken, kind_by_name
 from retrieval.metadata.sidecars import SIDECAR_SUFFIXES, by_folded_name, sidecars_of
 from retrieval.signatures import is_image_file
 from retrieval.types import Attribute, CorpusImage, CorpusText, Entry, Failure, FileBytes
@@ -78,7 +80,8 @@ def open_folder(at: CorpusPath, options: CorpusOptions) -> Corpus:
     known, and kinds of files that need an extra, where it is installed; what it is, its content decides later.
     A raw camera file beside a JPEG or HEIC with its stem is not read: its name is that image's attribute ``raw``.
     ``x.txt`` and ``x.jpg.txt`` beside ``x.jpg`` hold its captions, one a line, named ``L1`` in that file;
-    ``x.xmp``, ``x.jpg.xmp`` and Google Takeout's JSON hold its metadata.
+    ``x.xmp``, ``x.jpg.xmp`` and Google Takeout's JSON hold its metadata. The video of a
+    Live Photo belongs to its picture.
     Left out and counted by kind: all other files, collections, what
     ``options.exclude`` matches, and unless ``options.default_excludes`` is off, hidden files and those of systems
     (:func:`~retrieval.corpora.left_out.is_hidden_or_system`). Symbolic links are followed, and each folder is
@@ -99,10 +102,10 @@ def open_folder(at: CorpusPath, options: CorpusOptions) -> Corpus:
         ) from error
     root = os.path.abspath(path)  # noqa: PTH100  resolve() would follow links, which change names
     rules = _Rules(excluder(options.exclude), options.default_excludes)
-    return Corpus(file_uri(path), "folder", lambda left_out: _walk(root, rules, options.lang, left_out))
+    return Corpus(file_uri(path), "folder", lambda left_out: _walk(root, rules, options, left_out))
 
 
-def _walk(root: str, rules: _Rules, lang: str | None, left_out: LeftOut) -> Entries:
+def _walk(root: str, rules: _Rules, options: CorpusOptions, left_out: LeftOut) -> Entries:
     """Walk a tree. ``relative`` paths are empty for the root and else end in a slash."""
     seen: set[tuple[int, int]] = set()
     stack, links = [""], deque[str]()
@@ -136,7 +139,7 @@ def _walk(root: str, rules: _Rules, lang: str | None, left_out: LeftOut) -> Entr
                     one for raw in own_raws for one in sidecars_of(raw, beside) if one not in sidecars
                 ]
             used_sidecars.update(sidecars)
-            yield from _image_entries(folder, name, listing.captions, sidecars, own_raws, lang)
+            yield from _image_entries(folder, name, listing.captions, sidecars, own_raws, options)
         used = {caption for name in images for caption in _caption_files(name, listing.captions)}
         _count(left_out, "text file", len(listing.captions) - len(used))
         left_out.update(kind_of_file(name) for name in listing.sidecars if name not in used_sidecars)
@@ -152,7 +155,10 @@ def _images_in(folder: str, listing: _Listing, left_out: LeftOut) -> list[str]:
             recognised.append(name)
         else:
             left_out[OTHER_FILE] += 1
-    return sorted([*listing.images, *recognised]) if recognised else listing.images
+    images = sorted([*listing.images, *recognised]) if recognised else listing.images
+    of_live_photos = live_photo_videos(images)
+    _count(left_out, LIVE_PHOTO_VIDEO, len(of_live_photos))
+    return [name for name in images if name not in of_live_photos] if of_live_photos else images
 
 
 def _with_lone_raws(
@@ -222,11 +228,11 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, rules: _
 
 
 def _image_entries(
-    folder: str, name: str, captions: set[str], sidecars: list[str], raws: list[str], lang: str | None
+    folder: str, name: str, captions: set[str], sidecars: list[str], raws: list[str], options: CorpusOptions
 ) -> Entries:
     texts: list[CorpusText] = []
     for caption in _caption_files(name, captions):
-        for found in _captions(Path(folder, caption), lang):
+        for found in _captions(Path(folder, caption), options.lang):
             if isinstance(found, Failure):
                 yield found
             else:
@@ -234,8 +240,14 @@ def _image_entries(
     path = Path(folder, name)
     beside = tuple(Path(folder, sidecar) for sidecar in sidecars)
     attributes: dict[str, Attribute] = {"raw": raws[0] if len(raws) == 1 else raws} if raws else {}
+    kind = kind_by_name(name)
     image = CorpusImage(
-        file_uri(path), FileBytes(path), None, attributes, beside, may_be_several=holds_several(name)
+        file_uri(path),
+        FileBytes(path),
+        attributes=attributes,
+        sidecars=beside,
+        may_be_several=kind is not None and kind.holds_several,
+        frames_per_minute=options.frames_per_minute if kind is VIDEO else None,
     )
     yield Entry(image, tuple(texts))
 
@@ -270,6 +282,6 @@ FORMAT = Format(
     help="Pictures at any depth; x.txt beside x.jpg holds its captions, one a line; x.xmp its metadata.",
     uri="/x.jpg",
     open=open_folder,
-    options=frozenset({"exclude", "default_excludes"}),
+    options=frozenset({"exclude", "default_excludes", "frames_per_minute"}),
     reads="folder",
 )

@@ -50,11 +50,13 @@ class Wanted:
         short_side: pixels that are needed of the short side; a decoder may reduce to twice as many. None for all.
         most_pixels: what is accepted of a picture.
         memory: bytes that opening may take; None for any number.
+        frames_per_minute: pictures of a video that are listed, at most; None for the usual number.
     """
 
     short_side: int | None
     most_pixels: int
     memory: int | None
+    frames_per_minute: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +117,7 @@ class Decoder:
         distributions: the names that these are installed under, whose versions say when a failure may be over.
         is_content: whether a file that begins with these bytes (all of them, where they are there) is of this kind.
         open: opens one picture.
+        digest: computes the sha256 that names the content of a picture, where files are opened in place.
         parts: lists the names of the pictures of a file, in their order, at most one more than
             :data:`retrieval.file_kinds.MOST_PARTS`.
         metadata: reads what the file says of a picture; None where Pillow reads that.
@@ -126,6 +129,7 @@ class Decoder:
     distributions: tuple[str, ...]
     is_content: Callable[[bytes], bool]
     open: Callable[[Source, Wanted], Opened]
-    parts: Callable[[Source], Sequence[str]] | None = None
+    parts: Callable[[Source, Wanted], Sequence[str]] | None = None
+    digest: Callable[[Source], bytes] | None = None
     metadata: Callable[[Source], EmbeddedMetadata | None] = _no_metadata
     text: Callable[[Source], DocumentText | None] = _no_text

@@ -101,7 +101,7 @@ def _scale(width: float, height: float, wanted: Wanted) -> float:
     return float(max(scale, 1 / min(width, height)))
 
 
-def _parts(source: Source) -> list[str]:
+def _parts(source: Source, _: Wanted) -> list[str]:
     return [f"page={number}" for number in range(1, min(len(_document(source)), MOST_PARTS + 1) + 1)]
 
 

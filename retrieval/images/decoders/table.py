@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError, MissingExtra
 from retrieval.extras import require
-from retrieval.images.decoders import jxl, pdf, raw, tiff
+from retrieval.images.decoders import jxl, pdf, raw, tiff, video
 from retrieval.images.decoders.decoder import Decoder, Opened, Source, Wanted
 
 if TYPE_CHECKING:
     from retrieval.images.decoders.decoder import DocumentText, EmbeddedMetadata
 
-DECODERS = (raw.DECODER, jxl.DECODER, pdf.DECODER, tiff.DECODER)
+DECODERS = (raw.DECODER, jxl.DECODER, pdf.DECODER, tiff.DECODER, video.DECODER)
 
 
 def decoder_of(source: Source) -> Decoder | None:
@@ -48,7 +48,7 @@ def open_source(source: Source, wanted: Wanted) -> Opened:
     return decoder.open(source, wanted)
 
 
-def list_parts(source: Source) -> Sequence[str]:
+def list_parts(source: Source, wanted: Wanted) -> Sequence[str]:
     """List the names of a file's pictures, the empty one of the picture that the file's uri names alone.
 
     Raises:
@@ -56,7 +56,20 @@ def list_parts(source: Source) -> Sequence[str]:
         Exception: what the decoder raised.
     """
     decoder = decoder_of(source)
-    return [""] if decoder is None or decoder.parts is None else decoder.parts(source)
+    return [""] if decoder is None or decoder.parts is None else decoder.parts(source, wanted)
+
+
+def digest_of(source: Source) -> bytes:
+    """Compute the sha256 that names the content of a picture in a file that is opened in place.
+
+    Raises:
+        ImageError: the file is not of such a kind, or its decoder is not installed.
+        Exception: what the decoder raised.
+    """
+    decoder = decoder_of(source)
+    if decoder is None or decoder.digest is None:
+        raise ImageError("not a video in a container that is read here (MP4, MOV, MKV, WebM, AVI)")
+    return decoder.digest(source)
 
 
 def embedded_metadata(source: Source) -> EmbeddedMetadata | None:

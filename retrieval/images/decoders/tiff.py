@@ -34,7 +34,7 @@ def _seek(image: Image.Image, page: int) -> None:
         raise ImageError(f"the file has no page {page}") from error
 
 
-def _parts(source: Source) -> list[str]:
+def _parts(source: Source, _: Wanted) -> list[str]:
     """List the pages; the first, which is the file, has no name of its own. Thumbnails and masks are no pages."""
     names = []
     for number, directory in enumerate(main_directories(source.data, 4 * MOST_PARTS), start=1):

@@ -27,7 +27,9 @@ def digest_of(video: Video, frame: KeyFrame) -> bytes:
     place = video.file.tell()
     turns = _turns(video.file) if video.format == "mov" else _read_at(video.file, 0, _HEAD_BYTES)
     video.file.seek(place)  # FFmpeg reads on from there
-    shape = f"{context.name} {context.width}x{context.height} {video.stream.sample_aspect_ratio}"
+    shape = (
+        f"{context.codec.canonical_name} {context.width}x{context.height} {video.stream.sample_aspect_ratio}"
+    )
     whole = hashlib.sha256(f"vlsearch frame 1 {shape} {len(extra)} {len(turns)}\0".encode())
     whole.update(extra + turns)
     whole.update(frame.packet)

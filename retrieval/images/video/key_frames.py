@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from numpy.typing import NDArray
 
-
-FRAMES_PER_MINUTE = 10
-"""Key frames kept of a minute at most, unless the caller says otherwise."""
 
 MOST_FRAMES = 2000
 """Key frames looked at in one video; in a longer one they lie further apart."""
@@ -33,20 +29,12 @@ _MOST_FAULTS = 50  # key frames in a row that do not decode, after which a file 
 _LONGEST_SECONDS = 1_000_000.0  # a duration beyond it is not believed
 
 
-@dataclass(frozen=True, slots=True)
-class VideoMoments:
-    """The times of the key frames that are kept, in milliseconds, ascending; and the length in seconds, if known."""
-
-    milliseconds: tuple[int, ...]
-    duration: float | None
-
-
-def list_moments(path: Path, per_minute: float, most_pixels: int, memory: int | None = None) -> VideoMoments:
-    """Choose the key frames of a video that become items; the same ones on every run and machine.
+def list_moments(path: Path, per_minute: float, most_pixels: int, memory: int | None = None) -> list[int]:
+    """Choose the key frames of a video that become items, by their times in milliseconds, ascending.
 
     Key frames are looked at that lie at least ``60 / per_minute`` seconds apart, further where the video is so long
     that this would be more than :data:`MOST_FRAMES` or :data:`MOST_PIXELS`; of these, one that looks as the one kept
-    before it is dropped.
+    before it is dropped. They are the same ones on every run and machine.
 
     Args:
         path: of the file.
@@ -60,7 +48,7 @@ def list_moments(path: Path, per_minute: float, most_pixels: int, memory: int | 
     """
     with open_video(path, most_pixels, memory) as video:
         found = [frame.milliseconds for frame in _worth_keeping(video, _gap(video, per_minute))]
-        return VideoMoments(tuple(dict.fromkeys(found)), video.duration)
+        return list(dict.fromkeys(found))
 
 
 def _gap(video: Video, per_minute: float) -> float:

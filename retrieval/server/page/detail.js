@@ -56,7 +56,7 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
         </button>
       </nav>
       <section class="facts" aria-label=${words.about}>
-        <h2>${hit.name}</h2>
+        <h2>${hit.name}${hit.moment && html` <span class="moment">${hit.moment}</span>`}</h2>
         <div class="actions">
           <button type="button" class="primary" onclick=${() => onSimilar(hit)}>${words.similar}</button>
           <button type="button" onclick=${() => with_(1)}>${words.add}</button>

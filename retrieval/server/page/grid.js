@@ -111,7 +111,7 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
 function Tile({ words, state, hit, at, all, place, isActive, onOpen, onActive }) {
   const [status, setStatus] = useState("loading");
   const caption = hit.captions[0]?.text;
-  const label = words.hit(hit.rank ? at + 1 : 0, hit.text ?? caption ?? hit.name);
+  const label = words.hit(hit.rank ? at + 1 : 0, [hit.text ?? caption ?? hit.name, hit.moment].filter(Boolean).join(" "));
   const open = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
@@ -141,6 +141,7 @@ function Tile({ words, state, hit, at, all, place, isActive, onOpen, onActive })
                 onerror=${() => setStatus("broken")}
               />
               ${status === "broken" && html`<span class="unseen">${hit.missing ? words.missing : words.unseen}<br />${hit.name}</span>`}
+              ${hit.moment && html`<span class="moment" aria-hidden="true">${hit.moment}</span>`}
               <span class="label" aria-hidden="true">
                 <span>${caption ?? hit.name}</span> <${Score} words=${words} hit=${hit} />
               </span>

@@ -13,7 +13,7 @@ from retrieval.collection import Collection
 from retrieval.errors import QueryError
 from retrieval.evaluation.evaluate import load_evaluation
 from retrieval.query.image_sources import read_source
-from retrieval.types import Limits
+from retrieval.types import InlineBytes, Limits
 from retrieval.uris import file_uri
 from tests.builders import Index, uris
 
@@ -55,7 +55,7 @@ def test_an_evaluation_pairs_them_alike(archive: Path) -> None:
 
 
 def test_a_query_by_the_members_uri_reads_the_bytes_that_were_indexed(archive: Path) -> None:
-    assert read_source(file_uri(archive, "a.png"), Limits()).data == _png("blue")
+    assert read_source(file_uri(archive, "a.png"), Limits()) == InlineBytes(_png("blue"))
 
 
 def test_a_query_by_a_member_that_is_not_there_is_an_error(archive: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from retrieval.collection import Collection
 from retrieval.moments import clock, part_at, seconds_of, video_of
 from retrieval.types import Request
+from retrieval.uris import file_uri
 from tests.builders import collection_of, names_and_scores, rank_naively, unit_rows
 
 
@@ -22,7 +23,7 @@ from tests.builders import collection_of, names_and_scores, rank_naively, unit_r
     offset=st.integers(0, 3),
 )
 def test_each_video_is_one_hit_at_its_best_moment(owners: list[str], k: int, offset: int) -> None:
-    names = [f"{owner}.mp4#t={n}" if owner else f"{n}.jpg" for n, owner in enumerate(owners)]
+    names = [f"{owner}.mp4#t%3D{n}" if owner else f"{n}.jpg" for n, owner in enumerate(owners)]
     vectors, query = unit_rows(len(names)), unit_rows(1, seed=9)
     wanted, seen = [], set[str]()
     for name, score in rank_naively(names, vectors, query[0], len(names)):
@@ -76,6 +77,7 @@ def test_a_moment_is_named_by_its_seconds_and_shown_as_players_show_it(
     assert seconds_of(part) == milliseconds / 1000
     assert clock(milliseconds / 1000) == shown
     assert video_of(f"file:///a%23t=1.mp4#{part}") == "file:///a%23t=1.mp4"
+    assert video_of(file_uri(Path("/a.mp4"), part)) == "file:///a.mp4"
 
 
 @pytest.mark.parametrize("part", ["t=", "t=1.2345", "t=01", "t=-1", "t=1e5", "t=nan", "page=1", "t=99999999"])

@@ -30,7 +30,7 @@ def names_and_counts(root: Path, options: CorpusOptions = NO_OPTIONS) -> tuple[l
         ("a.CR3", "RAW picture"),
         ("a.nef", "RAW picture"),
         ("a.dng", "RAW picture"),
-        ("a.mov", "video"),
+        ("a.wmv", "unsupported video"),
         ("a.psd", "layered picture"),
         ("a.svg", "drawing"),
         ("a.pdf", "PDF"),

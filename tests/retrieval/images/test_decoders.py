@@ -15,7 +15,7 @@ from retrieval.decoding.versions import decoder_versions
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.extras import EXTRAS
 from retrieval.images import decode_whole
-from retrieval.images.decoders.decoder import Source
+from retrieval.images.decoders.decoder import Source, Wanted
 from retrieval.images.decoders.table import DECODERS, decoder_of, document_text, list_parts
 from retrieval.metadata.read import read_metadata
 from retrieval.suffixes import IMAGE_SUFFIXES
@@ -198,7 +198,7 @@ def test_pages_of_a_pdf_are_drawn_on_white_and_large_enough() -> None:
 def test_a_pdf_has_its_pages_texts_and_metadata() -> None:
     data = pdf("Hello page", 3)
 
-    assert list_parts(Source(data)) == ["page=1", "page=2", "page=3"]
+    assert list_parts(Source(data), Wanted(None, 1, None)) == ["page=1", "page=2", "page=3"]
     text = document_text(Source(data, "page=3"))
     assert text is not None
     assert text.text == "Hello page 3"

@@ -49,7 +49,7 @@ def test_a_hit_has_the_fields_of_the_command_lines_json_and_what_a_page_needs(
     with retrieval.open(album, encoder=HashEncoder()) as engine:
         facts = hit_facts(engine.search("caption 3", k=1)[0])
     more = set(hit) - set(facts)
-    assert more == {"name", "width", "height", "version"}
+    assert more == {"name", "moment", "width", "height", "version"}
     lists = {name: list(facts[name]) for name in ("captions", "texts")}  # type: ignore[call-overload]
     assert {name: hit[name] for name in facts} == {**facts, **lists}
     with Image.open(hit["path"]) as image:

@@ -41,9 +41,8 @@ def test_each_scene_of_a_video_of_any_kind_is_one_frame_with_its_colour(name: st
 
     found = list_moments(path, 60, MOST)
 
-    assert [round(moment / 10_000) for moment in found.milliseconds] == [0, 1, 2, 3, 4]
-    assert found.duration == pytest.approx(50, abs=1)
-    pictures = [picture(path, moment) for moment in found.milliseconds]
+    assert [round(moment / 10_000) for moment in found] == [0, 1, 2, 3, 4]
+    pictures = [picture(path, moment) for moment in found]
     assert all(
         is_near(one.getpixel((150, 90)), colour) for one, colour in zip(pictures, COLOURS, strict=True)
     )
@@ -57,13 +56,13 @@ def test_frames_lie_no_closer_than_the_number_a_minute_allows(
 ) -> None:
     path = make_video(tmp_path / "a.mp4", [*COLOURS, RED], seconds=1.0, rate=10, key_every=1.0)
 
-    assert list_moments(path, per_minute, MOST).milliseconds == tuple(second * 1000 for second in seconds)
+    assert list_moments(path, per_minute, MOST) == [second * 1000 for second in seconds]
 
 
 def test_a_video_that_does_not_change_is_one_frame(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", [COLOURS[0]] * 6)
 
-    assert list_moments(path, 60, MOST).milliseconds == (0,)
+    assert list_moments(path, 60, MOST) == [0]
 
 
 @pytest.mark.parametrize(
