@@ -27,6 +27,7 @@ Places = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 ENLARGED = 2
 """Side of the larger pass against the tower's own: 2.25 to 3 point no better, for up to 2.3 times the time."""
+_LARGEST = 1024  # pixels: a model folder may name a size whose double takes all memory
 _STRIDE = 32  # of towers: their sides are multiples of it
 _WINDOW = 3  # places of a side of a window: of 2 to 5, the one that points best
 
@@ -78,6 +79,10 @@ class ExplainingTowers(Protocol):
 class PlacesExplainer:
     """Explain scores by the vectors of places of a convolutional tower.
 
+    Attributes:
+        rule: by which the tower's images are prepared.
+        places: computes vectors of places.
+
     Args:
         preparation: the tower's.
         parts: sizes of the parts of a vector that have equal lengths; one is the whole.
@@ -85,25 +90,33 @@ class PlacesExplainer:
     """
 
     def __init__(self, preparation: Squeeze, parts: Sequence[int], places: Places) -> None:
-        self._preparation, self._parts, self._places = preparation, parts, places
+        self.rule, self.places, self._parts = preparation, places, tuple(parts)
 
     @property
     def preparations(self) -> Sequence[Preparation]:
         """See :class:`ImageExplainer`."""
-        own = self._preparation
-        side = _STRIDE * max(1, round(ENLARGED * own.size / _STRIDE))
+        own = self.rule
+        side = _STRIDE * max(1, round(min(ENLARGED * own.size, max(own.size, _LARGEST)) / _STRIDE))
         return own, replace(own, size=side, through=0)
 
     def seen(self, width: int, height: int) -> tuple[int, int, int, int]:
         """See :class:`ImageExplainer`."""
-        return self._preparation.seen(width, height)
+        return self.rule.seen(width, height)
 
     def explain(self, prepared: Sequence[NDArray[np.uint8]], query: NDArray[np.float32]) -> ImageRelevance:
         """See :class:`ImageExplainer`."""
-        own, larger = (self._places(image[None]) for image in prepared)
+        own, larger = (self.places(image[None]) for image in prepared)
         return ImageRelevance(
             place_contributions(own, self._parts, query), relevance_of(larger, self._parts, query)
         )
+
+    def unit_rows(self, means: Map) -> NDArray[np.float32]:
+        """Scale means of places, (n, d), to unit rows, as if the places of each were an image."""
+        rows = np.array(means, np.float64)
+        for start, stop in _ranges(self._parts):
+            lengths = np.linalg.norm(rows[:, start:stop], axis=1, keepdims=True) * len(self._parts) ** 0.5
+            rows[:, start:stop] /= np.maximum(lengths, np.finfo(np.float64).tiny)
+        return rows.astype(np.float32)
 
 
 def place_contributions(places: NDArray[np.float32], parts: Sequence[int], query: NDArray[np.float32]) -> Map:

@@ -91,6 +91,13 @@ def test_an_explainer_sees_what_the_tower_sees() -> None:
     assert [rule.short_side for rule in explainer.preparations] == [256, 512]
 
 
+@pytest.mark.parametrize(("size", "larger"), [(32, 64), (600, 1024), (1024, 1024), (4096, 4096)])
+def test_the_larger_pass_is_bounded(size: int, larger: int) -> None:
+    explainer = PlacesExplainer(Squeeze(size, 1.3, 0), (16,), lambda image: places_of(8, 8))
+
+    assert [rule.short_side for rule in explainer.preparations] == [size, larger]
+
+
 @pytest.fixture(scope="module")
 def photograph() -> Image.Image:
     noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
