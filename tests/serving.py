@@ -38,10 +38,16 @@ class Serving:
 
 
 @contextmanager
-def serving(paths: Sequence[Path], cache: Path, settings: ServerSettings | None = None) -> Iterator[Serving]:
+def serving(
+    paths: Sequence[Path], cache: Path, settings: ServerSettings | None = None, hashes: bool = True
+) -> Iterator[Serving]:
+    """Serve collections that a HashEncoder made, or the models that they name."""
     settings = settings or ServerSettings(port=0)
     kept = ThumbnailCache(cache, 2**20)
-    with listen(settings) as listener, Collections(paths, cache=kept, encoder=HashEncoder()) as collections:
+    with (
+        listen(settings) as listener,
+        Collections(paths, cache=kept, encoder=HashEncoder() if hashes else None) as collections,
+    ):
         port = listener.getsockname()[1]
         server = Server(collections, settings, port)
         config = uvicorn.Config(

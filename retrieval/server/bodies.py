@@ -65,19 +65,28 @@ class PartBody(BaseModel):
         return ImagePart(data, self.weight)
 
 
-class SearchBody(BaseModel):
-    """A search; its fields are those of ``retrieval.Request``."""
+class ExplainBody(BaseModel):
+    """A query whose hit is to be explained."""
 
     model_config = ConfigDict(extra="forbid")
 
     parts: list[PartBody] = Field(min_length=1, max_length=MOST_PARTS)
     collection: Name | None = None
+    literal: bool = False
+
+    def query(self, uploads: Uploads) -> Query:
+        """Give the query as the engine takes it."""
+        return Query(tuple(part.part(uploads) for part in self.parts))
+
+
+class SearchBody(ExplainBody):
+    """A search; its fields are those of ``retrieval.Request``."""
+
     k: Hits = 50
     offset: Offset = 0
     find: Kind | None = None
     distinct: bool = False
     exact: bool = False
-    literal: bool = False
     where: Condition | None = None
     sort: Sort = "score"
     min_score: Score | None = None
@@ -95,10 +104,6 @@ class SearchBody(BaseModel):
         return Request(
             self.k, self.find, self.distinct, self.offset, self.exact, where, self.sort, self.min_score
         )
-
-    def query(self, uploads: Uploads) -> Query:
-        """Give the query as the engine takes it."""
-        return Query(tuple(part.part(uploads) for part in self.parts))
 
 
 def search_of(

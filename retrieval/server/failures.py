@@ -44,14 +44,17 @@ def answer_errors(app: FastAPI) -> None:
         status, sentence, headers = _answer(error)
         if status >= 500 and not isinstance(error, Overloaded | Overdue):
             log.error("%s: %s", type(error).__name__, error)
-        if not is_local(request) and _PATH.search(sentence):
-            sentence = _SECRET
-        return Answer({"error": sentence}, status, headers)
+        return Answer({"error": without_paths(request, sentence)}, status, headers)
 
     for kind in (
         StarletteHTTPException, RequestValidationError, VlsearchError, Overloaded, Overdue, HungUp, Exception,
     ):  # fmt: skip
         app.add_exception_handler(kind, failed)
+
+
+def without_paths(request: Request, sentence: str) -> str:
+    """Give a sentence, or another one where it names a path of this machine to a client elsewhere."""
+    return _SECRET if not is_local(request) and _PATH.search(sentence) else sentence
 
 
 def _answer(error: Exception) -> tuple[int, str, dict[str, str]]:
