@@ -113,8 +113,10 @@ def _entry(hit: Hit, pool: DecodePool, drawn: Drawn | None) -> Iterator[str]:
         yield f"<p>{_text(caption.text)}</p>"
     for text in hit.texts:
         yield f"<p><small>{TEXT_NAMES[text.origin]}:</small> {_text(one_line(text.text))}</p>"
-    if hit.attributes:
-        yield f"<p><small>{_text(_attributes(hit.attributes))}</small></p>"
+    shown = {text.origin for text in hit.texts}
+    others = {name: value for name, value in hit.attributes.items() if name not in shown}
+    if others:
+        yield f"<p><small>{_text(_attributes(others))}</small></p>"
     yield "</li>"
 
 

@@ -70,6 +70,7 @@ class RapidReader:
                 "Det.limit_side_len": DETECTION_SIDE,
                 "Det.limit_type": "max",
                 "Det.max_candidates": MOST_LINES,
+                "Rec.rec_batch_num": 1,  # of a page, six lines at a time take 600 MB more and no less time
                 "EngineConfig.onnxruntime.intra_op_num_threads": -1 if threads is None else threads,
                 **{f"{part}.model_path": str(path) for part, path in paths.items()},
             }

@@ -121,7 +121,7 @@ function Facts({ words, state, hit }) {
       ${hit.score !== undefined && html`<dt>${words.score}</dt><dd>${hit.score.toFixed(4)}</dd>`}
       ${hit.width && html`<dt>${words.size}</dt><dd>${words.pixels(hit.width, hit.height)}</dd>`}
       ${hit.key && html`<dt>${words.key}</dt><dd>${hit.key}</dd>`}
-      ${Object.entries(hit.attributes).map(([name, value]) => html`<dt>${name}</dt><dd>${Array.isArray(value) ? value.join(", ") : String(value)}</dd>`)}
+      ${Object.entries(hit.attributes).filter(([name]) => !hit.texts.some((text) => text.origin === name)).map(([name, value]) => html`<dt>${name}</dt><dd>${Array.isArray(value) ? value.join(", ") : String(value)}</dd>`)}
       ${hit.path && html`<dt>${words.file}</dt><dd class="path">${hit.path}</dd>`}
     </dl>
     <p class="actions">
