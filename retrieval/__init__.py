@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from retrieval.types import Box as Box
     from retrieval.types import Failure as Failure
     from retrieval.types import Hit as Hit
+    from retrieval.types import Hits as Hits
     from retrieval.types import ImageText as ImageText
     from retrieval.types import Item as Item
     from retrieval.types import Limits as Limits
@@ -89,6 +90,7 @@ _EXPORTS = {
     "Expression": "retrieval.expressions",
     "Failure": "retrieval.types",
     "Hit": "retrieval.types",
+    "Hits": "retrieval.types",
     "Identity": "retrieval.identity",
     "ImagePart": "retrieval.query.parts",
     "Item": "retrieval.types",
@@ -148,6 +150,7 @@ __all__ = [
     "Failure",
     "FilterError",
     "Hit",
+    "Hits",
     "Identity",
     "IdentityMismatch",
     "ImageError",

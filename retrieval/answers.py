@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from retrieval.types import Hit, Item
+from retrieval.types import Hit, Hits, Item
 from retrieval.uris import split_file_uri
 
 BIDIRECTIONAL = "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that show a name as another
@@ -37,6 +37,11 @@ def hit_facts(hit: Hit) -> dict[str, object]:
     """Give the JSON fields of a hit: rank, score, those of its item, and of a search for words its ranks by source."""
     ranks = {"ranks": dict(hit.ranks)} if hit.ranks else {}
     return {"rank": hit.rank, "score": hit.score, **item_facts(hit.item), **ranks}
+
+
+def answer_facts(hits: Hits) -> dict[str, object]:
+    """Give the JSON fields of what is known of the first hit: its probability and the verdict, null where unknown."""
+    return {"probability": hits.probability, "verdict": hits.verdict}
 
 
 def _utf8(path: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -329,6 +329,32 @@ class Hit:
         return self.item.missing
 
 
+Verdict = Literal["sure", "likely", "doubtful", "probably nothing"]
+"""How likely the first hit of a query is right, in words."""
+
+VERDICTS: tuple[Verdict, ...] = ("sure", "likely", "doubtful", "probably nothing")
+
+LEAST_PROBABILITY: Mapping[str, float] = {"sure": 0.75, "likely": 0.4}
+"""Least probability of the two best verdicts; where "doubtful" begins is the model's own."""
+
+
+class Hits(list[Hit]):
+    """The hits of one query, in their order, and how likely the first of them is right.
+
+    Attributes:
+        probability: that the best hit shows what was asked for, as :mod:`retrieval.calibration` estimates it; None
+            where that is not known: the model has no calibration, or the query is not one of words for images by
+            vectors, from the first hit on.
+        verdict: the same in a word; None likewise.
+    """
+
+    def __init__(
+        self, hits: Iterable[Hit] = (), probability: float | None = None, verdict: Verdict | None = None
+    ) -> None:
+        super().__init__(hits)
+        self.probability, self.verdict = probability, verdict
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """Parameters of a search other than the query vector.
@@ -345,6 +371,8 @@ class Request:
         min_score: hits with a lower score are left out.
         mode: what ranks items: vectors; words, by BM25 among items that hold all of the query's; or both
             (``hybrid``), by the sum of ``1 / (60 + rank)`` over the two rankings.
+        only: hits are left out that would not be so likely right, were they the first: ``sure``, ``likely`` or
+            ``doubtful``.
     """
 
     k: int = 10
@@ -356,6 +384,7 @@ class Request:
     sort: Sort = "score"
     min_score: float | None = None
     mode: Mode = "vector"
+    only: Verdict | None = None
 
     def __post_init__(self) -> None:
         if self.where is not None:
@@ -368,6 +397,12 @@ class Request:
             raise UsageError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
         if self.min_score is not None and self.mode != "vector":
             raise UsageError("a least score goes with the mode vector alone: scores of words have no scale")
+        if self.only is not None and self.only not in VERDICTS[:-1]:
+            raise UsageError(f"only is {self.only!r}; choose one of {', '.join(VERDICTS[:-1])}")
+        if self.only is not None and self.mode != "vector":
+            raise UsageError(
+                "how likely a hit is right is known of the mode vector alone; leave out only, or mode"
+            )
         if self.min_score is not None and not -2 <= self.min_score <= 2:
             raise UsageError(f"min_score is {self.min_score}; scores lie between -1 and 1")
         if self.k < 1:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from retrieval.answers import hit_facts, json_line
+from retrieval.answers import answer_facts, hit_facts, json_line
 from retrieval.cli.printing import name_bytes, name_line
-from retrieval.types import Hit
+from retrieval.types import Hit, Hits
 
 if TYPE_CHECKING:
     from retrieval.cli.hits import Preview
@@ -44,8 +44,9 @@ def shape_of(as_json: bool, as_list: bool | None, null: bool) -> Shape:
 def show(hits: Sequence[Hit], shape: Shape, null: bool, preview: Preview | None = None) -> None:
     """Print the hits of one query; ``preview`` makes the small pictures beside them."""
     if shape == "json":
+        answer = {"answer": answer_facts(hits)} if isinstance(hits, Hits) else {}
         for hit in hits:
-            click.echo(json_line(hit_facts(hit)).encode())
+            click.echo(json_line(hit_facts(hit) | answer).encode())
     elif shape == "paths":
         for hit in hits:
             click.echo(name_bytes(hit) + b"\0" if null else name_line(hit) + b"\n", nl=False)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from retrieval.answers import hit_facts, json_line
+from retrieval.answers import answer_facts, hit_facts, json_line
+from retrieval.cli.certainty import sentence
 from retrieval.cli.completing import complete_models, complete_paths
 from retrieval.cli.crop_option import CropType, crop_picture
 from retrieval.cli.explained import checked_folder, write_explanations
@@ -27,7 +28,7 @@ from retrieval.query.parse import looks_like_picture, parse_line, parse_query
 from retrieval.query.parts import Crop, Query, TextPart
 from retrieval.query.without import read_query
 from retrieval.shell import shell_command, shell_word
-from retrieval.types import MODES, SORTS, Hit, Kind, Limits, Mode, Request, Sort
+from retrieval.types import MODES, SORTS, VERDICTS, Hits, Kind, Limits, Mode, Request, Sort, Verdict
 from retrieval.uris import hide_passwords
 
 if TYPE_CHECKING:
@@ -98,6 +99,11 @@ class _QueryCommand(click.Command):
 @click.option(
     "--min-score", type=click.FloatRange(-1, 1), metavar="S", help="Leave out hits with a lower score."
 )
+@click.option(
+    "--only",
+    type=click.Choice(VERDICTS[:-1]),
+    help="Leave out hits that are less likely right than that: sure, likely or doubtful.",
+)
 @click.option("--distinct", is_flag=True, help="Show equal pictures, equal texts, and each video once.")
 @click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
 @click.option(
@@ -144,6 +150,7 @@ def query(
     sort: Sort,
     offset: int,
     min_score: float | None,
+    only: Verdict | None,
     distinct: bool,
     exact: bool,
     literal: bool,
@@ -193,6 +200,9 @@ def query(
     Words that exclude something are read so: "a dog without a ball" finds dogs, and balls count against a
     picture; 没有汽车的街道 likewise. What was read is told on stderr.
 
+    How likely the first hit is right is told on stderr where that is known (words that find pictures, by mini):
+    sure, likely, doubtful or probably nothing. --only likely leaves out what is less likely.
+
     A PART that the collection already holds (a picture, a text or an item's key) is searched by its stored vector
     and needs no model.
 
@@ -230,7 +240,7 @@ def query(
         holds = Contains("words", words)
         where = holds if where is None else where & holds
     literal = literal or mode == "words"
-    request = Request(k, find, distinct, offset, exact, where, sort, min_score, mode)
+    request = Request(k, find, distinct, offset, exact, where, sort, min_score, mode, only)
     shape = shape_of(as_json, as_list, null)
     single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
     if single is not None:
@@ -249,8 +259,10 @@ def query(
         else:
             with waiting("Loading the model"):
                 (hits,) = engine.answer([single], request)
-            if where is not None and not hits:
+            if where is not None and not hits and hits.probability is None:
                 click.echo("Note: nothing that could be found meets the condition", err=True)
+            if (said := sentence(hits, only)) is not None:
+                click.echo(said, err=True)
             why = None if explain is None else write_explanations(explain, engine, single, hits)
             if sheet is not None:
                 write_sheet(sheet, " + ".join([*parts, *add]), hits, limits, _drawn(engine, why))
@@ -270,7 +282,7 @@ def _drawn(engine: SearchEngine, why: Mapping[int, Explanation] | None) -> Drawn
 
 def _answer_lines(
     engine: SearchEngine, source: BinaryIO, request: Request, literal: bool
-) -> Iterator[tuple[int, str, list[Hit]]]:
+) -> Iterator[tuple[int, str, Hits]]:
     queries = _read_queries(source)
     while batch := list(islice(queries, BATCH_QUERIES)):
         with waiting("Loading the model"):
@@ -294,9 +306,14 @@ def _read_queries(source: BinaryIO) -> Iterator[tuple[int, str, Query]]:
             yield number, text, parse_line(text, place)
 
 
-def _show_answer(line: int, text: str, hits: Sequence[Hit], shape: str, null: bool) -> None:
+def _show_answer(line: int, text: str, hits: Hits, shape: str, null: bool) -> None:
     if shape == "json":
-        answer = {"line": line, "query": text, "hits": [hit_facts(hit) for hit in hits]}
+        answer = {
+            "line": line,
+            "query": text,
+            **answer_facts(hits),
+            "hits": [hit_facts(hit) for hit in hits],
+        }
         click.echo(json_line(answer).encode())
     elif shape == "paths":
         for hit in hits:
@@ -305,7 +322,8 @@ def _show_answer(line: int, text: str, hits: Sequence[Hit], shape: str, null: bo
     else:
         from retrieval.cli.hits import show_hits  # rich: only for people
 
-        show_hits(hits, title=text)
+        said = sentence(hits)
+        show_hits(hits, title=text if said is None else f"{text}  ({said})")
 
 
 def _read(query: Query) -> Query:

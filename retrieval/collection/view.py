@@ -101,6 +101,22 @@ class View:
         )
         return [ordered(of_query, request.sort) for of_query in hits]
 
+    def sample(self, kind: Kind, where: Expression | None = None) -> tuple[NDArray[np.float32], int]:
+        """Give some of the vectors of a kind that may be found, (m, d) float32, at even distances, and how many do.
+
+        The same ones at every call in a generation.
+
+        Args:
+            kind: of the items.
+            where: what they must meet.
+
+        Raises:
+            FilterError: as :meth:`where`.
+        """
+        store = self._store(kind) if where is None else self._allowed(kind, where).store
+        with self._segment_errors_translated():
+            return store.sample(self._snapshot.masked)
+
     def search_words(
         self, text: str, find: Kind, where: Expression | None = None, *, any_word: bool = False
     ) -> list[tuple[int, float]]:

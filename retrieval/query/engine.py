@@ -23,11 +23,12 @@ from retrieval.errors import (
 )
 from retrieval.identity import Identity
 from retrieval.query.by_words import deeper, join_words, search_words
+from retrieval.query.certainty import with_probability
 from retrieval.query.location import collection_path
 from retrieval.query.parts import ItemPart, KeyPart, Query, Queryable
 from retrieval.query.vectors import NotPrepared, QueryVectors, place_of, with_place_in_errors
 from retrieval.query.without import read_query
-from retrieval.types import KINDS, Hit, Item, Kind, Limits, Mode, Request, Sort
+from retrieval.types import KINDS, Hit, Hits, Item, Kind, Limits, Mode, Request, Sort, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,7 +118,8 @@ class SearchEngine:
         sort: Sort = "score",
         min_score: float | None = None,
         mode: Mode = "vector",
-    ) -> list[Hit]:
+        only: Verdict | None = None,
+    ) -> Hits:
         """Find the k items that answer a query best: by score descending, equal scores by item id.
 
         For a text or image that the collection holds, the stored vector is used; a query of only such parts and
@@ -142,19 +144,26 @@ class SearchEngine:
             min_score: leave out hits with a lower score.
             mode: ``vector``; ``words``: items that hold all words of the query, by BM25, which needs no encoder; or
                 ``hybrid``: both rankings joined, and any word counts.
+            only: leave out hits that would not be so likely right, were they the first: ``sure``, ``likely`` or
+                ``doubtful``.
+
+        Returns:
+            The hits; ``probability`` and ``verdict`` of the list say how likely the best of them is right, where that
+            is known (see :class:`retrieval.Hits`).
 
         Raises:
             FilterError: ``where`` cannot be read, or names a field that no item has.
             QueryError: the query is empty, one of its images cannot be read, its parts cancel each other
                 out, or the collection holds nothing of the kind that ``find`` names.
-            UsageError: k is below 1, offset below 0, or both or neither of ``query`` and ``key`` are given.
+            UsageError: k is below 1, offset below 0, both or neither of ``query`` and ``key`` are given, or ``only``
+                is, and the probability of such hits is not known.
             CollectionError: the collection is empty.
             IdentityMismatch: the encoder is not the one that the collection was built with.
         """
         if (query is None) == (key is None):
             raise UsageError("search with a query or with the key of an item, one of the two")
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        request = Request(k, find, distinct, offset, exact, _condition(where), sort, min_score, mode)
+        request = Request(k, find, distinct, offset, exact, _condition(where), sort, min_score, mode, only)
         return self.answer([_read(asked, literal or mode == "words")], request)[0]
 
     def similar(
@@ -224,7 +233,8 @@ class SearchEngine:
         sort: Sort = "score",
         min_score: float | None = None,
         mode: Mode = "vector",
-    ) -> list[list[Hit]]:
+        only: Verdict | None = None,
+    ) -> list[Hits]:
         """Find the hits of each query, with the same bits as :meth:`search`, in one pass over the collection.
 
         Each direction (queries that find images, queries that find texts) is answered in one generation.
@@ -237,10 +247,10 @@ class SearchEngine:
         for number, query in enumerate(queries, start=1):
             with with_place_in_errors(f"query {number}"):
                 parsed.append(_read(Query.of(query), literal or mode == "words"))
-        request = Request(k, find, distinct, offset, exact, _condition(where), sort, min_score, mode)
+        request = Request(k, find, distinct, offset, exact, _condition(where), sort, min_score, mode, only)
         return self.answer(parsed, request)
 
-    def answer(self, queries: Sequence[Query], request: Request) -> list[list[Hit]]:
+    def answer(self, queries: Sequence[Query], request: Request) -> list[Hits]:
         """Find the hits of each query, taken literally, with the parameters of a search in one value.
 
         Raises:
@@ -376,7 +386,7 @@ class SearchEngine:
     ) -> None:
         self.close()
 
-    def _search(self, queries: Sequence[Query], request: Request) -> list[list[Hit]]:
+    def _search(self, queries: Sequence[Query], request: Request) -> list[Hits]:
         vectors = QueryVectors(queries, self.collection, self._encoders, self._decode_pool)
         answers = self._reading(vectors, lambda view: self._answer(view, queries, vectors, request))
         vectors.keep()
@@ -403,7 +413,7 @@ class SearchEngine:
 
     def _answer(
         self, view: View, queries: Sequence[Query], vectors: QueryVectors, request: Request
-    ) -> list[list[Hit]]:
+    ) -> list[Hits]:
         """Answer in one generation; everything is read in the view's transaction."""
         if view.identity is None:
             raise self._empty()
@@ -417,15 +427,19 @@ class SearchEngine:
         stored = _stored(view, queries)
         kinds = self._directions(view, queries, request, {name: item.kind for name, item in stored.items()})
         rows = vectors.compose(view, stored)
-        answers: list[list[Hit]] = [[] for _ in queries]
+        answers = [Hits() for _ in queries]
         for kind in sorted(set(kinds)):
             numbers = [number for number, wanted in enumerate(kinds) if wanted == kind]
             if request.mode == "vector":
-                found = view.search(rows[numbers], kind, request)
+                by_vector = view.search(rows[numbers], kind, request)
+                found = [
+                    with_probability(view, queries[number], rows[number], kind, request, hits)
+                    for number, hits in zip(numbers, by_vector, strict=True)
+                ]
             else:
                 by_vector = view.search(rows[numbers], kind, deeper(request))
                 found = [
-                    join_words(view, queries[number], kind, request, hits)
+                    Hits(join_words(view, queries[number], kind, request, hits))
                     for number, hits in zip(numbers, by_vector, strict=True)
                 ]
             for number, hits in zip(numbers, found, strict=True):
@@ -434,9 +448,9 @@ class SearchEngine:
 
     def _by_words(
         self, view: View, queries: Sequence[Query], number: int, kind: Kind, request: Request
-    ) -> list[Hit]:
+    ) -> Hits:
         with with_place_in_errors(place_of(queries, number)):
-            return search_words(view, queries[number], kind, request)
+            return Hits(search_words(view, queries[number], kind, request))
 
     def _directions(
         self, view: View, queries: Sequence[Query], request: Request, stored: Mapping[str | int, Kind]

@@ -12,7 +12,7 @@ from retrieval.errors import QueryError
 from retrieval.query.parts import ImagePart, ItemPart, Part, Query, TextPart
 from retrieval.server.failures import NoSuch
 from retrieval.server.uploads import Uploads
-from retrieval.types import Kind, Request, Sort
+from retrieval.types import Kind, Request, Sort, Verdict
 
 MOST_PARTS = 32
 MOST_HITS = 1000  # a request; more come page by page
@@ -23,7 +23,7 @@ ItemId = Annotated[int, Field(ge=1, le=LARGEST)]
 Words = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
-Hits = Annotated[int, Field(ge=1, le=MOST_HITS)]
+HitCount = Annotated[int, Field(ge=1, le=MOST_HITS)]
 Offset = Annotated[int, Field(ge=0, le=2**31)]
 Condition = Annotated[
     str, Field(min_length=1, max_length=10_000, description="As vlsearch query --where takes it.")
@@ -82,7 +82,7 @@ class ExplainBody(BaseModel):
 class SearchBody(ExplainBody):
     """A search; its fields are those of ``retrieval.Request``."""
 
-    k: Hits = 50
+    k: HitCount = 50
     offset: Offset = 0
     find: Kind | None = None
     distinct: bool = False
@@ -90,6 +90,9 @@ class SearchBody(ExplainBody):
     where: Condition | None = None
     sort: Sort = "score"
     min_score: Score | None = None
+    only: Verdict | None = Field(
+        None, description="Leave out hits that are less likely right: sure, likely or doubtful."
+    )
     generation: Generation | None = Field(
         None, description="Answer only from this state of the collection, as the pages of one search need it."
     )
@@ -102,7 +105,15 @@ class SearchBody(ExplainBody):
         """
         where = None if self.where is None else parse_where(self.where)
         return Request(
-            self.k, self.find, self.distinct, self.offset, self.exact, where, self.sort, self.min_score
+            self.k,
+            self.find,
+            self.distinct,
+            self.offset,
+            self.exact,
+            where,
+            self.sort,
+            self.min_score,
+            only=self.only,
         )
 
 
@@ -111,7 +122,7 @@ def search_of(
     item: Annotated[list[ItemId] | None, Parameter(description="Item ids.")] = None,
     upload: Annotated[list[Digest] | None, Parameter(description="Uploaded pictures.")] = None,
     collection: Name | None = None,
-    k: Hits = 50,
+    k: HitCount = 50,
     offset: Offset = 0,
     find: Kind | None = None,
     distinct: bool = False,
@@ -120,6 +131,7 @@ def search_of(
     where: Condition | None = None,
     sort: Sort = "score",
     min_score: Score | None = None,
+    only: Verdict | None = None,
     generation: Generation | None = None,
 ) -> SearchBody:
     """Make a search of the parameters of an address."""
@@ -132,5 +144,5 @@ def search_of(
         raise QueryError(f"give text, item or upload, at most {MOST_PARTS} in all")
     return SearchBody(
         parts=parts, collection=collection, k=k, offset=offset, find=find, distinct=distinct, exact=exact,
-        literal=literal, where=where, sort=sort, min_score=min_score, generation=generation,
+        literal=literal, where=where, sort=sort, min_score=min_score, only=only, generation=generation,
     )  # fmt: skip

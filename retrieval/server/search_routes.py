@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
+from retrieval.answers import answer_facts
 from retrieval.collection.filters.parse import parse_where
 from retrieval.query.without import Reading, read_query
 from retrieval.server.answers import (
@@ -20,11 +21,11 @@ from retrieval.server.answers import (
     items_answer,
     reading_answer,
 )
-from retrieval.server.bodies import LARGEST, Condition, Hits, ItemId, Name, Offset, SearchBody, search_of
+from retrieval.server.bodies import LARGEST, Condition, HitCount, ItemId, Name, Offset, SearchBody, search_of
 from retrieval.server.context import Context, Shared, in_one_generation, is_current
 from retrieval.server.failures import NoSuch
 from retrieval.server.served import Served
-from retrieval.types import Hit, Item, Kind
+from retrieval.types import Hit, Hits, Item, Kind
 
 routes = APIRouter(prefix="/v1")
 
@@ -81,7 +82,7 @@ async def newest(
     request: Request,
     shared: Shared,
     kind: Kind = "image",
-    k: Hits = 50,
+    k: HitCount = 50,
     before: ItemId | None = None,
     where: Condition | None = None,
     collection: Name | None = None,
@@ -139,7 +140,7 @@ async def similar(
     id: Id,
     unlike: Annotated[ItemId | None, "an item that hits shall be less like"] = None,
     collection: Name | None = None,
-    k: Hits = 50,
+    k: HitCount = 50,
     offset: Offset = 0,
     find: Kind | None = None,
     distinct: bool = False,
@@ -155,7 +156,7 @@ async def similar(
                 id, unlike=less, k=k, find=find, distinct=distinct, offset=offset, exact=exact
             )
 
-        return _page(request, served, hits, k, offset, None, ())
+        return _page(request, served, lambda: Hits(hits()), k, offset, None, ())
 
     return await _tagged(request, shared, served, answer)
 
@@ -189,7 +190,7 @@ def _search(request: Request, shared: Context, asked: SearchBody) -> dict[str, o
 
     asked_for = asked.request()
 
-    def hits() -> list[Hit]:
+    def hits() -> Hits:
         return served.engine.answer([query], asked_for)[0]
 
     return _page(request, served, hits, asked.k, asked.offset, asked.generation, readings)
@@ -198,7 +199,7 @@ def _search(request: Request, shared: Context, asked: SearchBody) -> dict[str, o
 def _page(
     request: Request,
     served: Served,
-    search: Callable[[], list[Hit]],
+    search: Callable[[], Hits],
     k: int,
     offset: int,
     wanted: int | None,
@@ -206,7 +207,7 @@ def _page(
 ) -> dict[str, object]:
     """Answer a search with a page of hits, and where the next one begins."""
 
-    def answer() -> tuple[list[Hit], list[dict[str, object]]]:
+    def answer() -> tuple[Hits, list[dict[str, object]]]:
         hits = search()
         pictures = served.pictures.find(hit.id for hit in hits)
         return hits, hits_answer(hits, pictures, is_local(request))
@@ -216,6 +217,7 @@ def _page(
         "collection": served.name,
         "generation": generation,
         "readings": [reading_answer(one) for one in readings],
+        **answer_facts(hits),
         "offset": offset,
         "next": offset + k if len(hits) == k else None,
         "hits": shown,

@@ -23,6 +23,9 @@ T = TypeVar("T", bound=np.generic)
 P = ParamSpec("P")
 R = TypeVar("R")
 
+SAMPLE_ROWS = 512
+"""Vectors whose scores stand for those of all: mean and deviation of so many are known to a twentieth."""
+
 SCAN_ROWS = 4096  # deeper than this, and a tenth of a segment, an exact scan is faster than FAISS's heaps
 
 
@@ -46,6 +49,7 @@ class SegmentStore:
         self.by_id, self._threads = segments, threads
         self.segments = list(segments.values())
         self.rows = sum(segment.rows for segment in self.segments)
+        self._sample: tuple[NDArray[np.float32], int] | None = None
 
     def propose(
         self, queries: NDArray[np.float32], depth: int, masked: NDArray[np.int64]
@@ -90,6 +94,21 @@ class SegmentStore:
         if missing.any():
             raise KeyError(int(ids[missing][0]))
         return found
+
+    def sample(self, masked: NDArray[np.int64]) -> tuple[NDArray[np.float32], int]:
+        """Give up to :data:`SAMPLE_ROWS` vectors, (m, d) float32, at even distances, and how many there are in all.
+
+        Read once: a store is of one generation, in which the same ids are masked.
+
+        Args:
+            masked: encoding ids that count not, ascending.
+        """
+        if self._sample is None:
+            every = _joined([segment.ids for segment in self.segments], np.int64)
+            live = every[~_is_in(masked, every)]
+            places = np.linspace(0, len(live) - 1, min(len(live), SAMPLE_ROWS)).astype(np.int64)
+            self._sample = self.vectors(live[places]), len(live)
+        return self._sample
 
     def contains(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell for each encoding id whether the store holds a vector of it."""

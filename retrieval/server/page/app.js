@@ -133,7 +133,7 @@ function App() {
   const said = isLoading && !hits.length
     ? words.searching
     : !hits.length ? (results.status === "done" ? words.noHits : "") : !isAsking ? words.newest(hits.length)
-    : state.sort === "score" ? words.found(hits.length, hasMore, hits[0].kind) : words.sorted(hits.length, hits[0].kind);
+    : state.sort === "score" ? words.judged(results.verdict, words.found(hits.length, hasMore, hits[0].kind)) : words.sorted(hits.length, hits[0].kind);
   const isNarrowed = isAsking || filterCount(state) > 0;
   return html`
     <a class="skip" href="#results">${words.skip}</a>

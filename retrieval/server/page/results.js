@@ -6,9 +6,9 @@ import { asksSame } from "./state.js";
 
 const PAGE = 100;
 const SORTED = 500; // hits in another order than the best first: of so many best, and no more
-const NONE = { of: null, hits: [], next: 0, generation: null, readings: [], status: "loading", error: null };
+const NONE = { of: null, hits: [], next: 0, generation: null, readings: [], verdict: null, status: "loading", error: null };
 
-/** Hits of a state, and a function that reads the next page: {hits, next, readings, status, error, more, retry}. */
+/** Hits of a state, and a function that reads the next page: {hits, next, readings, verdict, status, error, more, retry}. */
 export function useResults(state) {
   const [answer, setAnswer] = useState(NONE);
   const asked = useRef(null);
@@ -28,6 +28,7 @@ export function useResults(state) {
     try {
       const page = await search(wanted, before.next, before.generation, wanted.sort === "score" ? PAGE : SORTED, abort.signal);
       const first = before.hits.length ? before.readings : page.readings ?? [];
+      const verdict = before.hits.length ? before.verdict : page.verdict ?? null;
       const known = new Set([...before.hits.map((hit) => hit.id), ...wanted.parts.map((part) => part.item)]);
       update({
         of: wanted,
@@ -35,6 +36,7 @@ export function useResults(state) {
         next: wanted.sort === "score" ? page.next : null,
         generation: page.generation,
         readings: first,
+        verdict,
         status: "done",
         error: null,
       });

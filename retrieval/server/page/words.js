@@ -31,6 +31,8 @@ const en = {
   uploading: "Sending the picture…",
   found: (number, more, kind) =>
     `${count(number)}${more ? "+" : ""} ${kind === "text" ? (number === 1 ? "caption" : "captions") : number === 1 ? "picture" : "pictures"}, best first`,
+  judged: (verdict, found) =>
+    verdict === "probably nothing" ? "Probably nothing here shows this. These come nearest." : verdict === "doubtful" ? `${found}; perhaps not quite what you meant` : found,
   sorted: (number, kind) =>
     `the ${count(number)} best ${kind === "text" ? "captions" : "pictures"}, sorted`,
   filter: (number) => (number ? `Filter (${number})` : "Filter"),
@@ -115,6 +117,8 @@ const zh = {
   searching: "正在搜索…",
   uploading: "正在发送图片…",
   found: (number, more, kind) => `${count(number)}${more ? "+" : ""} ${kind === "text" ? "条文字说明" : "张图片"}，最相关的在前`,
+  judged: (verdict, found) =>
+    verdict === "probably nothing" ? "这里很可能没有你要找的图片，以下是最接近的。" : verdict === "doubtful" ? `${found}；不一定是你要找的` : found,
   sorted: (number, kind) => `最相关的 ${count(number)} ${kind === "text" ? "条文字说明" : "张图片"}，已排序`,
   filter: (number) => (number ? `筛选（${number}）` : "筛选"),
   filters: "筛选条件",

@@ -1,0 +1,84 @@
+"""Queries that nothing answers: impossible things, words that show nothing, and typed noise, in English and Chinese.
+
+Each list is cut in two halves by turns, so that what is fitted on one half can be measured on the other.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Sequence
+
+_COLOURS = (
+    "purple", "green", "transparent", "striped", "golden", "blue", "pink", "glowing", "glass", "wooden",
+    "invisible", "burning",
+)  # fmt: skip
+_THINGS = (
+    "elephant", "submarine", "dinosaur", "teapot", "castle", "piano", "octopus", "dragon", "volcano",
+    "penguin", "robot", "unicorn", "refrigerator", "whale", "lighthouse", "cactus", "pyramid", "spaceship",
+    "mermaid", "tractor", "kangaroo", "chandelier", "crocodile", "igloo",
+)  # fmt: skip
+_PLACES = (
+    "on the moon", "inside a volcano", "under the sea", "made of cheese", "reading a newspaper",
+    "in outer space", "on a cloud", "playing chess", "inside a bottle", "in a washing machine",
+    "eating a bicycle", "on the rings of Saturn", "dancing with a lobster", "on top of a giant strawberry",
+)  # fmt: skip
+_CHINESE_COLOURS = (
+    "紫色的", "绿色的", "透明的", "条纹的", "金色的", "蓝色的", "粉色的", "发光的", "玻璃做的", "木头做的",
+    "隐形的", "燃烧的",
+)  # fmt: skip
+_CHINESE_THINGS = (
+    "大象", "潜水艇", "恐龙", "茶壶", "城堡", "钢琴", "章鱼", "龙", "火山", "企鹅", "机器人", "独角兽", "冰箱",
+    "鲸鱼", "灯塔", "仙人掌", "金字塔", "宇宙飞船", "美人鱼", "拖拉机", "袋鼠", "吊灯", "鳄鱼", "冰屋",
+)  # fmt: skip
+_CHINESE_PLACES = (
+    "在月球上", "在火山里", "在海底", "在读报纸", "在太空中", "在云上", "在下棋", "在瓶子里", "在洗衣机里",
+    "在吃自行车", "在土星环上", "在和龙虾跳舞", "在巨大的草莓上", "用奶酪做成",
+)  # fmt: skip
+_ABSTRACT = (
+    "tax return deadline", "quarterly revenue growth", "the theory of relativity", "democracy",
+    "inflation rate", "jurisprudence", "photosynthesis equation", "a feeling of regret", "the year 1648",
+    "monetary policy", "compiler optimisation", "sonata in B minor", "metaphysics", "constitutional amendment",
+    "error 404", "password reset", "shareholder meeting", "gross domestic product", "quantum entanglement",
+    "Gödel's theorem",
+)  # fmt: skip
+_CHINESE_ABSTRACT = (
+    "报税截止日期", "季度营收增长", "相对论", "民主", "通货膨胀率", "法理学", "光合作用方程", "后悔的感觉",
+    "货币政策", "编译器优化", "形而上学", "宪法修正案", "重置密码", "股东大会", "国内生产总值", "量子纠缠",
+    "哥德尔定理", "汇率", "语法规则", "三角函数",
+)  # fmt: skip
+_WORDS = (
+    "although", "between", "moreover", "seldom", "ratio", "nominal", "verdict", "lenient", "entropy", "clause",
+    "syntax", "ledger", "tariff", "oblique", "parse", "latent", "novel", "decree", "motive", "fiscal", "thus",
+    "whereas", "quota", "idiom", "premise", "adverb", "fraction", "surplus", "treaty", "axiom",
+)  # fmt: skip
+_CHARACTERS = (
+    "虽然之间而且很少比率名义判决宽松熵条款句法账本关税斜解析潜在"
+    "新颖法令动机财政因此配额成语前提副词分数盈余条约公理"
+)
+
+EVERY = 25  # of each kind and language, and twice as many impossible things
+
+
+def nonsense(half: int) -> list[tuple[str, str]]:
+    """Give (language, text) pairs of half 0 or 1; the same at every call."""
+    rng = random.Random(half)
+
+    def part(words: Sequence[str]) -> list[str]:
+        return list(words[half::2])
+
+    colours, things, places = part(_COLOURS), part(_THINGS), part(_PLACES)
+    chinese = part(_CHINESE_COLOURS), part(_CHINESE_THINGS), part(_CHINESE_PLACES)
+    words, characters = part(_WORDS), part(_CHARACTERS)
+    found: list[tuple[str, str]] = []
+    for _ in range(2 * EVERY):
+        found.append(("en", f"a {rng.choice(colours)} {rng.choice(things)} {rng.choice(places)}"))
+        found.append(("zh", f"{rng.choice(chinese[2])}的{rng.choice(chinese[0])}{rng.choice(chinese[1])}"))
+    for _ in range(EVERY):
+        found.append(("en", " ".join(rng.sample(words, rng.choice((1, 2, 3, 4))))))
+        found.append(("zh", "".join(rng.sample(characters, rng.choice((2, 3, 4, 6))))))
+        typed = "".join(rng.choice(string.ascii_lowercase + "  ") for _ in range(rng.randint(5, 16)))
+        found.append(("en", f"q{typed.strip()}"))
+        found.append(("zh", "".join(chr(rng.randint(0x4E00, 0x9FA5)) for _ in range(rng.randint(2, 6)))))
+    found += [("en", text) for text in part(_ABSTRACT)] + [("zh", text) for text in part(_CHINESE_ABSTRACT)]
+    return list(dict.fromkeys(found))

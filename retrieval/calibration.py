@@ -1,0 +1,179 @@
+"""How likely the first hit of a query is right, from the distribution of the query's scores: pure functions.
+
+A raw score does not tell: "a dog" may score 0.29 at a dog, and "a purple elephant on the moon" 0.43 at an elephant. The
+probability is a logistic function of a few statistics (Platt scaling: Platt 1999) of the kind that predict a query's
+performance from its scores (Shtok et al., "Predicting query performance by query-drift estimation", 2012): the
+highest score; mean and standard deviation of what may be found, and the logarithm of its number, which together say
+where the highest of so many chance scores lies (extreme values, as in Scheirer et al., "Meta-recognition", 2011); what
+a right hit of such a query usually scores; what it scores at images that have nothing to do with it; and whether the
+query is a sum or a difference of texts. The bound below which there is probably nothing is a quantile of answerable
+queries (split conformal prediction: Vovk et al. 2005). The figures are fitted when a model is made and stored beside
+its weights; docs/search.md tells what they were measured on, and docs/models.md which models have them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.json_files import read_object
+from retrieval.types import LEAST_PROBABILITY, VERDICTS, Verdict
+
+FILE = "calibration.json"
+LARGEST_BYTES = 2**20
+PRIOR_COUNT = 20
+"""So many scores of the background, beside those of what may be found: of a few images the spread is chance."""
+
+STATISTICS = ("highest", "mean", "deviation", "log_count", "expected", "background", "sum", "difference")
+Row = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A query of words, and the scores that it has at what may be found.
+
+    Attributes:
+        query: (d,) float32 unit row.
+        scores: (m,) float32, of a sample of what may be found, m >= 0.
+        count: of what may be found, >= 1.
+        is_sum: whether it is a sum of several texts.
+        is_difference: whether something is subtracted.
+    """
+
+    query: Row
+    scores: Row
+    count: int
+    is_sum: bool = False
+    is_difference: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What turns the scores of a query of words into a probability, for one model.
+
+    Attributes:
+        weights: sha256 of the model's weights, hex.
+        expected: (d,) float32, whose inner product with a query, and ``expected_bias`` added, estimates what a right
+            hit of that query scores.
+        expected_bias: see ``expected``.
+        background: (d,) float32, mean of images that have nothing to do with any query.
+        deviation: usual standard deviation of a query's scores at them.
+        counts: least and largest number of images that was fitted on; others count as these.
+        coefficients: of :data:`STATISTICS`; that of the highest score is positive.
+        intercept: of the logistic function.
+        nothing_below: probability below which there is probably nothing.
+    """
+
+    weights: str
+    expected: Row
+    expected_bias: float
+    background: Row
+    deviation: float
+    counts: tuple[float, float]
+    coefficients: tuple[float, ...]
+    intercept: float
+    nothing_below: float
+
+    def probability(self, asked: Asked, highest: float) -> float:
+        """Estimate how likely a first hit with this score is right, in [0, 1]; it rises with the score."""
+        return _logistic(self._log_odds(asked, highest))
+
+    def least_score(self, asked: Asked, probability: float) -> float:
+        """Give the score at which a first hit would have a probability in (0, 1)."""
+        wanted = math.log(probability / (1 - probability))
+        return (wanted - self._log_odds(asked, 0.0)) / self.coefficients[0]
+
+    def verdict(self, probability: float) -> Verdict:
+        """Say a probability in a word of :data:`~retrieval.types.VERDICTS`."""
+        return next((word for word in VERDICTS[:-1] if probability >= self.bound(word)), VERDICTS[-1])
+
+    def bound(self, word: Verdict) -> float:
+        """Give the least probability that one of the three better verdicts stands for."""
+        return self.nothing_below if word == "doubtful" else LEAST_PROBABILITY[word]
+
+    def _log_odds(self, asked: Asked, highest: float) -> float:
+        found = statistics(self, asked, highest)
+        return float(np.dot(self.coefficients, found)) + self.intercept
+
+    def to_json(self) -> str:
+        """Write what :func:`read_calibration` reads."""
+        facts: dict[str, Any] = {
+            "weights": self.weights,
+            "expected": [round(float(value), 5) for value in self.expected],
+            "expected_bias": self.expected_bias,
+            "background": [round(float(value), 6) for value in self.background],
+            "deviation": self.deviation,
+            "counts": list(self.counts),
+            "coefficients": dict(zip(STATISTICS, self.coefficients, strict=True)),
+            "intercept": self.intercept,
+            "nothing_below": self.nothing_below,
+        }
+        return json.dumps(facts) + "\n"
+
+
+def statistics(calibration: Calibration, asked: Asked, highest: float) -> NDArray[np.float64]:
+    """Compute the :data:`STATISTICS` of a query, (8,) float64; of few scores, drawn to those of the background."""
+    background = float(asked.query @ calibration.background)
+    expected = float(asked.query @ calibration.expected) + calibration.expected_bias
+    own = np.asarray(asked.scores, np.float64)
+    total = len(own) + PRIOR_COUNT
+    mean = (own.sum() + PRIOR_COUNT * background) / total
+    prior_squares = (background - mean) ** 2 + calibration.deviation**2
+    deviation = math.sqrt((((own - mean) ** 2).sum() + PRIOR_COUNT * prior_squares) / total)
+    least, most = calibration.counts
+    log_count = math.log(min(max(asked.count, least), most))
+    flags = float(asked.is_sum), float(asked.is_difference)
+    return np.array([highest, mean, deviation, log_count, expected, background, *flags])
+
+
+def read_calibration(folder: Path, weights: str, dimension: int) -> Calibration | None:
+    """Read the calibration beside a model's weights; None where it has none, or one that is damaged or of others.
+
+    Args:
+        folder: of the model.
+        weights: sha256 of its weights, hex.
+        dimension: of its vectors.
+    """
+    try:
+        found = _from_facts(read_object(folder / FILE, LARGEST_BYTES))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+    rows = (found.expected, found.background)
+    numbers = (*found.counts, *found.coefficients, found.intercept, found.expected_bias, found.deviation)
+    is_sound = (
+        found.weights == weights
+        and all(row.shape == (dimension,) and bool(np.isfinite(row).all()) for row in rows)
+        and all(map(math.isfinite, numbers))
+        and found.coefficients[0] > 0
+        and 1 <= found.counts[0] <= found.counts[1]
+        and 0 < found.nothing_below < LEAST_PROBABILITY["likely"]
+    )
+    return found if is_sound else None
+
+
+def _from_facts(facts: Mapping[str, Any]) -> Calibration:
+    least, most = facts["counts"]
+    return Calibration(
+        str(facts["weights"]),
+        np.array(facts["expected"], np.float32),
+        float(facts["expected_bias"]),
+        np.array(facts["background"], np.float32),
+        float(facts["deviation"]),
+        (float(least), float(most)),
+        tuple(float(facts["coefficients"][name]) for name in STATISTICS),
+        float(facts["intercept"]),
+        float(facts["nothing_below"]),
+    )
+
+
+def _logistic(log_odds: float) -> float:
+    if log_odds < 0:
+        return math.exp(max(log_odds, -700.0)) / (1 + math.exp(max(log_odds, -700.0)))
+    return 1 / (1 + math.exp(-min(log_odds, 700.0)))

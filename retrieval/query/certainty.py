@@ -1,0 +1,79 @@
+"""How likely the first hit of a query is right, by the calibration of the collection's model.
+
+Known for words that find images by vectors: texts alone, their sums and differences, under any condition. Statistics
+come from the scores of a sample of what may be found (:data:`~retrieval.collection.stores.segment_store.SAMPLE_ROWS`
+vectors at even distances), the same whether the search scans or an accelerator answers; no score and no order changes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.calibration import Asked, Calibration
+from retrieval.collection import View
+from retrieval.encoders.calibrations import calibration_of
+from retrieval.errors import UsageError
+from retrieval.query.parts import Query, TextPart
+from retrieval.types import Hit, Hits, Kind, Request
+
+
+def with_probability(
+    view: View, query: Query, row: NDArray[np.float32], kind: Kind, request: Request, hits: list[Hit]
+) -> Hits:
+    """Give the hits of a query with the probability of the first, less those that ``request.only`` leaves out.
+
+    Args:
+        view: the generation that they are of.
+        query: as it was asked.
+        row: its vector.
+        kind: of the hits.
+        request: as it was asked; its mode is ``vector``.
+        hits: found by the vector.
+
+    Raises:
+        UsageError: ``request.only`` is set, and the probability of such hits is not known.
+    """
+    assert view.identity is not None, "a collection with hits has an encoder"
+    of_words = kind == "image" and all(isinstance(part, TextPart) for part in query.parts)
+    calibration = calibration_of(view.identity) if of_words else None
+    if calibration is None:
+        if request.only is not None:
+            raise UsageError(_why_unknown(of_words, view.identity.name))
+        return Hits(hits)
+    if not hits:
+        return Hits()
+    return _judged(calibration, _asked(view, query, row, kind, request), request, hits)
+
+
+def _judged(calibration: Calibration, asked: Asked, request: Request, hits: list[Hit]) -> Hits:
+    found = Hits(hits)
+    if not request.offset:  # else the first hit of all is not among these
+        found.probability = calibration.probability(asked, max(hit.score for hit in hits))
+        found.verdict = calibration.verdict(found.probability)
+    if request.only is not None:
+        least = calibration.least_score(asked, calibration.bound(request.only))
+        found[:] = [hit for hit in found if hit.score >= least]
+    return found
+
+
+def _asked(view: View, query: Query, row: NDArray[np.float32], kind: Kind, request: Request) -> Asked:
+    sample, count = view.sample(kind, request.where)
+    scores = np.einsum("ij,j->i", sample, row)
+    weights = [part.weight for part in query.parts]
+    return Asked(
+        row,
+        scores[np.isfinite(scores)],
+        max(1, count),
+        is_sum=sum(weight > 0 for weight in weights) > 1,
+        is_difference=any(weight < 0 for weight in weights),
+    )
+
+
+def _why_unknown(of_words: bool, model: str) -> str:
+    if not of_words:
+        return "how likely a hit is right is known for words that find pictures; leave out --only (only=)"
+    return (
+        f"the model {model} has no calibration that says how likely a hit is right; leave out --only (only=), or use "
+        "mini"
+    )

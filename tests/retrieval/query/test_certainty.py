@@ -1,0 +1,157 @@
+"""Whether anything matches: how likely the first hit is right, told beside the hits and never changing them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import retrieval
+from retrieval.calibration import FILE, STATISTICS, Calibration
+from retrieval.encoders.registry import load_encoder
+from retrieval.errors import UsageError
+from retrieval.types import Hits, Verdict
+from tests.command_line import fill_photos, vlsearch
+
+WORDS = "a red square"
+
+
+def calibrated(model: Path, folder: Path) -> Path:
+    """Copy a model, with a calibration by which its scores mean something between all verdicts."""
+    shutil.copytree(model, folder)
+    identity = load_encoder(folder).identity
+    nothing = np.zeros(identity.dimension, np.float32)
+    coefficients = (5.0, *[0.0] * (len(STATISTICS) - 1))
+    made = Calibration(identity.weights, nothing, 0.2, nothing, 0.1, (1, 100), coefficients, 0.0, 0.1)
+    (folder / FILE).write_text(made.to_json(), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
+    folder = tmp_path_factory.mktemp("calibrated")
+    photographs = fill_photos(folder / "photographs")
+    own = calibrated(model, folder / "model")
+    done = vlsearch("index", photographs, "--model", own, "--collection", folder / "c", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    return folder / "c"
+
+
+@pytest.fixture
+def engine(collection: Path) -> Iterator[retrieval.SearchEngine]:
+    with retrieval.open(collection) as opened:
+        yield opened
+
+
+def test_hits_of_words_say_how_likely_the_first_is_right(engine: retrieval.SearchEngine) -> None:
+    hits = engine.search(WORDS, k=9)
+
+    assert isinstance(hits, Hits)
+    assert hits.probability == pytest.approx(1 / (1 + np.exp(-5 * hits[0].score)), abs=1e-6)
+    assert hits.verdict in ("sure", "likely", "doubtful")
+
+
+def test_the_probability_depends_on_nothing_but_the_query_and_what_may_be_found(
+    engine: retrieval.SearchEngine,
+) -> None:
+    whole = engine.search(WORDS, k=9)
+
+    assert engine.search(WORDS, k=1).probability == whole.probability
+    assert engine.search(WORDS, exact=True, distinct=True).probability == whole.probability
+    assert engine.search(WORDS, sort="name").probability == whole.probability
+    assert engine.search_batch([WORDS, "blue"])[0].probability == whole.probability
+
+
+def test_sums_and_what_is_excluded_have_a_probability_too(engine: retrieval.SearchEngine) -> None:
+    assert engine.search(["red", "blue"]).probability is not None
+    assert engine.search("a square without red").probability is not None
+    assert engine.search(WORDS, where="width >= 1").probability is not None
+
+
+def test_what_was_not_calibrated_has_no_probability(engine: retrieval.SearchEngine, collection: Path) -> None:
+    assert engine.search(collection.parent / "photographs" / "red.png", find="image").probability is None
+    assert engine.search(WORDS, offset=1).probability is None
+    assert engine.search(WORDS, mode="hybrid").probability is None
+    assert engine.search(WORDS, where="width >= 100000").probability is None
+
+
+@pytest.mark.parametrize("only", ["sure", "likely", "doubtful"])
+def test_only_leaves_out_what_would_be_less_likely_as_the_first(
+    engine: retrieval.SearchEngine, only: Verdict
+) -> None:
+    hits, bound = engine.search(WORDS, k=9), {"sure": 0.75, "likely": 0.4, "doubtful": 0.1}[only]
+
+    cut = engine.search(WORDS, k=9, only=only)
+
+    assert list(cut) == [hit for hit in hits if 1 / (1 + np.exp(-5 * hit.score)) >= bound]
+    assert cut.probability == hits.probability
+
+
+def test_only_is_refused_where_the_probability_is_not_known(
+    engine: retrieval.SearchEngine, collection: Path, model: Path, tmp_path: Path
+) -> None:
+    photographs = collection.parent / "photographs"
+    plain = vlsearch("index", photographs, "--model", model, "--collection", tmp_path / "c", "--quiet")
+    assert plain.exit_code == 0, plain.stderr
+
+    with pytest.raises(UsageError, match="known for words that find pictures"):
+        engine.search(photographs / "red.png", find="image", only="likely")
+    with pytest.raises(UsageError, match="mode vector alone"):
+        engine.search(WORDS, mode="words", only="likely")
+    with pytest.raises(UsageError, match="'perhaps'"):
+        engine.search(WORDS, only="perhaps")  # type: ignore[arg-type]
+    with retrieval.open(tmp_path / "c") as other:
+        assert other.search(WORDS).probability is None
+        with pytest.raises(UsageError, match="has no calibration"):
+            other.search(WORDS, only="likely")
+
+
+def test_a_calibration_changes_no_hit_no_score_and_no_order(
+    engine: retrieval.SearchEngine, collection: Path, model: Path, tmp_path: Path
+) -> None:
+    photographs = collection.parent / "photographs"
+    vlsearch("index", photographs, "--model", model, "--collection", tmp_path / "c", "--quiet")
+
+    with retrieval.open(tmp_path / "c") as plain:
+        expected = [(hit.uri, hit.score) for hit in plain.search(WORDS, k=9)]
+
+    assert [(hit.uri, hit.score) for hit in engine.search(WORDS, k=9)] == expected
+
+
+def test_the_command_line_says_it_to_people_and_to_programs(collection: Path) -> None:
+    shown = vlsearch("query", WORDS, "--collection", collection)
+    told = vlsearch("query", WORDS, "--json", "--collection", collection)
+    many = vlsearch(
+        "query", "--from", "-", "--json", "--only", "doubtful", "--collection", collection, input=WORDS
+    )
+
+    first, batch = json.loads(told.stdout.splitlines()[0]), json.loads(many.stdout)
+    assert "the first hit is right in " in shown.stderr
+    assert first["answer"]["verdict"] == batch["verdict"]
+    assert first["answer"]["probability"] == batch["probability"]
+
+
+@pytest.mark.parametrize(
+    ("hits", "only", "sentence"),
+    [
+        (Hits([], None, None), None, None),
+        (Hits([], 0.031, "probably nothing"), "likely", "Nothing here is likely to show this"),
+        (
+            Hits([], 0.001, "probably nothing"),
+            None,
+            "Probably nothing here shows this (the first hit: right in fewer",
+        ),
+        (Hits([], 0.999, "sure"), None, "Sure: the first hit is right in 99 of 100 such cases"),
+        (Hits([], 0.21, "doubtful"), None, "Doubtful: the first hit is right in 21 of 100 such cases"),
+    ],
+)
+def test_people_get_a_sentence(hits: Hits, only: Verdict | None, sentence: str | None) -> None:
+    from retrieval.cli.certainty import sentence as worded
+
+    said = worded(hits, only)
+
+    assert said is None if sentence is None else said is not None and said.startswith(sentence)

@@ -1,0 +1,133 @@
+"""How likely a first hit is right: pure functions of a query's scores, and the file that holds their figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.calibration import FILE, Asked, Calibration, read_calibration, statistics
+from retrieval.encoders.calibrations import calibration_of
+from retrieval.encoders.registry import BUNDLED, load_encoder
+from retrieval.types import VERDICTS
+
+WEIGHTS = "ab" * 32
+SCORES = st.floats(-1, 1)
+CALIBRATION = Calibration(
+    weights=WEIGHTS,
+    expected=np.array([0.1, 0.0, 0.0, 0.0], np.float32),
+    expected_bias=0.25,
+    background=np.array([0.05, 0.05, 0.0, 0.0], np.float32),
+    deviation=0.06,
+    counts=(5.0, 1000.0),
+    coefficients=(19.0, 3.0, 7.0, -0.5, -9.0, -10.0, 0.3, 1.0),
+    intercept=-2.0,
+    nothing_below=0.07,
+)
+QUERY = np.array([1.0, 0.0, 0.0, 0.0], np.float32)
+
+
+def asked(scores: list[float], count: int = 100) -> Asked:
+    return Asked(QUERY, np.array(scores, np.float32), count)
+
+
+@given(st.lists(SCORES, max_size=20), SCORES, SCORES, st.integers(1, 10**9))
+def test_a_higher_first_score_is_never_less_likely_right(
+    scores: list[float], one: float, other: float, count: int
+) -> None:
+    low, high = (CALIBRATION.probability(asked(scores, count), score) for score in sorted((one, other)))
+
+    assert 0 <= low <= high <= 1
+
+
+@given(st.lists(SCORES, max_size=20), st.floats(0.01, 0.99))
+def test_the_least_score_of_a_probability_has_that_probability(scores: list[float], wanted: float) -> None:
+    least = CALIBRATION.least_score(asked(scores), wanted)
+
+    assert CALIBRATION.probability(asked(scores), least) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_each_verdict_begins_at_its_bound() -> None:
+    bounds = [CALIBRATION.bound(word) for word in VERDICTS[:-1]]
+
+    assert bounds == sorted(bounds, reverse=True)
+    assert [CALIBRATION.verdict(bound) for bound in bounds] == list(VERDICTS[:-1])
+    assert CALIBRATION.verdict(math.nextafter(bounds[-1], 0)) == "probably nothing"
+
+
+def test_where_nothing_else_may_be_found_the_background_stands_for_it() -> None:
+    _, mean, deviation, *_, background, is_sum, is_difference = statistics(CALIBRATION, asked([]), 0.3)
+
+    assert mean == background == pytest.approx(0.05)
+    assert deviation == pytest.approx(0.06)
+    assert (is_sum, is_difference) == (0, 0)
+
+
+def test_counts_beyond_those_that_were_fitted_count_as_the_nearest() -> None:
+    said = [CALIBRATION.probability(asked([0.1], count), 0.3) for count in (1, 5, 1000, 10**9)]
+
+    assert said[0] == said[1] > said[2] == said[3]
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(CALIBRATION.to_json(), encoding="utf-8")
+
+    read = read_calibration(tmp_path, WEIGHTS, 4)
+
+    assert read is not None
+    assert read.to_json() == CALIBRATION.to_json()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": "cd" * 32},
+        {"expected": [0.1]},
+        {"background": [math.nan] * 4},
+        {"background": "no"},
+        {"coefficients": {}},
+        {"coefficients": [1]},
+        {"intercept": math.inf},
+        {"counts": [0, 10]},
+        {"counts": [1]},
+        {"nothing_below": 0.9},
+        {"deviation": None},
+    ],
+)
+def test_a_calibration_that_is_damaged_or_of_other_weights_is_none(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    facts = json.loads(CALIBRATION.to_json()) | change
+    (tmp_path / FILE).write_text(json.dumps(facts), encoding="utf-8")
+
+    assert read_calibration(tmp_path, WEIGHTS, 4) is None
+
+
+def test_a_file_that_is_no_json_or_not_there_is_no_calibration(tmp_path: Path) -> None:
+    assert read_calibration(tmp_path, WEIGHTS, 4) is None
+    (tmp_path / FILE).write_bytes(b"\xff{")
+    assert read_calibration(tmp_path, WEIGHTS, 4) is None
+
+
+def test_a_calibration_that_falls_with_the_score_is_refused(tmp_path: Path) -> None:
+    falling = replace(CALIBRATION, coefficients=(-1.0, *CALIBRATION.coefficients[1:]))
+    (tmp_path / FILE).write_text(falling.to_json(), encoding="utf-8")
+
+    assert read_calibration(tmp_path, WEIGHTS, 4) is None
+
+
+def test_the_bundled_model_has_a_calibration_of_its_own_weights() -> None:
+    identity = load_encoder("mini").identity
+
+    assert (BUNDLED / "mini" / FILE).stat().st_size < 20_000
+    assert calibration_of(identity) is not None
+    assert calibration_of(replace(identity, weights=WEIGHTS)) is None
+    assert calibration_of(replace(identity, name="openai/clip-vit-base-patch32")) is None
+    assert calibration_of(replace(identity, name="no such model")) is None
