@@ -268,6 +268,15 @@ def test_hits_come_in_the_order_and_above_the_score_that_are_asked_for(served: S
     assert len(good) < len(newest)
 
 
+def test_an_answer_says_how_likely_its_first_hit_is_right_or_that_this_is_not_known(served: Serving) -> None:
+    found = served.client.get("/v1/search", params={"text": "caption 1", "find": "image"}).json()
+    refused = served.client.get("/v1/search", params={"text": "caption 1", "find": "image", "only": "likely"})
+
+    assert (found["probability"], found["verdict"]) == (None, None)
+    assert refused.status_code == 400
+    assert "has no calibration" in refused.json()["error"]
+
+
 def test_facets_count_what_meets_a_condition_by_the_fields_that_there_are(served: Serving) -> None:
     usual = served.client.get("/v1/facets").json()["facets"]
     cameras = served.client.get("/v1/facets", params={"field": "camera", "where": "taken in 2021"}).json()[
