@@ -8,8 +8,9 @@ kept COCO photographs, sums of two names, one without the other, captions, and n
 the photographs that answer them, in galleries of 5 to all of these. *Right*: the first hit shows what a name says, or
 a caption's photograph is among the first ten. *ECE*: expected calibration error, 15 bins of equal width (Guo et al.,
 ICML 2017). *AUROC* of right against not: of the highest score alone, and of the probability. *Nothing*: share called
-"probably nothing" of answerable queries and of the others; which queries its bound counts, each the same, was chosen
-with both halves in sight, and nonsense of both halves is made after the same patterns. *Words*: queries by verdict and the share right of each.
+"probably nothing" of answerable queries and of the others. *Words*: queries by verdict and the share right of each.
+Which queries the bound of nothing counts (each the same) was chosen with both halves in sight, and nonsense of both
+halves is made after the same patterns.
 Rewrites nothing.md.
 """
 
