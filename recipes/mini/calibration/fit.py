@@ -89,8 +89,8 @@ def logistic(
         p = 1 / (1 + np.exp(-scaled @ found))
         gradient = scaled.T @ (weights * (p - right)) + shrinkage * found
         curvature = (scaled * (weights * p * (1 - p))[:, None]).T @ scaled + np.diag(shrinkage)
-        found = found - np.linalg.solve(curvature, gradient)
-    coefficients: NDArray[np.float64] = found[:-1] / deviation
+        found = np.subtract(found, np.linalg.solve(curvature, gradient), dtype=np.float64)
+    coefficients = found[:-1] / deviation
     return np.append(coefficients, found[-1] - coefficients @ mean)
 
 
@@ -139,7 +139,5 @@ def _named(
 
 def _solve(rows: NDArray[np.float64], scored: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve a ridge regression; the last column is the constant."""
-    found: NDArray[np.float64] = np.linalg.solve(
-        rows.T @ rows + _RIDGE * np.eye(rows.shape[1]), rows.T @ scored
-    )
-    return found
+    squares = rows.T @ rows + _RIDGE * np.eye(rows.shape[1])
+    return np.asarray(np.linalg.solve(squares, rows.T @ scored), np.float64)
