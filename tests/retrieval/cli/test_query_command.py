@@ -20,6 +20,7 @@ HIT = [
     "lang",
     "captions",
     "attributes",
+    "texts",
     "path",
     "missing",
 ]
