@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from retrieval.types import Hits, Verdict
+from retrieval.types import Hits
 
 
-def sentence(hits: Hits, only: Verdict | None = None) -> str | None:
+def sentence(hits: Hits) -> str | None:
     """Word the verdict on the first hit; None where nothing is known of it.
 
-    Args:
-        hits: of one query.
-        only: what less likely hits were left out by.
+    Where it is known and there are no hits, ``--only`` has left them out.
     """
     if hits.probability is None:
         return None
     share = f"right in {_percent(hits.probability)} of 100 such cases"
-    if not hits and only is not None:
-        return f"Nothing here is {only} to show this (the nearest: {share}); leave out --only to see what comes nearest"
+    if not hits:
+        return f"Nothing here is likely enough (the nearest: {share}); leave out --only to see what comes nearest"
     if hits.verdict == "probably nothing":
         return f"Probably nothing here shows this (the first hit: {share}); these come nearest"
     return f"{str(hits.verdict).capitalize()}: the first hit is {share}"

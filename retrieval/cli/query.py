@@ -261,7 +261,7 @@ def query(
                 (hits,) = engine.answer([single], request)
             if where is not None and not hits and hits.probability is None:
                 click.echo("Note: nothing that could be found meets the condition", err=True)
-            if (said := sentence(hits, only)) is not None:
+            if (said := sentence(hits)) is not None:
                 click.echo(said, err=True)
             why = None if explain is None else write_explanations(explain, engine, single, hits)
             if sheet is not None:

@@ -12,9 +12,10 @@ import pytest
 
 import retrieval
 from retrieval.calibration import FILE, STATISTICS, Calibration
+from retrieval.cli.certainty import sentence
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import UsageError
-from retrieval.types import Hits, Verdict
+from retrieval.types import Hit, Hits, Item, Verdict
 from tests.command_line import fill_photos, vlsearch
 
 WORDS = "a red square"
@@ -135,23 +136,27 @@ def test_the_command_line_says_it_to_people_and_to_programs(collection: Path) ->
     assert first["answer"]["probability"] == batch["probability"]
 
 
+HIT = Hit(1, 0.3, Item(1, "image", "file:///a.jpg", None, None, None, (), {}))
+
+
 @pytest.mark.parametrize(
-    ("hits", "only", "sentence"),
+    ("hits", "beginning"),
     [
-        (Hits([], None, None), None, None),
-        (Hits([], 0.031, "probably nothing"), "likely", "Nothing here is likely to show this"),
         (
-            Hits([], 0.001, "probably nothing"),
-            None,
+            Hits([], 0.031, "probably nothing"),
+            "Nothing here is likely enough (the nearest: right in 3 of 100",
+        ),
+        (
+            Hits([HIT], 0.001, "probably nothing"),
             "Probably nothing here shows this (the first hit: right in fewer",
         ),
-        (Hits([], 0.999, "sure"), None, "Sure: the first hit is right in 99 of 100 such cases"),
-        (Hits([], 0.21, "doubtful"), None, "Doubtful: the first hit is right in 21 of 100 such cases"),
+        (Hits([HIT], 0.999, "sure"), "Sure: the first hit is right in 99 of 100 such cases"),
+        (Hits([HIT], 0.21, "doubtful"), "Doubtful: the first hit is right in 21 of 100 such cases"),
     ],
 )
-def test_people_get_a_sentence(hits: Hits, only: Verdict | None, sentence: str | None) -> None:
-    from retrieval.cli.certainty import sentence as worded
+def test_people_get_a_sentence(hits: Hits, beginning: str) -> None:
+    assert str(sentence(hits)).startswith(beginning)
 
-    said = worded(hits, only)
 
-    assert said is None if sentence is None else said is not None and said.startswith(sentence)
+def test_people_hear_nothing_where_nothing_is_known() -> None:
+    assert sentence(Hits([HIT])) is None
