@@ -12,12 +12,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from retrieval.errors import ImageError, MissingExtra
 from retrieval.extras import EXTRAS, is_installed, require
 from retrieval.locations.fetch import read_bytes
 from retrieval.types import CellBytes, Limits
 from tests.command_line import Run
+from tests.pdf_files import pdf
+from tests.raw_files import dng
+from tests.without_packages import run_without
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -122,3 +126,32 @@ def test_an_image_in_a_table_that_cannot_be_read_without_the_extra_is_a_failure_
 
     with pytest.raises(ImageError, match=r"pip install 'vlsearch\[parquet\]'"):
         read_bytes(CellBytes(table, "image", 1), Limits())
+
+
+def test_files_that_only_a_missing_extra_reads_are_counted_with_its_name_and_taken_once_it_is_there(
+    tmp_path: Path, run: Run
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    picture = Image.new("RGB", (64, 48), "red")
+    (folder / "a.dng").write_bytes(dng(picture))
+    (folder / "b.dng").write_bytes(dng(picture, orientation=3))
+    (folder / "c.pdf").write_bytes(pdf("words"))
+    picture.save(folder / "d.png")
+    arguments: list[str | Path] = [
+        "index",
+        folder,
+        "--collection",
+        tmp_path / "collection",
+        "--model",
+        "mini",
+    ]
+
+    (done,), _ = run_without(("rawpy", "pypdfium2"), arguments)
+
+    assert done.exit_code == 0
+    said = done.stdout.splitlines()
+    assert "left out: 2 RAW pictures, 1 PDF" in said
+    assert "2 RAW pictures need vlsearch[raw]; index again after: pip install 'vlsearch[raw]'" in said
+    assert "1 PDF needs vlsearch[pdf]; index again after: pip install 'vlsearch[pdf]'" in said
+    assert "3 encoded, 1 unchanged, 0 failed" in run(*arguments).stdout

@@ -1,7 +1,9 @@
-"""Mutated pictures through the real command line: ``python -m tests.fuzz.pictures COUNT SEED``.
+"""Mutated pictures through the real command line: ``python -m tests.fuzz.pictures COUNT SEED [KIND]``.
+
+KIND is ``raw``, ``jxl``, ``pdf`` or ``tiff``; by default, all that Pillow reads.
 
 Whatever a folder holds, indexing it prints no traceback, does not hang, leaves no process and keeps to its budget of
-memory; each file is an image or a failure with its reason, and the run after it encodes nothing.
+memory; each file is an image, several, or a failure with its reason, and the run after it encodes nothing.
 """
 
 from __future__ import annotations
@@ -11,19 +13,21 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from retrieval.catalogue_name import CATALOGUE
 from tests.command_line import save_tiny_model
-from tests.fuzz import harness
+from tests.fuzz import harness, stills
 
 FOLDERS = 6
 BUDGET = 2**30  # bytes, of --max-memory
@@ -192,11 +196,14 @@ def run_folder(folder: Path, files: int, model: Path, tally: harness.Tally) -> N
         tally.add(folder.name, arguments, outcome, time.monotonic() - started)
         try:
             counts = json.loads(outcome.output.splitlines()[-1])
-            total = counts["images"] + counts["failed"] + sum(counts.get("left_out", {}).values())
+            left_out = sum(counts.get("left_out", {}).values())
+            total = len(files_in(collection)) + left_out
             encoded.append(counts["encoded"])
         except (ValueError, KeyError, IndexError):
             tally.fault("no counts", folder.name, outcome.output)
             return
+        if not counts["images"]:
+            tally.fault("the sound one is missing", folder.name, outcome.output)
         if total != files:
             tally.fault("wrong counts", folder.name, f"{files} files, {counts}")
         if outcome.code != 0:
@@ -205,11 +212,24 @@ def run_folder(folder: Path, files: int, model: Path, tally: harness.Tally) -> N
         tally.fault("encoded again", folder.name, str(encoded))
 
 
-def main(count: int, seed: int) -> int:
+def files_in(collection: Path) -> set[str]:
+    """Names of the files that the items and failures of a collection are, or are in."""
+    with closing(sqlite3.connect(collection / CATALOGUE)) as catalogue:
+        rows = catalogue.execute("SELECT uri FROM items UNION SELECT uri FROM failures").fetchall()
+    return {uri.partition("#")[0].rpartition("/")[2] for (uri,) in rows}
+
+
+KINDS: dict[str, Callable[[], dict[str, bytes]]] = {
+    "pictures": sound_pictures, "raw": stills.raw_files, "jxl": stills.jxl_files, "pdf": stills.pdf_files,
+    "tiff": stills.tiff_files,
+}  # fmt: skip
+
+
+def main(count: int, seed: int, kind: str = "pictures") -> int:
     """Index ``count`` mutated pictures in a handful of folders; the exit code is 1 if anything went wrong."""
-    sound, rng = sound_pictures(), random.Random(seed)
+    sound, rng = KINDS[kind](), random.Random(seed)
     place = Path(tempfile.mkdtemp(prefix="vlsearch-fuzz-"))
-    tally = harness.Tally("pictures")
+    tally = harness.Tally(kind)
     try:
         model = save_tiny_model(place / "model")
         harness.preload()
@@ -221,7 +241,8 @@ def main(count: int, seed: int) -> int:
                 for file in range(files):
                     name, data = mutated(sound, rng)
                     (folder / f"{file:05}-{name}").write_bytes(data)
-                run_folder(folder, files, model, tally)
+                (folder / "sound.png").write_bytes(sound_pictures()["rgb.png"])
+                run_folder(folder, files + 1, model, tally)
                 tally.cases += files
         tally.memory = max(tally.memory, peak.bytes)
         if peak.bytes > BUDGET + MODEL_BYTES:
@@ -232,4 +253,4 @@ def main(count: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))

@@ -1,4 +1,4 @@
-"""Sixty mutated pictures of every run's own; by the thousand: ``python -m tests.fuzz.pictures``."""
+"""Sixty mutated files of each kind, the same in every run; by the thousand: ``python -m tests.fuzz.pictures``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the harness for
 
 
 @pytest.mark.slow
-def test_mutated_pictures_are_taken_or_fail_with_a_reason_and_the_counts_add_up() -> None:
+@pytest.mark.parametrize("kind", ["pictures", "raw", "jxl", "pdf", "tiff"])
+def test_mutated_pictures_are_taken_or_fail_with_a_reason_and_the_counts_add_up(kind: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.pictures", "60", "7"],
+        [sys.executable, "-m", "tests.fuzz.pictures", "60", "7", kind],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -22,4 +23,4 @@ def test_mutated_pictures_are_taken_or_fail_with_a_reason_and_the_counts_add_up(
     )
 
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "pictures: 60 cases, 12 calls, 0 faults" in done.stdout
+    assert f"{kind}: 60 cases, 12 calls, 0 faults" in done.stdout

@@ -28,7 +28,10 @@ def _open(source: Source, wanted: Wanted) -> Opened:
     check_size(size, wanted.most_pixels)
     if wanted.memory is not None and (needed := size[0] * size[1] * _BYTES) > wanted.memory:
         raise ImageTooLarge(needed)
-    is_jpeg, info, pixels, profile, _ = pillow_jxl.Decoder(num_threads=1)(source.data)
+    try:
+        is_jpeg, info, pixels, profile, _ = pillow_jxl.Decoder(num_threads=1)(source.data)
+    except RuntimeError as error:  # whose words are about how libjxl was built
+        raise ImageError("damaged or cut short (libjxl cannot decode it)") from error
     if is_jpeg:
         return Opened(open_image(bytes(pixels)))
     image = Image.frombytes(info.mode, (info.width, info.height), bytes(pixels))

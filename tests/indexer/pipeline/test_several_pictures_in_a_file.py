@@ -19,6 +19,7 @@ from retrieval.query.pictures import Pictures
 from retrieval.types import Limits
 from retrieval.uris import display
 from tests.builders import HashEncoder, uris
+from tests.pdf_files import pdf
 
 COLOURS = ("red", "lime", "blue")
 
@@ -226,3 +227,28 @@ def test_thumbnails_in_the_chain_of_a_tiff_are_no_pages(tmp_path: Path) -> None:
 
     with DecodePool(Limits(), workers=1) as pool:
         assert pool.list_parts(tmp_path / "a.tif") == ["", "page=3"]
+
+
+def test_words_find_a_page_by_its_text_which_is_no_caption(folder: Path, collection: Path) -> None:
+    (folder / "doc.pdf").write_bytes(pdf("Invoice number", 3))
+
+    report = build(folder, collection)
+
+    assert report.captions == 0
+    with retrieval.open(collection, encoder=HashEncoder()) as engine:
+        hits = engine.search("invoice 2", mode="words", find="image")
+    assert [display(hit.uri) for hit in hits] == [f"{folder}/doc.pdf#page=2"]
+    assert [(text.origin, text.text) for text in hits[0].texts if text.origin == "page"] == [
+        ("page", "Invoice number 2")
+    ]
+    assert hits[0].captions == ()
+
+
+def test_another_model_encodes_pages_again_from_their_file(folder: Path, collection: Path) -> None:
+    save_pages(folder / "doc.pdf")
+    save_pages(folder / "scan.tif")
+    build(folder, collection)
+
+    report = indexer.reindex(collection, model=HashEncoder(dimension=24))
+
+    assert (report.encoded, report.unreadable) == (6, 0)
