@@ -8,8 +8,10 @@ IMAGE_SUFFIXES = frozenset({
 })  # fmt: skip
 
 
-CAMERA_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".heic", ".heif", ".hif", ".avif"})
-"""Suffixes of pictures that cameras make beside their raw files."""
+HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+
+CAMERA_SUFFIXES = HEIF_SUFFIXES | {".jpg", ".jpeg", ".jpe", ".avif"}
+"""Suffixes of pictures that cameras make, beside raw files and short videos of theirs."""
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 

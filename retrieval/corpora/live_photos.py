@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from retrieval.suffixes import suffix_of
+from retrieval.suffixes import CAMERA_SUFFIXES, HEIF_SUFFIXES, suffix_of
 
 # An MP4 beside a JPEG is as often a film with its poster; a JPEG beside a MOV is an iPhone's set to "most compatible".
-_PICTURES = {".mov": frozenset({".heic", ".heif", ".jpg", ".jpeg"}), ".mp4": frozenset({".heic", ".heif"})}
+_PICTURES = {".mov": CAMERA_SUFFIXES, ".mp4": HEIF_SUFFIXES}
 
 
 def live_photo_videos(names: Iterable[str]) -> set[str]:
