@@ -131,7 +131,15 @@ def windows_of(encoder: TowerEncoder, image: Image.Image, side: int, counts: Seq
         found += [
             places[top : top + count, left : left + count].mean((0, 1)) for top in rows for left in columns
         ]
-    return explainer.unit_rows(np.stack(found))
+    return unit_rows(np.stack(found), explainer.parts)
+
+
+def unit_rows(means: NDArray[np.float64], parts: Sequence[int]) -> Rows:
+    """Scale means of places, (n, d), to unit rows, each part to the same length."""
+    cut = np.split(means, np.cumsum(parts)[:-1], axis=1)
+    scaled = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in cut]
+    rows: Rows = (np.concatenate(scaled, axis=1) / len(parts) ** 0.5).astype(np.float32)
+    return rows
 
 
 def scored(

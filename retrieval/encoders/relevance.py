@@ -82,15 +82,16 @@ class PlacesExplainer:
     Attributes:
         rule: by which the tower's images are prepared.
         places: computes vectors of places.
+        parts: sizes of the parts of a vector that have equal lengths; one is the whole.
 
     Args:
         preparation: the tower's.
-        parts: sizes of the parts of a vector that have equal lengths; one is the whole.
+        parts: of its vectors.
         places: computes them.
     """
 
     def __init__(self, preparation: Squeeze, parts: Sequence[int], places: Places) -> None:
-        self.rule, self.places, self._parts = preparation, places, tuple(parts)
+        self.rule, self.places, self.parts = preparation, places, tuple(parts)
 
     @property
     def preparations(self) -> Sequence[Preparation]:
@@ -107,16 +108,8 @@ class PlacesExplainer:
         """See :class:`ImageExplainer`."""
         own, larger = (self.places(image[None]) for image in prepared)
         return ImageRelevance(
-            place_contributions(own, self._parts, query), relevance_of(larger, self._parts, query)
+            place_contributions(own, self.parts, query), relevance_of(larger, self.parts, query)
         )
-
-    def unit_rows(self, means: Map) -> NDArray[np.float32]:
-        """Scale means of places, (n, d), to unit rows, as if the places of each were an image."""
-        rows = np.array(means, np.float64)
-        for start, stop in _ranges(self._parts):
-            lengths = np.linalg.norm(rows[:, start:stop], axis=1, keepdims=True) * len(self._parts) ** 0.5
-            rows[:, start:stop] /= np.maximum(lengths, np.finfo(np.float64).tiny)
-        return rows.astype(np.float32)
 
 
 def place_contributions(places: NDArray[np.float32], parts: Sequence[int], query: NDArray[np.float32]) -> Map:
