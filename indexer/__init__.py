@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from indexer.hiding import unhide_items as unhide
     from indexer.items import ItemWriter as ItemWriter
     from indexer.items import open_writer as open_writer
+    from indexer.kept_duplicates import forget_kept_items as forget_kept
+    from indexer.kept_duplicates import keep_items as keep
     from indexer.pipeline.pace import CommitPace as CommitPace
     from indexer.pipeline.report import Report as Report
     from indexer.reindexing import Reindexed as Reindexed
@@ -81,8 +83,10 @@ _WHERE = {
     "delete": ("indexer.deletion", "delete_items"),
     "doctor": ("indexer.store.diagnosis", "doctor"),
     "export_collection": ("indexer.exchange.exporting", "export_collection"),
+    "forget_kept": ("indexer.kept_duplicates", "forget_kept_items"),
     "hide": ("indexer.hiding", "hide_items"),
     "import_collection": ("indexer.exchange.importing", "import_collection"),
+    "keep": ("indexer.kept_duplicates", "keep_items"),
     "open_corpus": ("retrieval.corpora", "open_corpus"),
     "open_writer": ("indexer.items", "open_writer"),
     "optimize": ("indexer.store.maintenance", "optimize"),
@@ -128,8 +132,10 @@ __all__ = [
     "doctor",
     "drop_accelerators",
     "export_collection",
+    "forget_kept",
     "hide",
     "import_collection",
+    "keep",
     "open_corpus",
     "open_writer",
     "optimize",

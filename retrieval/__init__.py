@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from retrieval.corpora import CorpusOptions as CorpusOptions
     from retrieval.corpora import open_corpus as open_corpus
     from retrieval.corpora import parse_caption_column as parse_caption_column
+    from retrieval.duplicates.find import Duplicates as Duplicates
+    from retrieval.duplicates.groups import DuplicateCopy as DuplicateCopy
+    from retrieval.duplicates.groups import DuplicateGroup as DuplicateGroup
     from retrieval.encoders.base import Encoder as Encoder
     from retrieval.encoders.registry import load_encoder as load_encoder
     from retrieval.errors import CollectionDamaged as CollectionDamaged
@@ -85,6 +88,9 @@ _EXPORTS = {
     "CollectionInfo": "retrieval.collection",
     "Corpus": "retrieval.corpora",
     "CorpusOptions": "retrieval.corpora",
+    "DuplicateCopy": "retrieval.duplicates.groups",
+    "DuplicateGroup": "retrieval.duplicates.groups",
+    "Duplicates": "retrieval.duplicates.find",
     "Encoder": "retrieval.encoders.base",
     "Explanation": "retrieval.query.explanation",
     "Expression": "retrieval.expressions",
@@ -143,6 +149,9 @@ __all__ = [
     "Corpus",
     "CorpusFormatError",
     "CorpusOptions",
+    "DuplicateCopy",
+    "DuplicateGroup",
+    "Duplicates",
     "Encoder",
     "EvaluationError",
     "Explanation",

@@ -27,10 +27,7 @@ def json_line(value: Mapping[str, object]) -> str:
 
 def item_facts(item: Item) -> dict[str, object]:
     """Give the JSON fields of an item: its own, the plain ``path`` of a whole file, and whether the file is missing."""
-    split = split_file_uri(item.uri)
-    is_file = split is not None and split[1] is None
-    path = _utf8(os.fsencode(split[0])) if split is not None and is_file else None
-    return {**asdict(item), "path": path, "missing": item.missing}
+    return {**asdict(item), "path": file_path(item.uri), "missing": item.missing}
 
 
 def hit_facts(hit: Hit) -> dict[str, object]:
@@ -42,6 +39,13 @@ def hit_facts(hit: Hit) -> dict[str, object]:
 def answer_facts(hits: Hits) -> dict[str, object]:
     """Give the JSON fields of what is known of the first hit: its probability and the verdict, null where unknown."""
     return {"probability": hits.probability, "verdict": hits.verdict}
+
+
+def file_path(uri: str) -> str | None:
+    """Give the plain path of a whole file; None for anything else."""
+    split = split_file_uri(uri)
+    is_file = split is not None and split[1] is None
+    return _utf8(os.fsencode(split[0])) if split is not None and is_file else None
 
 
 def _utf8(path: bytes) -> str:

@@ -158,6 +158,7 @@ RULES: list[tuple[str, Callable[[ast.AST], bool], str, set[str]]] = [
             "retrieval/encoders/tower_encoder.py",  # passes of a tower side by side
             "indexer/training/loop.py",  # varies images that are decoded already
             "indexer/training/batches.py",
+            "retrieval/duplicates/",  # compares fingerprints
             "retrieval/server/capacity.py",  # waits for searches and for workers that decode
         },
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store import content_rows, rows
@@ -30,7 +30,8 @@ from indexer.store.relocation import follow_move
 from indexer.store.sweeping import set_unknown_files_aside, sweep
 from indexer.store.transactions import Transactions
 from indexer.store.word_rows import items_with_other_words, rebuild_words
-from retrieval.collection import schema
+from retrieval.collection import kept_duplicates, schema
+from retrieval.collection.catalogue import chunked
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import driver_connection
 from retrieval.collection.folder import (
@@ -184,6 +185,24 @@ class Writer:
         upsert = upsert.on_conflict_do_update(index_elements=["name"], set_={"value": upsert.excluded.value})
         with self.catalogue.without_generation() as connection:
             connection.execute(upsert, [{"name": name, "value": value} for name, value in notes.items()])
+
+    def note_kept(self, digests: Collection[bytes]) -> None:
+        """Keep the decision that contents, by sha256, all stay although they are duplicates; no new generation."""
+        name, value = kept_duplicates.note_of(digests)
+        added = sqlite_insert(schema.settings).values(name=name, value=value).on_conflict_do_nothing()
+        with self.catalogue.without_generation() as connection:
+            connection.execute(added)
+
+    def forget_kept(self, digests: Collection[bytes]) -> int:
+        """Take back every decision of :meth:`note_kept` about any of these contents; give how many there were."""
+        settings = schema.settings
+        is_kept = settings.c.name.startswith(kept_duplicates.KEPT, autoescape=True)
+        with self.catalogue.without_generation() as connection:
+            rows = connection.execute(select(settings).where(is_kept)).all()
+            gone = [row.name for row in rows if not kept_duplicates.digests_in(row.value).isdisjoint(digests)]
+            for chunk in chunked(gone):
+                connection.execute(delete(settings).where(settings.c.name.in_(chunk)))
+        return len(gone)
 
     def commit(self, change: Change, identity: Identity) -> dict[str, int]:
         """Make a change part of the collection: all of it, or, after any failure or power cut, nothing.

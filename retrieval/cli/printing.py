@@ -41,11 +41,14 @@ def one_line(text: str) -> str:
 
 def name_bytes(hit: Hit | Item) -> bytes:
     """Give a hit or an item as bytes for another program: an image's path (``TAR#MEMBER``) or uri, or a text."""
-    if hit.text is not None:
-        return hit.text.encode()
-    split = split_file_uri(hit.uri)
+    return hit.text.encode() if hit.text is not None else uri_bytes(hit.uri)
+
+
+def uri_bytes(uri: str) -> bytes:
+    """Give a uri as bytes for another program: the path of a file (``TAR#MEMBER``), else the uri itself."""
+    split = split_file_uri(uri)
     if split is None:
-        return hit.uri.encode(errors="surrogateescape")
+        return uri.encode(errors="surrogateescape")
     path, member = split
     # a member's name is UTF-8 whatever the locale's encoding is, and a path is bytes in any
     return os.fsencode(path) + (b"" if member is None else b"#" + member.encode(errors="surrogateescape"))

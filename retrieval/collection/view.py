@@ -24,6 +24,7 @@ from retrieval.collection.catalogue_items import (
 from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.fulltext import find_all, find_any, of_kind
 from retrieval.collection.image_texts import read_image_texts
+from retrieval.collection.kept_duplicates import read_kept
 from retrieval.collection.known_corpora import KnownCorpus, read_corpora
 from retrieval.collection.migrations import HIDDEN_SINCE, IMAGE_TEXTS_SINCE
 from retrieval.collection.ranking import DEEPER, may_lack_hits, rank_items
@@ -270,6 +271,10 @@ class View:
     def info(self) -> CollectionInfo:
         """Count what there is."""
         return read_totals(self._connection, self.path, self._snapshot)
+
+    def kept_duplicates(self) -> list[frozenset[bytes]]:
+        """Read which contents, by sha256, somebody decided to keep together although they are duplicates."""
+        return read_kept(self._connection)
 
     def hides(self, item: int) -> bool:
         """Whether the item with this id is hidden."""

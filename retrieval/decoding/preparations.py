@@ -174,6 +174,25 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
+class Squash:
+    """A whole image squeezed to a square of ``side`` pixels, whatever its shape."""
+
+    side: int
+
+    @property
+    def short_side(self) -> int:
+        """The side."""
+        return self.side
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """Prepare an image of any mode as (side, side, 3) uint8 RGB."""
+        import numpy as np
+        from PIL.Image import Resampling
+
+        return np.asarray(to_rgb(image).resize((self.side, self.side), Resampling.BICUBIC))
+
+
+@dataclass(frozen=True, slots=True)
 class Whole:
     """The image as it was decoded, for an encoder that prepares it itself.
 
@@ -228,7 +247,7 @@ class Cropped:
 
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (ImageRule, Patches, Squeeze, Shrink, Fit, Whole, Cropped)
+    kind.__name__: kind for kind in (ImageRule, Patches, Squeeze, Shrink, Fit, Squash, Whole, Cropped)
 }
 
 

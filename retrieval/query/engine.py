@@ -28,7 +28,20 @@ from retrieval.query.location import collection_path
 from retrieval.query.parts import ItemPart, KeyPart, Query, Queryable
 from retrieval.query.vectors import NotPrepared, QueryVectors, place_of, with_place_in_errors
 from retrieval.query.without import read_query
-from retrieval.types import KINDS, Hit, Hits, Item, Kind, Limits, Mode, Request, Sort, Verdict
+from retrieval.types import (
+    KINDS,
+    Hit,
+    Hits,
+    Item,
+    Kind,
+    Limits,
+    Mode,
+    OnProgress,
+    Request,
+    Sort,
+    Verdict,
+    ignore_progress,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +49,8 @@ if TYPE_CHECKING:
 
     from retrieval.collection.listing import ListSort
     from retrieval.decoding.pool import DecodePool
+    from retrieval.duplicates.find import Duplicates
+    from retrieval.duplicates.groups import DuplicateClass
     from retrieval.encoders.base import Encoder
     from retrieval.expressions import Expression
     from retrieval.query.explain import ExplainedItem
@@ -336,6 +351,39 @@ class SearchEngine:
         """
         with self.collection.reading() as view:
             return view.facets(kind, fields, _condition(where), most)
+
+    def duplicates(
+        self,
+        *,
+        classes: Sequence[DuplicateClass] = ("bytes", "picture", "moment"),
+        within_s: float = 10.0,
+        with_kept: bool = False,
+        on_progress: OnProgress = ignore_progress,
+    ) -> Duplicates:
+        """Find copies among the pictures that are not hidden, in groups, the best copy of each first.
+
+        No encoder is needed. The files are looked at where they were not before, and nothing is changed.
+
+        Args:
+            classes: which to look for: files of the same ``bytes``; the same ``picture`` (resized, recompressed,
+                cropped by up to 10 %, with a border, mirrored or turned); other pictures of the same ``moment``.
+            within_s: seconds between two pictures of one moment, at most; needs the attribute ``taken``.
+            with_kept: also give groups that ``indexer.keep`` has settled.
+            on_progress: called as pictures are looked at.
+
+        Raises:
+            UsageError: ``within_s`` is negative.
+        """
+        from retrieval.duplicates.find import find_duplicates  # late: no search needs it
+
+        return find_duplicates(
+            self.collection,
+            classes=classes,
+            within_s=within_s,
+            with_kept=with_kept,
+            limits=self.limits,
+            on_progress=on_progress,
+        )
 
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""

@@ -8,16 +8,14 @@ folder, or is ``off``.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import sqlite3
-import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
 
@@ -26,17 +24,15 @@ from numpy.typing import NDArray
 
 from retrieval.encoders.runtimes.choice import chosen_computation
 from retrieval.identity import Identity
+from retrieval.sqlite_cache import cache_folder, ignoring_faults, is_own_file, make_own_file, open_cache
 from retrieval.unit_rows import first_not_unit
 
-VARIABLE = "VLSEARCH_QUERY_CACHE"
-OFF = "off"
 FILE = "query-vectors.sqlite"
 MOST_ROWS = 10_000
 MOST_BYTES = 40 * 2**20  # of vectors; the file has some bytes a row beside them
 LARGEST_VECTOR_BYTES = 64 * 2**10
 ARITHMETIC = 1  # to be raised when a version computes texts with other last bits
 
-_WAIT_S = 0.05  # for another process: longer than that, and the model is as good
 _TABLE = (
     "CREATE TABLE vectors (key BLOB PRIMARY KEY, day INTEGER NOT NULL, vector BLOB NOT NULL) WITHOUT ROWID"
 )
@@ -47,23 +43,17 @@ Row = NDArray[np.float32]
 
 def cache_file() -> Path | None:
     """Give the file that holds the vectors, which need not exist; None where there shall be none."""
-    named = os.environ.get(VARIABLE)
-    if named == OFF:
-        return None
-    if named:
-        return Path(named).expanduser() / FILE
-    from platformdirs import user_cache_path  # late: not where the variable says where
-
-    return user_cache_path("vlsearch", appauthor=False) / FILE
+    folder = cache_folder()
+    return None if folder is None else folder / FILE
 
 
 def find_vectors(identity: Identity, texts: Iterable[str]) -> dict[str, Row]:
     """Look up vectors, (d,) float32, of texts by an encoder; what is not known, or not a vector, is left out."""
     file = cache_file()
-    if file is None or not _is_own_file(file):
+    if file is None or not is_own_file(file):
         return {}
     found: dict[str, Row] = {}
-    with _ignoring_faults(file), closing(_open(file)) as cache:
+    with ignoring_faults(file), closing(open_cache(file, _TABLE, 2 * LARGEST_VECTOR_BYTES)) as cache:
         for text, key in _keys(identity, texts):
             row = cache.execute("SELECT day, vector FROM vectors WHERE key = ?", [key]).fetchone()
             vector = None if row is None else _vector(row[1], identity.dimension)
@@ -79,12 +69,12 @@ def keep_vectors(identity: Identity, vectors: Mapping[str, Row]) -> None:
     file = cache_file()
     if file is None or not vectors or 4 * identity.dimension > LARGEST_VECTOR_BYTES:
         return
-    with _ignoring_faults(file):
-        _make(file)
-        if not _is_own_file(file):
+    with ignoring_faults(file):
+        make_own_file(file)
+        if not is_own_file(file):
             return
         rows = [(key, _today(), vectors[text].tobytes()) for text, key in _keys(identity, vectors)]
-        with closing(_open(file)) as cache:
+        with closing(open_cache(file, _TABLE, 2 * LARGEST_VECTOR_BYTES)) as cache:
             cache.execute("BEGIN IMMEDIATE")
             cache.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
             _make_room(cache)
@@ -102,60 +92,6 @@ def forget_vectors() -> Path | None:
         return None
     file.unlink()
     return file
-
-
-def _make(file: Path) -> None:
-    """Make the file, readable by its owner alone; what is there stays."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-
-
-def _is_own_file(file: Path) -> bool:
-    """Whether it is a regular file that nobody but this user can have written."""
-    try:
-        facts = file.lstat()
-    except OSError:
-        return False
-    own = not hasattr(os, "getuid") or (facts.st_uid == os.getuid() and not facts.st_mode & 0o022)
-    return stat.S_ISREG(facts.st_mode) and own
-
-
-def _open(file: Path) -> sqlite3.Connection:
-    """Open the cache; an empty file becomes one.
-
-    Raises:
-        sqlite3.Error: it is something else.
-    """
-    cache = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None)
-    try:
-        cache.execute("PRAGMA trusted_schema = OFF")
-        cache.execute("PRAGMA synchronous = OFF")  # a file that a power cut damages is made anew
-        cache.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 2 * LARGEST_VECTOR_BYTES)
-        schema = cache.execute("SELECT sql FROM sqlite_master").fetchall()
-        if not schema:
-            cache.execute(_TABLE.replace("TABLE", "TABLE IF NOT EXISTS", 1))
-        elif schema != [(_TABLE,)]:
-            raise sqlite3.DatabaseError("it has another schema")
-    except BaseException:
-        cache.close()
-        raise
-    return cache
-
-
-@contextmanager
-def _ignoring_faults(file: Path) -> Iterator[None]:
-    """Run the block as far as the cache lets it; a damaged file is removed, so that the next one is whole."""
-    try:
-        yield
-    except sqlite3.OperationalError:  # busy, read-only, full: it may be better another time
-        return
-    except sqlite3.Error:
-        with contextlib.suppress(OSError):
-            if _is_own_file(file):
-                file.unlink()
-    except OSError:
-        return
 
 
 def _make_room(cache: sqlite3.Connection) -> None:

@@ -260,7 +260,7 @@ def _characters(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _bytes(stamp: object, extent: object) -> int | None:
+def bytes_of(stamp: object, extent: object) -> int | None:
     """Read a file's size from what tells whether it changed: ``size:mtime``, or a tar member's ``offset+size``."""
     written = None
     if isinstance(extent, str):
@@ -275,7 +275,7 @@ _FUNCTIONS = (
     ("vlsearch_shown", 1, _shown),
     ("vlsearch_folder", 1, _folder),
     ("vlsearch_name", 1, _name),
-    ("vlsearch_bytes", 2, _bytes),
+    ("vlsearch_bytes", 2, bytes_of),
 )
 
 assert all(item_field.type in TYPES for item_field in ITEM_FIELDS.values())

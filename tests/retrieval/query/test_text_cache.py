@@ -19,7 +19,8 @@ import retrieval
 from retrieval.errors import UsageError
 from retrieval.identity import Identity
 from retrieval.query import text_cache
-from retrieval.query.text_cache import FILE, VARIABLE, find_vectors, forget_vectors, keep_vectors
+from retrieval.query.text_cache import FILE, find_vectors, forget_vectors, keep_vectors
+from retrieval.sqlite_cache import VARIABLE
 from tests.builders import Fill, HashEncoder, unit_rows
 
 IDENTITY = HashEncoder().identity

@@ -1,0 +1,167 @@
+"""Duplicates of a collection: read in one generation, looked at, and put into groups; nothing is changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.collection.catalogue_items import ItemRow
+from retrieval.collection.filters.fields import bytes_of
+from retrieval.duplicates.fingerprint import Fingerprint
+from retrieval.duplicates.fingerprinting import fingerprints
+from retrieval.duplicates.groups import (
+    CLASSES,
+    DuplicateClass,
+    DuplicateCopy,
+    DuplicateGroup,
+    connected,
+    group_of,
+)
+from retrieval.duplicates.same_moment import WITHIN_S, same_moments, seconds_of
+from retrieval.duplicates.same_picture import same_pictures, stack
+from retrieval.errors import UsageError
+from retrieval.locations.extents import location_of
+from retrieval.moments import video_of
+from retrieval.types import Limits, OnProgress, ignore_progress
+
+if TYPE_CHECKING:
+    from retrieval.collection import Collection
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """What was found.
+
+    Attributes:
+        groups: those of the same bytes first, then of the same picture, then of the same moment; in each by item id.
+        images: pictures that were looked at, hidden ones left out.
+        failed: different pictures whose files could not be looked at, so that edited copies of them are not found.
+        kept: groups left out because all of them are to be kept.
+    """
+
+    groups: tuple[DuplicateGroup, ...]
+    images: int
+    failed: int
+    kept: int
+
+
+def find_duplicates(
+    collection: Collection,
+    *,
+    classes: Sequence[DuplicateClass] = CLASSES,
+    within_s: float = WITHIN_S,
+    with_kept: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    on_progress: OnProgress = ignore_progress,
+) -> Duplicates:
+    """Find the duplicates among the pictures of a collection that are not hidden.
+
+    A group of one class has copies of that class alone: of equal files the best stands for all in the other two, and
+    of equal pictures the best in the last. Pictures are looked at where the cache does not know them.
+
+    Args:
+        collection: it is only read.
+        classes: which of ``bytes``, ``picture`` and ``moment`` to look for.
+        within_s: seconds between two pictures of one moment, at most.
+        with_kept: also give groups that are to be kept, all of them.
+        limits: what is accepted of a picture.
+        on_progress: called as pictures are looked at.
+
+    Raises:
+        UsageError: ``within_s`` is negative.
+    """
+    if within_s < 0:
+        raise UsageError(f"pictures of one moment lie {within_s} seconds apart; give 0 or more")
+    rows, vectors, kept = _read(collection)
+    by_content: dict[bytes, list[ItemRow]] = {}
+    for row in rows:
+        by_content.setdefault(row.sha256, []).append(row)
+    equal = [group_of("bytes", map(_copy, same)) for same in by_content.values() if len(same) > 1]
+    best = {group.copies[0].sha256: group.copies[0].id for group in equal}
+    contents = [row for row in rows if best.get(row.sha256.hex(), row.id) == row.id and row.sha256 in vectors]
+    matrix = np.stack([vectors[row.sha256] for row in contents]) if contents else np.empty((0, 1), np.float32)
+    groups = equal if "bytes" in classes else []
+    failed = 0
+    of_picture: list[list[int]] = []
+    shares: dict[int, float] = {}
+    if not {"picture", "moment"}.isdisjoint(classes):
+        seen = fingerprints(
+            {row.sha256: location_of(row.uri, row.extent) for row in contents}, limits, on_progress
+        )
+        failed = seen.failed
+        of_picture = _same_pictures([seen.found.get(row.sha256) for row in contents], matrix)
+        shares = {row.id: seen.found[row.sha256].inner_share for row in contents if row.sha256 in seen.found}
+
+    def copies(numbers: Iterable[int]) -> list[DuplicateCopy]:
+        return [_copy(contents[number], shares.get(contents[number].id, 1.0)) for number in numbers]
+
+    pictures = [group_of("picture", copies(numbers)) for numbers in of_picture]
+    if "picture" in classes:
+        groups = [*groups, *pictures]
+    if "moment" in classes:
+        worse = {copy.id for group in pictures for copy in group.copies[1:]}
+        alone = [number for number, row in enumerate(contents) if row.id not in worse]
+        seconds = [seconds_of(_attributes(contents[number]).get("taken")) for number in alone]
+        joined = connected(len(alone), same_moments(seconds, matrix[alone], within_s))
+        groups = [*groups, *(group_of("moment", copies(alone[at] for at in numbers)) for numbers in joined)]
+    wanted = groups if with_kept else [group for group in groups if not _is_kept(group, kept)]
+    return Duplicates(tuple(wanted), len(rows), failed, len(groups) - len(wanted))
+
+
+def _read(
+    collection: Collection,
+) -> tuple[list[ItemRow], dict[bytes, NDArray[np.float32]], list[frozenset[bytes]]]:
+    """Read, in one generation, the pictures that are not hidden, their vectors by content, and what is to be kept."""
+    rows: list[ItemRow] = []
+    vectors: dict[bytes, NDArray[np.float32]] = {}
+    with collection.reading() as view:
+        for page in view.pages("image"):
+            # frames of one video are alike, and no copies
+            shown = [row for row in page if not view.hides(row.id) and video_of(row.uri) is None]
+            new = {row.sha256: row.encoding for row in shown if row.encoding is not None}
+            new = {digest: encoding for digest, encoding in new.items() if digest not in vectors}
+            if new:
+                vectors.update(zip(new, view.vectors("image", list(new.values())), strict=True))
+            rows += shown
+        return rows, vectors, view.kept_duplicates()
+
+
+def _same_pictures(prints: Sequence[Fingerprint | None], vectors: NDArray[np.float32]) -> list[list[int]]:
+    known = [number for number, one in enumerate(prints) if one is not None]
+    pairs = same_pictures(stack([one for one in prints if one is not None]), vectors[known])
+    return connected(len(prints), [(known[one], known[other]) for one, other in pairs.tolist()])
+
+
+def _copy(row: ItemRow, inner_share: float = 1.0) -> DuplicateCopy:
+    attributes = _attributes(row)
+    taken = attributes.get("taken")
+    return DuplicateCopy(
+        row.id,
+        row.uri,
+        row.key,
+        row.sha256.hex(),
+        row.width,
+        row.height,
+        bytes_of(row.stamp, row.extent),
+        taken if isinstance(taken, str) else None,
+        len(attributes),
+        inner_share,
+    )
+
+
+def _attributes(row: ItemRow) -> dict[str, Any]:
+    found = json.loads(row.attributes)
+    return found if isinstance(found, dict) else {}
+
+
+def _is_kept(group: DuplicateGroup, kept: Sequence[frozenset[bytes]]) -> bool:
+    digests = {bytes.fromhex(copy.sha256) for copy in group.copies}
+    # equal files are kept by a decision on that content alone: one on edited copies says nothing of equal files
+    return any(digests == one if group.duplicates == "bytes" else digests <= one for one in kept)

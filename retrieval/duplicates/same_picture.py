@@ -1,0 +1,163 @@
+"""Which pictures are the same one: resized, recompressed, cropped by up to 10 %, bordered, mirrored or turned.
+
+Candidates are aligned at a quarter of the side, those that may be copies at half and then at the whole of it. The
+thresholds were chosen on one half of the pairs that ``benchmarks/duplicates`` makes, and measured on the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.duplicates.alignment import (
+    Likeness,
+    align,
+    compare,
+    halve,
+    identity_warp,
+    orient,
+    orientation_scores,
+)
+from retrieval.duplicates.candidates import LEAST, CandidatePairs, candidate_pairs, descriptors
+from retrieval.duplicates.fingerprint import Fingerprint
+from retrieval.duplicates.likeness import FEW, cosine_of_any_two
+
+_LEAST_LIKENESS = 0.55  # of the vectors of copies that are not turned
+_LEAST_UPRIGHT = 0.42  # correlation of these at a quarter of the side, before alignment
+_LEAST_DESCRIBED = 0.92  # cosine of the descriptors of turned copies, whose vectors say nothing
+_LEAST_TURNED = 0.8  # correlation of these
+_LEAST_COARSE = 0.85  # correlation at a quarter of the side, aligned
+_LEAST_MIDDLE = 0.95  # likewise at half the side
+LEAST_CORRELATION = 0.97
+MOST_DIFFERENCE = 0.3
+LEAST_OVERLAP = 0.7
+
+_MIRRORED = 1  # the highest orientation in which a picture is not turned
+_CHUNK = 8192  # fingerprints or pairs that are looked at together
+_BATCH = 512  # pairs: what a step of alignment works on stays in the processor's cache, nearly
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prints:
+    """Fingerprints of n pictures as arrays: (m, side, side) uint8, and whose each is, (m,) ascending; m <= 2 n."""
+
+    grey: NDArray[np.uint8]
+    owner: NDArray[np.int64]
+
+
+def stack(fingerprints: Sequence[Fingerprint]) -> Prints:
+    """Put fingerprints, with and without their borders, into one array."""
+    grey: list[NDArray[np.uint8]] = []
+    owner: list[int] = []
+    for number, one in enumerate(fingerprints):
+        for copy in (one.whole, one.inner):
+            if copy is not None:
+                grey.append(copy)
+                owner.append(number)
+    return Prints(np.stack(grey) if grey else np.empty((0, 0, 0), np.uint8), np.array(owner, np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComparedPairs:
+    """Pairs of pictures, (n, 2), that nearly look the same, and how alike they are; a pair may stand there twice."""
+
+    pairs: NDArray[np.int64]
+    alike: Likeness
+
+
+def same_pictures(prints: Prints, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Find the pairs of pictures that are the same one.
+
+    Args:
+        prints: of n pictures.
+        vectors: (n, d) float32 unit rows of the pictures.
+
+    Returns:
+        (pairs, 2) int64 numbers of pictures, the lower first, ascending; each pair once.
+    """
+    found = [compared.pairs[is_same(compared.alike)] for compared in compare_pictures(prints, vectors)]
+    return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
+
+
+def is_same(alike: Likeness) -> NDArray[np.bool_]:
+    """Whether pictures that were aligned are the same, for n pairs."""
+    return (
+        (alike.correlation >= LEAST_CORRELATION)
+        & (alike.difference <= MOST_DIFFERENCE)
+        & (alike.overlap >= LEAST_OVERLAP)
+    )
+
+
+def compare_pictures(prints: Prints, vectors: NDArray[np.float32]) -> Iterator[ComparedPairs]:
+    """Compare all pairs of pictures that may be the same, as :func:`same_pictures` does before it decides."""
+    if len(prints.owner) < 2:
+        return
+    grey, small = prints.grey, _quarter(prints.grey)
+    base = cosine_of_any_two(vectors)
+    # few pictures are all compared, so that nothing depends on how the encoder takes turned ones
+    least = LEAST if len(vectors) >= FEW else -np.inf
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in candidate_pairs(vectors[prints.owner], descriptors(grey), base, least):
+            likely = _oriented(small, found)
+            parts = [
+                (likely.pairs[at : at + _BATCH], likely.ways[at : at + _BATCH])
+                for at in range(0, len(likely.pairs), _BATCH)
+            ]
+            for compared in pool.map(lambda part: _compare(grey, small, *part), parts):
+                owners = np.sort(prints.owner[compared.pairs], axis=1)
+                others = owners[:, 0] != owners[:, 1]
+                yield ComparedPairs(owners[others], compared.alike.only(others))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Oriented:
+    """Pairs of fingerprints, (n, 2), and the orientation in which the second fits the first, (n,)."""
+
+    pairs: NDArray[np.int64]
+    ways: NDArray[np.int64]
+
+
+def _oriented(small: NDArray[np.float32], found: CandidatePairs) -> _Oriented:
+    """Turn candidates as they fit best, and keep those that may be copies turned so."""
+    ways, fits = [], []
+    for start in range(0, len(found.pairs), _CHUNK):
+        pairs = found.pairs[start : start + _CHUNK]
+        scores = orientation_scores(small[pairs[:, 0]], small[pairs[:, 1]])
+        ways.append(scores.argmax(1))
+        fits.append(scores.max(1))
+    way = np.concatenate(ways) if ways else np.empty(0, np.int64)
+    fit = np.concatenate(fits) if fits else np.empty(0, np.float32)
+    upright = (way <= _MIRRORED) & (found.likeness >= _LEAST_LIKENESS) & (fit >= _LEAST_UPRIGHT)
+    turned = (found.described >= _LEAST_DESCRIBED) & (fit >= _LEAST_TURNED)
+    return _Oriented(found.pairs[upright | turned], way[upright | turned])
+
+
+def _compare(
+    grey: NDArray[np.uint8], small: NDArray[np.float32], pairs: NDArray[np.int64], ways: NDArray[np.int64]
+) -> ComparedPairs:
+    """Align pairs of fingerprints coarsely, then finer, leave out those that differ, and compare the others."""
+    a, b = small[pairs[:, 0]], orient(small[pairs[:, 1]], ways)
+    warp = align(a, b, identity_warp(len(pairs)), blur=1.0, steps=4)
+    near = compare(a, b, warp).correlation >= _LEAST_COARSE
+    pairs, ways, warp = pairs[near], ways[near], warp[near]
+    whole_a = grey[pairs[:, 0]].astype(np.float32)
+    whole_b = orient(grey[pairs[:, 1]].astype(np.float32), ways)
+    a, b = halve(whole_a), halve(whole_b)
+    warp = align(a, b, align(a, b, warp, blur=1.5, steps=3), blur=0.6, steps=4)
+    near = compare(a, b, warp, blur=0.8).correlation >= _LEAST_MIDDLE
+    pairs, warp, whole_a, whole_b = pairs[near], warp[near], whole_a[near], whole_b[near]
+    warp = align(whole_a, whole_b, warp, blur=1.2, steps=2)
+    return ComparedPairs(pairs, compare(whole_a, whole_b, warp, blur=0.8))
+
+
+def _quarter(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Average fingerprints down to a quarter of the side, some at a time; (m, side / 4, side / 4) float32."""
+    parts = [
+        halve(halve(grey[start : start + _CHUNK].astype(np.float32))) for start in range(0, len(grey), _CHUNK)
+    ]
+    return np.concatenate(parts)

@@ -1,0 +1,95 @@
+"""Which copy of a group is the best and why, and what is of the same moment: pure functions of plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.duplicates.groups import DuplicateClass, DuplicateCopy, connected, group_of
+from retrieval.duplicates.same_moment import same_moments, seconds_of
+
+
+def copies(folder: Path, **facts: Sequence[Any]) -> list[DuplicateCopy]:
+    """Copies that differ in some fields alone; each file is there unless its name begins with gone."""
+    fields = dict.fromkeys(("key", "taken"), None) | {"sha256": "", "width": 40, "height": 30, "bytes": 9}
+    made = []
+    for number in range(len(next(iter(facts.values())))):
+        own = {name: values[number] for name, values in facts.items()}
+        path = folder / own.pop("name", f"{number}.jpg")
+        if not path.name.startswith("gone"):
+            path.touch()
+        made.append(DuplicateCopy(**{"id": number + 1, "uri": path.as_uri(), "metadata": 0, **fields, **own}))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("duplicates", "facts", "best", "why"),
+    [
+        ("picture", {"width": [40, 400, 30]}, 2, "most pixels"),
+        ("picture", {"width": [400, 40], "name": ["a.jpg", "b.NEF"]}, 2, "raw camera file"),
+        ("picture", {"width": [400, 40], "name": ["gone.jpg", "b.jpg"]}, 2, "its file is there"),
+        ("picture", {"width": [41, 40], "inner_share": [0.99, 1.0], "bytes": [9, 5]}, 2, "no border"),
+        ("picture", {"metadata": [1, 5, 3]}, 2, "most metadata"),
+        ("picture", {"bytes": [100, 300, None]}, 2, "largest file"),
+        ("picture", {"bytes": [100, 100]}, 1, "indexed first"),
+        ("picture", {"width": [40, 44], "inner_share": [1.0, 0.8]}, 1, "most pixels"),
+        ("picture", {"width": [40, 41], "metadata": [9, 0]}, 1, "most metadata"),
+        ("picture", {"width": [None, 10]}, 2, "most pixels"),
+        ("bytes", {"name": ["a (1).jpg", "a.jpg"]}, 2, "not named a copy"),
+        ("bytes", {"name": ["a copy.jpg", "a 副本.jpg", "b.jpg"]}, 3, "not named a copy"),
+        ("bytes", {"metadata": [0, 4], "name": ["a.jpg", "a (2).jpg"]}, 2, "most metadata"),
+        ("bytes", {"name": ["b.jpg", "a.jpg"]}, 1, "indexed first"),
+    ],
+)
+def test_the_best_copy_stands_first_and_says_why(
+    duplicates: DuplicateClass, facts: dict[str, list[Any]], best: int, why: str, tmp_path: Path
+) -> None:
+    made = copies(tmp_path, **facts)
+
+    group = group_of(duplicates, made)
+
+    assert (group.copies[0].id, group.why) == (best, why)
+    assert {copy.id for copy in group.copies} == {copy.id for copy in made}
+
+
+@given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)).filter(lambda pair: pair[0] != pair[1])))
+def test_groups_are_what_pairs_connect(pairs: list[tuple[int, int]]) -> None:
+    groups = connected(20, pairs)
+
+    of = {number: group for group in map(tuple, groups) for number in group}
+    assert sorted(of) == sorted({number for pair in pairs for number in pair})
+    assert all(of[one] == of[other] for one, other in pairs)
+    assert all(
+        len(group) - 1 <= sum(one in group for one, _ in pairs) for group in groups
+    )  # no group is too large
+
+
+@pytest.mark.parametrize(
+    ("taken", "seconds"),
+    [
+        ("1970-01-01T00:01:05", 65),
+        ("1970-01-01T00:01:05+02:00", 65),  # by the clock that wrote it
+        ("1970-01-01T00:01", 60),
+        ("2021-05-03", None),
+        ("2021", None),
+        ("yesterday at noon!!", None),
+        (5, None),
+        (None, None),
+    ],
+)
+def test_a_time_of_day_is_read_by_its_own_clock(taken: object, seconds: float | None) -> None:
+    assert seconds_of(taken) == seconds
+
+
+def test_pictures_of_one_moment_are_alike_and_taken_within_seconds() -> None:
+    vectors = np.array([[1, 0], [0.9, 0.436], [0, 1], [1, 0], [1, 0]], np.float32)
+
+    pairs = same_moments([100, 104.5, 102, 111, None], vectors, within_s=10)
+
+    assert pairs == [(0, 1), (1, 3)]

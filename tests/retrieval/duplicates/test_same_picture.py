@@ -1,0 +1,134 @@
+"""Which edits of a picture are found as the same picture, and which pictures are not."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from retrieval.duplicates.candidates import LEAST, candidate_pairs, descriptors
+from retrieval.duplicates.fingerprint import RULE, SIDE, Fingerprint, fingerprint_of
+from retrieval.duplicates.same_picture import same_pictures, stack
+from tests.photographs import PixelEncoder, photograph
+
+ORIGINAL = photograph(1)
+TURNS = [Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270]
+
+
+def as_jpeg(image: Image.Image, quality: int = 90) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
+
+
+def fingerprint(image: Image.Image) -> Fingerprint:
+    return fingerprint_of(RULE.prepare(image))
+
+
+def pairs_among(*images: Image.Image) -> list[list[int]]:
+    vectors = PixelEncoder().encode_images(images)
+    return same_pictures(stack([fingerprint(image) for image in images]), vectors).tolist()  # type: ignore[no-any-return]
+
+
+COPIES = {
+    "recompressed": as_jpeg(ORIGINAL, 30),
+    "resized": ORIGINAL.resize((160, 120)),
+    "enlarged": ORIGINAL.resize((640, 480)),
+    "in grey": ImageOps.grayscale(ORIGINAL).convert("RGB"),
+    "cropped by a tenth at a corner": ORIGINAL.crop((32, 24, 320, 240)),
+    "cropped by a tenth of its width": ORIGINAL.crop((0, 0, 288, 240)),
+    "with a white border": ImageOps.expand(ORIGINAL, 24, (255, 255, 255)),
+    "with a narrow black border": ImageOps.expand(ORIGINAL, 6, (0, 0, 0)),
+    "mirrored": ImageOps.mirror(ORIGINAL),
+    "mirrored and cropped": ImageOps.mirror(ORIGINAL).crop((0, 0, 300, 226)),
+    **{f"turned: {turn.name}": ORIGINAL.transpose(turn) for turn in TURNS},
+    "turned with a border": ImageOps.expand(ORIGINAL.transpose(TURNS[0]), 15, (255, 255, 255)),
+}
+
+
+@pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
+def test_an_edited_copy_is_the_same_picture(copy: Image.Image) -> None:
+    assert pairs_among(ORIGINAL, as_jpeg(copy)) == [[0, 1]]
+
+
+def test_other_pictures_are_not() -> None:
+    assert pairs_among(*(photograph(seed) for seed in range(12))) == []
+
+
+def test_what_moved_between_two_frames_makes_them_different_pictures() -> None:
+    ball = Image.new("RGB", (70, 60), (250, 250, 250))
+    one, other = ORIGINAL.copy(), ORIGINAL.copy()
+    one.paste(ball, (100, 100))
+    other.paste(ball, (130, 100))
+
+    assert pairs_among(one, other) == []
+
+
+def test_blank_pictures_are_nobodys_copies() -> None:
+    prints = stack([fingerprint(Image.new("RGB", (40, 40), colour)) for colour in ("white", "grey")])
+
+    assert len(same_pictures(prints, np.ones((2, 1), np.float32))) == 0
+
+
+def test_the_order_of_pictures_does_not_matter() -> None:
+    images = [ORIGINAL, photograph(2), COPIES["mirrored"], COPIES["resized"]]
+
+    assert pairs_among(*images) == [[0, 2], [0, 3], [2, 3]]
+    assert pairs_among(*reversed(images)) == [[0, 1], [0, 3], [1, 3]]
+
+
+@given(seed=st.integers(0, 2**32 - 1), turn=st.integers(0, 3), mirror=st.booleans())
+def test_a_descriptor_does_not_change_with_turning_and_mirroring(seed: int, turn: int, mirror: bool) -> None:
+    prints = np.random.default_rng(seed).integers(0, 256, (3, 16, 16)).astype(np.uint8)
+
+    turned = np.rot90(prints[:, :, ::-1] if mirror else prints, turn, (1, 2))
+
+    np.testing.assert_allclose(descriptors(prints), descriptors(turned), atol=1e-5)
+
+
+def test_candidates_are_those_of_all_pairs_looked_at_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    vectors, described = (rng.standard_normal((5000, d)).astype(np.float32) for d in (8, 6))
+    vectors, described = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (vectors, described))
+    base = 0.25
+
+    found = list(candidate_pairs(vectors, described, base, threads=2))
+
+    pairs = np.concatenate([one.pairs for one in found])
+    likeness = (vectors @ vectors.T - base) / (1 - base)
+    every = np.triu(likeness + 4 * described @ described.T, 1)
+    is_found = np.zeros(every.shape, bool)
+    is_found[pairs[:, 0], pairs[:, 1]] = True
+    assert len(pairs) == is_found.sum() > 1000  # each once
+    assert every[is_found].min() > LEAST - 1e-4
+    assert every[~is_found].max() < LEAST + 1e-4
+    all_likeness = np.concatenate([one.likeness for one in found])
+    np.testing.assert_allclose(all_likeness, likeness[pairs[:, 0], pairs[:, 1]], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["resized", "with a white border"])
+def test_a_fingerprint_is_read_as_it_was_written(name: str) -> None:
+    made = fingerprint(COPIES[name])
+
+    read = Fingerprint.from_bytes(made.to_bytes())
+
+    assert read is not None
+    assert np.array_equal(read.whole, made.whole)
+    assert (read.inner is None) == (made.inner is None)
+    assert read.inner_share == pytest.approx(made.inner_share)
+
+
+def test_the_border_is_no_part_of_the_picture() -> None:
+    bordered = fingerprint(COPIES["with a white border"])
+
+    assert bordered.inner is not None
+    assert bordered.inner_share == pytest.approx(320 * 240 / (368 * 288), abs=0.03)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 3, b"\0" * (4 + SIDE * SIDE), b"\xff" * (4 + 3 * SIDE * SIDE)])
+def test_other_bytes_are_not_read_as_a_fingerprint(data: bytes) -> None:
+    assert Fingerprint.from_bytes(data) is None
