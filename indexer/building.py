@@ -17,6 +17,8 @@ from indexer.store.maintenance import compact_if_due
 from indexer.store.relocation import common_folder, keep_relative
 from indexer.store.writer import Writer
 from retrieval.catalogue_name import is_collection
+from retrieval.collection.engine import driver_connection
+from retrieval.collection.known_corpora import was_read
 from retrieval.corpora import Corpus, CorpusOptions, open_corpus
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.registry import load_encoder
@@ -81,7 +83,10 @@ def build(
         DecodePool(limits or Limits(), workers) as pool,
         Writer(Path(collection), timeout) as writer,
     ):
-        pool.start()  # while the model is loaded
+        with writer.look_up() as connection:
+            is_new = not was_read(driver_connection(connection), corpus.uri)
+        if is_new:  # while the model is loaded; of a corpus that is known, most runs have nothing to decode
+            pool.start()
         if folder is not None:
             keep_relative(writer.catalogue, folder)
         encoder = bound_encoder(writer, model)

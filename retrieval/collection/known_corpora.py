@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from retrieval.collection.left_out import LEFT_OUT, counts_in
 from retrieval.collection.moved import Move
-from retrieval.collection.statement import Select, Setting
+from retrieval.collection.statement import Number, Select, Setting
 
 if TYPE_CHECKING:
     from retrieval.corpora.spec import CorpusSpec
@@ -70,6 +70,11 @@ def read_corpora(connection: sqlite3.Connection, move: Move | None) -> list[Know
     return found
 
 
+def was_read(connection: sqlite3.Connection, uri: str) -> bool:
+    """Whether a corpus, by uri, has been read to its end before."""
+    return bool(_READ.rows(connection, CORPUS, uri)[0].number)
+
+
 def _settings(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
     rows = _SETTINGS.rows(connection, len(prefix), prefix)
     return {row.name.removeprefix(prefix): row.value for row in rows}
@@ -107,5 +112,9 @@ _CORPORA = Select(
     "(SELECT count(*) FROM listed WHERE source = sources.id AND kind = 'image'), "
     "(SELECT count(*) FROM listed WHERE source = sources.id AND kind = 'text'), "
     "(SELECT count(*) FROM failures WHERE source_id = sources.id) FROM sources ORDER BY id",
+)
+_READ = Select(
+    Number,
+    "SELECT count(*) FROM sources JOIN settings ON settings.name = ? || sources.id WHERE sources.uri = ?",
 )
 _SETTINGS = Select(Setting, "SELECT name, value FROM settings WHERE substr(name, 1, ?) = ?")

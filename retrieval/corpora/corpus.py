@@ -63,13 +63,19 @@ class Corpus:
 def weight_of(entry: Entry) -> int:
     """Count the characters of an entry's texts and attributes."""
     weight = 0 if entry.image is None else _characters(entry.image.attributes)
+    if not entry.texts:
+        return weight
     weight += sum(len(text.text) for text in entry.texts)
-    return weight + (_characters(entry.texts[0].attributes) if entry.texts else 0)
+    return weight + _characters(entry.texts[0].attributes)
 
 
 def _characters(attributes: Mapping[str, Attribute]) -> int:
-    return sum(
-        len(name) + (len(value) if isinstance(value, str) else 8) for name, value in attributes.items()
+    return (
+        0
+        if not attributes
+        else sum(
+            len(name) + (len(value) if isinstance(value, str) else 8) for name, value in attributes.items()
+        )
     )
 
 

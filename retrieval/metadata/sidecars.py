@@ -11,6 +11,8 @@ SIDECAR_SUFFIXES = (".xmp", ".json")
 
 _TAKEOUT_SUFFIX = ".supplemental-metadata"
 _TAKEOUT_CHARACTERS = 46  # of a name before .json, which Takeout cuts there
+_KEY_END = re.compile(r"[(.-]")  # where numbers of copies, marks of edited pictures and suffixes begin
+_KEY_CHARACTERS = 40  # fewer than are left of a name that is cut
 _COPY = re.compile(r"(?P<stem>.*)(?P<number>\(\d+\))(?P<suffix>\.[^.]*)", re.DOTALL)
 _EDITED = re.compile(r"-(?:edited|bearbeitet|modifié|editado|已编辑|已編輯)(?=\.[^.]*$|\(\d+\)\.[^.]*$)")
 
@@ -42,6 +44,11 @@ def sidecars_of(image: str, there: Mapping[str, str]) -> list[str]:
     names = [f"{image}.xmp", f"{stem}.xmp", *_takeout_names(image)]
     found = (there.get(folded(name)) for name in names)
     return list(dict.fromkeys(name for name in found if name is not None))
+
+
+def sidecar_key(name: str) -> str:
+    """Give what the names of an image and of all its sidecars begin with: most images are ruled out by it at once."""
+    return _KEY_END.split(folded(name), maxsplit=1)[0][:_KEY_CHARACTERS]
 
 
 def folded(name: str) -> str:

@@ -8,6 +8,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 from retrieval.catalogue_name import CATALOGUE, is_collection
 from retrieval.corpora.corpus import Corpus, Entries, LeftOut
@@ -31,7 +33,7 @@ from retrieval.corpora.raw_pairs import raws_beside
 from retrieval.corpora.textfile import LINE_LIMIT, unreadable
 from retrieval.errors import CorpusFormatError
 from retrieval.file_kinds import RAW, VIDEO, is_taken, kind_by_name
-from retrieval.metadata.sidecars import SIDECAR_SUFFIXES, by_folded_name, sidecars_of
+from retrieval.metadata.sidecars import SIDECAR_SUFFIXES, by_folded_name, sidecar_key, sidecars_of
 from retrieval.signatures import is_image_file
 from retrieval.types import Attribute, CorpusImage, CorpusText, Entry, Failure, FileBytes
 from retrieval.uris import file_uri
@@ -130,17 +132,23 @@ def _walk(root: str, rules: _Rules, options: CorpusOptions, left_out: LeftOut) -
         raws = raws_beside(images, sorted(listing.raws)) if listing.raws else {}
         images = _with_lone_raws(images, listing.raws, raws, left_out)
         beside = by_folded_name(listing.sidecars)
+        keys = set(map(sidecar_key, listing.sidecars))
+        used: set[str] = set()
         used_sidecars: set[str] = set()
+        place = _Place(Path(folder), file_uri(Path(folder)).removesuffix("/"))
         for name in images:
             own_raws = raws.get(name, [])
-            sidecars = sidecars_of(name, beside) if beside else []
-            if beside:
-                sidecars += [
-                    one for raw in own_raws for one in sidecars_of(raw, beside) if one not in sidecars
-                ]
+            found = (
+                sidecar
+                for one in (name, *own_raws)
+                if keys and sidecar_key(one) in keys
+                for sidecar in sidecars_of(one, beside)
+            )
+            sidecars = list(dict.fromkeys(found))
             used_sidecars.update(sidecars)
-            yield from _image_entries(folder, name, listing.captions, sidecars, own_raws, options)
-        used = {caption for name in images for caption in _caption_files(name, listing.captions)}
+            captions = list(_caption_files(name, listing.captions)) if listing.captions else []
+            used.update(captions)
+            yield from _image_entries(place, name, captions, sidecars, own_raws, options)
         _count(left_out, "text file", len(listing.captions) - len(used))
         left_out.update(kind_of_file(name) for name in listing.sidecars if name not in used_sidecars)
         stack.extend(f"{relative}{name}/" for name in reversed(listing.folders))
@@ -227,22 +235,34 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], relative: str, rules: _
         listing.failures.append(Failure(file_uri(Path(entry.path)), unreadable(error)))
 
 
+class _Place(NamedTuple):
+    """A folder with its uri, without a slash at the end; an image's whole path need not be quoted for each."""
+
+    path: Path
+    uri: str
+
+
 def _image_entries(
-    folder: str, name: str, captions: set[str], sidecars: list[str], raws: list[str], options: CorpusOptions
+    place: _Place,
+    name: str,
+    captions: list[str],
+    sidecars: list[str],
+    raws: list[str],
+    options: CorpusOptions,
 ) -> Entries:
     texts: list[CorpusText] = []
-    for caption in _caption_files(name, captions):
-        for found in _captions(Path(folder, caption), options.lang):
+    for caption in captions:
+        for found in _captions(place.path / caption, options.lang):
             if isinstance(found, Failure):
                 yield found
             else:
                 texts.extend(found.texts)
-    path = Path(folder, name)
-    beside = tuple(Path(folder, sidecar) for sidecar in sidecars)
+    path = place.path / name
+    beside = tuple(place.path / sidecar for sidecar in sidecars)
     attributes: dict[str, Attribute] = {"raw": raws[0] if len(raws) == 1 else raws} if raws else {}
     kind = kind_by_name(name)
     image = CorpusImage(
-        file_uri(path),
+        f"{place.uri}/{quote(os.fsencode(name))}",
         FileBytes(path),
         attributes=attributes,
         sidecars=beside,

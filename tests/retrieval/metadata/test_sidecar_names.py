@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from retrieval.metadata.attributes import RULES, tidied
 from retrieval.metadata.read import Sidecar, read_metadata
-from retrieval.metadata.sidecars import by_folded_name, folded, sidecars_of
+from retrieval.metadata.sidecars import by_folded_name, folded, sidecar_key, sidecars_of
 from retrieval.metadata.takeout import read_takeout
 
 STEMS = st.text("abAB-_ é(1)", min_size=1, max_size=10).map(str.strip).filter(bool)
@@ -67,6 +67,23 @@ def test_a_copy_has_its_number_behind_takeouts_suffix_or_its_own(stem: str, suff
     name = f"{stem}{suffix}({number}).json"
 
     assert sidecars_of(f"{stem}({number}){suffix}", by_folded_name([name])) == [name]
+
+
+@given(STEMS, STEMS, SUFFIXES, st.sampled_from(["", "(1)", "-edited", "-edited(2)", ".x"]), st.data())
+def test_an_image_and_its_sidecars_have_one_key(
+    stem: str, other: str, suffix: str, mark: str, data: st.DataObject
+) -> None:
+    image = f"{(stem + other) * data.draw(st.integers(1, 9))}{mark}{suffix}"
+    whole, stem = image, image.rpartition(".")[0]
+    cut = [
+        f"{name[:46]}{number}.json"
+        for name in (whole, f"{whole}.supplemental-metadata")
+        for number in ("", "(1)")
+    ]
+    there = [f"{whole}.xmp", f"{stem}.xmp", f"{other}.xmp", *cut, f"{stem}.json"]
+
+    for sidecar in sidecars_of(image, by_folded_name(there)):
+        assert sidecar_key(sidecar) == sidecar_key(image)
 
 
 @given(TAKEOUT | JSON)
