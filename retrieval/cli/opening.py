@@ -28,7 +28,7 @@ from retrieval.signatures import (
     media_brands,
 )
 from retrieval.suffixes import is_image_name, suffix_of
-from retrieval.types import FileBytes, Limits
+from retrieval.types import FileBytes, Limits, PartBytes
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
@@ -113,6 +113,9 @@ def _gather(pictures: Pictures, hits: Sequence[Hit]) -> Path:
 
 
 def _add(folder: Path, rank: str, picture: Picture, pictures: Pictures) -> None:
+    if isinstance(picture.location, PartBytes):  # whose file holds others too
+        _add_drawn(folder, rank, picture, pictures)
+        return
     try:
         data = pictures.original(picture)
     except ImageError:
@@ -126,6 +129,17 @@ def _add(folder: Path, rank: str, picture: Picture, pictures: Pictures) -> None:
         except OSError:  # links are not everybody's on Windows, and no drive's with FAT
             pass
     (folder / f"{rank}{_suffix(data)}").write_bytes(data)
+
+
+def _add_drawn(folder: Path, rank: str, picture: Picture, pictures: Pictures) -> None:
+    """Add a picture that is not a file's whole bytes, such as a page of a PDF, as it is decoded."""
+    from retrieval.query.pictures import SIZES
+
+    try:
+        drawn = pictures.thumbnail(picture, max(SIZES))
+    except ImageError:
+        return
+    (folder / f"{rank}.webp").write_bytes(drawn)
 
 
 def _plain(stem: str) -> str:

@@ -258,7 +258,11 @@ class View:
         """Read what is hidden, by uri: items, and uris that no item has now."""
         if VERSION.rows(self._connection)[0].number < HIDDEN_SINCE:
             return []
-        return [HiddenItem(*row) for row in _HIDDEN.rows(self._connection)]
+        move = self._snapshot.move
+        return [
+            HiddenItem(row.uri if move is None else move.uri(row.uri), row.key, row.kind)
+            for row in _HIDDEN.rows(self._connection)
+        ]
 
     def failures(self, source: str | None = None) -> list[Failure]:
         """Read the items that failed to index, of all corpora or of one (by uri), in the order of first failure."""
@@ -474,9 +478,9 @@ _BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
 _BY_URI = Select(Number, "SELECT id FROM items WHERE uri = ?")
 _KEYS = Select(_Keyed, "SELECT id, key FROM items WHERE key IS NOT NULL AND id > ? ORDER BY id LIMIT ?")
 _COUNT = Select(Number, "SELECT count(*) FROM items WHERE kind = ?")
-_HIDDEN = Select(
+_HIDDEN = Select(  # of the tables themselves, which are joined by index, where views stand in their places
     _Hidden,
-    "SELECT hidden.uri, items.key, items.kind FROM hidden LEFT JOIN items ON items.uri = hidden.uri "
+    "SELECT hidden.uri, items.key, items.kind FROM main.hidden LEFT JOIN main.items ON items.uri = hidden.uri "
     "ORDER BY hidden.uri",
 )
 _FAILURES = Select(

@@ -199,6 +199,22 @@ def test_open_leaves_out_what_is_not_the_picture_that_was_indexed(
     assert "three" in opened.name
 
 
+def test_open_shows_a_page_of_a_file_as_a_picture_of_its_own(run: Run, tmp_path: Path, viewer: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    pages = [Image.new("RGB", (30, 20), (colour, 9, 9)) for colour in (10, 250)]
+    pages[0].save(photos / "scan.tiff", save_all=True, append_images=pages[1:])
+    indexer.build(photos, tmp_path / "c", model=HashEncoder())
+
+    done = run("similar", photos / "scan.tiff", "--collection", tmp_path / "c", "--open")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    (opened,) = (viewer / "opened").read_text(encoding="utf-8").split("\0")[:-1]
+    with Image.open(opened, formats=["WEBP"]) as page:
+        assert page.size == (30, 20)
+        assert page.convert("RGB").getpixel((15, 10))[0] > 200  # type: ignore[index]
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [({"DISPLAY": ""}, "there is no desktop here"), ({"VIEWER_CODE": "3"}, "found no program for pictures")],
