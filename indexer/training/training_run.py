@@ -37,6 +37,7 @@ from indexer.training.trainable import Trainable
 from indexer.training.training_state import TrainingPosition
 from indexer.training.validation import Figures
 from retrieval.corpora import CorpusOptions, open_corpus
+from retrieval.corpora.corpus import without_videos
 from retrieval.decoding.preparations import Shrink
 from retrieval.encoders.reproducible import request_equal_bits
 from retrieval.errors import MissingExtra, TrainingError, UsageError
@@ -250,12 +251,12 @@ def _list(data: CorpusSettings, seed: int) -> _Listed:
         raise UsageError("--val names a corpus and --val-split a part of CORPUS; give one of them")
     corpus = open_corpus(data.corpus, data.options)
     notes = [(data.corpus, corpus.note)] if corpus.note else []
-    train = list_corpus(corpus.entries())
+    train = list_corpus(without_videos(corpus.entries()))
     if data.val is not None or data.val_split is not None:
         options = data.options if data.val_split is None else replace(data.options, split=data.val_split)
         name = data.val or data.corpus
         other = open_corpus(name, options)
-        val = list_corpus(other.entries())
+        val = list_corpus(without_videos(other.entries()))
         shown = name if data.val_split is None else f"{name}, split {data.val_split}"
     else:
         if len(train.entries) < 2:

@@ -60,6 +60,14 @@ class Corpus:
                 yield from _within_limits(found)
 
 
+def without_videos(entries: Entries) -> Entries:
+    """Leave videos out, for runs that take each file of a corpus for one picture."""
+    for entry in entries:
+        image = entry.image if isinstance(entry, Entry) else None
+        if image is None or image.frames_per_minute is None:
+            yield entry
+
+
 def weight_of(entry: Entry) -> int:
     """Count the characters of an entry's texts and attributes."""
     weight = 0 if entry.image is None else _characters(entry.image.attributes)

@@ -16,6 +16,7 @@ from retrieval.contents import image_digest, part_digest
 from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.file_kinds import kind_by_name
 from retrieval.locations.fetch import read_bytes, read_head
+from retrieval.signatures import video_container
 from retrieval.types import FileBytes, InlineBytes, PartBytes
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def read_encoded(location: Location, limits: Limits) -> EncodedImage:
     if isinstance(location, FileBytes | PartBytes):
         kind = kind_by_name(location.path.name)
         if kind is not None and kind.is_opened_in_place:
-            return EncodedImage(b"", read_head(location.path), part, location.path)
+            head = read_head(location.path)
+            if video_container(head) is not None:  # else its name is wrong, and its content decides
+                return EncodedImage(b"", head, part, location.path)
     data = read_bytes(location, limits)
     return EncodedImage(part_digest(image_digest(data), part), data, part)
 

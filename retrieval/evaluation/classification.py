@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.corpora import CorpusOptions, open_corpus
+from retrieval.corpora.corpus import without_videos
 from retrieval.corpora.samples import read_samples
 from retrieval.corpora.values import parse_object
 from retrieval.errors import CorpusFormatError, EvaluationError
@@ -161,7 +162,7 @@ def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledImag
 
 def _read_folder(root: Path) -> Iterator[tuple[CorpusImage, str]]:
     corpus = open_corpus(str(root), CorpusOptions(format="folder"))
-    for found in corpus.entries():
+    for found in without_videos(corpus.entries()):
         if isinstance(found, Failure):
             raise EvaluationError(f"{found.uri}: {found.reason}; {_WHOLE}")
         image = found.image

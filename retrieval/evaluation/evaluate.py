@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.collection import Collection
 from retrieval.corpora import CorpusOptions, open_corpus
+from retrieval.corpora.corpus import without_videos
 from retrieval.encoders.registry import auto_choice, load_bound_encoder, load_encoder
 from retrieval.errors import CollectionEmpty, UsageError
 from retrieval.evaluation.classification import TEMPLATE, Classification, classify_models, load_labelled
@@ -138,7 +139,7 @@ def load_evaluation(
             )
         return load_protocol(protocol, Path(corpus), chosen)
     opened = open_corpus(str(corpus), options)
-    evaluated = load_entries(Path(corpus).stem, opened.entries(), chosen)
+    evaluated = load_entries(Path(corpus).stem, without_videos(opened.entries()), chosen)
     return evaluated if opened.note is None else replace(evaluated, notes=(*evaluated.notes, opened.note))
 
 

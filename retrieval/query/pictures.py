@@ -102,6 +102,8 @@ class Pictures:
         Raises:
             ImageError: they cannot be read any more, or have changed.
         """
+        if not self.has_original(picture):
+            raise ImageError("it is a frame of a video, of which there are thumbnails alone")
         from retrieval.locations.fetch import read_bytes  # late: most of what is asked for are thumbnails
 
         location = _local(picture)

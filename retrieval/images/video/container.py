@@ -79,22 +79,36 @@ def open_video(path: Path, most_pixels: int, memory: int | None = None) -> Itera
         if name is None:
             raise ImageError("not a video in a container that is read here (MP4, MOV, MKV, WebM, AVI)")
         file.seek(0)
-        try:
-            with av.open(
+        with (
+            errors_translated(),
+            av.open(
                 file,
                 "r",
                 format=name,
                 options=_options(most_pixels, memory),
                 metadata_errors="replace",
                 buffer_size=_BUFFER_BYTES,
-            ) as container:
-                yield _checked(file, name, container, most_pixels, memory)
-        except ImageError:
-            raise
-        except MemoryError as error:
-            raise ImageTooLarge(None) from error
-        except Exception as error:  # FFmpeg's errors are of many classes, and hostile bytes raise others too
-            raise ImageError(f"damaged or cut short ({clause(error)})") from error
+            ) as container,
+        ):
+            yield _checked(file, name, container, most_pixels, memory)
+
+
+@contextmanager
+def errors_translated() -> Iterator[None]:
+    """Translate what the block raises of FFmpeg's errors.
+
+    Raises:
+        ImageTooLarge: there is not enough memory.
+        ImageError: any other reason, in one clause.
+    """
+    try:
+        yield
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageTooLarge(None) from error
+    except Exception as error:  # FFmpeg's errors are of many classes, and hostile bytes raise others too
+        raise ImageError(f"damaged or cut short ({clause(error)})") from error
 
 
 def clause(error: Exception) -> str:

@@ -15,7 +15,7 @@ import retrieval
 from indexer import Report
 from retrieval.collection import Collection
 from retrieval.corpora import CorpusOptions
-from retrieval.errors import QueryError, UsageError
+from retrieval.errors import ImageError, QueryError, UsageError
 from retrieval.query.pictures import Pictures
 from tests.builders import HashEncoder, draw, uris
 from tests.command_line import Run
@@ -136,7 +136,24 @@ def test_a_damaged_video_is_a_failure_with_its_reason_and_the_rest_is_taken(
     with Collection.open(collection) as opened, opened.reading() as view:
         reasons = {failure.uri.rpartition("/")[2]: failure.reason for failure in view.failures()}
     assert reasons["cut.mp4"].startswith("damaged or cut short")
-    assert reasons["words.mkv"].startswith("not a video in a container that is read here")
+    assert reasons["words.mkv"].startswith("not a picture in a format that is read here")
+
+
+def test_a_photograph_with_the_name_of_a_video_is_taken_by_its_content(
+    folder: Path, collection: Path
+) -> None:
+    draw(folder / "a.png", (0, 200, 0)).rename(folder / "a.mp4")
+
+    assert build(folder, collection).encoded == 1
+    assert names(collection) == ["a.mp4"]
+
+
+def test_videos_have_no_part_in_an_evaluation(run: Run, folder: Path, model: Path) -> None:
+    make_video(folder / "clip.mp4", COLOURS[:1])
+    draw(folder / "a.png", (0, 200, 0))
+    (folder / "a.txt").write_text("green")
+
+    assert run("eval", folder, "--model", model).exit_code == 0
 
 
 def test_a_moment_is_a_picture_to_search_with_and_to_look_at(folder: Path, collection: Path) -> None:
@@ -149,6 +166,8 @@ def test_a_moment_is_a_picture_to_search_with_and_to_look_at(folder: Path, colle
         with Image.open(io.BytesIO(pictures.thumbnail(picture, 240))) as small:
             pixel = small.convert("RGB").getpixel((150, 80))
         assert not pictures.has_original(picture)
+        with pytest.raises(ImageError, match="a frame of a video"):
+            pictures.original(picture)
         with pytest.raises(QueryError, match=r"a video; name a moment of it, as in clip\.mp4#t=12\.4"):
             engine.search(retrieval.parse_query([str(path)]))
 
