@@ -164,9 +164,10 @@ class _FilePart(NamedTuple):
     is_failure: int
 
 
+# +kind: SQLite would else walk all images by their kind, for each file
 _FILE_PARTS = Select(
     _FilePart,
-    "SELECT uri, stamp, 0 FROM items WHERE kind = 'image' AND (uri = ?1 OR uri > ?1 || '#' AND uri < ?1 || '$')"
+    "SELECT uri, stamp, 0 FROM items WHERE +kind = 'image' AND (uri = ?1 OR uri > ?1 || '#' AND uri < ?1 || '$')"
     " UNION ALL SELECT uri, stamp, 1 FROM failures WHERE uri = ?1 OR uri > ?1 || '#' AND uri < ?1 || '$'",
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,6 +14,8 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 import indexer
 import retrieval
 from indexer import Report
+from indexer.store.known import _FILE_PARTS
+from retrieval.catalogue_name import CATALOGUE
 from retrieval.collection import Collection
 from retrieval.decoding.pool import DecodePool
 from retrieval.errors import ImageError, QueryError
@@ -252,3 +256,15 @@ def test_another_model_encodes_pages_again_from_their_file(folder: Path, collect
     report = indexer.reindex(collection, model=HashEncoder(dimension=24))
 
     assert (report.encoded, report.unreadable) == (6, 0)
+
+
+def test_the_pictures_of_a_file_are_looked_up_by_the_index_of_uris(folder: Path, collection: Path) -> None:
+    save_pages(folder / "scan.tif")
+    build(folder, collection)
+
+    with closing(sqlite3.connect(collection / CATALOGUE)) as catalogue:
+        plan = catalogue.execute(f"EXPLAIN QUERY PLAN {_FILE_PARTS.sql}", ("file:///a.tif",)).fetchall()
+
+    searches = [row[3] for row in plan if row[3].startswith(("SEARCH", "SCAN"))]
+    assert len(searches) == 4
+    assert all("(uri=?)" in one or "(uri>? AND uri<?)" in one for one in searches), searches
