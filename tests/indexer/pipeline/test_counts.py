@@ -28,7 +28,7 @@ def test_each_item_of_a_folder_is_counted_once_in_one_way(index: Index, photos: 
     shutil.copy(photos / "red.png", photos / "red again.png")
     (photos / "broken.png").write_bytes(b"no picture")
     (photos / "empty.jpg").touch()
-    (photos / "photo.CR2").write_bytes(b"raw")
+    (photos / "drawing.svg").write_bytes(b"<svg/>")
     (photos / ".hidden.png").write_bytes(b"hidden")
     files = sum(path.is_file() for path in photos.rglob("*"))
 
