@@ -5,8 +5,9 @@
 SHARED has flickr8k/*.tar under data/; WORK is a folder for the pictures and their collection, made where it is not
 there. 2,000 photographs get five edited copies each, of twelve edits, and a frame as the next of a burst could be: the
 hand has moved by 2 %, and a part of the picture, 44 % of each side, by 6 to 12 % of the width. 5,000 photographs stand
-beside them. All pictures are compared with all. A pair of a photograph and its copy is right; a pair with a burst
-frame, or of two photographs, is wrong, which includes the nearest ones by vector. Thresholds were chosen on photographs
+beside them. All pictures are compared with all. Recall is of pairs of a photograph and its copy. Precision is of all
+pairs found, or of those with a copy of the edit: pairs of one photograph and its copies are right; pairs with a burst
+frame, or of two photographs, are wrong, which includes the nearest ones by vector. Thresholds were chosen on photographs
 with even numbers; the first table is of the others. Rewrites measure.md.
 """
 
@@ -15,8 +16,9 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -121,24 +123,29 @@ def compare(path: Path) -> Pictures:
     )
 
 
-def judged(compared: Pictures, half: int, most: float) -> tuple[dict[str, int], dict[str, int], int]:
-    """Count, of one half, right pairs by edit, wrong pairs by edit, and all wrong pairs."""
+@dataclass(slots=True)
+class Judged:
+    """Counts by edit, and under ``all``: copies found for their photograph, right pairs, and wrong pairs."""
+
+    found: Counter[str] = field(default_factory=Counter)
+    right: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+
+
+def judged(compared: Pictures, half: int, most: float) -> Judged:
+    """Judge the pairs of one half whose difference is at most ``most``."""
     pairs = np.unique(compared.pairs[compared.difference <= most], axis=0)
     number, edit = compared.number[pairs], compared.edit[pairs]
-    right: dict[str, int] = {}
-    wrong: dict[str, int] = {}
-    wrong_pairs = 0
+    counts = Judged()
     for (one, other), (first, second) in zip(number.tolist(), edit.tolist(), strict=True):
         if one % 2 != half or tuple(sorted((one, other))) in SAME_IN_DATA:
             continue
-        if one != other or (first == "burst") != (second == "burst"):
-            wrong_pairs += 1
-            for name in {first, second} - {"original", "burst"}:
-                wrong[name] = wrong.get(name, 0) + 1
-        elif "original" in (first, second):
-            name = second if first == "original" else first
-            right[name] = right.get(name, 0) + 1
-    return right, wrong, wrong_pairs
+        names = {first, second} - {"original", "burst"}
+        is_wrong = one != other or (first == "burst") != (second == "burst")
+        (counts.wrong if is_wrong else counts.right).update({*names, "all"})
+        if not is_wrong and "original" in (first, second):
+            counts.found.update({*names, "all"})
+    return counts
 
 
 def copies(compared: Pictures, half: int) -> dict[str, int]:
@@ -153,21 +160,19 @@ def copies(compared: Pictures, half: int) -> dict[str, int]:
 
 def edit_rows(compared: Pictures, half: int) -> Iterable[Sequence[object]]:
     """Give a row for each edit, and one for all together."""
-    right, wrong, wrong_pairs = judged(compared, half, MOST_DIFFERENCE)
+    counts = judged(compared, half, MOST_DIFFERENCE)
     there = copies(compared, half)
-    for name, count in there.items():
-        yield name, count, right[name], *shares(right[name], count, wrong.get(name, 0))
-    found = sum(right.values())
-    yield "all", sum(there.values()), found, *shares(found, sum(there.values()), wrong_pairs)
+    for name, count in {**there, "all": sum(there.values())}.items():
+        yield name, count, counts.found[name], *shares(counts, name, count)
 
 
 def chosen_rows(compared: Pictures, half: int) -> Iterable[Sequence[object]]:
     """Give a row for each greatest difference."""
     there = copies(compared, half)
     for most in DIFFERENCES:
-        right, _, wrong_pairs = judged(compared, half, most)
-        recall, wrong, precision = shares(sum(right.values()), sum(there.values()), wrong_pairs)
-        least = min(right.get(name, 0) / count for name, count in there.items())
+        counts = judged(compared, half, most)
+        recall, wrong, precision = shares(counts, "all", sum(there.values()))
+        least = min(counts.found[name] / count for name, count in there.items())
         yield (
             f"{most}{' (chosen)' if most == MOST_DIFFERENCE else ''}",
             recall,
@@ -177,9 +182,10 @@ def chosen_rows(compared: Pictures, half: int) -> Iterable[Sequence[object]]:
         )
 
 
-def shares(right: int, count: int, wrong: int) -> tuple[str, int, str]:
+def shares(counts: Judged, name: str, count: int) -> tuple[str, int, str]:
     """Give recall in per cent, wrong pairs, and precision in per cent."""
-    return f"{100 * right / count:.1f}", wrong, f"{100 * right / (right + wrong):.2f}"
+    right, wrong = counts.right[name], counts.wrong[name]
+    return f"{100 * counts.found[name] / count:.1f}", wrong, f"{100 * right / max(1, right + wrong):.2f}"
 
 
 def burst_count(compared: Pictures, half: int) -> int:

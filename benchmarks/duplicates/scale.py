@@ -66,6 +66,8 @@ def make_prints(n: int, rng: np.random.Generator) -> NDArray[np.uint8]:
         noise = rng.standard_normal((min(CHUNK, n - start), SIDE, SIDE), np.float32)
         field = np.fft.irfft2(np.fft.rfft2(noise) / frequency**1.2, s=(SIDE, SIDE))
         field *= 50 / field.std((1, 2), keepdims=True)
+        # light from above, dark below, more or less of it: what photographs have in common
+        field += rng.normal(0, 70, (len(field), 1, 1)) * np.linspace(1, -1, SIDE)[:, None]
         grey[start : start + CHUNK] = np.clip(field + 128, 0, 255)
     return grey
 
@@ -87,9 +89,10 @@ def plant_copies(
         turned = number // COPY_EVERY % 2
         copy = np.rot90(grey[number - 1], turned).astype(np.float32)
         grey[number] = np.clip(copy * 0.9 + 12 + rng.normal(0, 2, copy.shape), 0, 255)
-        if not turned:
-            near = vectors[number - 1] + rng.standard_normal(DIMENSION) * 0.3 / np.sqrt(DIMENSION)
-            vectors[number] = near / np.linalg.norm(near)
+        # cosines of 0.95, and of 0.2 for turned copies: with mini 97 % of these have more
+        noise = rng.standard_normal(DIMENSION) * (4.9 if turned else 0.3) / np.sqrt(DIMENSION)
+        near = vectors[number - 1] + noise
+        vectors[number] = near / np.linalg.norm(near)
         expected.add((number - 1, number))
     return expected
 

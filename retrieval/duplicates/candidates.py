@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 _FREQUENCIES = 8  # along each axis
 _WEIGHT = 4.0  # of a descriptor's cosine against a vector's likeness
-LEAST = 4.0
+LEAST = 3.9
 """Likeness + 4 * cosine of descriptors, of candidates: turned copies have nearly as much by their descriptor alone."""
 
 _BLOCK = 2048  # rows: their products take 16 MiB

@@ -124,6 +124,8 @@ class _Oriented:
 
 def _oriented(small: NDArray[np.float32], found: CandidatePairs) -> _Oriented:
     """Turn candidates as they fit best, and keep those that may be copies turned so."""
+    likely = (found.likeness >= _LEAST_LIKENESS) | (found.described >= _LEAST_DESCRIBED)
+    found = CandidatePairs(found.pairs[likely], found.likeness[likely], found.described[likely])
     ways, fits = [], []
     for start in range(0, len(found.pairs), _CHUNK):
         pairs = found.pairs[start : start + _CHUNK]
