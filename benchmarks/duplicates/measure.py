@@ -7,8 +7,8 @@ there. 2,000 photographs get five edited copies each, of twelve edits, and a fra
 hand has moved by 2 %, and a part of the picture, 44 % of each side, by 6 to 12 % of the width. 5,000 photographs stand
 beside them. All pictures are compared with all. Recall is of pairs of a photograph and its copy. Precision is of all
 pairs found, or of those with a copy of the edit: pairs of one photograph and its copies are right; pairs with a burst
-frame, or of two photographs, are wrong, which includes the nearest ones by vector. Thresholds were chosen on photographs
-with even numbers; the first table is of the others. Rewrites measure.md.
+frame, or of two photographs, are wrong, which includes the nearest ones by vector. Thresholds were chosen on
+photographs with even numbers; the first table is of the others. Rewrites measure.md.
 """
 
 from __future__ import annotations
