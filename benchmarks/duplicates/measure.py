@@ -79,7 +79,8 @@ def main() -> None:
         "",
         (__doc__ or "").split("\n\n")[2].replace(" Rewrites measure.md.", "").replace("\n", " ").strip(),
         "",
-        "Photographs with odd numbers (three settings were looked at on them before this one was kept, so they are not untouched):",
+        "Photographs with odd numbers (three settings were looked at on them before this one was kept, so they are "
+        "not untouched):",
         "",
         *markdown_table(("edit", "copies", "found", "recall %", "wrong pairs", "precision %"), report),
         "",
