@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from retrieval.collection import Collection, CollectionInfo, View
 from retrieval.collection.filters.ordering import ordered
-from retrieval.collection.stored import StoredVector
 from retrieval.errors import (
     CollectionEmpty,
     CollectionError,
-    IdentityMismatch,
     ImageError,
     NothingOfKind,
-    QueryError,
     UsageError,
 )
-from retrieval.identity import Identity
 from retrieval.query.by_words import deeper, join_words, search_words
 from retrieval.query.certainty import with_probability
+from retrieval.query.loaded_encoders import LoadedEncoders
 from retrieval.query.location import collection_path
 from retrieval.query.parts import ItemPart, KeyPart, Query, Queryable
+from retrieval.query.stored_items import direction, stored_vectors
 from retrieval.query.vectors import NotPrepared, QueryVectors, place_of, with_place_in_errors
 from retrieval.query.without import read_query
 from retrieval.types import (
@@ -101,7 +99,7 @@ class SearchEngine:
     ) -> None:
         self.collection = collection
         self.limits = limits
-        self._encoders = _Encoders(collection.path, encoder)
+        self._encoders = LoadedEncoders(collection.path, encoder)
         self._pool: DecodePool | None = None
         self._pool_lock = threading.Lock()
 
@@ -303,7 +301,7 @@ class SearchEngine:
 
         def read(view: View) -> tuple[NDArray[np.float32], ExplainedItem]:
             named = [*left_out.queries, Query((ItemPart(number),))]
-            stored = _stored(view, named)
+            stored = stored_vectors(view, named)
             return vectors.compose(view, stored), read_item(view, number, stored[number])
 
         rows, item = self._reading(vectors, read)
@@ -472,7 +470,7 @@ class SearchEngine:
                 for number in range(len(queries))
             ]
         self._encoders.check_given(view.identity)
-        stored = _stored(view, queries)
+        stored = stored_vectors(view, queries)
         kinds = self._directions(view, queries, request, {name: item.kind for name, item in stored.items()})
         rows = vectors.compose(view, stored)
         answers = [Hits() for _ in queries]
@@ -529,109 +527,5 @@ def _condition(where: str | Expression | None) -> Expression | None:
     return parse_where(where)
 
 
-class _Encoders:
-    """The encoder of a collection: the caller's, or one that is loaded when a query first needs it; thread-safe."""
-
-    def __init__(self, collection: Path, given: Encoder | str | Path | None) -> None:
-        self._collection, self._given = collection, given
-        self._loaded: Encoder | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def remember_texts(self) -> bool:
-        """Whether vectors of texts are kept for other processes; not those of an encoder that the caller made."""
-        return self._given is None or isinstance(self._given, (str, Path))
-
-    def loaded(self, identity: Identity) -> Encoder | None:
-        """Give the encoder with this identity if it has been loaded."""
-        encoder = self._loaded
-        return encoder if encoder is not None and encoder.identity.digest == identity.digest else None
-
-    def load(self, identity: Identity) -> Encoder:
-        """Load the encoder, unless it has been loaded.
-
-        Raises:
-            IdentityMismatch: what was given or found has another identity.
-        """
-        with self._lock:
-            encoder = self.loaded(identity)
-            if encoder is None:
-                encoder = self._find(identity)
-                given = encoder.identity
-                if given.digest != identity.digest:
-                    raise IdentityMismatch(
-                        self._collection, identity.name, given.name, identity.difference(given)
-                    )
-                self._loaded = encoder
-            return encoder
-
-    def check_given(self, identity: Identity) -> None:
-        """Refuse an encoder of the caller's that is not the collection's, even where nothing is to be encoded.
-
-        One that goes by the collection's own name is loaded, and checked, only when it has something to encode.
-
-        Raises:
-            NotPrepared: it has to be loaded to be checked.
-        """
-        given = self._given
-        if given is None or self.loaded(identity) is not None:
-            return
-        if not (isinstance(given, (str, Path)) and str(given) == identity.name):
-            raise NotPrepared(identity)
-
-    def forget(self) -> None:
-        """Let go of the encoder."""
-        self._loaded = None
-
-    def _find(self, identity: Identity) -> Encoder:
-        given = self._given
-        if given is not None and not isinstance(given, (str, Path)):
-            return given
-        from retrieval.encoders.registry import load_bound_encoder, load_encoder  # late: brings torch
-
-        return load_encoder(given) if given is not None else load_bound_encoder(identity)
-
-
 def _read(query: Query, literal: bool) -> Query:
     return query if literal else read_query(query)[0]
-
-
-def _stored(view: View, queries: Sequence[Query]) -> dict[str | int, StoredVector]:
-    """Read the items that queries name by key or id.
-
-    Raises:
-        QueryError: there is none.
-    """
-    keys = [key for query in queries for key in query.keys]
-    ids = [number for query in queries for number in query.ids]
-    by_key = view.keyed_vectors(keys) if keys else {}
-    by_id = view.item_vectors(ids) if ids else {}
-    found: dict[str | int, StoredVector] = dict(by_key.items())
-    found |= by_id.items()
-    for number, query in enumerate(queries):
-        names: list[str | int] = [*query.keys, *query.ids]
-        for name in names:
-            if name not in found:
-                with with_place_in_errors(place_of(queries, number)):
-                    raise QueryError(_no_such_item(view.path, name))
-    return found
-
-
-def _no_such_item(collection: Path, name: str | int) -> str:
-    said, where = (
-        (f"item {name}", "ids stand in hits")
-        if isinstance(name, int)
-        else (f"item with the key {name!r}", "keys are given when items are added")
-    )
-    return f"collection {collection} has no {said}, or hides it; {where}"
-
-
-def direction(query: Query, held: dict[Kind, bool], stored: Mapping[str | int, Kind]) -> Kind:
-    """Choose the kind of item that a query finds by default: texts for images alone, else images.
-
-    ``held`` says which kinds the collection has any of (at least one); the kind that it lacks gives way. ``stored``
-    are the kinds of the items that the query asks with by key or id.
-    """
-    wanted: Kind = "text" if query.only_images(stored) else "image"
-    other: Kind = "image" if wanted == "text" else "text"
-    return wanted if held[wanted] else other

@@ -17,9 +17,10 @@ import indexer
 import retrieval
 from retrieval.errors import QueryError
 from retrieval.query.compose import CANCELLED, compose
-from retrieval.query.engine import SearchEngine, direction
+from retrieval.query.engine import SearchEngine
 from retrieval.query.parse import parse_line, parse_part, parse_query
 from retrieval.query.parts import ImagePart, KeyPart, Part, Query, TextPart
+from retrieval.query.stored_items import direction
 from retrieval.types import KINDS, Hit, Kind
 from tests.builders import HashEncoder, unit_rows
 
