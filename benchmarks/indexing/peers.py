@@ -125,12 +125,8 @@ def environment(folder: Path, name: str, packages: Sequence[str], python: str = 
     return programs
 
 
-def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callable[[Path], Run]]:
-    """Make ready what takes turns: each indexes a folder of photographs from nothing."""
-    rclip = environment(folder, "rclip", RCLIP, "python3.12")
-    others = environment(folder, "sentence-transformers", SENTENCE_TRANSFORMERS)
-    exporter = environment(folder, "exporter", EXPORTER)
-    data = scratch / "rclip"
+def rclip_data(exporter: Path, checkpoint: Path, data: Path) -> Path:
+    """Give rclip a data folder with the weights of a checkpoint, where it would download its own."""
     graphs = data / "ViT-B-32-256-datacomp_s34b_b86k"
     graphs.mkdir(parents=True)
     for name in ("LICENSE", "OPENAI-CLIP-MIT.txt", "README.md", "THIRD_PARTY_NOTICES.md"):
@@ -140,6 +136,15 @@ def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callabl
     subprocess.run(
         [exporter / "python", "-c", EXPORT, checkpoint, graphs], check=True, stdout=subprocess.DEVNULL
     )
+    return data
+
+
+def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callable[[Path], Run]]:
+    """Make ready what takes turns: each indexes a folder of photographs from nothing."""
+    rclip = environment(folder, "rclip", RCLIP, "python3.12")
+    others = environment(folder, "sentence-transformers", SENTENCE_TRANSFORMERS)
+    exporter = environment(folder, "exporter", EXPORTER)
+    data = rclip_data(exporter, checkpoint, scratch / "rclip")
 
     def with_vlsearch(pictures: Path) -> Run:
         collection = scratch / "collection"
