@@ -264,8 +264,15 @@ def try_case(number: int, seed: int, work: Path, template: Path, tally: harness.
     names = []
     for mutation in rng.sample(MUTATIONS, rng.choice([1, 1, 2, 3])):
         names.append(mutation.__name__)
-        with suppress(
-            OSError, ValueError, KeyError, IndexError, StopIteration, OverflowError, pyarrow.ArrowException
+        with suppress(  # of a mutation before this one
+            OSError,
+            EOFError,
+            ValueError,
+            KeyError,
+            IndexError,
+            StopIteration,
+            OverflowError,
+            pyarrow.ArrowException,
         ):
             mutation(folder, rng, canary)
         if mutation is bomb:
