@@ -82,7 +82,7 @@ def duplicates(
     as_json: bool,
     collection: Path,
 ) -> None:
-    r"""Find copies among the pictures of a collection, in groups, the best copy first.
+    r"""Find copies among the pictures, the best of each first.
 
     Nothing is deleted or changed. There are three classes, and each group is of one:
 

@@ -60,7 +60,7 @@ def test_heic_is_decoded_with_the_extra() -> None:
     assert is_near(colour_at(picture, 32, 24), (200, 40, 40))
 
 
-@pytest.mark.parametrize("format_", ["ICO", "PPM", "PCX", "TGA", "SGI", "EPS", "PDF"])
+@pytest.mark.parametrize("format_", ["ICO", "PPM", "PCX", "TGA", "SGI", "EPS"])
 def test_a_format_that_was_not_promised_is_not_tried(format_: str) -> None:
     with pytest.raises(ImageError, match="not a picture in a format that is read here"):
         decode(encoded(Image.new("RGB", (24, 16)), format_), LIMITS)
@@ -358,7 +358,7 @@ def test_avif_is_told_by_all_its_brands_and_a_video_is_called_one() -> None:
     data[8:12] = b"mif1"
 
     assert decode(bytes(data), LIMITS).size == (24, 16)
-    with pytest.raises(ImageError, match=r"^a video, not a picture$"):
+    with pytest.raises(ImageError, match=r"^a video; name a moment of it"):
         decode(b"\0\0\0\x18ftypisom\0\0\2\0isommp41" + bytes(300), LIMITS)
 
 
