@@ -28,7 +28,7 @@ from benchmarks.queries.latency import fill
 from retrieval.encoders.hub_encoder import load_hub_encoder
 
 TABLE = Path(__file__).with_suffix(".md")
-HEAD = ("program", "seconds", "range", "peak memory, MB", "times")
+HEAD = ("program", "seconds", "range", "times")
 VOCABULARY = "import open_clip; print(open_clip.__path__[0])"
 FILL = """
 import sys
@@ -45,20 +45,16 @@ db.close()
 """
 ASK = "import os, sys; os.chdir(sys.argv.pop(1)); from rclip.main import main; main()"
 
-Query = Callable[[str], tuple[float, float]]
+Query = Callable[[str], float]
 
 
-def timed(command: list[str | Path], **more: str) -> tuple[float, float]:
-    """Run a command; give its seconds and its peak memory in MB."""
+def timed(command: list[str | Path], **more: str) -> float:
+    """Run a command; give its seconds."""
     started = time.perf_counter()
-    with subprocess.Popen(command, env={**os.environ, **more}, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode or len(said.splitlines()) != 10:
-        raise SystemExit(f"{' '.join(map(str, command))}: exit {process.returncode}, {said[:300]}")
-    return time.perf_counter() - started, used.ru_maxrss / 1024
+    done = subprocess.run(command, env={**os.environ, **more}, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode or len(done.stdout.splitlines()) != 10:
+        raise SystemExit(f"{' '.join(map(str, command))}: exit {done.returncode}, {done.stdout[:300]}")
+    return time.perf_counter() - started
 
 
 def programs(folder: Path, count: int, scratch: Path) -> dict[str, Query]:
@@ -78,11 +74,11 @@ def programs(folder: Path, count: int, scratch: Path) -> dict[str, Query]:
     pictures.mkdir()
     subprocess.run([rclip / "python", "-c", FILL, data / "db.sqlite3", pictures, str(count)], check=True)
 
-    def of_vlsearch(words: str) -> tuple[float, float]:
+    def of_vlsearch(words: str) -> float:
         command: list[str | Path] = [sys.executable, "-m", "retrieval.cli", "query", words]
         return timed([*command, "--collection", collection, "-k", "10", "--find", "image"])
 
-    def of_rclip(words: str) -> tuple[float, float]:
+    def of_rclip(words: str) -> float:
         command: list[str | Path] = [
             rclip / "python",
             "-c",
@@ -109,17 +105,16 @@ def main() -> None:
         asked = programs(args.environments.absolute(), args.pictures, Path(temporary))
         for query in asked.values():
             query("words to begin with")
-        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in asked}
+        taken: dict[str, list[float]] = {name: [] for name in asked}
         for turn in range(args.rounds):
             for name, query in asked.items():
                 taken[name].append(query(f"words {turn}"))
-    ours = statistics.median(seconds for seconds, _ in taken["vlsearch"])
+    ours = statistics.median(taken["vlsearch"])
     rows = []
-    for name, runs in taken.items():
-        seconds = [one for one, _ in runs]
-        middle, peak = statistics.median(seconds), statistics.median(memory for _, memory in runs)
+    for name, seconds in taken.items():
+        middle = statistics.median(seconds)
         span = f"{min(seconds):.2f} to {max(seconds):.2f}"
-        rows.append([name, f"{middle:.2f}", span, f"{peak:.0f}", f"{middle / ours:.2f}"])
+        rows.append([name, f"{middle:.2f}", span, f"{middle / ours:.2f}"])
     head = provenance(
         "python -m benchmarks.queries.peers --environments FOLDER",
         packages=("numpy", "openvino"),
