@@ -6,7 +6,9 @@ mini's image tower, and ViT-B/32 (CLIP) of random weights, on which time does no
 one process on all cores that it may use. Variants take turns, round by round; medians of wall-clock seconds, with the
 lowest and the highest. "transformers" is the loop of its documentation, ``get_image_features`` in batches of 32. The
 peak is the fastest of three square products of bfloat16 matrices in torch, measured in the same turns; a tower's share
-of it counts the multiplications and additions of its products alone. Rewrites throughput.md.
+of it counts the multiplications and additions of its products alone. ``--earlier FOLDER`` measures an earlier ``mini``
+beside today's, as it computed then: torch in float32, at its own size. A text is encoded by itself. Rewrites
+throughput.md.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import transformers
 from numpy.typing import NDArray
 
 from benchmarks.provenance import markdown_table, provenance, write_table
+from retrieval.encoders.base import Encoder
 from retrieval.encoders.freed_memory import retain_freed_memory
 from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.registry import load_encoder
@@ -35,6 +38,13 @@ from tests.retrieval.encoders.tiny_checkpoints import CLIP_PICTURES, byte_level
 
 TABLE = Path(__file__).with_suffix(".md")
 HEAD = ("model", "what computes", "images/s", "range", "ratio", "share of the peak")
+TEXT_HEAD = ("model", "ms a text, alone", "range")
+TEXTS = (
+    "a dog runs through the snow",
+    "两个孩子在海滩上玩",
+    "pizza",
+    "a red double-decker bus on a bridge at night",
+) * 16
 IMAGES, BATCH = 64, 32  # as they are indexed
 SQUARES = (1024, 2048, 4096)
 SIZE, PATCH, WIDTH, HIDDEN, LAYERS, DIMENSION = 224, 32, 768, 3072, 12, 512
@@ -98,7 +108,12 @@ def void(_: object) -> None:
     """Drop a result."""
 
 
-def variants(folder: Path) -> dict[tuple[str, str], Turn]:
+def text_turn(encoder: Encoder) -> Turn:
+    """Make a turn of texts, one after the other."""
+    return lambda: void([encoder.encode_texts([text]) for text in TEXTS])
+
+
+def variants(folder: Path, earlier: Path | None) -> dict[tuple[str, str], Turn]:
     """Build what takes turns, by model and name."""
     made: dict[tuple[str, str], Turn] = {
         ("ViT-B/32", "transformers, float32"): transformers_loop(folder, torch.float32),
@@ -111,7 +126,24 @@ def variants(folder: Path) -> dict[tuple[str, str], Turn]:
         mini = load_encoder("mini", runtime=runtime, precision=precision)
         assert isinstance(mini, TowerEncoder)
         made["mini", name] = encoder_turn(mini)
+    if earlier is not None:
+        before = load_encoder(earlier, runtime="torch", precision="float32")
+        assert isinstance(before, TowerEncoder)
+        made["mini", f"{earlier.name} at {before.image_size} pixels, torch, float32"] = encoder_turn(before)
     return made
+
+
+def text_rows(earlier: Path | None, rounds: int) -> list[tuple[str, ...]]:
+    """Measure milliseconds of a text that is encoded alone, for each mini."""
+    encoders = {"mini": load_encoder("mini")}
+    if earlier is not None:
+        encoders[earlier.name] = load_encoder(earlier)
+    found = measure({name: text_turn(encoder) for name, encoder in encoders.items()}, rounds)
+    rows: list[tuple[str, ...]] = []
+    for name, seconds in found.items():
+        low, middle, high = (1e3 * of(seconds) / len(TEXTS) for of in (min, statistics.median, max))
+        rows.append((name, f"{middle:.2f}", f"{low:.2f} to {high:.2f}"))
+    return rows
 
 
 def peak_turns() -> dict[int, Turn]:
@@ -167,6 +199,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--without", action="append", default=[], help="Leave out variants of these words.")
     parser.add_argument("--checkpoint", type=Path, help="Folder of a checkpoint that was saved before.")
+    parser.add_argument("--earlier", type=Path, help="Folder of an earlier mini, measured beside today's.")
     args = parser.parse_args()
     retain_freed_memory()  # as vlsearch index does
     transformers.utils.logging.disable_progress_bar()
@@ -178,7 +211,7 @@ def main() -> None:
         peaks = peak_turns()
         shown = {
             key: turn
-            for key, turn in variants(folder).items()
+            for key, turn in variants(folder, args.earlier).items()
             if not any(words in " ".join(key) for words in args.without)
         }
         turns: dict[Any, Turn] = {**peaks, **shown}
@@ -192,10 +225,9 @@ def main() -> None:
         note=f"{torch.get_num_threads()} threads, {IMAGES} images a turn, {args.rounds} rounds; peak of bfloat16 "
         f"products {peak / 1e9:,.0f} GFLOP/s; {operations_of_vit() / 1e9:.2f} GFLOP an image of ViT-B/32",
     )
-    write_table(
-        args.table,
-        ["# Throughput of image towers", "", *head, "", *markdown_table(HEAD, rows_of(found, peak))],
-    )
+    images = markdown_table(HEAD, rows_of(found, peak))
+    texts = markdown_table(TEXT_HEAD, text_rows(args.earlier, args.rounds))
+    write_table(args.table, ["# Throughput of towers", "", *head, "", *images, "", *texts])
 
 
 if __name__ == "__main__":
