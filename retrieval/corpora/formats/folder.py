@@ -31,11 +31,12 @@ from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
 from retrieval.corpora.raw_pairs import raws_beside
 from retrieval.corpora.textfile import LINE_LIMIT, unreadable
+from retrieval.corpora.values import attributes_of
 from retrieval.errors import CorpusFormatError
 from retrieval.file_kinds import RAW, VIDEO, is_taken, kind_by_name
 from retrieval.metadata.sidecars import SIDECAR_SUFFIXES, by_folded_name, sidecar_key, sidecars_of
 from retrieval.signatures import is_image_file
-from retrieval.types import Attribute, CorpusImage, CorpusText, Entry, Failure, FileBytes
+from retrieval.types import CorpusImage, CorpusText, Entry, Failure, FileBytes
 from retrieval.uris import file_uri
 
 
@@ -259,7 +260,7 @@ def _image_entries(
                 texts.extend(found.texts)
     path = place.path / name
     beside = tuple(place.path / sidecar for sidecar in sidecars)
-    attributes: dict[str, Attribute] = {"raw": raws[0] if len(raws) == 1 else raws} if raws else {}
+    attributes = attributes_of({"raw": raws[0] if len(raws) == 1 else raws} if raws else {}, without=())
     kind = kind_by_name(name)
     image = CorpusImage(
         f"{place.uri}/{quote(os.fsencode(name))}",
