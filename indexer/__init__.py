@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from indexer.store.maintenance import optimize as optimize
     from indexer.text_recognition import TextsRead as TextsRead
     from indexer.text_recognition import read_texts as read_texts
+    from indexer.text_recognition import reads_text as reads_text
+    from indexer.text_recognition import set_reads_text as set_reads_text
     from indexer.training.augment import Augmentation as Augmentation
     from indexer.training.entry import train as train
     from indexer.training.loop import Saving as Saving
@@ -92,8 +94,10 @@ _WHERE = {
     "optimize": ("indexer.store.maintenance", "optimize"),
     "parse_caption_column": ("retrieval.corpora", "parse_caption_column"),
     "read_texts": ("indexer.text_recognition", "read_texts"),
+    "reads_text": ("indexer.text_recognition", "reads_text"),
     "reindex": ("indexer.reindexing", "reindex"),
     "relocate": ("indexer.relocating", "relocate"),
+    "set_reads_text": ("indexer.text_recognition", "set_reads_text"),
     "train": ("indexer.training.entry", "train"),
     "unhide": ("indexer.hiding", "unhide_items"),
     "update": ("indexer.updating", "update"),
@@ -141,8 +145,10 @@ __all__ = [
     "optimize",
     "parse_caption_column",
     "read_texts",
+    "reads_text",
     "reindex",
     "relocate",
+    "set_reads_text",
     "train",
     "unhide",
     "update",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -14,9 +14,10 @@ from sqlalchemy import ColumnElement, select
 from indexer.pipeline.interrupts import interrupts_noted
 from indexer.pipeline.report import FailureGroup, Failures
 from indexer.store.changes import Change, NewImageText
+from indexer.store.text_rows import note_reads_text
 from indexer.store.writer import Writer
 from indexer.stored_images import StoredContent, StoredContents, read_again
-from retrieval.collection import schema
+from retrieval.collection import Collection, schema
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.preparations import Fit
@@ -44,6 +45,7 @@ class TextsRead:
         seconds: wall time.
         interrupted: Ctrl-C came; what was done is committed.
         reasons: the failures, grouped by reason, the most frequent first.
+        left: images that were not reached, roughly; 0 only if all were.
     """
 
     maker: str
@@ -53,6 +55,7 @@ class TextsRead:
     seconds: float
     interrupted: bool = False
     reasons: tuple[FailureGroup, ...] = field(default=())
+    left: int = 0
 
 
 def read_texts(
@@ -82,27 +85,95 @@ def read_texts(
         CollectionLocked: another process writes to it.
         MissingExtra: RapidOCR is not installed.
     """
-    started = time.monotonic()
-    if reader is None:
-        from retrieval.ocr.rapid import RapidReader  # late: brings OpenCV and ONNX Runtime
+    return TextReading(Path(collection), reader, limits, workers, timeout).read_unread(on_progress)
 
-        reader = RapidReader()
+
+def reads_text(collection: str | Path) -> bool:
+    """Whether the text in new images of a collection is read after each run over a corpus.
+
+    Raises:
+        CollectionNotFound: there is none.
+    """
+    with Collection.open(collection) as opened:
+        return opened.info().reads_text
+
+
+def set_reads_text(collection: str | Path, on: bool, *, timeout: float = 0.0) -> None:
+    """Have ``vlsearch index`` and ``vlsearch watch`` read the text in new images of a collection, or no longer.
+
+    What was read stays. Nothing is written where it is so already.
+
+    Args:
+        collection: its folder.
+        on: whether to read it.
+        timeout: seconds to wait for another process that writes to the collection; by default none.
+
+    Raises:
+        CollectionNotFound: there is none.
+        CollectionLocked: another process writes to it.
+    """
+    if reads_text(collection) == on:
+        return
     with (
-        DecodePool(limits or Limits(), workers) as pool,
         Writer.existing(Path(collection), timeout) as writer,
+        writer.catalogue.without_generation() as connection,
     ):
-        recognition = _Recognition(writer, reader)
-        with interrupts_noted() as interrupted:
-            recognition.run(pool, interrupted, on_progress)
-    return TextsRead(
-        reader.maker,
-        recognition.with_text,
-        recognition.without_text,
-        len(recognition.failures),
-        round(time.monotonic() - started, 3),
-        interrupted.is_set(),
-        recognition.failures.groups(),
-    )
+        note_reads_text(connection, on)
+
+
+@dataclass(frozen=True, slots=True)
+class TextReading:
+    """Reads the text in a collection's images in one or several goes.
+
+    Attributes:
+        collection: its folder.
+        reader: what reads; None for RapidOCR, which is loaded for a go that finds images to read.
+        limits: as for :func:`read_texts`, as are the next ones.
+        workers: as there.
+        timeout: as there.
+        given_up: sha256 of the contents that could not be read; the goes that follow pass over them.
+    """
+
+    collection: Path
+    reader: TextReader | None = None
+    limits: Limits | None = None
+    workers: int | None = None
+    timeout: float = 0.0
+    given_up: set[bytes] = field(default_factory=set)
+
+    def read_unread(
+        self, on_progress: OnProgress | None = None, is_over: Callable[[], bool] = lambda: False
+    ) -> TextsRead:
+        """Read what has not been read and was not given up, until ``is_over`` after an image.
+
+        Raises:
+            CollectionNotFound: there is none.
+            CollectionLocked: another process writes to it.
+            MissingExtra: RapidOCR is not installed.
+        """
+        started = time.monotonic()
+        reader = self.reader
+        if reader is None:
+            from retrieval.ocr.rapid import RapidReader  # late: for what is read alone
+
+            reader = RapidReader()
+        with (
+            DecodePool(self.limits or Limits(), self.workers) as pool,
+            Writer.existing(self.collection, self.timeout) as writer,
+        ):
+            recognition = _Recognition(writer, reader, self.given_up)
+            with interrupts_noted() as interrupted:
+                left = recognition.run(pool, interrupted, is_over, on_progress)
+        return TextsRead(
+            reader.maker,
+            recognition.with_text,
+            recognition.without_text,
+            len(recognition.failures),
+            round(time.monotonic() - started, 3),
+            interrupted.is_set(),
+            recognition.failures.groups(),
+            left,
+        )
 
 
 class _Recognition:
@@ -114,31 +185,48 @@ class _Recognition:
         failures: images that could not be read.
     """
 
-    def __init__(self, writer: Writer, reader: TextReader) -> None:
-        self._writer, self._reader = writer, reader
+    def __init__(self, writer: Writer, reader: TextReader, given_up: set[bytes]) -> None:
+        self._writer, self._reader, self._given_up = writer, reader, given_up
         self.with_text = self.without_text = 0
         self.failures = Failures()
         self._change, self._since = Change(), time.monotonic()
 
-    def run(self, pool: DecodePool, stop: Event, on_progress: OnProgress | None) -> None:
-        """Read, and commit on the way and at the end, until ``stop`` is set."""
+    def run(
+        self,
+        pool: DecodePool,
+        interrupted: Event,
+        is_over: Callable[[], bool],
+        on_progress: OnProgress | None,
+    ) -> int:
+        """Read, and commit on the way and at the end, until it is to end; give how many images were not reached.
+
+        That is an estimate, and 0 only if all were.
+        """
         unread = StoredContents(self._writer, *_is_unread(self._reader.maker))
-        total = unread.count()
-        for done, (content, image) in enumerate(self._decoded(pool, unread, stop), start=1):
+        done, total = 0, max(0, unread.count() - len(self._given_up))
+        is_whole = False
+        for done, (content, image) in enumerate(self._decoded(pool, unread, interrupted), start=1):
             try:
                 self._stage(content, self._read(image))
             except ImageError as error:
+                self._given_up.add(content.sha256)
                 self.failures.add(Failure(content.uri, str(error)))
             if on_progress is not None:
                 on_progress(Progress("reading text", done, total, len(self.failures)))
             if time.monotonic() - self._since > COMMIT_SECONDS or len(self._change.texts) >= COMMIT_IMAGES:
                 self._commit()
+            if is_over():
+                break
+        else:
+            is_whole = not interrupted.is_set()
         self._commit()
+        return 0 if is_whole else max(1, total - done)
 
     def _decoded(
         self, pool: DecodePool, unread: StoredContents, stop: Event
     ) -> Iterator[tuple[StoredContent, PreparedImage | ImageError]]:
         rule = Fit(self._reader.side)
+        passed_over = frozenset(self._given_up)
 
         def read(content: StoredContent) -> PreparedImage:
             def prepare(location: Location) -> PreparedImage:
@@ -146,7 +234,8 @@ class _Recognition:
 
             return read_again(content, prepare)
 
-        return map_in_order(read, unread, pool.workers, DECODED_AHEAD, stop)
+        wanted = (content for content in unread if content.sha256 not in passed_over)
+        return map_in_order(read, wanted, pool.workers, DECODED_AHEAD, stop)
 
     def _read(self, image: PreparedImage | ImageError) -> list[ReadLine]:
         if isinstance(image, ImageError):

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.text_recognition import TextReading, TextsRead, reads_text
 from indexer.updating import Updated, readable_corpora, update
 from retrieval.catalogue_name import is_collection
 from retrieval.collection import KnownCorpus
 from retrieval.corpora.left_out import is_hidden_or_system
-from retrieval.errors import CollectionLocked
-from retrieval.extras import require
+from retrieval.errors import CollectionLocked, MissingExtra
+from retrieval.extras import is_installed, require
 from retrieval.types import Limits
 from retrieval.uris import split_file_uri
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
+    from retrieval.ocr import TextReader
 
 SETTLED_S = 1.5
 """Seconds without a change after which what has changed is indexed: a file that is being copied goes on changing."""
@@ -32,6 +35,9 @@ LOOK_S = 15.0
 POLL_S = 5.0
 """Seconds between looks at all files, where the system gives no notice of changes."""
 
+READ_S = 60.0
+"""Seconds for which text in new images is read before changes are taken again."""
+
 _LOCKED_S = 60.0  # to wait for another writer before trying again later
 
 
@@ -42,10 +48,12 @@ class Watching:
     Attributes:
         updated: what became of a corpus, after each update of one.
         note: a sentence of anything else: that changes are looked for instead of told, that a drive is missing.
+        texts: what a reader of text found in new images, of a collection that asks for it.
     """
 
     updated: Updated | None = None
     note: str | None = None
+    texts: TextsRead | None = None
 
 
 def watch(
@@ -57,13 +65,15 @@ def watch(
     workers: int | None = None,
     poll: bool = False,
     settled: float = SETTLED_S,
+    reader: TextReader | None = None,
     stop: threading.Event | None = None,
 ) -> Iterator[Watching]:
     """Bring a collection up to date with its corpora, and go on as they change, until ``stop`` is set.
 
     Each round of changes is one run of :func:`indexer.update` over the corpora that they lie in, so that a collection
     that was followed equals one that was indexed anew. Corpora whose drive is missing are waited for. A writer that
-    holds the collection is waited for, too.
+    holds the collection is waited for, too. After a round the text in new images is read, if the collection asks for
+    it (:func:`indexer.set_reads_text`); in between, other changes are taken.
 
     Args:
         collection: its folder; it must have been indexed from corpora.
@@ -74,6 +84,7 @@ def watch(
         poll: look at all files every few seconds, for file systems that tell of no changes; otherwise that is done
             only where the system cannot watch so many folders.
         settled: seconds without a change before a round.
+        reader: as for :func:`indexer.read_texts`.
         stop: ends the iteration, within a second or after the round that is under way.
 
     Raises:
@@ -83,7 +94,9 @@ def watch(
     """
     require("watch", "following folders")
     stop = stop or threading.Event()
+    texts = _TextsOfNewImages(TextReading(Path(collection), reader, limits, workers, _LOCKED_S), stop)
     yield from _round(collection, model, limits, prune, workers, None, stop)
+    yield from texts.read()
     missing: set[str] = set()
     while not stop.is_set():
         places = _places(collection)
@@ -96,13 +109,51 @@ def watch(
             continue
         try:
             for changed in _changes(Path(collection), places, present, poll, settled, stop):
-                yield from _round(collection, model, limits, prune, workers, changed, stop)
+                if changed:
+                    yield from _round(collection, model, limits, prune, workers, changed, stop)
+                if changed or texts.are_left:
+                    yield from texts.read()
         except OSError as error:  # too few watches, or a file system without them
             if poll:
                 raise
             poll = True
             looked = f"all files are looked at every {POLL_S:g} seconds"
             yield Watching(note=f"the system cannot tell of changes ({error}); {looked}")
+
+
+class _TextsOfNewImages:
+    """Reads the text in new images of a collection that asks for it, a limited time at once.
+
+    Attributes:
+        are_left: there are images that the last time was too short for.
+    """
+
+    def __init__(self, reading: TextReading, stop: threading.Event) -> None:
+        self._reading, self._stop = reading, stop
+        self._has_told_of_extra = False
+        self.are_left = False
+
+    def read(self) -> Iterator[Watching]:
+        """Read for some time, and tell what was found."""
+        self.are_left = False
+        if self._stop.is_set() or not reads_text(self._reading.collection):
+            return
+        if self._reading.reader is None and not is_installed("ocr"):
+            if not self._has_told_of_extra:
+                yield Watching(note=str(MissingExtra("reading the text in new images", "ocr")))
+            self._has_told_of_extra = True
+            return
+        end = time.monotonic() + READ_S
+        try:
+            read = self._reading.read_unread(is_over=lambda: self._stop.is_set() or time.monotonic() > end)
+        except CollectionLocked as error:
+            self.are_left = True
+            yield Watching(note=f"{error}; trying again")
+            return
+        self.are_left = read.left > 0
+        if read.interrupted:
+            self._stop.set()
+        yield Watching(texts=read)
 
 
 def _places(collection: str | Path) -> dict[str, Path]:
@@ -126,8 +177,9 @@ def _changes(
 ) -> Iterator[frozenset[str]]:
     """Give the uris of corpora in which something has changed, each time that changes come to rest.
 
-    The first time gives all corpora: something may have changed before the system was asked to tell. Ends when a
-    corpus's place has come or gone, so that what is watched is chosen anew.
+    The first time gives all corpora: something may have changed before the system was asked to tell. While nothing
+    changes, it gives none every few seconds. Ends when a corpus's place has come or gone, so that what is watched is
+    chosen anew.
     """
     import watchfiles
 
@@ -151,10 +203,7 @@ def _changes(
         changed = frozenset(
             uri for uri, place in present.items() if any(_lies_in(path, place) for path in paths)
         )
-        if number == 0:
-            yield frozenset(places)
-        elif changed:
-            yield changed
+        yield changed if number else frozenset(places)
         if _state(places) != state:
             return
 

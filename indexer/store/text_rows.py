@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store.changes import NewImageText
 from indexer.store.content_rows import content_ids_of
 from indexer.store.many_rows import SelectAmong, write_rows
+from retrieval.collection import schema
+from retrieval.collection.image_texts import READS_TEXT
 from retrieval.types import Kind, Origin
 
 _UPSERT = (
@@ -35,6 +38,16 @@ def replace_image_texts(
     ]
     write_rows(connection, _UPSERT, rows)
     return {item for (item,) in _ITEMS_OF.rows(connection, sorted(set(contents.values())))}
+
+
+def note_reads_text(connection: Connection, on: bool) -> None:
+    """Keep whether the text in new images is to be read after each run over a corpus."""
+    settings = schema.settings
+    if on:
+        added = sqlite_insert(settings).values(name=READS_TEXT, value="1").on_conflict_do_nothing()
+        connection.execute(added)
+    else:
+        connection.execute(delete(settings).where(settings.c.name == READS_TEXT))
 
 
 class _ItemOf(NamedTuple):

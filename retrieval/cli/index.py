@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrieval.answers import json_line
+from retrieval.catalogue_name import is_collection
 from retrieval.cli.completing import complete_models, complete_paths
 from retrieval.cli.corpus_options import CorpusCommand, corpus_options
 from retrieval.cli.model_note import say_model
@@ -17,6 +18,7 @@ from retrieval.cli.options import collection_option, json_option, quiet_option, 
 from retrieval.cli.printing import counted, counted_kinds, one_line, printable, short_name
 from retrieval.cli.progress import duration, progress_display
 from retrieval.errors import UsageError
+from retrieval.extras import is_installed, require
 from retrieval.file_kinds import missing_extra
 from retrieval.shell import shell_command
 
@@ -50,9 +52,10 @@ INTERRUPTED = 130
     help="Keep paths relative to the folder that holds the collection: for a drive that carries both.",
 )
 @click.option(
-    "--ocr",
-    is_flag=True,
-    help="Then read the text in the collection's pictures, so that words find them (pip install 'vlsearch[ocr]').",
+    "--ocr/--no-ocr",
+    default=None,
+    help="Then read the text in the collection's pictures, so that words find them (pip install 'vlsearch[ocr]'). "
+    "A collection remembers it: index and watch read the text in new pictures until --no-ocr.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @runtime_options
@@ -71,7 +74,7 @@ def index(
     retry_failed: bool,
     reread: bool,
     relative: bool,
-    ocr: bool,
+    ocr: bool | None,
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -90,7 +93,6 @@ def index(
         vlsearch index dataset_flickr8k.json --images Images/ --split test
     """
     import indexer  # numpy, sqlalchemy: not for --help
-    from retrieval.extras import require
 
     if ocr:
         require("ocr", "index --ocr")
@@ -107,12 +109,11 @@ def index(
         outcomes = _update(collection, settings, as_json, quiet)
     else:
         outcomes = [_build(indexer.open_corpus(corpus, options), collection, settings, as_json, quiet)]
-    texts = None
     interrupted = any(report is not None and report.interrupted for report in outcomes)
-    if ocr and not interrupted:
-        texts = _read_texts(collection, limits, workers, wait, as_json, quiet)
-        interrupted = texts.interrupted
-    if interrupted:
+    texts = None
+    if _is_to_read_texts(ocr, collection, wait) and not interrupted:
+        texts = _read_texts(collection, limits, workers, wait, as_json, quiet, bool(ocr))
+    if interrupted or (texts is not None and texts.interrupted):
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
         raise SystemExit(INTERRUPTED)
     failed = strict and texts is not None and texts.failed
@@ -164,8 +165,33 @@ def _update(collection: Path, settings: dict[str, Any], as_json: bool, quiet: bo
     return reports
 
 
+def _is_to_read_texts(ocr: bool | None, collection: Path, wait: float) -> bool:
+    """Whether it is asked for, or was before and has not been ended; note in the collection what is asked for."""
+    import indexer
+
+    if ocr is not None:
+        if is_collection(collection):  # an empty corpus makes none
+            indexer.set_reads_text(collection, ocr, timeout=wait)
+        return ocr
+    if not is_collection(collection) or not indexer.reads_text(collection):
+        return False
+    if not is_installed("ocr"):
+        need = "needs vlsearch[ocr]; install it with: pip install 'vlsearch[ocr]'"
+        click.echo(
+            f"note: reading the text in new pictures, which this collection asks for, {need}", err=True
+        )
+        return False
+    return True
+
+
 def _read_texts(
-    collection: Path, limits: Limits, workers: int | None, wait: float, as_json: bool, quiet: bool
+    collection: Path,
+    limits: Limits,
+    workers: int | None,
+    wait: float,
+    as_json: bool,
+    quiet: bool,
+    is_asked_for: bool,
 ) -> TextsRead:
     import indexer
 
@@ -173,7 +199,7 @@ def _read_texts(
         read = indexer.read_texts(collection, limits=limits, workers=workers, timeout=wait, on_progress=show)
     if as_json:
         click.echo(json_line({"ocr": asdict(read)}).encode())
-    elif not quiet:
+    elif not quiet and (is_asked_for or read.with_text or read.without_text or read.failed):
         found = f"{counted(read.with_text, 'picture')} with text, {read.without_text:,} without, {read.failed:,} failed"
         click.echo(f"text read: {found}, {duration(read.seconds)} ({printable(read.maker)})")
         if read.failed:

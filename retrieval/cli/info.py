@@ -98,6 +98,8 @@ def _show(facts: CollectionInfo) -> None:
     if facts.image_texts:
         counts = (f"{number:,} {printable(name)}" for name, number in facts.image_texts.items())
         lines["other texts"] = ", ".join(counts)
+    if facts.reads_text:
+        lines["text"] = "read in new pictures by index and watch, until index --no-ocr"
     if facts.relative_to is not None:
         lines["paths"] = f"relative to {short_name(facts.relative_to)}"
     if facts.left_out:

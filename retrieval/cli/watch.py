@@ -15,7 +15,7 @@ from retrieval.cli.options import collection_option, runtime_options
 from retrieval.cli.printing import counted, printable, short_name
 
 if TYPE_CHECKING:
-    from indexer import Updated
+    from indexer import TextsRead, Updated
     from retrieval.types import Limits
 
 
@@ -30,8 +30,8 @@ def watch(keep_vanished: bool, poll: bool, workers: int | None, limits: Limits, 
     r"""Keep a collection up to date with the folders that it was made from.
 
     What is new, changed, moved or deleted is found within seconds. Files that are being copied are waited for, and
-    so are drives that are unplugged. Index the folders once; watch then follows them until Ctrl-C. It needs the
-    extra watch.
+    so are drives that are unplugged. Index the folders once; watch then follows them until Ctrl-C. Text in new
+    pictures is read where the collection was indexed with --ocr. It needs the extra watch.
 
     \b
         vlsearch index ~/Pictures
@@ -49,6 +49,8 @@ def watch(keep_vanished: bool, poll: bool, workers: int | None, limits: Limits, 
             _say(f"note: {printable(told.note)}")
         if told.updated is not None:
             _tell(told.updated)
+        if told.texts is not None:
+            _tell_texts(told.texts)
 
 
 def _tell(updated: Updated) -> None:
@@ -60,6 +62,13 @@ def _tell(updated: Updated) -> None:
         parts += [f"{report.removed:,} removed"] if report.removed else []
         parts += [f"{report.failed:,} failed"] if report.failed else []
         _say(f"{short_name(updated.corpus.uri)}: {', '.join(parts)}")
+
+
+def _tell_texts(read: TextsRead) -> None:
+    if read.with_text or read.without_text or read.failed:
+        parts = [f"{counted(read.with_text, 'picture')} with text", f"{read.without_text:,} without"]
+        parts += [f"{read.failed:,} failed"] if read.failed else []
+        _say(f"text read: {', '.join(parts)}")
 
 
 def _say(text: str) -> None:

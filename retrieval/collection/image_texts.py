@@ -7,11 +7,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from retrieval.collection.statement import Select, id_list
+from retrieval.collection.statement import Select, Setting, id_list
 from retrieval.collection.stored_values import WrongValue
 from retrieval.types import Attribute, Box, ImageText, Origin
 
 CORNERS = 8  # numbers of a box
+
+READS_TEXT = "reads_text"
+"""Name of the setting that is there while the text in new images is read after each run over a corpus."""
 
 
 def read_image_texts(
@@ -33,6 +36,11 @@ def read_image_texts(
 def count_image_texts(connection: sqlite3.Connection) -> dict[str, int]:
     """Count the image contents that have a text that is not empty, by its origin and maker."""
     return {f"{row.origin} by {row.maker}": row.contents for row in _COUNTS.rows(connection)}
+
+
+def reads_text(connection: sqlite3.Connection) -> bool:
+    """Whether the text in new images is read after each run over a corpus, because it was asked for once."""
+    return bool(_READS_TEXT.rows(connection, READS_TEXT))
 
 
 def described_by(attributes: Mapping[str, Attribute]) -> Iterator[ImageText]:
@@ -95,3 +103,4 @@ _COUNTS = Select(
     "SELECT origin, maker, count(*) FROM image_texts WHERE text <> '' AND EXISTS (SELECT 1 FROM items "
     "WHERE items.content_id = image_texts.content_id) GROUP BY origin, maker ORDER BY origin, maker",
 )
+_READS_TEXT = Select(Setting, "SELECT name, value FROM settings WHERE name = ?")

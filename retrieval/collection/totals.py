@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from retrieval.collection.accelerators.opened import Measurement
-from retrieval.collection.image_texts import count_image_texts
+from retrieval.collection.image_texts import count_image_texts, reads_text
 from retrieval.collection.left_out import read_left_out
 from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
 from retrieval.collection.moved import relative_to
@@ -26,7 +26,8 @@ class CollectionInfo:
     compaction drops; ``image_texts`` counts the image contents that have a text that is no caption, by its origin
     and maker (``read by ...``); ``left_out`` counts, by kind (``RAW picture``, ``hidden file``, see
     :mod:`retrieval.corpora.left_out`), what the last run over each corpus skipped; ``relative_to`` is the uri of the
-    folder that paths count from where they move with the collection.
+    folder that paths count from where they move with the collection; ``reads_text`` says whether the text in new images
+    is read after each run over a corpus.
     """
 
     path: str
@@ -53,6 +54,7 @@ class CollectionInfo:
     accelerators: Mapping[Kind, AcceleratorInfo] = field(default_factory=dict)
     image_texts: Mapping[str, int] = field(default_factory=dict)
     relative_to: str | None = None
+    reads_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) 
         left_out=read_left_out(connection),
         relative_to=relative_to(connection) if snapshot.move is None else snapshot.move.new,
         image_texts=count_image_texts(connection) if snapshot.schema >= IMAGE_TEXTS_SINCE else {},
+        reads_text=reads_text(connection),
         accelerators={
             kind: AcceleratorInfo(one.facts.rows, one.facts.size, one.measurement)
             for kind, one in snapshot.accelerators.items()

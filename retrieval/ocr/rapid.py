@@ -6,7 +6,9 @@ It opens these models by their paths and nothing else, so that it never looks fo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MODELS = "PP-OCRv6 small"
+DETECTION, RECOGNITION = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 SIDE = 1600  # pixels that lines are cut out of
 DETECTION_SIDE = (
     960  # longer side of what lines are found in: enlarging 640 pixels costs twice the time and reads less
@@ -54,15 +57,16 @@ class RapidReader:
 
     def __init__(self, threads: int | None = None, *, first_look: bool = False) -> None:
         require("ocr", "reading text in pictures")
+        self._models = _models_folder()
+        self.maker = f"RapidOCR {version('rapidocr')} ({MODELS}{', first look' if first_look else ''})"
+        self._first_look, self._threads = first_look, -1 if threads is None else threads
+
+    @cached_property
+    def _engine(self) -> Any:
+        """RapidOCR, loaded with the first image: a run often finds none to read."""
         import rapidocr  # late: brings OpenCV and ONNX Runtime
 
-        models = Path(rapidocr.__file__).parent / "models"
-        paths = {"Det": models / "PP-OCRv6_det_small.onnx", "Rec": models / "PP-OCRv6_rec_small.onnx"}
-        if not all(path.is_file() for path in paths.values()):  # RapidOCR would download them
-            raise MissingExtra("reading text in pictures", "ocr")
-        self.maker = f"RapidOCR {version('rapidocr')} ({MODELS}{', first look' if first_look else ''})"
-        self._first_look = first_look
-        self._engine = rapidocr.RapidOCR(
+        return rapidocr.RapidOCR(
             params={
                 "Global.log_level": "critical",
                 "Global.use_cls": False,
@@ -71,11 +75,15 @@ class RapidReader:
                 "Det.limit_type": "max",
                 "Det.max_candidates": MOST_LINES,
                 "Rec.rec_batch_num": 1,  # of a page, six lines at a time take 600 MB more and no less time
-                "EngineConfig.onnxruntime.intra_op_num_threads": -1 if threads is None else threads,
-                **{f"{part}.model_path": str(path) for part, path in paths.items()},
+                "EngineConfig.onnxruntime.intra_op_num_threads": self._threads,
+                "Det.model_path": str(self._models / DETECTION),
+                "Rec.model_path": str(self._models / RECOGNITION),
             }
         )
-        self._faults = _faults_of_rapidocr()
+
+    @cached_property
+    def _faults(self) -> tuple[type[Exception], ...]:
+        return _faults_of_rapidocr()
 
     def read(self, image: NDArray[np.uint8]) -> list[ReadLine]:
         """Read the lines of an image; see :meth:`retrieval.ocr.TextReader.read`."""
@@ -83,10 +91,11 @@ class RapidReader:
         if min(height, width) < LEAST_SIDE:
             return []
         colours_reversed = image[:, :, ::-1].copy()
+        engine = self._engine
         try:
             if self._first_look and not self._may_hold_text(colours_reversed):
                 return []
-            found = self._engine(colours_reversed)
+            found = engine(colours_reversed)
         except self._faults as error:
             raise ImageError(f"text cannot be read in it ({type(error).__name__})") from error
         if not found.txts or found.boxes is None:
@@ -105,6 +114,20 @@ class RapidReader:
             return True
         probabilities = detector.session(small)
         return int(np.count_nonzero(probabilities >= LOOK_PROBABILITY)) >= LOOK_PIXELS
+
+
+def _models_folder() -> Path:
+    """Give the folder of the models that RapidOCR's wheel brings; without them, RapidOCR would download some.
+
+    Raises:
+        MissingExtra: they are missing.
+    """
+    found = find_spec("rapidocr")
+    for folder in (found and found.submodule_search_locations) or ():
+        models = Path(folder) / "models"
+        if all((models / name).is_file() for name in (DETECTION, RECOGNITION)):
+            return models
+    raise MissingExtra("reading text in pictures", "ocr")
 
 
 def _lines(

@@ -16,6 +16,7 @@ from PIL import Image
 import indexer
 import retrieval
 from indexer.store.writer import Writer
+from indexer.text_recognition import TextReading
 from retrieval.collection import Collection
 from retrieval.errors import CollectionNotFound, ImageError
 from retrieval.ocr import ReadLine
@@ -203,3 +204,37 @@ def test_there_must_be_a_collection_and_reading_changes_no_vector(photos: Path, 
     with Writer(collection) as writer, writer.look_up() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM dead").scalar_one() == 0
     assert indexer.doctor(collection).faults == ()
+
+
+def test_a_collection_remembers_that_its_text_is_to_be_read_until_that_is_taken_back(
+    photos: Path, collection: Path
+) -> None:
+    states = [indexer.reads_text(collection)]
+    for on in (True, True, False, False):
+        indexer.set_reads_text(collection, on)
+        states.append(indexer.reads_text(collection))
+
+    assert states == [False, True, True, False, False]
+    assert indexer.doctor(collection).faults == ()
+    with pytest.raises(CollectionNotFound):
+        indexer.set_reads_text(collection.with_name("typo"), True)
+
+
+def test_a_reading_in_several_goes_ends_when_told_and_passes_over_what_it_could_not_read(
+    tmp_path: Path, collection: Path
+) -> None:
+    folder = folder_of(tmp_path / "photos", [99, 10, 20])
+    indexer.build(folder, collection, model=HashEncoder())
+    reader = ColourReader()
+    reading = TextReading(collection, reader)
+
+    goes = [reading.read_unread(is_over=lambda: True) for _ in range(3)]
+    goes.append(reading.read_unread())
+
+    assert sorted(reader.seen) == [10, 20, 99], "each once"
+    assert [(go.with_text + go.failed, go.left, go.interrupted) for go in goes] == [
+        (1, 2, False),
+        (1, 1, False),
+        (1, 1, False),  # it was told to end before it knew that there were no more
+        (0, 0, False),
+    ]

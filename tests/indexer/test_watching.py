@@ -6,11 +6,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import indexer
 from indexer.watching import Watching
+from retrieval.collection import Collection
 from retrieval.errors import MissingExtra
+from retrieval.ocr import ReadLine, TextReader
 from tests.builders import HashEncoder, draw, uris
 
 pytest.importorskip("watchfiles")
@@ -21,15 +25,21 @@ PATIENCE_S = 60.0
 class Follower:
     """``indexer.watch`` in a thread."""
 
-    def __init__(self, collection: Path, poll: bool = False) -> None:
+    def __init__(self, collection: Path, poll: bool = False, reader: TextReader | None = None) -> None:
         self.told: list[Watching] = []
         self._stop = threading.Event()
-        self._collection, self._poll = collection, poll
+        self._collection, self._poll, self._reader = collection, poll, reader
         self._thread = threading.Thread(target=self._follow)
 
     def _follow(self) -> None:
         for told in indexer.watch(
-            self._collection, model=HashEncoder(), workers=1, settled=0.2, poll=self._poll, stop=self._stop
+            self._collection,
+            model=HashEncoder(),
+            workers=1,
+            settled=0.2,
+            poll=self._poll,
+            reader=self._reader,
+            stop=self._stop,
         ):
             self.told.append(told)
 
@@ -49,6 +59,24 @@ def wait_for(collection: Path, names: set[str]) -> None:
     while (found := set(uris(collection))) != names:
         assert time.monotonic() < end, f"{found} is not {names}"
         time.sleep(0.1)
+
+
+class RedReader:
+    """Reads in an image the number of its red."""
+
+    maker, side = "reds 1", 64
+
+    def read(self, image: NDArray[np.uint8]) -> list[ReadLine]:
+        return [ReadLine(f"red {image[0, 0, 0]}", (0.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.0, 0.5))]
+
+
+def wait_for_texts(collection: Path, number: int) -> None:
+    """Wait until text has been read in so many images."""
+    end = time.monotonic() + PATIENCE_S
+    with Collection.open(collection) as opened:
+        while (found := sum(opened.info().image_texts.values())) != number:
+            assert time.monotonic() < end, f"{found} is not {number}"
+            time.sleep(0.1)
 
 
 @pytest.fixture
@@ -131,3 +159,48 @@ def test_without_its_package_the_extra_is_named(collection: Path, monkeypatch: p
 
     with pytest.raises(MissingExtra, match=r"vlsearch\[watch\]"):
         next(iter(indexer.watch(collection)))
+
+
+@pytest.mark.parametrize("read_s", [60.0, 0.0], ids=["at once", "an image at a time"])
+def test_text_in_new_pictures_is_read_where_the_collection_asks_for_it(
+    photographs: Path, collection: Path, monkeypatch: pytest.MonkeyPatch, read_s: float
+) -> None:
+    monkeypatch.setattr("indexer.watching.READ_S", read_s)
+    monkeypatch.setattr("indexer.watching.LOOK_S", 0.3)
+    indexer.set_reads_text(collection, True)
+
+    with Follower(collection, reader=RedReader()) as follower:
+        wait_for_texts(collection, 3)
+        draw(photographs / "3.png", (3, 0, 0))
+        wait_for_texts(collection, 4)
+
+    goes = [told.texts.with_text for told in follower.told if told.texts and told.texts.with_text]
+    assert goes == ([3, 1] if read_s else [1, 1, 1, 1])
+
+
+def test_no_text_is_read_where_the_collection_does_not_ask_for_it(
+    photographs: Path, collection: Path
+) -> None:
+    with Follower(collection, reader=RedReader()) as follower:
+        draw(photographs / "3.png", (3, 0, 0))
+        wait_for(collection, {"0.png", "1.png", "2.png", "3.png"})
+
+    assert not any(told.texts for told in follower.told)
+
+
+def test_a_missing_reader_of_text_is_told_once_and_pictures_are_indexed_all_the_same(
+    photographs: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.watching.is_installed", lambda _: False)
+    indexer.set_reads_text(collection, True)
+
+    names = {"0.png", "1.png", "2.png"}
+
+    with Follower(collection) as follower:
+        for number in (3, 4, 5):  # reading is tried between the rounds of two of them
+            names.add(draw(photographs / f"{number}.png", (number, 0, 0)).name)
+            wait_for(collection, names)
+
+    notes = [told.note for told in follower.told if told.note]
+    assert len(notes) == 1
+    assert "vlsearch[ocr]" in notes[0]
