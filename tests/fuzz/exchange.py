@@ -178,7 +178,8 @@ def alter_manifest(folder: Path, rng: random.Random, _: Path) -> None:
         2,
         ["file:///a"],
     ]
-    inner = rng.choice([facts, facts["identity"], facts["identity"]])
+    identity = facts["identity"]
+    inner = rng.choice([facts, identity, identity]) if isinstance(identity, dict) else facts  # altered twice
     inner[rng.choice([*inner, "hidden", "x"])] = rng.choice(values)
     path.write_text(json.dumps(facts), encoding="utf-8")
 
