@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from indexer.accelerating import accelerate as accelerate
     from indexer.accelerating import drop_accelerators as drop_accelerators
+    from indexer.albums import delete_album as delete_album
+    from indexer.albums import rename_album as rename_album
+    from indexer.albums import save_album as save_album
     from indexer.building import build as build
     from indexer.deletion import Deleted as Deleted
     from indexer.deletion import delete_items as delete
@@ -83,6 +86,7 @@ _WHERE = {
     "Watching": ("indexer.watching", "Watching"),
     "build": ("indexer.building", "build"),
     "delete": ("indexer.deletion", "delete_items"),
+    "delete_album": ("indexer.albums", "delete_album"),
     "doctor": ("indexer.store.diagnosis", "doctor"),
     "export_collection": ("indexer.exchange.exporting", "export_collection"),
     "forget_kept": ("indexer.kept_duplicates", "forget_kept_items"),
@@ -97,6 +101,8 @@ _WHERE = {
     "reads_text": ("indexer.text_recognition", "reads_text"),
     "reindex": ("indexer.reindexing", "reindex"),
     "relocate": ("indexer.relocating", "relocate"),
+    "rename_album": ("indexer.albums", "rename_album"),
+    "save_album": ("indexer.albums", "save_album"),
     "set_reads_text": ("indexer.text_recognition", "set_reads_text"),
     "train": ("indexer.training.entry", "train"),
     "unhide": ("indexer.hiding", "unhide_items"),
@@ -133,6 +139,7 @@ __all__ = [
     "accelerate",
     "build",
     "delete",
+    "delete_album",
     "doctor",
     "drop_accelerators",
     "export_collection",
@@ -148,6 +155,8 @@ __all__ = [
     "reads_text",
     "reindex",
     "relocate",
+    "rename_album",
+    "save_album",
     "set_reads_text",
     "train",
     "unhide",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection as Collection
     from retrieval.collection import CollectionInfo as CollectionInfo
     from retrieval.collection import View as View
+    from retrieval.collection.albums import Album as Album
+    from retrieval.collection.albums import AlbumPart as AlbumPart
     from retrieval.collection.filters.parse import parse_where as parse_where
     from retrieval.corpora import Corpus as Corpus
     from retrieval.corpora import CorpusOptions as CorpusOptions
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from retrieval.errors import ImageError as ImageError
     from retrieval.errors import MissingExtra as MissingExtra
     from retrieval.errors import ModelError as ModelError
+    from retrieval.errors import NoSuchAlbum as NoSuchAlbum
     from retrieval.errors import QueryError as QueryError
     from retrieval.errors import TrainingError as TrainingError
     from retrieval.errors import UnknownModel as UnknownModel
@@ -80,10 +83,13 @@ if TYPE_CHECKING:
 
 _ERRORS = (
     "CollectionDamaged CollectionError CollectionLocked CollectionNotFound CollectionTooNew "
-    "CorpusFormatError EvaluationError FilterError IdentityMismatch ImageError MissingExtra ModelError QueryError "
+    "CorpusFormatError EvaluationError FilterError IdentityMismatch ImageError MissingExtra ModelError NoSuchAlbum "
+    "QueryError "
     "TrainingError UnknownModel UsageError VlsearchError"
 )
 _EXPORTS = {
+    "Album": "retrieval.collection.albums",
+    "AlbumPart": "retrieval.collection.albums",
     "Collection": "retrieval.collection",
     "CollectionInfo": "retrieval.collection",
     "Corpus": "retrieval.corpora",
@@ -138,6 +144,8 @@ _RENAMED = {"PicturePart": "ImagePart"}
 
 __all__ = [
     "ORIGINS",
+    "Album",
+    "AlbumPart",
     "Box",
     "Collection",
     "CollectionDamaged",
@@ -172,6 +180,7 @@ __all__ = [
     "LinkedText",
     "MissingExtra",
     "ModelError",
+    "NoSuchAlbum",
     "Origin",
     "Picture",
     "Pictures",

@@ -8,6 +8,7 @@ VlsearchError
 │   │   ├── NothingOfKind     the collection holds no items of the kind asked for
 │   │   ├── NoSuchImage       an image of the query does not exist
 │   │   └── FilterError       a condition on fields (where) cannot be read, or not be asked of this collection
+│   ├── NoSuchAlbum           a collection has no album of that name
 │   └── UnknownModel          no model goes by that name
 ├── MissingExtra              an optional package is needed
 ├── CollectionError
@@ -124,6 +125,18 @@ class NoSuchImage(QueryError):
 
 class FilterError(QueryError):
     """A condition on fields (``where``) cannot be read, or names what the collection does not have."""
+
+
+class NoSuchAlbum(UsageError):
+    """A collection has no album of a name."""
+
+    def __init__(self, collection: Path, name: str) -> None:
+        super().__init__(collection, name)
+        self.collection, self.name = collection, name
+
+    def __str__(self) -> str:
+        listed = shell_command("album", "list", "--collection", self.collection)
+        return f"collection {self.collection} has no album {self.name!r}; see what there is with: {listed}"
 
 
 class UnknownModel(UsageError):

@@ -11,7 +11,7 @@ How a value is read (as a number, a date, a text) depends on the type of the fie
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -280,6 +280,39 @@ def check_size(expression: Expression) -> None:
             raise FilterError(
                 f"{part.field} in (...) has {len(part.values):,} values, not 1 to {MOST_VALUES:,}"
             )
+
+
+def fields_of(expression: Expression) -> frozenset[str]:
+    """Name the fields that a condition looks at, in lower case.
+
+    Raises:
+        FilterError: as :func:`check_size`.
+    """
+    check_size(expression)
+    return frozenset(
+        "folder" if isinstance(part, Under) else getattr(part, "field", "").lower()
+        for part, _ in _walk(expression)
+    )
+
+
+def with_paths(expression: Expression, path: Callable[[str], str]) -> Expression:
+    """Give a condition with other paths of folders; ``path`` gives the new one for an old one.
+
+    Raises:
+        FilterError: as :func:`check_size`.
+    """
+    check_size(expression)
+    return _with_paths(expression, path)
+
+
+def _with_paths(expression: Expression, path: Callable[[str], str]) -> Expression:
+    if isinstance(expression, Under):
+        return Under(path(expression.path))
+    if isinstance(expression, Not):
+        return Not(_with_paths(expression.part, path))
+    if isinstance(expression, (And, Or)):
+        return type(expression)(tuple(_with_paths(part, path) for part in expression.parts))
+    return expression
 
 
 def _walk(expression: Expression) -> Iterator[tuple[Expression, int]]:

@@ -116,6 +116,7 @@ _NEWER = {
         "ALTER TABLE items DROP COLUMN indexed",
     ),
     6: ("DROP TABLE image_texts",),
+    7: ("DROP TABLE albums",),
 }
 """What takes each schema's additions out of a catalogue again."""
 

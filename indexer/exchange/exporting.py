@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.exchange.albums import exported_albums
 from indexer.exchange.image_texts import texts_json
 from indexer.exchange.layout import (
     COLUMNS,
@@ -49,7 +50,8 @@ def export_collection(collection: str | Path, folder: str | Path, *, hidden: boo
     """Write a collection into a new folder that :func:`indexer.import_collection` and clip-retrieval read.
 
     The folder appears when it is whole. Vectors are the collection's own bits, as little-endian float32.
-    With ``hidden`` hidden items go out too, and an import hides them again; without it they do not go out.
+    With ``hidden`` hidden items go out too, and an import hides them again; without it they do not go out, nor do
+    albums that ask with one.
 
     Raises:
         UsageError: ``folder`` is there already, and not empty.
@@ -116,6 +118,8 @@ class _Export:
         }
         if hidden:
             manifest["hidden"] = hidden
+        if albums := exported_albums(self.view, self.with_hidden):
+            manifest["albums"] = albums
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
         (self.folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
 

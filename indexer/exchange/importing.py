@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
+from indexer.exchange.albums import add_albums, albums_of
 from indexer.exchange.layout import (
     HIDING_VERSION,
     IMAGES,
@@ -29,6 +30,7 @@ from indexer.store.item_rules import uri_fault
 from indexer.store.known import drop_encoded
 from indexer.store.writer import Writer
 from retrieval.collection import schema
+from retrieval.collection.albums import Album
 from retrieval.collection.catalogue import chunked
 from retrieval.contents import text_digest, vector_digest
 from retrieval.encoders.registry import load_encoder
@@ -102,6 +104,7 @@ def import_collection(
         run = _Import(writer, identity, writer.ensure_corpus(file_uri(source), FORMAT))
         for partition in partitions:
             run.take(partition, pace)
+        add_albums(writer, [] if manifest is None else manifest.albums)
         return run.result()
 
 
@@ -148,6 +151,7 @@ class _Manifest:
 
     identity: Identity
     hidden: list[str]
+    albums: list[Album]
 
 
 def _manifest(folder: Path) -> _Manifest | None:
@@ -169,7 +173,8 @@ def _manifest(folder: Path) -> _Manifest | None:
             raise CorpusFormatError(str(path), fault, "Upgrade vlsearch")
         if not isinstance(hidden, list) or any(uri_fault(uri) for uri in hidden):
             raise ValueError('it has no list of uris as "hidden"')
-        return _Manifest(Identity.from_facts(facts.get("identity")), hidden)
+        albums = albums_of(facts.get("albums", []))
+        return _Manifest(Identity.from_facts(facts.get("identity")), hidden, albums)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CorpusFormatError(

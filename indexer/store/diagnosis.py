@@ -21,12 +21,13 @@ from indexer.store.sweeping import is_known, unknown_files
 from indexer.store.word_rows import items_with_other_words
 from indexer.store.writer import Writer
 from retrieval.collection import schema
+from retrieval.collection.albums import album_in
 from retrieval.collection.catalogue import read_generation
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import DATABASE_ERRORS, driver_connection, read_transaction
 from retrieval.collection.folder import SegmentsFolder, require_collection, without_catalogue
 from retrieval.collection.image_texts import parse_boxes
-from retrieval.collection.migrations import ATTRIBUTES_SINCE, IMAGE_TEXTS_SINCE
+from retrieval.collection.migrations import ALBUMS_SINCE, ATTRIBUTES_SINCE, IMAGE_TEXTS_SINCE
 from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores.segment_faults import accelerator_faults, segment_faults
 from retrieval.collection.stores.segment_rows import named_files
@@ -130,6 +131,8 @@ def _catalogue_faults(connection: Connection) -> Iterator[str]:
     yield from _item_faults(connection)
     if schema.schema_version(connection) >= IMAGE_TEXTS_SINCE:
         yield from _image_text_faults(connection)
+    if schema.schema_version(connection) >= ALBUMS_SINCE:
+        yield from _album_faults(connection)
     with contextlib.suppress(*DATABASE_ERRORS):  # of values that the look at all of them names
         yield from _lookup_faults(connection)
 
@@ -178,6 +181,19 @@ def _image_text_faults(connection: Connection) -> Iterator[str]:
             faults += [fault] if fault else []
     if faults:
         yield f"{len(faults)} texts of images break a rule, the first one this: {faults[0]}"
+
+
+def _album_faults(connection: Connection) -> Iterator[str]:
+    """Find albums that cannot be asked, counted, with what is wrong with the first."""
+    faults: list[str] = []
+    with contextlib.suppress(*DATABASE_ERRORS):  # of values that the look at all of them names
+        for row in connection.execute(select(schema.albums).order_by(schema.albums.c.id)):
+            try:
+                album_in(row.name, row.request)
+            except WrongValue as error:
+                faults.append(str(error))
+    if faults:
+        yield f"{len(faults)} albums cannot be asked (vlsearch album delete), the first one for this: {faults[0]}"
 
 
 def _columns_there(connection: Connection, table: Table) -> list[Column[Any]]:

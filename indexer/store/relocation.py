@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store.transactions import Transactions
 from indexer.store.word_rows import replace_words
 from retrieval.collection import schema
+from retrieval.collection.albums import album_in
 from retrieval.collection.engine import driver_connection
 from retrieval.collection.known_corpora import CORPUS, note_of, parse_note
 from retrieval.collection.moved import RELATIVE_TO, Move, find_move, folders_of, relative_to
+from retrieval.collection.stored_values import WrongValue
 from retrieval.errors import CollectionError, UsageError
 from retrieval.uris import display
 
@@ -81,6 +84,7 @@ def move_rows(connection: Connection, move: Move) -> None:
     at_place = connection.execute(text("SELECT id FROM items WHERE uri = :new"), facts).scalars().all()
     replace_words(connection, at_place)  # of a file that has another name now
     _move_notes(connection, move)
+    _move_albums(connection, move)
 
 
 def common_folder(collection: Path, corpus_uri: str) -> str:
@@ -143,6 +147,15 @@ def _move_notes(connection: Connection, move: Move) -> None:
         if read is not None and spec is not None:
             changed = {"name": name, "value": note_of(spec.moved(move.path), read)}
             connection.execute(text("UPDATE settings SET value = :value WHERE name = :name"), changed)
+
+
+def _move_albums(connection: Connection, move: Move) -> None:
+    """Change the places that albums ask with; one that cannot be read stays as it is, and the doctor names it."""
+    albums = schema.albums
+    for row in connection.execute(select(albums)).all():
+        with contextlib.suppress(WrongValue, UsageError):
+            moved = album_in(row.name, row.request).moved(move).to_json()
+            connection.execute(update(albums).where(albums.c.id == row.id).values(request=moved))
 
 
 def _facts(move: Move) -> Mapping[str, str | int]:

@@ -153,6 +153,14 @@ CREATE TABLE image_texts (
 ) WITHOUT ROWID;
 """
 
+_M007_ALBUMS = """
+CREATE TABLE albums (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    request TEXT NOT NULL
+);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _M001_FIRST_TABLES,
     _M002_LISTINGS,
@@ -160,6 +168,7 @@ MIGRATIONS: tuple[str, ...] = (
     _M004_ACCELERATORS,
     _M005_FIELDS,
     _M006_IMAGE_TEXTS,
+    _M007_ALBUMS,
 )
 """SQL scripts, each statement ended by a semicolon; the first makes schema 1."""
 
@@ -170,6 +179,7 @@ HIDDEN_SINCE = 3
 ACCELERATORS_SINCE = 4
 ATTRIBUTES_SINCE = 5
 IMAGE_TEXTS_SINCE = 6
+ALBUMS_SINCE = 7
 
 
 def statements_of(script: str) -> Iterator[str]:

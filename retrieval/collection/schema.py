@@ -234,6 +234,17 @@ accelerators = Table(
 ``rows``; ``measured`` is JSON: how much a search looks at, and the recall and time that this was measured to give."""
 
 
+albums = Table(
+    "albums",
+    metadata,
+    Column("id", Number(), primary_key=True),
+    Column("name", Text(), nullable=False, unique=True),
+    Column("request", Text(), nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Searches under a name; ``request`` is canonical JSON (:mod:`retrieval.collection.albums`)."""
+
+
 def schema_version(connection: Connection) -> int:
     """Read the number of the last migration applied; 0 for a file that is not a collection yet."""
     return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())

@@ -42,6 +42,7 @@ from retrieval.types import Failure, HiddenItem, Hit, ImageText, Item, Kind, Req
 from retrieval.uris import uri_of
 
 if TYPE_CHECKING:
+    from retrieval.collection.albums import Album
     from retrieval.collection.filters.allowed import Allowed, Searched
     from retrieval.collection.filters.listing import FieldFacts
     from retrieval.collection.listing import ListSort
@@ -279,6 +280,12 @@ class View:
     def kept_duplicates(self) -> list[frozenset[bytes]]:
         """Read which contents, by sha256, somebody decided to keep together although they are duplicates."""
         return read_kept(self._connection)
+
+    def albums(self, name: str | None = None) -> list[Album]:
+        """Read the albums, by name; or the one of a name, if there is one."""
+        from retrieval.collection.albums import read_albums  # late: few readers look at albums
+
+        return read_albums(self._connection, self._snapshot.move, name)
 
     def hides(self, item: int) -> bool:
         """Whether the item with this id is hidden."""

@@ -15,6 +15,7 @@ from retrieval.errors import (
     CollectionEmpty,
     CollectionError,
     ImageError,
+    NoSuchAlbum,
     NothingOfKind,
     UsageError,
 )
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from retrieval.collection.albums import Album
     from retrieval.collection.listing import ListSort
     from retrieval.decoding.pool import DecodePool
     from retrieval.duplicates.find import Duplicates
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_LIMITS = Limits()
+DEFAULT_REQUEST = Request()
 UNLIKE = 0.5
 """Weight of an item that hits shall be unlike, against one that they shall be like."""
 ATTEMPTS = 6  # one to find out what to prepare, and re-encodings (vlsearch reindex) that overtake a search
@@ -270,6 +273,66 @@ class SearchEngine:
             QueryError, CollectionError, IdentityMismatch: as :meth:`search`.
         """
         return self._search(queries, request) if queries else []
+
+    def albums(self) -> list[Album]:
+        """Read the albums of the collection, which are searches under a name, by name."""
+        with self.collection.reading() as view:
+            return view.albums()
+
+    def album(self, name: str) -> Album:
+        """Read the album of a name.
+
+        Raises:
+            NoSuchAlbum: there is none.
+        """
+        with self.collection.reading() as view:
+            found = view.albums(name)
+        if not found:
+            raise NoSuchAlbum(self.collection.path, name)
+        return found[0]
+
+    def make_album(
+        self,
+        name: str,
+        query: Query | Queryable | Sequence[Queryable],
+        request: Request = DEFAULT_REQUEST,
+        *,
+        literal: bool = False,
+    ) -> Album:
+        """Make an album of a search, for ``indexer.save_album`` to keep.
+
+        Pictures that the collection has are kept as its items, others as their files, which are read again whenever
+        the album is shown.
+
+        Args:
+            name: of the album.
+            query: as :meth:`search` takes it; a picture in memory, or on the web, cannot be kept.
+            request: all else that is asked.
+            literal: as :meth:`search` takes it.
+
+        Raises:
+            QueryError: the collection has no such item, or a file is not there.
+            UsageError: the name is none, a picture cannot be kept, or there are more than 32 parts.
+        """
+        from retrieval.query.albums import album_of  # late: few searches are kept
+
+        with self.collection.reading() as view:
+            return album_of(view, name, Query.of(query), request, literal)
+
+    def search_album(self, album: Album | str) -> Hits:
+        """Ask what an album, or the one of a name, asks, of the collection as it is now.
+
+        Raises:
+            NoSuchAlbum: there is none of that name.
+            QueryError: the collection no longer has an item that it asks with; or as :meth:`search`.
+        """
+        from retrieval.query.albums import query_of
+
+        asked = self.album(album) if isinstance(album, str) else album
+        with self.collection.reading() as view:
+            query = query_of(view, asked)
+        literal = asked.literal or asked.request.mode == "words"
+        return self.answer([_read(query, literal)], asked.request)[0]
 
     def explain(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from retrieval.server import explain_routes, page_routes, picture_routes, search_routes
+from retrieval.server import album_routes, explain_routes, page_routes, picture_routes, search_routes
 from retrieval.server.access import Hosts, Tokens
 from retrieval.server.context import Context
 from retrieval.server.failures import answer_errors
@@ -51,7 +51,9 @@ def _application(context: Context) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
-    for router in (search_routes.routes, explain_routes.routes, picture_routes.routes, page_routes.routes):
+    for router in (
+        search_routes.routes, album_routes.routes, explain_routes.routes, picture_routes.routes, page_routes.routes,
+    ):  # fmt: skip
         app.include_router(router)
     answer_errors(app)
     return app

@@ -12,7 +12,7 @@ from retrieval.errors import QueryError
 from retrieval.query.parts import ImagePart, ItemPart, Part, Query, TextPart
 from retrieval.server.failures import NoSuch
 from retrieval.server.uploads import Uploads
-from retrieval.types import Kind, Request, Sort, Verdict
+from retrieval.types import Kind, Mode, Request, Sort, Verdict
 
 MOST_PARTS = 32
 MOST_HITS = 1000  # a request; more come page by page
@@ -90,6 +90,7 @@ class SearchBody(ExplainBody):
     where: Condition | None = None
     sort: Sort = "score"
     min_score: Score | None = None
+    mode: Mode = Field("vector", description="Rank by meaning, by words (all of them, exactly), or by both.")
     only: Verdict | None = Field(
         None, description="Leave out hits that are less likely right: sure, likely or doubtful."
     )
@@ -113,7 +114,8 @@ class SearchBody(ExplainBody):
             where,
             self.sort,
             self.min_score,
-            only=self.only,
+            self.mode,
+            self.only,
         )
 
 
@@ -131,6 +133,7 @@ def search_of(
     where: Condition | None = None,
     sort: Sort = "score",
     min_score: Score | None = None,
+    mode: Mode = "vector",
     only: Verdict | None = None,
     generation: Generation | None = None,
 ) -> SearchBody:
@@ -144,5 +147,5 @@ def search_of(
         raise QueryError(f"give text, item or upload, at most {MOST_PARTS} in all")
     return SearchBody(
         parts=parts, collection=collection, k=k, offset=offset, find=find, distinct=distinct, exact=exact,
-        literal=literal, where=where, sort=sort, min_score=min_score, only=only, generation=generation,
+        literal=literal, where=where, sort=sort, min_score=min_score, mode=mode, only=only, generation=generation,
     )  # fmt: skip

@@ -185,7 +185,7 @@ def _usual_fields(served: Served) -> list[str]:
 def _search(request: Request, shared: Context, asked: SearchBody) -> dict[str, object]:
     served = shared.served(asked.collection)
     query, readings = asked.query(shared.uploads), list[Reading]()
-    if not asked.literal:
+    if not (asked.literal or asked.mode == "words"):
         query, readings = read_query(query)
 
     asked_for = asked.request()

@@ -1,0 +1,88 @@
+"""Keep searches as albums of a collection, rename and delete them; no answer changes, so no generation is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import delete, insert, select, update
+
+from indexer.store.writer import Writer
+from retrieval.collection import schema
+from retrieval.collection.albums import Album, check_name
+from retrieval.errors import NoSuchAlbum, UsageError
+from retrieval.texts import is_unicode
+
+
+def save_album(collection: str | Path, album: Album, *, replace: bool = False, timeout: float = 0.0) -> None:
+    """Keep an album, made by ``SearchEngine.make_album``.
+
+    Args:
+        collection: its folder.
+        album: what is asked, under which name.
+        replace: take the place of an album of that name.
+        timeout: seconds to wait for another process that writes to the collection.
+
+    Raises:
+        UsageError: there is an album of that name already, and ``replace`` is not set; or it cannot be kept.
+        CollectionNotFound: there is no collection.
+        CollectionLocked: another process writes to it.
+    """
+    request = album.to_json()
+    albums = schema.albums
+    with Writer.existing(Path(collection), timeout) as writer:
+        if _is_there(writer, album.name) and not replace:
+            raise UsageError(_is_taken(collection, album.name))
+        with writer.catalogue.without_generation() as connection:
+            connection.execute(delete(albums).where(albums.c.name == album.name))
+            connection.execute(insert(albums).values(name=album.name, request=request))
+
+
+def rename_album(collection: str | Path, old: str, new: str, *, timeout: float = 0.0) -> None:
+    """Give an album another name; ``timeout`` is how many seconds to wait for another process that writes.
+
+    Raises:
+        NoSuchAlbum: there is no album ``old``.
+        UsageError: there is one called ``new``, or that is not a name.
+        CollectionNotFound: there is no collection.
+        CollectionLocked: another process writes to it.
+    """
+    check_name(new)
+    albums = schema.albums
+    with Writer.existing(Path(collection), timeout) as writer:
+        if not _is_there(writer, old):
+            raise NoSuchAlbum(Path(collection), old)
+        if new != old and _is_there(writer, new):
+            raise UsageError(_is_taken(collection, new))
+        with writer.catalogue.without_generation() as connection:
+            connection.execute(update(albums).where(albums.c.name == old).values(name=new))
+
+
+def delete_album(collection: str | Path, name: str, *, timeout: float = 0.0) -> None:
+    """Delete an album, also one that cannot be read; the pictures that it shows stay.
+
+    Raises:
+        NoSuchAlbum: there is none.
+        CollectionNotFound: there is no collection.
+        CollectionLocked: another process writes to it. ``timeout`` is how many seconds to wait for it.
+    """
+    albums = schema.albums
+    with Writer.existing(Path(collection), timeout) as writer:
+        if not _is_there(writer, name):
+            raise NoSuchAlbum(Path(collection), name)
+        with writer.catalogue.without_generation() as connection:
+            connection.execute(delete(albums).where(albums.c.name == name))
+
+
+def _is_there(writer: Writer, name: str) -> bool:
+    albums = schema.albums
+    if not is_unicode(name):
+        return False
+    with writer.look_up() as connection:
+        return connection.execute(select(albums.c.id).where(albums.c.name == name)).first() is not None
+
+
+def _is_taken(collection: str | Path, name: str) -> str:
+    return (
+        f"collection {collection} has an album {name!r} already; replace it (--replace, in Python: replace=True), or "
+        "take another name"
+    )
