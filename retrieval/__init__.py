@@ -14,6 +14,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # typing's, without importing it: see retrieval/cli/start.py
 if TYPE_CHECKING:
+    from retrieval.analysis.collection_map import CollectionMap as CollectionMap
     from retrieval.collection import Collection as Collection
     from retrieval.collection import CollectionInfo as CollectionInfo
     from retrieval.collection import View as View
@@ -92,6 +93,7 @@ _EXPORTS = {
     "AlbumPart": "retrieval.collection.albums",
     "Collection": "retrieval.collection",
     "CollectionInfo": "retrieval.collection",
+    "CollectionMap": "retrieval.analysis.collection_map",
     "Corpus": "retrieval.corpora",
     "CorpusOptions": "retrieval.corpora",
     "DuplicateCopy": "retrieval.duplicates.groups",
@@ -152,6 +154,7 @@ __all__ = [
     "CollectionError",
     "CollectionInfo",
     "CollectionLocked",
+    "CollectionMap",
     "CollectionNotFound",
     "CollectionTooNew",
     "Corpus",

@@ -14,6 +14,7 @@ EXTRAS = {
     "heic": ("pillow_heif",),
     "jxl": ("pillow_jxl",),
     "lora": ("peft",),
+    "map": ("openTSNE",),
     "models": ("torch", "torchvision", "transformers"),
     "ocr": ("onnxruntime", "rapidocr"),
     "openvino": ("openvino",),

@@ -25,6 +25,7 @@ from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.fulltext import find_all, find_any, of_kind
 from retrieval.collection.image_texts import read_image_texts
 from retrieval.collection.kept_duplicates import read_kept
+from retrieval.collection.kind_vectors import KindVectors, read_kind_vectors
 from retrieval.collection.known_corpora import KnownCorpus, read_corpora
 from retrieval.collection.migrations import HIDDEN_SINCE, IMAGE_TEXTS_SINCE
 from retrieval.collection.ranking import DEEPER, may_lack_hits, rank_items
@@ -250,6 +251,17 @@ class View:
         """Read vectors, (n, d) float32, by the encoding ids of :class:`ItemRow`, in their order."""
         with self._segment_errors_translated():
             return self._store(kind).vectors(np.asarray(encodings, np.int64))
+
+    def vectors_of_kind(self, kind: Kind, where: Expression | None = None) -> KindVectors:
+        """Read the vectors of all items of a kind that meet a condition and are not hidden.
+
+        Raises:
+            FilterError: as :meth:`where`.
+        """
+        wanted = self.where(kind, where)
+        with self._segment_errors_translated():
+            encoder = self._snapshot.encoder_id
+            return read_kind_vectors(self._connection, encoder, self._store(kind), kind, wanted)
 
     def count(self, kind: Kind) -> int:
         """Count the items of a kind that are not hidden."""

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from retrieval.analysis.collection_map import CollectionMap, CollectionMaps
+    from retrieval.analysis.plane import MapMethod
     from retrieval.collection.albums import Album
     from retrieval.collection.listing import ListSort
     from retrieval.decoding.pool import DecodePool
@@ -103,6 +105,7 @@ class SearchEngine:
         self.collection = collection
         self.limits = limits
         self._encoders = LoadedEncoders(collection.path, encoder)
+        self._maps: CollectionMaps | None = None
         self._pool: DecodePool | None = None
         self._pool_lock = threading.Lock()
 
@@ -445,6 +448,41 @@ class SearchEngine:
             limits=self.limits,
             on_progress=on_progress,
         )
+
+    def map(
+        self,
+        kind: Kind = "image",
+        *,
+        where: str | Expression | None = None,
+        method: MapMethod | None = None,
+    ) -> CollectionMap:
+        """Lay the items of a kind out in a plane, so that what is alike lies together; nothing is encoded.
+
+        The same items and vectors give the same map, on one machine with the same packages. Made once for a
+        generation; a map of 1,000 and more contents is kept in the user's cache folder, and found there as long as
+        the vectors are the same. The first call takes a second for 2,000 pictures and minutes for 100,000
+        (docs/python.md); a second thread that asks meanwhile waits for it.
+
+        Args:
+            kind: of the items.
+            where: which of them, as :meth:`search` takes it.
+            method: ``tsne`` (extra ``map``) or ``pca``; by default t-SNE where the extra is installed, else PCA. Fewer
+                than 12 different contents are always laid out by PCA.
+
+        Returns:
+            Item ids, (n,) int64 ascending, with coordinates, (n, 2) float32 in [0, 1]; n is 0 where no item meets
+            ``where``.
+
+        Raises:
+            CollectionEmpty: nothing has been indexed.
+            FilterError: ``where`` cannot be read, or names a field that no item has.
+            MissingExtra: ``method`` is ``tsne``, and the extra is not installed.
+        """
+        from retrieval.analysis.collection_map import CollectionMaps  # late: no search needs it
+
+        with self._pool_lock:
+            self._maps = self._maps or CollectionMaps(self.collection)
+        return self._maps.get(kind, _condition(where), method)
 
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""
