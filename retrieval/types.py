@@ -88,12 +88,23 @@ class PartBytes:
 
 @dataclass(frozen=True, slots=True)
 class MemberBytes:
-    """Bytes that are a member of an uncompressed tar, read in place."""
+    """Bytes that are a member of an uncompressed tar, read in place.
+
+    Attributes:
+        archive: the tar.
+        name: of the member.
+        offset: of its bytes in the archive.
+        size: in bytes.
+        part: which of the pictures in it, as of :class:`PartBytes`.
+        place: likewise.
+    """
 
     archive: Path
     name: str
     offset: int
     size: int
+    part: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,11 @@ class InlineBytes:
 
 Location = FileBytes | PartBytes | MemberBytes | CellBytes | UrlBytes | InlineBytes
 """Where the encoded bytes (JPEG, PNG, ...) of an image are."""
+
+
+def part_of(location: Location) -> str:
+    """Give which of the pictures in a file a location is; empty where it is the whole file, or the first of them."""
+    return location.part if isinstance(location, PartBytes | MemberBytes | InlineBytes) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from urllib.parse import quote, unquote
 
 from indexer.pipeline.described import stamp_of_files
 from indexer.pipeline.look_up import LookUp, Unlisted
@@ -22,12 +22,11 @@ from retrieval.decoding.pool import DecodePool
 from retrieval.errors import ImageError
 from retrieval.file_kinds import MOST_PARTS
 from retrieval.locations.fetch import stamp
-from retrieval.types import Attribute, CorpusImage, Entry, Failure, FileBytes, PartBytes
-from retrieval.uris import file_uri, split_file_uri
+from retrieval.types import Attribute, CorpusImage, Entry, Failure, FileBytes, MemberBytes, PartBytes
 
 _BATCH = 256  # entries that wait while files among them are listed
 _STAMP = re.compile(
-    r"(?P<file>\d+:\d+):(?P<number>\d{1,6})/(?P<count>\d{1,6})(?:@(?P<rate>[0-9.e+-]+))?(?: |$)"
+    r"(?P<file>\d+:\d+(?::\d+\+\d+)?):(?P<number>\d{1,6})/(?P<count>\d{1,6})(?:@(?P<rate>[0-9.e+-]+))?(?: |$)"
 )
 
 
@@ -69,19 +68,23 @@ class PartsExpander:
     def _known(self, entry: Entry) -> Entry | list[Entry | Failure] | _Listing:
         """Give an entry of one picture as it is, the pictures of a file that the catalogue knows, or a file to list."""
         image = entry.image
-        if image is None or not image.may_be_several or not isinstance(image.location, FileBytes):
+        if image is None or not image.may_be_several:
+            return entry
+        location = image.location
+        if not isinstance(location, FileBytes | MemberBytes):
             return entry
         try:
-            file_stamp, whole_stamp = stamp(image.location), stamp_of_files(image)
+            file_stamp, whole_stamp = stamp(location), stamp_of_files(image)
         except ImageError:
             return replace(entry, image=replace(image, may_be_several=False))  # whoever looks it up says so
         assert file_stamp is not None, "of a file"
+        prefix = f"{image.uri}{_mark_of(location)}"
         with self._writer.look_up() as connection:
-            rows = find_file_parts(connection, image.uri)
-        names = None if self._reread else _names_of(file_stamp, _rate_of(image), rows)
+            rows = find_file_parts(connection, image.uri, prefix)
+        names = None if self._reread else _names_of(file_stamp, _rate_of(image), rows, prefix)
         if names is not None:
-            return _expanded(entry, image.location.path, names)
-        return _Listing(entry, image.location.path, not self._look_up.is_hopeless(image.uri, whole_stamp))
+            return _expanded(entry, location, names)
+        return _Listing(entry, location, not self._look_up.is_hopeless(image.uri, whole_stamp))
 
     def _listed(
         self, batch: list[Entry | Failure | _Listing], to_list: list[_Listing], stop: threading.Event
@@ -96,13 +99,13 @@ class PartsExpander:
             elif stop.is_set() and one.must_be_listed and one.found is None:
                 return
             elif isinstance(one.found, list):
-                yield from _expanded(one.entry, one.path, one.found)
+                yield from _expanded(one.entry, one.location, one.found)
             else:
                 yield Unlisted(one.entry, one.found)
 
     def _list(self, listing: _Listing) -> list[str]:
         image = listing.entry.image
-        return self._pool.list_parts(listing.path, image.frames_per_minute if image is not None else None)
+        return self._pool.list_parts(listing.location, image.frames_per_minute if image is not None else None)
 
 
 @dataclass(slots=True)
@@ -110,9 +113,14 @@ class _Listing:
     """A file with what a worker process found in it: the names of its pictures, or why they cannot be listed."""
 
     entry: Entry
-    path: Path
+    location: FileBytes | MemberBytes
     must_be_listed: bool
     found: list[str] | ImageError | None = None
+
+
+def _mark_of(location: FileBytes | MemberBytes) -> str:
+    """Give what stands in a uri between a file and the name of a picture in it: in a fragment, # is quoted."""
+    return quote("#") if isinstance(location, MemberBytes) else "#"
 
 
 def _rate_of(image: CorpusImage) -> str | None:
@@ -120,29 +128,35 @@ def _rate_of(image: CorpusImage) -> str | None:
 
 
 def _names_of(
-    file_stamp: str, rate: str | None, rows: Iterable[tuple[str, str | None, bool]]
+    file_stamp: str, rate: str | None, rows: Iterable[tuple[str, str | None, bool]], prefix: str
 ) -> list[str] | None:
-    """Give the names of a file's pictures by what the catalogue holds of the file as it is; None where some lack."""
+    """Give the names of a file's pictures by what the catalogue holds of the file as it is; None where some lack.
+
+    Args:
+        file_stamp: of the file now.
+        rate: frames a minute that are wanted of a video.
+        rows: uri and stamp of its pictures that the catalogue holds.
+        prefix: of their uris, before what names each of them.
+    """
     names: dict[int, str] = {}
     counts: set[int] = set()
     for uri, kept, _ in rows:
         found = _STAMP.match(kept or "")
-        split = split_file_uri(uri)
-        if found is not None and (found["file"], found["rate"]) == (file_stamp, rate) and split is not None:
-            names[int(found["number"])] = split[1] or ""
+        if found is not None and (found["file"], found["rate"]) == (file_stamp, rate):
+            names[int(found["number"])] = unquote(uri.removeprefix(prefix)) if uri.startswith(prefix) else ""
             counts.add(int(found["count"]))
     if len(counts) != 1 or sorted(names) != list(range(1, counts.pop() + 1)):
         return None
     return [names[number] for number in sorted(names)]
 
 
-def _expanded(entry: Entry, path: Path, names: list[str]) -> list[Entry | Failure]:
+def _expanded(entry: Entry, location: FileBytes | MemberBytes, names: list[str]) -> list[Entry | Failure]:
     """Give an entry for each picture of a file; texts beside the file describe the first."""
     image = entry.image
     assert image is not None, "of a file"
     kept, found = names[:MOST_PARTS], list[Entry | Failure]()
     for number, name in enumerate(kept, start=1):
-        part = _part_of(image, path, name, number, len(kept))
+        part = _part_of(image, location, name, number, len(kept))
         found.append(Entry(part, entry.texts if number == 1 else ()))
     if len(names) >= MOST_PARTS:
         found.append(
@@ -151,16 +165,21 @@ def _expanded(entry: Entry, path: Path, names: list[str]) -> list[Entry | Failur
     return found
 
 
-def _part_of(image: CorpusImage, path: Path, name: str, number: int, count: int) -> CorpusImage:
+def _part_of(
+    image: CorpusImage, location: FileBytes | MemberBytes, name: str, number: int, count: int
+) -> CorpusImage:
     attributes: dict[str, Attribute] = {}
     rate = _rate_of(image)
     kind, _, value = name.partition("=")
     if kind == "page" or (not name and count > 1):
         attributes = {"page": int(value or 1), "pages": count}
+    place = f"{number}/{count}" + (f"@{rate}" if rate is not None else "")
     return replace(
         image,
-        uri=file_uri(path, name) if name else image.uri,
-        location=PartBytes(path, name, f"{number}/{count}" + (f"@{rate}" if rate is not None else "")),
+        uri=f"{image.uri}{_mark_of(location)}{quote(name)}" if name else image.uri,
+        location=PartBytes(location.path, name, place)
+        if isinstance(location, FileBytes)
+        else replace(location, part=name, place=place),
         attributes={**attributes, **image.attributes},
         may_be_several=False,
     )

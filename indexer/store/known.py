@@ -167,14 +167,18 @@ class _FilePart(NamedTuple):
 # +kind: SQLite would else walk all images by their kind, for each file
 _FILE_PARTS = Select(
     _FilePart,
-    "SELECT uri, stamp, 0 FROM items WHERE +kind = 'image' AND (uri = ?1 OR uri > ?1 || '#' AND uri < ?1 || '$')"
-    " UNION ALL SELECT uri, stamp, 1 FROM failures WHERE uri = ?1 OR uri > ?1 || '#' AND uri < ?1 || '$'",
+    "SELECT uri, stamp, 0 FROM items WHERE +kind = 'image' AND (uri = ?1 OR uri > ?2 AND uri < ?3)"
+    " UNION ALL SELECT uri, stamp, 1 FROM failures WHERE uri = ?1 OR uri > ?2 AND uri < ?3",
 )
 
 
-def find_file_parts(connection: Connection, file_uri: str) -> list[tuple[str, str | None, bool]]:
-    """Read uri and stamp of the items and failures that are a file or in it; the last says which are failures."""
-    rows = _FILE_PARTS.rows(driver_connection(connection), file_uri)
+def find_file_parts(connection: Connection, file_uri: str, prefix: str) -> list[tuple[str, str | None, bool]]:
+    """Read uri and stamp of the items and failures that are a file or, by the prefix of their uris, in it.
+
+    The last says which are failures.
+    """
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    rows = _FILE_PARTS.rows(driver_connection(connection), file_uri, prefix, end)
     return [(row.uri, row.stamp, bool(row.is_failure)) for row in rows]
 
 

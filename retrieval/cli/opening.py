@@ -28,7 +28,7 @@ from retrieval.signatures import (
     media_brands,
 )
 from retrieval.suffixes import is_image_name, suffix_of
-from retrieval.types import FileBytes, Limits, PartBytes
+from retrieval.types import FileBytes, Limits, MemberBytes, PartBytes
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
@@ -113,7 +113,9 @@ def _gather(pictures: Pictures, hits: Sequence[Hit]) -> Path:
 
 
 def _add(folder: Path, rank: str, picture: Picture, pictures: Pictures) -> None:
-    if isinstance(picture.location, PartBytes):  # whose file holds others too
+    location = picture.location
+    if isinstance(location, PartBytes) or (isinstance(location, MemberBytes) and location.part):
+        # whose file holds others too
         _add_drawn(folder, rank, picture, pictures)
         return
     try:

@@ -8,8 +8,9 @@ from typing import BinaryIO
 
 from retrieval.corpora.corpus import LeftOut
 from retrieval.corpora.left_out import REPLACED_MEMBER, is_hidden_or_system, kind_of_file
+from retrieval.file_kinds import is_opened_in_place, is_taken
 from retrieval.locations.tar_members import Damage, Member, find_repeated, member_path, walk_members
-from retrieval.suffixes import is_image_name, suffix_of
+from retrieval.suffixes import suffix_of
 
 _SAMPLE_LIMIT = 1000  # members; a hostile archive could be one endless sample
 
@@ -24,7 +25,7 @@ class Sample:
 
     def add(self, member: Member) -> None:
         """Put a member where it belongs by its suffix."""
-        if is_image_name(member.name):
+        if _is_picture(member.name):
             self.images.append(member)
         elif suffix_of(member.name) == ".json":
             self.texts.insert(0, member)
@@ -105,7 +106,7 @@ class SampleReader:
         if not base:
             return None  # a folder
         hidden = is_hidden_or_system(base, is_folder=False) if self._without_hidden else None
-        is_used = is_image_name(base) or suffix_of(base) in self._text_suffixes
+        is_used = _is_picture(base) or suffix_of(base) in self._text_suffixes
         if hidden or not is_used:
             if hidden or member.fault is None:  # folders and links that nobody would read need no word
                 self._left_out[hidden or kind_of_file(base)] += 1
@@ -119,3 +120,8 @@ class SampleReader:
             return None
         self._met.add(path)
         return Member(member.name, last.offset, last.size, last.fault)
+
+
+def _is_picture(name: str) -> bool:
+    """Whether a member of this name is looked at for pictures; not a video, which has to be a file of its own."""
+    return is_taken(name) and not is_opened_in_place(name)

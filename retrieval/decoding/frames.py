@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from retrieval.metadata.sidecars import Described
-from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, PartBytes
+from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, PartBytes, part_of
 
 SHARED_BYTES = 128 * 2**20
 """Size of the largest array. Untouched pages of the memory that a worker and the run share take nothing."""
@@ -96,7 +96,7 @@ class Reply:
 def write_request(file: IO[bytes], request: Request) -> None:
     """Send a request."""
     kind, path, offset, size, data = _parts(request.location)
-    part = request.location.part.encode() if isinstance(request.location, PartBytes | InlineBytes) else b""
+    part = part_of(request.location).encode()
     name, rule, limits = os.fsencode(path), request.preparation.encode(), request.limits
     flags = _PAUSE * request.pause + _DESCRIBED * (request.described is not None)
     beside = _beside(request.described) if request.described is not None else b""
@@ -128,7 +128,7 @@ def read_request(file: IO[bytes]) -> Request | None:
     if kind == 1:
         location = FileBytes(path)
     elif kind == 2:
-        location = MemberBytes(path, "", offset, size)
+        location = MemberBytes(path, "", offset, size, part)
     elif kind == 4:
         location = PartBytes(path, part)
     else:

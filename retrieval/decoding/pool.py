@@ -22,11 +22,18 @@ from retrieval.file_kinds import is_part_of
 from retrieval.locations.fetch import read_bytes
 from retrieval.metadata.attributes import checked
 from retrieval.texts import is_unicode, normalise_text
-from retrieval.types import CellBytes, InlineBytes, Limits, Location, PartBytes, UrlBytes
+from retrieval.types import (
+    CellBytes,
+    FileBytes,
+    InlineBytes,
+    Limits,
+    Location,
+    MemberBytes,
+    PartBytes,
+    UrlBytes,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -116,20 +123,26 @@ class DecodePool:
         reply, array = self._decode(location, to_json(preparation), is_wanted, described)
         return _outcome(reply, array)
 
-    def list_parts(self, path: Path, frames_per_minute: float | None = None) -> list[str]:
+    def list_parts(
+        self, location: FileBytes | MemberBytes, frames_per_minute: float | None = None
+    ) -> list[str]:
         """List the pictures in a file by what names them behind ``#``, in a worker; the file alone names the empty one.
 
         Args:
-            path: of the file.
+            location: of the file, or of the archive's member.
             frames_per_minute: pictures of a video, at most; None for the usual number.
 
         Raises:
             ImageUnreadable, ImageTooLarge, ImageGivenUp, ImageError, VlsearchError: as :meth:`prepare`.
         """
         wanted = LIST_PARTS if frames_per_minute is None else f"{LIST_PARTS} {frames_per_minute!r}"
-        reply, array = self._decode(PartBytes(path, ""), wanted, None, None)
-        prepared = _outcome(reply, array)
-        return _names(path.name, prepared.array)
+        whole, name = (
+            (location, location.name)
+            if isinstance(location, MemberBytes)
+            else (PartBytes(location.path, ""), location.path.name)
+        )
+        prepared = _outcome(*self._decode(whole, wanted, None, None))
+        return _names(name, prepared.array)
 
     def _decode(
         self,

@@ -17,7 +17,7 @@ from retrieval.errors import ImageError, ImageTooLarge
 from retrieval.file_kinds import kind_by_name
 from retrieval.locations.fetch import read_bytes, read_head
 from retrieval.signatures import video_container
-from retrieval.types import FileBytes, InlineBytes, PartBytes
+from retrieval.types import FileBytes, PartBytes, part_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,7 +97,7 @@ def read_encoded(location: Location, limits: Limits) -> EncodedImage:
     Raises:
         ImageError: as :func:`retrieval.locations.fetch.read_bytes`.
     """
-    part = location.part if isinstance(location, PartBytes | InlineBytes) else ""
+    part = part_of(location)
     if isinstance(location, FileBytes | PartBytes):
         kind = kind_by_name(location.path.name)
         if kind is not None and kind.is_opened_in_place:

@@ -16,7 +16,6 @@ import threading
 import time
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from retrieval.contents import part_digest
@@ -42,7 +41,7 @@ from retrieval.decoding.prepare import (
     source_of,
 )
 from retrieval.errors import ImageError, ImageTooLarge
-from retrieval.types import PartBytes
+from retrieval.types import MemberBytes, PartBytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,25 +63,27 @@ class _LastFile:
 
     def read(self, location: Location, limits: Limits) -> EncodedImage:
         """Read an image; arguments and errors as of :func:`retrieval.decoding.prepare.read_encoded`."""
-        if not isinstance(location, PartBytes):
+        if not (isinstance(location, PartBytes) or (isinstance(location, MemberBytes) and location.part)):
             self._key = self._whole = None
             return read_encoded(location, limits)
-        key = _file_key(location.path)
+        key = _file_key(location)
         whole = self._whole if key is not None and key == self._key else None
         if whole is None:
             self._key = self._whole = None
-            whole = read_encoded(PartBytes(location.path, ""), limits)
+            whole = read_encoded(replace(location, part=""), limits)
             self._key, self._whole = key, whole
         digest = part_digest(whole.digest, location.part) if whole.digest else b""
         return replace(whole, digest=digest, part=location.part)
 
 
-def _file_key(path: Path) -> object:
+def _file_key(location: PartBytes | MemberBytes) -> object:
+    path = location.path if isinstance(location, PartBytes) else location.archive
+    extent = None if isinstance(location, PartBytes) else (location.offset, location.size)
     try:
         facts = path.stat()
     except OSError:
         return None
-    return path, facts.st_ino, facts.st_size, facts.st_mtime_ns
+    return path, extent, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 _last_file = _LastFile()

@@ -9,18 +9,19 @@ from retrieval.types import CellBytes, FileBytes, Location, MemberBytes, PartByt
 from retrieval.uris import is_url, split_file_uri
 
 _LARGEST = 2**63 - 1
-_MEMBER = re.compile(r"([0-9]{1,19})\+([0-9]{1,19})")
+_MEMBER = re.compile(r"([0-9]{1,19})\+([0-9]{1,19})(?:#(.{1,100}))?", re.DOTALL)
 _CELL = re.compile(r"row ([0-9]{1,19}) of (.{1,1000})", re.DOTALL)
 
 
 def extent_of(location: Location) -> str | None:
     """Encode what must be known beside the uri to read a location again; None where the uri is enough.
 
-    Of a tar member it is ``OFFSET+SIZE``, of an image in a table ``row ROW of COLUMN``.
+    Of a tar member it is ``OFFSET+SIZE``, of one of several pictures in it ``OFFSET+SIZE#PART``, of an image in a table
+    ``row ROW of COLUMN``.
     """
     match location:
-        case MemberBytes(_, _, offset, size):
-            return f"{offset}+{size}"
+        case MemberBytes(_, _, offset, size, part):
+            return f"{offset}+{size}" + (f"#{part}" if part else "")
         case CellBytes(_, column, row):
             return f"row {row} of {column}"
     return None
@@ -28,10 +29,10 @@ def extent_of(location: Location) -> str | None:
 
 def is_extent(text: str) -> bool:
     """Whether a text is one that :func:`extent_of` gives."""
-    found = _MEMBER.fullmatch(text) or _CELL.fullmatch(text)
-    return found is not None and all(
-        int(one) <= _LARGEST for one in found.groups() if one.isascii() and one.isdigit()
-    )
+    if member := _MEMBER.fullmatch(text):
+        return int(member[1]) <= _LARGEST and int(member[2]) <= _LARGEST
+    cell = _CELL.fullmatch(text)
+    return cell is not None and int(cell[1]) <= _LARGEST
 
 
 def location_of(uri: str, extent: str | None) -> Location | None:
@@ -49,7 +50,9 @@ def location_of(uri: str, extent: str | None) -> Location | None:
     if extent is None or not is_extent(extent):
         return None
     if member := _MEMBER.fullmatch(extent):
-        return MemberBytes(path, place, int(member[1]), int(member[2]))
+        part = member[3] or ""
+        name = place.removesuffix(f"#{part}") if part else place
+        return MemberBytes(path, name, int(member[1]), int(member[2]), part)
     cell = _CELL.fullmatch(extent)
     assert cell is not None, extent
     return CellBytes(path, cell[2], int(cell[1]))

@@ -81,8 +81,8 @@ def stamp(location: Location) -> str | None:
             return _file_stamp(path)
         case PartBytes(path, _, place):
             return f"{_file_stamp(path)}:{place}"
-        case MemberBytes(archive, _, offset, size):
-            return f"{_file_stamp(archive)}:{offset}+{size}"
+        case MemberBytes(archive, _, offset, size, _, place):
+            return f"{_file_stamp(archive)}:{offset}+{size}" + (f":{place}" if place else "")
         case CellBytes(table, _, row):
             return f"{_file_stamp(table)}:row={row}"
         case UrlBytes():

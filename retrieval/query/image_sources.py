@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from retrieval.types import (
     MemberBytes,
     PartBytes,
     UrlBytes,
+    part_of,
 )
 from retrieval.uris import display, split_file_uri
 
@@ -54,7 +56,7 @@ def read_source(source: Path | str | bytes, limits: Limits) -> InlineBytes | Par
         data = read_bytes(location, limits)
     except ImageError as error:
         raise _refusal(source, error) from error
-    return InlineBytes(data, location.part if isinstance(location, PartBytes) else "")
+    return InlineBytes(data, part_of(location))
 
 
 def content_of(found: InlineBytes | PartBytes, source: Path | str | bytes, pool: DecodePool) -> bytes:
@@ -146,7 +148,12 @@ def _locate(source: Path | str | bytes) -> Location:
         return CellBytes(_existing(path), "", int(row[1]))
     if member is not None and is_part_of(path.name, member):
         return PartBytes(_existing(path), member)
-    return FileBytes(_existing(path)) if member is None else _find_member(_existing(path), member)
+    if member is None:
+        return FileBytes(_existing(path))
+    name, _, part = member.rpartition("#")
+    if is_part_of(name, part):
+        return replace(_find_member(_existing(path), name), part=part)
+    return _find_member(_existing(path), member)
 
 
 def _existing(path: Path) -> Path:

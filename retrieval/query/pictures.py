@@ -16,7 +16,7 @@ from retrieval.file_kinds import is_opened_in_place
 from retrieval.locations.extents import location_of
 from retrieval.query.thumbnail_cache import ThumbnailCache
 from retrieval.signatures import AVIF_BRANDS, HEAD_BYTES, formats_by_signature, is_media_file, media_brands
-from retrieval.types import InlineBytes, Limits, Location, PartBytes, UrlBytes
+from retrieval.types import InlineBytes, Limits, Location, PartBytes, UrlBytes, part_of
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection, View
@@ -108,8 +108,7 @@ class Pictures:
 
         location = _local(picture)
         data = read_bytes(location, self._pool.limits)
-        part = location.part if isinstance(location, PartBytes) else ""
-        if part_digest(image_digest(data), part) != picture.sha256:
+        if part_digest(image_digest(data), part_of(location)) != picture.sha256:
             raise ImageError(_CHANGED)
         return data
 

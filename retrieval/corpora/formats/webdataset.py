@@ -7,7 +7,7 @@ Captions stand in a sample's ``.json`` and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -19,10 +19,12 @@ from retrieval.corpora.corpus_path import CorpusPath
 from retrieval.corpora.format import Format
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CaptionColumn, CorpusOptions
+from retrieval.corpora.raw_pairs import raws_beside
 from retrieval.corpora.samples import Sample, SampleReader, read_samples
 from retrieval.corpora.textfile import LINE_LIMIT, lines_in, unreadable
 from retrieval.corpora.values import attributes_of, missing_columns, parse_object, text_at, texts_in
 from retrieval.errors import CorpusFormatError
+from retrieval.file_kinds import RAW, holds_several, kind_by_name
 from retrieval.locations.tar_members import Damage, Member, is_tar
 from retrieval.suffixes import suffix_of
 from retrieval.types import Attribute, CorpusImage, CorpusText, Entry, Failure, MemberBytes
@@ -148,21 +150,35 @@ def _sample_entries(file: BinaryIO, names: FileNames, sample: Sample, options: C
         yield Failure(names.part(sample.key), f"{fault}; give each picture a key of its own")
         return
     stems = {_stem(member.name) for member in sample.images}
-    for member in sample.images:
+    images, raws = _paired(sample.images)
+    for member in images:
         uri, stem = names.part(member.name), _stem(member.name)
         if member.fault:
             yield Failure(uri, member.fault)
             continue
-        attributes: dict[str, Attribute] = {}
+        beside = raws.get(member.name, [])
+        attributes: dict[str, Attribute] = (
+            {"raw": beside[0] if len(beside) == 1 else beside} if beside else {}
+        )
         for of, more in found.attributes.items():
             if of == stem or of not in stems:
                 attributes.update(more)
         texts = tuple(text for of, text in found.texts if of == stem or of not in stems)
         location = MemberBytes(names.path, member.name, member.offset, member.size)
-        yield Entry(CorpusImage(uri, location, None, attributes), texts)
+        image = CorpusImage(uri, location, None, attributes, may_be_several=holds_several(member.name))
+        yield Entry(image, texts)
     if not sample.images:
         reason = "no picture stands next to the caption in the archive; pack it again, sorted by name"
         yield from (Failure(text.uri, reason) for _, text in found.texts)
+
+
+def _paired(images: Sequence[Member]) -> tuple[list[Member], dict[str, list[str]]]:
+    """Give the images of a sample without raw files that have their picture beside them, and these by that picture."""
+    raws = [one.name for one in images if kind_by_name(one.name) is RAW]
+    beside = raws_beside((one.name for one in images), raws)
+    paired = {raw for of_one in beside.values() for raw in of_one}
+    bases = {name: [raw.rpartition("/")[2] for raw in of_one] for name, of_one in beside.items()}
+    return [one for one in images if one.name not in paired], bases
 
 
 def _read_texts(file: BinaryIO, names: FileNames, sample: Sample, options: CorpusOptions) -> _SampleTexts:

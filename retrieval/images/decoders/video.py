@@ -58,6 +58,8 @@ def _forget() -> None:
 
 
 def _seconds(source: Source) -> float:
+    if source.path is None:
+        raise ImageError("a video, not a picture")
     if not source.part:
         raise ImageError("a video; name a moment of it, as in clip.mp4#t=12.4")
     return seconds_of(source.part)

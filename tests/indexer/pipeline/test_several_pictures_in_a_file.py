@@ -20,7 +20,7 @@ from retrieval.collection import Collection
 from retrieval.decoding.pool import DecodePool
 from retrieval.errors import ImageError, QueryError
 from retrieval.query.pictures import Pictures
-from retrieval.types import Limits
+from retrieval.types import FileBytes, Limits
 from retrieval.uris import display
 from tests.builders import HashEncoder, uris
 from tests.pdf_files import pdf
@@ -230,7 +230,7 @@ def test_thumbnails_in_the_chain_of_a_tiff_are_no_pages(tmp_path: Path) -> None:
     first.save(tmp_path / "a.tif", save_all=True, append_images=[small, picture("blue")])
 
     with DecodePool(Limits(), workers=1) as pool:
-        assert pool.list_parts(tmp_path / "a.tif") == ["", "page=3"]
+        assert pool.list_parts(FileBytes(tmp_path / "a.tif")) == ["", "page=3"]
 
 
 def test_words_find_a_page_by_its_text_which_is_no_caption(folder: Path, collection: Path) -> None:
@@ -263,7 +263,9 @@ def test_the_pictures_of_a_file_are_looked_up_by_the_index_of_uris(folder: Path,
     build(folder, collection)
 
     with closing(sqlite3.connect(collection / CATALOGUE)) as catalogue:
-        plan = catalogue.execute(f"EXPLAIN QUERY PLAN {_FILE_PARTS.sql}", ("file:///a.tif",)).fetchall()
+        plan = catalogue.execute(
+            f"EXPLAIN QUERY PLAN {_FILE_PARTS.sql}", ("file:///a.tif", "file:///a.tif#", "file:///a.tif$")
+        ).fetchall()
 
     searches = [row[3] for row in plan if row[3].startswith(("SEARCH", "SCAN"))]
     assert len(searches) == 4
