@@ -40,7 +40,10 @@ def site(album_of_many: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def open_page(browser: Any, site: Serving) -> Iterator[Any]:
-    """``open_page(path, **context)``: a page; the test fails if it asks anybody else, or if anything in it does."""
+    """``open_page(path, **context)``: a page; the test fails if it asks anybody else, or if anything in it does.
+
+    ``at``: another site than the usual one; ``wait_for``: what must be there, tiles if nothing is said.
+    """
     contexts: list[Any] = []
     faults: list[str] = []
 
@@ -49,7 +52,8 @@ def open_page(browser: Any, site: Serving) -> Iterator[Any]:
         if said.type == "error" and not is_answer:
             faults.append(said.text)
 
-    def opened(path: str = "/", **options: Any) -> Any:
+    def opened(path: str = "/", at: Serving | None = None, wait_for: str = ".tile", **options: Any) -> Any:
+        url = (at or site).url
         context = browser.new_context(**({"viewport": {"width": 1200, "height": 800}} | options))
         context.set_default_timeout(WAIT_MS)
         contexts.append(context)
@@ -58,13 +62,22 @@ def open_page(browser: Any, site: Serving) -> Iterator[Any]:
         page.on("console", note)
         page.on(
             "request",
-            lambda asked: None if asked.url.startswith((site.url, "blob:")) else faults.append(asked.url),
+            lambda asked: None if asked.url.startswith((url, "blob:")) else faults.append(asked.url),
         )
-        page.goto(site.url + path)
-        page.wait_for_selector(".tile")
+        page.goto(url + path)
+        page.wait_for_selector(wait_for)
         return page
 
     yield opened
     for context in contexts:
         context.close()
     assert faults == []
+
+
+def axe_violations(page: Any) -> list[str]:
+    """What axe-core has against the page as it stands."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    )
+    found = axe.Axe().run(page).response["violations"]
+    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]

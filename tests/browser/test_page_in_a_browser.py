@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import axe_violations
 from tests.serving import Serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -288,27 +289,20 @@ def test_a_server_that_has_gone_is_told_and_can_be_asked_again(open_page: Any, s
 @pytest.mark.parametrize("look", ["light", "dark"])
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
 def test_axe_finds_nothing_on_any_screen(open_page: Any, look: str, locale: str) -> None:
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    )
     page = open_page(locale=locale, color_scheme=look)
 
-    def violations() -> list[str]:
-        found = axe.Axe().run(page).response["violations"]
-        return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
-
-    assert violations() == []
+    assert axe_violations(page) == []
     search_for(page, "a dog without a ball")
-    assert violations() == []
+    assert axe_violations(page) == []
     page.locator(".choices button").click()
     page.wait_for_selector(".filters label")
-    assert violations() == []
+    assert axe_violations(page) == []
     page.locator(".tile").first.click()
     page.wait_for_selector("dialog[open]")
-    assert violations() == []
+    assert axe_violations(page) == []
     page.locator(".facts .actions button").nth(1).click()
     page.wait_for_selector(".chip")
-    assert violations() == []
+    assert axe_violations(page) == []
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])

@@ -14,8 +14,8 @@ from retrieval.collection.filters.values import Stored
 from retrieval.collection.filters.written import as_written
 from retrieval.collection.stored_values import WrongValue
 
-YEAR = "year"
-"""The year of the attribute ``taken``, as a field of facets."""
+PERIODS = {"year": 4, "month": 7}
+"""Fields of facets that are beginnings of the attribute ``taken``, with their characters: ``2021``, ``2021-05``."""
 
 
 def count_values(
@@ -35,7 +35,7 @@ def count_values(
 def _count(
     searched: Searched, fields: Fields, items: NDArray[np.int64], name: str, most: int
 ) -> dict[str, int]:
-    asked = "taken" if name == YEAR else name
+    asked = "taken" if name in PERIODS else name
     counts: Counter[Stored] = Counter()
     first: dict[Stored, int] = {}
     for column in fields.columns(asked):
@@ -46,11 +46,11 @@ def _count(
         chosen = np.isin(np.array([row[0] for row in rows], np.int64), items)
         for (item, value), counted in zip(rows, chosen.tolist(), strict=True):
             if counted:
-                said = str(value)[:4] if name == YEAR else value
+                said = str(value)[: PERIODS[name]] if name in PERIODS else value
                 counts[said] += 1
                 first[said] = min(item, first.get(said, item))
     best = sorted(counts.items(), key=lambda one: (-one[1], str(one[0])))[:most]
-    written = {} if name == YEAR else as_written(searched.connection, asked, first)
+    written = {} if name in PERIODS else as_written(searched.connection, asked, first)
     return {written.get(value, str(value)): count for value, count in best}
 
 

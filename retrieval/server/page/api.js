@@ -27,6 +27,9 @@ async function ask(path, options = {}) {
   }
 }
 
+const post = (path, body, signal) =>
+  ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
+
 const query = (values) => {
   const found = Object.entries(values).filter(([, value]) => value !== null && value !== undefined);
   return found.length ? `?${new URLSearchParams(found)}` : "";
@@ -43,16 +46,22 @@ export function search(state, offset, generation, k, signal) {
   if (where) body.where = where;
   if (state.collection) body.collection = state.collection;
   if (generation !== null) body.generation = generation;
-  const headers = { "Content-Type": "application/json" };
-  return ask("/v1/search", { method: "POST", headers, body: JSON.stringify(body), signal });
+  return post("/v1/search", body, signal);
 }
 
 const newest = (state, before, k, signal) =>
   ask(`/v1/items${query({ kind: "image", k, before: before || null, where: conditionOf(state) || null, collection: state.collection })}`, { signal });
 
-/** Values of fields to choose from, of what meets the typed condition. */
-export const facets = (state) =>
-  ask(`/v1/facets${query({ kind: state.find, where: state.where || null, collection: state.collection })}`);
+/** Values of fields to choose from, of what meets the typed condition unless another one is given. */
+export const facets = (state, more = {}, signal = undefined) =>
+  ask(`/v1/facets${query({ kind: state.find, where: state.where || null, collection: state.collection, ...more })}`, { signal });
+
+/** Why an item has its score with the query of a state. */
+export function explain(id, state, signal) {
+  const body = { parts: allParts(state), literal: state.literal };
+  if (state.collection) body.collection = state.collection;
+  return post(`/v1/items/${id}/explain`, body, signal);
+}
 
 export const item = (id, collection) => ask(`/v1/items/${id}${query({ collection })}`);
 

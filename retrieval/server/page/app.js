@@ -2,15 +2,16 @@
 
 import { html, render, useCallback, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import * as api from "./api.js";
-import { filterCount } from "./conditions.js";
+import { conditionsOf, withoutConditions } from "./conditions.js";
 import { Detail } from "./detail.js";
-import { Filters } from "./filters.js";
+import { Chosen, Filters } from "./filters.js";
 import { Grid } from "./grid.js";
 import { useResults } from "./results.js";
 import { Reading, SearchBar, Sum } from "./searchbar.js";
 import { EMPTY, SORTS, fromAddress, toAddress } from "./state.js";
 import { firstLanguage, languages } from "./words.js";
 
+const WIDE = 700; // pixels: on narrower screens filters would push the results away
 const THEMES = ["auto", "light", "dark"];
 
 /** The state of the address bar, and how to go on to another one. */
@@ -47,7 +48,7 @@ function App() {
   const [active, setActive] = useState(0);
   const [alone, setAlone] = useState(null);
   const box = useRef(null);
-  const [isFiltering, setFiltering] = useState(() => filterCount(state) > 0);
+  const [isFiltering, setFiltering] = useState(() => innerWidth >= WIDE && conditionsOf(state).length > 0);
   const takesFocus = useRef(false);
   const results = useResults(state);
   const words = languages[language];
@@ -67,7 +68,7 @@ function App() {
     setActive(0);
     setUpload(null);
     scrollTo(0, 0);
-    go({ ...next, open: null });
+    go({ ...next, open: null, why: false });
   }, []);
   const similar = (hit) => {
     takesFocus.current = true;
@@ -90,14 +91,15 @@ function App() {
     if (state.open === null || at >= 0 || alone?.id === state.open || results.status === "loading") return;
     api.item(state.open, state.collection).then(setAlone, () => go({ ...state, open: null }, { replace: true }));
   }, [state.open, at, results.status]);
-  const open = (hit) => {
+  const open = (hit, why = false) => {
     setActive(hits.indexOf(hit));
-    go({ ...state, open: hit.id }, { isOpened: true });
+    go({ ...state, open: hit.id, why }, { isOpened: true });
   };
+  const explain = (why) => go({ ...state, why }, { replace: true, isOpened: history.state?.isOpened });
   const close = () => {
     takesFocus.current = true;
     if (history.state?.isOpened) history.back();
-    else go({ ...state, open: null }, { replace: true });
+    else go({ ...state, open: null, why: false }, { replace: true });
   };
   const step = (by) => {
     const next = at + by;
@@ -134,7 +136,8 @@ function App() {
     ? words.searching
     : !hits.length ? (results.status === "done" ? words.noHits : "") : !isAsking ? words.newest(hits.length)
     : state.sort === "score" ? words.judged(results.verdict, words.found(hits.length, hasMore, hits[0].kind)) : words.sorted(hits.length, hits[0].kind);
-  const isNarrowed = isAsking || filterCount(state) > 0;
+  const narrowing = conditionsOf(state).length;
+  const isNarrowed = isAsking || narrowing > 0;
   return html`
     <a class="skip" href="#results">${words.skip}</a>
     <header class="bar">
@@ -177,10 +180,10 @@ function App() {
             `)}
           </fieldset>
         `}
-        <button type="button" aria-expanded=${isFiltering} aria-controls="filters" onclick=${() => setFiltering(!isFiltering)}>${words.filter(filterCount(state))}</button>
+        <button type="button" aria-expanded=${isFiltering} aria-controls="filters" onclick=${() => setFiltering(!isFiltering)}>${words.filter(narrowing)}</button>
         </div>
       </div>
-      ${isFiltering && html`<${Filters} words=${words} state=${state} onSearch=${ask} />`}
+      ${isFiltering ? html`<${Filters} words=${words} state=${state} onSearch=${ask} />` : html`<${Chosen} words=${words} state=${state} onSearch=${ask} />`}
       <${Grid}
         words=${words}
         state=${state}
@@ -190,6 +193,7 @@ function App() {
         onMore=${results.more}
         onOpen=${open}
         onSimilar=${similar}
+        onExplain=${(hit) => isAsking && open(hit, true)}
         active=${active}
         onActive=${setActive}
         takesFocus=${takesFocus}
@@ -206,7 +210,7 @@ function App() {
         <div class="empty">
           <h2>${isNarrowed ? words.noHits : words.nothing}</h2>
           <p>${isNarrowed ? words.noHitsMore : words.nothingMore}</p>
-          ${filterCount(state) > 0 && html`<button type="button" class="primary" onclick=${() => ask({ ...state, where: "", chosen: {} })}>${words.clear}</button>`}
+          ${narrowing > 0 && html`<button type="button" class="primary" onclick=${() => ask(withoutConditions(state))}>${words.clear}</button>`}
         </div>
       `}
       ${!isAsking && hits.length > 0 && html`<p class="hint quiet">${words.hint}</p>`}
@@ -223,6 +227,7 @@ function App() {
         onStep=${step}
         onSearch=${ask}
         onSimilar=${similar}
+        onWhy=${explain}
       />
     `}
     <${DropZone} words=${words} onFile=${sendFile} />

@@ -13,10 +13,24 @@ const equals = (field) => (values) => `${quoted(field)} in (${values.map(quoted)
 export function conditionOf(state) {
   const chosen = Object.entries(state.chosen).filter(([, values]) => values.length);
   const conditions = chosen.map(([field, values]) => (CONDITIONS[field] ?? equals(field))(values));
+  if (state.span) conditions.push(`taken >= ${state.span[0]} and taken <= ${state.span[1]}`);
   if (state.where) conditions.unshift(state.where);
   return conditions.length === 1 ? conditions[0] : conditions.map((condition) => `(${condition})`).join(" and ");
 }
 
-/** How many conditions a state has. */
-export const filterCount = (state) =>
-  Object.values(state.chosen).reduce((sum, values) => sum + values.length, state.where ? 1 : 0);
+/** The conditions of a state one by one: [{field, value, without}], the last of which is the state without it. */
+export function conditionsOf(state) {
+  const chosen = Object.entries(state.chosen).flatMap(([field, values]) =>
+    values.map((value) => ({
+      field,
+      value,
+      without: { ...state, chosen: { ...state.chosen, [field]: values.filter((one) => one !== value) } },
+    })),
+  );
+  if (state.span) chosen.push({ field: "time", value: state.span, without: { ...state, span: null } });
+  if (state.where) chosen.push({ field: "where", value: state.where, without: { ...state, where: "" } });
+  return chosen;
+}
+
+/** A state without any condition. */
+export const withoutConditions = (state) => ({ ...state, where: "", chosen: {}, span: null });

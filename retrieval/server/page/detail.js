@@ -1,11 +1,12 @@
 // One item, large: zoom, captions, attributes, the way to its neighbours and on to what is like it.
 
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
-import { original, thumbnail } from "./api.js";
+import { allParts, original, thumbnail } from "./api.js";
+import { Overlay, Reasons, useExplanation } from "./explanation.js";
 
 const LARGE = 1600;
 
-export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, onSearch, onSimilar }) {
+export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, onSearch, onSimilar, onWhy }) {
   const dialog = useRef(null);
   useEffect(() => {
     const element = dialog.current;
@@ -17,6 +18,9 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
     if (!dialog.current.contains(document.activeElement) || document.activeElement.closest(".stage")) dialog.current.focus();
   }, [hit.id]);
 
+  const canExplain = allParts(state).length > 0;
+  const explanation = useExplanation(state, hit, state.why && canExplain);
+
   const onKeyDown = (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "Escape") {
@@ -25,6 +29,7 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
     } else if (event.key === "ArrowLeft" && !event.target.closest?.(".stage.zoomed")) onStep(-1);
     else if (event.key === "ArrowRight" && !event.target.closest?.(".stage.zoomed")) onStep(1);
     else if (event.key === "s") onSimilar(hit);
+    else if (event.key === "e" && canExplain) onWhy(!state.why);
   };
   const with_ = (weight) => onSearch({ ...state, parts: [...state.parts, { item: hit.id, weight }], open: null });
   const title = hit.text ?? hit.captions[0]?.text ?? hit.name;
@@ -41,7 +46,7 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
       }}
     >
       ${hit.kind === "image"
-        ? html`<${Stage} key=${hit.id} words=${words} state=${state} hit=${hit} title=${title} />`
+        ? html`<${Stage} key=${hit.id} words=${words} state=${state} hit=${hit} title=${title} explained=${explanation.found?.picture} />`
         : html`<blockquote class="stage text" lang=${hit.lang}>${hit.text}</blockquote>`}
       <nav class="steps" aria-label=${at >= 0 ? words.place(at + 1, all, hasMore) : title}>
         <button type="button" class="icon" disabled=${at <= 0} title=${words.previous} aria-label=${words.previous} onclick=${() => onStep(-1)}>
@@ -61,7 +66,9 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
           <button type="button" class="primary" onclick=${() => onSimilar(hit)}>${words.similar}</button>
           <button type="button" onclick=${() => with_(1)}>${words.add}</button>
           <button type="button" onclick=${() => with_(-0.5)}>${words.less}</button>
+          ${canExplain && html`<button type="button" aria-pressed=${state.why} aria-keyshortcuts="e" onclick=${() => onWhy(!state.why)}>${words.why}</button>`}
         </div>
+        ${explanation.status !== "off" && html`<${Reasons} words=${words} explanation=${explanation} />`}
         ${hit.missing && html`<p class="warning">${words.missing}</p>`}
         ${hit.captions.length > 0 && html`
           <h3>${words.captions}</h3>
@@ -89,16 +96,23 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
   `;
 }
 
-function Stage({ words, state, hit, title }) {
+function Stage({ words, state, hit, title, explained }) {
   const [isZoomed, setZoomed] = useState(false);
   const [status, setStatus] = useState("loading");
+  const [size, setSize] = useState(null); // of the image as it was sent
   const [hasOriginal, setOriginal] = useState(true);
   const source = isZoomed && hasOriginal ? original(hit, state.collection) : thumbnail(hit, LARGE, state.collection);
   const onError = () => (isZoomed && hasOriginal ? setOriginal(false) : setStatus("broken"));
+  const onLoad = ({ target }) => {
+    setStatus("shown");
+    setSize({ width: target.naturalWidth, height: target.naturalHeight });
+  };
+  const isExplained = explained && !isZoomed && status === "shown";
   const label = isZoomed ? words.fit : words.zoom;
   return html`
-    <figure class=${`stage ${status} ${isZoomed ? "zoomed" : ""}`} tabindex=${isZoomed ? 0 : null} aria-label=${title}>
-      <img src=${source} alt=${title} onload=${() => setStatus("shown")} onerror=${onError} onclick=${() => setZoomed(!isZoomed)} />
+    <figure class=${`stage ${status} ${isZoomed ? "zoomed" : ""} ${isExplained ? "explained" : ""}`} tabindex=${isZoomed ? 0 : null} aria-label=${title}>
+      <img src=${source} alt=${title} onload=${onLoad} onerror=${onError} onclick=${() => setZoomed(!isZoomed)} />
+      ${isExplained && html`<${Overlay} words=${words} picture=${explained} ...${size} />`}
       ${status === "broken"
         ? html`<p class="unseen">${hit.missing ? words.missing : words.unseen}</p>`
         : html`<button type="button" class="icon zoom" title=${label} aria-label=${label} aria-pressed=${isZoomed} onclick=${() => setZoomed(!isZoomed)}>

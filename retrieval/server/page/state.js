@@ -1,6 +1,8 @@
 // What is searched and looked at, as the address bar holds it, so that back, reload and sharing work.
 
-export const EMPTY = { text: "", parts: [], find: "image", literal: false, where: "", chosen: {}, sort: "score", collection: null, open: null };
+import { isMonth } from "./periods.js";
+
+export const EMPTY = { text: "", parts: [], find: "image", literal: false, where: "", chosen: {}, span: null, sort: "score", collection: null, open: null, why: false };
 
 export const SORTS = ["score", "taken", "name"];
 
@@ -16,9 +18,11 @@ export function fromAddress(search) {
     literal: values.get("literal") === "1",
     where: values.get("where") ?? "",
     chosen: chosenOf(values.getAll("f")),
+    span: spanOf(values.get("t")),
     sort: SORTS.includes(values.get("sort")) ? values.get("sort") : "score",
     collection: values.get("c"),
     open: idOf(values.get("open")),
+    why: values.get("why") === "1",
   };
 }
 
@@ -31,9 +35,11 @@ export function toAddress(state) {
   if (state.literal) values.append("literal", "1");
   if (state.where) values.append("where", state.where);
   for (const [field, chosen] of Object.entries(state.chosen)) for (const value of chosen) values.append("f", `${field}~${value}`);
+  if (state.span) values.append("t", state.span.join(".."));
   if (state.sort !== "score") values.append("sort", state.sort);
   if (state.collection) values.append("c", state.collection);
   if (state.open !== null) values.append("open", state.open);
+  if (state.open !== null && state.why) values.append("why", "1");
   const text = values.toString();
   return text ? `/?${text}` : "/";
 }
@@ -50,6 +56,11 @@ function chosenOf(names) {
     (chosen[field] ??= []).push(rest.join("~"));
   }
   return chosen;
+}
+
+function spanOf(text) {
+  const span = (text ?? "").split("..");
+  return span.length === 2 && span.every(isMonth) && span[0] <= span[1] ? span : null;
 }
 
 function idOf(text) {

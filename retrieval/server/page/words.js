@@ -1,5 +1,8 @@
 // What the page says, in English and Chinese. A value is a text, or a function of what it tells.
 
+const monthName = (language, month) =>
+  new Date(`${month}-15T00:00:00Z`).toLocaleDateString(language, { year: "numeric", month: "short", timeZone: "UTC" });
+
 const count = (number) => number.toLocaleString("en");
 
 const en = {
@@ -38,6 +41,13 @@ const en = {
   filter: (number) => (number ? `Filter (${number})` : "Filter"),
   filters: "Filters",
   fields: { year: "Year", folder: "Folder", camera: "Camera", keywords: "Keywords", rating: "Rating" },
+  time: "Time",
+  from: "From",
+  to: "To",
+  month: (month) => monthName("en", month),
+  months: (from, to) => (from === to ? monthName("en", from) : `${monthName("en", from)} – ${monthName("en", to)}`),
+  timeSpan: (from, to, number) =>
+    `${from === to ? monthName("en", from) : `${monthName("en", from)} – ${monthName("en", to)}`}: ${count(number)} ${number === 1 ? "picture" : "pictures"}`,
   condition: "Condition",
   apply: "Apply",
   clear: "Clear all",
@@ -51,7 +61,7 @@ const en = {
   failed: "That did not work",
   retry: "Try again",
   offline: "The server does not answer. Is vlsearch serve still running?",
-  hint: "Type, drop, paste or choose a picture. Press / to type, arrows to walk, Enter to look, s for more like it.",
+  hint: "Type, drop, paste or choose a picture. Press / to type, arrows to walk, Enter to look, s for more like it, e for why it was found.",
   drop: "Drop the picture to search with it",
   results: "Results",
   hit: (place, name) => (place ? `${place}. ${name}` : name),
@@ -59,6 +69,13 @@ const en = {
   similar: "More like this",
   add: "Add to the search",
   less: "Less like this",
+  why: "Why this?",
+  explaining: "Finding out why…",
+  wordShares: "What each word adds",
+  against: "in the way",
+  strongestAt: (x, y) => `Most like the search ${x} % from the left and ${y} % from the top.`,
+  nowhere: "No place in the picture stands out.",
+  notInPicture: (reason) => `Where in the picture is not known: ${reason}.`,
   close: "Close",
   previous: "Previous",
   next: "Next",
@@ -123,6 +140,13 @@ const zh = {
   filter: (number) => (number ? `筛选（${number}）` : "筛选"),
   filters: "筛选条件",
   fields: { year: "年份", folder: "文件夹", camera: "相机", keywords: "关键词", rating: "评分" },
+  time: "时间",
+  from: "从",
+  to: "到",
+  month: (month) => monthName("zh", month),
+  months: (from, to) => (from === to ? monthName("zh", from) : `${monthName("zh", from)} – ${monthName("zh", to)}`),
+  timeSpan: (from, to, number) =>
+    `${from === to ? monthName("zh", from) : `${monthName("zh", from)} – ${monthName("zh", to)}`}：${count(number)} 张图片`,
   condition: "条件",
   apply: "应用",
   clear: "全部清除",
@@ -136,7 +160,7 @@ const zh = {
   failed: "没有成功",
   retry: "重试",
   offline: "服务器没有回应。vlsearch serve 还在运行吗？",
-  hint: "输入文字，或拖入、粘贴、选择图片。按 / 输入，方向键移动，回车查看，s 查找相似图片。",
+  hint: "输入文字，或拖入、粘贴、选择图片。按 / 输入，方向键移动，回车查看，s 查找相似图片，e 查看原因。",
   drop: "松开即可用这张图片搜索",
   results: "结果",
   hit: (place, name) => (place ? `${place}. ${name}` : name),
@@ -144,6 +168,13 @@ const zh = {
   similar: "查找相似",
   add: "加入搜索",
   less: "减少这类",
+  why: "为什么找到？",
+  explaining: "正在分析原因…",
+  wordShares: "每个词的贡献",
+  against: "相反",
+  strongestAt: (x, y) => `最符合的位置：距左边 ${x} %，距上边 ${y} %。`,
+  nowhere: "图片中没有突出的位置。",
+  notInPicture: (reason) => `无法说明图片中的位置：${reason}。`,
   close: "关闭",
   previous: "上一张",
   next: "下一张",

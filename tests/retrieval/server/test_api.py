@@ -288,6 +288,14 @@ def test_facets_count_what_meets_a_condition_by_the_fields_that_there_are(served
     assert cameras == {"camera": [{"value": name, "count": 2} for name in ("Camera A", "Camera B")]}
 
 
+def test_facets_count_the_items_of_each_month(served: Serving) -> None:
+    asked = {"field": "month", "where": 'camera = "Camera A"'}
+
+    found = served.client.get("/v1/facets", params=asked).json()["facets"]
+
+    assert found == {"month": [{"value": f"{year}-05", "count": 2} for year in (2020, 2021, 2022)]}
+
+
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
