@@ -111,8 +111,20 @@ def find_duplicates(
         seconds = [seconds_of(_attributes(contents[number]).get("taken")) for number in alone]
         joined = connected(len(alone), same_moments(seconds, matrix[alone], within_s))
         groups = [*groups, *(group_of("moment", copies(alone[at] for at in numbers)) for numbers in joined)]
-    wanted = groups if with_kept else [group for group in groups if not _is_kept(group, kept)]
+    wanted = groups if with_kept else [group for group in groups if not is_kept(group, kept)]
     return Duplicates(tuple(wanted), len(rows), failed, len(groups) - len(wanted))
+
+
+def is_kept(group: DuplicateGroup, kept: Sequence[frozenset[bytes]]) -> bool:
+    """Whether somebody decided to keep all copies of a group.
+
+    Args:
+        group: of copies.
+        kept: the contents of each decision, by sha256.
+    """
+    digests = {bytes.fromhex(copy.sha256) for copy in group.copies}
+    # equal files are kept by a decision on that content alone: one on edited copies says nothing of equal files
+    return any(digests == one if group.duplicates == "bytes" else digests <= one for one in kept)
 
 
 def _read(
@@ -159,9 +171,3 @@ def _copy(row: ItemRow, inner_share: float = 1.0) -> DuplicateCopy:
 def _attributes(row: ItemRow) -> dict[str, Any]:
     found = json.loads(row.attributes)
     return found if isinstance(found, dict) else {}
-
-
-def _is_kept(group: DuplicateGroup, kept: Sequence[frozenset[bytes]]) -> bool:
-    digests = {bytes.fromhex(copy.sha256) for copy in group.copies}
-    # equal files are kept by a decision on that content alone: one on edited copies says nothing of equal files
-    return any(digests == one if group.duplicates == "bytes" else digests <= one for one in kept)

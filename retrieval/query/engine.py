@@ -405,7 +405,8 @@ class SearchEngine:
         """Count the items of a kind, or those that meet a condition, by the values of fields.
 
         Args:
-            fields: fields of items or attributes; ``year`` and ``month`` (``2021-05``) are those of the attribute ``taken``.
+            fields: fields of items or attributes; ``year`` and ``month`` (``2021-05``) are those of the attribute
+                ``taken``.
             where: as :meth:`search` takes it.
             kind: of the items.
             most: values of each field to give, the most frequent first.

@@ -5,7 +5,14 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from retrieval.server import album_routes, explain_routes, page_routes, picture_routes, search_routes
+from retrieval.server import (
+    album_routes,
+    duplicate_routes,
+    explain_routes,
+    page_routes,
+    picture_routes,
+    search_routes,
+)
 from retrieval.server.access import Hosts, Tokens
 from retrieval.server.context import Context
 from retrieval.server.failures import answer_errors
@@ -52,8 +59,13 @@ def _application(context: Context) -> FastAPI:
     )
     app.state.context = context
     for router in (
-        search_routes.routes, album_routes.routes, explain_routes.routes, picture_routes.routes, page_routes.routes,
-    ):  # fmt: skip
+        search_routes.routes,
+        album_routes.routes,
+        duplicate_routes.routes,
+        explain_routes.routes,
+        picture_routes.routes,
+        page_routes.routes,
+    ):
         app.include_router(router)
     answer_errors(app)
     return app

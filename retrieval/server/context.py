@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from fastapi import Depends, Request
 
 from retrieval.errors import CollectionError
+from retrieval.query.engine import SearchEngine
 from retrieval.server.access import Tokens
+from retrieval.server.background import Background
 from retrieval.server.capacity import Lane
 from retrieval.server.failures import GenerationGone, NoSuch
 from retrieval.server.served import Collections, Served
 from retrieval.server.settings import ServerSettings
 from retrieval.server.uploads import Uploads
+from retrieval.types import OnProgress
+
+if TYPE_CHECKING:
+    from retrieval.duplicates.find import Duplicates
 
 Result = TypeVar("Result")
 ATTEMPTS = 5  # commits that may overtake one answer
@@ -23,13 +29,14 @@ ATTEMPTS = 5  # commits that may overtake one answer
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Collections, uploads, and the lanes that searches and pictures are made in."""
+    """Collections, uploads, the lanes of searches and pictures, and what is made in the background."""
 
     settings: ServerSettings
     collections: Collections
     uploads: Uploads
     searches: Lane
     thumbnails: Lane
+    duplicates: Background[Duplicates]
     tokens: Tokens | None
     cookie: str
 
@@ -45,6 +52,7 @@ class Context:
             Uploads(settings.kept_bytes),
             Lane("search", settings.searching, settings.waiting, settings.seconds),
             Lane("picture", pictures, settings.waiting, settings.seconds),
+            Background("duplicates", _find_duplicates),
             tokens,
             cookie,
         )
@@ -64,6 +72,11 @@ class Context:
         """End the threads."""
         self.searches.close()
         self.thumbnails.close()
+        self.duplicates.close()
+
+
+def _find_duplicates(engine: SearchEngine, on_progress: OnProgress) -> Duplicates:
+    return engine.duplicates(on_progress=on_progress)
 
 
 def context_of(request: Request) -> Context:

@@ -70,7 +70,7 @@ def test_the_bars_follow_the_other_filters(open_page: Any) -> None:
     assert page.inner_text(".timebar p").endswith(": 75 pictures")
 
 
-@pytest.mark.parametrize("locale, said", [("en-GB", "Remove Camera A"), ("zh-CN", "移除Camera A")])
+@pytest.mark.parametrize(("locale", "said"), [("en-GB", "Remove Camera A"), ("zh-CN", "移除Camera A")])
 def test_each_chosen_value_is_a_chip_that_takes_it_away(open_page: Any, locale: str, said: str) -> None:
     page = open_page("/?f=camera~Camera+A&f=year~2021&q=caption", locale=locale)
     page.locator("[aria-controls=filters]").click()

@@ -31,7 +31,9 @@ const post = (path, body, signal) =>
   ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
 
 const query = (values) => {
-  const found = Object.entries(values).filter(([, value]) => value !== null && value !== undefined);
+  const found = Object.entries(values)
+    .flatMap(([name, value]) => (Array.isArray(value) ? value.map((one) => [name, one]) : [[name, value]]))
+    .filter(([, value]) => value !== null && value !== undefined);
   return found.length ? `?${new URLSearchParams(found)}` : "";
 };
 
@@ -62,6 +64,17 @@ export function explain(id, state, signal) {
   if (state.collection) body.collection = state.collection;
   return post(`/v1/items/${id}/explain`, body, signal);
 }
+
+/** A page of groups of duplicates, or how far the server is with finding them. */
+export const duplicates = ({ classes, fresh, ...more }, signal) =>
+  ask(`/v1/duplicates${query({ class: classes, fresh: fresh ? "true" : null, ...more })}`, { signal });
+
+const change = (path) => (items, collection) => post(path, collection ? { items, collection } : { items });
+
+export const hide = change("/v1/hide");
+export const unhide = change("/v1/unhide");
+export const keepDuplicates = change("/v1/duplicates/keep");
+export const forgetDuplicates = change("/v1/duplicates/forget");
 
 export const item = (id, collection) => ask(`/v1/items/${id}${query({ collection })}`);
 

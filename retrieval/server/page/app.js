@@ -2,16 +2,16 @@
 
 import { html, render, useCallback, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import * as api from "./api.js";
-import { conditionsOf, withoutConditions } from "./conditions.js";
 import { Detail } from "./detail.js";
-import { Chosen, Filters } from "./filters.js";
-import { Grid } from "./grid.js";
+import { DropZone } from "./dropzone.js";
+import { Notice } from "./notice.js";
 import { useResults } from "./results.js";
-import { Reading, SearchBar, Sum } from "./searchbar.js";
-import { EMPTY, SORTS, fromAddress, toAddress } from "./state.js";
+import { SearchScreen } from "./screen.js";
+import { SearchBar } from "./searchbar.js";
+import { EMPTY, fromAddress, toAddress } from "./state.js";
+import { Navigation, View } from "./views.js";
 import { firstLanguage, languages } from "./words.js";
 
-const WIDE = 700; // pixels: on narrower screens filters would push the results away
 const THEMES = ["auto", "light", "dark"];
 
 /** The state of the address bar, and how to go on to another one. */
@@ -43,32 +43,34 @@ function App() {
   const [state, go] = useAddress();
   const [language, setLanguage] = useKept("language", firstLanguage);
   const [theme, setTheme] = useKept("theme", () => (THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "auto"));
-  const [held, setHeld] = useState([]);
+  const [server, setServer] = useState({ collections: [], writes: false, adds: false });
+  const [notice, setNotice] = useState(null);
   const [upload, setUpload] = useState(null);
   const [active, setActive] = useState(0);
   const [alone, setAlone] = useState(null);
   const box = useRef(null);
-  const [isFiltering, setFiltering] = useState(() => innerWidth >= WIDE && conditionsOf(state).length > 0);
   const takesFocus = useRef(false);
-  const results = useResults(state);
+  const results = useResults(state.view ? null : state);
+  const held = server.collections;
   const words = languages[language];
   const { hits } = results;
   const hasMore = results.next !== null;
 
   useEffect(() => {
-    api.collections().then(({ collections }) => setHeld(collections), () => setHeld([]));
+    api.collections().then(setServer, () => {});
   }, []);
   useEffect(() => {
     document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
     document.documentElement.dataset.theme = theme;
-    document.title = state.text ? `${state.text} – vlsearch` : "vlsearch";
-  }, [language, theme, state.text]);
+    const name = state.view ? words.views[state.view] : state.text;
+    document.title = name ? `${name} – vlsearch` : "vlsearch";
+  }, [language, theme, state.text, state.view]);
 
   const ask = useCallback((next) => {
     setActive(0);
     setUpload(null);
     scrollTo(0, 0);
-    go({ ...next, open: null, why: false });
+    go({ ...next, view: "", open: null, why: false });
   }, []);
   const similar = (hit) => {
     takesFocus.current = true;
@@ -88,7 +90,7 @@ function App() {
   const at = state.open === null ? -1 : hits.findIndex((hit) => hit.id === state.open);
   const opened = at >= 0 ? hits[at] : alone?.id === state.open ? alone : null;
   useEffect(() => {
-    if (state.open === null || at >= 0 || alone?.id === state.open || results.status === "loading") return;
+    if (state.open === null || at >= 0 || alone?.id === state.open || (!state.view && results.status === "loading")) return;
     api.item(state.open, state.collection).then(setAlone, () => go({ ...state, open: null }, { replace: true }));
   }, [state.open, at, results.status]);
   const open = (hit, why = false) => {
@@ -130,14 +132,25 @@ function App() {
     };
   });
 
-  const isAsking = api.allParts(state).length > 0;
-  const isLoading = results.status === "loading";
-  const said = isLoading && !hits.length
-    ? words.searching
-    : !hits.length ? (results.status === "done" ? words.noHits : "") : !isAsking ? words.newest(hits.length)
-    : state.sort === "score" ? words.judged(results.verdict, words.found(hits.length, hasMore, hits[0].kind)) : words.sorted(hits.length, hits[0].kind);
-  const narrowing = conditionsOf(state).length;
-  const isNarrowed = isAsking || narrowing > 0;
+  const hide = async (hit) => {
+    const place = hits.indexOf(hit);
+    try {
+      const { generation } = await api.hide([hit.id], state.collection);
+      results.drop(hit, generation);
+      const undo = async () => {
+        const { generation: later } = await api.unhide([hit.id], state.collection);
+        results.restore(hit, place, later);
+      };
+      setNotice({ text: words.hidden(1), undo });
+      if (state.open === null) return;
+      const next = hits[place + 1] ?? hits[place - 1];
+      if (next) go({ ...state, open: next.id }, { replace: true, isOpened: history.state?.isOpened });
+      else close();
+    } catch (error) {
+      setNotice({ text: error.message === "offline" ? words.offline : error.message });
+    }
+  };
+  const onHide = server.writes ? hide : null;
   return html`
     <a class="skip" href="#results">${words.skip}</a>
     <header class="bar">
@@ -145,6 +158,10 @@ function App() {
         event.preventDefault();
         ask({ ...EMPTY, collection: state.collection });
       }}><svg viewBox="0 0 32 32" aria-hidden="true"><circle cx="14" cy="14" r="8" /><path d="m20 20 7 7" /></svg><span>vlsearch</span></a>
+      <${Navigation} words=${words} state=${state} onGo=${(next) => {
+        scrollTo(0, 0);
+        go(next);
+      }} />
       <${SearchBar} words=${words} state=${state} box=${box} onSearch=${ask} onFile=${sendFile} />
       <div class="settings">
         ${held.length > 1 && html`
@@ -158,62 +175,24 @@ function App() {
         <button type="button" class="plain-button" aria-label=${words.languageLabel} lang=${language === "zh" ? "en" : "zh-Hans"} onclick=${() => setLanguage(language === "zh" ? "en" : "zh")}>${words.language}</button>
       </div>
     </header>
-    <main id="results" tabindex="-1" aria-label=${words.results}>
-      <h1 class="unseen-heading">${words.searchLabel}</h1>
-      ${state.parts.length > 0 && html`<${Sum} words=${words} state=${state} onSearch=${ask} />`}
-      ${upload && upload !== "sending" && html`<p class="warning" role="alert">${upload}</p>`}
-      <div class="heading">
-        <p role="status">${upload === "sending" ? words.uploading : said}</p>
-        <${Reading} words=${words} state=${state} readings=${results.readings} onSearch=${ask} />
-        <div class="choices">
-        ${isAsking && html`
-          <select aria-label=${words.sort} onchange=${(event) => ask({ ...state, sort: event.target.value })}>
-            ${SORTS.map((sort) => html`<option value=${sort} selected=${sort === state.sort}>${words.sorts[sort]}</option>`)}
-          </select>
-          <fieldset class="kinds">
-            <legend>${words.find}</legend>
-            ${["image", "text"].map((kind) => html`
-              <label class=${state.find === kind ? "chosen" : ""}>
-                <input type="radio" name="find" checked=${state.find === kind} onchange=${() => ask({ ...state, find: kind })} />
-                ${kind === "image" ? words.images : words.texts}
-              </label>
-            `)}
-          </fieldset>
-        `}
-        <button type="button" aria-expanded=${isFiltering} aria-controls="filters" onclick=${() => setFiltering(!isFiltering)}>${words.filter(narrowing)}</button>
-        </div>
-      </div>
-      ${isFiltering ? html`<${Filters} words=${words} state=${state} onSearch=${ask} />` : html`<${Chosen} words=${words} state=${state} onSearch=${ask} />`}
-      <${Grid}
-        words=${words}
-        state=${state}
-        hits=${hits}
-        hasMore=${hasMore && results.status === "done"}
-        isLoading=${isLoading}
-        onMore=${results.more}
-        onOpen=${open}
-        onSimilar=${similar}
-        onExplain=${(hit) => isAsking && open(hit, true)}
-        active=${active}
-        onActive=${setActive}
-        takesFocus=${takesFocus}
-      />
-      ${isLoading && html`<div class="waiting" aria-hidden="true">${[5, 3, 4, 6, 4, 3, 5].map((width, at) => html`<span key=${at} class=${`w${width}`}></span>`)}</div>`}
-      ${results.status === "failed" && html`
-        <div class="empty" role="alert">
-          <h2>${words.failed}</h2>
-          <p>${results.error === "offline" ? words.offline : results.error}</p>
-          <button type="button" class="primary" onclick=${results.retry}>${words.retry}</button>
-        </div>
-      `}
-      ${results.status === "done" && !hits.length && html`
-        <div class="empty">
-          <h2>${isNarrowed ? words.noHits : words.nothing}</h2>
-          <p>${isNarrowed ? words.noHitsMore : words.nothingMore}</p>
-          ${narrowing > 0 && html`<button type="button" class="primary" onclick=${() => ask(withoutConditions(state))}>${words.clear}</button>`}
-        </div>
-      `}
-      ${!isAsking && hits.length > 0 && html`<p class="hint quiet">${words.hint}</p>`}
+    <main id="results" tabindex="-1" aria-label=${state.view ? words.views[state.view] : words.results}>
+      ${state.view
+        ? html`<${View} key=${state.view} words=${words} state=${state} server=${server} onGo=${go} onSearch=${ask} onNotice=${setNotice} />`
+        : html`
+            <${SearchScreen}
+              words=${words}
+              state=${state}
+              results=${results}
+              upload=${upload}
+              active=${active}
+              takesFocus=${takesFocus}
+              onSearch=${ask}
+              onOpen=${open}
+              onSimilar=${similar}
+              onHide=${onHide}
+              onActive=${setActive}
+            />
+          `}
     </main>
     ${opened && html`
       <${Detail}
@@ -228,40 +207,12 @@ function App() {
         onSearch=${ask}
         onSimilar=${similar}
         onWhy=${explain}
+        onHide=${state.view ? null : onHide}
       />
     `}
+    <${Notice} words=${words} notice=${notice} onClose=${() => setNotice(null)} />
     <${DropZone} words=${words} onFile=${sendFile} />
   `;
-}
-
-function DropZone({ words, onFile }) {
-  const [isOver, setOver] = useState(false);
-  const drop = useRef(onFile);
-  drop.current = onFile;
-  useEffect(() => {
-    const holdsFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-    const over = (event) => {
-      if (!holdsFile(event)) return;
-      event.preventDefault();
-      setOver(true);
-    };
-    const leave = (event) => event.relatedTarget === null && setOver(false);
-    const dropped = (event) => {
-      if (!holdsFile(event)) return;
-      event.preventDefault();
-      setOver(false);
-      if (event.dataTransfer.files[0]) drop.current(event.dataTransfer.files[0]);
-    };
-    addEventListener("dragover", over);
-    addEventListener("dragleave", leave);
-    addEventListener("drop", dropped);
-    return () => {
-      removeEventListener("dragover", over);
-      removeEventListener("dragleave", leave);
-      removeEventListener("drop", dropped);
-    };
-  }, []);
-  return isOver ? html`<div class="drop"><p>${words.drop}</p></div>` : null;
 }
 
 render(html`<${App} />`, document.getElementById("app"));

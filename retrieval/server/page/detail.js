@@ -6,7 +6,7 @@ import { Overlay, Reasons, useExplanation } from "./explanation.js";
 
 const LARGE = 1600;
 
-export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, onSearch, onSimilar, onWhy }) {
+export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, onSearch, onSimilar, onWhy, onHide }) {
   const dialog = useRef(null);
   useEffect(() => {
     const element = dialog.current;
@@ -30,6 +30,7 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
     else if (event.key === "ArrowRight" && !event.target.closest?.(".stage.zoomed")) onStep(1);
     else if (event.key === "s") onSimilar(hit);
     else if (event.key === "e" && canExplain) onWhy(!state.why);
+    else if (event.key === "x" && onHide) onHide(hit);
   };
   const with_ = (weight) => onSearch({ ...state, parts: [...state.parts, { item: hit.id, weight }], open: null });
   const title = hit.text ?? hit.captions[0]?.text ?? hit.name;
@@ -66,6 +67,7 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
           <button type="button" class="primary" onclick=${() => onSimilar(hit)}>${words.similar}</button>
           <button type="button" onclick=${() => with_(1)}>${words.add}</button>
           <button type="button" onclick=${() => with_(-0.5)}>${words.less}</button>
+          ${onHide && html`<button type="button" aria-keyshortcuts="x" onclick=${() => onHide(hit)}>${words.hide}</button>`}
           ${canExplain && html`<button type="button" aria-pressed=${state.why} aria-keyshortcuts="e" onclick=${() => onWhy(!state.why)}>${words.why}</button>`}
         </div>
         ${explanation.status !== "off" && html`<${Reasons} words=${words} explanation=${explanation} />`}

@@ -39,7 +39,7 @@ function useSpan(ref) {
   return span;
 }
 
-export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, onSimilar, onExplain, active, onActive, takesFocus }) {
+export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, onSimilar, onExplain, onHide, active, onActive, takesFocus }) {
   const ref = useRef(null);
   const wantsFocus = useRef(false);
   const walk = useRef({ at: 0, column: null }); // where arrow keys led: more of them may come before this is drawn again
@@ -84,6 +84,10 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
     } else if (event.key === "e") {
       event.preventDefault();
       onExplain(hits[active]);
+    } else if (event.key === "x" && onHide) {
+      event.preventDefault();
+      wantsFocus.current = true;
+      onHide(hits[active]);
     }
   };
 

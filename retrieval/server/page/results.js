@@ -1,14 +1,14 @@
 // The hits of a search, read page by page as the user goes on.
 
 import { useCallback, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
-import { search } from "./api.js";
+import { allParts, search } from "./api.js";
 import { asksSame } from "./state.js";
 
 const PAGE = 100;
 const SORTED = 500; // hits in another order than the best first: of so many best, and no more
 const NONE = { of: null, hits: [], next: 0, generation: null, readings: [], verdict: null, status: "loading", error: null };
 
-/** Hits of a state, and a function that reads the next page: {hits, next, readings, verdict, status, error, more, retry}. */
+/** Hits of a state, and a function that reads the next page: {hits, next, readings, verdict, status, error, more, retry, drop, restore}; nothing of null. */
 export function useResults(state) {
   const [answer, setAnswer] = useState(NONE);
   const asked = useRef(null);
@@ -48,6 +48,7 @@ export function useResults(state) {
   }, []);
 
   useEffect(() => {
+    if (state === null) return;
     if (asked.current !== null && asksSame(asked.current, state)) return;
     asked.current = state;
     read(state, NONE);
@@ -62,6 +63,23 @@ export function useResults(state) {
     // the collection has changed under the pages: only the beginning can be right
     read(asked.current, now.error?.includes("search again") ? NONE : now);
   }, []);
-  const isCurrent = answer.of !== null && asksSame(answer.of, state); // not so in the moment after the state has changed
-  return { ...(isCurrent ? answer : NONE), more, retry };
+  /** Leave out a hit that was hidden by the commit that made a generation; the next pages begin one earlier. */
+  const drop = useCallback((hit, generation) => {
+    const now = latest.current;
+    update(afterChange({ ...now, hits: now.hits.filter((one) => one !== hit) }, generation, -1));
+  }, []);
+  /** Take it in again. */
+  const restore = useCallback((hit, place, generation) => {
+    const now = latest.current;
+    update(afterChange({ ...now, hits: [...now.hits.slice(0, place), hit, ...now.hits.slice(place)] }, generation, 1));
+  }, []);
+  const isCurrent = state !== null && answer.of !== null && asksSame(answer.of, state); // not so in the moment after the state has changed
+  return { ...(isCurrent ? answer : NONE), more, retry, drop, restore };
+}
+
+/** An answer after a commit of our own; where others have committed too, its pages no longer join, and the next says so. */
+function afterChange(now, generation, by) {
+  if (generation !== now.generation + 1) return now;
+  const isList = !allParts(now.of).length; // whose pages begin after an id
+  return { ...now, generation, next: now.next === null || isList ? now.next : now.next + by };
 }

@@ -2,7 +2,12 @@
 
 import { isMonth } from "./periods.js";
 
-export const EMPTY = { text: "", parts: [], find: "image", literal: false, where: "", chosen: {}, span: null, sort: "score", collection: null, open: null, why: false };
+export const EMPTY = { view: "", text: "", parts: [], find: "image", literal: false, where: "", chosen: {}, span: null, sort: "score", collection: null, classes: [], open: null, why: false };
+
+/** Screens other than that of a search. */
+export const VIEWS = ["duplicates"];
+
+const CLASSES = ["bytes", "picture", "moment"]; // of duplicates
 
 export const SORTS = ["score", "taken", "name"];
 
@@ -12,6 +17,7 @@ const DIGEST = /^[0-9a-f]{64}$/;
 export function fromAddress(search) {
   const values = new URLSearchParams(search);
   return {
+    view: VIEWS.includes(values.get("view")) ? values.get("view") : "",
     text: values.get("q") ?? "",
     parts: values.getAll("p").map(partOf).filter((part) => part !== null),
     find: values.get("find") === "text" ? "text" : "image",
@@ -21,6 +27,7 @@ export function fromAddress(search) {
     span: spanOf(values.get("t")),
     sort: SORTS.includes(values.get("sort")) ? values.get("sort") : "score",
     collection: values.get("c"),
+    classes: CLASSES.filter((one) => values.getAll("class").includes(one)),
     open: idOf(values.get("open")),
     why: values.get("why") === "1",
   };
@@ -29,6 +36,7 @@ export function fromAddress(search) {
 /** Write a state as an address. */
 export function toAddress(state) {
   const values = new URLSearchParams();
+  if (state.view) values.append("view", state.view);
   if (state.text) values.append("q", state.text);
   for (const part of state.parts) values.append("p", nameOf(part));
   if (state.find !== "image") values.append("find", state.find);
@@ -38,6 +46,7 @@ export function toAddress(state) {
   if (state.span) values.append("t", state.span.join(".."));
   if (state.sort !== "score") values.append("sort", state.sort);
   if (state.collection) values.append("c", state.collection);
+  for (const one of state.classes) values.append("class", one);
   if (state.open !== null) values.append("open", state.open);
   if (state.open !== null && state.why) values.append("why", "1");
   const text = values.toString();
@@ -45,7 +54,7 @@ export function toAddress(state) {
 }
 
 /** Whether two states ask the same, whatever is open. */
-export const asksSame = (one, other) => toAddress({ ...one, open: null }) === toAddress({ ...other, open: null });
+export const asksSame = (one, other) => toAddress({ ...one, open: null, why: false }) === toAddress({ ...other, open: null, why: false });
 
 function chosenOf(names) {
   const chosen = {};

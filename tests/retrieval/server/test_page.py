@@ -17,8 +17,30 @@ VENDORED = {
 MOST_BYTES = 60_000
 
 
-def test_the_page_weighs_at_most_60_kilobytes_as_it_is_sent() -> None:
-    assert sum(len(file.packed) for file in page_files().values()) <= MOST_BYTES
+def imports(name: str, how: str) -> set[str]:
+    """What a module imports: ``static`` at once, ``late`` when it is needed."""
+    pattern = r'from "\./([^"]+)"' if how == "static" else r'import\("\./([^"]+)"\)'
+    return set(re.findall(pattern, page_files()[name].data.decode()))
+
+
+def first_load() -> set[str]:
+    """The files that a browser asks for before anything is shown."""
+    found, ahead = {"index.html", "app.css", "icon.svg"}, {"app.js"}
+    while ahead:
+        found |= ahead
+        ahead = {target for name in ahead for target in imports(name, "static")} - found
+    return found
+
+
+def test_the_page_weighs_at_most_60_kilobytes_at_first_load() -> None:
+    assert sum(len(page_files()[name].packed) for name in first_load()) <= MOST_BYTES
+
+
+def test_the_screens_other_than_the_search_are_loaded_when_they_are_looked_at() -> None:
+    late = imports("views.js", "late")
+
+    assert "duplicates.js" in late
+    assert late.isdisjoint(first_load())
 
 
 @pytest.mark.parametrize("name", VENDORED)
@@ -40,7 +62,7 @@ def test_the_page_names_no_other_site_and_has_no_inline_script_or_style(name: st
 
 def test_every_file_that_the_page_imports_is_there() -> None:
     for name in OURS:
-        for target in re.findall(r'from "\./([^"]+)"', page_files()[name].data.decode()):
+        for target in imports(name, "static") | imports(name, "late"):
             assert target in page_files()
 
 

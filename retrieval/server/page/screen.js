@@ -1,0 +1,83 @@
+// The screen of a search: what was asked, what narrows it down, and the hits.
+
+import { html, useState } from "./vendor/htm-preact-standalone.js";
+import { allParts } from "./api.js";
+import { conditionsOf, withoutConditions } from "./conditions.js";
+import { Chosen, Filters } from "./filters.js";
+import { Grid } from "./grid.js";
+import { Reading, Sum } from "./searchbar.js";
+import { SORTS } from "./state.js";
+
+const WIDE = 700; // pixels: on narrower screens filters would push the results away
+
+export function SearchScreen({ words, state, results, upload, active, takesFocus, onSearch, onOpen, onSimilar, onHide, onActive }) {
+  const [isFiltering, setFiltering] = useState(() => innerWidth >= WIDE && conditionsOf(state).length > 0);
+  const { hits } = results;
+  const hasMore = results.next !== null;
+  const isAsking = allParts(state).length > 0;
+  const isLoading = results.status === "loading";
+  const narrowing = conditionsOf(state).length;
+  const isNarrowed = isAsking || narrowing > 0;
+  const said = isLoading && !hits.length
+    ? words.searching
+    : !hits.length ? (results.status === "done" ? words.noHits : "") : !isAsking ? words.newest(hits.length)
+    : state.sort === "score" ? words.judged(results.verdict, words.found(hits.length, hasMore, hits[0].kind)) : words.sorted(hits.length, hits[0].kind);
+  return html`
+    <h1 class="unseen-heading">${words.searchLabel}</h1>
+    ${state.parts.length > 0 && html`<${Sum} words=${words} state=${state} onSearch=${onSearch} />`}
+    ${upload && upload !== "sending" && html`<p class="warning" role="alert">${upload}</p>`}
+    <div class="heading">
+      <p role="status">${upload === "sending" ? words.uploading : said}</p>
+      <${Reading} words=${words} state=${state} readings=${results.readings} onSearch=${onSearch} />
+      <div class="choices">
+      ${isAsking && html`
+        <select aria-label=${words.sort} onchange=${(event) => onSearch({ ...state, sort: event.target.value })}>
+          ${SORTS.map((sort) => html`<option value=${sort} selected=${sort === state.sort}>${words.sorts[sort]}</option>`)}
+        </select>
+        <fieldset class="kinds">
+          <legend>${words.find}</legend>
+          ${["image", "text"].map((kind) => html`
+            <label class=${state.find === kind ? "chosen" : ""}>
+              <input type="radio" name="find" checked=${state.find === kind} onchange=${() => onSearch({ ...state, find: kind })} />
+              ${kind === "image" ? words.images : words.texts}
+            </label>
+          `)}
+        </fieldset>
+      `}
+      <button type="button" aria-expanded=${isFiltering} aria-controls="filters" onclick=${() => setFiltering(!isFiltering)}>${words.filter(narrowing)}</button>
+      </div>
+    </div>
+    ${isFiltering ? html`<${Filters} words=${words} state=${state} onSearch=${onSearch} />` : html`<${Chosen} words=${words} state=${state} onSearch=${onSearch} />`}
+    <${Grid}
+      words=${words}
+      state=${state}
+      hits=${hits}
+      hasMore=${hasMore && results.status === "done"}
+      isLoading=${isLoading}
+      onMore=${results.more}
+      onOpen=${onOpen}
+      onSimilar=${onSimilar}
+      onExplain=${(hit) => isAsking && onOpen(hit, true)}
+      onHide=${onHide}
+      active=${active}
+      onActive=${onActive}
+      takesFocus=${takesFocus}
+    />
+    ${isLoading && html`<div class="waiting" aria-hidden="true">${[5, 3, 4, 6, 4, 3, 5].map((width, at) => html`<span key=${at} class=${`w${width}`}></span>`)}</div>`}
+    ${results.status === "failed" && html`
+      <div class="empty" role="alert">
+        <h2>${words.failed}</h2>
+        <p>${results.error === "offline" ? words.offline : results.error}</p>
+        <button type="button" class="primary" onclick=${results.retry}>${words.retry}</button>
+      </div>
+    `}
+    ${results.status === "done" && !hits.length && html`
+      <div class="empty">
+        <h2>${isNarrowed ? words.noHits : words.nothing}</h2>
+        <p>${isNarrowed ? words.noHitsMore : words.nothingMore}</p>
+        ${narrowing > 0 && html`<button type="button" class="primary" onclick=${() => onSearch(withoutConditions(state))}>${words.clear}</button>`}
+      </div>
+    `}
+    ${!isAsking && hits.length > 0 && html`<p class="hint quiet">${words.hint}</p>`}
+  `;
+}
