@@ -11,7 +11,7 @@ give other last bits, and ``batch_size=None`` promises nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from retrieval.identity import Identity as Identity
 
@@ -115,6 +115,24 @@ class Towers(Protocol):
         Raises:
             ModelError: as in :meth:`image_rows`.
         """
+        ...
+
+
+@runtime_checkable
+class AskedTextTowers(Protocol):
+    """Towers that compute a text that is asked with otherwise than one that is indexed: sooner in a new process."""
+
+    def asked_text_row(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Compute the unit row of one text, (1, d) float32; arguments and errors as of :meth:`Towers.text_rows`."""
+        ...
+
+
+@runtime_checkable
+class AskedTextEncoder(Protocol):
+    """An encoder with a way of its own for texts that are asked with."""
+
+    def encode_asked_text(self, text: str) -> NDArray[np.float32]:
+        """Encode a text, to a unit vector (d,) float32 that may be compared with those of other methods."""
         ...
 
 

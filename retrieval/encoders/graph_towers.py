@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 
 from retrieval.encoders.families.family import Attention, FixedSizeInputs, ImageInputs
 from retrieval.encoders.runtimes import derived_cache
-from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Precision
+from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation, Precision
+from retrieval.encoders.runtimes.numpy_graph import NumpyGraph
 from retrieval.encoders.runtimes.openvino_graph import (
     ComputedPrecision,
     OpenVinoGraph,
@@ -32,12 +35,16 @@ if TYPE_CHECKING:
     from retrieval.encoders.runtimes.openvino_conversion import Comparison, Inputs
     from retrieval.types import Kind
 
+_log = logging.getLogger(__name__)
+
 PASS_IMAGES = 32
 """Images of a pass: with ViT-B/32 in bfloat16, a tenth faster than 16."""
 LEAST_COSINES: Mapping[ComputedPrecision, float] = {"float32": 0.9999, "bfloat16": 0.99}
 """Least cosine between a graph's row and torch's in float32."""
 _ENOUGH = 0.995  # of bfloat16, for it to be chosen where nobody asks for it
-_FORMAT = 1  # of an entry in the cache; another one where graphs are made otherwise
+_FORMAT = 2  # of an entry in the cache; another one where graphs are made otherwise
+_IN_NUMPY = 3
+"""Texts that a process is asked with before OpenVINO is set up for more: after as many it takes less time in all."""
 _AT_ONCE = 2  # the images that are indexed together fill two passes
 _TEXTS = ("a photograph of two dogs in the snow", "red", "one cat, on a mat")
 
@@ -53,6 +60,7 @@ class TowerFacts:
         inputs: made up, with a first axis of 1, by which a graph is checked at every start: the shape of an image of
             noise, or token ids and, where it is an input, whether each is text.
         row: torch's vector of them.
+        numpy_cosine: the least where numpy computes the graph; 0 where it cannot.
     """
 
     why_not: str = ""
@@ -60,6 +68,7 @@ class TowerFacts:
     bfloat16_cosine: float = 0.0
     inputs: Sequence[list[Any]] = ()
     row: Sequence[float] = ()
+    numpy_cosine: float = 0.0
 
     def precision(self, asked: Precision) -> ComputedPrecision:
         """Choose the precision to compute the graph in."""
@@ -123,22 +132,30 @@ class GraphTowers:
 
     Args:
         graphs: of the checkpoint.
-        asked: precision.
+        asked: what is to compute them.
         name: of the model, for errors.
         load_torch: gives the towers in float32; called when one without a graph is first used.
     """
 
     def __init__(
-        self, graphs: Graphs, asked: Precision, name: str, load_torch: Callable[[], HubTowers]
+        self, graphs: Graphs, asked: Computation, name: str, load_torch: Callable[[], HubTowers]
     ) -> None:
         self._graphs, self._name, self._load_torch = graphs, name, load_torch
         self._lock = threading.Lock()
         self._torch: HubTowers | None = None
         self._depends: dict[str, bool] = {}
         self._precisions: dict[str, ComputedPrecision] = {
-            kind: "float32" if facts.why_not else facts.precision(asked) for kind, facts in self._facts()
+            kind: "float32" if facts.why_not else facts.precision(asked.precision)
+            for kind, facts in self._facts()
         }
-        self._towers = {kind: self._graph(kind, facts) for kind, facts in self._facts() if not facts.why_not}
+        self._towers = {
+            kind: self._graph(kind, facts, self._precisions[kind])
+            for kind, facts in self._facts()
+            if not facts.why_not
+        }
+        of_any_kind = asked.runtime == "auto" and asked.precision != "bfloat16"
+        self._may_ask_numpy = of_any_kind and graphs.text.numpy_cosine >= LEAST_COSINES["float32"]
+        self._asked = 0
 
     @property
     def runtime(self) -> str:
@@ -188,29 +205,55 @@ class GraphTowers:
             return self._in_torch().text_rows(ids, is_text)
         return self._rows("text", *(ids, is_text)[: len(self._graphs.text.inputs)])
 
+    def asked_text_row(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """See :class:`retrieval.encoders.base.AskedTextTowers`; in float32, where neither is chosen by the caller.
+
+        The first are computed by numpy, which needs no time to come up, and the others by OpenVINO.
+        """
+        if not self._may_ask_numpy:
+            return self.text_rows(ids, is_text)
+        inputs = (ids, is_text)[: len(self._graphs.text.inputs)]
+        self._asked += 1
+        if self._asked <= _IN_NUMPY and self._in_numpy is not None:
+            return _unit(self._in_numpy.rows(*inputs))
+        return self._rows_of(self._in_float32, *inputs)
+
+    @cached_property
+    def _in_numpy(self) -> NumpyGraph | None:
+        try:
+            return NumpyGraph(self._graphs.folder / "text.xml")
+        except (OSError, ValueError) as error:  # it has gone since the start: OpenVINO says so
+            _log.info("%s: the graph of texts cannot be read: %s", self._name, error)
+            return None
+
+    @cached_property
+    def _in_float32(self) -> OpenVinoGraph:
+        if self._precisions["text"] == "float32":
+            return self._towers["text"]
+        return self._graph("text", self._graphs.text, "float32")
+
     def image_explainer(self) -> ImageExplainer | None:
         """See :class:`retrieval.encoders.relevance.ExplainingTowers`; in torch, which has gradients."""
         return self._in_torch().image_explainer()
 
     def _rows(self, kind: str, *inputs: NDArray[Any]) -> NDArray[np.float32]:
+        return self._rows_of(self._towers[kind], *inputs)
+
+    def _rows_of(self, graph: OpenVinoGraph, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         try:
-            rows = self._towers[kind].rows(*inputs)
+            return _unit(graph.rows(*inputs))
         except (ImportError, RuntimeError) as error:  # of OpenVINO: the graph is compiled at its first use
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise ModelError(
                 f"OpenVINO cannot compute {self._name} on this machine ({reason}); "
                 f"use the runtime torch, with {VARIABLE}=torch"
             ) from error
-        lengths = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-        unit: NDArray[np.float32] = rows / np.maximum(lengths, np.float32(1e-12))
-        return unit
 
     def _facts(self) -> tuple[tuple[str, TowerFacts], ...]:
         return (("image", self._graphs.image), ("text", self._graphs.text))
 
-    def _graph(self, kind: str, facts: TowerFacts) -> OpenVinoGraph:
+    def _graph(self, kind: str, facts: TowerFacts, precision: ComputedPrecision) -> OpenVinoGraph:
         file = self._graphs.folder / f"{kind}.xml"
-        precision = self._precisions[kind]
 
         def check(rows: Callable[..., NDArray[np.float32]]) -> None:
             row = rows(*_inputs(facts, kind))[0]
@@ -236,6 +279,12 @@ class GraphTowers:
             if self._torch is None:
                 self._torch = self._load_torch()
             return self._torch
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    unit: NDArray[np.float32] = rows / np.maximum(lengths, np.float32(1e-12))
+    return unit
 
 
 def _inputs(facts: TowerFacts, kind: str) -> list[NDArray[Any]]:
@@ -278,7 +327,20 @@ def _convert_texts(folder: Path, attention: Attention, tokens: Tokens, towers: H
         return towers.text_vectors(given[0], given[-1])
 
     length = -1 if len(tokens.lengths) > 1 else tokens.context
-    return _convert(folder, "text", compute, comparisons, (-1, length))
+    found = _convert(folder, "text", compute, comparisons, (-1, length))
+    return found if found.why_not else replace(found, numpy_cosine=_cosine_in_numpy(folder, comparisons))
+
+
+def _cosine_in_numpy(folder: Path, comparisons: Sequence[Comparison]) -> float:
+    """Compute the written graph of texts in numpy; give the least cosine to torch's rows, 0 where it cannot."""
+    try:
+        graph = NumpyGraph(folder / "text.xml")
+        return min(
+            float((_unit(graph.rows(*inputs)) * rows).sum(axis=1).min()) for inputs, rows in comparisons
+        )
+    except Exception as error:  # operations and forms of them that are not known here fail in any way
+        _log.info("numpy cannot compute a text tower: %s", error)
+        return 0.0
 
 
 def _convert(

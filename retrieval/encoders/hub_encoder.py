@@ -66,7 +66,7 @@ def load_hub_encoder(
 
     graphs = _graphs(identity, family, images, tokens, device, asked, load_torch)
     if graphs is not None:
-        towers = GraphTowers(graphs, asked.precision, identity.name, load_torch)
+        towers = GraphTowers(graphs, asked, identity.name, load_torch)
         identity = replace(identity, precision=towers.precision, runtime=towers.runtime)
         return TowerEncoder(identity, images.preparation, tokens, towers)
     precision = "bfloat16" if asked.precision == "bfloat16" else "float32"

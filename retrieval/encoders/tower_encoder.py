@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
-from retrieval.encoders.base import Identity, Towers, fixed_batches
+from retrieval.encoders.base import AskedTextTowers, Identity, Towers, fixed_batches
 from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
@@ -121,6 +121,16 @@ class TowerEncoder:
                 padded, is_text = self.tokenization.pad([ids[place] for place in batch], length)
                 out[batch[:count]] = self._checked(self.towers.text_rows(padded, is_text))[:count]
         return out
+
+    def encode_asked_text(self, text: str) -> NDArray[np.float32]:
+        """See :class:`retrieval.encoders.base.AskedTextEncoder`."""
+        if not isinstance(self.towers, AskedTextTowers):
+            row: NDArray[np.float32] = self.encode_texts([text], batch_size=1)[0]
+            return row
+        (ids,) = self.tokenization.encode([text])
+        padded, is_text = self.tokenization.pad([ids], self.tokenization.padded_length(ids))
+        found: NDArray[np.float32] = self._checked(self.towers.asked_text_row(padded, is_text))[0]
+        return found
 
     def _pass_size(self, kind: Kind, batch_size: int | None) -> int | None:
         """Return the rows of every pass that keeps the promise of a fixed ``batch_size``; None where there is none."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from retrieval.collection import Collection, View
 from retrieval.collection.stored import StoredVector
 from retrieval.contents import pixel_digest, text_digest
+from retrieval.encoders.base import AskedTextEncoder
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
@@ -159,7 +160,7 @@ class QueryVectors:
             encoder = self._encoders.loaded(identity)
             if encoder is None:
                 raise NotPrepared(identity)
-            encoded = {words: encoder.encode_texts([words], batch_size=1)[0] for words in missing}
+            encoded = {words: _encoded(encoder, words) for words in missing}
             self._encoded |= encoded
             rows |= encoded
         return rows
@@ -211,6 +212,13 @@ class QueryVectors:
 
     def _place(self, number: int) -> str | None:
         return place_of(self._queries, number)
+
+
+def _encoded(encoder: Encoder, words: str) -> Row:
+    if isinstance(encoder, AskedTextEncoder):
+        return encoder.encode_asked_text(words)
+    row: Row = encoder.encode_texts([words], batch_size=1)[0]
+    return row
 
 
 def place_of(queries: Sequence[Query], number: int) -> str | None:

@@ -19,6 +19,7 @@ from retrieval.encoders.graph_towers import GraphTowers
 from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.runtimes import derived_cache, openvino_graph
 from retrieval.encoders.runtimes.choice import Computation
+from retrieval.encoders.runtimes.numpy_graph import UnknownOperation
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.errors import MissingExtra, ModelError
 from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
@@ -82,6 +83,62 @@ def test_graphs_of_each_family_give_the_vectors_of_torch(
     assert exact.identity.runtime == ("images torch, texts openvino" if naflex else "openvino")
     assert fast.identity.precision == ("images float32, texts bfloat16" if naflex else "bfloat16")
     assert len(entries()) == (0 if naflex else 1)
+
+
+AUTO = Computation("auto", "auto")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_texts_that_are_asked_with_have_the_vectors_of_torch_from_numpy_and_from_openvino(
+    family: str, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_towers, "_IN_NUMPY", len(TEXTS))
+    encoder, expected = load(tiny(family), AUTO), load_hub_encoder(tiny(family)).encode_texts(TEXTS)
+    with monkeypatch.context() as patch:
+        if family != "altclip":  # whose graph has what is not known in numpy
+            patch.setattr(GraphTowers, "_rows_of", lambda *_: pytest.fail("numpy does not compute it"))
+        by_numpy = np.stack([encoder.encode_asked_text(text) for text in TEXTS])
+    by_openvino = np.stack([encoder.encode_asked_text(text) for text in TEXTS])
+
+    assert np.abs(by_numpy - expected).max() < 1e-5
+    assert np.abs(by_openvino - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("asked", [FLOAT32, Computation("auto", "bfloat16")])
+def test_a_runtime_or_bfloat16_that_was_asked_for_computes_asked_texts_too(
+    asked: Computation, tiny: Callable[[str], Path], cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_towers, "NumpyGraph", lambda _: pytest.fail("numpy was not asked for"))
+    encoder = load(tiny("clip"), asked)
+
+    assert np.array_equal(encoder.encode_asked_text("a dog"), encoder.encode_texts(["a dog"], 1)[0])
+
+
+def test_a_text_is_asked_with_in_a_new_process_without_openvino(
+    tiny: Callable[[str], Path], cached: Path
+) -> None:
+    code = (
+        "import sys; from retrieval import load_encoder; e = load_encoder(sys.argv[1]);"
+        "print(e.encode_asked_text('a dog').shape, {'openvino', 'torch', 'transformers'} & set(sys.modules))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, tiny("clip")], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split(maxsplit=1) == ["(24,)", "set()\n"]
+
+
+def test_a_graph_that_numpy_cannot_compute_is_computed_by_openvino(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> None:
+        raise UnknownOperation("Tile")
+
+    monkeypatch.setattr(graph_towers, "NumpyGraph", refuse)
+    encoder = load(tiny("clip"), AUTO)
+
+    assert np.array_equal(encoder.encode_asked_text("a dog"), encoder.encode_texts(["a dog"], 1)[0])
 
 
 def test_the_second_start_of_a_checkpoint_imports_neither_torch_nor_transformers(
