@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from retrieval.errors import UnknownModel as UnknownModel
     from retrieval.errors import UsageError as UsageError
     from retrieval.errors import VlsearchError as VlsearchError
+    from retrieval.evaluation.captioning.evaluate import CaptionEvaluation as CaptionEvaluation
+    from retrieval.evaluation.captioning.evaluate import evaluate_captions as evaluate_captions
     from retrieval.evaluation.evaluate import classify as classify
     from retrieval.evaluation.evaluate import evaluate as evaluate
     from retrieval.expressions import Expression as Expression
@@ -91,6 +93,7 @@ _ERRORS = (
 _EXPORTS = {
     "Album": "retrieval.collection.albums",
     "AlbumPart": "retrieval.collection.albums",
+    "CaptionEvaluation": "retrieval.evaluation.captioning.evaluate",
     "Collection": "retrieval.collection",
     "CollectionInfo": "retrieval.collection",
     "CollectionMap": "retrieval.analysis.collection_map",
@@ -128,6 +131,7 @@ _EXPORTS = {
     "View": "retrieval.collection",
     "classify": "retrieval.evaluation.evaluate",
     "evaluate": "retrieval.evaluation.evaluate",
+    "evaluate_captions": "retrieval.evaluation.captioning.evaluate",
     "field": "retrieval.expressions",
     "load_encoder": "retrieval.encoders.registry",
     "near": "retrieval.expressions",
@@ -149,6 +153,7 @@ __all__ = [
     "Album",
     "AlbumPart",
     "Box",
+    "CaptionEvaluation",
     "Collection",
     "CollectionDamaged",
     "CollectionError",
@@ -202,6 +207,7 @@ __all__ = [
     "VlsearchError",
     "classify",
     "evaluate",
+    "evaluate_captions",
     "field",
     "load_encoder",
     "near",

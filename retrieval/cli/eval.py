@@ -12,6 +12,7 @@ from retrieval.answers import json_line
 from retrieval.cli.classify import classify_command
 from retrieval.cli.completing import complete_paths
 from retrieval.cli.corpus_options import SPLITS, reading_options
+from retrieval.cli.eval_captions import caption_evaluation_command, clip_model_option, predictions_option
 from retrieval.cli.eval_options import (
     FigureChoice,
     Output,
@@ -34,34 +35,50 @@ if TYPE_CHECKING:
     from retrieval.evaluation.run import Evaluation
 
 
+CAPTION_OPTIONS = ("predictions", "clip_model")
+
+
 class EvalCommand(click.Command):
-    """``vlsearch eval``, which still takes ``--task classification``: a deprecated name of ``vlsearch classify``."""
+    """``vlsearch eval``, of which ``--task`` makes another command.
+
+    ``classification`` is a deprecated name of ``vlsearch classify``.
+    """
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command, or ``vlsearch classify`` with the options that both have."""
-        task, class_names = ctx.params.pop("task"), ctx.params.pop("class_names")
+        """Run the command, or that of another task with the options that both have."""
+        task = ctx.params.pop("task")
+        if task == "caption":
+            return _hand_on(ctx, caption_evaluation_command, "--task caption")
         if task == "classification":
-            return _classify(ctx, class_names)
-        if task is not None:
-            click.echo("--task retrieval is deprecated and means nothing; leave it out", err=True)
-        if class_names is not None:
+            click.echo(
+                "vlsearch eval --task classification is deprecated and ends with the next release; use vlsearch "
+                "classify",
+                err=True,
+            )
+            return _hand_on(ctx, classify_command, "vlsearch classify")
+        if ctx.params.pop("class_names") is not None:
             raise UsageError("--class-names is an option of vlsearch classify; leave it out")
+        spare = [ctx.params.pop(name) for name in CAPTION_OPTIONS]
+        if spare != [None] * len(spare):
+            raise UsageError(
+                "--predictions and --clip-model go with --task caption; add it, or leave them out"
+            )
         return super().invoke(ctx)
 
 
-def _classify(ctx: click.Context, class_names: Path | None) -> object:
-    click.echo(
-        "vlsearch eval --task classification is deprecated and ends with the next release; use vlsearch classify",
-        err=True,
-    )
-    known = {option.name for option in classify_command.params}
+def _hand_on(ctx: click.Context, command: click.Command, task: str) -> object:
+    """Run another command with the options given.
+
+    Raises:
+        UsageError: it does not have one of them.
+    """
+    known = {option.name for option in command.params}
     for option in ctx.command.params:
         name = option.name or ""
         is_given = ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
         if is_given and name not in known | {"task"}:
-            raise UsageError(f"{option.opts[0]} has no meaning for vlsearch classify; leave it out")
-    shared = {name: value for name, value in ctx.params.items() if name in known}
-    return ctx.invoke(classify_command, **shared, class_names=class_names)
+            raise UsageError(f"{option.opts[0]} has no meaning for {task}; leave it out")
+    return ctx.invoke(command, **{name: value for name, value in ctx.params.items() if name in known})
 
 
 @click.command(name="eval", cls=EvalCommand)
@@ -85,10 +102,13 @@ def _classify(ctx: click.Context, class_names: Path | None) -> object:
 @output_options
 @click.option(
     "--task",
-    type=click.Choice(["retrieval", "classification"]),
-    hidden=True,
-    help="Deprecated: vlsearch classify.",
+    type=click.Choice(["retrieval", "caption", "classification"]),
+    metavar="[retrieval|caption]",
+    help="Measure how texts and pictures find each other, or how well captions describe pictures. "
+    "[default: retrieval]",
 )
+@predictions_option
+@clip_model_option
 @click.option(
     "--class-names", type=click.Path(path_type=Path), hidden=True, help="Deprecated: vlsearch classify."
 )
@@ -106,12 +126,14 @@ def eval_command(
     r"""Measure how well a model retrieves on a captioned corpus.
 
     CORPUS is anything that vlsearch index reads, or with --protocol the files of a published protocol. Each
-    text asks for its pictures and each picture for its texts; ranks are exact.
+    text asks for its pictures and each picture for its texts; ranks are exact. With --task caption, captions in a
+    file are compared with those of the corpus instead: BLEU, CIDEr-D, ROUGE-L.
 
     \b
         vlsearch eval val-000.tar
         vlsearch eval val-000.tar --caption-column captions_zh:zh
         vlsearch eval coco/ --protocol coco-5k --model mini --model siglip2-base
+        vlsearch eval coco/ --protocol coco-5k --task caption --predictions results.json
     """
     import retrieval  # numpy, sqlalchemy: not for --help
     from retrieval.encoders.freed_memory import retain_freed_memory

@@ -11,6 +11,7 @@ from typing import Any
 from retrieval.errors import CorpusFormatError, EvaluationError
 from retrieval.suffixes import is_image_name
 
+_TOO_DEEP = "this is JSON that is nested too deeply"
 _NAME_AND_NUMBER = re.compile(r"(?P<name>[^\s#]+)(#\S+)?")
 
 
@@ -64,6 +65,8 @@ def read_json(path: Path) -> Any:
         raise CorpusFormatError(
             f"{path}:{error.lineno}", f"this is not JSON ({error.msg})", "Download it again"
         ) from error
+    except RecursionError as error:
+        raise CorpusFormatError(str(path), _TOO_DEEP, "Download it again") from error
     except UnicodeDecodeError as error:
         fault = "this is not JSON (it is not UTF-8)"
         raise CorpusFormatError(str(path), fault, "Give the protocol's file as it was published") from error
@@ -82,6 +85,8 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise CorpusFormatError(
                 f"{path}:{number}", f"this is not JSON ({error.msg})", "Download it again"
             ) from error
+        except RecursionError as error:
+            raise CorpusFormatError(f"{path}:{number}", _TOO_DEEP, "Download it again") from error
         if not isinstance(value, dict):
             raise CorpusFormatError(f"{path}:{number}", "this is not a JSON object", "Download it again")
         yield number, value

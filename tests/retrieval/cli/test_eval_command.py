@@ -190,7 +190,7 @@ def test_eval_with_a_task_goes_on_for_one_release_and_names_the_new_command(
 def test_the_help_of_eval_does_not_offer_what_is_deprecated(run: Run) -> None:
     shown = run("eval", "--help").stdout
 
-    assert "--task" not in shown
+    assert "classification" not in shown
     assert "--class-names" not in shown
 
 
