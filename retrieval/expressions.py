@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 from retrieval.errors import FilterError
@@ -63,6 +64,20 @@ class Expression:
 
     def __bool__(self) -> bool:
         raise TypeError("join conditions with &, | and ~, and put each comparison in parentheses")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemIds(Expression):
+    """One of these items: for programs, which hold any number of ids; the language of ``where`` cannot say it.
+
+    Attributes:
+        packed: ids as int64 of this machine; as bytes, so that it is compared and kept as a value.
+    """
+
+    packed: bytes
+
+    def __str__(self) -> str:
+        return f"items {sha256(self.packed).hexdigest()}"  # what is found is kept under this name
 
 
 @dataclass(frozen=True, slots=True)

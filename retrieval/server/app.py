@@ -9,6 +9,7 @@ from retrieval.server import (
     album_routes,
     duplicate_routes,
     explain_routes,
+    map_routes,
     page_routes,
     picture_routes,
     search_routes,
@@ -63,6 +64,7 @@ def _application(context: Context) -> FastAPI:
         album_routes.routes,
         duplicate_routes.routes,
         explain_routes.routes,
+        map_routes.routes,
         picture_routes.routes,
         page_routes.routes,
     ):

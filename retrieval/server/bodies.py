@@ -29,6 +29,13 @@ Condition = Annotated[
     str, Field(min_length=1, max_length=10_000, description="As vlsearch query --where takes it.")
 ]
 Score = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+Area = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{1,5}(,\d{1,5}){3}$",
+        description="Of the map (/v1/map): left, bottom, right and top; only what is within is found.",
+    ),
+]
 Generation = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
@@ -90,6 +97,7 @@ class SearchBody(ExplainBody):
     where: Condition | None = None
     sort: Sort = "score"
     min_score: Score | None = None
+    area: Area | None = None
     mode: Mode = Field("vector", description="Rank by meaning, by words (all of them, exactly), or by both.")
     only: Verdict | None = Field(
         None, description="Leave out hits that are less likely right: sure, likely or doubtful."
@@ -133,6 +141,7 @@ def search_of(
     where: Condition | None = None,
     sort: Sort = "score",
     min_score: Score | None = None,
+    area: Area | None = None,
     mode: Mode = "vector",
     only: Verdict | None = None,
     generation: Generation | None = None,
@@ -147,5 +156,6 @@ def search_of(
         raise QueryError(f"give text, item or upload, at most {MOST_PARTS} in all")
     return SearchBody(
         parts=parts, collection=collection, k=k, offset=offset, find=find, distinct=distinct, exact=exact,
-        literal=literal, where=where, sort=sort, min_score=min_score, mode=mode, only=only, generation=generation,
+        literal=literal, where=where, sort=sort, min_score=min_score,
+        area=area, mode=mode, only=only, generation=generation,
     )  # fmt: skip

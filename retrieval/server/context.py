@@ -21,6 +21,7 @@ from retrieval.server.uploads import Uploads
 from retrieval.types import OnProgress
 
 if TYPE_CHECKING:
+    from retrieval.analysis.collection_map import CollectionMap
     from retrieval.duplicates.find import Duplicates
 
 Result = TypeVar("Result")
@@ -37,6 +38,7 @@ class Context:
     searches: Lane
     thumbnails: Lane
     duplicates: Background[Duplicates]
+    maps: Background[CollectionMap]
     tokens: Tokens | None
     cookie: str
 
@@ -53,6 +55,7 @@ class Context:
             Lane("search", settings.searching, settings.waiting, settings.seconds),
             Lane("picture", pictures, settings.waiting, settings.seconds),
             Background("duplicates", _find_duplicates),
+            Background("map", _lay_out),
             tokens,
             cookie,
         )
@@ -73,10 +76,15 @@ class Context:
         self.searches.close()
         self.thumbnails.close()
         self.duplicates.close()
+        self.maps.close()
 
 
 def _find_duplicates(engine: SearchEngine, on_progress: OnProgress) -> Duplicates:
     return engine.duplicates(on_progress=on_progress)
+
+
+def _lay_out(engine: SearchEngine, on_progress: OnProgress) -> CollectionMap:
+    return engine.map()
 
 
 def context_of(request: Request) -> Context:

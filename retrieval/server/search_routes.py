@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -21,7 +22,18 @@ from retrieval.server.answers import (
     items_answer,
     reading_answer,
 )
-from retrieval.server.bodies import LARGEST, Condition, HitCount, ItemId, Name, Offset, SearchBody, search_of
+from retrieval.server.areas import within_area
+from retrieval.server.bodies import (
+    LARGEST,
+    Area,
+    Condition,
+    HitCount,
+    ItemId,
+    Name,
+    Offset,
+    SearchBody,
+    search_of,
+)
 from retrieval.server.context import Context, Shared, in_one_generation, is_current
 from retrieval.server.failures import NoSuch
 from retrieval.server.served import Served
@@ -85,6 +97,7 @@ async def newest(
     k: HitCount = 50,
     before: ItemId | None = None,
     where: Condition | None = None,
+    area: Area | None = None,
     collection: Name | None = None,
 ) -> Response:
     """List items, the newest first; ``next`` of the answer is the ``before`` of the next page."""
@@ -92,7 +105,7 @@ async def newest(
 
     def answer() -> dict[str, object]:
         def page() -> tuple[list[Item], list[dict[str, object]]]:
-            items = served.engine.collection.newest(kind, k, before, met)
+            items = served.engine.collection.newest(kind, k, before, within_area(shared, served, met, area))
             return items, items_answer(
                 items, served.pictures.find(one.id for one in items), is_local(request)
             )
@@ -112,6 +125,7 @@ async def facets(
         list[Name] | None, Query(description="Fields; year, folder, camera, ... by default.")
     ] = None,
     where: Condition | None = None,
+    area: Area | None = None,
     kind: Kind = "image",
     most: Annotated[int, Query(ge=1, le=1000)] = 20,
     collection: Name | None = None,
@@ -121,7 +135,8 @@ async def facets(
 
     def counted() -> dict[str, object]:
         wanted = [one for one in field or _usual_fields(served) if local or one not in OF_THIS_MACHINE]
-        found = served.engine.facets(wanted, where, kind, most)
+        met = within_area(shared, served, None if where is None else parse_where(where), area)
+        found = served.engine.facets(wanted, met, kind, most)
         return {
             "collection": served.name,
             "facets": {
@@ -189,6 +204,7 @@ def _search(request: Request, shared: Context, asked: SearchBody) -> dict[str, o
         query, readings = read_query(query)
 
     asked_for = asked.request()
+    asked_for = replace(asked_for, where=within_area(shared, served, asked_for.where, asked.area))
 
     def hits() -> Hits:
         return served.engine.answer([query], asked_for)[0]

@@ -24,6 +24,7 @@ from retrieval.expressions import (
     And,
     Contains,
     Expression,
+    ItemIds,
     Missing,
     Near,
     Not,
@@ -67,6 +68,8 @@ class Evaluation:
             return reduce(np.logical_or, map(self.mask, expression.parts))
         if isinstance(expression, Not):
             return ~self.mask(expression.part)
+        if isinstance(expression, ItemIds):
+            return np.isin(self._items, np.frombuffer(expression.packed, np.int64))
         if isinstance(expression, Missing):
             return ~self._all_with(expression.field)
         if isinstance(expression, Near):

@@ -6,6 +6,7 @@ import { conditionOf } from "./conditions.js";
 export class Failed extends Error {}
 
 const BUSY_TRIES = 3;
+const SOON_S = 2; // after which a server says that it can answer, for it to be asked again unasked
 
 async function ask(path, options = {}) {
   for (let tries = 1; ; tries += 1) {
@@ -16,8 +17,9 @@ async function ask(path, options = {}) {
       if (error.name === "AbortError") throw error;
       throw new Failed("offline");
     }
-    if (answer.status === 429 && tries < BUSY_TRIES) {
-      await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("retry-after") ?? 1)));
+    const wait = Number(answer.headers.get("retry-after") ?? 1);
+    if ((answer.status === 429 || (answer.status === 503 && answer.headers.has("retry-after") && wait <= SOON_S)) && tries < BUSY_TRIES) {
+      await new Promise((done) => setTimeout(done, 1000 * wait));
       continue;
     }
     if (answer.status === 401) location.reload();
@@ -46,13 +48,17 @@ export function search(state, offset, generation, k, signal) {
   const body = { parts, k, offset, distinct: true, literal: state.literal, find: state.find, sort: state.sort };
   const where = conditionOf(state);
   if (where) body.where = where;
+  if (state.mode !== "vector") body.mode = state.mode;
+  if (state.only) body.only = state.only;
+  if (state.least !== null) body.min_score = state.least;
+  if (state.area) body.area = areaText(state);
   if (state.collection) body.collection = state.collection;
   if (generation !== null) body.generation = generation;
   return post("/v1/search", body, signal);
 }
 
 const newest = (state, before, k, signal) =>
-  ask(`/v1/items${query({ kind: "image", k, before: before || null, where: conditionOf(state) || null, collection: state.collection })}`, { signal });
+  ask(`/v1/items${query({ kind: "image", k, before: before || null, where: conditionOf(state) || null, area: areaText(state), collection: state.collection })}`, { signal });
 
 /** Values of fields to choose from, of what meets the typed condition unless another one is given. */
 export const facets = (state, more = {}, signal = undefined) =>
@@ -64,6 +70,17 @@ export function explain(id, state, signal) {
   if (state.collection) body.collection = state.collection;
   return post(`/v1/items/${id}/explain`, body, signal);
 }
+
+export const albums = (collection) => ask(`/v1/albums${query({ collection })}`);
+
+/** The first hits of the search of an album. */
+export const albumHits = (search, k, collection, signal) =>
+  post("/v1/search", { ...withValues(search), k, offset: 0, distinct: true, ...(collection ? { collection } : {}) }, signal);
+
+const withValues = (facts) => Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== null));
+
+/** All pictures as points, or how far the server is with laying them out. */
+export const map = ({ fresh, ...more }, signal) => ask(`/v1/map${query({ fresh: fresh ? "true" : null, ...more })}`, { signal });
 
 /** A page of groups of duplicates, or how far the server is with finding them. */
 export const duplicates = ({ classes, fresh, ...more }, signal) =>
@@ -79,6 +96,9 @@ export const forgetDuplicates = change("/v1/duplicates/forget");
 export const item = (id, collection) => ask(`/v1/items/${id}${query({ collection })}`);
 
 export const upload = (file) => ask("/v1/uploads", { method: "POST", body: file });
+
+/** The area of the map that a state is about, as the server reads it; null for all of it. */
+export const areaText = ({ area }) => (area ? area.join(",") : null);
 
 /** The parts of a query: the words in the box, then those of the sum. */
 export function allParts(state) {

@@ -19,7 +19,7 @@ export function conditionOf(state) {
 }
 
 /** The conditions of a state one by one: [{field, value, without}], the last of which is the state without it. */
-export function conditionsOf(state) {
+export function conditionList(state) {
   const chosen = Object.entries(state.chosen).flatMap(([field, values]) =>
     values.map((value) => ({
       field,
@@ -28,9 +28,13 @@ export function conditionsOf(state) {
     })),
   );
   if (state.span) chosen.push({ field: "time", value: state.span, without: { ...state, span: null } });
+  if (state.mode !== "vector") chosen.push({ field: "mode", value: state.mode, without: { ...state, mode: "vector" } });
+  if (state.only) chosen.push({ field: "only", value: state.only, without: { ...state, only: null } });
+  if (state.least !== null) chosen.push({ field: "least", value: state.least, without: { ...state, least: null } });
+  if (state.area) chosen.push({ field: "area", value: state.area, without: { ...state, area: null } });
   if (state.where) chosen.push({ field: "where", value: state.where, without: { ...state, where: "" } });
   return chosen;
 }
 
 /** A state without any condition. */
-export const withoutConditions = (state) => ({ ...state, where: "", chosen: {}, span: null });
+export const withoutConditions = (state) => ({ ...state, where: "", chosen: {}, span: null, area: null, mode: "vector", only: null, least: null });

@@ -2,21 +2,23 @@
 
 import { html, useEffect, useState } from "./vendor/htm-preact-standalone.js";
 import * as api from "./api.js";
-import { conditionsOf, withoutConditions } from "./conditions.js";
+import { conditionList, withoutConditions } from "./conditions.js";
 import { TimeBar } from "./timebar.js";
 
 const toggled = (values, value) => (values.includes(value) ? values.filter((one) => one !== value) : [...values, value]);
 
 const shortened = (field, value) => (field === "folder" ? `…/${value.split("/").at(-1)}` : value);
 
-/** What narrows the results down, as chips that can be taken away. */
-export function Chosen({ words, state, onSearch }) {
-  const conditions = conditionsOf(state);
+const ELSEWHERE = ["area", "mode", "only", "least"]; // conditions that the filters below have no place for
+
+/** What narrows the results down, as chips that can be taken away; of all but the filters where these are shown. */
+export function Chosen({ words, state, areFiltersShown, onSearch }) {
+  const conditions = conditionList(state).filter(({ field }) => !areFiltersShown || ELSEWHERE.includes(field));
   if (!conditions.length) return null;
   return html`
     <ul class="conditions" aria-label=${words.filters}>
       ${conditions.map(({ field, value, without }) => {
-        const said = field === "time" ? words.months(...value) : shortened(field, value);
+        const said = words.chosen[field]?.(value) ?? (field === "time" ? words.months(...value) : shortened(field, value));
         return html`
           <li key=${`${field} ${value}`} class="chip" title=${field === "folder" ? value : null}>
             <span>${said}</span>
@@ -65,7 +67,7 @@ export function Filters({ words, state, onSearch }) {
         <label for="where">${words.condition}</label>
         <input id="where" value=${draft} maxlength="5000" placeholder="width >= 4000 and not name starts with IMG" autocomplete="off" spellcheck=${false} oninput=${(event) => setDraft(event.target.value)} />
         <button>${words.apply}</button>
-        ${conditionsOf(state).length > 0 && html`<button type="button" onclick=${() => onSearch(withoutConditions(state))}>${words.clear}</button>`}
+        ${conditionList(state).length > 0 && html`<button type="button" onclick=${() => onSearch(withoutConditions(state))}>${words.clear}</button>`}
       </form>
     </section>
   `;

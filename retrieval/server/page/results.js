@@ -5,6 +5,7 @@ import { allParts, search } from "./api.js";
 import { asksSame } from "./state.js";
 
 const PAGE = 100;
+const LATER_PAGES = 500; // for whoever scrolls on
 const SORTED = 500; // hits in another order than the best first: of so many best, and no more
 const NONE = { of: null, hits: [], next: 0, generation: null, readings: [], verdict: null, status: "loading", error: null };
 
@@ -26,7 +27,7 @@ export function useResults(state) {
     reading.current = abort;
     update({ ...before, of: wanted, status: "loading", error: null });
     try {
-      const page = await search(wanted, before.next, before.generation, wanted.sort === "score" ? PAGE : SORTED, abort.signal);
+      const page = await search(wanted, before.next, before.generation, wanted.sort !== "score" ? SORTED : before.hits.length ? LATER_PAGES : PAGE, abort.signal);
       const first = before.hits.length ? before.readings : page.readings ?? [];
       const verdict = before.hits.length ? before.verdict : page.verdict ?? null;
       const known = new Set([...before.hits.map((hit) => hit.id), ...wanted.parts.map((part) => part.item)]);

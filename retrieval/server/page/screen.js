@@ -2,7 +2,7 @@
 
 import { html, useState } from "./vendor/htm-preact-standalone.js";
 import { allParts } from "./api.js";
-import { conditionsOf, withoutConditions } from "./conditions.js";
+import { conditionList, withoutConditions } from "./conditions.js";
 import { Chosen, Filters } from "./filters.js";
 import { Grid } from "./grid.js";
 import { Reading, Sum } from "./searchbar.js";
@@ -11,12 +11,12 @@ import { SORTS } from "./state.js";
 const WIDE = 700; // pixels: on narrower screens filters would push the results away
 
 export function SearchScreen({ words, state, results, upload, active, takesFocus, onSearch, onOpen, onSimilar, onHide, onActive }) {
-  const [isFiltering, setFiltering] = useState(() => innerWidth >= WIDE && conditionsOf(state).length > 0);
+  const [isFiltering, setFiltering] = useState(() => innerWidth >= WIDE && conditionList(state).length > 0);
   const { hits } = results;
   const hasMore = results.next !== null;
   const isAsking = allParts(state).length > 0;
   const isLoading = results.status === "loading";
-  const narrowing = conditionsOf(state).length;
+  const narrowing = conditionList(state).length;
   const isNarrowed = isAsking || narrowing > 0;
   const said = isLoading && !hits.length
     ? words.searching
@@ -47,7 +47,8 @@ export function SearchScreen({ words, state, results, upload, active, takesFocus
       <button type="button" aria-expanded=${isFiltering} aria-controls="filters" onclick=${() => setFiltering(!isFiltering)}>${words.filter(narrowing)}</button>
       </div>
     </div>
-    ${isFiltering ? html`<${Filters} words=${words} state=${state} onSearch=${onSearch} />` : html`<${Chosen} words=${words} state=${state} onSearch=${onSearch} />`}
+    <${Chosen} words=${words} state=${state} areFiltersShown=${isFiltering} onSearch=${onSearch} />
+    ${isFiltering && html`<${Filters} words=${words} state=${state} onSearch=${onSearch} />`}
     <${Grid}
       words=${words}
       state=${state}

@@ -2,15 +2,18 @@
 
 import { isMonth } from "./periods.js";
 
-export const EMPTY = { view: "", text: "", parts: [], find: "image", literal: false, where: "", chosen: {}, span: null, sort: "score", collection: null, classes: [], open: null, why: false };
+export const EMPTY = { view: "", text: "", parts: [], find: "image", literal: false, where: "", chosen: {}, span: null, area: null, sort: "score", mode: "vector", only: null, least: null, collection: null, classes: [], open: null, why: false };
 
 /** Screens other than that of a search. */
-export const VIEWS = ["duplicates"];
+export const VIEWS = ["map", "duplicates", "albums"];
 
 const CLASSES = ["bytes", "picture", "moment"]; // of duplicates
 
 export const SORTS = ["score", "taken", "name"];
 
+const AREA = /^\d{1,5}(,\d{1,5}){3}$/; // of the map: left, bottom, right, top
+const MODES = ["vector", "words", "hybrid"]; // of ranking
+const VERDICTS = ["sure", "likely", "doubtful"];
 const DIGEST = /^[0-9a-f]{64}$/;
 
 /** Read a state from the part of an address after the question mark; what is malformed is left out. */
@@ -25,7 +28,11 @@ export function fromAddress(search) {
     where: values.get("where") ?? "",
     chosen: chosenOf(values.getAll("f")),
     span: spanOf(values.get("t")),
+    area: areaOf(values.get("area")),
     sort: SORTS.includes(values.get("sort")) ? values.get("sort") : "score",
+    mode: MODES.includes(values.get("mode")) ? values.get("mode") : "vector",
+    only: VERDICTS.includes(values.get("only")) ? values.get("only") : null,
+    least: scoreOf(values.get("least")),
     collection: values.get("c"),
     classes: CLASSES.filter((one) => values.getAll("class").includes(one)),
     open: idOf(values.get("open")),
@@ -44,7 +51,11 @@ export function toAddress(state) {
   if (state.where) values.append("where", state.where);
   for (const [field, chosen] of Object.entries(state.chosen)) for (const value of chosen) values.append("f", `${field}~${value}`);
   if (state.span) values.append("t", state.span.join(".."));
+  if (state.area) values.append("area", state.area.join(","));
   if (state.sort !== "score") values.append("sort", state.sort);
+  if (state.mode !== "vector") values.append("mode", state.mode);
+  if (state.only) values.append("only", state.only);
+  if (state.least !== null) values.append("least", state.least);
   if (state.collection) values.append("c", state.collection);
   for (const one of state.classes) values.append("class", one);
   if (state.open !== null) values.append("open", state.open);
@@ -65,6 +76,15 @@ function chosenOf(names) {
     (chosen[field] ??= []).push(rest.join("~"));
   }
   return chosen;
+}
+
+function areaOf(text) {
+  return AREA.test(text ?? "") ? text.split(",").map(Number) : null;
+}
+
+function scoreOf(text) {
+  const score = Number(text);
+  return text && Number.isFinite(score) && Math.abs(score) <= 1 ? score : null;
 }
 
 function spanOf(text) {

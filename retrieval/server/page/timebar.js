@@ -1,7 +1,7 @@
 // How many pictures there are of each time, as bars; a drag or the two handles choose a span of them.
 
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
-import { facets } from "./api.js";
+import { areaText, facets } from "./api.js";
 import { conditionOf } from "./conditions.js";
 import { barsOf, barsWithin, spanOf, yearMarks } from "./periods.js";
 
@@ -13,12 +13,12 @@ export function TimeBar({ words, state, onSearch }) {
   const condition = conditionOf({ ...state, span: null });
   useEffect(() => {
     const abort = new AbortController();
-    facets(state, { field: "month", most: 1000, where: condition || null }, abort.signal).then(
+    facets(state, { field: "month", most: 1000, where: condition || null, area: areaText(state) }, abort.signal).then(
       ({ facets: found }) => setBars(barsOf(found.month)),
       (error) => error.name !== "AbortError" && setBars(null),
     );
     return () => abort.abort();
-  }, [condition, state.collection, state.find]);
+  }, [condition, areaText(state), state.collection, state.find]);
   if (!bars || bars.counts.length < 2) return null;
   return html`<${Bars} words=${words} bars=${bars} state=${state} onSearch=${onSearch} />`;
 }

@@ -5,12 +5,14 @@ import { EMPTY, VIEWS, toAddress } from "./state.js";
 
 const LOOK_MS = 1000; // between two looks at what is being made
 const LOADERS = {
+  albums: () => import("./albums.js"),
+  map: () => import("./map.js"),
   duplicates: () => import("./duplicates.js"),
 };
 
 export function Navigation({ words, state, onGo }) {
   const link = (view, name) => {
-    const next = { ...EMPTY, collection: state.collection, view };
+    const next = { ...EMPTY, collection: state.collection, view, area: view === "map" ? state.area : null };
     const follow = (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
       event.preventDefault();

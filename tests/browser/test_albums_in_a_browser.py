@@ -1,0 +1,98 @@
+"""Albums on the page: links to what their searches find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import indexer
+import retrieval
+from retrieval.testing import HashEncoder
+from tests.browser.conftest import axe_violations
+from tests.serving import Serving, album_collection, serving
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def with_albums(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("albums")
+    path = album_collection(folder, 12)
+    elsewhere = folder / "elsewhere.jpg"
+    elsewhere.write_bytes((folder / "album/picture 1.jpg").read_bytes() + b"other bytes")
+    with retrieval.open(path, encoder=HashEncoder()) as engine:
+        where = retrieval.parse_where("taken in 2021")
+        liked = next(iter(engine.items("image")))
+        made = [
+            engine.make_album("captions of 2021", "caption 4", retrieval.Request(where=where, sort="taken")),
+            engine.make_album("like the first", [retrieval.ItemPart(liked.id), "caption 2"]),
+            engine.make_album("exactly", "caption 5", retrieval.Request(mode="words")),
+            engine.make_album("a file", elsewhere),
+        ]
+    for album in made:
+        indexer.save_album(path, album)
+    with serving([path], folder / "cache") as found:
+        yield found
+
+
+def is_search_of_the_page(request: Any) -> bool:
+    """Whether a request is a search of the page, and not one for the pictures of an album."""
+    return bool(request.url.endswith("/v1/search") and request.post_data_json["k"] > 10)
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_albums_are_listed_with_pictures_of_what_they_find(
+    open_page: Any, with_albums: Serving, locale: str, look: str
+) -> None:
+    page = open_page("/?view=albums", with_albums, ".covers img", locale=locale, color_scheme=look)
+
+    assert sorted(page.locator(".albums h2").all_inner_texts()) == [
+        "a file", "captions of 2021", "exactly", "like the first",
+    ]  # fmt: skip
+    assert page.locator("a.album").count() == 3  # a file elsewhere can only be asked with on the command line
+    assert "elsewhere.jpg" in page.inner_text(".albums .warning")
+    assert axe_violations(page) == []
+
+
+def test_an_album_opens_the_search_that_it_is(open_page: Any, with_albums: Serving) -> None:
+    page = open_page("/", with_albums)
+    page.click("text=Albums")
+
+    page.wait_for_selector(".covers img")
+    with page.expect_request(is_search_of_the_page) as asked:
+        page.locator("a.album", has_text="captions of 2021").focus()
+        page.keyboard.press("Enter")
+
+    page.wait_for_selector("[data-at='0'][aria-label^='1. ']")
+    body = asked.value.post_data_json
+    assert body["parts"] == [{"text": "caption 4"}]
+    assert (body["sort"], "2021" in body["where"]) == ("taken", True)
+    assert page.input_value("input[type=search]") == "caption 4"
+    page.reload()
+    page.wait_for_selector("[data-at='0'][aria-label^='1. ']")
+    page.go_back()
+    page.wait_for_selector("a.album")
+
+
+def test_how_an_album_ranks_is_a_chip(open_page: Any, with_albums: Serving) -> None:
+    page = open_page("/?view=albums", with_albums, "a.album")
+
+    with page.expect_request(is_search_of_the_page) as asked:
+        page.locator("a.album", has_text="exactly").click()
+
+    assert asked.value.post_data_json["mode"] == "words"
+    page.wait_for_function("() => location.search.includes('mode=words')")
+    page.click("[aria-controls=filters]")
+    with page.expect_request("**/v1/search") as asked:
+        page.click("[aria-label='Remove All words, exactly']")
+    assert "mode" not in asked.value.post_data_json
+
+
+def test_a_collection_without_albums_says_how_to_save_one(open_page: Any) -> None:
+    page = open_page("/?view=albums", wait_for=".empty code")
+
+    assert "vlsearch album save" in page.inner_text(".empty code")
+    assert axe_violations(page) == []
