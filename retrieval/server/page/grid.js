@@ -42,6 +42,9 @@ function useSpan(ref) {
 export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, onSimilar, onExplain, onHide, active, onActive, takesFocus }) {
   const ref = useRef(null);
   const wantsFocus = useRef(false);
+  const holdsFocus = useRef(false);
+  const isDrawing = useRef(false);
+  isDrawing.current = true;
   const walk = useRef({ at: 0, column: null }); // where arrow keys led: more of them may come before this is drawn again
   if (walk.current.at !== active) walk.current = { at: active, column: null };
   const span = useSpan(ref);
@@ -55,7 +58,8 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
   const shown = [];
   for (let at = first; at < end; at += 1) shown.push(rows[at]);
   const activeRow = rows.find((row) => active < row.first + row.tiles.length);
-  if (activeRow && !shown.includes(activeRow)) shown.push(activeRow); // else the keyboard would lose its place
+  // else the keyboard would lose its place
+  if (activeRow && !shown.includes(activeRow)) shown[activeRow.top < (shown[0]?.top ?? 0) ? "unshift" : "push"](activeRow);
 
   useEffect(() => {
     if (hasMore && span.width && span.to > height - NEAR_END) onMore();
@@ -70,6 +74,17 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
     tile.focus({ preventScroll: true });
     tile.scrollIntoView({ block: "nearest" });
   });
+
+  useLayoutEffect(() => {
+    // what draws moves tiles in the document when rows come and go, and a tile that is moved loses the focus
+    isDrawing.current = false;
+    if (holdsFocus.current && !ref.current.contains(document.activeElement)) {
+      ref.current.querySelector(`[data-at="${active}"]`)?.focus({ preventScroll: true });
+    }
+  });
+  const onFocusOut = () => {
+    if (!isDrawing.current) holdsFocus.current = false;
+  };
 
   const onKeyDown = (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
@@ -92,8 +107,8 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
   };
 
   return html`
-    <ul class="grid" ref=${ref} style=${{ height: `${height}px` }} onkeydown=${onKeyDown} aria-busy=${isLoading}>
-      ${shown.map((row) =>
+    <ul class="grid" ref=${ref} style=${{ height: `${height}px` }} onkeydown=${onKeyDown} onfocusin=${() => (holdsFocus.current = true)} onfocusout=${onFocusOut} aria-busy=${isLoading}>
+      ${shown.flatMap((row) =>
         row.tiles.map((tile, column) => {
           const at = row.first + column;
           const place = { left: `${tile.left}px`, top: `${row.top}px`, width: `${tile.width}px`, height: `${row.height}px` };
