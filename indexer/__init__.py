@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from indexer.kept_duplicates import forget_kept_items as forget_kept
     from indexer.kept_duplicates import keep_items as keep
     from indexer.pipeline.pace import CommitPace as CommitPace
+    from indexer.pipeline.report import RegionsMade as RegionsMade
     from indexer.pipeline.report import Report as Report
     from indexer.reindexing import Reindexed as Reindexed
     from indexer.reindexing import reindex as reindex
@@ -78,6 +79,7 @@ _WHERE = {
     "Recipe": ("indexer.training.recipe", "Recipe"),
     "Reindexed": ("indexer.reindexing", "Reindexed"),
     "Relocated": ("indexer.relocating", "Relocated"),
+    "RegionsMade": ("indexer.pipeline.report", "RegionsMade"),
     "Report": ("indexer.pipeline.report", "Report"),
     "Saving": ("indexer.training.loop", "Saving"),
     "TextsRead": ("indexer.text_recognition", "TextsRead"),
@@ -128,6 +130,7 @@ __all__ = [
     "NewTwoTower",
     "Progress",
     "Recipe",
+    "RegionsMade",
     "Reindexed",
     "Relocated",
     "Report",

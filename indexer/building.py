@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from indexer.pipeline.pace import INDEX_PACE, CommitPace
 from indexer.pipeline.report import Report
 from indexer.pipeline.run import Run
 from indexer.pipeline.vanished import VanishedItems
+from indexer.region_making import make_regions, wants_regions
 from indexer.store.acceleration import accelerate_if_due
 from indexer.store.maintenance import compact_if_due
 from indexer.store.relocation import common_folder, keep_relative
@@ -39,6 +41,7 @@ def build(
     retry_failed: bool = False,
     reread: bool = False,
     relative: bool = False,
+    regions: bool | None = None,
     workers: int | None = None,
     timeout: float = 0.0,
     pace: CommitPace = INDEX_PACE,
@@ -63,6 +66,8 @@ def build(
             one whose bytes have changed is encoded.
         relative: keep the paths below the folder that holds the collection relative to it, so that both can be moved
             together (to another mount point, another computer) and are found there.
+        regions: give each of the collection's images vectors of its regions too, so that small things are found: those
+            that are there, and from then on those that come. False drops them. By default as the collection has it.
         workers: processes that decode; one a core by default, fewer where memory is short.
         timeout: seconds to wait for another process that writes to the collection; by default none.
         pace: how much work a commit takes.
@@ -73,6 +78,7 @@ def build(
         IdentityMismatch: ``model`` is not the one the collection was built with.
         CollectionLocked: another process writes to the collection.
         UsageError: ``relative``, and the corpus does not lie below the folder that holds the collection.
+        ModelError: ``regions``, and the model cannot encode them.
     """
     started = time.monotonic()
     corpus = source if isinstance(source, Corpus) else open_corpus(str(source), options or CorpusOptions())
@@ -90,6 +96,7 @@ def build(
         if folder is not None:
             keep_relative(writer.catalogue, folder)
         encoder = bound_encoder(writer, model)
+        with_regions = wants_regions(writer, encoder, regions)
         run = Run(
             writer,
             encoder,
@@ -104,10 +111,15 @@ def build(
             if on_progress is not None:
                 on_progress(Progress("indexing", done, corpus.total, failed))
 
+        def tell_regions(done: int, total: int, failed: int) -> None:
+            if on_progress is not None:
+                on_progress(Progress("encoding regions", done, total, failed))
+
         left_out: Counter[str] = Counter()
         whole = run.take(corpus.entries(left_out), tell)
         counts = dict(sorted(left_out.items()))
         removed = remaining = 0
+        made = None
         if whole:
             vanished = VanishedItems(writer, run.corpus_id, corpus.uri, corpus.format, run.counts.met)
             if prune:
@@ -115,12 +127,16 @@ def build(
             else:
                 remaining = vanished.count()
             writer.note_run(run.corpus_id, counts, corpus.spec)
+            if with_regions:
+                made = make_regions(writer, encoder, pool, on_image=tell_regions)
+                whole = not made.interrupted
             compact_if_due(writer)
             accelerate_if_due(writer, encoder.encode_texts)
-        return run.counts.report(
+        report = run.counts.report(
             left_out=counts,
             removed=removed,
             vanished=remaining,
             interrupted=not whole,
             seconds=round(time.monotonic() - started, 3),
         )
+        return replace(report, regions=made)

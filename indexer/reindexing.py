@@ -11,7 +11,9 @@ from sqlalchemy import select
 from indexer.pipeline.interrupts import interrupts_noted
 from indexer.pipeline.pace import REINDEX_PACE, CommitPace
 from indexer.pipeline.staging import Staged
+from indexer.region_making import make_regions
 from indexer.store.maintenance import compact_if_due
+from indexer.store.region_files import keeps_regions
 from indexer.store.writer import Writer
 from indexer.stored_images import StoredContent, StoredContents, read_again
 from retrieval.collection import schema
@@ -19,6 +21,7 @@ from retrieval.decoding.ordered import READ_AHEAD, map_in_order
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.preparing import prepare_for_encoder
+from retrieval.encoders.regions import region_encoder
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CollectionError, ImageError
 from retrieval.types import Failure, Limits, Location, OnProgress, Progress
@@ -50,7 +53,8 @@ def reindex(
     """Encode every content of a collection with another model, then switch to it in one commit.
 
     Until the switch, queries are answered by the old vectors, and after a failure, Ctrl-C or a kill they still are;
-    run again, it goes on where it was. With the collection's own model it encodes what has lost its vector.
+    run again, it goes on where it was. With the collection's own model it encodes what has lost its vector. Images that
+    have vectors of regions get new ones.
 
     Args:
         collection: its folder.
@@ -66,6 +70,7 @@ def reindex(
     Raises:
         CollectionNotFound: there is none.
         CollectionError: images cannot be read again, and nothing has been switched.
+        ModelError: the collection keeps regions, and the model cannot encode them.
         KeyboardInterrupt: Ctrl-C; what is done is kept for the next run.
     """
     with (
@@ -74,12 +79,17 @@ def reindex(
     ):
         pool.start()  # while the model is loaded
         encoder = load_encoder(model) if isinstance(model, (str, Path)) else model
+        with_regions = keeps_regions(writer)
+        if with_regions:
+            region_encoder(encoder)  # so that a model that cannot encode them is refused before hours of work
         encoder_id = writer.ensure_encoder(encoder.identity)
         reencoding = _Reencoding(writer, encoder, encoder_id, pace)
         if not reencoding.run(pool, on_progress):
             raise KeyboardInterrupt
         if reencoding.unreadable and not skip_unreadable:
             raise CollectionError(_refusal(writer.path, reencoding.unreadable, reencoding.first_failure))
+        if with_regions and make_regions(writer, encoder, pool, encoder_id=encoder_id).interrupted:
+            raise KeyboardInterrupt
         writer.switch_encoder(encoder.identity)
         compact_if_due(writer)
         return Reindexed(reencoding.encoded, reencoding.unreadable)

@@ -42,6 +42,7 @@ def update(
     retry_failed: bool = False,
     reread: bool = False,
     relative: bool = False,
+    regions: bool | None = None,
     workers: int | None = None,
     timeout: float = 0.0,
     is_wanted: Callable[[KnownCorpus], bool] | None = None,
@@ -62,6 +63,7 @@ def update(
         retry_failed: as there.
         reread: as there.
         relative: as there.
+        regions: as there.
         workers: as there.
         timeout: as there.
         is_wanted: which corpora; by default all.
@@ -88,6 +90,7 @@ def update(
                 retry_failed=retry_failed,
                 reread=reread,
                 relative=relative,
+                regions=regions,
                 workers=workers,
                 timeout=timeout,
                 on_progress=on_progress,

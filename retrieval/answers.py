@@ -31,9 +31,10 @@ def item_facts(item: Item) -> dict[str, object]:
 
 
 def hit_facts(hit: Hit) -> dict[str, object]:
-    """Give the JSON fields of a hit: rank, score, those of its item, and of a search for words its ranks by source."""
+    """Give the JSON fields of a hit: rank, score, its item's, and where there are any its ranks and region."""
     ranks = {"ranks": dict(hit.ranks)} if hit.ranks else {}
-    return {"rank": hit.rank, "score": hit.score, **item_facts(hit.item), **ranks}
+    region = {} if hit.region is None else {"region": list(hit.region)}
+    return {"rank": hit.rank, "score": hit.score, **item_facts(hit.item), **ranks, **region}
 
 
 def answer_facts(hits: Hits) -> dict[str, object]:

@@ -239,6 +239,10 @@ Box = tuple[float, float, float, float, float, float, float, float]
 line as it is read, as shares of the upright image's width and height."""
 
 
+Region = tuple[float, float, float, float]
+"""A rectangle of an image: left, top, width and height, as shares of the upright image's width and height."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageText:
     """A text of an image that is not a caption: no evaluation and no training takes it for one.
@@ -286,13 +290,15 @@ class Hit:
 
     ``rank`` counts from 1; ``score`` is the float32 inner product with the query (docs/architecture.md, Ranking). Of a
     search for words it is BM25; of a hybrid search the sum of reciprocal ranks, and ``ranks`` has the hit's rank in
-    each of the rankings, by ``vector`` and ``words``, that it stands in.
+    each of the rankings, by ``vector`` and ``words``, that it stands in. ``region`` is the part of an image whose
+    vector is the nearest to the query; None where that is the whole's, or the image has no others.
     """
 
     rank: int
     score: float
     item: Item
     ranks: Mapping[str, int] = field(default_factory=dict)
+    region: Region | None = None
 
     @property
     def id(self) -> int:
@@ -389,6 +395,8 @@ class Request:
             (``hybrid``), by the sum of ``1 / (60 + rank)`` over the two rankings.
         only: hits are left out that would not be so likely right, were they the first: ``sure``, ``likely`` or
             ``doubtful``.
+        regions: an image is as near as the nearest of its regions, where it has any (``vlsearch index --regions``);
+            else whole images are compared.
     """
 
     k: int = 10
@@ -401,6 +409,7 @@ class Request:
     min_score: float | None = None
     mode: Mode = "vector"
     only: Verdict | None = None
+    regions: bool = True
 
     def __post_init__(self) -> None:
         if self.where is not None:

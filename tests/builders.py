@@ -117,6 +117,7 @@ _NEWER = {
     ),
     6: ("DROP TABLE image_texts",),
     7: ("DROP TABLE albums",),
+    8: ("DROP TABLE regions",),
 }
 """What takes each schema's additions out of a catalogue again."""
 

@@ -22,6 +22,25 @@ class FailureGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionsMade:
+    """Images whose regions a run has encoded, and those that could not be read again, which the next run tries.
+
+    Attributes:
+        images: how many have regions now that had none.
+        failed: how many could not be read.
+        seconds: wall time.
+        interrupted: Ctrl-C came; what was done is committed.
+        reasons: the failures, grouped by reason, the most frequent first.
+    """
+
+    images: int
+    failed: int
+    seconds: float
+    interrupted: bool = False
+    reasons: tuple[FailureGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Counts of one run.
 
@@ -42,6 +61,7 @@ class Report:
         vanished: items that are no longer in the corpus, and stay in the collection until a run that prunes.
         left_out: files, folders and members that the reader passed over, by what they are (``RAW picture``).
         reasons: the failures, grouped by reason, the most frequent first.
+        regions: what became of the regions of the collection's images; None where it keeps none.
     """
 
     images: int
@@ -57,6 +77,7 @@ class Report:
     vanished: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
     reasons: tuple[FailureGroup, ...] = ()
+    regions: RegionsMade | None = None
 
     @property
     def seen(self) -> int:

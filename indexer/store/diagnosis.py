@@ -17,6 +17,7 @@ from sqlalchemy import Column, Connection, Table, select
 from indexer.store.attribute_rows import items_with_other_values
 from indexer.store.item_rules import image_text_fault, stored_item_fault
 from indexer.store.noted_files import sweepable
+from indexer.store.region_files import drop_region_files
 from indexer.store.sweeping import is_known, unknown_files
 from indexer.store.word_rows import items_with_other_words
 from indexer.store.writer import Writer
@@ -29,6 +30,7 @@ from retrieval.collection.folder import SegmentsFolder, require_collection, with
 from retrieval.collection.image_texts import parse_boxes
 from retrieval.collection.migrations import ALBUMS_SINCE, ATTRIBUTES_SINCE, IMAGE_TEXTS_SINCE
 from retrieval.collection.stored_values import WrongValue
+from retrieval.collection.stores.region_faults import region_faults
 from retrieval.collection.stores.segment_faults import accelerator_faults, segment_faults
 from retrieval.collection.stores.segment_rows import named_files
 from retrieval.errors import CollectionDamaged
@@ -53,10 +55,10 @@ class Diagnosis:
 def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0) -> Diagnosis:
     """Examine a collection; with ``repair``, mend what can be mended and examine it again.
 
-    Repair sweeps orphans, drops segments whose files are damaged, so that the next ``index`` encodes their contents
-    again, and damaged accelerators, so that searches scan all vectors until the next one is built, masks what no item
-    uses, and has items found by the attributes and words that they have; items, captions and links stay. Beyond repair
-    are a catalogue that SQLite cannot read, and rows that contradict each other.
+    Repair sweeps orphans, drops segments and regions whose files are damaged, so that the next ``index`` encodes their
+    contents again, and damaged accelerators, so that searches scan all vectors until the next one is built, masks what
+    no item uses, and has items found by the attributes and words that they have; items, captions and links stay.
+    Beyond repair are a catalogue that SQLite cannot read, and rows that contradict each other.
 
     Raises:
         CollectionNotFound, CollectionTooNew: there is nothing to look at.
@@ -72,6 +74,7 @@ def doctor(collection: str | Path, repair: bool = False, *, timeout: float = 0.0
         writer.mend_fields()
         writer.drop_segments(_broken(path, segment_faults))
         writer.drop_accelerators(_broken(path, accelerator_faults))
+        drop_region_files(writer, _broken(path, region_faults))
         writer.sweep()
     after = _examine(path)
     return replace(after, repaired=tuple(fault for fault in before.faults if fault not in after.faults))
@@ -100,7 +103,7 @@ def _examine_generation(connection: Connection, path: Path) -> Diagnosis:
         *_value_faults(connection),
         *_encoder_faults(connection, path),
     ]
-    for examine in (segment_faults, accelerator_faults):
+    for examine in (segment_faults, accelerator_faults, region_faults):
         for _, of_file in examine(connection, path):
             faults += of_file
     orphans, of_folder = _orphans(connection, path)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import func, select
 
+from indexer.store.region_files import compact_regions
+from indexer.store.segment_plan import plan_compaction
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.encoder_rows import active_encoder_id
@@ -17,38 +19,10 @@ from retrieval.collection.engine import driver_connection
 from retrieval.collection.stores.segment_rows import SegmentLoad, dead_encodings_in, read_loads
 from retrieval.types import KINDS, Kind
 
-SEGMENT_BYTES = 256 * 2**20  # of vectors: what one merge may write
-SMALL_SHARE = 0.25  # of SEGMENT_BYTES: below it a segment is small
-SMALL_SEGMENTS = 8  # small ones of a kind that a collection bears before a run ends with a merge
-DEAD_SHARE = 0.10  # masked rows of a segment that make it due
-
-
-def plan_compaction(segments: Sequence[SegmentLoad], everything: bool = False) -> list[list[int]]:
-    """Choose which segments of one kind to rewrite together, as groups of ids in order; pure.
-
-    Due are segments with more than a tenth of their rows masked, and small segments once there are more than eight.
-    ``everything`` makes any segment due that is small or has a masked row. A group stays within ``SEGMENT_BYTES``;
-    a group of one segment without masked rows would change nothing and is left out.
-    """
-    small = [s for s in segments if s.rows * s.row_bytes < SMALL_SHARE * SEGMENT_BYTES]
-    merge = {s.id for s in small} if everything or len(small) > SMALL_SEGMENTS else set()
-    threshold = 0.0 if everything else DEAD_SHARE
-    due = [s for s in segments if s.id in merge or s.dead > threshold * s.rows]
-    groups: list[list[SegmentLoad]] = []
-    size = 0
-    for segment in due:
-        live = (segment.rows - segment.dead) * segment.row_bytes
-        if not groups or size + live > SEGMENT_BYTES:
-            groups.append([])
-            size = 0
-        groups[-1].append(segment)
-        size += live
-    return [[s.id for s in group] for group in groups if len(group) > 1 or any(s.dead for s in group)]
-
 
 def compact_if_due(writer: Writer, everything: bool = False) -> int:
     """Rewrite the segments that are due, each group in its own commit, and return how many were replaced."""
-    gone = 0
+    gone = compact_regions(writer, everything, lambda: _going(writer, everything))
     for kind in KINDS:
         for group in plan_compaction(_loads(writer, kind), everything):
             writer.replace_segments(group, _masked(writer, group))
@@ -88,6 +62,12 @@ def optimize(collection: str | Path, *, timeout: float = 0.0) -> tuple[int, int]
         before = _count_segments(writer)
         compact_if_due(writer, everything=True)
         return before, _count_segments(writer)
+
+
+def _going(writer: Writer, everything: bool) -> NDArray[np.int64]:
+    """Read the ids of the masked encodings of images that the next compaction drops."""
+    groups = plan_compaction(_loads(writer, "image"), everything)
+    return _masked(writer, [number for group in groups for number in group])
 
 
 def _count_segments(writer: Writer) -> int:

@@ -305,7 +305,7 @@ class Writer:
         """
         generation = self.catalogue.next_generation()
         with self.new_files():
-            written = self.vectors.write_accelerator(generation, rows, pieces)
+            written = self.vectors.write_file(generation, "accelerator", rows, pieces)
             with self.catalogue.switch(generation) as connection:
                 set_accelerator(connection, kind, encoder_id, written, last, measured)
         self.sweep()

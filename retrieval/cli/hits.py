@@ -73,7 +73,9 @@ def _show_hit(console: Console, hit: Hit, width: int, captions: int, picture: Re
     name = Text(short_name(hit.uri), style=Style(link=link) if link is not None else "")
     missing = Text("  (the file is missing)" if hit.missing else "", style="yellow")
     if hit.text is None:
-        console.print(head + name + missing, soft_wrap=True)  # never folded: a name must survive being copied
+        place = "" if hit.region is None else "  at " + ",".join(f"{share:.3g}" for share in hit.region)
+        # never folded: a name must survive being copied
+        console.print(head + name + missing + Text(place, style="dim"), soft_wrap=True)
         shown = [one_line(caption.text) for caption in hit.captions[:captions]]
         left = len(hit.captions) - len(shown)
         if shown and left:

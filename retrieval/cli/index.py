@@ -24,7 +24,7 @@ from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
     from indexer import Corpus, CorpusOptions, Report, TextsRead
-    from indexer.pipeline.report import FailureGroup
+    from indexer.pipeline.report import FailureGroup, RegionsMade
     from retrieval.collection import KnownCorpus
     from retrieval.types import Limits
 
@@ -57,6 +57,12 @@ INTERRUPTED = 130
     help="Then read the text in the collection's pictures, so that words find them (pip install 'vlsearch[ocr]'). "
     "A collection remembers it: index and watch read the text in new pictures until --no-ocr.",
 )
+@click.option(
+    "--regions/--no-regions",
+    default=None,
+    help="Also give pictures vectors of their regions, so that small things are found; or drop those. "
+    "[default: as the collection has it]",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @runtime_options
 @json_option("Print one JSON object of counts at the end.")
@@ -75,6 +81,7 @@ def index(
     reread: bool,
     relative: bool,
     ocr: bool | None,
+    regions: bool | None,
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -88,6 +95,7 @@ def index(
     \b
         vlsearch index ~/Pictures
         vlsearch index --prune                      what changed in all of the collection's corpora
+        vlsearch index --regions                    find small things too, at twice the work
         vlsearch index captions.csv --image-column file --caption-column title:en
         vlsearch index /media/usb/Pictures --collection /media/usb/photos.collection --relative
         vlsearch index dataset_flickr8k.json --images Images/ --split test
@@ -101,7 +109,7 @@ def index(
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
     settings: dict[str, Any] = {
         "model": model, "limits": limits, "prune": prune, "retry_failed": retry_failed, "reread": reread,
-        "relative": relative, "workers": workers, "timeout": wait,
+        "relative": relative, "regions": regions, "workers": workers, "timeout": wait,
     }  # fmt: skip
     if corpus is None:
         if options != indexer.CorpusOptions():
@@ -123,7 +131,8 @@ def index(
 
 def _is_failure(report: Report, strict: bool) -> bool:
     nothing_taken = not report.images and not report.captions
-    return bool(report.failed) and (strict or nothing_taken)
+    without_regions = report.regions is not None and report.regions.failed > 0
+    return (bool(report.failed) and (strict or nothing_taken)) or (strict and without_regions)
 
 
 def _build(corpus: Corpus, collection: Path, settings: dict[str, Any], as_json: bool, quiet: bool) -> Report:
@@ -232,12 +241,21 @@ def _show_report(report: Report, collection: Path) -> None:
     if report.failed:
         click.echo("failed:")
         _show_failures(report, collection)
+    if report.regions is not None:
+        _show_regions(report.regions)
     if report.vanished:
         gone, them = ("item is", "it") if report.vanished == 1 else ("items are", "them")
         click.echo(
             f"{report.vanished:,} {gone} no longer in the corpus and can still be found; drop {them} with this "
             "command and --prune, or by name with vlsearch delete"
         )
+
+
+def _show_regions(made: RegionsMade) -> None:
+    done = f"{counted(made.images, 'picture')} encoded, {made.failed:,} failed, {duration(made.seconds)}"
+    click.echo(f"regions: {done}")
+    if made.failed:
+        _show_reasons(made.reasons)
 
 
 def _missing_extras(left_out: Mapping[str, int]) -> Iterator[str]:

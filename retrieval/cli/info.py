@@ -95,6 +95,9 @@ def _show(facts: CollectionInfo) -> None:
     for kind, accelerator in facts.accelerators.items():
         covered = f"; covers {accelerator.rows:,} vectors"
         lines[f"{kind} search"] = described(accelerator.measurement) + covered
+    if facts.regions is not None:
+        of_images = f"{facts.regions.vectors:,} vectors of {counted(facts.regions.images, 'image')}"
+        lines["regions"] = f"{of_images}, {bytes_size(facts.regions.bytes)}"
     if facts.image_texts:
         counts = (f"{number:,} {printable(name)}" for name, number in facts.image_texts.items())
         lines["other texts"] = ", ".join(counts)

@@ -106,6 +106,7 @@ class _QueryCommand(click.Command):
 )
 @click.option("--distinct", is_flag=True, help="Show equal pictures, equal texts, and each video once.")
 @click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
+@click.option("--whole", is_flag=True, help="Compare whole pictures, even where they have regions.")
 @click.option(
     "--literal",
     is_flag=True,
@@ -153,6 +154,7 @@ def query(
     only: Verdict | None,
     distinct: bool,
     exact: bool,
+    whole: bool,
     literal: bool,
     model: str | None,
     limits: Limits,
@@ -240,7 +242,7 @@ def query(
         holds = Contains("words", words)
         where = holds if where is None else where & holds
     literal = literal or mode == "words"
-    request = Request(k, find, distinct, offset, exact, where, sort, min_score, mode, only)
+    request = Request(k, find, distinct, offset, exact, where, sort, min_score, mode, only, not whole)
     shape = shape_of(as_json, as_list, null)
     single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
     if single is not None:

@@ -105,6 +105,8 @@ def _entry(hit: Hit, pool: DecodePool, drawn: Drawn | None) -> Iterator[str]:
     if hit.kind == "image":
         yield (_overlay(hit, explanation, drawn) if drawn and explanation else "") or _picture(hit, pool)
     yield f'<p>{hit.rank} <small>{hit.score:.4f}</small> <span class="name">{_text(_name(hit))}</span></p>'
+    if hit.region is not None:
+        yield f"<p><small>at {','.join(f'{share:.3g}' for share in hit.region)}</small></p>"
     if explanation is not None:
         yield f"<p>{' + '.join(map(_marked, explanation.parts))}</p>"
     if hit.text is not None:

@@ -265,6 +265,7 @@ _BELONGS: Mapping[str, Callable[[object], bool]] = {
     "min_score": _is_number,
     "mode": _is_word,
     "only": _is_word,
+    "regions": _is_flag,
 }
 """Whether a value is of the type of a request's field; :class:`Request` itself looks at its range."""
 

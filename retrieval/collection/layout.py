@@ -18,6 +18,7 @@ _STEM = r"[0-9]{1,20}-[0-9a-f]{16}"
 _VECTORS_NAME = re.compile(rf"{_STEM}\.faiss")
 _IDS_NAME = re.compile(rf"{_STEM}\.ids\.npy")
 _ACCELERATOR_NAME = re.compile(rf"{_STEM}\.accelerator")
+_REGIONS_NAME = re.compile(rf"{_STEM}\.regions")
 
 
 def catalogue_path(collection: Path) -> Path:
@@ -45,9 +46,15 @@ def is_accelerator_name(name: str) -> bool:
     return _ACCELERATOR_NAME.fullmatch(name) is not None
 
 
+def is_regions_name(name: str) -> bool:
+    """Whether a name has the shape ``<generation>-<16 hex digits>.regions``."""
+    return _REGIONS_NAME.fullmatch(name) is not None
+
+
 def is_segment_name(name: str) -> bool:
-    """Whether a name is that of a file that the catalogue names: of vectors, of ids, or an accelerator."""
-    return is_vectors_name(name) or is_ids_name(name) or is_accelerator_name(name)
+    """Whether a name is that of a file that the catalogue names: of vectors, ids or regions, or an accelerator."""
+    kinds = (is_vectors_name, is_ids_name, is_accelerator_name, is_regions_name)
+    return any(is_kind(name) for is_kind in kinds)
 
 
 def is_temporary_name(name: str) -> bool:

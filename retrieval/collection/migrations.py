@@ -161,6 +161,19 @@ CREATE TABLE albums (
 );
 """
 
+_M008_REGIONS = """
+CREATE TABLE regions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    encoder_id INTEGER NOT NULL REFERENCES encoders (id),
+    rule TEXT NOT NULL,
+    rows INTEGER NOT NULL CHECK (rows > 0),
+    windows INTEGER NOT NULL CHECK (windows > 0),
+    name TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL
+);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _M001_FIRST_TABLES,
     _M002_LISTINGS,
@@ -169,6 +182,7 @@ MIGRATIONS: tuple[str, ...] = (
     _M005_FIELDS,
     _M006_IMAGE_TEXTS,
     _M007_ALBUMS,
+    _M008_REGIONS,
 )
 """SQL scripts, each statement ended by a semicolon; the first makes schema 1."""
 
@@ -180,6 +194,7 @@ ACCELERATORS_SINCE = 4
 ATTRIBUTES_SINCE = 5
 IMAGE_TEXTS_SINCE = 6
 ALBUMS_SINCE = 7
+REGIONS_SINCE = 8
 
 
 def statements_of(script: str) -> Iterator[str]:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from retrieval.collection.search import Candidates
-from retrieval.types import Request
+from retrieval.types import Region, Request
 
 DEEPER = 4  # times the candidates, where moments of one video took the places of others
 
 T = TypeVar("T")
+
+
+class Ranked(NamedTuple):
+    """An item's id and score, and the part of the image that has it where the whole scores less."""
+
+    item: int
+    score: float
+    region: Region | None = None
 
 
 def rank_items(
@@ -21,7 +29,7 @@ def rank_items(
     items_of: Mapping[int, Sequence[int]],
     request: Request,
     video_of_item: Mapping[int, str] | None = None,
-) -> list[tuple[int, float]]:
+) -> list[Ranked]:
     """Order item ids with their scores, best first: contents become items before the cut, so that k counts items.
 
     Args:
@@ -31,18 +39,21 @@ def rank_items(
         request: how many, from where on, and from which score on.
         video_of_item: the video of each item that is a frame; of each video the best frame is kept alone.
     """
-    scored: dict[int, float] = {}
+    best: dict[int, tuple[float, int]] = {}
     for encoding, score in zip(candidates.ids.tolist(), candidates.scores.tolist(), strict=True):
         content = content_of[encoding]
-        # several parts of one content reduce by maximum
-        scored[content] = max(score, scored.get(content, -np.inf))
-    pairs = [(item, score) for content, score in scored.items() for item in items_of[content]]
+        best[content] = max((score, encoding), best.get(content, (-np.inf, 0)))
+    ranked = [
+        Ranked(item, score, candidates.regions.get(encoding))
+        for content, (score, encoding) in best.items()
+        for item in items_of[content]
+    ]
     if request.min_score is not None:
-        pairs = [pair for pair in pairs if pair[1] >= request.min_score]
-    pairs.sort(key=lambda pair: (-pair[1], pair[0]))
+        ranked = [one for one in ranked if one.score >= request.min_score]
+    ranked.sort(key=lambda one: (-one.score, one.item))
     if video_of_item:
-        pairs = first_of_each(pairs, [video_of_item.get(item) for item, _ in pairs])
-    return pairs[request.offset : request.offset + request.k]
+        ranked = first_of_each(ranked, [video_of_item.get(one.item) for one in ranked])
+    return ranked[request.offset : request.offset + request.k]
 
 
 def first_of_each(ranked: Sequence[T], groups: Sequence[object | None]) -> list[T]:

@@ -233,6 +233,21 @@ accelerators = Table(
 """Approximate indexes. One covers the encodings of its kind and encoder up to ``last_encoding``, of which it holds
 ``rows``; ``measured`` is JSON: how much a search looks at, and the recall and time that this was measured to give."""
 
+regions = Table(
+    "regions",
+    metadata,
+    Column("id", Number(), primary_key=True),
+    Column("encoder_id", Number(), ForeignKey("encoders.id"), nullable=False),
+    Column("rule", Text(), nullable=False),
+    Column("rows", Number(), nullable=False),
+    Column("windows", Number(), nullable=False),
+    Column("name", Text(), nullable=False, unique=True),
+    Column("size", Number(), nullable=False),
+    Column("sha256", Text(), nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Files with ``windows`` vectors of regions for each of ``rows`` image encodings, made by ``rule`` (canonical JSON)."""
+
 
 albums = Table(
     "albums",

@@ -6,13 +6,15 @@ it has not proposed provably cannot be among the k best, so neither a burst of n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.score import error_bound, exact_scores
 from retrieval.collection.stores.protocols import Proposals, VectorStore
+from retrieval.types import Region
 
 MARGIN_ROWS = 64  # proposed beyond k at first: nearly every query closes in one pass
 
@@ -22,10 +24,12 @@ class Candidates:
     """Live encodings that may be among the k best: all that score at least as the k-th, ties included.
 
     ``ids`` are encoding ids, (n,) int64; ``scores`` their exact scores, (n,) float32; in no particular order.
+    ``regions`` has, by encoding id, the parts of images that score higher than the whole images.
     """
 
     ids: NDArray[np.int64]
     scores: NDArray[np.float32]
+    regions: Mapping[int, Region] = field(default_factory=dict)
 
 
 def search(

@@ -19,6 +19,7 @@ from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.moved import Move, find_move
 from retrieval.collection.statement import VERSION, Number, Select, SelectIds
 from retrieval.collection.stores import SegmentStore, open_stores
+from retrieval.collection.stores.region_store import RegionStore, open_regions
 from retrieval.identity import Identity
 from retrieval.types import KINDS, Kind
 
@@ -34,6 +35,7 @@ class Snapshot:
         has_visible: for each kind, whether the collection has an item of that kind that is not hidden.
         stores: the vectors of each kind under the active encoder.
         accelerators: approximate indexes of them, for the kinds that have one.
+        regions: vectors of regions of its images; None where it has none.
         dead: ids of encodings that no item uses, ascending int64.
         hidden: ids of hidden items of each kind, ascending int64.
         masked: ids of encodings that no search may find, ascending int64: the dead ones, and those of contents whose
@@ -50,6 +52,7 @@ class Snapshot:
     has_visible: dict[Kind, bool]
     stores: Mapping[Kind, SegmentStore]
     accelerators: Mapping[Kind, Accelerator]
+    regions: RegionStore | None
     dead: NDArray[np.int64]
     hidden: dict[Kind, NDArray[np.int64]]
     masked: NDArray[np.int64]
@@ -91,6 +94,9 @@ def read_snapshot(
     accelerators = open_accelerators(
         connection, collection, encoder_id, {} if last is None else last.accelerators
     )
+    regions = open_regions(
+        connection, collection, encoder_id, dimension, None if last is None else last.regions, threads
+    )
     dead = masked = _DEAD.array(connection)
     hidden = _hidden_items(connection)
     if any(map(len, hidden.values())):
@@ -102,6 +108,7 @@ def read_snapshot(
         has_visible={kind: _holds(connection, kind, len(hidden[kind])) for kind in KINDS},
         stores=stores,
         accelerators=accelerators,
+        regions=regions,
         dead=dead,
         hidden=hidden,
         masked=masked,

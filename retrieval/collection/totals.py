@@ -53,6 +53,7 @@ class CollectionInfo:
     left_out: Mapping[str, int] = field(default_factory=dict)
     accelerators: Mapping[Kind, AcceleratorInfo] = field(default_factory=dict)
     image_texts: Mapping[str, int] = field(default_factory=dict)
+    regions: RegionsInfo | None = None
     relative_to: str | None = None
     reads_text: bool = False
 
@@ -64,6 +65,15 @@ class AcceleratorInfo:
     rows: int
     bytes: int
     measurement: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class RegionsInfo:
+    """Regions of images: images that have any, their vectors in all, bytes on disk."""
+
+    images: int
+    vectors: int
+    bytes: int
 
 
 def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) -> CollectionInfo:
@@ -90,11 +100,17 @@ def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) 
         relative_to=relative_to(connection) if snapshot.move is None else snapshot.move.new,
         image_texts=count_image_texts(connection) if snapshot.schema >= IMAGE_TEXTS_SINCE else {},
         reads_text=reads_text(connection),
+        regions=_regions(snapshot),
         accelerators={
             kind: AcceleratorInfo(one.facts.rows, one.facts.size, one.measurement)
             for kind, one in snapshot.accelerators.items()
         },
     )
+
+
+def _regions(snapshot: Snapshot) -> RegionsInfo | None:
+    store = snapshot.regions
+    return None if store is None else RegionsInfo(store.images, store.rows, store.bytes)
 
 
 class _Counts(NamedTuple):

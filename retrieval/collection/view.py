@@ -28,7 +28,8 @@ from retrieval.collection.kept_duplicates import read_kept
 from retrieval.collection.kind_vectors import KindVectors, read_kind_vectors
 from retrieval.collection.known_corpora import KnownCorpus, read_corpora
 from retrieval.collection.migrations import HIDDEN_SINCE, IMAGE_TEXTS_SINCE
-from retrieval.collection.ranking import DEEPER, may_lack_hits, rank_items
+from retrieval.collection.ranking import DEEPER, Ranked, may_lack_hits, rank_items
+from retrieval.collection.region_search import with_regions
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
 from retrieval.collection.statement import VERSION, Number, Select, id_list
@@ -90,17 +91,17 @@ class View:
         """
         with self._segment_errors_translated():
             allowed = None if request.where is None else self._allowed(find, request.where)
-            pairs = self._rank(vectors, find, request, allowed)
-            items = self.items(number for ranked in pairs for number, _ in ranked)
+            found = self._rank(vectors, find, request, allowed)
+            items = self.items(one.item for ranked in found for one in ranked)
         by_id = {item.id: item for item in items}
-        if len(by_id) < len({number for ranked in pairs for number, _ in ranked}):
+        if len(by_id) < len({one.item for ranked in found for one in ranked}):
             raise WrongValue("the catalogue holds items without a content")
         hits = (
             [
-                Hit(rank, score, by_id[number])
-                for rank, (number, score) in enumerate(ranked, request.offset + 1)
+                Hit(rank, one.score, by_id[one.item], region=one.region)
+                for rank, one in enumerate(ranked, request.offset + 1)
             ]
-            for ranked in pairs
+            for ranked in found
         )
         return [ordered(of_query, request.sort) for of_query in hits]
 
@@ -119,6 +120,10 @@ class View:
         store = self._store(kind) if where is None else self._allowed(kind, where).store
         with self._segment_errors_translated():
             return store.sample(self._snapshot.masked)
+
+    def has_regions(self, kind: Kind) -> bool:
+        """Whether searches for a kind compare regions too, unless :attr:`Request.regions` is not set."""
+        return kind == "image" and self._snapshot.regions is not None
 
     def search_words(
         self, text: str, find: Kind, where: Expression | None = None, *, any_word: bool = False
@@ -386,24 +391,39 @@ class View:
         return self._snapshot.allowed.get(kind, where, lambda: find_allowed(self._searched(kind), where))
 
     def _candidates(
-        self, vectors: NDArray[np.float32], find: Kind, depth: int, exact: bool, allowed: Allowed | None
+        self,
+        vectors: NDArray[np.float32],
+        find: Kind,
+        depth: int,
+        request: Request,
+        allowed: Allowed | None,
     ) -> list[Candidates]:
         store, masked = self._store(find), self._snapshot.masked
         some = None if allowed is None else allowed.store
-        accelerator = None if exact else self._snapshot.accelerators.get(find)
+        accelerator = None if request.exact else self._snapshot.accelerators.get(find)
         if accelerator is None:
-            return search(store if some is None else some, vectors, depth, masked)
-        return search_accelerated(accelerator, store, vectors, depth, masked, some)
+            whole = search(store if some is None else some, vectors, depth, masked)
+        else:
+            whole = search_accelerated(accelerator, store, vectors, depth, masked, some)
+        regions = self._snapshot.regions
+        if find != "image" or regions is None or not request.regions:
+            return whole
+        best = regions.search(vectors, depth, masked, None if some is None else some.ids)
+        queries = np.ascontiguousarray(vectors, np.float32)
+        return [
+            with_regions(one, of_regions, store, query, depth)
+            for one, of_regions, query in zip(whole, best, queries, strict=True)
+        ]
 
     def _store(self, kind: Kind) -> SegmentStore:
         return self._snapshot.stores[kind]
 
     def _rank(
         self, vectors: NDArray[np.float32], find: Kind, request: Request, allowed: Allowed | None
-    ) -> list[list[tuple[int, float]]]:
+    ) -> list[list[Ranked]]:
         """Rank items; where moments of one video count once, more candidates are taken until the hits suffice."""
         depth = request.offset + request.k
-        found = self._candidates(vectors, find, depth, request.exact, allowed)
+        found = self._candidates(vectors, find, depth, request, allowed)
         ranked = self._rank_candidates(found, request, allowed)
         if request.distinct:
             for number, candidates in enumerate(found):
@@ -411,13 +431,13 @@ class View:
                 while may_lack_hits(candidates, deeper, len(ranked[number]), request):
                     deeper *= DEEPER
                     query = vectors[number : number + 1]
-                    [candidates] = self._candidates(query, find, deeper, request.exact, allowed)
+                    [candidates] = self._candidates(query, find, deeper, request, allowed)
                     [ranked[number]] = self._rank_candidates([candidates], request, allowed)
         return ranked
 
     def _rank_candidates(
         self, found: Sequence[Candidates], request: Request, allowed: Allowed | None
-    ) -> list[list[tuple[int, float]]]:
+    ) -> list[list[Ranked]]:
         encodings = {number for candidates in found for number in candidates.ids.tolist()}
         content_of: dict[int, int] = {}
         items_of: dict[int, list[int]] = {}

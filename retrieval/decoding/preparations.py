@@ -239,16 +239,61 @@ class Cropped:
 
     def prepare(self, image: Image) -> NDArray[np.uint8]:
         """Prepare the rectangle of an image of any mode."""
-        left = min(int(self.left * image.width), image.width - 1)
-        top = min(int(self.top * image.height), image.height - 1)
-        right = min(image.width, max(left + 1, round((self.left + self.width) * image.width)))
-        bottom = min(image.height, max(top + 1, round((self.top + self.height) * image.height)))
-        return from_json(self.rule).prepare(image.crop((left, top, right, bottom)))
+        return from_json(self.rule).prepare(
+            rectangle_of(image, (self.left, self.top, self.width, self.height))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CropGrid:
+    """Overlapping crops of an image, ``steps`` each way, by another rule that gives arrays of one shape.
+
+    Attributes:
+        rule: the other one, as :func:`to_json` writes it.
+        steps: crops a side, >= 2.
+        share: sides of a crop against the image's, in (0, 1).
+    """
+
+    rule: str
+    steps: int
+    share: float
+
+    @property
+    def short_side(self) -> int:
+        """What makes a crop as large as the other rule needs it."""
+        return math.ceil(min(from_json(self.rule).short_side / self.share, _LONGEST_CROPPED))
+
+    def rectangles(self) -> list[tuple[float, float, float, float]]:
+        """Give left, top, width and height of each crop, row by row, in shares of the image's."""
+        starts = [(1 - self.share) * step / (self.steps - 1) for step in range(self.steps)]
+        return [(left, top, self.share, self.share) for top in starts for left in starts]
+
+    def crops(self, image: Image) -> list[Image]:
+        """Cut the crops out of an image."""
+        return [rectangle_of(image, rectangle) for rectangle in self.rectangles()]
+
+    def prepare(self, image: Image) -> NDArray[np.uint8]:
+        """Prepare the crops of an image of any mode, stacked."""
+        import numpy as np
+
+        rule = from_json(self.rule)
+        return np.stack([rule.prepare(crop) for crop in self.crops(image)])
 
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (ImageRule, Patches, Squeeze, Shrink, Fit, Squash, Whole, Cropped)
+    kind.__name__: kind
+    for kind in (ImageRule, Patches, Squeeze, Shrink, Fit, Squash, Whole, Cropped, CropGrid)
 }
+
+
+def rectangle_of(image: Image, shares: tuple[float, float, float, float]) -> Image:
+    """Cut a rectangle out of an image, at least one pixel of it; shares as :class:`Cropped` has them."""
+    across, down, width, height = shares
+    left = min(int(across * image.width), image.width - 1)
+    top = min(int(down * image.height), image.height - 1)
+    right = min(image.width, max(left + 1, round((across + width) * image.width)))
+    bottom = min(image.height, max(top + 1, round((down + height) * image.height)))
+    return image.crop((left, top, right, bottom))
 
 
 def to_json(preparation: Preparation) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from retrieval.encoders.base import AskedTextTowers, Identity, Towers, fixed_batches
 from retrieval.errors import ModelError
@@ -91,17 +91,8 @@ class TowerEncoder:
         self, batches: Sequence[Sequence[NDArray[np.uint8] | NDArray[np.float32]]]
     ) -> Iterator[NDArray[np.float32]]:
         """Compute the rows of batches, as many passes at once as the towers call for."""
-        import numpy as np
-
-        def one_pass(batch: Sequence[NDArray[np.uint8] | NDArray[np.float32]]) -> NDArray[np.float32]:
-            return self.towers.image_rows(np.stack(batch))
-
-        at_once = min(len(batches), self.towers.image_passes_at_once if len(batches) > 1 else 1)
-        if at_once <= 1:
-            yield from map(one_pass, batches)
-            return
-        with ThreadPoolExecutor(at_once) as threads:
-            yield from threads.map(one_pass, batches)
+        at_once = self.towers.image_passes_at_once if len(batches) > 1 else 1
+        return image_passes(self.towers.image_rows, batches, at_once)
 
     def encode_images(self, images: Sequence[Image], batch_size: int | None = None) -> NDArray[np.float32]:
         """Encode PIL images of any mode, to (n, d) float32 unit rows."""
@@ -155,3 +146,28 @@ class TowerEncoder:
         if not (abs((rows * rows).sum(axis=1) - 1) < _UNIT).all():
             raise ModelError(f"{name} gave a vector that is zero or not finite; its weights are damaged")
         return rows
+
+
+def image_passes(
+    rows: Callable[[NDArray[Any]], NDArray[np.float32]],
+    batches: Sequence[Sequence[NDArray[np.uint8] | NDArray[np.float32]]],
+    at_once: int,
+) -> Iterator[NDArray[np.float32]]:
+    """Compute the rows of batches of prepared images, in their order, up to ``at_once`` passes at the same time.
+
+    Args:
+        rows: computes those of one pass, of its images stacked.
+        batches: of the passes.
+        at_once: >= 1; each pass runs in a thread of its own.
+    """
+    import numpy as np
+
+    def one_pass(batch: Sequence[NDArray[np.uint8] | NDArray[np.float32]]) -> NDArray[np.float32]:
+        return rows(np.stack(batch))
+
+    threads = min(len(batches), at_once)
+    if threads <= 1:
+        yield from map(one_pass, batches)
+        return
+    with ThreadPoolExecutor(threads) as executor:
+        yield from executor.map(one_pass, batches)

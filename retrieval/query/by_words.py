@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from retrieval.collection import View
@@ -11,7 +11,7 @@ from retrieval.collection.ranking import first_of_each
 from retrieval.errors import FilterError, QueryError
 from retrieval.query.fuse import FusedItem, fuse
 from retrieval.query.parts import Query, TextPart
-from retrieval.types import Hit, Kind, Request
+from retrieval.types import Hit, Kind, Region, Request
 
 FUSED_DEPTH = 200
 """Best items of each source that a hybrid search joins, at least; more where more hits are asked for."""
@@ -54,7 +54,8 @@ def join_words(view: View, query: Query, find: Kind, request: Request, by_vector
         found = []
     depth = deeper(request).k
     by_words = [item for item, _ in found[:depth]]
-    return _hits(view, fuse({"vector": [hit.id for hit in by_vector], "words": by_words}), request)
+    fused = fuse({"vector": [hit.id for hit in by_vector], "words": by_words})
+    return _hits(view, fused, request, {hit.id: hit.region for hit in by_vector})
 
 
 def deeper(request: Request) -> Request:
@@ -67,13 +68,18 @@ def _words_of(query: Query) -> str:
     return " ".join(part.words for part in query.parts if isinstance(part, TextPart) and part.weight > 0)
 
 
-def _hits(view: View, ranked: Sequence[FusedItem], request: Request) -> list[Hit]:
+def _hits(
+    view: View,
+    ranked: Sequence[FusedItem],
+    request: Request,
+    regions: Mapping[int, Region | None] | None = None,
+) -> list[Hit]:
     """Read the items of the ranks that were asked for."""
     wanted = _distinct(view, ranked) if request.distinct else ranked
     shown = wanted[request.offset : request.offset + request.k]
     items = {item.id: item for item in view.items(one.id for one in shown)}
     hits = [
-        Hit(rank, one.score, items[one.id], one.ranks)
+        Hit(rank, one.score, items[one.id], one.ranks, (regions or {}).get(one.id))
         for rank, one in enumerate(shown, start=request.offset + 1)
         if one.id in items
     ]

@@ -7,11 +7,14 @@ vectors at even distances), the same whether the search scans or an accelerator 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.calibration import Asked, Calibration
 from retrieval.collection import View
+from retrieval.collection.score import exact_scores
 from retrieval.encoders.calibrations import calibration_of
 from retrieval.errors import UsageError
 from retrieval.query.parts import Query, TextPart
@@ -43,18 +46,40 @@ def with_probability(
         return Hits(hits)
     if not hits:
         return Hits()
-    return _judged(calibration, _asked(view, query, row, kind, request), request, hits)
+    asked = _asked(view, query, row, kind, request)
+    if not (request.regions and view.has_regions(kind)):
+        scores = [hit.score for hit in hits]
+        return _judged(calibration, asked, request, hits, scores, max(scores))
+    whole = replace(request, k=1, offset=0, distinct=False, min_score=None, regions=False)
+    [best] = view.search(row[None], kind, whole)
+    scores = _whole_scores(view, row, hits)
+    return _judged(calibration, asked, request, hits, scores, max(hit.score for hit in best))
 
 
-def _judged(calibration: Calibration, asked: Asked, request: Request, hits: list[Hit]) -> Hits:
+def _judged(
+    calibration: Calibration,
+    asked: Asked,
+    request: Request,
+    hits: list[Hit],
+    scores: list[float],
+    best: float,
+) -> Hits:
+    """Judge hits by the scores of whole images: a calibration knows no others."""
     found = Hits(hits)
     if not request.offset:  # else the first hit of all is not among these
-        found.probability = calibration.probability(asked, max(hit.score for hit in hits))
+        found.probability = calibration.probability(asked, best)
         found.verdict = calibration.verdict(found.probability)
     if request.only is not None:
         least = calibration.least_score(asked, calibration.bound(request.only))
-        found[:] = [hit for hit in found if hit.score >= least]
+        found[:] = [hit for hit, score in zip(hits, scores, strict=True) if score >= least]
     return found
+
+
+def _whole_scores(view: View, row: NDArray[np.float32], hits: list[Hit]) -> list[float]:
+    """Compute the scores of the whole images of hits."""
+    vectors = view.item_vectors([hit.id for hit in hits])
+    rows = [vectors[hit.id].vector for hit in hits]
+    return [float(exact_scores(np.ascontiguousarray(one)[None], row)[0]) for one in rows if one is not None]
 
 
 def _asked(view: View, query: Query, row: NDArray[np.float32], kind: Kind, request: Request) -> Asked:

@@ -138,6 +138,7 @@ class SearchEngine:
         min_score: float | None = None,
         mode: Mode = "vector",
         only: Verdict | None = None,
+        regions: bool = True,
     ) -> Hits:
         """Find the k items that answer a query best: by score descending, equal scores by item id.
 
@@ -165,6 +166,7 @@ class SearchEngine:
                 ``hybrid``: both rankings joined, and any word counts.
             only: leave out hits that would not be so likely right, were they the first: ``sure``, ``likely`` or
                 ``doubtful``.
+            regions: compare the regions of images too, where the collection has them (``vlsearch index --regions``).
 
         Returns:
             The hits; ``probability`` and ``verdict`` of the list say how likely the best of them is right, where that
@@ -182,7 +184,8 @@ class SearchEngine:
         if (query is None) == (key is None):
             raise UsageError("search with a query or with the key of an item, one of the two")
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        request = Request(k, find, distinct, offset, exact, _condition(where), sort, min_score, mode, only)
+        condition = _condition(where)
+        request = Request(k, find, distinct, offset, exact, condition, sort, min_score, mode, only, regions)
         return self.answer([_read(asked, literal or mode == "words")], request)[0]
 
     def similar(
@@ -253,6 +256,7 @@ class SearchEngine:
         min_score: float | None = None,
         mode: Mode = "vector",
         only: Verdict | None = None,
+        regions: bool = True,
     ) -> list[Hits]:
         """Find the hits of each query, with the same bits as :meth:`search`, in one pass over the collection.
 
@@ -266,7 +270,8 @@ class SearchEngine:
         for number, query in enumerate(queries, start=1):
             with with_place_in_errors(f"query {number}"):
                 parsed.append(_read(Query.of(query), literal or mode == "words"))
-        request = Request(k, find, distinct, offset, exact, _condition(where), sort, min_score, mode, only)
+        condition = _condition(where)
+        request = Request(k, find, distinct, offset, exact, condition, sort, min_score, mode, only, regions)
         return self.answer(parsed, request)
 
     def answer(self, queries: Sequence[Query], request: Request) -> list[Hits]:

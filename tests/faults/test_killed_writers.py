@@ -18,6 +18,7 @@ import indexer
 from indexer.store.changes import Change
 from indexer.store.transactions import Transactions
 from indexer.store.writer import Writer
+from retrieval.collection import Collection
 from retrieval.errors import CollectionNotFound
 from retrieval.identity import Identity
 from tests.builders import HashEncoder
@@ -236,6 +237,62 @@ def test_a_change_of_model_killed_at_any_step_leaves_the_old_vectors_or_the_new_
         assert indexer.doctor(path) == indexer.Diagnosis((), ())
 
     kill_everywhere(tmp_path, count, whole, lambda path: (work.reindex, path), check)
+
+
+def regions_held(collection: Path) -> tuple[int, int]:
+    """Images with regions, and vectors of those."""
+    with Collection.open(collection) as opened:
+        info = opened.info().regions
+    return (0, 0) if info is None else (info.images, info.vectors)
+
+
+@pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
+def test_regions_that_are_killed_at_any_step_are_there_for_some_pictures_and_can_be_finished(
+    tmp_path: Path, corpus: Path, whole: Path, count: int
+) -> None:
+    before = state_of(whole)
+    reference = tmp_path / "reference" / "collection"
+    shutil.copytree(whole, reference)
+    run_apart(work.add_regions, corpus, reference)
+    images = regions_held(reference)[0]
+    assert images >= 20
+
+    def check(path: Path, step: Step) -> None:
+        assert state_of(path).holdings == before.holdings
+        some = regions_held(path)
+        assert some[1] == 9 * some[0]
+        assert some[0] <= images
+        run_apart(work.add_regions, corpus, path)
+        assert regions_held(path) == (images, 9 * images)
+        assert state_of(path).holdings == before.holdings
+        assert indexer.doctor(path) == indexer.Diagnosis((), ())
+
+    kill_everywhere(tmp_path, count, whole, lambda path: (work.add_regions, corpus, path), check)
+
+
+@pytest.mark.parametrize("count", [STEPS, pytest.param(ALL, marks=pytest.mark.slow)])
+def test_a_compaction_of_regions_killed_at_any_step_leaves_those_of_the_pictures_that_are_left(
+    tmp_path: Path, corpus: Path, whole: Path, count: int
+) -> None:
+    start = tmp_path / "start" / "collection"
+    shutil.copytree(whole, start)
+    run_apart(work.add_regions, corpus, start)
+    removed = [f"{item[1]}" for item in sorted(state_of(whole).items)[:3]]
+    indexer.delete(start, removed)
+    before = state_of(start)
+    reference = tmp_path / "reference" / "collection"
+    shutil.copytree(start, reference)
+    work.optimize(reference)
+    left = regions_held(reference)
+    assert 0 < left[0] < regions_held(start)[0]
+
+    def check(path: Path, step: Step) -> None:
+        assert state_of(path).holdings == before.holdings
+        indexer.optimize(path)
+        assert regions_held(path) == left
+        assert indexer.doctor(path) == indexer.Diagnosis((), ())
+
+    kill_everywhere(tmp_path, count, start, lambda path: (work.optimize, path), check)
 
 
 @pytest.mark.parametrize("moments", [4, pytest.param(100, marks=pytest.mark.slow)])

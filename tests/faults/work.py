@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 import indexer
+from indexer import region_making
 from tests.builders import HashEncoder
 
 
@@ -67,6 +68,12 @@ def edit(collection: Path) -> None:
         writer.upsert(
             "0", "other words", uri="https://example.org/0", attributes={"n": 0, "tags": ["a", "0"]}
         )
+
+
+def add_regions(corpus: Path, collection: Path) -> None:
+    """Give the pictures of a collection regions, in commits of a few."""
+    region_making.COMMIT_IMAGES, region_making.MERGE_AFTER = 5, 2
+    indexer.build(corpus, collection, model=HashEncoder(), workers=2, pace=SMALL_STEPS, regions=True)
 
 
 def optimize(collection: Path) -> None:

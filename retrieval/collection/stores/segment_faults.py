@@ -28,8 +28,8 @@ def segment_faults(connection: Connection, path: Path) -> Iterator[tuple[int, li
     segments = schema.segments
     for row in connection.execute(select(segments).order_by(segments.c.id)).all():
         faults = [
-            *_file_faults(path, row.vectors_name, row.vectors_size, row.vectors_sha256),
-            *_file_faults(path, row.ids_name, row.ids_size, row.ids_sha256),
+            *file_faults(path, row.vectors_name, row.vectors_size, row.vectors_sha256),
+            *file_faults(path, row.ids_name, row.ids_size, row.ids_sha256),
         ]
         if not faults:
             faults += _row_faults(connection, path, row)
@@ -43,7 +43,7 @@ def accelerator_faults(connection: Connection, path: Path) -> Iterator[tuple[int
     table = schema.accelerators
     for encoder_id in connection.execute(select(table.c.encoder_id).distinct()).scalars().all():
         for facts in read_accelerators(driver_connection(connection), encoder_id):
-            faults = list(_file_faults(path, facts.name, facts.size, facts.sha256))
+            faults = list(file_faults(path, facts.name, facts.size, facts.sha256))
             if not faults:
                 try:
                     Accelerator(path, facts).inverted()
@@ -52,7 +52,7 @@ def accelerator_faults(connection: Connection, path: Path) -> Iterator[tuple[int
             yield facts.id, faults
 
 
-def _file_faults(path: Path, name: str, size: int, digest: str) -> Iterator[str]:
+def file_faults(path: Path, name: str, size: int, digest: str) -> Iterator[str]:
     """Compare a segment's file with the size and sha256 in the catalogue."""
     try:
         with SegmentsFolder(path) as folder, reading(folder, name) as descriptor:

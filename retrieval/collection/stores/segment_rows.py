@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.engine import driver_connection
-from retrieval.collection.migrations import ACCELERATORS_SINCE
-from retrieval.collection.stores.segment_writer import WrittenAccelerator, WrittenSegment
+from retrieval.collection.migrations import ACCELERATORS_SINCE, REGIONS_SINCE
+from retrieval.collection.stores.segment_writer import WrittenFile, WrittenSegment
 from retrieval.types import Kind
 
 
@@ -73,7 +73,8 @@ def drop_segments_of_others(connection: Connection, encoder_id: int) -> None:
     connection.execute(delete(dead).where(dead.c.encoding_id.in_(others)))
     connection.execute(delete(encodings).where(encodings.c.encoder_id != encoder_id))
     connection.execute(delete(segments).where(segments.c.encoder_id != encoder_id))
-    connection.execute(delete(schema.accelerators).where(schema.accelerators.c.encoder_id != encoder_id))
+    for table in (schema.accelerators, schema.regions):
+        connection.execute(delete(table).where(table.c.encoder_id != encoder_id))
 
 
 def read_segments(connection: Connection, numbers: Iterable[int]) -> Sequence[Row[tuple[object, ...]]]:
@@ -116,17 +117,19 @@ def dead_encodings_in(connection: Connection, numbers: Sequence[int]) -> NDArray
 
 
 def named_files(connection: Connection) -> set[str]:
-    """Names of the files of all segments and accelerators in the catalogue."""
+    """Names of the files of all segments, accelerators and regions in the catalogue."""
     segments = schema.segments
     rows = connection.execute(select(segments.c.vectors_name, segments.c.ids_name))
     names = {name for row in rows for name in row}
-    if schema.schema_version(connection) >= ACCELERATORS_SINCE:
-        names.update(connection.execute(select(schema.accelerators.c.name)).scalars())
+    version = schema.schema_version(connection)
+    for table, since in ((schema.accelerators, ACCELERATORS_SINCE), (schema.regions, REGIONS_SINCE)):
+        if version >= since:
+            names.update(connection.execute(select(table.c.name)).scalars())
     return names
 
 
 def set_accelerator(
-    connection: Connection, kind: Kind, encoder_id: int, written: WrittenAccelerator, last: int, measured: str
+    connection: Connection, kind: Kind, encoder_id: int, written: WrittenFile, last: int, measured: str
 ) -> None:
     """Name the accelerator of a kind and encoder, in the place of the one before.
 

@@ -104,11 +104,16 @@ class SegmentStore:
             masked: encoding ids that count not, ascending.
         """
         if self._sample is None:
-            every = _joined([segment.ids for segment in self.segments], np.int64)
+            every = self.ids
             live = every[~_is_in(masked, every)]
             places = np.linspace(0, len(live) - 1, min(len(live), SAMPLE_ROWS)).astype(np.int64)
             self._sample = self.vectors(live[places]), len(live)
         return self._sample
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Encoding ids of all its vectors, (n,) int64, segment by segment."""
+        return _joined([segment.ids for segment in self.segments], np.int64)
 
     def contains(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell for each encoding id whether the store holds a vector of it."""

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +50,8 @@ class WrittenSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenAccelerator:
-    """The file of an accelerator, on disk and durable: vectors that it holds, name, bytes, sha256 (hex)."""
+class WrittenFile:
+    """One file of an accelerator or of regions, on disk and durable: its rows, name, bytes, sha256 (hex)."""
 
     rows: int
     name: str
@@ -84,11 +84,15 @@ class SegmentWriter:
             folder.sync()
         return WrittenSegment(ids, vectors_name, *vectors, ids_name, *of_ids)
 
-    def write_accelerator(
-        self, generation: int, rows: int, pieces: Iterable[bytes | memoryview]
-    ) -> WrittenAccelerator:
-        """Write the file of an accelerator that holds so many vectors, piece by piece."""
-        name = f"{generation}-{secrets.token_hex(8)}.accelerator"
+    def write_file(
+        self,
+        generation: int,
+        suffix: Literal["accelerator", "regions"],
+        rows: int,
+        pieces: Iterable[bytes | memoryview],
+    ) -> WrittenFile:
+        """Write the file of an accelerator, or of regions, that holds so many rows, piece by piece."""
+        name = f"{generation}-{secrets.token_hex(8)}.{suffix}"
         self._note((name,))
 
         def write(sink: _Sink) -> None:
@@ -98,7 +102,7 @@ class SegmentWriter:
         with SegmentsFolder(self._path) as folder:
             size, digest = _write_file(folder, name, write)
             folder.sync()
-        return WrittenAccelerator(rows, name, size, digest)
+        return WrittenFile(rows, name, size, digest)
 
     def replace(
         self, generation: int, old: Sequence[SegmentFacts], gone: NDArray[np.int64]

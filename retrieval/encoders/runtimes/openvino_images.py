@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.encoders import windows
 from retrieval.encoders.runtimes.openvino_graph import (
     PRECISION_HINTS,
     ComputedPrecision,
@@ -104,12 +105,53 @@ class OpenVinoPlaces:
         return np.array(request.infer([np.ascontiguousarray(prepared)])[0][0], np.float32)
 
 
-def _places(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
-    """Build the graph up to the linear map, which is applied to each place and not to their mean."""
+class OpenVinoWindows:
+    """Compute unit rows of the windows of images with a graph of one larger size; safe in several threads.
+
+    Args:
+        tower: the layers.
+        side: of the images, in pixels.
+        precision: that they are computed in.
+    """
+
+    def __init__(self, tower: ImageTower, side: int, precision: ComputedPrecision) -> None:
+        op = _Operations(import_openvino().opset13)
+        pixels = op.parameter([-1, side, side, 3], np.uint8, "pixels")
+        model = import_openvino().Model([_window_rows(op, pixels, tower)], [pixels], "windows")
+        # The layers are those of the image tower, whose rows are checked before it is used.
+        self._graph = OpenVinoGraph(
+            model.clone, precision, windows.PASS_IMAGES, lambda _: None, _MOST_AT_ONCE
+        )
+        self._kept = op.kept
+
+    def rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute (n, 9, d) float32 unit rows of (n, side, side, 3) uint8 images."""
+        return self._graph.rows(prepared)
+
+
+def _window_rows(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
+    """Build the graph: ``pixels`` to the unit rows of windows, whose places are pooled before the linear map."""
+    features = _features(op, pixels, tower)
+    places = int(features.output(0).get_partial_shape()[2].get_length())
+    count, step = windows.window_places(places)
+    pooled = op.avg_pool(features, [step] * 2, [0, 0], [0, 0], [count] * 2, True)
+    means = op.transpose(pooled, op.constant([0, 2, 3, 1], np.int64))
+    rows = op.reshape(means, op.constant([-1, tower.weight.shape[1]], np.int64), False)
+    projected = op.matmul(rows, _constant(op, tower.weight), False, True)
+    unit = _normalised(op, op.add(projected, _constant(op, tower.bias[None])), tower.parts)
+    return op.reshape(unit, op.constant([-1, windows.A_SIDE**2, len(tower.bias)], np.int64), False)
+
+
+def _features(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
+    """Build the graph up to the features of places, (n, c, rows, columns)."""
     shared = _shared(op, pixels, tower)
     branches = [_blocks(op, shared, branch) for branch in tower.branches]
-    features = op.concat(branches, 1) if len(branches) > 1 else branches[0]
-    last = op.transpose(features, op.constant([0, 2, 3, 1], np.int64))
+    return op.concat(branches, 1) if len(branches) > 1 else branches[0]
+
+
+def _places(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
+    """Build the graph up to the linear map, which is applied to each place and not to their mean."""
+    last = op.transpose(_features(op, pixels, tower), op.constant([0, 2, 3, 1], np.int64))
     return op.add(op.matmul(last, _constant(op, tower.weight), False, True), _constant(op, tower.bias))
 
 

@@ -34,12 +34,14 @@ from retrieval.encoders.two_tower.reference import (
     read_reference,
     reference_image,
 )
+from retrieval.encoders.windows import enlarged, window_means
 from retrieval.errors import ModelError
 from retrieval.extras import require
 from retrieval.hub.safetensors_header import FileData
 from retrieval.identity import each_tower
 
 if TYPE_CHECKING:
+    from retrieval.decoding.preparations import Squeeze
     from retrieval.encoders.two_tower.model import TwoTowerModel
     from retrieval.types import Kind
 
@@ -73,6 +75,7 @@ class TwoTowerTowers:
         self._runtime, self._precision = _image_computation(folder, device, asked or Computation())
         self._images: openvino_images.OpenVinoImages | None = None
         self._places: openvino_images.OpenVinoPlaces | None = None
+        self._windows: openvino_images.OpenVinoWindows | None = None
         self._lock = threading.Lock()
         self._data: FileData | None = data  # until something is built of them
         self._bag: NumpyBag | None = None
@@ -154,6 +157,25 @@ class TwoTowerTowers:
         parts = config.image_parts or (config.dimension,)
         return PlacesExplainer(config.image.preparation, parts, self._image_places)
 
+    @property
+    def window_preparation(self) -> Squeeze:
+        """See :class:`retrieval.encoders.windows.WindowTowers`."""
+        return enlarged(self._folder.config.image.preparation)
+
+    def window_rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See :class:`retrieval.encoders.windows.WindowTowers`."""
+        if (images := self._openvino_images()) is not None:
+            try:
+                with self._lock:
+                    if self._windows is None:
+                        side = self.window_preparation.size
+                        self._windows = openvino_images.OpenVinoWindows(images.tower, side, self._precision)
+                return self._windows.rows(prepared)
+            except RuntimeError as error:  # of OpenVINO: the graph is compiled at its first use
+                raise _cannot_compute(error) from error
+        config = self._folder.config
+        return window_means(self._torch_places(prepared), config.image_parts or (config.dimension,))
+
     def _image_places(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the vectors of the places of (1, side, side, 3) uint8, (rows, columns, d)."""
         if (images := self._openvino_images()) is not None:
@@ -164,12 +186,17 @@ class TwoTowerTowers:
                 return self._places(prepared)
             except RuntimeError as error:  # of OpenVINO
                 raise _cannot_compute(error) from error
+        places: NDArray[np.float32] = self._torch_places(prepared)[0]
+        return places
+
+    def _torch_places(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the vectors of the places of (n, side, side, 3) uint8, (n, rows, columns, d)."""
         model = self.torch_model()
         import torch  # late: most explanations do without
 
         with torch.inference_mode():
             pixels = torch.from_numpy(np.array(prepared)).permute(0, 3, 1, 2).to(self._device)
-            places: NDArray[np.float32] = model.image_places(pixels)[0].cpu().numpy()
+            places: NDArray[np.float32] = model.image_places(pixels).cpu().numpy()
         return places
 
     def _weights(self) -> FileData:

@@ -9,13 +9,8 @@ from hypothesis import strategies as st
 
 import indexer
 from indexer.store.changes import Change
-from indexer.store.maintenance import (
-    SEGMENT_BYTES,
-    SMALL_SEGMENTS,
-    SMALL_SHARE,
-    compact_if_due,
-    plan_compaction,
-)
+from indexer.store.maintenance import compact_if_due
+from indexer.store.segment_plan import SEGMENT_BYTES, SMALL_SEGMENTS, SMALL_SHARE, plan_compaction
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.collection.stores.segment_rows import SegmentLoad
