@@ -11,7 +11,7 @@ give other last bits, and ``batch_size=None`` promises nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from retrieval.identity import Identity as Identity
 
@@ -128,12 +128,48 @@ class AskedTextTowers(Protocol):
 
 
 @runtime_checkable
+class AskedImageTowers(Protocol):
+    """Towers that compute an image that is asked with otherwise than one that is indexed: sooner in a new process."""
+
+    def asked_image_row(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
+        """Compute the unit row, (1, d) float32, of one prepared image; errors as of :meth:`Towers.image_rows`."""
+        ...
+
+
+@runtime_checkable
+class AskedImageEncoder(Protocol):
+    """An encoder with a way of its own for images that are asked with."""
+
+    def encode_asked_image(self, prepared: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+        """Encode a prepared image, to a unit vector (d,) float32 that may be compared with those of other methods."""
+        ...
+
+
+@runtime_checkable
 class AskedTextEncoder(Protocol):
     """An encoder with a way of its own for texts that are asked with."""
 
     def encode_asked_text(self, text: str) -> NDArray[np.float32]:
         """Encode a text, to a unit vector (d,) float32 that may be compared with those of other methods."""
         ...
+
+
+def encode_asked_text(encoder: Encoder, text: str) -> NDArray[np.float32]:
+    """Encode a text that is asked with, (d,) float32; alone: a batch's size changes the last bits of its rows."""
+    if isinstance(encoder, AskedTextEncoder):
+        return encoder.encode_asked_text(text)
+    row: NDArray[np.float32] = encoder.encode_texts([text], batch_size=1)[0]
+    return row
+
+
+def encode_asked_image(
+    encoder: Encoder, prepared: NDArray[np.uint8] | NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Encode a prepared image that is asked with, (d,) float32; alone, as a text is."""
+    if isinstance(encoder, AskedImageEncoder):
+        return encoder.encode_asked_image(prepared)
+    row: NDArray[np.float32] = encoder.encode_prepared([prepared], batch_size=1)[0]
+    return row
 
 
 def fixed_batches(rows: Sequence[T], batch_size: int | None, default: int) -> Iterator[tuple[list[T], int]]:

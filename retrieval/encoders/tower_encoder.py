@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
-from retrieval.encoders.base import AskedTextTowers, Identity, Towers, fixed_batches
+from retrieval.encoders.base import AskedImageTowers, AskedTextTowers, Identity, Towers, fixed_batches
 from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
@@ -121,6 +121,17 @@ class TowerEncoder:
         (ids,) = self.tokenization.encode([text])
         padded, is_text = self.tokenization.pad([ids], self.tokenization.padded_length(ids))
         found: NDArray[np.float32] = self._checked(self.towers.asked_text_row(padded, is_text))[0]
+        return found
+
+    def encode_asked_image(self, prepared: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+        """See :class:`retrieval.encoders.base.AskedImageEncoder`."""
+        if not isinstance(self.towers, AskedImageTowers):
+            row: NDArray[np.float32] = self.encode_prepared([prepared], batch_size=1)[0]
+            return row
+        import numpy as np
+
+        stacked = np.stack([prepared])  # a copy: what a worker has prepared cannot be written to
+        found: NDArray[np.float32] = self._checked(self.towers.asked_image_row(stacked))[0]
         return found
 
     def _pass_size(self, kind: Kind, batch_size: int | None) -> int | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.contents import image_digest, part_digest
 from retrieval.decoding.preparations import Fit
+from retrieval.encoders.base import encode_asked_image
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import ImageError, NoSuchImage, QueryError
 from retrieval.file_kinds import is_opened_in_place, is_part_of
@@ -100,8 +101,7 @@ def encode_source(
     except ImageError as error:
         raise _refusal(source, error) from error
     assert array is not None, "every image is wanted"
-    row: NDArray[np.float32] = encoder.encode_prepared([array], batch_size=1)[0]
-    return row
+    return encode_asked_image(encoder, array)
 
 
 def crop_in_shares(crop: Crop, width: int, height: int, name: str) -> Crop:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from retrieval.collection import Collection, View
 from retrieval.collection.stored import StoredVector
 from retrieval.contents import pixel_digest, text_digest
-from retrieval.encoders.base import AskedTextEncoder
+from retrieval.encoders.base import encode_asked_image, encode_asked_text
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
@@ -160,7 +160,7 @@ class QueryVectors:
             encoder = self._encoders.loaded(identity)
             if encoder is None:
                 raise NotPrepared(identity)
-            encoded = {words: _encoded(encoder, words) for words in missing}
+            encoded = {words: encode_asked_text(encoder, words) for words in missing}
             self._encoded |= encoded
             rows |= encoded
         return rows
@@ -195,8 +195,8 @@ class QueryVectors:
         if stored is not None:
             return stored
         image = source if part.crop is None else _cropped(source, part.crop)
-        row: Row = self._encoders.load(identity).encode_images([image], batch_size=1)[0]
-        return row
+        encoder = self._encoders.load(identity)
+        return encode_asked_image(encoder, encoder.prepare_image(image))
 
     def _stored(self, digest: bytes, identity: Identity) -> Row | None:
         with self._collection.reading() as view:
@@ -212,13 +212,6 @@ class QueryVectors:
 
     def _place(self, number: int) -> str | None:
         return place_of(self._queries, number)
-
-
-def _encoded(encoder: Encoder, words: str) -> Row:
-    if isinstance(encoder, AskedTextEncoder):
-        return encoder.encode_asked_text(words)
-    row: Row = encoder.encode_texts([words], batch_size=1)[0]
-    return row
 
 
 def place_of(queries: Sequence[Query], number: int) -> str | None:

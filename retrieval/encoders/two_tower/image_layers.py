@@ -7,7 +7,7 @@ that the torch module would refuse are refused here too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -159,31 +159,71 @@ def read_image_tower(config: TwoTowerConfig, weights: Mapping[str, Array]) -> Im
         KeyError: a weight is missing.
         ValueError: one has another shape, or there are more.
     """
-    reader = _Reader(config, weights)
-    count = len(reader.names)
-    kept_from = config.image.kept_from
-    if kept_from and not 0 < kept_from < count:
-        raise ValueError(f"the image backbone has {count} stages, and kept_from is {kept_from}")
-    shared, (height, channels) = reader.stages("features", 0, kept_from, (config.image.size, 3))
-    ends = [
-        reader.stages(name, kept_from, count, (height, channels))
-        for name in (("features", "kept") if kept_from else ("features",))
-    ]
-    features = sum(end[1][1] for end in ends)
-    projection = reader.take("image_projection.weight", config.dimension, features)
-    bias = reader.take("image_projection.bias", config.dimension)
-    reader.check_all_used()
-    std = np.array(config.image.std, np.float64)
-    return ImageTower(
-        config.image.size,
-        (1 / (255 * std)).astype(np.float32),
-        (-np.array(config.image.mean, np.float64) / std).astype(np.float32),
-        shared,
-        tuple(end[0] for end in ends),
-        projection,
-        bias,
-        config.image_parts or (config.dimension,),
-    )
+    layers = ImageLayers(config, weights)
+    shared = tuple(layers.shared())
+    branches = tuple(tuple(branch) for branch in layers.branches())
+    projection, bias = layers.projection()
+    layers.check_all_used()
+    scale, shift = layers.scale_and_shift
+    return ImageTower(config.image.size, scale, shift, shared, branches, projection, bias, layers.parts)
+
+
+class ImageLayers:
+    """The layers of an image tower, decoded one after another as they are asked for, in their order.
+
+    Args:
+        config: its backbone is one of those that :func:`has_layers` knows.
+        weights: as for :func:`read_image_tower`.
+
+    Raises:
+        ValueError: stages are kept from one on that is not there.
+    """
+
+    def __init__(self, config: TwoTowerConfig, weights: Mapping[str, Array]) -> None:
+        self._config, self._reader = config, _Reader(config, weights)
+        self._kept_from = config.image.kept_from
+        self.parts: tuple[int, ...] = config.image_parts or (config.dimension,)
+        count = len(self._reader.names)
+        if self._kept_from and not 0 < self._kept_from < count:
+            raise ValueError(f"the image backbone has {count} stages, and kept_from is {self._kept_from}")
+
+    @property
+    def scale_and_shift(self) -> tuple[Array, Array]:
+        """Give what 8-bit pixels are multiplied by and what is added then, (3,) each."""
+        mean, std = (np.array(one, np.float64) for one in (self._config.image.mean, self._config.image.std))
+        return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+
+    def shared(self) -> Iterator[Block]:
+        """Decode the blocks that all branches have in common."""
+        reader = self._reader
+        yield from reader.stages("features", 0, self._kept_from, (self._config.image.size, 3))
+        self._height_and_channels = reader.end
+
+    def branches(self) -> Iterator[Iterator[Block]]:
+        """Decode the blocks of each branch; once the shared ones are, and each branch before the next."""
+        features = 0
+        for name in ("features", "kept") if self._kept_from else ("features",):
+            yield self._reader.stages(
+                name, self._kept_from, len(self._reader.names), self._height_and_channels
+            )
+            features += self._reader.end[1]
+        self._features = features
+
+    def projection(self) -> tuple[Array, Array]:
+        """Decode the linear map, (dimension, features), and what is added, (dimension,); once the branches are."""
+        dimension = self._config.dimension
+        return (
+            self._reader.take("image_projection.weight", dimension, self._features),
+            self._reader.take("image_projection.bias", dimension),
+        )
+
+    def check_all_used(self) -> None:
+        """Refuse weights of which some were not used.
+
+        Raises:
+            ValueError: there are such.
+        """
+        self._reader.check_all_used()
 
 
 class _Reader:
@@ -194,6 +234,7 @@ class _Reader:
         self._backbone = _BACKBONES[config.image.backbone]
         self._used: set[str] = set()
         self.names = self._stage_names()
+        self.end = (0, 0)
 
     def take(self, name: str, *shape: int) -> Array:
         value = self._weights[name]
@@ -207,11 +248,8 @@ class _Reader:
         if more:
             raise ValueError(f"{min(more)} is not part of the model")
 
-    def stages(
-        self, copy: str, start: int, stop: int, given: tuple[int, int]
-    ) -> tuple[tuple[Block, ...], tuple[int, int]]:
-        """Read the top-level stages [start, stop) of a copy; give (height, channels) behind them."""
-        blocks: list[Block] = []
+    def stages(self, copy: str, start: int, stop: int, given: tuple[int, int]) -> Iterator[Block]:
+        """Read the top-level stages [start, stop) of a copy; ``end`` is (height, channels) behind them then."""
         height, channels = given
         for number in range(start, stop):
             for prefix, stage, is_first in self.names[number]:
@@ -220,15 +258,13 @@ class _Reader:
                     is_stem = number == 0
                     out = self._backbone.stem if is_stem else self._backbone.head
                     sizes = (3, 2) if is_stem else (1, 1)
-                    blocks.append(
-                        Block((self._convolution(name, "0", "1", channels, out, *sizes, 1, height),))
-                    )
+                    yield Block((self._convolution(name, "0", "1", channels, out, *sizes, 1, height),))
                     height, channels = (-(-height // 2) if is_stem else height), out
                 else:
                     block, height = self._inverted(name, stage, is_first, channels, height)
-                    blocks.append(block)
+                    yield block
                     channels = stage.channels
-        return tuple(blocks), (height, channels)
+        self.end = height, channels
 
     def _stage_names(self) -> list[list[tuple[str, _Stage | None, bool]]]:
         """List, for each top-level stage, its blocks: (end of the name, stage or None for a convolution, is first)."""

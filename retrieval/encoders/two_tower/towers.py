@@ -25,8 +25,9 @@ from retrieval.encoders.two_tower.folder import (
     module_state,
     was_cut,
 )
-from retrieval.encoders.two_tower.image_layers import has_layers, read_image_tower
+from retrieval.encoders.two_tower.image_layers import ImageLayers, has_layers, read_image_tower
 from retrieval.encoders.two_tower.numpy_bag import VECTORS, NumpyBag, weight_shapes
+from retrieval.encoders.two_tower.numpy_images import image_row
 from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
 from retrieval.encoders.two_tower.reference import (
     LARGEST_DEVIATION,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 # Activations of more images than these are beyond what glibc keeps by itself (32 MiB), and are mapped anew in every
 # layer: 80 images a second in place of 125. Where freed memory is retained, larger passes are no faster.
 CPU_IMAGES = 8
+_IN_NUMPY = 3  # images that a process is asked with before OpenVINO is set up for more
 _USE_TORCH = f"use the runtime torch, with {VARIABLE}=torch"
 _USE_FLOAT32 = f"use float32, with {PRECISION_VARIABLE}=float32"
 _BFLOAT16_DEVIATION = 0.05  # of an element; 0.014 was the largest of 64 photographs
@@ -72,8 +74,12 @@ class TwoTowerTowers:
         self, folder: TwoTowerFolder, data: FileData, device: str, asked: Computation | None = None
     ) -> None:
         self._folder, self._device = folder, device
-        self._runtime, self._precision = _image_computation(folder, device, asked or Computation())
-        self._images: openvino_images.OpenVinoImages | None = None
+        asked = asked or Computation()
+        self._runtime, self._precision = _image_computation(folder, device, asked)
+        of_any_kind = asked.runtime == "auto" and asked.precision != "bfloat16"
+        self._may_ask_numpy = self._runtime == "openvino" and of_any_kind
+        self._asked = 0
+        self._images: dict[ComputedPrecision, openvino_images.OpenVinoImages] = {}
         self._places: openvino_images.OpenVinoPlaces | None = None
         self._windows: openvino_images.OpenVinoWindows | None = None
         self._lock = threading.Lock()
@@ -126,10 +132,7 @@ class TwoTowerTowers:
     def image_rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.Towers`."""
         if (images := self._openvino_images()) is not None:
-            try:
-                return images.rows(prepared)
-            except RuntimeError as error:  # of OpenVINO: the graph is compiled at its first use
-                raise _cannot_compute(error) from error
+            return _openvino_rows(images, prepared)
         model = self.torch_model()
         import torch  # late: a query of words to a bag does not need it
 
@@ -137,6 +140,20 @@ class TwoTowerTowers:
             pixels = torch.from_numpy(prepared).permute(0, 3, 1, 2).to(self._device)
             rows: NDArray[np.float32] = model.encode_images(pixels).cpu().numpy()
         return rows
+
+    def asked_image_row(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See :class:`retrieval.encoders.base.AskedImageTowers`; in float32, where neither is chosen by the caller.
+
+        The first are computed by numpy, which needs no time to come up, and the others by OpenVINO.
+        """
+        if not self._may_ask_numpy:
+            return self.image_rows(prepared)
+        self._asked += 1
+        if self._asked <= _IN_NUMPY:
+            return _numpy_image_row(self._folder, self._weights(), prepared)
+        images = self._openvino_images("float32")
+        assert images is not None, "OpenVINO was chosen"
+        return _openvino_rows(images, prepared)
 
     def text_rows(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.Towers`."""
@@ -210,17 +227,25 @@ class TwoTowerTowers:
                 self._bag = _build_bag(self._folder, self._weights())
             return self._bag
 
-    def _openvino_images(self) -> openvino_images.OpenVinoImages | None:
+    def _openvino_images(
+        self, precision: ComputedPrecision | None = None
+    ) -> openvino_images.OpenVinoImages | None:
         """Return the image tower in OpenVINO, built at the first call; None where torch computes it.
+
+        Args:
+            precision: by default the one that was chosen.
 
         Raises:
             ModelError: the weights have changed since they were first read, are not those of the model, or give
                 other rows than the model's reference.
         """
+        if self._runtime != "openvino":
+            return None
+        precision = precision or self._precision
         with self._lock:
-            if self._images is None and self._runtime == "openvino":
-                self._images = _build_openvino(self._folder, self._weights(), self._precision)
-            return self._images
+            if precision not in self._images:
+                self._images[precision] = _build_openvino(self._folder, self._weights(), precision)
+            return self._images[precision]
 
     def torch_model(self) -> TwoTowerModel:
         """Return the torch model, built at the first call from the very weights that the identity names.
@@ -290,6 +315,28 @@ def _build_openvino(
     try:
         return openvino_images.OpenVinoImages(tower, precision, check)
     except (ImportError, OSError, RuntimeError) as error:
+        raise _cannot_compute(error) from error
+
+
+def _numpy_image_row(
+    folder: TwoTowerFolder, data: FileData, prepared: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    try:
+        with np.errstate(all="ignore"):  # numbers that overflow show in the row
+            layers = ImageLayers(folder.config, NumpyWeights(data, "image"))
+            row = image_row(layers, prepared)
+            layers.check_all_used()
+    except (KeyError, ValueError, TypeError) as error:
+        raise foreign_weights(folder.path, error) from error
+    return row
+
+
+def _openvino_rows(
+    images: openvino_images.OpenVinoImages, prepared: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    try:
+        return images.rows(prepared)
+    except RuntimeError as error:  # of OpenVINO: the graph is compiled at its first use
         raise _cannot_compute(error) from error
 
 

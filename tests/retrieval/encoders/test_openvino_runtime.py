@@ -32,7 +32,9 @@ from retrieval.encoders.two_tower import (
 from retrieval.encoders.two_tower import towers as two_tower_towers
 from retrieval.encoders.two_tower.encoder import add_reference
 from retrieval.encoders.two_tower.folder import save
-from retrieval.encoders.two_tower.image_layers import has_layers
+from retrieval.encoders.two_tower.image_layers import ImageLayers, has_layers
+from retrieval.encoders.two_tower.numpy_images import image_row
+from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
 from retrieval.encoders.two_tower.reference import (
     FILE,
     LARGEST_DEVIATION,
@@ -83,7 +85,7 @@ def pixels(size: int) -> np.ndarray:
     ("backbone", "kept_from", "parts"),
     [("mobilenet_v2", 0, ()), ("mobilenet_v2", 5, (6, 10)), ("efficientnet_lite2", 6, (16,))],
 )
-def test_openvino_gives_the_vectors_of_torch(
+def test_openvino_and_numpy_give_the_vectors_of_torch(
     backbone: str, kept_from: int, parts: tuple[int, ...], tf_padding: bool, size: int, tmp_path: Path
 ) -> None:
     image = ImageConfig(backbone, size, tf_padding=tf_padding, kept_from=kept_from)  # type: ignore[arg-type]
@@ -93,8 +95,31 @@ def test_openvino_gives_the_vectors_of_torch(
     )
 
     found = of_openvino.image_rows(pixels(size))
+    weights = NumpyWeights((folder / "model.safetensors").read_bytes(), "image")
+    by_numpy = image_row(ImageLayers(TwoTowerConfig.load(folder / "config.json"), weights), pixels(size)[:1])
 
-    assert np.abs(found - of_torch.image_rows(pixels(size))).max() <= LARGEST_DEVIATION
+    expected = of_torch.image_rows(pixels(size))
+    assert np.abs(found - expected).max() <= LARGEST_DEVIATION
+    assert np.abs(by_numpy - expected[:1]).max() <= LARGEST_DEVIATION
+
+
+@needs_openvino
+def test_pictures_that_are_asked_with_are_in_float32_the_first_by_numpy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(two_tower_towers, "_IN_NUMPY", 1)
+    encoder, exact = (
+        load_encoder("mini", runtime="auto", precision="auto"),
+        load_encoder("mini", runtime="torch"),
+    )
+    assert isinstance(encoder, TowerEncoder)
+    prepared = pixels(encoder.image_size)[0]
+
+    by_numpy, by_openvino = (encoder.encode_asked_image(prepared) for _ in range(2))
+
+    expected = exact.encode_prepared([prepared])[0]
+    assert np.abs(by_numpy - expected).max() <= LARGEST_DEVIATION
+    assert np.abs(by_openvino - expected).max() <= LARGEST_DEVIATION
 
 
 @needs_openvino
