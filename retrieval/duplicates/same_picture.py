@@ -15,23 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.duplicates.alignment import (
+    Grey,
     Likeness,
     align,
     compare,
     halve,
     identity_warp,
+    joined,
     orient,
     orientation_scores,
+    standardised,
 )
 from retrieval.duplicates.candidates import LEAST, CandidatePairs, candidate_pairs, descriptors
 from retrieval.duplicates.fingerprint import Fingerprint
 from retrieval.duplicates.likeness import FEW, cosine_of_any_two
 
+# Correlations here are at a quarter of the side, in the orientation that fits best, and before alignment.
 _LEAST_LIKENESS = 0.55  # of the vectors of copies that are not turned
-_LEAST_UPRIGHT = 0.42  # correlation of these at a quarter of the side, before alignment
+_UPRIGHT_WEIGHT = 0.375  # of their correlation beside their likeness, as a logistic regression weighs them
+_LEAST_UPRIGHT = 0.9  # likeness and weighed correlation together
 _LEAST_DESCRIBED = 0.92  # cosine of the descriptors of turned copies, whose vectors say nothing
-_LEAST_TURNED = 0.8  # correlation of these
-_LEAST_COARSE = 0.85  # correlation at a quarter of the side, aligned
+_LEAST_TURNED = 1.84  # cosine and correlation of these together
+_LEAST_COARSE = 0.88  # correlation at a quarter of the side, aligned
 _LEAST_MIDDLE = 0.95  # likewise at half the side
 LEAST_CORRELATION = 0.97
 MOST_DIFFERENCE = 0.3
@@ -39,7 +44,8 @@ LEAST_OVERLAP = 0.7
 
 _MIRRORED = 1  # the highest orientation in which a picture is not turned
 _CHUNK = 8192  # fingerprints or pairs that are looked at together
-_BATCH = 512  # pairs: what a step of alignment works on stays in the processor's cache, nearly
+# Pairs that are aligned together: what a step works on stays in the processor's cache.
+_BATCH_COARSE, _BATCH_MIDDLE, _BATCH_FINE = 512, 128, 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,8 +111,8 @@ def compare_pictures(prints: Prints, vectors: NDArray[np.float32]) -> Iterator[C
         for found in candidate_pairs(vectors[prints.owner], descriptors(grey), base, least):
             likely = _oriented(small, found)
             parts = [
-                (likely.pairs[at : at + _BATCH], likely.ways[at : at + _BATCH])
-                for at in range(0, len(likely.pairs), _BATCH)
+                (likely.pairs[at : at + _BATCH_COARSE], likely.ways[at : at + _BATCH_COARSE])
+                for at in range(0, len(likely.pairs), _BATCH_COARSE)
             ]
             for compared in pool.map(lambda part: _compare(grey, small, *part), parts):
                 owners = np.sort(prints.owner[compared.pairs], axis=1)
@@ -122,7 +128,7 @@ class _Oriented:
     ways: NDArray[np.int64]
 
 
-def _oriented(small: NDArray[np.float32], found: CandidatePairs) -> _Oriented:
+def _oriented(small: Grey, found: CandidatePairs) -> _Oriented:
     """Turn candidates as they fit best, and keep those that may be copies turned so."""
     likely = (found.likeness >= _LEAST_LIKENESS) | (found.described >= _LEAST_DESCRIBED)
     found = CandidatePairs(found.pairs[likely], found.likeness[likely], found.described[likely])
@@ -134,32 +140,74 @@ def _oriented(small: NDArray[np.float32], found: CandidatePairs) -> _Oriented:
         fits.append(scores.max(1))
     way = np.concatenate(ways) if ways else np.empty(0, np.int64)
     fit = np.concatenate(fits) if fits else np.empty(0, np.float32)
-    upright = (way <= _MIRRORED) & (found.likeness >= _LEAST_LIKENESS) & (fit >= _LEAST_UPRIGHT)
-    turned = (found.described >= _LEAST_DESCRIBED) & (fit >= _LEAST_TURNED)
+    alike = found.likeness + np.float32(_UPRIGHT_WEIGHT) * fit
+    upright = (way <= _MIRRORED) & (found.likeness >= _LEAST_LIKENESS) & (alike >= _LEAST_UPRIGHT)
+    turned = (found.described >= _LEAST_DESCRIBED) & (found.described + fit >= _LEAST_TURNED)
     return _Oriented(found.pairs[upright | turned], way[upright | turned])
 
 
 def _compare(
-    grey: NDArray[np.uint8], small: NDArray[np.float32], pairs: NDArray[np.int64], ways: NDArray[np.int64]
+    grey: NDArray[np.uint8], small: Grey, pairs: NDArray[np.int64], ways: NDArray[np.int64]
 ) -> ComparedPairs:
     """Align pairs of fingerprints coarsely, then finer, leave out those that differ, and compare the others."""
+    found = [
+        _fine(grey, fine)
+        for likely in _split(_coarse(small, pairs, ways), _BATCH_MIDDLE)
+        for fine in _split(_middle(grey, likely), _BATCH_FINE)
+    ]
+    return ComparedPairs(
+        np.concatenate([np.empty((0, 2), np.int64), *(one.pairs for one in found)]),
+        joined([one.alike for one in found]),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Aligned:
+    """Pairs of fingerprints, (n, 2), the orientation of each second, (n,), and the warp so far, (n, 4)."""
+
+    pairs: NDArray[np.int64]
+    ways: NDArray[np.int64]
+    warp: NDArray[np.float32]
+
+    def only(self, chosen: NDArray[np.bool_] | slice) -> _Aligned:
+        return _Aligned(self.pairs[chosen], self.ways[chosen], self.warp[chosen])
+
+    def grey(self, grey: NDArray[np.uint8]) -> tuple[Grey, Grey]:
+        """Give both fingerprints of each pair, the second turned."""
+        first, second = (grey[self.pairs[:, at]].astype(np.float32) for at in (0, 1))
+        return first, orient(second, self.ways)
+
+
+def _split(aligned: _Aligned, batch: int) -> Iterator[_Aligned]:
+    for start in range(0, len(aligned.pairs), batch):
+        yield aligned.only(slice(start, start + batch))
+
+
+def _coarse(small: Grey, pairs: NDArray[np.int64], ways: NDArray[np.int64]) -> _Aligned:
+    """Align at a quarter of the side; what differs then is left out."""
     a, b = small[pairs[:, 0]], orient(small[pairs[:, 1]], ways)
     warp = align(a, b, identity_warp(len(pairs)), blur=1.0, steps=4)
-    near = compare(a, b, warp).correlation >= _LEAST_COARSE
-    pairs, ways, warp = pairs[near], ways[near], warp[near]
-    whole_a = grey[pairs[:, 0]].astype(np.float32)
-    whole_b = orient(grey[pairs[:, 1]].astype(np.float32), ways)
-    a, b = halve(whole_a), halve(whole_b)
-    warp = align(a, b, align(a, b, warp, blur=1.5, steps=3), blur=0.6, steps=4)
+    return _Aligned(pairs, ways, warp).only(compare(a, b, warp).correlation >= _LEAST_COARSE)
+
+
+def _middle(grey: NDArray[np.uint8], likely: _Aligned) -> _Aligned:
+    """Align at half the side; what differs then is left out."""
+    a, b = map(halve, likely.grey(grey))
+    warp = align(a, b, align(a, b, likely.warp, blur=1.5, steps=3), blur=0.6, steps=4)
     near = compare(a, b, warp, blur=0.8).correlation >= _LEAST_MIDDLE
-    pairs, warp, whole_a, whole_b = pairs[near], warp[near], whole_a[near], whole_b[near]
-    warp = align(whole_a, whole_b, warp, blur=1.2, steps=2)
-    return ComparedPairs(pairs, compare(whole_a, whole_b, warp, blur=0.8))
+    return _Aligned(likely.pairs, likely.ways, warp).only(near)
 
 
-def _quarter(grey: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Average fingerprints down to a quarter of the side, some at a time; (m, side / 4, side / 4) float32."""
+def _fine(grey: NDArray[np.uint8], likely: _Aligned) -> ComparedPairs:
+    """Align at the whole side, and compare."""
+    a, b = likely.grey(grey)
+    return ComparedPairs(likely.pairs, compare(a, b, align(a, b, likely.warp, blur=1.2, steps=2), blur=0.8))
+
+
+def _quarter(grey: NDArray[np.uint8]) -> Grey:
+    """Average fingerprints down to a quarter of the side, some at a time, and standardise them."""
     parts = [
-        halve(halve(grey[start : start + _CHUNK].astype(np.float32))) for start in range(0, len(grey), _CHUNK)
+        standardised(halve(halve(grey[start : start + _CHUNK].astype(np.float32))))
+        for start in range(0, len(grey), _CHUNK)
     ]
     return np.concatenate(parts)

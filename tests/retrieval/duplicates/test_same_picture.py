@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from retrieval.duplicates.alignment import _blur_weights
 from retrieval.duplicates.candidates import LEAST, candidate_pairs, descriptors
 from retrieval.duplicates.fingerprint import RULE, SIDE, Fingerprint, fingerprint_of
 from retrieval.duplicates.same_picture import same_pictures, stack
@@ -79,6 +80,18 @@ def test_the_order_of_pictures_does_not_matter() -> None:
 
     assert pairs_among(*images) == [[0, 2], [0, 3], [2, 3]]
     assert pairs_among(*reversed(images)) == [[0, 1], [0, 3], [1, 3]]
+
+
+@pytest.mark.parametrize("side", [16, 32, SIDE])
+@pytest.mark.parametrize("deviation", [0.5, 0.6, 0.8, 1.0, 1.2, 1.5])
+def test_no_weight_of_a_blur_is_a_subnormal_number_which_a_processor_multiplies_slowly(
+    side: int, deviation: float
+) -> None:
+    weights = _blur_weights(side, deviation)
+
+    assert weights.dtype == np.float32
+    assert weights[weights > 0].min() >= np.finfo(np.float32).tiny
+    np.testing.assert_allclose(weights.sum(1), 1, atol=1e-6)
 
 
 @given(seed=st.integers(0, 2**32 - 1), turn=st.integers(0, 3), mirror=st.booleans())
