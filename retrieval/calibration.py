@@ -6,7 +6,8 @@ performance from its scores (Shtok et al., "Predicting query performance by quer
 highest score; mean and standard deviation of what may be found, and the logarithm of its number, which together say
 where the highest of so many chance scores lies (extreme values, as in Scheirer et al., "Meta-recognition", 2011); what
 a right hit of such a query usually scores; what it scores at images that have nothing to do with it; and whether the
-query is a sum or a difference of texts. The bound below which there is probably nothing is a quantile of answerable
+query is a sum or a difference of texts. All but the highest count with their squares and products too, except for sums,
+and a difference has slopes of its own. The bound below which there is probably nothing is a quantile of answerable
 queries (split conformal prediction: Vovk et al. 2005). The figures are fitted when a model is made and stored beside
 its weights; docs/search.md tells what they were measured on, and docs/models.md which models have them.
 """
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,19 @@ PRIOR_COUNT = 20
 """So many scores of the background, beside those of what may be found: of a few images the spread is chance."""
 
 STATISTICS = ("highest", "mean", "deviation", "log_count", "expected", "background", "sum", "difference")
+CURVED = STATISTICS[1:6]
+"""Statistics of which squares and products count; the highest score has none, so that a probability rises with it."""
+
+_FARTHEST = 3.0  # spreads from its centre that a statistic is in a product: beyond, nothing was fitted
+_PRODUCTS = tuple(combinations_with_replacement(range(len(CURVED)), 2))
+TERMS = (
+    *STATISTICS,
+    *(f"{CURVED[one]} * {CURVED[other]}" for one, other in _PRODUCTS),
+    *(f"{name} of a difference" for name in STATISTICS[:6]),
+)
+"""What the logistic function has coefficients of."""
+
+_HIGHEST, _HIGHEST_OF_DIFFERENCE = 0, TERMS.index("highest of a difference")
 Row = NDArray[np.float32]
 
 
@@ -66,7 +81,9 @@ class Calibration:
         background: (d,) float32, mean of images that have nothing to do with any query.
         deviation: usual standard deviation of a query's scores at them.
         counts: least and largest number of images that was fitted on; others count as these.
-        coefficients: of :data:`STATISTICS`; that of the highest score is positive.
+        centres: mean of each of :data:`CURVED` where it was fitted.
+        spreads: standard deviation of each, positive.
+        coefficients: of :data:`TERMS`; that of the highest score is positive, with a difference's own added too.
         intercept: of the logistic function.
         nothing_below: probability below which there is probably nothing.
     """
@@ -77,6 +94,8 @@ class Calibration:
     background: Row
     deviation: float
     counts: tuple[float, float]
+    centres: tuple[float, ...]
+    spreads: tuple[float, ...]
     coefficients: tuple[float, ...]
     intercept: float
     nothing_below: float
@@ -88,7 +107,13 @@ class Calibration:
     def least_score(self, asked: Asked, probability: float) -> float:
         """Give the score at which a first hit would have a probability in (0, 1)."""
         wanted = math.log(probability / (1 - probability))
-        return (wanted - self._log_odds(asked, 0.0)) / self.coefficients[0]
+        return (wanted - self._log_odds(asked, 0.0)) / self.slopes[asked.is_difference]
+
+    @property
+    def slopes(self) -> tuple[float, float]:
+        """By how much the log odds rise with the highest score: of texts and sums, and of differences."""
+        slope = self.coefficients[_HIGHEST]
+        return slope, slope + self.coefficients[_HIGHEST_OF_DIFFERENCE]
 
     def verdict(self, probability: float) -> Verdict:
         """Say a probability in a word of :data:`~retrieval.types.VERDICTS`."""
@@ -99,7 +124,7 @@ class Calibration:
         return self.nothing_below if word == "doubtful" else LEAST_PROBABILITY[word]
 
     def _log_odds(self, asked: Asked, highest: float) -> float:
-        found = statistics(self, asked, highest)
+        found = terms(statistics(self, asked, highest), self.centres, self.spreads)
         return float(np.dot(self.coefficients, found)) + self.intercept
 
     def to_json(self) -> str:
@@ -111,7 +136,9 @@ class Calibration:
             "background": [round(float(value), 6) for value in self.background],
             "deviation": self.deviation,
             "counts": list(self.counts),
-            "coefficients": dict(zip(STATISTICS, self.coefficients, strict=True)),
+            "centres": dict(zip(CURVED, self.centres, strict=True)),
+            "spreads": dict(zip(CURVED, self.spreads, strict=True)),
+            "coefficients": dict(zip(TERMS, self.coefficients, strict=True)),
             "intercept": self.intercept,
             "nothing_below": self.nothing_below,
         }
@@ -133,6 +160,16 @@ def statistics(calibration: Calibration, asked: Asked, highest: float) -> NDArra
     return np.array([highest, mean, deviation, log_count, expected, background, *flags])
 
 
+def terms(
+    found: NDArray[np.float64], centres: Sequence[float], spreads: Sequence[float]
+) -> NDArray[np.float64]:
+    """Compute the :data:`TERMS` of a query from its :data:`STATISTICS`, (29,) float64."""
+    curved = np.clip((found[1:6] - centres) / spreads, -_FARTHEST, _FARTHEST)
+    is_sum, is_difference = found[6:]
+    products = [curved[one] * curved[other] * (1 - is_sum) for one, other in _PRODUCTS]
+    return np.array([*found, *products, *(is_difference * found[:6])])
+
+
 def read_calibration(folder: Path, weights: str, dimension: int) -> Calibration | None:
     """Read the calibration beside a model's weights; None where it has none, or one that is damaged or of others.
 
@@ -146,12 +183,15 @@ def read_calibration(folder: Path, weights: str, dimension: int) -> Calibration 
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     rows = (found.expected, found.background)
-    numbers = (*found.counts, *found.coefficients, found.intercept, found.expected_bias, found.deviation)
+    numbers = (
+        *found.counts, *found.centres, *found.spreads, *found.coefficients, found.intercept, found.expected_bias,
+        found.deviation,
+    )  # fmt: skip
     is_sound = (
         found.weights == weights
         and all(row.shape == (dimension,) and bool(np.isfinite(row).all()) for row in rows)
         and all(map(math.isfinite, numbers))
-        and found.coefficients[0] > 0
+        and min(*found.slopes, *found.spreads) > 0
         and 1 <= found.counts[0] <= found.counts[1]
         and 0 < found.nothing_below < LEAST_PROBABILITY["likely"]
     )
@@ -167,7 +207,9 @@ def _from_facts(facts: Mapping[str, Any]) -> Calibration:
         np.array(facts["background"], np.float32),
         float(facts["deviation"]),
         (float(least), float(most)),
-        tuple(float(facts["coefficients"][name]) for name in STATISTICS),
+        tuple(float(facts["centres"][name]) for name in CURVED),
+        tuple(float(facts["spreads"][name]) for name in CURVED),
+        tuple(float(facts["coefficients"][name]) for name in TERMS),
         float(facts["intercept"]),
         float(facts["nothing_below"]),
     )

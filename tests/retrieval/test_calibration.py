@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.calibration import FILE, Asked, Calibration, read_calibration, statistics
+from retrieval.calibration import CURVED, FILE, TERMS, Asked, Calibration, read_calibration, statistics
 from retrieval.encoders.calibrations import calibration_of
 from retrieval.encoders.registry import BUNDLED, load_encoder
 from retrieval.types import VERDICTS
@@ -27,7 +27,9 @@ CALIBRATION = Calibration(
     background=np.array([0.05, 0.05, 0.0, 0.0], np.float32),
     deviation=0.06,
     counts=(5.0, 1000.0),
-    coefficients=(19.0, 3.0, 7.0, -0.5, -9.0, -10.0, 0.3, 1.0),
+    centres=(0.1, 0.09, 5.0, 0.4, 0.1),
+    spreads=(0.03, 0.02, 1.5, 0.06, 0.04),
+    coefficients=(19.0, 3.0, 7.0, -0.5, -9.0, -10.0, 0.3, 1.0, *[0.1] * 15, -4.0, *[0.5] * 5),
     intercept=-2.0,
     nothing_below=0.07,
 )
@@ -38,20 +40,25 @@ def asked(scores: list[float], count: int = 100) -> Asked:
     return Asked(QUERY, np.array(scores, np.float32), count)
 
 
-@given(st.lists(SCORES, max_size=20), SCORES, SCORES, st.integers(1, 10**9))
+@given(st.lists(SCORES, max_size=20), SCORES, SCORES, st.integers(1, 10**9), st.booleans(), st.booleans())
 def test_a_higher_first_score_is_never_less_likely_right(
-    scores: list[float], one: float, other: float, count: int
+    scores: list[float], one: float, other: float, count: int, is_sum: bool, is_difference: bool
 ) -> None:
-    low, high = (CALIBRATION.probability(asked(scores, count), score) for score in sorted((one, other)))
+    query = replace(asked(scores, count), is_sum=is_sum, is_difference=is_difference)
+    low, high = (CALIBRATION.probability(query, score) for score in sorted((one, other)))
 
     assert 0 <= low <= high <= 1
 
 
-@given(st.lists(SCORES, max_size=20), st.floats(0.01, 0.99))
-def test_the_least_score_of_a_probability_has_that_probability(scores: list[float], wanted: float) -> None:
-    least = CALIBRATION.least_score(asked(scores), wanted)
+@given(st.lists(SCORES, max_size=20), st.floats(0.01, 0.99), st.booleans(), st.booleans())
+def test_the_least_score_of_a_probability_has_that_probability(
+    scores: list[float], wanted: float, is_sum: bool, is_difference: bool
+) -> None:
+    query = replace(asked(scores), is_sum=is_sum, is_difference=is_difference)
 
-    assert CALIBRATION.probability(asked(scores), least) == pytest.approx(wanted, abs=1e-9)
+    least = CALIBRATION.least_score(query, wanted)
+
+    assert CALIBRATION.probability(query, least) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_each_verdict_begins_at_its_bound() -> None:
@@ -97,6 +104,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         {"intercept": math.inf},
         {"counts": [0, 10]},
         {"counts": [1]},
+        {"centres": {}},
+        {"spreads": dict.fromkeys(CURVED, 0.0)},
         {"nothing_below": 0.9},
         {"deviation": None},
     ],
@@ -116,8 +125,10 @@ def test_a_file_that_is_no_json_or_not_there_is_no_calibration(tmp_path: Path) -
     assert read_calibration(tmp_path, WEIGHTS, 4) is None
 
 
-def test_a_calibration_that_falls_with_the_score_is_refused(tmp_path: Path) -> None:
-    falling = replace(CALIBRATION, coefficients=(-1.0, *CALIBRATION.coefficients[1:]))
+@pytest.mark.parametrize("name", ["highest", "highest of a difference"])
+def test_a_calibration_that_falls_with_the_score_is_refused(tmp_path: Path, name: str) -> None:
+    coefficients = dict(zip(TERMS, CALIBRATION.coefficients, strict=True)) | {name: -20.0}
+    falling = replace(CALIBRATION, coefficients=tuple(coefficients.values()))
     (tmp_path / FILE).write_text(falling.to_json(), encoding="utf-8")
 
     assert read_calibration(tmp_path, WEIGHTS, 4) is None

@@ -9,7 +9,7 @@ from recipes.mini.calibration.fit import TRAINED, fit
 from recipes.mini.calibration.questions import SETS
 from recipes.mini.calibration.vectors import KeptVectors
 from recipes.mini.photographs import read_set
-from retrieval.calibration import FILE, STATISTICS
+from retrieval.calibration import FILE, TERMS
 from retrieval.encoders.registry import load_encoder
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     kept.keep()
     (args.model / FILE).write_text(calibration.to_json(), encoding="utf-8")
     print(f"{args.model / FILE}: nothing below {calibration.nothing_below:.3f}")
-    print(dict(zip(STATISTICS, calibration.coefficients, strict=True)))
+    print(dict(zip(TERMS, calibration.coefficients, strict=True)))
 
 
 if __name__ == "__main__":

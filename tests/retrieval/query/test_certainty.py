@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import retrieval
-from retrieval.calibration import FILE, STATISTICS, Calibration
+from retrieval.calibration import CURVED, FILE, TERMS, Calibration
 from retrieval.cli.certainty import sentence
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import UsageError
@@ -26,8 +26,11 @@ def calibrated(model: Path, folder: Path) -> Path:
     shutil.copytree(model, folder)
     identity = load_encoder(folder).identity
     nothing = np.zeros(identity.dimension, np.float32)
-    coefficients = (5.0, *[0.0] * (len(STATISTICS) - 1))
-    made = Calibration(identity.weights, nothing, 0.2, nothing, 0.1, (1, 100), coefficients, 0.0, 0.1)
+    coefficients = (5.0, *[0.0] * (len(TERMS) - 1))
+    centres, spreads = (0.0,) * len(CURVED), (1.0,) * len(CURVED)
+    made = Calibration(
+        identity.weights, nothing, 0.2, nothing, 0.1, (1, 100), centres, spreads, coefficients, 0.0, 0.1
+    )
     (folder / FILE).write_text(made.to_json(), encoding="utf-8")
     return folder
 
