@@ -3,8 +3,8 @@
     python -m benchmarks.duplicates.scale WORK [--pictures 80000]
 
 WORK is the folder of benchmarks.duplicates.measure: its 7,000 photographs and 8,000 of its edited copies, with their
-own fingerprints and vectors, stand among parts of the photographs, which are different pictures: 50 to 60 % of both sides,
-at nine places. A part's fingerprint is cut out of its photograph's, and its vector mixed of the photograph's and
+own fingerprints and vectors, stand among parts of the photographs, which are different pictures: 50 to 60 % of both
+sides, at nine places. A part's fingerprint is cut out of its photograph's, and its vector mixed of the photograph's and
 another's, so that their cosines are what `mini` gives (0.43 to 0.81, from the 5th percentile to the 95th, of 160
 parts). There are no files, so that nothing is decoded. Measured is the whole command as a new process, which reads
 fingerprints from the cache: how fast pictures are looked at the first time is the decoder's matter. Rewrites scale.md.
