@@ -62,8 +62,10 @@ def orientation_scores(a: Grey, b: Grey) -> NDArray[np.float32]:
     Returns:
         (n, ORIENTATIONS) in [-1, 1].
     """
-    scores = [np.einsum("nij,nij->n", a, turn(b, way)) for way in range(ORIENTATIONS)]
-    return np.stack(scores, 1) / np.float32(a.shape[1] * a.shape[2])
+    products = [np.einsum("nij,nij->n", a, turn(b, way)) for way in range(ORIENTATIONS)]
+    pixels = np.float32(a.shape[1] * a.shape[2])
+    scores: NDArray[np.float32] = np.divide(np.stack(products, 1), pixels, dtype=np.float32)
+    return scores
 
 
 def orient(b: Grey, orientations: NDArray[np.int64]) -> Grey:
