@@ -19,9 +19,8 @@ from retrieval.encoders.recommended import RECOMMENDED as RECOMMENDED
 from retrieval.encoders.recommended import Published as Published
 from retrieval.encoders.recommended import RecommendedModel as RecommendedModel
 from retrieval.encoders.runtimes.choice import Computation, chosen_computation
-from retrieval.errors import ModelError, UnknownModel
+from retrieval.errors import UnknownModel
 from retrieval.extras import is_installed, require
-from retrieval.shell import shell_command
 from retrieval.uris import expand_home
 
 if TYPE_CHECKING:
@@ -286,17 +285,10 @@ def _cached(spec: ModelSpec) -> tuple[Path, str]:
     Raises:
         ModelError: it is not there, or not whole.
     """
-    from retrieval.hub.local_cache import find_snapshot, partial_snapshot
+    from retrieval.hub.local_cache import need_snapshot
 
-    if (found := find_snapshot(spec.place, spec.revisions)) is not None:
-        return found.folder, found.commit
-    if partial_snapshot(spec.place, spec.revisions) is not None:
-        raise ModelError(
-            f"{spec.name} is in the local cache only in part, or only as pickles, which vlsearch does not "
-            f"open; get its safetensors with: {shell_command('models', 'get', spec.name)}"
-        )
-    get = shell_command("models", "get", spec.name)
-    raise ModelError(f"{spec.name} is not in the local cache; get it with: {get}")
+    found = need_snapshot(spec.name, spec.place, spec.revisions)
+    return found.folder, found.commit
 
 
 def _load_folder(folder: Path, name: str, device: str | None, revision: str, asked: Computation) -> Encoder:

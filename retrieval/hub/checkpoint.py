@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,15 @@ def weight_files(folder: Path) -> list[Path]:
 def has_vocabulary(folder: Path) -> bool:
     """Whether a folder has a file that a tokenizer can be read from."""
     return any((folder / name).is_file() for name in VOCABULARIES)
+
+
+def vocabulary_digest(folder: Path) -> str:
+    """Compute a sha256 (hex) over the tokenizer's files, their names included."""
+    digest = hashlib.sha256()
+    for name in VOCABULARIES:
+        if (file := folder / name).is_file():
+            digest.update(f"{name}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _optional(file: Path) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def load_model(checkpoint: Checkpoint, architecture: str, device: str) -> Module
     held = check_weights(checkpoint, files)
     model_class = getattr(transformers, architecture)
     try:
-        with _quiet(), library_folder(checkpoint, files) as private:
+        with quiet(), library_folder(checkpoint, files) as private:
             _check_size(checkpoint.folder, model_class, private, held)
             model, report = model_class.from_pretrained(
                 str(private),
@@ -68,7 +68,7 @@ def load_model(checkpoint: Checkpoint, architecture: str, device: str) -> Module
 def save_model(model: Module, folder: Path) -> None:
     """Write a model's ``config.json`` and safetensors into a folder, without the library's progress bar."""
     saver: Any = model
-    with _quiet():
+    with quiet():
         saver.save_pretrained(folder)
 
 
@@ -108,7 +108,7 @@ def _check_complete(folder: Path, report: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' progress bar and load report off the terminal; what matters in them is raised."""
     from transformers.utils import logging
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.errors import ModelError
 from retrieval.hub.checkpoint import CONFIG, has_vocabulary, read_checkpoint, weight_files
+from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo, DeleteCacheStrategy
@@ -38,6 +39,28 @@ def find_snapshot(repo: str, revisions: Sequence[str]) -> Snapshot | None:
 def partial_snapshot(repo: str, revisions: Sequence[str]) -> Snapshot | None:
     """Find the first of some revisions of which the cache has at least the configuration."""
     return next((found for revision in revisions if (found := _cached(repo, revision)) is not None), None)
+
+
+def need_snapshot(name: str, repo: str, revisions: Sequence[str]) -> Snapshot:
+    """Find the first of some revisions of which the cache has every file.
+
+    Args:
+        name: that the user gave, for the message.
+        repo: ``organisation/name``.
+        revisions: commits, branches or tags.
+
+    Raises:
+        ModelError: none is there, or only in part.
+    """
+    if (found := find_snapshot(repo, revisions)) is not None:
+        return found
+    get = shell_command("models", "get", name)
+    if partial_snapshot(repo, revisions) is not None:
+        raise ModelError(
+            f"{name} is in the local cache only in part, or only as pickles, which vlsearch does not "
+            f"open; get its safetensors with: {get}"
+        )
+    raise ModelError(f"{name} is not in the local cache; get it with: {get}")
 
 
 @dataclass(frozen=True, slots=True)

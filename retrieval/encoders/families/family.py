@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from retrieval.decoding.image_rule import ImageRule
-from retrieval.encoders.families.processor_config import read_image_rule
+from retrieval.hub.processor_config import read_image_rule
 
 if TYPE_CHECKING:
     from torch import Tensor

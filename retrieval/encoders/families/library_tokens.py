@@ -13,11 +13,10 @@ from retrieval.encoders.families.tokens import (
     check_vocabulary,
     limit_length,
     stated_context,
-    vocabulary_digest,
 )
 from retrieval.encoders.runtimes import derived_cache
 from retrieval.errors import ModelError
-from retrieval.hub.checkpoint import Checkpoint, has_vocabulary
+from retrieval.hub.checkpoint import Checkpoint, has_vocabulary, vocabulary_digest
 from retrieval.hub.library_folder import SMALL, library_folder
 from retrieval.hub.tokenizer_files import tokenizer_faults
 

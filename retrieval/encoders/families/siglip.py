@@ -20,9 +20,9 @@ import string
 from typing import TYPE_CHECKING
 
 from retrieval.encoders.families.family import Family, fixed_size_images
-from retrieval.encoders.families.tokens import Tokens, check_vocabulary, limit_length, vocabulary_digest
+from retrieval.encoders.families.tokens import Tokens, check_vocabulary, limit_length
 from retrieval.errors import ModelError
-from retrieval.hub.checkpoint import Checkpoint
+from retrieval.hub.checkpoint import Checkpoint, vocabulary_digest
 from retrieval.hub.sentencepiece import read_sentencepiece
 from retrieval.hub.tokenizer_files import load_tokenizer
 

@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any
 from retrieval.decoding.image_rule import Triple
 from retrieval.decoding.preparations import Patches, Preparation
 from retrieval.encoders.families.family import Family
-from retrieval.encoders.families.processor_config import (
+from retrieval.encoders.families.siglip import siglip_tokens
+from retrieval.errors import ModelError
+from retrieval.hub.checkpoint import Checkpoint
+from retrieval.hub.config_limits import whole_number
+from retrieval.hub.processor_config import (
     processor_name,
     read_deviation,
     read_factor,
     read_filter,
     read_triple,
 )
-from retrieval.encoders.families.siglip import siglip_tokens
-from retrieval.errors import ModelError
-from retrieval.hub.checkpoint import Checkpoint
-from retrieval.hub.config_limits import whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,14 +8,12 @@ show.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import ModelError
-from retrieval.hub.checkpoint import VOCABULARIES, Checkpoint
+from retrieval.hub.checkpoint import Checkpoint
 from retrieval.hub.tokenizer_files import cut, tokenizer_faults
 
 if TYPE_CHECKING:
@@ -133,12 +131,3 @@ def check_vocabulary(checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
             f"{checkpoint.folder}: its tokenizer has ids up to {largest}, its text tower embeddings for {rows}; "
             "the files are of different models, so download it again"
         )
-
-
-def vocabulary_digest(folder: Path) -> str:
-    """Compute a sha256 (hex) over the tokenizer's files, their names included."""
-    digest = hashlib.sha256()
-    for name in VOCABULARIES:
-        if (file := folder / name).is_file():
-            digest.update(f"{name}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()

@@ -17,9 +17,9 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from retrieval.decoding.image_rule import ImageRule, to_rgb
 from retrieval.decoding.preparations import patch_grid
-from retrieval.encoders.families.processor_config import read_image_rule
 from retrieval.encoders.families.siglip2 import NaflexInputs
 from retrieval.errors import ModelError
+from retrieval.hub.processor_config import read_image_rule
 
 
 def noise(width: int, height: int) -> Image.Image:

@@ -36,8 +36,24 @@ _SQUARE: Mapping[str, Any] = {
 PROCESSORS: Mapping[str, Mapping[str, Any]] = {
     "CLIPImageProcessor": _CLIP,
     "ChineseCLIPImageProcessor": _CLIP,
+    "BlipImageProcessor": {
+        **_SQUARE,
+        "size": {"height": 384, "width": 384},
+        "resample": _BICUBIC,
+        "image_mean": _OPENAI_MEAN,
+        "image_std": _OPENAI_STD,
+        "default_to_square": True,
+    },
     "SiglipImageProcessor": {**_SQUARE, "resample": _BICUBIC},
     "ViTImageProcessor": {**_SQUARE, "resample": _BILINEAR, "default_to_square": True},
+    "DeiTImageProcessor": {
+        **_SQUARE,
+        "size": {"height": 256, "width": 256},
+        "resample": _BICUBIC,
+        "do_center_crop": True,
+        "crop_size": {"height": 224, "width": 224},
+        "default_to_square": True,
+    },
     "EfficientNetImageProcessor": {
         **_SQUARE,
         "size": {"height": 346, "width": 346},
