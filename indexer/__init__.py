@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from indexer.albums import rename_album as rename_album
     from indexer.albums import save_album as save_album
     from indexer.building import build as build
+    from indexer.captioning import CaptionsWritten as CaptionsWritten
+    from indexer.captioning import write_captions as write_captions
     from indexer.deletion import Deleted as Deleted
     from indexer.deletion import delete_items as delete
     from indexer.exchange.exporting import Exported as Exported
@@ -64,6 +66,7 @@ _WHERE = {
     "accelerate": ("indexer.accelerating", "accelerate"),
     "drop_accelerators": ("indexer.accelerating", "drop_accelerators"),
     "Augmentation": ("indexer.training.augment", "Augmentation"),
+    "CaptionsWritten": ("indexer.captioning", "CaptionsWritten"),
     "CommitPace": ("indexer.pipeline.pace", "CommitPace"),
     "Corpus": ("retrieval.corpora", "Corpus"),
     "CorpusOptions": ("retrieval.corpora", "CorpusOptions"),
@@ -110,6 +113,7 @@ _WHERE = {
     "unhide": ("indexer.hiding", "unhide_items"),
     "update": ("indexer.updating", "update"),
     "watch": ("indexer.watching", "watch"),
+    "write_captions": ("indexer.captioning", "write_captions"),
 }
 
 _MOVED = {"classify": "retrieval.classify", "evaluate": "retrieval.evaluate"}
@@ -117,6 +121,7 @@ _MOVED = {"classify": "retrieval.classify", "evaluate": "retrieval.evaluate"}
 
 __all__ = [
     "Augmentation",
+    "CaptionsWritten",
     "CommitPace",
     "Corpus",
     "CorpusOptions",
@@ -165,6 +170,7 @@ __all__ = [
     "unhide",
     "update",
     "watch",
+    "write_captions",
 ]
 
 

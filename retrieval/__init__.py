@@ -56,7 +56,15 @@ if TYPE_CHECKING:
     from retrieval.expressions import field as field
     from retrieval.expressions import near as near
     from retrieval.expressions import under as under
+    from retrieval.generators.base import Answer as Answer
+    from retrieval.generators.base import Generator as Generator
+    from retrieval.generators.base import GeneratorIdentity as GeneratorIdentity
+    from retrieval.generators.base import WrittenCaption as WrittenCaption
+    from retrieval.generators.pictures import CaptionedPicture as CaptionedPicture
+    from retrieval.generators.pictures import caption_images as caption_images
+    from retrieval.generators.registry import load_generator as load_generator
     from retrieval.identity import Identity as Identity
+    from retrieval.query.asking import ask as ask
     from retrieval.query.engine import SearchEngine as SearchEngine
     from retrieval.query.engine import open_engine as open
     from retrieval.query.explanation import Explanation as Explanation
@@ -93,6 +101,14 @@ _ERRORS = (
 _EXPORTS = {
     "Album": "retrieval.collection.albums",
     "AlbumPart": "retrieval.collection.albums",
+    "Answer": "retrieval.generators.base",
+    "CaptionedPicture": "retrieval.generators.pictures",
+    "Generator": "retrieval.generators.base",
+    "GeneratorIdentity": "retrieval.generators.base",
+    "WrittenCaption": "retrieval.generators.base",
+    "ask": "retrieval.query.asking",
+    "caption_images": "retrieval.generators.pictures",
+    "load_generator": "retrieval.generators.registry",
     "CaptionEvaluation": "retrieval.evaluation.captioning.evaluate",
     "Collection": "retrieval.collection",
     "CollectionInfo": "retrieval.collection",
@@ -152,8 +168,10 @@ __all__ = [
     "ORIGINS",
     "Album",
     "AlbumPart",
+    "Answer",
     "Box",
     "CaptionEvaluation",
+    "CaptionedPicture",
     "Collection",
     "CollectionDamaged",
     "CollectionError",
@@ -174,6 +192,8 @@ __all__ = [
     "Expression",
     "Failure",
     "FilterError",
+    "Generator",
+    "GeneratorIdentity",
     "Hit",
     "Hits",
     "Identity",
@@ -205,11 +225,15 @@ __all__ = [
     "UsageError",
     "View",
     "VlsearchError",
+    "WrittenCaption",
+    "ask",
+    "caption_images",
     "classify",
     "evaluate",
     "evaluate_captions",
     "field",
     "load_encoder",
+    "load_generator",
     "near",
     "open",
     "open_corpus",

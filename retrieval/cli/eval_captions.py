@@ -12,6 +12,7 @@ from retrieval.cli.corpus_options import reading_options
 from retrieval.cli.eval_options import (
     ProtocolChoice,
     cache_option,
+    models_option,
     protocol_options,
     record_option,
     silence_option,
@@ -42,6 +43,7 @@ clip_model_option = click.option(
 
 @click.command(name="eval-captions")
 @click.argument("corpus")
+@models_option("Model that writes the captions.")
 @predictions_option
 @clip_model_option
 @protocol_options
@@ -53,6 +55,7 @@ clip_model_option = click.option(
 @silence_option
 def caption_evaluation_command(
     corpus: str,
+    models: tuple[str, ...],
     predictions: Path | None,
     clip_model: str | None,
     protocol: ProtocolChoice,
@@ -63,8 +66,11 @@ def caption_evaluation_command(
     quiet: bool,
 ) -> None:
     """Measure how well captions describe the pictures of a corpus; ``vlsearch eval`` hands its arguments on."""
-    if predictions is None:
-        raise UsageError("--task caption measures the captions in a file; name it with --predictions FILE")
+    if (predictions is None) != (len(models) == 1):
+        raise UsageError(
+            "--task caption measures the captions in a file or those of one model; give --predictions FILE or "
+            "--model MODEL"
+        )
     if protocol.folds is not None:
         raise UsageError("captions are measured over all pictures at once; leave --folds out")
     import retrieval  # numpy: not for --help
@@ -73,6 +79,7 @@ def caption_evaluation_command(
         measured = retrieval.evaluate_captions(
             corpus,
             predictions,
+            model=models[0] if models else None,
             protocol=protocol.name,
             options=options,
             captions=protocol.captions,

@@ -26,6 +26,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "index": ("retrieval.cli.index", "Index a corpus of pictures and texts into a collection."),
         "query": ("retrieval.cli.query", "Find pictures and texts by words, pictures or sums of both."),
         "similar": ("retrieval.cli.similar", "Find what is most like items of the collection."),
+        "caption": ("retrieval.cli.caption", "Write captions of pictures."),
+        "ask": ("retrieval.cli.ask", "Answer a question about a picture."),
         "serve": ("retrieval.cli.serve", "Look and search in the browser; answer other programs over HTTP."),
         "demo": ("retrieval.cli.demo", "Index a few photographs with captions and search them."),
     },

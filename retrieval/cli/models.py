@@ -12,6 +12,7 @@ from retrieval.cli.completing import complete_models
 from retrieval.cli.printing import bytes_size, counted, printable
 from retrieval.encoders.registry import RECOMMENDED, RecommendedModel, is_cached, resolve
 from retrieval.extras import is_installed
+from retrieval.generators.base import TASKS
 
 LEFT = 3  # columns of words; the others are figures
 NARROWEST = 30  # columns: narrower terminals fold the lines themselves
@@ -23,9 +24,16 @@ _LEGEND = (
 
 
 @click.group(invoke_without_command=True)
+@click.option(
+    "--task",
+    type=click.Choice(["search", *TASKS]),
+    default="search",
+    show_default=True,
+    help="List models that search, that write captions, or that answer questions.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_context
-def models(context: click.Context, as_json: bool) -> None:
+def models(context: click.Context, task: str, as_json: bool) -> None:
     r"""List, download and remove models.
 
     The list has the recommended ones, with published R@1 and whether they are on this machine; any other
@@ -37,9 +45,16 @@ def models(context: click.Context, as_json: bool) -> None:
         vlsearch models get siglip2-base
         vlsearch index ~/Pictures --model siglip2-base
         vlsearch models remove siglip2-base
+        vlsearch models --task caption
     """
-    if context.invoked_subcommand is None:
-        (_print_json if as_json else _print_table)()
+    if context.invoked_subcommand is not None:
+        return
+    if task != "search":
+        from retrieval.cli.generator_table import print_generators
+
+        print_generators("caption" if task == "caption" else "ask", as_json)
+        return
+    (_print_json if as_json else _print_table)()
 
 
 @models.command()
@@ -61,14 +76,17 @@ def get(name: str) -> None:
         TransferSpeedColumn,
     )
 
-    from retrieval.encoders.registry import download
+    from retrieval.encoders import registry
+    from retrieval.generators import registry as generators
 
+    download = generators.download if generators.is_recommended(name) else registry.download
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=None)
         folder = download(name, lambda done, total: bar.update(task, completed=done, total=total))
     click.echo(folder)
-    if resolve(name).kind == "hub" and not is_installed("models"):
+    is_of_hub = generators.is_recommended(name) or resolve(name).kind == "hub"
+    if is_of_hub and not is_installed("models"):
         click.echo("note: to use it, pip install 'vlsearch[models]'", err=True)
 
 
@@ -87,8 +105,10 @@ def remove(context: click.Context, name: str, yes: bool) -> None:
         vlsearch models remove openai/clip-vit-large-patch14@32bd642 --yes
     """
     from retrieval.encoders import registry
+    from retrieval.generators import registry as generators
 
-    removal = registry.plan_removal(name)
+    is_generator = generators.is_recommended(name)
+    removal = (generators.plan_removal if is_generator else registry.plan_removal)(name)
     what = f"{removal.repo} ({counted(len(removal.commits), 'revision')}, {bytes_size(removal.size_bytes)})"
     place = printable(str(removal.cache))
     if not (yes or _is_agreed(f"Remove {what} from {place}, which other programs use too?")):

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from retrieval.duplicates.groups import DuplicateClass
     from retrieval.encoders.base import Encoder
     from retrieval.expressions import Expression
+    from retrieval.generators.base import Answer, Generator
     from retrieval.query.explain import ExplainedItem
     from retrieval.query.explanation import Explanation
 
@@ -399,6 +400,18 @@ class SearchEngine:
         array = prepare_indexed(self._decode_pool(), picture, Fit(SIDE)).array
         assert array is not None, "every picture is wanted"
         return draw_overlay(array, explanation.picture, file_format)
+
+    def ask(
+        self,
+        image: str | Path,
+        question: str,
+        choices: Sequence[str] | None = None,
+        model: Generator | str | Path | None = None,
+    ) -> Answer:
+        """Answer a question about the picture in a file; see :func:`retrieval.query.asking.ask`."""
+        from retrieval.query.asking import ask  # late: few searches ask
+
+        return ask(image, question, choices, model=model, limits=self.limits)
 
     def facets(
         self,

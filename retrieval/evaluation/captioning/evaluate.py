@@ -14,6 +14,8 @@ from retrieval.evaluation.captioning.scores import CaptionScores, score_captions
 from retrieval.evaluation.evaluate import load_evaluation
 from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.evaluation.protocols.protocol import Captions
+from retrieval.generators.base import Generator
+from retrieval.generators.pictures import caption_locations, captioner
 from retrieval.types import CorpusImage, Limits, OnProgress
 
 
@@ -23,7 +25,7 @@ class CaptionEvaluation:
 
     Attributes:
         evaluated: the pictures, and all texts.
-        captions: which captions: the file that they are from.
+        captions: the file that they are from, or the model that wrote them.
         pictures: how many have a reference.
         without_reference: how many have none, and are left out.
         references: how many texts the captions were compared with.
@@ -42,8 +44,9 @@ class CaptionEvaluation:
 
 def evaluate_captions(
     corpus: str | Path,
-    predictions: str | Path,
+    predictions: str | Path | None = None,
     *,
+    model: Generator | str | Path | None = None,
     protocol: str | None = None,
     options: CorpusOptions | None = None,
     captions: Captions = "all",
@@ -52,7 +55,7 @@ def evaluate_captions(
     cache: Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> CaptionEvaluation:
-    """Score the captions in a file against the captions of a corpus.
+    """Score captions, in a file or as a model writes them now, against the captions of a corpus.
 
     Every picture that has texts is scored against all of them; figures are those of the whole corpus.
 
@@ -60,6 +63,7 @@ def evaluate_captions(
         corpus: as :func:`retrieval.evaluation.evaluate.load_evaluation` takes it.
         predictions: file with a caption of each picture; see
             :func:`retrieval.evaluation.captioning.predictions.read_predictions`.
+        model: writes a caption of each picture, where there is no file.
         protocol: a published one; None for all of the corpus.
         options: how to read the corpus.
         captions: ``first5`` compares with the first five texts of each picture, ``all`` with all.
@@ -73,8 +77,11 @@ def evaluate_captions(
     """
     evaluated = load_evaluation(corpus, protocol=protocol, options=options, captions=captions)
     images, references = _references(evaluated)
-    written = match_predictions(images, read_predictions(Path(predictions)))
     language = evaluated.language
+    if predictions is not None:
+        written, source = match_predictions(images, read_predictions(Path(predictions))), str(predictions)
+    else:
+        written, source = _write(images, model, language, limits, on_progress)
     scores = score_captions(written, references, language)
     clip = None
     if clip_model is not None:
@@ -82,13 +89,40 @@ def evaluate_captions(
         clip = clip_scores(encoder, images, written, references, language, cache, on_progress, limits)
     return CaptionEvaluation(
         evaluated,
-        str(predictions),
+        source,
         len(images),
         len(evaluated.images) - len(images),
         sum(map(len, references)),
         scores,
         clip,
     )
+
+
+def _write(
+    images: list[CorpusImage],
+    model: Generator | str | Path | None,
+    language: str,
+    limits: Limits | None,
+    on_progress: OnProgress | None,
+) -> tuple[tuple[str, ...], str]:
+    """Have a model write a caption of each picture; also say which model.
+
+    Raises:
+        EvaluationError: a picture cannot be decoded: figures over fewer pictures would be other figures.
+    """
+    generator = captioner(model)
+    pictures = [(image.uri, image.location) for image in images]
+    captions = []
+    for found in caption_locations(
+        generator, pictures, lang=language, limits=limits, on_progress=on_progress
+    ):
+        if found.failure is not None:
+            raise EvaluationError(
+                f"{found.uri}: {found.failure}; figures over fewer pictures would be other figures, so mend or "
+                "replace it"
+            )
+        captions.append(found.captions[0].text)
+    return tuple(captions), generator.identity.maker(language)
 
 
 def _references(evaluated: EvaluationSet) -> tuple[list[CorpusImage], list[list[str]]]:

@@ -123,7 +123,7 @@ def test_a_file_that_holds_no_captions_is_a_sentence(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--task", "caption"], "name it with --predictions FILE"),
+        (["--task", "caption"], "give --predictions FILE or --model MODEL"),
         (["--task", "caption", "--predictions", "x", "--k", "1"], "--k has no meaning for --task caption"),
         (["--predictions", "x"], "go with --task caption"),
     ],

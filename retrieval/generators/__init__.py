@@ -1,0 +1,1 @@
+"""Models that speak: images to captions, and to answers to questions. A generator knows no collection."""

@@ -1,0 +1,236 @@
+"""Load a checkpoint of the hub as a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from retrieval.decoding.image_rule import ImageRule
+from retrieval.errors import ModelError, UsageError
+from retrieval.generators.base import (
+    MOST_CANDIDATES,
+    Answer,
+    GeneratorIdentity,
+    Task,
+    WrittenCaption,
+    canonical,
+    checked_choices,
+    checked_question,
+)
+from retrieval.generators.families.family import Asked, Family, Generated
+from retrieval.generators.families.table import family_of
+from retrieval.generators.words import Words
+from retrieval.hub.checkpoint import read_checkpoint, weight_files
+from retrieval.hub.forward_errors import forward_errors_as_model_errors
+from retrieval.hub.library_model import load_model, quiet
+from retrieval.hub.processor_config import read_image_rule
+from retrieval.hub.weights_digest import weights_digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor
+
+BATCH = 8  # images of a pass
+LANGUAGES = ("en",)  # of all families here
+
+
+def load_hub_generator(
+    folder: Path,
+    name: str | None = None,
+    revision: str = "",
+    device: str | None = None,
+    tasks: Sequence[Task] | None = None,
+) -> HubGenerator:
+    """Load the generator of a local folder.
+
+    Args:
+        folder: holds config.json, preprocessor_config.json, the tokenizer and safetensors.
+        name: what the identity calls it; the absolute folder by default.
+        revision: commit that the folder is a snapshot of, if it is one.
+        device: as torch names it; the CPU by default.
+        tasks: what the checkpoint was trained for, where that is known; else all that its family does.
+
+    Raises:
+        ModelError: a file is missing, damaged or refused, or the device cannot be had.
+    """
+    folder = folder.absolute()
+    checkpoint = read_checkpoint(folder)
+    family = family_of(checkpoint)
+    rule = read_image_rule(checkpoint.image_config, family.processor, str(folder))
+    special_ids = family.special_ids(checkpoint)
+    words = Words(checkpoint)
+    settings = {
+        "image": rule.facts(),
+        "words": words.digest,
+        "special": special_ids,
+        "languages": LANGUAGES,
+        **family.settings,
+    }
+    identity = GeneratorIdentity(
+        name or str(folder), family.name, weights_digest(weight_files(folder)), revision, canonical(settings)
+    )
+    model = load_model(checkpoint, family.architecture, device or "cpu")
+    _set_generation(model, special_ids)
+    return HubGenerator(identity, family, rule, words, model, device or "cpu", tasks)
+
+
+class HubGenerator:
+    """A model of transformers as :class:`retrieval.generators.base.Generator`.
+
+    Args:
+        identity: what it is.
+        family: how it is asked.
+        rule: how images are prepared.
+        words: its tokenizer.
+        model: in float32 and evaluation mode, on ``device``.
+        device: as torch names it.
+        tasks: what it was trained for; None for all that its family does.
+    """
+
+    languages: tuple[str, ...] = LANGUAGES
+
+    def __init__(
+        self,
+        identity: GeneratorIdentity,
+        family: Family,
+        rule: ImageRule,
+        words: Words,
+        model: Any,
+        device: str,
+        tasks: Sequence[Task] | None = None,
+    ) -> None:
+        self._identity, self._family, self._rule = identity, family, rule
+        self._words, self._model, self._device = words, model, device
+        self._tasks = tuple(task for task in family.tasks if tasks is None or task in tasks)
+
+    @property
+    def identity(self) -> GeneratorIdentity:
+        """See :class:`retrieval.generators.base.Generator`."""
+        return self._identity
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """See :class:`retrieval.generators.base.Generator`."""
+        return self._tasks
+
+    @property
+    def preparation(self) -> ImageRule:
+        """See :class:`retrieval.generators.base.Generator`."""
+        return self._rule
+
+    def describe(
+        self, images: Sequence[Image], lang: str | None = None, candidates: int = 1
+    ) -> list[tuple[WrittenCaption, ...]]:
+        """See :class:`retrieval.generators.base.Generator`."""
+        return self.describe_prepared([self._rule.prepare(image) for image in images], lang, candidates)
+
+    def describe_prepared(
+        self, prepared: Sequence[NDArray[np.uint8]], lang: str | None = None, candidates: int = 1
+    ) -> list[tuple[WrittenCaption, ...]]:
+        """See :class:`retrieval.generators.base.Generator`."""
+        describe = self._family.describe
+        if describe is None or "caption" not in self._tasks:
+            raise UsageError(
+                f"{self._identity.name} answers questions and writes no captions; {_OTHER_MODEL}"
+            )
+        self._check_language(lang)
+        if not 1 <= candidates <= MOST_CANDIDATES:
+            raise UsageError(f"{candidates} candidates were asked for; ask for 1 to {MOST_CANDIDATES}")
+        found: list[tuple[WrittenCaption, ...]] = []
+        for asked in self._batches(prepared):
+            with _inference(self._identity.name):
+                found += self._captions(describe(asked, candidates), candidates)
+        return found
+
+    def answer(
+        self, images: Sequence[Image], question: str, choices: Sequence[str] | None = None
+    ) -> list[Answer]:
+        """See :class:`retrieval.generators.base.Generator`."""
+        return self.answer_prepared([self._rule.prepare(image) for image in images], question, choices)
+
+    def answer_prepared(
+        self, prepared: Sequence[NDArray[np.uint8]], question: str, choices: Sequence[str] | None = None
+    ) -> list[Answer]:
+        """See :class:`retrieval.generators.base.Generator`."""
+        reply, weigh = self._family.reply, self._family.weigh
+        if reply is None or weigh is None or "ask" not in self._tasks:
+            raise UsageError(
+                f"{self._identity.name} writes captions and answers no questions; {_OTHER_MODEL}"
+            )
+        question = checked_question(question)
+        chosen = None if choices is None else checked_choices(choices)
+        found: list[Answer] = []
+        for asked in self._batches(prepared):
+            with _inference(self._identity.name):
+                if chosen is None:
+                    found += [Answer(text) for text in self._texts(reply(asked, question))]
+                else:
+                    found += _likeliest(chosen, weigh(asked, question, chosen))
+        return found
+
+    def _check_language(self, lang: str | None) -> None:
+        if lang is not None and lang.split("-")[0].lower() not in self.languages:
+            writes = ", ".join(self.languages)
+            raise UsageError(
+                f"{self._identity.name} writes {writes} alone, not {lang!r:.40}; leave --lang out"
+            )
+
+    def _batches(self, prepared: Sequence[NDArray[np.uint8]]) -> Iterator[Asked]:
+        """Yield what the model is asked about, a batch at a time."""
+        import numpy as np
+        import torch
+
+        scale, shift = (
+            torch.tensor(triple, dtype=torch.float32, device=self._device)
+            for triple in (self._rule.scale, self._rule.shift)
+        )
+        for start in range(0, len(prepared), BATCH):
+            stacked = torch.from_numpy(np.stack(prepared[start : start + BATCH])).to(self._device)
+            pixels = (stacked.float() * scale + shift).permute(0, 3, 1, 2).contiguous()
+            yield Asked(self._model, self._words, pixels)
+
+    def _captions(self, written: Generated, candidates: int) -> Iterator[tuple[WrittenCaption, ...]]:
+        pairs = zip(self._texts(written), written.scores.tolist(), strict=True)
+        captions = [WrittenCaption(text, float(score)) for text, score in pairs]
+        for start in range(0, len(captions), candidates):
+            yield tuple(captions[start : start + candidates])
+
+    def _texts(self, written: Generated) -> list[str]:
+        return [self._words.decode(row[written.prompt :]) for row in written.ids.tolist()]
+
+
+_OTHER_MODEL = "name another one with --model (vlsearch models --task caption, or ask, lists them)"
+
+
+def _set_generation(model: Any, special_ids: dict[str, int]) -> None:
+    """Give the library's generation nothing but special tokens: a checkpoint's own settings are not trusted."""
+    from transformers import GenerationConfig
+
+    for module in model.modules():
+        if getattr(module, "generation_config", None) is not None:
+            module.generation_config = GenerationConfig(**special_ids)
+
+
+@contextmanager
+def _inference(name: str) -> Iterator[None]:
+    """Run a model in this block, without gradients, and translate the library's errors.
+
+    Raises:
+        ModelError: in place of the library's error; running out of memory is raised as it is.
+    """
+    import torch
+
+    with torch.inference_mode(), quiet(), forward_errors_as_model_errors(name):
+        try:
+            yield
+        except (AttributeError, KeyError, AssertionError) as error:  # of odd configurations, in generation
+            raise ModelError(f"{name} cannot write ({error!r:.200}); use another model") from error
+
+
+def _likeliest(choices: Sequence[str], log_probabilities: Tensor) -> Iterator[Answer]:
+    for row in log_probabilities.softmax(1).tolist():
+        yield Answer(choices[row.index(max(row))], tuple(row))

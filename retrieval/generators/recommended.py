@@ -1,0 +1,135 @@
+"""Generators by short names: where they are, how large, under which licence, and what is published of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retrieval.generators.base import Task
+
+_BLIP = "Li et al. 2022 (arXiv 2201.12086), tables 7 and 8"
+_GIT = "Wang et al. 2022 (arXiv 2205.14100), COCO captions and VQAv2 of GIT_B and GIT_L"
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendedGenerator:
+    """A generator that ``--model ALIAS`` names.
+
+    Attributes:
+        alias: short name.
+        hub_id: ``organisation/name`` on the hub.
+        tasks: what it was fine-tuned for.
+        languages: BCP 47 tags of what it writes.
+        parameters: in millions; float32 weights take four times as many MB.
+        licence: of the weights.
+        cider: CIDEr-D times 100 on COCO's Karpathy test split, or None.
+        vqa: accuracy in per cent on VQA v2's test-dev, or None.
+        source: of the figures; empty where there are none.
+        good_for: one clause.
+    """
+
+    alias: str
+    hub_id: str
+    tasks: tuple[Task, ...]
+    languages: tuple[str, ...]
+    parameters: int
+    licence: str
+    cider: float | None
+    vqa: float | None
+    source: str
+    good_for: str
+
+
+RECOMMENDED: tuple[RecommendedGenerator, ...] = (
+    RecommendedGenerator(
+        "git-base",
+        "microsoft/git-base-coco",
+        ("caption",),
+        ("en",),
+        177,
+        "MIT",
+        131.4,
+        None,
+        _GIT,
+        "captions on a CPU: the smallest here, and nearly as good as the large ones",
+    ),
+    RecommendedGenerator(
+        "git-large",
+        "microsoft/git-large-coco",
+        ("caption",),
+        ("en",),
+        394,
+        "MIT",
+        138.5,
+        None,
+        _GIT,
+        "the best captions here",
+    ),
+    RecommendedGenerator(
+        "blip-base",
+        "Salesforce/blip-image-captioning-base",
+        ("caption",),
+        ("en",),
+        247,
+        "BSD-3-Clause",
+        133.3,
+        None,
+        _BLIP,
+        "captions in the words of COCO's annotators",
+    ),
+    RecommendedGenerator(
+        "blip-large",
+        "Salesforce/blip-image-captioning-large",
+        ("caption",),
+        ("en",),
+        470,
+        "BSD-3-Clause",
+        136.7,
+        None,
+        _BLIP,
+        "as blip-base, better and slower",
+    ),
+    RecommendedGenerator(
+        "vit-gpt2",
+        "nlpconnect/vit-gpt2-image-captioning",
+        ("caption",),
+        ("en",),
+        239,
+        "Apache-2.0",
+        None,
+        None,
+        "",
+        "comparing with programs that use it",
+    ),
+    RecommendedGenerator(
+        "blip-vqa",
+        "Salesforce/blip-vqa-base",
+        ("ask",),
+        ("en",),
+        385,
+        "BSD-3-Clause",
+        None,
+        78.25,
+        _BLIP,
+        "questions: the best answers here, and choices ranked as it was trained",
+    ),
+    RecommendedGenerator(
+        "git-vqa",
+        "microsoft/git-base-vqav2",
+        ("ask",),
+        ("en",),
+        177,
+        "MIT",
+        None,
+        72.72,
+        _GIT,
+        "questions on a slow machine",
+    ),
+)
+
+BEST_FIRST: dict[Task, tuple[str, ...]] = {
+    "caption": ("git-large", "blip-large", "blip-base", "git-base", "vit-gpt2"),
+    "ask": ("blip-vqa", "git-vqa"),
+}
+"""Order in which a generator is chosen where none is named: by the published figures."""
+
+FIRST_DOWNLOAD: dict[Task, str] = {"caption": "git-base", "ask": "blip-vqa"}

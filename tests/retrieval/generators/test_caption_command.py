@@ -1,0 +1,116 @@
+"""``vlsearch caption`` and ``vlsearch models --task``: what they print, write and refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import Run
+
+
+@pytest.fixture(autouse=True)
+def _empty_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No model in the hub's cache."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+def test_captions_are_printed_in_the_order_of_the_pictures_and_bad_ones_have_their_reason(
+    run: Run, photos: Path, tiny: Callable[[str], Path]
+) -> None:
+    (photos / "bad.png").write_bytes(b"not a picture")
+    names = [photos / "red.png", photos / "bad.png", photos / "blue.png"]
+
+    shown = run("caption", *names, "--model", tiny("git"))
+    records = [
+        json.loads(line)
+        for line in run("caption", *names, "--model", tiny("git"), "--json").stdout.splitlines()
+    ]
+
+    assert shown.exit_code == 1
+    assert [record["caption"] is None for record in records] == [False, True, False]
+    assert shown.stdout.splitlines() == [
+        f"{record['path']}: {record['caption']}" for record in records if record["caption"] is not None
+    ]
+    assert f"{photos / 'bad.png'}: " in shown.stderr
+    assert records[1]["error"]
+
+
+def test_candidates_are_printed_best_first_with_their_scores(
+    run: Run, photos: Path, tiny: Callable[[str], Path]
+) -> None:
+    done = run("caption", photos / "red.png", "--model", tiny("git"), "--candidates", "3", "--json")
+
+    record = json.loads(done.stdout)
+    scores = [candidate["score"] for candidate in record["candidates"]]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    assert record["caption"] == record["candidates"][0]["text"]
+
+
+def test_captions_of_a_collection_are_added_once_and_shown_as_a_machines(
+    run: Run, photos: Path, model: Path, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    options: list[str | Path] = ["--collection", tmp_path / "collection"]
+    assert run("index", photos, "--model", model, *options).exit_code == 0
+
+    first = run("caption", *options, "--add", "--model", tiny("git"))
+    second = run("caption", *options, "--add", "--model", tiny("git"), "--json")
+    hits = run("list", *options, "--json")
+
+    assert first.exit_code == 0, first.output
+    assert "3 captions written by " in first.stdout
+    assert json.loads(second.stdout)["written"] == 0
+    texts = [text for line in hits.stdout.splitlines() for text in json.loads(line)["texts"]]
+    assert [text["origin"] for text in texts] == ["written"] * 3
+    assert {text["maker"] for text in texts} == {json.loads(second.stdout)["maker"]}
+
+
+def test_a_models_captions_are_evaluated_as_those_of_a_file_are(
+    run: Run, photos: Path, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    names = [photos / f"{name}.png" for name in ("red", "green", "blue")]
+    file = tmp_path / "captions.jsonl"
+    file.write_text(run("caption", *names, "--model", tiny("git"), "--json").stdout, encoding="utf-8")
+
+    by_model = run("eval", photos, "--task", "caption", "--model", tiny("git"), "--json")
+    by_file = run("eval", photos, "--task", "caption", "--predictions", file, "--json")
+
+    assert by_model.exit_code == 0, by_model.output
+    assert json.loads(by_model.stdout)["metrics"] == json.loads(by_file.stdout)["metrics"]
+
+
+def test_without_a_model_the_sentence_says_how_to_get_one(run: Run, photos: Path) -> None:
+    done = run("caption", photos / "red.png")
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "none comes with vlsearch; get one (708 MB, MIT) with: vlsearch models get git-base" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "name pictures to describe, or a collection with --collection PATH --add"),
+        (["x.png", "--add"], "leave out pictures and --candidates"),
+        (["x.png", "--model", "nothing"], "known are git-base"),
+        (["x.png", "--candidates", "11"], "11 is not in the range 1<=x<=10"),
+    ],
+)
+def test_usage_mistakes_are_a_sentence_and_exit_code_2(run: Run, arguments: list[str], sentence: str) -> None:
+    done = run("caption", *arguments)
+
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(("task", "figure"), [("caption", "131.4"), ("ask", "78.2")])
+def test_models_for_a_task_are_listed_with_size_licence_and_published_figure(
+    run: Run, task: str, figure: str
+) -> None:
+    shown = run("models", "--task", task)
+    records = [json.loads(line) for line in run("models", "--task", task, "--json").stdout.splitlines()]
+
+    assert figure in shown.stdout
+    assert all(record["tasks"] == [task] and record["licence"] and not record["cached"] for record in records)

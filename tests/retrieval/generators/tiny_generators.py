@@ -1,0 +1,106 @@
+"""Checkpoints that write, of the true architectures, with a few thousand random weights, saved as the hub has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import transformers
+from tokenizers.pre_tokenizers import ByteLevel
+
+from tests.retrieval.encoders.tiny_checkpoints import (
+    CLIP_PICTURES,
+    EYE,
+    TOWER,
+    WORDS,
+    bert_tokenizer,
+    save,
+    write,
+)
+
+BLIP_PICTURES = {
+    "image_processor_type": "BlipImageProcessor",
+    "size": {"height": 32, "width": 32},
+    "resample": 3,
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+}
+VIT_PICTURES = {
+    "image_processor_type": "ViTImageProcessor",
+    "size": {"height": 32, "width": 32},
+    "resample": 2,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+
+
+def _blip_config(folder: Path) -> transformers.BlipConfig:
+    """As Salesforce's: BERT's tokenizer, which lacks the decoder's first token."""
+    pieces = bert_tokenizer(folder)
+    text = TOWER | {
+        "vocab_size": pieces + 2,
+        "encoder_hidden_size": 32,
+        "max_position_embeddings": 64,
+        "bos_token_id": pieces,
+        "sep_token_id": 3,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
+    return transformers.BlipConfig(
+        text_config=text, vision_config=TOWER | EYE, projection_dim=16, image_text_hidden_size=32
+    )
+
+
+def blip(folder: Path) -> None:
+    save(folder, transformers.BlipForConditionalGeneration(_blip_config(folder)), BLIP_PICTURES)
+
+
+def blip_vqa(folder: Path) -> None:
+    save(folder, transformers.BlipForQuestionAnswering(_blip_config(folder)), BLIP_PICTURES)
+
+
+def git(folder: Path) -> None:
+    text = TOWER | {"vocab_size": bert_tokenizer(folder), "max_position_embeddings": 64}
+    ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+    config = transformers.GitConfig(vision_config=TOWER | EYE, **text, **ids)
+    save(folder, transformers.GitForCausalLM(config), CLIP_PICTURES)
+
+
+def vit_gpt2(folder: Path) -> None:
+    letters = sorted(ByteLevel.alphabet())
+    pieces = [*letters, *(f"Ġ{word}" for word in WORDS if word.isalpha() and word.isascii()), "<|endoftext|>"]
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    transformers.GPT2Tokenizer(vocab=vocabulary, merges=[]).save_pretrained(folder)
+    end = vocabulary["<|endoftext|>"]
+    encoder = transformers.ViTConfig(**TOWER, **EYE)
+    decoder = transformers.GPT2Config(
+        vocab_size=len(vocabulary),
+        n_positions=64,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        bos_token_id=end,
+        eos_token_id=end,
+        is_decoder=True,
+        add_cross_attention=True,
+    )
+    config = transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    config.decoder_start_token_id = config.eos_token_id = config.pad_token_id = end
+    save(folder, transformers.VisionEncoderDecoderModel(config), VIT_PICTURES)
+
+
+BUILDERS: dict[str, Callable[[Path], None]] = {
+    "blip": blip,
+    "blip-vqa": blip_vqa,
+    "git": git,
+    "vit-gpt2": vit_gpt2,
+}
+
+
+def change_config(folder: Path, **changes: Any) -> None:
+    """Write other values into ``config.json``."""
+    import json
+
+    facts = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    write(folder / "config.json", facts | changes)
