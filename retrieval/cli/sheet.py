@@ -33,7 +33,10 @@ ol { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr))
 ol { padding: 0; list-style: none }
 img { display: block; max-width: 100%; height: 11rem; object-fit: contain; object-position: left; background: #8882 }
 .none { height: 11rem; display: grid; place-items: center; background: #8882; color: GrayText }
-.name { font-weight: 600; overflow-wrap: anywhere }
+.name { display: block; font-weight: 600; overflow-wrap: anywhere }
+.shown { position: relative; width: fit-content; max-width: 100% }
+.moment { position: absolute; top: .4rem; right: .4rem; padding: .05rem .35rem; border-radius: 4px; font-size: .78rem }
+.moment { color: #fff; background: #000a; font-variant-numeric: tabular-nums }
 mark { color: inherit; border-radius: .2rem }
 p { margin: .25rem 0 } small { color: GrayText; overflow-wrap: anywhere }
 """
@@ -103,7 +106,8 @@ def _entry(hit: Hit, pool: DecodePool, drawn: Drawn | None) -> Iterator[str]:
     yield "<li>"
     explanation = None if drawn is None else drawn.explanations.get(hit.id)
     if hit.kind == "image":
-        yield (_overlay(hit, explanation, drawn) if drawn and explanation else "") or _picture(hit, pool)
+        shown = (_overlay(hit, explanation, drawn) if drawn and explanation else "") or _picture(hit, pool)
+        yield f'<div class="shown">{shown}{_badge(hit)}</div>'
     yield f'<p>{hit.rank} <small>{hit.score:.4f}</small> <span class="name">{_text(_name(hit))}</span></p>'
     if hit.region is not None:
         yield f"<p><small>at {','.join(f'{share:.3g}' for share in hit.region)}</small></p>"
@@ -115,21 +119,32 @@ def _entry(hit: Hit, pool: DecodePool, drawn: Drawn | None) -> Iterator[str]:
         yield f"<p>{_text(caption.text)}</p>"
     for text in hit.texts:
         yield f"<p><small>{TEXT_NAMES[text.origin]}:</small> {_text(one_line(text.text))}</p>"
-    shown = {text.origin for text in hit.texts}
-    others = {name: value for name, value in hit.attributes.items() if name not in shown}
+    origins = {text.origin for text in hit.texts}
+    others = {name: value for name, value in _attributes_of(hit).items() if name not in origins}
     if others:
         yield f"<p><small>{_text(_attributes(others))}</small></p>"
     yield "</li>"
 
 
 def _name(hit: Hit) -> str:
-    """Name a hit; of a frame, also say its moment as players show it."""
+    """Name a hit; a frame by its video, whose moment stands on its picture."""
+    return short_name(video_of(hit.uri) or hit.uri)
+
+
+def _badge(hit: Hit) -> str:
+    """Say on a frame at which moment of its video it stands, as players do."""
     seconds = moment_of(hit.uri)
-    return (
-        short_name(hit.uri)
-        if seconds is None
-        else f"{short_name(video_of(hit.uri) or hit.uri)} {clock(seconds)}"
-    )
+    return "" if seconds is None else f'<span class="moment">{clock(seconds)}</span>'
+
+
+def _attributes_of(hit: Hit) -> dict[str, Attribute]:
+    """Give the attributes to show; of a frame without its time, and with its duration as players show it."""
+    attributes = dict(hit.attributes)
+    if moment_of(hit.uri) is not None:
+        attributes.pop("time", None)
+        if isinstance(duration := attributes.get("duration"), (int, float)):
+            attributes["duration"] = clock(duration)
+    return attributes
 
 
 def _picture(hit: Hit, pool: DecodePool) -> str:

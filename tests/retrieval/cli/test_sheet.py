@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from retrieval.cli.sheet import write_sheet
+from retrieval.types import Hit, Item, Limits
 from tests.command_line import fill_photos, vlsearch
 
 HOSTILE = '<script>alert(1)</script> & "quoted"'
@@ -48,6 +50,19 @@ def test_what_strangers_wrote_is_text(collection: Path, tmp_path: Path) -> None:
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;quoted&quot;" in page
     assert "<h1>&lt;b&gt;red</h1>" in page
+
+
+def test_a_frame_has_its_moment_on_it_and_its_duration_as_players_show_it(tmp_path: Path) -> None:
+    item = Item(
+        1, "image", "file:///clips/dive.mp4#t=3725.5", attributes={"time": 3725.5, "duration": 4000.0}
+    )
+
+    write_sheet(tmp_path / "s.html", "dive", [Hit(1, 0.5, item)], Limits())
+
+    page = (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert '<span class="moment">1:02:05</span>' in page
+    assert "dive.mp4</span>" in page
+    assert "<small>duration: 1:06:40</small>" in page
 
 
 def test_a_picture_that_is_gone_is_said_to_be(collection: Path, tmp_path: Path) -> None:
