@@ -260,7 +260,7 @@ def _image_entries(
                 texts.extend(found.texts)
     path = place.path / name
     beside = tuple(place.path / sidecar for sidecar in sidecars)
-    attributes = attributes_of({"raw": raws[0] if len(raws) == 1 else raws} if raws else {}, without=())
+    attributes = attributes_of({"raw": raws[0] if len(raws) == 1 else raws}, without=()) if raws else {}
     kind = kind_by_name(name)
     image = CorpusImage(
         f"{place.uri}/{quote(os.fsencode(name))}",

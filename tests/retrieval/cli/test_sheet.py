@@ -53,9 +53,8 @@ def test_what_strangers_wrote_is_text(collection: Path, tmp_path: Path) -> None:
 
 
 def test_a_frame_has_its_moment_on_it_and_its_duration_as_players_show_it(tmp_path: Path) -> None:
-    item = Item(
-        1, "image", "file:///clips/dive.mp4#t=3725.5", attributes={"time": 3725.5, "duration": 4000.0}
-    )
+    attributes = {"time": 3725.5, "duration": 4000.0}
+    item = Item(1, "image", "file:///clips/dive.mp4#t=3725.5", None, None, None, (), attributes)
 
     write_sheet(tmp_path / "s.html", "dive", [Hit(1, 0.5, item)], Limits())
 
