@@ -15,6 +15,7 @@ EXTRAS = {
     "jxl": ("pillow_jxl",),
     "lora": ("peft",),
     "map": ("openTSNE",),
+    "mcp": ("mcp",),
     "models": ("torch", "torchvision", "transformers"),
     "ocr": ("onnxruntime", "rapidocr"),
     "openvino": ("openvino",),

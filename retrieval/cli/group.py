@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "caption": ("retrieval.cli.caption", "Write captions of pictures."),
         "ask": ("retrieval.cli.ask", "Answer a question about a picture."),
         "serve": ("retrieval.cli.serve", "Look and search in the browser; answer other programs over HTTP."),
+        "mcp": ("retrieval.cli.mcp_", "Let assistants search and look at pictures (MCP)."),
         "demo": ("retrieval.cli.demo", "Index a few photographs with captions and search them."),
     },
     "Collections": {

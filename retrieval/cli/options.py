@@ -23,6 +23,11 @@ def given_folder(_: click.Context, __: click.Parameter, chosen: str | None) -> P
     return None if chosen is None else Path(chosen)
 
 
+def given_folders(context: click.Context, argument: click.Parameter, chosen: tuple[str, ...]) -> list[Path]:
+    """Give the folders of the collections that are named, or that of the default one."""
+    return [collection_path(given_folder(context, argument, one)) for one in chosen] or [collection_path()]
+
+
 def _resolve(context: click.Context, option: click.Parameter, chosen: str | None) -> Path:
     return collection_path(given_folder(context, option, chosen))
 

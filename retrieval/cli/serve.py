@@ -9,23 +9,21 @@ from pathlib import Path
 import click
 
 from retrieval.cli.completing import complete_collections
-from retrieval.cli.options import given_folder, runtime_options
+from retrieval.cli.options import given_folders, runtime_options
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
 from retrieval.extras import require
-from retrieval.query.location import collection_path
 
 TOKEN = "VLSEARCH_TOKEN"
 
 
-def _folders(context: click.Context, argument: click.Parameter, chosen: tuple[str, ...]) -> list[Path]:
-    """Give the folders that are named, or the default one."""
-    return [collection_path(given_folder(context, argument, one)) for one in chosen] or [collection_path()]
-
-
 @click.command()
 @click.argument(
-    "collections", nargs=-1, metavar="[COLLECTION]...", callback=_folders, shell_complete=complete_collections
+    "collections",
+    nargs=-1,
+    metavar="[COLLECTION]...",
+    callback=given_folders,
+    shell_complete=complete_collections,
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from retrieval.server import (
@@ -15,6 +16,7 @@ from retrieval.server import (
     search_routes,
 )
 from retrieval.server.access import Hosts, Tokens
+from retrieval.server.assistant_routes import AssistantRoute
 from retrieval.server.context import Context
 from retrieval.server.failures import answer_errors
 from retrieval.server.guard import Guard
@@ -69,5 +71,6 @@ def _application(context: Context) -> FastAPI:
         page_routes.routes,
     ):
         app.include_router(router)
+    app.router.routes.append(Route("/mcp", AssistantRoute(context), methods=["GET", "POST", "DELETE"]))
     answer_errors(app)
     return app

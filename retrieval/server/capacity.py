@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -42,15 +42,29 @@ class Lane:
         self._lock = threading.Lock()
 
     async def run(self, request: Request, call: Callable[[], Result]) -> Result:
-        """Make a call in one of the threads.
-
-        A call that waits is given up when its client hangs up or its time is over. One that runs goes on to its end,
-        because a thread cannot be stopped, and keeps its place until then.
+        """Make a call in one of the threads, as :meth:`call`, and give it up when the client of a request hangs up.
 
         Raises:
             Overloaded: too many wait.
             Overdue: the deadline has passed.
             HungUp: the client has gone.
+        """
+        gone = asyncio.ensure_future(_until_hung_up(request))
+        try:
+            return await self.call(call, gone)
+        finally:
+            gone.cancel()
+
+    async def call(self, call: Callable[[], Result], gone: asyncio.Future[None] | None = None) -> Result:
+        """Make a call in one of the threads.
+
+        A call that waits is given up when its time is over, its task is cancelled, or ``gone`` is done. One that runs
+        goes on to its end, because a thread cannot be stopped, and keeps its place until then.
+
+        Raises:
+            Overloaded: too many wait.
+            Overdue: the deadline has passed.
+            HungUp: ``gone`` was done first.
         """
         with self._lock:
             if self._inside >= self._most:
@@ -59,16 +73,13 @@ class Lane:
         job = self._threads.submit(call)
         job.add_done_callback(lambda _: self._leave())
         answer = asyncio.wrap_future(job)
-        gone = asyncio.ensure_future(_until_hung_up(request))
+        awaited: list[asyncio.Future[Any]] = [answer] if gone is None else [answer, gone]
         try:
-            done, _ = await asyncio.wait(
-                (answer, gone), timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait(awaited, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
             if answer in done:
                 return answer.result()
-            raise HungUp if gone in done else Overdue
+            raise HungUp if done else Overdue
         finally:
-            gone.cancel()
             answer.cancel()
 
     def close(self) -> None:

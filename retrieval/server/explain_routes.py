@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from retrieval.query.explanation import Explanation
-from retrieval.server.answers import Answer
+from retrieval.server.answers import Answer, is_local
 from retrieval.server.bodies import ExplainBody
 from retrieval.server.context import Context, Shared
 from retrieval.server.failures import NoSuch, without_paths
@@ -21,7 +21,7 @@ routes = APIRouter(prefix="/v1")
 async def explain(request: Request, shared: Shared, id: Id, asked: ExplainBody) -> Response:
     """Tell what each part and word of a query adds to an item's score, and where in its picture that comes from."""
     found = await shared.searches.run(request, lambda: _explanation(shared, id, asked))
-    reason = None if found.reason is None else without_paths(request, found.reason)
+    reason = None if found.reason is None else without_paths(found.reason, is_local(request))
     return Answer({**asdict(found), "reason": reason})
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -41,10 +43,8 @@ def answer_errors(app: FastAPI) -> None:
     """Have an application answer every error as this module does."""
 
     def failed(request: Request, error: Exception) -> Response:
-        status, sentence, headers = _answer(error)
-        if status >= 500 and not isinstance(error, Overloaded | Overdue):
-            log.error("%s: %s", type(error).__name__, error)
-        return Answer({"error": without_paths(request, sentence)}, status, headers)
+        status, sentence, headers = answer_to(error)
+        return Answer({"error": without_paths(sentence, is_local(request))}, status, headers)
 
     for kind in (
         StarletteHTTPException, RequestValidationError, VlsearchError, Overloaded, Overdue, HungUp, Exception,
@@ -52,9 +52,17 @@ def answer_errors(app: FastAPI) -> None:
         app.add_exception_handler(kind, failed)
 
 
-def without_paths(request: Request, sentence: str) -> str:
+def without_paths(sentence: str, local: bool) -> str:
     """Give a sentence, or another one where it names a path of this machine to a client elsewhere."""
-    return _SECRET if not is_local(request) and _PATH.search(sentence) else sentence
+    return _SECRET if not local and _PATH.search(sentence) else sentence
+
+
+def answer_to(error: Exception) -> tuple[int, str, dict[str, str]]:
+    """Give an error's status, sentence and headers; the log has what is the server's own fault."""
+    status, sentence, headers = _answer(error)
+    if status >= 500 and not isinstance(error, Overloaded | Overdue):
+        log.error("%s: %s", type(error).__name__, error)
+    return status, sentence, headers
 
 
 def _answer(error: Exception) -> tuple[int, str, dict[str, str]]:
@@ -62,7 +70,7 @@ def _answer(error: Exception) -> tuple[int, str, dict[str, str]]:
         case StarletteHTTPException():
             return error.status_code, _sentence(error), dict(error.headers or {})
         case RequestValidationError():
-            return 400, _first_fault(error), {}
+            return 400, first_fault([{**one, "loc": one["loc"][1:]} for one in error.errors()]), {}
         case UsageError():
             return 400, str(error), {}
         case ImageError():
@@ -86,10 +94,10 @@ def _sentence(error: StarletteHTTPException) -> str:
     return plain.get(error.status_code, said) if said in ("Not Found", "Method Not Allowed") else said
 
 
-def _first_fault(error: RequestValidationError) -> str:
-    """Say what is wrong with a request: where, and what; what the client sent is not repeated."""
-    fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"] if part not in ("body", "query", "path"))
+def first_fault(faults: Sequence[Any]) -> str:
+    """Say what pydantic finds wrong: where, and what; what the client sent is not repeated."""
+    fault = faults[0]
+    where = ".".join(str(part) for part in fault["loc"])
     what = str(fault["msg"]).removeprefix("Value error, ")
-    more = len(error.errors()) - 1
+    more = len(faults) - 1
     return (f"{where}: {what}" if where else what) + (f" (and {more} more)" if more else "")
