@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from indexer.building import build as build
     from indexer.captioning import CaptionsWritten as CaptionsWritten
     from indexer.captioning import write_captions as write_captions
+    from indexer.changing_attributes import set_attributes as set_attributes
     from indexer.deletion import Deleted as Deleted
     from indexer.deletion import delete_items as delete
     from indexer.exchange.exporting import Exported as Exported
@@ -108,6 +109,7 @@ _WHERE = {
     "relocate": ("indexer.relocating", "relocate"),
     "rename_album": ("indexer.albums", "rename_album"),
     "save_album": ("indexer.albums", "save_album"),
+    "set_attributes": ("indexer.changing_attributes", "set_attributes"),
     "set_reads_text": ("indexer.text_recognition", "set_reads_text"),
     "train": ("indexer.training.entry", "train"),
     "unhide": ("indexer.hiding", "unhide_items"),
@@ -165,6 +167,7 @@ __all__ = [
     "relocate",
     "rename_album",
     "save_album",
+    "set_attributes",
     "set_reads_text",
     "train",
     "unhide",

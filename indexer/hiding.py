@@ -11,15 +11,15 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from indexer.named import existing_writer, find_named, is_named
+from indexer.named import Name, existing_writer, find_named, is_named
 from indexer.store.changes import Change
 from retrieval.collection import schema
 from retrieval.suffixes import is_image_name
 from retrieval.uris import split_file_uri, uri_of
 
 
-def hide_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> int:
-    """Hide items by key, uri or path (a folder or tar: every item in it), and return how many.
+def hide_items(collection: str | Path, names: Sequence[Name], *, timeout: float = 0.0) -> int:
+    """Hide items by key, uri, path (a folder or tar: every item in it) or id, and return how many.
 
     They keep their vectors, and no index run, rename or compaction shows them again: only :func:`unhide_items` does.
     An image's file that is on disk and not in the collection is hidden before it comes in. ``timeout`` is how many
@@ -33,7 +33,7 @@ def hide_items(collection: str | Path, names: Sequence[str], *, timeout: float =
     return _commit_uris(collection, names, timeout, _to_hide, lambda uris: Change(hidden=uris))
 
 
-def unhide_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> int:
+def unhide_items(collection: str | Path, names: Sequence[Name], *, timeout: float = 0.0) -> int:
     """Unhide items, named as for :func:`hide_items`, and return how many.
 
     ``timeout`` is how many seconds to wait for another process that writes to the collection.
@@ -48,9 +48,9 @@ def unhide_items(collection: str | Path, names: Sequence[str], *, timeout: float
 
 def _commit_uris(
     collection: str | Path,
-    names: Sequence[str],
+    names: Sequence[Name],
     timeout: float,
-    find: Callable[[Connection, str], set[str]],
+    find: Callable[[Connection, Name], set[str]],
     change: Callable[[list[str]], Change],
 ) -> int:
     """Commit a change of the uris that ``find`` finds by each name, and return how many."""
@@ -62,16 +62,20 @@ def _commit_uris(
         return len(uris)
 
 
-def _find_hidden(connection: Connection, name: str) -> set[str]:
+def _find_hidden(connection: Connection, name: Name) -> set[str]:
     hidden, items = schema.hidden, schema.items
-    named = (items.c.key == name) | is_named(hidden.c.uri, name)
+    named = (
+        items.c.id == name if isinstance(name, int) else (items.c.key == name) | is_named(hidden.c.uri, name)
+    )
     found = select(hidden.c.uri).outerjoin(items, items.c.uri == hidden.c.uri).where(named)
     return set(connection.execute(found).scalars())
 
 
-def _to_hide(connection: Connection, name: str) -> set[str]:
+def _to_hide(connection: Connection, name: Name) -> set[str]:
     """Find the uris of the items that a name means, or that of an image file that may be indexed later."""
     uris = {item.uri for item in find_named(connection, [name]).values()}
+    if isinstance(name, int):
+        return uris
     split = split_file_uri(uri_of(name))
     if not uris and split is not None and split[1] is None:
         path = split[0]

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from indexer.named import existing_writer, find_named
+from indexer.named import Name, existing_writer, find_named
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.errors import UsageError
 
 
-def keep_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> int:
+def keep_items(collection: str | Path, names: Sequence[Name], *, timeout: float = 0.0) -> int:
     """Keep pictures although they are duplicates of each other; give how many different ones they are.
 
     The decision goes by the pictures' bytes: it outlives renames, and a further copy is listed again. ``names`` are
-    keys, uris or paths of pictures that are the same picture, or of the same moment; a single one, or names of equal
-    files, keep equal files. ``timeout`` is how many seconds to wait for another process that writes.
+    keys, uris, paths or ids of pictures that are the same picture, or of the same moment; a single one, or names of
+    equal files, keep equal files. ``timeout`` is how many seconds to wait for another process that writes.
 
     Raises:
         UsageError: a name is empty, or means no picture or several.
@@ -33,7 +33,7 @@ def keep_items(collection: str | Path, names: Sequence[str], *, timeout: float =
         return len(digests)
 
 
-def forget_kept_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> int:
+def forget_kept_items(collection: str | Path, names: Sequence[Name], *, timeout: float = 0.0) -> int:
     """Take back every decision of :func:`keep_items` about any of these pictures; give how many there were.
 
     Raises:
@@ -47,7 +47,7 @@ def forget_kept_items(collection: str | Path, names: Sequence[str], *, timeout: 
         return writer.forget_kept(digests)
 
 
-def _digest(connection: Connection, collection: str | Path, name: str) -> bytes:
+def _digest(connection: Connection, collection: str | Path, name: Name) -> bytes:
     """Find the sha256 of the one picture that a name means."""
     items, contents = schema.items, schema.contents
     digests: set[bytes] = set()
@@ -58,5 +58,9 @@ def _digest(connection: Connection, collection: str | Path, name: str) -> bytes:
         )
     if len(digests) != 1:
         many = "names several pictures; name each" if digests else "names no picture in it; index it first"
-        raise UsageError(f"collection {collection}: {name} {many}")
+        raise UsageError(f"collection {collection}: {_called(name)} {many}")
     return digests.pop()
+
+
+def _called(name: Name) -> str:
+    return f"item {name}" if isinstance(name, int) else name

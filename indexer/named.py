@@ -1,4 +1,7 @@
-"""Which items, failures and hidden uris a NAME on the command line or in Python means."""
+"""Which items, failures and hidden uris a NAME on the command line or in Python means.
+
+In Python an ``int`` is an item's id, and means that item alone: a uri may mean everything inside it as well.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -15,6 +19,11 @@ from retrieval.collection.schema import is_inside
 from retrieval.errors import UsageError
 from retrieval.texts import is_unicode
 from retrieval.uris import file_uri, uri_of
+
+Name = str | int
+"""A key, a uri or a path; or an item's id."""
+
+AnyName = TypeVar("AnyName", str, Name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +36,8 @@ class NamedItem:
 
 @contextmanager
 def existing_writer(
-    collection: str | Path, names: Iterable[str], timeout_s: float
-) -> Iterator[tuple[Writer, list[str]]]:
+    collection: str | Path, names: Iterable[AnyName], timeout_s: float
+) -> Iterator[tuple[Writer, list[AnyName]]]:
     """Open the writer of a collection for a change of what names mean; the names are checked first.
 
     Raises:
@@ -41,7 +50,7 @@ def existing_writer(
         yield writer, checked
 
 
-def checked_names(names: Iterable[str]) -> list[str]:
+def checked_names(names: Iterable[AnyName]) -> list[AnyName]:
     """Give names as the catalogue can hold them: a path that is not valid Unicode as its uri.
 
     Raises:
@@ -50,7 +59,7 @@ def checked_names(names: Iterable[str]) -> list[str]:
     names = list(names)
     if "" in names:
         raise UsageError("the name of an item is empty; name its key, its uri or a path (. is this folder)")
-    return [name if is_unicode(name) else file_uri(Path(name)) for name in names]
+    return [name if isinstance(name, int) or is_unicode(name) else file_uri(Path(name)) for name in names]
 
 
 def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
@@ -59,15 +68,19 @@ def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
     return (column == uri) | is_inside(column, uri, "/") | is_inside(column, uri, "#")
 
 
-def find_named(connection: Connection, names: Sequence[str]) -> dict[int, NamedItem]:
-    """Find the items that names mean, as keys, uris or paths; by id."""
+def find_named(connection: Connection, names: Sequence[Name]) -> dict[int, NamedItem]:
+    """Find the items that names mean, as keys, uris, paths or ids; by id."""
     items, sources = schema.items, schema.sources
     statement = select(items.c.id, items.c.uri, sources.c.uri.label("corpus")).join(
         sources, sources.c.id == items.c.source_id
     )
     found: dict[int, NamedItem] = {}
     for name in names:
-        named = (items.c.key == name) | is_named(items.c.uri, name)
+        named = (
+            items.c.id == name
+            if isinstance(name, int)
+            else (items.c.key == name) | is_named(items.c.uri, name)
+        )
         for row in connection.execute(statement.where(named)):
             found[row.id] = NamedItem(row.uri, row.corpus)
     return found

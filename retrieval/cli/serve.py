@@ -47,6 +47,15 @@ TOKEN = "VLSEARCH_TOKEN"
     help="Answer under this name too, as behind a reverse proxy; repeatable.",
 )
 @click.option(
+    "--write", is_flag=True, help="Let clients hide, tag and keep items, and index corpora that are known."
+)
+@click.option(
+    "--add-to",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Let clients add pictures, as files in this folder; needs --write.",
+)
+@click.option(
     "--cache-size",
     type=click.IntRange(min=0),
     default=1024,
@@ -65,6 +74,8 @@ def serve(
     browser: bool,
     token_file: Path | None,
     allow_host: tuple[str, ...],
+    write: bool,
+    add_to: Path | None,
     cache_size: int,
     log: bool,
 ) -> None:
@@ -87,7 +98,7 @@ def serve(
     from retrieval.server.settings import ServerSettings, is_loopback
 
     token = _token(token_file) or (None if is_loopback(host) else new_token())
-    settings = ServerSettings(host, port, token, allow_host)
+    settings = ServerSettings(host, port, token, allow_host, writes=write, add_to=add_to)
     if log:
         run.log_requests()
     with (

@@ -282,6 +282,10 @@ class View:
             for row in _HIDDEN.rows(self._connection)
         ]
 
+    def hidden_ids(self, kind: Kind) -> list[int]:
+        """Give the ids of the hidden items of a kind, ascending; :meth:`rows` reads them."""
+        return [int(number) for number in self._snapshot.hidden[kind]]
+
     def failures(self, source: str | None = None) -> list[Failure]:
         """Read the items that failed to index, of all corpora or of one (by uri), in the order of first failure."""
         return [Failure(*row) for row in _FAILURES.rows(self._connection, source)]

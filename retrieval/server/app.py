@@ -10,10 +10,12 @@ from retrieval.server import (
     album_routes,
     duplicate_routes,
     explain_routes,
+    index_routes,
     map_routes,
     page_routes,
     picture_routes,
     search_routes,
+    write_routes,
 )
 from retrieval.server.access import Hosts, Tokens
 from retrieval.server.assistant_routes import AssistantRoute
@@ -68,6 +70,8 @@ def _application(context: Context) -> FastAPI:
         explain_routes.routes,
         map_routes.routes,
         picture_routes.routes,
+        write_routes.routes,
+        index_routes.routes,
         page_routes.routes,
     ):
         app.include_router(router)

@@ -15,6 +15,7 @@ from retrieval.server.access import Tokens
 from retrieval.server.background import Background
 from retrieval.server.capacity import Lane
 from retrieval.server.failures import GenerationGone, NoSuch
+from retrieval.server.index_runs import IndexRuns
 from retrieval.server.served import Collections, Served
 from retrieval.server.settings import ServerSettings
 from retrieval.server.uploads import Uploads
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from retrieval.duplicates.find import Duplicates
 
 Result = TypeVar("Result")
+WRITES_WAITING = 32
 ATTEMPTS = 5  # commits that may overtake one answer
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Collections, uploads, the lanes of searches and pictures, and what is made in the background."""
+    """Collections, uploads, the lanes of searches, pictures and changes, index runs, and what is made in the background."""
 
     settings: ServerSettings
     collections: Collections
@@ -39,6 +41,8 @@ class Context:
     thumbnails: Lane
     duplicates: Background[Duplicates]
     maps: Background[CollectionMap]
+    writes: Lane
+    runs: IndexRuns
     tokens: Tokens | None
     cookie: str
 
@@ -56,6 +60,8 @@ class Context:
             Lane("picture", pictures, settings.waiting, settings.seconds),
             Background("duplicates", _find_duplicates),
             Background("map", _lay_out),
+            Lane("write", 1, WRITES_WAITING, settings.seconds),
+            IndexRuns(),
             tokens,
             cookie,
         )
@@ -77,6 +83,8 @@ class Context:
         self.thumbnails.close()
         self.duplicates.close()
         self.maps.close()
+        self.writes.close()
+        self.runs.close()
 
 
 def _find_duplicates(engine: SearchEngine, on_progress: OnProgress) -> Duplicates:

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
-from retrieval.errors import CollectionError, ImageError, UsageError, VlsearchError
+from retrieval.errors import CollectionError, CollectionLocked, ImageError, UsageError, VlsearchError
 from retrieval.server.answers import Answer, is_local
 from retrieval.server.capacity import HungUp, Overdue, Overloaded
 
@@ -20,6 +20,7 @@ log = logging.getLogger("retrieval.server")
 
 CLIENT_CLOSED = 499  # nobody sees it but the log
 _PATH = re.compile(r"(?<![\w:/])(?:/|[A-Za-z]:[\\/])[^\s/\\]+[/\\]")
+_LOCKED = "another process is writing to the collection; ask again when it has ended"
 _SECRET = "the collection cannot answer this now; the log of the server says why"
 
 
@@ -75,6 +76,8 @@ def _answer(error: Exception) -> tuple[int, str, dict[str, str]]:
             return 400, str(error), {}
         case ImageError():
             return 404, str(error), {}
+        case CollectionLocked():
+            return 423, _LOCKED, {"Retry-After": "5"}
         case CollectionError():
             return 503, str(error), {"Retry-After": "10"}
         case VlsearchError():

@@ -55,12 +55,14 @@ async def health() -> Response:
 
 @routes.get("/collections")
 async def collections(request: Request, shared: Shared) -> Response:
-    """List the collections that are served; the first one answers where none is named."""
+    """List the collections that are served, the first of which answers where none is named, and what may be changed."""
 
     def totals() -> dict[str, object]:
         local = is_local(request)
         return {
-            "collections": [info_answer(one.name, one.engine.info(), local) for one in shared.collections]
+            "collections": [info_answer(one.name, one.engine.info(), local) for one in shared.collections],
+            "writes": shared.settings.writes,
+            "adds": shared.settings.add_to is not None,
         }
 
     return Answer(await shared.searches.run(request, totals))

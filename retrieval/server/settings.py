@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 
 from retrieval.errors import UsageError
 
@@ -24,9 +25,12 @@ class ServerSettings:
         searching: searches at a time.
         waiting: requests that may wait for a search, or for a thumbnail, before others are turned away.
         seconds: for one request, with the time that it waits.
+        writes: whether clients may hide, tag and index.
+        add_to: folder that pictures of clients are added to; None where they may add none.
 
     Raises:
-        UsageError: the address is not loopback and there is no token, or the token is short.
+        UsageError: the address is not loopback and there is no token, the token is short, or pictures are to be added
+            to a folder and nothing may be written.
     """
 
     host: str = "127.0.0.1"
@@ -38,10 +42,14 @@ class ServerSettings:
     searching: int = 2
     waiting: int = 256
     seconds: float = 60.0
+    writes: bool = False
+    add_to: Path | None = None
 
     def __post_init__(self) -> None:
         if self.token is None and not is_loopback(self.host):
             raise UsageError(f"{self.host} can be reached from other machines, so a token is needed")
+        if self.add_to is not None and not self.writes:
+            raise UsageError("pictures are added only where clients may write; give --write too")
         if self.token is not None and (len(self.token) < LEAST_TOKEN or not self.token.isascii()):
             raise UsageError(f"the token is too easy to guess; give at least {LEAST_TOKEN} ASCII characters")
 
