@@ -15,6 +15,8 @@ from importlib import import_module
 TYPE_CHECKING = False  # typing's, without importing it: see retrieval/cli/start.py
 if TYPE_CHECKING:
     from retrieval.analysis.collection_map import CollectionMap as CollectionMap
+    from retrieval.client.engine import RemoteEngine as RemoteEngine
+    from retrieval.client.engine import connect as connect
     from retrieval.collection import Collection as Collection
     from retrieval.collection import CollectionInfo as CollectionInfo
     from retrieval.collection import View as View
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from retrieval.errors import ModelError as ModelError
     from retrieval.errors import NoSuchAlbum as NoSuchAlbum
     from retrieval.errors import QueryError as QueryError
+    from retrieval.errors import ServerError as ServerError
     from retrieval.errors import TrainingError as TrainingError
     from retrieval.errors import UnknownModel as UnknownModel
     from retrieval.errors import UsageError as UsageError
@@ -95,7 +98,7 @@ if TYPE_CHECKING:
 _ERRORS = (
     "CollectionDamaged CollectionError CollectionLocked CollectionNotFound CollectionTooNew "
     "CorpusFormatError EvaluationError FilterError IdentityMismatch ImageError MissingExtra ModelError NoSuchAlbum "
-    "QueryError "
+    "QueryError ServerError "
     "TrainingError UnknownModel UsageError VlsearchError"
 )
 _EXPORTS = {
@@ -141,10 +144,12 @@ _EXPORTS = {
     "Query": "retrieval.query.parts",
     "Queryable": "retrieval.query.parts",
     "Region": "retrieval.query.explanation",
+    "RemoteEngine": "retrieval.client.engine",
     "Request": "retrieval.types",
     "SearchEngine": "retrieval.query.engine",
     "TextPart": "retrieval.query.parts",
     "View": "retrieval.collection",
+    "connect": "retrieval.client.engine",
     "classify": "retrieval.evaluation.evaluate",
     "evaluate": "retrieval.evaluation.evaluate",
     "evaluate_captions": "retrieval.evaluation.captioning.evaluate",
@@ -217,8 +222,10 @@ __all__ = [
     "QueryError",
     "Queryable",
     "Region",
+    "RemoteEngine",
     "Request",
     "SearchEngine",
+    "ServerError",
     "TextPart",
     "TrainingError",
     "UnknownModel",
@@ -229,6 +236,7 @@ __all__ = [
     "ask",
     "caption_images",
     "classify",
+    "connect",
     "evaluate",
     "evaluate_captions",
     "field",

@@ -20,6 +20,7 @@ VlsearchError
 │   └── IdentityMismatch      the encoder at hand is not the one the collection was built with
 ├── ModelError                a model's files are missing, damaged or refused
 ├── EvaluationError           figures asked for cannot be computed from what is there
+├── ServerError               a server cannot be asked, or answers with what is not one of its answers
 ├── TrainingError             a training run cannot start or go on
 └── ImageError                one image cannot be decoded (recorded as a Failure while indexing)
     ├── ImageUnreadable       its bytes cannot be read from where they are
@@ -252,6 +253,19 @@ class ModelError(VlsearchError):
 
 class EvaluationError(VlsearchError):
     """Figures asked for cannot be computed from what is there."""
+
+
+class ServerError(VlsearchError):
+    """A server cannot be asked (``retrieval.connect``), or answers with what is not one of its answers."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address, self.reason = address, reason
+
+    def __str__(self) -> str:
+        return (
+            f"cannot ask the server at {self.address} ({self.reason}); check that vlsearch serve runs there"
+        )
 
 
 class TrainingError(VlsearchError):

@@ -14,7 +14,9 @@ from retrieval.server import (
     map_routes,
     page_routes,
     picture_routes,
+    program_routes,
     search_routes,
+    stream_routes,
     write_routes,
 )
 from retrieval.server.access import Hosts, Tokens
@@ -64,6 +66,8 @@ def _application(context: Context) -> FastAPI:
     )
     app.state.context = context
     for router in (
+        program_routes.routes,
+        stream_routes.routes,  # before the items by id, which would take its name for one
         search_routes.routes,
         album_routes.routes,
         duplicate_routes.routes,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retrieval.collection.filters.parse import parse_where
 from retrieval.errors import QueryError
-from retrieval.query.parts import ImagePart, ItemPart, Part, Query, TextPart
+from retrieval.query.parts import ImagePart, ItemPart, KeyPart, Part, Query, TextPart
 from retrieval.server.failures import NoSuch
 from retrieval.server.uploads import Uploads
 from retrieval.types import Kind, Mode, Request, Sort, Verdict
@@ -22,6 +22,9 @@ LARGEST = 2**63 - 1  # of what SQLite counts
 ItemId = Annotated[int, Field(ge=1, le=LARGEST)]
 Words = Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Key = Annotated[str, Field(min_length=1, max_length=10_000)]
+Share = Annotated[float, Field(ge=0, le=10**6, allow_inf_nan=False)]
+Crop = tuple[Share, Share, Share, Share]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 HitCount = Annotated[int, Field(ge=1, le=MOST_HITS)]
 Offset = Annotated[int, Field(ge=0, le=2**31)]
@@ -40,19 +43,25 @@ Generation = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class PartBody(BaseModel):
-    """A part of a query: a text, an item of the collection, or an uploaded picture; a negative weight avoids it."""
+    """A part of a query: a text, an item by id or key, or an uploaded picture; a negative weight avoids it."""
 
     model_config = ConfigDict(extra="forbid")
 
     text: Words | None = None
     item: ItemId | None = None
+    key: Key | None = None
     upload: Digest | None = None
+    crop: Crop | None = Field(
+        None, description="Left, top, width and height of the part of an uploaded picture that counts."
+    )
     weight: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = 1.0
 
     @model_validator(mode="after")
     def _one(self) -> PartBody:
-        if sum(one is not None for one in (self.text, self.item, self.upload)) != 1:
-            raise ValueError("give one of text, item and upload")
+        if sum(one is not None for one in (self.text, self.item, self.key, self.upload)) != 1:
+            raise ValueError("give one of text, item, key and upload")
+        if self.crop is not None and self.upload is None:
+            raise ValueError("a crop goes with upload alone")
         return self
 
     def part(self, uploads: Uploads) -> Part:
@@ -66,10 +75,12 @@ class PartBody(BaseModel):
             return TextPart(self.text, self.weight)
         if self.item is not None:
             return ItemPart(self.item, self.weight)
+        if self.key is not None:
+            return KeyPart(self.key, self.weight)
         data = uploads.get(self.upload or "")
         if data is None:
             raise NoSuch("the picture to search with is not here any more; send it again")
-        return ImagePart(data, self.weight)
+        return ImagePart(data, self.weight, self.crop)
 
 
 class ExplainBody(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -26,15 +27,19 @@ async def explain(request: Request, shared: Shared, id: Id, asked: ExplainBody) 
 
 
 @routes.post("/items/{id}/explain/drawing", response_class=Response)
-async def drawing(request: Request, shared: Shared, id: Id, asked: ExplainBody) -> Response:
-    """Draw where in an item's picture its score with a query comes from, as a JPEG."""
+async def drawing(
+    request: Request, shared: Shared, id: Id, asked: ExplainBody, form: Literal["JPEG", "PNG"] = "JPEG"
+) -> Response:
+    """Draw where in an item's picture its score with a query comes from, as a JPEG or a PNG."""
 
     def drawn() -> bytes:
         found = _explanation(shared, id, asked)
-        return shared.served(asked.collection).engine.overlay(found, "JPEG")
+        return shared.served(asked.collection).engine.overlay(found, form)
 
     data = await shared.searches.run(request, drawn)
-    return Response(data, headers={"Content-Type": "image/jpeg", "Cache-Control": "private, no-cache"})
+    return Response(
+        data, headers={"Content-Type": f"image/{form.lower()}", "Cache-Control": "private, no-cache"}
+    )
 
 
 def _explanation(shared: Context, id: int, asked: ExplainBody) -> Explanation:

@@ -18,6 +18,7 @@ from retrieval.server.capacity import HungUp, Overdue, Overloaded
 
 log = logging.getLogger("retrieval.server")
 
+ERROR_HEADER = "Vlsearch-Error"  # names the class in retrieval.errors, for clients in Python
 CLIENT_CLOSED = 499  # nobody sees it but the log
 _PATH = re.compile(r"(?<![\w:/])(?:/|[A-Za-z]:[\\/])[^\s/\\]+[/\\]")
 _LOCKED = "another process is writing to the collection; ask again when it has ended"
@@ -45,6 +46,8 @@ def answer_errors(app: FastAPI) -> None:
 
     def failed(request: Request, error: Exception) -> Response:
         status, sentence, headers = answer_to(error)
+        if isinstance(error, VlsearchError):
+            headers = {**headers, ERROR_HEADER: type(error).__name__}
         return Answer({"error": without_paths(sentence, is_local(request))}, status, headers)
 
     for kind in (

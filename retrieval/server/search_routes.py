@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from retrieval.answers import answer_facts
 from retrieval.collection.filters.parse import parse_where
+from retrieval.query.parts import Query as Parts
 from retrieval.query.without import Reading, read_query
 from retrieval.server.answers import (
     Answer,
@@ -38,6 +39,7 @@ from retrieval.server.context import Context, Shared, in_one_generation, is_curr
 from retrieval.server.failures import NoSuch
 from retrieval.server.served import Served
 from retrieval.types import Hit, Hits, Item, Kind
+from retrieval.types import Request as Limited
 
 routes = APIRouter(prefix="/v1")
 
@@ -82,13 +84,13 @@ async def search(
 ) -> Response:
     """Search by words, items and uploaded pictures of equal weight; ``ETag`` goes by the collection's generation."""
     served = shared.served(asked.collection)
-    return await _tagged(request, shared, served, lambda: _search(request, shared, asked))
+    return await _tagged(request, shared, served, lambda: search_answer(request, shared, asked))
 
 
 @routes.post("/search")
 async def search_weighted(request: Request, shared: Shared, asked: SearchBody) -> Response:
     """Search by a weighted sum of words, items and uploaded pictures."""
-    return Answer(await shared.searches.run(request, lambda: _search(request, shared, asked)))
+    return Answer(await shared.searches.run(request, lambda: search_answer(request, shared, asked)))
 
 
 @routes.get("/items")
@@ -173,7 +175,7 @@ async def similar(
                 id, unlike=less, k=k, find=find, distinct=distinct, offset=offset, exact=exact
             )
 
-        return _page(request, served, lambda: Hits(hits()), k, offset, None, ())
+        return page_answer(request, served, lambda: Hits(hits()), k, offset, None, ())
 
     return await _tagged(request, shared, served, answer)
 
@@ -199,22 +201,40 @@ def _usual_fields(served: Served) -> list[str]:
     return [name for name in USUAL_FIELDS if (name if name != "year" else "taken") in known]
 
 
-def _search(request: Request, shared: Context, asked: SearchBody) -> dict[str, object]:
+def search_answer(request: Request, shared: Context, asked: SearchBody) -> dict[str, object]:
+    """Search, and answer with one page of hits."""
     served = shared.served(asked.collection)
-    query, readings = asked.query(shared.uploads), list[Reading]()
-    if not (asked.literal or asked.mode == "words"):
-        query, readings = read_query(query)
-
-    asked_for = asked.request()
-    asked_for = replace(asked_for, where=within_area(shared, served, asked_for.where, asked.area))
+    (query, readings), asked_for = read_by(asked, shared), request_of(asked, shared)
 
     def hits() -> Hits:
         return served.engine.answer([query], asked_for)[0]
 
-    return _page(request, served, hits, asked.k, asked.offset, asked.generation, readings)
+    return page_answer(request, served, hits, asked.k, asked.offset, asked.generation, readings)
 
 
-def _page(
+def read_by(asked: SearchBody, shared: Context) -> tuple[Parts, list[Reading]]:
+    """Give the query of a search as it is to be answered, and how its texts were read.
+
+    Raises:
+        NoSuch: an uploaded picture is no longer kept.
+        QueryError: a part cannot be used.
+    """
+    query = asked.query(shared.uploads)
+    return (query, []) if asked.literal or asked.mode == "words" else read_query(query)
+
+
+def request_of(asked: SearchBody, shared: Context) -> Limited:
+    """Give the parameters of a search as the engine takes them, with the area of the map among its conditions.
+
+    Raises:
+        FilterError: the condition cannot be read.
+    """
+    limited = asked.request()
+    area = within_area(shared, shared.served(asked.collection), limited.where, asked.area)
+    return replace(limited, where=area)
+
+
+def page_answer(
     request: Request,
     served: Served,
     search: Callable[[], Hits],

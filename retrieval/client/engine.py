@@ -1,0 +1,363 @@
+"""A collection that a server answers for: the methods of an engine, over HTTP."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from retrieval.client.connection import Connection
+from retrieval.client.faults import told
+from retrieval.client.values import explanation_of, hits_of, info_of, item_of
+from retrieval.errors import PlacedQueryError, QueryError, UsageError
+from retrieval.query.parts import ItemPart, KeyPart, Part, Query, Queryable, Source, TextPart
+from retrieval.query.vectors import place_of, with_place_in_errors
+from retrieval.types import Hit, Hits, Item, Kind, Limits, Mode, Request, Sort, Verdict
+
+if TYPE_CHECKING:
+    from retrieval.collection import CollectionInfo
+    from retrieval.collection.listing import ListSort
+    from retrieval.expressions import Expression
+    from retrieval.query.explanation import Explanation
+
+TIMEOUT_S = 90.0  # a server answers within a minute, or says that it does not
+MOST_HITS = 1000  # of one answer; more are asked for page by page
+BATCH = 64
+DEFAULT_LIMITS = Limits()
+
+
+def connect(
+    address: str,
+    *,
+    collection: str | None = None,
+    token: str | None = None,
+    timeout: float = TIMEOUT_S,
+    limits: Limits = DEFAULT_LIMITS,
+) -> RemoteEngine:
+    """Use a collection that ``vlsearch serve`` answers for as one that was opened with :func:`retrieval.open`.
+
+    >>> import retrieval
+    >>> with retrieval.connect("http://127.0.0.1:8642") as engine:          # doctest: +SKIP
+    ...     hits = engine.search("a dog in the snow", k=3)
+
+    Args:
+        address: of the server.
+        collection: its name at the server; by default the first one.
+        token: that the server asks for.
+        timeout: seconds to wait for an answer.
+        limits: what is accepted of a query's images, which are read here and sent.
+
+    Raises:
+        UsageError: the address is not one of a server. Whether one answers there, the first question tells.
+    """
+    return RemoteEngine(Connection(address, token, timeout), collection, limits)
+
+
+class RemoteEngine:
+    """A collection at a server; many threads may share it. Made by :func:`retrieval.connect`.
+
+    Its methods are those of :class:`retrieval.SearchEngine`, give the same values, and raise the same exceptions with
+    the sentence of the server, or :class:`retrieval.ServerError`. Pictures of a query are read here and sent. To a
+    client on another machine the server tells no paths: items have uris that begin with ``vlsearch:`` there.
+    """
+
+    def __init__(self, connection: Connection, collection: str | None, limits: Limits) -> None:
+        self._connection, self._collection, self.limits = connection, collection, limits
+
+    def search(
+        self,
+        query: Query | Queryable | Sequence[Queryable] | None = None,
+        k: int = 10,
+        find: Kind | None = None,
+        distinct: bool = False,
+        *,
+        key: str | None = None,
+        offset: int = 0,
+        exact: bool = False,
+        literal: bool = False,
+        where: str | Expression | None = None,
+        sort: Sort = "score",
+        min_score: float | None = None,
+        mode: Mode = "vector",
+        only: Verdict | None = None,
+    ) -> Hits:
+        """Find the k items that answer a query best, as :meth:`retrieval.SearchEngine.search`."""
+        if (query is None) == (key is None):
+            raise UsageError("search with a query or with the key of an item, one of the two")
+        asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
+        request = Request(k, find, distinct, offset, exact, None, sort, min_score, mode, only)
+        return self._pages("/v1/search", {"parts": self._parts(asked), "literal": literal}, request, where)
+
+    def similar(
+        self,
+        *items: Item | Hit | int,
+        unlike: Sequence[Item | Hit | int] = (),
+        k: int = 10,
+        find: Kind | None = None,
+        distinct: bool = False,
+        offset: int = 0,
+        exact: bool = False,
+        where: str | Expression | None = None,
+        sort: Sort = "score",
+        min_score: float | None = None,
+    ) -> list[Hit]:
+        """Find what is most like some items, as :meth:`retrieval.SearchEngine.similar`."""
+        asked = {"items": list(map(_id, items)), "unlike": list(map(_id, unlike))}
+        request = Request(k, find, distinct, offset, exact, None, sort, min_score)
+        return list(
+            self._pages("/v1/similar", asked, request, where, leave_out=("mode", "only", "generation"))
+        )
+
+    def search_batch(
+        self,
+        queries: Sequence[Query | Queryable | Sequence[Queryable]],
+        k: int = 10,
+        find: Kind | None = None,
+        distinct: bool = False,
+        *,
+        offset: int = 0,
+        exact: bool = False,
+        literal: bool = False,
+        where: str | Expression | None = None,
+        sort: Sort = "score",
+        min_score: float | None = None,
+        mode: Mode = "vector",
+        only: Verdict | None = None,
+    ) -> list[Hits]:
+        """Find the hits of each query, as :meth:`retrieval.SearchEngine.search_batch`; at most 1,000 of each."""
+        request = Request(k, find, distinct, offset, exact, None, sort, min_score, mode, only)
+        if k > MOST_HITS:
+            raise UsageError(f"k is {k}; of a batch a server gives at most {MOST_HITS} hits of each query")
+        parsed: list[Query] = []
+        for number, query in enumerate(queries, start=1):
+            with with_place_in_errors(f"query {number}"):
+                parsed.append(Query.of(query))
+        found: list[Hits] = []
+        for start in range(0, len(parsed), BATCH):
+            found += self._batch(
+                parsed, range(start, min(start + BATCH, len(parsed))), request, where, literal
+            )
+        return found
+
+    def answer(self, queries: Sequence[Query], request: Request) -> list[Hits]:
+        """Find the hits of each query, taken literally, with the parameters of a search in one value."""
+        found: list[Hits] = []
+        for start in range(0, len(queries), BATCH):
+            found += self._batch(
+                queries, range(start, min(start + BATCH, len(queries))), request, request.where, True
+            )
+        return found
+
+    def explain(
+        self,
+        hit: Item | Hit | int,
+        query: Query | Queryable | Sequence[Queryable],
+        *,
+        literal: bool = False,
+    ) -> Explanation:
+        """Tell why an item has its score with a query, as :meth:`retrieval.SearchEngine.explain`."""
+        body = {"parts": self._parts(Query.of(query)), "literal": literal, "collection": self._collection}
+        return explanation_of(self._connection.json("POST", f"/v1/items/{_id(hit)}/explain", json=body))
+
+    def draw(
+        self,
+        hit: Item | Hit | int,
+        query: Query | Queryable | Sequence[Queryable],
+        file_format: Literal["PNG", "JPEG"] = "PNG",
+        *,
+        literal: bool = False,
+    ) -> bytes:
+        """Draw where in an item's picture its score with a query comes from, as the bytes of a file.
+
+        In place of :meth:`retrieval.SearchEngine.overlay`: the server draws what it explains itself.
+
+        Raises:
+            ImageError: the item is not a picture, it cannot be explained, or it cannot be read any more.
+        """
+        body = {"parts": self._parts(Query.of(query)), "literal": literal, "collection": self._collection}
+        path = f"/v1/items/{_id(hit)}/explain/drawing"
+        return self._connection.data("POST", path, json=body, params={"form": file_format})
+
+    def facets(
+        self,
+        fields: Sequence[str] = ("year", "folder", "camera"),
+        where: str | Expression | None = None,
+        kind: Kind = "image",
+        most: int = 20,
+    ) -> dict[str, dict[str, int]]:
+        """Count the items of a kind by the values of fields, as :meth:`retrieval.SearchEngine.facets`."""
+        params = {"field": list(fields), "where": _condition(where), "kind": kind, "most": most}
+        found = self._connection.json("GET", "/v1/facets", params={**params, "collection": self._collection})
+        return {
+            name: {one["value"]: one["count"] for one in values} for name, values in found["facets"].items()
+        }
+
+    def get(self, key: str) -> Item | None:
+        """Read the item with a key; None if there is none, or it is hidden."""
+        return self._item(key=key)
+
+    def named(self, name: str) -> Item | None:
+        """Read the item that a name means: its key, else, on the server's machine, its uri or path."""
+        return self._item(name=name)
+
+    def items(
+        self,
+        kind: Kind = "image",
+        *,
+        where: str | Expression | None = None,
+        sort: ListSort = "added",
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> Iterator[Item]:
+        """Read the items of a kind that meet a condition, lazily, as :meth:`retrieval.SearchEngine.items`."""
+        params = {"kind": kind, "where": _condition(where), "sort": sort, "offset": offset, "limit": limit}
+        return map(item_of, self._connection.lines("/v1/items/stream", **params, collection=self._collection))
+
+    def keys(self) -> Iterator[str]:
+        """Read the keys of items that have one and are not hidden, lazily."""
+        return (one["key"] for one in self._connection.lines("/v1/keys", collection=self._collection))
+
+    def info(self) -> CollectionInfo:
+        """Count what one generation of the collection holds."""
+        return info_of(self._connection.json("GET", "/v1/info", params={"collection": self._collection}))
+
+    def picture(self, item: Item | Hit | int) -> bytes:
+        """Give the bytes of a picture as they were indexed, if browsers show its format.
+
+        Raises:
+            ImageError: it cannot be read any more, or has changed.
+            VlsearchError: it has another format; there is a thumbnail of it.
+        """
+        params = {"collection": self._collection}
+        return self._connection.data("GET", f"/v1/items/{_id(item)}/picture", params=params)
+
+    def thumbnail(self, item: Item | Hit | int, size: int = 240) -> bytes:
+        """Give a picture as WebP of size 240, 480 or 1600.
+
+        Raises:
+            UsageError: there is no such size.
+            ImageError: it cannot be read any more, or has changed.
+        """
+        params = {"size": size, "collection": self._collection}
+        return self._connection.data("GET", f"/v1/items/{_id(item)}/thumbnail", params=params)
+
+    def close(self) -> None:
+        """Close the connections to the server."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _pages(
+        self,
+        path: str,
+        asked: dict[str, Any],
+        request: Request,
+        where: str | Expression | None,
+        leave_out: Sequence[str] = (),
+    ) -> Hits:
+        """Ask for the pages of one answer, all of one generation, and join them."""
+        body = {**asked, **_fields(request), "where": _condition(where), "collection": self._collection}
+        hits: list[Hit] = []
+        first: dict[str, Any] = {}
+        while True:
+            page = {
+                **body,
+                "offset": request.offset + len(hits),
+                "k": min(MOST_HITS, request.k - len(hits)),
+                "generation": first.get("generation"),
+            }
+            wanted = {name: value for name, value in page.items() if name not in leave_out}
+            answer = self._connection.json("POST", path, json=wanted)
+            found, first = hits_of(answer), first or answer
+            hits += found
+            if answer["next"] is None or len(hits) >= request.k:
+                return Hits(hits, first.get("probability"), first.get("verdict"))
+
+    def _batch(
+        self,
+        queries: Sequence[Query],
+        numbers: range,
+        request: Request,
+        where: str | Expression | None,
+        literal: bool,
+    ) -> list[Hits]:
+        common = {
+            **_fields(request), "k": request.k, "offset": request.offset, "where": _condition(where),
+            "literal": literal, "collection": self._collection,
+        }  # fmt: skip
+        searches = []
+        for number in numbers:
+            with with_place_in_errors(place_of(queries, number)):
+                searches.append({**common, "parts": self._parts(queries[number])})
+        answers = self._connection.json("POST", "/v1/batch", json={"searches": searches})["answers"]
+        for number, answer in zip(numbers, answers, strict=True):
+            if "error" in answer:
+                fault = told(answer["type"], answer["error"])
+                place = place_of(queries, number)
+                raise PlacedQueryError(place, fault) if place and isinstance(fault, QueryError) else fault
+        return list(map(hits_of, answers))
+
+    def _item(self, **named: str) -> Item | None:
+        params = {**named, "collection": self._collection}
+        found = self._connection.json("GET", "/v1/item", params=params)["item"]
+        return None if found is None else item_of(found)
+
+    def _parts(self, query: Query) -> list[dict[str, Any]]:
+        return [self._part(part) for part in query.parts]
+
+    def _part(self, part: Part) -> dict[str, Any]:
+        if isinstance(part, TextPart):
+            return {"text": part.text, "weight": part.weight}
+        if isinstance(part, ItemPart):
+            return {"item": part.id, "weight": part.weight}
+        if isinstance(part, KeyPart):
+            return {"key": part.key, "weight": part.weight}
+        digest = self._connection.json("POST", "/v1/uploads", content=self._bytes_of(part.source))["upload"]
+        return {
+            "upload": digest,
+            "weight": part.weight,
+            "crop": None if part.crop is None else list(part.crop),
+        }
+
+    def _bytes_of(self, source: Source) -> bytes:
+        """Read an image of a query here: a path means one of this machine.
+
+        Raises:
+            QueryError: it does not exist, cannot be read, or is a frame of a video.
+        """
+        if not isinstance(source, (str, Path, bytes)):
+            file = io.BytesIO()
+            source.save(file, "PNG")
+            return file.getvalue()
+        from retrieval.query.image_sources import read_source  # late: queries of words do not need it
+        from retrieval.types import InlineBytes
+
+        found = read_source(source, self.limits)
+        if not isinstance(found, InlineBytes) or found.part:
+            raise QueryError(
+                f"{source} is one of several pictures in a file, which cannot be sent; search with a picture of its own"
+            )
+        return found.data
+
+
+def _fields(request: Request) -> dict[str, Any]:
+    return {
+        "find": request.find, "distinct": request.distinct, "exact": request.exact, "sort": request.sort,
+        "min_score": request.min_score, "mode": request.mode, "only": request.only,
+    }  # fmt: skip
+
+
+def _condition(where: str | Expression | None) -> str | None:
+    return None if where is None else str(where)
+
+
+def _id(item: Item | Hit | int) -> int:
+    return item if isinstance(item, int) else item.id

@@ -1,0 +1,155 @@
+"""Routes that programs ask and the page does not: many searches at once, sums of stored items, items by key or name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from retrieval.errors import QueryError, VlsearchError
+from retrieval.server.answers import Answer, is_local, item_answer
+from retrieval.server.bodies import Condition, HitCount, ItemId, Key, Name, Offset, Score, SearchBody
+from retrieval.server.context import Context, Shared, in_one_generation
+from retrieval.server.failures import answer_to, without_paths
+from retrieval.server.search_routes import page_answer, read_by, request_of, search_answer
+from retrieval.types import Hits, Item, Kind, Sort
+
+routes = APIRouter(prefix="/v1")
+
+MOST_SEARCHES = 64  # of a batch
+
+
+class BatchBody(BaseModel):
+    """Searches to be answered together."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    searches: list[SearchBody] = Field(min_length=1, max_length=MOST_SEARCHES)
+
+
+class SimilarBody(BaseModel):
+    """Items to be like, and others to be unlike."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: list[ItemId] = Field([], max_length=MOST_SEARCHES)
+    unlike: list[ItemId] = Field([], max_length=MOST_SEARCHES)
+    collection: Name | None = None
+    k: HitCount = 50
+    offset: Offset = 0
+    find: Kind | None = None
+    distinct: bool = False
+    exact: bool = False
+    where: Condition | None = None
+    sort: Sort = "score"
+    min_score: Score | None = None
+
+
+@routes.post("/batch")
+async def batch(request: Request, shared: Shared, asked: BatchBody) -> Response:
+    """Answer several searches in one pass over the vectors; one that cannot be answered has an ``error`` instead."""
+    return Answer(await shared.searches.run(request, lambda: {"answers": _answers(request, shared, asked)}))
+
+
+@routes.post("/similar")
+async def similar(request: Request, shared: Shared, asked: SimilarBody) -> Response:
+    """Find what is most like some items and less like others, those left out, by their stored vectors."""
+    served = shared.served(asked.collection)
+
+    def hits() -> Hits:
+        return Hits(
+            served.engine.similar(
+                *asked.items, unlike=asked.unlike, k=asked.k, find=asked.find, distinct=asked.distinct,
+                offset=asked.offset, exact=asked.exact, where=asked.where, sort=asked.sort, min_score=asked.min_score,
+            )
+        )  # fmt: skip
+
+    def answer() -> dict[str, object]:
+        return page_answer(request, served, hits, asked.k, asked.offset, None, ())
+
+    return Answer(await shared.searches.run(request, answer))
+
+
+@routes.get("/item")
+async def item(
+    request: Request,
+    shared: Shared,
+    key: Key | None = None,
+    name: Annotated[
+        Key | None, Query(description="Key, uri or path; elsewhere than here a key alone.")
+    ] = None,
+    collection: Name | None = None,
+) -> Response:
+    """Give the item with a key, or that a name means; null where there is none, or it is hidden."""
+    if (key is None) == (name is None):
+        raise QueryError("give the key of an item, or its name")
+    served, local = shared.served(collection), is_local(request)
+
+    def found() -> dict[str, object]:
+        item = _named(shared, collection, key, name, local)
+        if item is None:
+            return {"item": None}
+        return {"item": item_answer(item, served.pictures.find([item.id]).get(item.id), local)}
+
+    return Answer(await shared.searches.run(request, found))
+
+
+def _named(
+    shared: Context, collection: str | None, key: str | None, name: str | None, local: bool
+) -> Item | None:
+    engine = shared.served(collection).engine
+    if name is not None and local:
+        return engine.named(name)
+    return engine.get(name if key is None else key)  # type: ignore[arg-type]  # one of them is given
+
+
+def _answers(request: Request, shared: Context, asked: BatchBody) -> list[dict[str, object]]:
+    """Answer each search; those that differ in their query alone go over the vectors together."""
+    alike: dict[str, list[int]] = defaultdict(list)
+    for number, one in enumerate(asked.searches):
+        alike[one.model_dump_json(exclude={"parts"})].append(number)
+    answers: dict[int, dict[str, object]] = {}
+    for numbers in alike.values():
+        answers |= _together(request, shared, asked.searches, numbers)
+    return [answers[number] for number in range(len(asked.searches))]
+
+
+def _together(
+    request: Request, shared: Context, searches: list[SearchBody], numbers: list[int]
+) -> dict[int, dict[str, object]]:
+    """Answer searches that differ in their query alone; one by one where one of them is at fault."""
+    first = searches[numbers[0]]
+    try:
+        served, asked_for = shared.served(first.collection), request_of(first, shared)
+        read = [read_by(searches[number], shared) for number in numbers]
+
+        def answers() -> list[dict[str, object]]:
+            found = served.engine.answer([query for query, _ in read], asked_for)
+            page = partial(
+                page_answer, request, served, k=first.k, offset=first.offset, wanted=first.generation
+            )
+            return [
+                page(partial(_same, hits), readings=readings)
+                for hits, (_, readings) in zip(found, read, strict=True)
+            ]
+
+        _, made = in_one_generation(served, answers, first.generation)
+    except Exception:  # each is told what is wrong with it
+        return {number: _alone(request, shared, searches[number]) for number in numbers}
+    return dict(zip(numbers, made, strict=True))
+
+
+def _same(hits: Hits) -> Hits:
+    return hits
+
+
+def _alone(request: Request, shared: Context, asked: SearchBody) -> dict[str, object]:
+    try:
+        return search_answer(request, shared, asked)
+    except Exception as error:  # as where it is asked alone: each has its sentence
+        kind = type(error).__name__ if isinstance(error, VlsearchError) else None
+        return {"error": without_paths(answer_to(error)[1], is_local(request)), "type": kind}
