@@ -25,7 +25,7 @@ EXTRAS = {
     "preview": ("textual_image",),
     "raw": ("rawpy",),
     "report": ("jinja2", "matplotlib"),
-    "serve": ("fastapi", "uvicorn"),
+    "serve": ("fastapi", "prometheus_client", "uvicorn"),
     "video": ("av",),
     "watch": ("watchfiles",),
 }

@@ -76,7 +76,11 @@ def test_optional_packages_are_imported_late_but_where_everything_needs_them(pac
 
     assert found
     for path, names in found.items():
-        allowed = {"torch", "torchvision"} if path.startswith(TORCH) else {"fastapi", "mcp", "uvicorn"}
+        allowed = (
+            {"torch", "torchvision"}
+            if path.startswith(TORCH)
+            else {"fastapi", "mcp", "prometheus_client", "uvicorn"}
+        )
         assert path.startswith((*TORCH, "retrieval/server/"))
         assert names <= allowed
 

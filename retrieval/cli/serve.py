@@ -56,6 +56,13 @@ TOKEN = "VLSEARCH_TOKEN"
     help="Let clients add pictures, as files in this folder; needs --write.",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that answer, each with a model of its own in memory.",
+)
+@click.option(
     "--cache-size",
     type=click.IntRange(min=0),
     default=1024,
@@ -76,6 +83,7 @@ def serve(
     allow_host: tuple[str, ...],
     write: bool,
     add_to: Path | None,
+    workers: int,
     cache_size: int,
     log: bool,
 ) -> None:
@@ -96,19 +104,23 @@ def serve(
     from retrieval.server.access import new_token
     from retrieval.server.served import Collections
     from retrieval.server.settings import ServerSettings, is_loopback
+    from retrieval.server.workers import WorkerTask, serve_in_workers
 
     token = _token(token_file) or (None if is_loopback(host) else new_token())
     settings = ServerSettings(host, port, token, allow_host, writes=write, add_to=add_to)
-    if log:
+    if write and workers > 1:
+        raise UsageError("one process alone may change collections; leave out --workers, or --write")
+    if log and workers == 1:
         run.log_requests()
+    cache_bytes = cache_size * 10**6
     with (
         run.listen(settings) as listener,
-        Collections(collections, cache=default_cache(cache_size * 10**6)) as opened,
+        Collections(collections, cache=default_cache(cache_bytes)) as opened,
     ):
-        opened.load_encoders()
+        names = [printable(one.name) for one in opened]
 
         def announce(address: str) -> None:
-            what = ", ".join(printable(one.name) for one in opened)
+            what = ", ".join(names)
             click.echo(f"{counted(len(collections), 'collection')} ({what}) at {address}")
             if token is not None:
                 click.echo("That link works once. " + _about_token(token_file, token))
@@ -121,7 +133,13 @@ def serve(
                 run.open_browser(address)
 
         with contextlib.suppress(KeyboardInterrupt):  # absent where whoever started us ignores SIGINT
-            run.serve(opened, settings, listener, announce)
+            if workers > 1:
+                opened.close()  # it was opened to see that it can be; processes open it for themselves
+                task = WorkerTask(collections, settings, cache_bytes, log)
+                serve_in_workers(task, workers, listener, announce)
+            else:
+                opened.load_encoders()
+                run.serve(opened, settings, listener, announce)
         click.echo("Stopped.", err=True)
 
 

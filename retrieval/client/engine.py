@@ -343,7 +343,7 @@ class RemoteEngine:
         found = read_source(source, self.limits)
         if not isinstance(found, InlineBytes) or found.part:
             raise QueryError(
-                f"{source} is one of several pictures in a file, which cannot be sent; search with a picture of its own"
+                f"{source!s} is one of several pictures in a file, which cannot be sent; search with a whole file"
             )
         return found.data
 

@@ -32,12 +32,13 @@ def told(name: str | None, sentence: str, status: int = 0) -> VlsearchError:
     found = getattr(errors, name or "", None)
     if not (isinstance(found, type) and issubclass(found, VlsearchError)):
         found = _BY_STATUS.get(status, ServerError)
-    return _told_class(found)(sentence)
+    return _told_class(found.__name__)(sentence)
 
 
 @cache
-def _told_class(kind: type[VlsearchError]) -> type[VlsearchError]:
+def _told_class(name: str) -> type[VlsearchError]:
     """Make a class that is an error's own and whose sentence is given: the facts behind it stay with the server."""
+    kind: type[VlsearchError] = getattr(errors, name)
 
     class Told(kind):  # type: ignore[misc, valid-type]  # the class is an argument
         def __init__(self, sentence: str) -> None:

@@ -14,6 +14,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from retrieval.server.settings import ServerSettings, is_everywhere, is_loopback
@@ -73,12 +74,18 @@ def is_local(client: str | None, host: str, headers: Mapping[str, str]) -> bool:
 
 
 class Tokens:
-    """The token that clients must show, as a header, or as the cookie that a one-time link or the login page sets."""
+    """The token that clients must show, as a header, or as the cookie that a one-time link or the login page sets.
 
-    def __init__(self, token: str) -> None:
+    Args:
+        token: what they must show.
+        folder: where the links that have not been followed yet stand, for several processes; by default in memory.
+    """
+
+    def __init__(self, token: str, folder: Path | None = None) -> None:
         self._token = token
         self._session = hmac.new(token.encode(), b"vlsearch session", hashlib.sha256).hexdigest()
         self._codes: set[str] = set()
+        self._folder = folder
         self._lock = threading.Lock()
 
     @property
@@ -101,16 +108,29 @@ class Tokens:
     def new_code(self) -> str:
         """Make the code of a link that works once."""
         code = secrets.token_urlsafe(24)
+        if self._folder is not None:
+            (self._folder / _file_of(code)).touch(mode=0o600)
+            return code
         with self._lock:
             self._codes.add(code)
         return code
 
     def use_code(self, given: str) -> bool:
         """Whether a code is one of a link that has not been followed yet; now it has."""
+        if self._folder is not None:
+            try:
+                (self._folder / _file_of(given)).unlink()  # which succeeds in one process
+            except FileNotFoundError:
+                return False
+            return True
         with self._lock:
             found = [code for code in self._codes if _same(given, code)]
             self._codes.difference_update(found)
         return bool(found)
+
+
+def _file_of(code: str) -> str:
+    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _same(given: str, secret: str) -> bool:

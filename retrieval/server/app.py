@@ -24,8 +24,9 @@ from retrieval.server.assistant_routes import AssistantRoute
 from retrieval.server.context import Context
 from retrieval.server.failures import answer_errors
 from retrieval.server.guard import Guard
+from retrieval.server.metrics import Metrics
 from retrieval.server.served import Collections
-from retrieval.server.settings import ServerSettings
+from retrieval.server.settings import LINKS, ServerSettings
 
 
 class Server:
@@ -38,11 +39,13 @@ class Server:
     """
 
     def __init__(self, collections: Collections, settings: ServerSettings, port: int) -> None:
-        self.tokens = None if settings.token is None else Tokens(settings.token)
+        links = None if settings.shared is None else settings.shared / LINKS
+        self.tokens = None if settings.token is None else Tokens(settings.token, links)
         cookie = f"vlsearch-{port}"
+        metrics = Metrics()
         self.context = Context.of(settings, collections, self.tokens, cookie)
         self.app: ASGIApp = Guard(
-            _application(self.context), settings, Hosts(settings, port), self.tokens, cookie
+            _application(self.context, metrics), settings, Hosts(settings, port), self.tokens, cookie, metrics
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +57,7 @@ class Server:
         self.context.close()
 
 
-def _application(context: Context) -> FastAPI:
+def _application(context: Context, metrics: Metrics) -> FastAPI:
     app = FastAPI(
         title="vlsearch",
         version="1",
@@ -64,9 +67,10 @@ def _application(context: Context) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.context = context
+    app.state.context, app.state.metrics = context, metrics
     for router in (
         program_routes.routes,
+        program_routes.plain_routes,
         stream_routes.routes,  # before the items by id, which would take its name for one
         search_routes.routes,
         album_routes.routes,

@@ -52,7 +52,8 @@ class PartBody(BaseModel):
     key: Key | None = None
     upload: Digest | None = None
     crop: Crop | None = Field(
-        None, description="Left, top, width and height of the part of an uploaded picture that counts."
+        default=None,
+        description="Left, top, width and height of the part of an uploaded picture that counts.",
     )
     weight: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = 1.0
 

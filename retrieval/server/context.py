@@ -17,7 +17,7 @@ from retrieval.server.capacity import Lane
 from retrieval.server.failures import GenerationGone, NoSuch
 from retrieval.server.index_runs import IndexRuns
 from retrieval.server.served import Collections, Served
-from retrieval.server.settings import ServerSettings
+from retrieval.server.settings import UPLOADS, ServerSettings
 from retrieval.server.uploads import Uploads
 from retrieval.types import OnProgress
 
@@ -55,7 +55,7 @@ class Context:
         return cls(
             settings,
             collections,
-            Uploads(settings.kept_bytes),
+            Uploads(settings.kept_bytes, None if settings.shared is None else settings.shared / UPLOADS),
             Lane("search", settings.searching, settings.waiting, settings.seconds),
             Lane("picture", pictures, settings.waiting, settings.seconds),
             Background("duplicates", _find_duplicates),

@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retrieval.server.access import Hosts, Tokens, is_from_elsewhere, is_local
+from retrieval.server.metrics import Metrics
 from retrieval.server.settings import ServerSettings
 
 log = logging.getLogger("retrieval.server")
@@ -50,15 +51,16 @@ class Guard:
     """ASGI middleware around the whole application; keeps the request log, in which no query stands."""
 
     def __init__(
-        self, app: ASGIApp, settings: ServerSettings, hosts: Hosts, tokens: Tokens | None, cookie: str
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        hosts: Hosts,
+        tokens: Tokens | None,
+        cookie: str,
+        metrics: Metrics,
     ) -> None:
-        self.app, self._settings, self._hosts, self._tokens, self._cookie = (
-            app,
-            settings,
-            hosts,
-            tokens,
-            cookie,
-        )
+        self.app, self._settings, self._hosts = app, settings, hosts
+        self._tokens, self._cookie, self._metrics = tokens, cookie, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -68,6 +70,7 @@ class Guard:
         body = _Body(receive, self._most(scope["path"]), self._settings.seconds)
         answer = _Answer(send, body, {name for name, _ in scope["headers"]})
         began = time.perf_counter()
+        self._metrics.begin()
         refused = self._refusal(scope)
         try:
             if refused is None:
@@ -78,8 +81,10 @@ class Guard:
             await answer.refuse(error.status_code, error.detail)
         finally:
             path = scope["path"] if not scope["path"].startswith(LINK) else f"{LINK}..."
-            took = 1000 * (time.perf_counter() - began)
-            log.info("%s %s %s %.0f ms", scope["method"], ascii(path)[1:-1], answer.status, took)
+            took = time.perf_counter() - began
+            route = getattr(scope.get("route"), "path", None)
+            self._metrics.end(route, scope["method"], answer.status, took)
+            log.info("%s %s %s %.0f ms", scope["method"], ascii(path)[1:-1], answer.status, 1000 * took)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Check the headers of a request: status and sentence of a refusal, or None."""

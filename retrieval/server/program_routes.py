@@ -15,10 +15,12 @@ from retrieval.server.answers import Answer, is_local, item_answer
 from retrieval.server.bodies import Condition, HitCount, ItemId, Key, Name, Offset, Score, SearchBody
 from retrieval.server.context import Context, Shared, in_one_generation
 from retrieval.server.failures import answer_to, without_paths
+from retrieval.server.metrics import MEDIA_TYPE, Metrics
 from retrieval.server.search_routes import page_answer, read_by, request_of, search_answer
 from retrieval.types import Hits, Item, Kind, Sort
 
 routes = APIRouter(prefix="/v1")
+plain_routes = APIRouter()
 
 MOST_SEARCHES = 64  # of a batch
 
@@ -96,6 +98,13 @@ async def item(
         return {"item": item_answer(item, served.pictures.find([item.id]).get(item.id), local)}
 
     return Answer(await shared.searches.run(request, found))
+
+
+@plain_routes.get("/metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Give counts of requests for Prometheus."""
+    counts: Metrics = request.app.state.metrics
+    return Response(counts.text(), headers={"Content-Type": MEDIA_TYPE})
 
 
 def _named(

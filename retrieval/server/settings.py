@@ -9,6 +9,8 @@ from pathlib import Path
 from retrieval.errors import UsageError
 
 LEAST_TOKEN = 16  # characters
+UPLOADS, LINKS, METRICS = "uploads", "links", "metrics"
+"""Folders in :attr:`ServerSettings.shared`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class ServerSettings:
         waiting: requests that may wait for a search, or for a thumbnail, before others are turned away.
         seconds: for one request, with the time that it waits.
         writes: whether clients may hide, tag and index.
+        shared: private folder of several processes that answer together; None where one answers alone.
         add_to: folder that pictures of clients are added to; None where they may add none.
 
     Raises:
@@ -44,6 +47,7 @@ class ServerSettings:
     seconds: float = 60.0
     writes: bool = False
     add_to: Path | None = None
+    shared: Path | None = None
 
     def __post_init__(self) -> None:
         if self.token is None and not is_loopback(self.host):
