@@ -30,19 +30,19 @@ def _existing(name: str, value: Any) -> Any:
     return _plausible(value)
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator]  # it may not be installed
 def map_body(context: Any, body: Any) -> Any:
     """Make bodies plausible."""
     return _plausible(body)
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator]  # it may not be installed
 def map_query(context: Any, query: Any) -> Any:
     """Make parameters plausible."""
     return _plausible(query)
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator]  # it may not be installed
 def map_path_parameters(context: Any, path_parameters: Any) -> Any:
     """Make ids of paths plausible."""
     return _plausible(path_parameters)

@@ -1,0 +1,189 @@
+"""Searches and thumbnails through HTTP, with several clients at once, of a large collection.
+
+    python -m benchmarks.serving.load PICTURES [--rows 80000] [--clients 8] [--seconds 60] [--workers 1] [--folder DIR]
+
+PICTURES is a folder of photographs. Each becomes several items: its picture, small, with some bytes of its own behind
+it, and its vector by ``mini`` with noise, so that vectors are as real ones and thumbnails are made of real files.
+Clients are threads of one process, each with a connection of its own; they ask without a pause. Words are asked once
+each, and vectors of queries are kept nowhere. ``--folder`` keeps the collection for the next run. Rewrites load.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import io
+import itertools
+import random
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from PIL import Image
+
+import indexer
+import retrieval
+from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.serving.processes import ServerProcess, server, usage
+
+TABLE = Path(__file__).with_suffix(".md")
+NOISE = 0.05  # of each element, against rows of length 1: copies are near and not equal
+SIDE = 320
+THUMBNAILS = 2000
+HEAD = ("what", "clients", "requests", "a second", "ms, median", "ms, 95th percentile", "ms, 99th percentile")
+WORDS = (
+    "dog", "beach", "snow", "child", "red", "mountain", "water", "city", "night", "green", "car", "street", "grass",
+    "two people", "running", "jumping", "ball", "bicycle", "a man in a hat", "woman", "blue shirt", "boat", "flowers",
+    "forest",
+)  # fmt: skip
+
+
+def build(pictures: Path, folder: Path, rows: int) -> Path:
+    """Make the collection, unless it is there."""
+    collection = folder / "collection"
+    if collection.is_dir():
+        return collection
+    sources = [
+        path for path in sorted(pictures.rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+    ]
+    encoder = retrieval.load_encoder("mini")
+    small: list[bytes] = []
+    vectors = []
+    for path in sources[:1000]:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+        vectors.append(encoder.encode_images([picture])[0])
+        picture.thumbnail((2 * SIDE, SIDE))
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=80)
+        small.append(file.getvalue())
+    rng = np.random.default_rng(0)
+    (folder / "pictures").mkdir(parents=True)
+    with indexer.open_writer(collection, model="mini") as writer:
+        for number in range(rows):
+            source = number % len(small)
+            path = folder / "pictures" / f"{number:06}.jpg"
+            path.write_bytes(small[source] + number.to_bytes(8, "big"))
+            row = (
+                vectors[source]
+                + NOISE * rng.standard_normal(len(vectors[source])) / len(vectors[source]) ** 0.5
+            )
+            writer.add(f"p{number}", path, vector=(row / np.linalg.norm(row)).astype(np.float32))
+    return collection
+
+
+def ask(port: int, paths: Iterator[str], seconds: float, clients: int) -> list[float]:
+    """Ask for paths with so many clients until time or paths are over; give the seconds that each answer took."""
+    took: list[float] = []
+    lock = threading.Lock()
+    end = time.monotonic() + seconds
+
+    def client() -> None:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        while time.monotonic() < end:
+            with lock:
+                path = next(paths, None)
+            if path is None:
+                break
+            began = time.perf_counter()
+            link.request("GET", path)
+            answer = link.getresponse()
+            answer.read()
+            if answer.status != 200:
+                raise SystemExit(f"{path} answers {answer.status}")
+            with lock:
+                took.append(time.perf_counter() - began)
+        link.close()
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return took
+
+
+def searches() -> Iterator[str]:
+    """Give addresses of searches for words, no two alike."""
+    rng = random.Random(0)
+    for number in itertools.count():
+        words = " and ".join(rng.sample(WORDS, 2))
+        yield f"/v1/search?k=50&find=image&text={quote(f'{words} {number}')}"
+
+
+def thumbnails(rows: int) -> list[str]:
+    """Give addresses of thumbnails all over the collection."""
+    return [
+        f"/v1/items/{item}/thumbnail?size=240"
+        for item in random.Random(1).sample(range(1, rows + 1), min(rows, THUMBNAILS))
+    ]
+
+
+def measure(name: str, clients: int, call: Callable[[], list[float]]) -> Sequence[object]:
+    """Give a row of the table."""
+    began = time.perf_counter()
+    took = sorted(call())
+    seconds = time.perf_counter() - began
+    cuts = statistics.quantiles(took, n=100)
+    figures = (f"{1000 * one:.1f}" for one in (statistics.median(took), cuts[94], cuts[98]))
+    row = (name, clients, f"{len(took):,}", f"{len(took) / seconds:.0f}", *figures)
+    print(*row, sep="  ")
+    return row
+
+
+def rows_of(running: ServerProcess, rows: int, clients: int, seconds: float) -> Iterator[Sequence[object]]:
+    """Measure searches, then thumbnails that are made and the same ones from the cache."""
+    ask(running.port, itertools.islice(searches(), 20), 60, 1)  # the model is loaded, files are mapped
+    yield measure(
+        "search for words, one client", 1, lambda: ask(running.port, searches(), min(seconds, 10), 1)
+    )
+    yield measure("search for words", clients, lambda: ask(running.port, searches(), seconds, clients))
+    wanted = thumbnails(rows)
+    yield measure("thumbnail, made", clients, lambda: ask(running.port, iter(wanted), seconds, clients))
+    yield measure(
+        "thumbnail, from the cache", clients, lambda: ask(running.port, iter(wanted), seconds, clients)
+    )
+
+
+def main() -> None:
+    """Measure, and rewrite the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--rows", type=int, default=80_000)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.folder or Path(scratch)
+        collection = build(given.pictures, folder, given.rows)
+        environment = {"VLSEARCH_QUERY_CACHE": "off", "XDG_CACHE_HOME": f"{scratch}/cache"}
+        with server(collection, "--workers", str(given.workers), environment=environment) as running:
+            table = list(rows_of(running, given.rows, given.clients, given.seconds))
+            parts = [found for pid in running.tree() if (found := usage(pid)) is not None]
+            total = sum(one.proportional for one in parts) / 2**20
+            memory = f"{total:.0f} MiB in {len(parts)} processes (proportional)"
+    command = (
+        f"python -m benchmarks.serving.load PICTURES --rows {given.rows} --clients {given.clients} "
+        f"--seconds {given.seconds:g} --workers {given.workers}"
+    )
+    note = f"{given.rows:,} pictures, {given.workers} answering process(es), clients on the same machine"
+    write_table(
+        TABLE,
+        [
+            "# Searches and thumbnails through HTTP", "",
+            *provenance(command, packages=("numpy", "uvicorn", "fastapi", "faiss-cpu"), note=note), "",
+            *markdown_table(HEAD, table), "", f"Memory of the server at the end: {memory}.",
+        ],
+    )  # fmt: skip
+    print(memory)
+
+
+if __name__ == "__main__":
+    main()
