@@ -32,7 +32,7 @@ ATTEMPTS = 5  # commits that may overtake one answer
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Collections, uploads, the lanes of searches, pictures and changes, index runs, and what is made in the background."""
+    """Collections, uploads, the lanes of searches, pictures and changes, index runs, and what the background makes."""
 
     settings: ServerSettings
     collections: Collections
