@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
+from urllib.parse import quote
 
 from retrieval.client.connection import Connection
 from retrieval.client.faults import told
@@ -60,7 +61,8 @@ class RemoteEngine:
 
     Its methods are those of :class:`retrieval.SearchEngine`, give the same values, and raise the same exceptions with
     the sentence of the server, or :class:`retrieval.ServerError`. Pictures of a query are read here and sent. To a
-    client on another machine the server tells no paths: items have uris that begin with ``vlsearch:`` there.
+    client on another machine the server tells no paths: items have uris that begin with ``vlsearch:`` there. Albums are
+    asked by name and not read, :meth:`draw` stands in for ``overlay``, and there are no ``duplicates`` and no ``map``.
     """
 
     def __init__(self, connection: Connection, collection: str | None, limits: Limits) -> None:
@@ -149,6 +151,21 @@ class RemoteEngine:
                 queries, range(start, min(start + BATCH, len(queries))), request, request.where, True
             )
         return found
+
+    def search_album(self, album: str) -> Hits:
+        """Ask what the album of a name asks, of the collection as it is now.
+
+        Raises:
+            QueryError: there is none of that name, or a part of it cannot be asked with at the server.
+        """
+        found = self._connection.json(
+            "GET", f"/v1/albums/{quote(album, safe='')}", params={"collection": self._collection}
+        )
+        if found["missing"]:
+            names = ", ".join(map(str, found["missing"]))
+            raise QueryError(f"the album {album!r} asks with what the server cannot ask with: {names}")
+        body = {**found["search"], "collection": self._collection}
+        return hits_of(self._connection.json("POST", "/v1/search", json=body))
 
     def explain(
         self,
