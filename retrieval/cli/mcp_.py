@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
+import signal
 from pathlib import Path
 
 import click
@@ -10,6 +11,8 @@ import click
 from retrieval.cli.completing import complete_collections
 from retrieval.cli.options import given_folders, runtime_options
 from retrieval.extras import require
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 @click.command()
@@ -42,8 +45,9 @@ def mcp(collections: list[Path]) -> None:
     with Collections(collections, cache=default_cache()) as opened:
         opened.load_encoders()
         shared = Context.of(ServerSettings(), opened, None, "")
+        # a thread of the SDK reads the input and cannot be interrupted; nothing here is to be saved
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
         try:
-            with contextlib.suppress(KeyboardInterrupt):
-                serve_stdio(shared)
+            serve_stdio(shared)
         finally:
             shared.close()

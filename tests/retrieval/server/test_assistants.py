@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -208,3 +209,19 @@ def test_nothing_but_the_protocol_is_written_to_the_output(collection: Path) -> 
     assert done.returncode == 0, done.stderr
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in done.stdout.splitlines())
     assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_ends_it_while_it_waits_for_input(collection: Path) -> None:
+    command = [sys.executable, "-m", "retrieval.cli", "mcp", str(collection)]
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(message) + "\n")
+        process.stdin.flush()
+        assert "vlsearch" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(60) == 130
