@@ -1,0 +1,1 @@
+"""Search of many vectors: exact scans beside accelerators."""
