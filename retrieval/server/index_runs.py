@@ -75,6 +75,7 @@ class IndexRuns:
         Raises:
             RunUnderWay: another one has not ended yet.
         """
+        self._wait_for_an_end()
         context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
         with self._lock:
             if self._running is not None:
@@ -94,6 +95,13 @@ class IndexRuns:
             self._running.reader.start()
         return run
 
+    def _wait_for_an_end(self) -> None:
+        """Wait for the process of a run that has told its end: whoever reads that may start another one at once."""
+        with self._lock:
+            ending = self._running if self._last is not None and self._last.state != "running" else None
+        if ending is not None:
+            ending.reader.join(END_S)
+
     def stop(self) -> bool:
         """Tell the run that is under way to commit what it has done, and end; whether there is one."""
         with self._lock:
@@ -111,9 +119,10 @@ class IndexRuns:
         if running is None:
             return
         self.stop()
-        running.process.join(END_S)
-        if running.process.is_alive():
-            running.process.kill()
+        running.reader.join(END_S)  # which closes the process as it ends: only the reader may wait for that
+        with self._lock:
+            if self._running is running:
+                running.process.kill()
         running.reader.join(END_S)
 
     def _read(self, running: _Running) -> None:

@@ -3,7 +3,12 @@
 import { conditionOf } from "./conditions.js";
 
 /** An error that the server, or its absence, tells in a sentence. */
-export class Failed extends Error {}
+export class Failed extends Error {
+  constructor(sentence, status = null) {
+    super(sentence);
+    this.status = status;
+  }
+}
 
 const BUSY_TRIES = 3;
 const SOON_S = 2; // after which a server says that it can answer, for it to be asked again unasked
@@ -24,7 +29,7 @@ async function ask(path, options = {}) {
     }
     if (answer.status === 401) location.reload();
     const facts = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Failed(facts.error ?? `${answer.status} ${answer.statusText}`);
+    if (!answer.ok) throw new Failed(facts.error ?? `${answer.status} ${answer.statusText}`, answer.status);
     return facts;
   }
 }
@@ -78,6 +83,17 @@ export const albumHits = (search, k, collection, signal) =>
   post("/v1/search", { ...withValues(search), k, offset: 0, distinct: true, ...(collection ? { collection } : {}) }, signal);
 
 const withValues = (facts) => Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== null));
+
+export const corpora = (collection) => ask(`/v1/corpora${query({ collection })}`);
+
+/** The index run under way, or the last one; null where there has been none. */
+export const indexRun = () => ask("/v1/index").catch((error) => (error.status === 404 ? null : Promise.reject(error)));
+
+export const startIndex = (what, collection) => post("/v1/index", collection ? { ...what, collection } : what);
+
+export const stopIndex = () => ask("/v1/index", { method: "DELETE" });
+
+export const addPicture = (upload, name, collection) => post("/v1/pictures", { upload, name, ...(collection ? { collection } : {}) });
 
 /** All pictures as points, or how far the server is with laying them out. */
 export const map = ({ fresh, ...more }, signal) => ask(`/v1/map${query({ fresh: fresh ? "true" : null, ...more })}`, { signal });

@@ -158,7 +158,7 @@ function App() {
         event.preventDefault();
         ask({ ...EMPTY, collection: state.collection });
       }}><svg viewBox="0 0 32 32" aria-hidden="true"><circle cx="14" cy="14" r="8" /><path d="m20 20 7 7" /></svg><span>vlsearch</span></a>
-      <${Navigation} words=${words} state=${state} onGo=${(next) => {
+      <${Navigation} words=${words} state=${state} canWrite=${server.writes} onGo=${(next) => {
         scrollTo(0, 0);
         go(next);
       }} />

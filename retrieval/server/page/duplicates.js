@@ -30,6 +30,7 @@ function Review({ words, state, first, canWrite, onAgain, onGo, onNotice }) {
     isReading.current = true;
     try {
       const page = await api.duplicates({ classes: state.classes, k: PAGE, offset: next, generation: first.generation, collection: state.collection });
+      if (page.status === "running") return onAgain(); // another process of the server, or a new one, has to find them first
       setGroups((now) => [...now, ...page.groups.map(keyed)]);
       setNext(page.next);
       setError(null);

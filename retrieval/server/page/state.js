@@ -5,7 +5,7 @@ import { isMonth } from "./periods.js";
 export const EMPTY = { view: "", text: "", parts: [], find: "image", literal: false, where: "", chosen: {}, span: null, area: null, sort: "score", mode: "vector", only: null, least: null, collection: null, classes: [], open: null, why: false };
 
 /** Screens other than that of a search. */
-export const VIEWS = ["map", "duplicates", "albums"];
+export const VIEWS = ["map", "duplicates", "albums", "index"];
 
 const CLASSES = ["bytes", "picture", "moment"]; // of duplicates
 

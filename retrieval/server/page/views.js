@@ -5,12 +5,13 @@ import { EMPTY, VIEWS, toAddress } from "./state.js";
 
 const LOOK_MS = 1000; // between two looks at what is being made
 const LOADERS = {
+  index: () => import("./indexing.js"),
   albums: () => import("./albums.js"),
   map: () => import("./map.js"),
   duplicates: () => import("./duplicates.js"),
 };
 
-export function Navigation({ words, state, onGo }) {
+export function Navigation({ words, state, canWrite, onGo }) {
   const link = (view, name) => {
     const next = { ...EMPTY, collection: state.collection, view, area: view === "map" ? state.area : null };
     const follow = (event) => {
@@ -20,7 +21,7 @@ export function Navigation({ words, state, onGo }) {
     };
     return html`<a key=${view} href=${toAddress(next)} aria-current=${state.view === view ? "page" : null} onclick=${follow}>${name}</a>`;
   };
-  return html`<nav class="views" aria-label=${words.screens}>${VIEWS.map((view) => link(view, words.views[view]))}</nav>`;
+  return html`<nav class="views" aria-label=${words.screens}>${VIEWS.filter((view) => view !== "index" || canWrite).map((view) => link(view, words.views[view]))}</nav>`;
 }
 
 export function View({ words, state, ...rest }) {

@@ -39,7 +39,7 @@ def test_the_page_weighs_at_most_60_kilobytes_at_first_load() -> None:
 def test_the_screens_other_than_the_search_are_loaded_when_they_are_looked_at() -> None:
     late = imports("views.js", "late")
 
-    assert {"albums.js", "duplicates.js", "map.js"} <= late
+    assert {"albums.js", "duplicates.js", "indexing.js", "map.js"} <= late
     assert late.isdisjoint(first_load())
 
 
