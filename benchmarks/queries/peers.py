@@ -58,21 +58,12 @@ def timed(command: list[str | Path], **more: str) -> float:
 
 
 def programs(folder: Path, count: int, scratch: Path) -> dict[str, Query]:
-    """Make both collections; give what asks each."""
+    """Make both collections, unless ``scratch`` holds them; give what asks each."""
     rclip = environment(folder, "rclip", RCLIP, "python3.12")
-    exporter = environment(folder, "exporter", (*EXPORTER, "open-clip-torch"))
-    checkpoint, collection, pictures = scratch / "vit", scratch / "collection", scratch / "pictures"
-    save_vit(checkpoint, SIZE)
+    collection, data, pictures = scratch / "collection", scratch / "rclip", scratch / "pictures"
     os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")
-    fill(collection, load_hub_encoder(checkpoint), count)
-    data = rclip_data(exporter, checkpoint, scratch / "rclip")
-    found = subprocess.run(
-        [exporter / "python", "-c", VOCABULARY], check=True, stdout=subprocess.PIPE, text=True
-    )
-    name = "bpe_simple_vocab_16e6.txt.gz"
-    shutil.copy(Path(found.stdout.strip(), name), data / "tokenizer" / name)
-    pictures.mkdir()
-    subprocess.run([rclip / "python", "-c", FILL, data / "db.sqlite3", pictures, str(count)], check=True)
+    if not pictures.exists():
+        make(folder, count, scratch)
 
     def of_vlsearch(words: str) -> float:
         command: list[str | Path] = [sys.executable, "-m", "retrieval.cli", "query", words]
@@ -92,6 +83,23 @@ def programs(folder: Path, count: int, scratch: Path) -> dict[str, Query]:
     return {"vlsearch": of_vlsearch, "rclip": of_rclip}
 
 
+def make(folder: Path, count: int, scratch: Path) -> None:
+    """Make the model, as both programs read it, and both collections; the folder ``pictures`` at last."""
+    exporter = environment(folder, "exporter", (*EXPORTER, "open-clip-torch"))
+    checkpoint, pictures = scratch / "vit", scratch / "pictures"
+    save_vit(checkpoint, SIZE)
+    fill(scratch / "collection", load_hub_encoder(checkpoint), count)
+    data = rclip_data(exporter, checkpoint, scratch / "rclip")
+    found = subprocess.run(
+        [exporter / "python", "-c", VOCABULARY], check=True, stdout=subprocess.PIPE, text=True
+    )
+    name = "bpe_simple_vocab_16e6.txt.gz"
+    shutil.copy(Path(found.stdout.strip(), name), data / "tokenizer" / name)
+    rclip = environment(folder, "rclip", RCLIP, "python3.12")
+    subprocess.run([rclip / "python", "-c", FILL, data / "db.sqlite3", pictures, str(count)], check=True)
+    pictures.mkdir()
+
+
 def main() -> None:
     """Measure, and rewrite the table."""
     parser = argparse.ArgumentParser(
@@ -100,9 +108,14 @@ def main() -> None:
     parser.add_argument("--environments", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument(
+        "--scratch", type=Path, help="Keep the collections here, and take those that are here."
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        asked = programs(args.environments.absolute(), args.pictures, Path(temporary))
+        scratch = (args.scratch or Path(temporary)).absolute()
+        scratch.mkdir(exist_ok=True)
+        asked = programs(args.environments.absolute(), args.pictures, scratch)
         for query in asked.values():
             query("words to begin with")
         taken: dict[str, list[float]] = {name: [] for name in asked}
