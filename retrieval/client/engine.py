@@ -62,7 +62,8 @@ class RemoteEngine:
     Its methods are those of :class:`retrieval.SearchEngine`, give the same values, and raise the same exceptions with
     the sentence of the server, or :class:`retrieval.ServerError`. Pictures of a query are read here and sent. To a
     client on another machine the server tells no paths: items have uris that begin with ``vlsearch:`` there. Albums are
-    asked by name and not read, :meth:`draw` stands in for ``overlay``, and there are no ``duplicates`` and no ``map``.
+    asked by name and not read, and :meth:`draw` stands in for ``overlay``; what takes minutes (duplicates, the map) has
+    routes of its own and no method.
     """
 
     def __init__(self, connection: Connection, collection: str | None, limits: Limits) -> None:
@@ -84,12 +85,13 @@ class RemoteEngine:
         min_score: float | None = None,
         mode: Mode = "vector",
         only: Verdict | None = None,
+        regions: bool = True,
     ) -> Hits:
         """Find the k items that answer a query best, as :meth:`retrieval.SearchEngine.search`."""
         if (query is None) == (key is None):
             raise UsageError("search with a query or with the key of an item, one of the two")
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        request = Request(k, find, distinct, offset, exact, None, sort, min_score, mode, only)
+        request = Request(k, find, distinct, offset, exact, None, sort, min_score, mode, only, regions)
         return self._pages("/v1/search", {"parts": self._parts(asked), "literal": literal}, request, where)
 
     def similar(
@@ -109,7 +111,9 @@ class RemoteEngine:
         asked = {"items": list(map(_id, items)), "unlike": list(map(_id, unlike))}
         request = Request(k, find, distinct, offset, exact, None, sort, min_score)
         return list(
-            self._pages("/v1/similar", asked, request, where, leave_out=("mode", "only", "generation"))
+            self._pages(
+                "/v1/similar", asked, request, where, leave_out=("mode", "only", "regions", "generation")
+            )
         )
 
     def search_batch(
@@ -127,9 +131,10 @@ class RemoteEngine:
         min_score: float | None = None,
         mode: Mode = "vector",
         only: Verdict | None = None,
+        regions: bool = True,
     ) -> list[Hits]:
         """Find the hits of each query, as :meth:`retrieval.SearchEngine.search_batch`; at most 1,000 of each."""
-        request = Request(k, find, distinct, offset, exact, None, sort, min_score, mode, only)
+        request = Request(k, find, distinct, offset, exact, None, sort, min_score, mode, only, regions)
         if k > MOST_HITS:
             raise UsageError(f"k is {k}; of a batch a server gives at most {MOST_HITS} hits of each query")
         parsed: list[Query] = []
@@ -368,7 +373,7 @@ class RemoteEngine:
 def _fields(request: Request) -> dict[str, Any]:
     return {
         "find": request.find, "distinct": request.distinct, "exact": request.exact, "sort": request.sort,
-        "min_score": request.min_score, "mode": request.mode, "only": request.only,
+        "min_score": request.min_score, "mode": request.mode, "only": request.only, "regions": request.regions,
     }  # fmt: skip
 
 

@@ -38,7 +38,14 @@ def hits_of(facts: Facts) -> Hits:
 
 def hit_of(facts: Facts) -> Hit:
     """Make a hit."""
-    return Hit(facts["rank"], facts["score"], item_of(facts), dict(facts.get("ranks", {})))
+    region = facts.get("region")
+    return Hit(
+        facts["rank"],
+        facts["score"],
+        item_of(facts),
+        dict(facts.get("ranks", {})),
+        None if region is None else (region[0], region[1], region[2], region[3]),
+    )
 
 
 def info_of(facts: Facts) -> CollectionInfo:

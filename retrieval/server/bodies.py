@@ -114,6 +114,7 @@ class SearchBody(ExplainBody):
     only: Verdict | None = Field(
         None, description="Leave out hits that are less likely right: sure, likely or doubtful."
     )
+    regions: bool = Field(default=True, description="Compare the regions of images too, where they have any.")
     generation: Generation | None = Field(
         None, description="Answer only from this state of the collection, as the pages of one search need it."
     )
@@ -136,6 +137,7 @@ class SearchBody(ExplainBody):
             self.min_score,
             self.mode,
             self.only,
+            self.regions,
         )
 
 
@@ -156,6 +158,7 @@ def search_of(
     area: Area | None = None,
     mode: Mode = "vector",
     only: Verdict | None = None,
+    regions: bool = True,
     generation: Generation | None = None,
 ) -> SearchBody:
     """Make a search of the parameters of an address."""
@@ -169,5 +172,5 @@ def search_of(
     return SearchBody(
         parts=parts, collection=collection, k=k, offset=offset, find=find, distinct=distinct, exact=exact,
         literal=literal, where=where, sort=sort, min_score=min_score,
-        area=area, mode=mode, only=only, generation=generation,
+        area=area, mode=mode, only=only, regions=regions, generation=generation,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,17 +156,19 @@ def test_a_mistake_raises_the_same_class_with_a_sentence(
     assert "\n" not in str(found.value)
 
 
-def test_a_client_has_every_method_of_an_engine_but_those_that_it_names() -> None:
-    missing = {
-        "encoder", "overlay",  # draw, which the server does whole
-        "albums", "album", "make_album",  # as JSON at /v1/albums
-        "duplicates", "map",  # found in the background, at routes of their own
-    }  # fmt: skip
+SHARED = (
+    "answer", "close", "explain", "facets", "get", "info", "items", "keys", "named", "search", "search_album",
+    "search_batch", "similar",
+)  # fmt: skip
 
-    def public(kind: type) -> set[str]:
-        return {name for name in vars(kind) if not name.startswith("_")}
 
-    assert public(SearchEngine) - public(retrieval.RemoteEngine) == missing
+@pytest.mark.parametrize("name", SHARED)
+def test_a_method_takes_the_same_arguments_in_both(name: str) -> None:
+    theirs, ours = (inspect.signature(getattr(kind, name)) for kind in (SearchEngine, retrieval.RemoteEngine))
+
+    assert [(one.name, one.kind, one.default) for one in ours.parameters.values()] == [
+        (one.name, one.kind, one.default) for one in theirs.parameters.values()
+    ]
 
 
 def test_all_hits_come_page_by_page_from_one_state(
