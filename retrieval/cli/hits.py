@@ -16,7 +16,7 @@ from rich.segment import ControlType
 from rich.style import Style
 from rich.text import Text
 
-from retrieval.cli.printing import TEXT_NAMES, one_line, short_name
+from retrieval.cli.printing import TEXT_NAMES, one_line, short_name, written_region
 from retrieval.types import Hit
 from retrieval.uris import is_url, split_file_uri
 
@@ -73,7 +73,7 @@ def _show_hit(console: Console, hit: Hit, width: int, captions: int, picture: Re
     name = Text(short_name(hit.uri), style=Style(link=link) if link is not None else "")
     missing = Text("  (the file is missing)" if hit.missing else "", style="yellow")
     if hit.text is None:
-        place = "" if hit.region is None else "  at " + ",".join(f"{share:.3g}" for share in hit.region)
+        place = "" if hit.region is None else f"  at {written_region(hit.region)}"
         # never folded: a name must survive being copied
         console.print(head + name + missing + Text(place, style="dim"), soft_wrap=True)
         shown = [one_line(caption.text) for caption in hit.captions[:captions]]

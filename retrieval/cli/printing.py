@@ -5,13 +5,14 @@ What is indexed is not ours: a file name may hold an escape sequence, a line fee
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from retrieval.answers import BIDIRECTIONAL, SURROGATES
-from retrieval.types import Hit, Item
+from retrieval.types import Hit, Item, Region
 from retrieval.uris import display, split_file_uri
 
 _UNSAFE = re.compile(  # controls move the cursor or end the line; \t and \n may stay
@@ -64,6 +65,11 @@ def short_name(uri: str) -> str:
     shown = display(uri)
     below = f"{Path.cwd()}{os.sep}"
     return printable(shown.removeprefix(below).replace("\n", "\\n").replace("\t", "\\t"))
+
+
+def written_region(region: Region) -> str:
+    """Write a part of an image as ``--crop`` takes it: shares with three digits, cut off, so that it stays inside."""
+    return ",".join(f"{math.floor(share * 1000) / 1000:g}" for share in region)
 
 
 def counted(count: int, noun: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retrieval.cli.printing import TEXT_NAMES, counted, one_line, printable, short_name
+from retrieval.cli.printing import TEXT_NAMES, counted, one_line, printable, short_name, written_region
 from retrieval.cli.progress import progress_display
 from retrieval.errors import ImageError, QueryError, UsageError
 from retrieval.moments import clock, moment_of, video_of
@@ -110,7 +110,7 @@ def _entry(hit: Hit, pool: DecodePool, drawn: Drawn | None) -> Iterator[str]:
         yield f'<div class="shown">{shown}{_badge(hit)}</div>'
     yield f'<p>{hit.rank} <small>{hit.score:.4f}</small> <span class="name">{_text(_name(hit))}</span></p>'
     if hit.region is not None:
-        yield f"<p><small>at {','.join(f'{share:.3g}' for share in hit.region)}</small></p>"
+        yield f"<p><small>at {written_region(hit.region)}</small></p>"
     if explanation is not None:
         yield f"<p>{' + '.join(map(_marked, explanation.parts))}</p>"
     if hit.text is not None:
