@@ -67,6 +67,24 @@ def complete_fields(context: click.Context, _: click.Parameter, incomplete: str)
     ]
 
 
+def complete_albums(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the names of the collection's albums, those that a shell takes as they are."""
+    from retrieval.query.location import collection_path
+
+    try:
+        names = _albums(context.params.get("collection") or collection_path())
+    except (VlsearchError, OSError):
+        names = []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete) and _SAFE.fullmatch(name)]
+
+
+def _albums(collection: Path) -> list[str]:
+    from retrieval.collection import Collection  # numpy: only where an album is typed
+
+    with Collection.open(collection) as opened, opened.reading() as view:
+        return [album.name for album in view.albums()]
+
+
 def _fields(collection: Path) -> dict[str, str]:
     from retrieval.collection import Collection  # numpy: only where a condition is typed
     from retrieval.collection.filters.fields import ITEM_FIELDS

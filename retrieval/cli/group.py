@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "similar": ("retrieval.cli.similar", "Find what is most like items of the collection."),
         "caption": ("retrieval.cli.caption", "Write captions of pictures."),
         "ask": ("retrieval.cli.ask", "Answer a question about a picture."),
+        "album": ("retrieval.cli.album", "Keep searches under names, and ask them again."),
         "serve": ("retrieval.cli.serve", "Look and search in the browser; answer other programs over HTTP."),
         "mcp": ("retrieval.cli.mcp_", "Let assistants search and look at pictures (MCP)."),
         "demo": ("retrieval.cli.demo", "Index a few photographs with captions and search them."),

@@ -11,51 +11,42 @@ import click
 
 from retrieval.answers import answer_facts, hit_facts, json_line
 from retrieval.cli.certainty import sentence
-from retrieval.cli.completing import complete_models, complete_paths
-from retrieval.cli.crop_option import CropType, crop_picture
+from retrieval.cli.completing import complete_models
 from retrieval.cli.explained import checked_folder, write_explanations
-from retrieval.cli.filter_options import filter_options
-from retrieval.cli.hit_output import list_options, shape_of, show
+from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.opening import open_hits, open_option
 from retrieval.cli.options import collection_option, json_option, runtime_options, use_one_blas_thread
-from retrieval.cli.previews import preview_option, previews
+from retrieval.cli.previews import preview_option
 from retrieval.cli.printing import name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
+from retrieval.cli.request_options import OF_QUERY, request_options
 from retrieval.cli.sheet import Drawn, checked_sheet, write_sheet
+from retrieval.cli.showing import show_or_open
+from retrieval.cli.typed_query import (
+    QueryCommand,
+    TypedQuery,
+    parse_typed,
+    read_aloud,
+    typed_query,
+    with_words,
+)
 from retrieval.errors import UsageError
-from retrieval.query.parse import looks_like_picture, parse_line, parse_query
-from retrieval.query.parts import Crop, Query, TextPart
+from retrieval.query.parse import parse_line
+from retrieval.query.parts import Query
 from retrieval.query.without import read_query
-from retrieval.shell import shell_command, shell_word
-from retrieval.types import MODES, SORTS, VERDICTS, Hits, Kind, Limits, Mode, Request, Sort, Verdict
+from retrieval.types import Hits, Limits, Request
 from retrieval.uris import hide_passwords
 
 if TYPE_CHECKING:
-    from retrieval.expressions import Expression
     from retrieval.query.engine import SearchEngine
     from retrieval.query.explanation import Explanation
 
 BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that answers flow
 
 
-class _QueryCommand(click.Command):
-    """A command whose error for an unknown option such as ``-people`` tells how to subtract words."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if error.option_name.startswith("--"):
-                raise
-            said = f"{error.message} To subtract words, put -- before the first such argument."
-            raise click.NoSuchOption(error.option_name, said, ctx=ctx) from error
-
-
-@click.command(cls=_QueryCommand)
-@click.argument("parts", nargs=-1, metavar="[PART]...", shell_complete=complete_paths)
-@click.option("--add", multiple=True, metavar="PART", help="Add a part; repeatable. The same as an argument.")
-@click.option("--subtract", multiple=True, metavar="PART", help="Subtract a part; repeatable. Needs no --.")
+@click.command(cls=QueryCommand)
+@typed_query
 @click.option(
     "--from",
     "source",
@@ -63,55 +54,7 @@ class _QueryCommand(click.Command):
     metavar="FILE",
     help="Answer many queries, one a line, its parts separated by tabs; - is standard input.",
 )
-@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Hits a query.")
-@click.option(
-    "--find",
-    type=click.Choice(["image", "text"]),
-    help="The kind of item wanted. [default: captions for pictures, else pictures]",
-)
-@click.option(
-    "--words",
-    metavar="WORDS",
-    help="Find only what holds all these words, in its captions, title, keywords or name; alone, ranked by them.",
-)
-@click.option(
-    "--mode",
-    type=click.Choice(MODES),
-    default="vector",
-    show_default=True,
-    help="Rank by meaning, by words (all of them, exactly), or by both.",
-)
-@click.option(
-    "--crop",
-    type=CropType(),
-    metavar="X,Y,W,H",
-    help="Ask with a part of the query's picture: left, top, width, height; shares up to 1, or pixels.",
-)
-@filter_options
-@click.option(
-    "--sort",
-    type=click.Choice(SORTS),
-    default="score",
-    show_default=True,
-    help="Order of the hits: best first, newest first, or by name.",
-)
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="Pass over so many of the best hits.")
-@click.option(
-    "--min-score", type=click.FloatRange(-1, 1), metavar="S", help="Leave out hits with a lower score."
-)
-@click.option(
-    "--only",
-    type=click.Choice(VERDICTS[:-1]),
-    help="Leave out hits that are less likely right than that: sure, likely or doubtful.",
-)
-@click.option("--distinct", is_flag=True, help="Show equal pictures, equal texts, and each video once.")
-@click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
-@click.option("--whole", is_flag=True, help="Compare whole pictures, even where they have regions.")
-@click.option(
-    "--literal",
-    is_flag=True,
-    help="Take words as they are: do not subtract what follows 'without', 'no', 没有, ...",
-)
+@request_options(OF_QUERY)
 @click.option(
     "--model",
     metavar="MODEL",
@@ -138,24 +81,9 @@ class _QueryCommand(click.Command):
 @json_option("Print one JSON object a hit; with --from, one a query.")
 @collection_option
 def query(
-    parts: tuple[str, ...],
-    add: tuple[str, ...],
-    subtract: tuple[str, ...],
+    typed: TypedQuery,
     source: BinaryIO | None,
-    k: int,
-    find: Kind | None,
-    words: str | None,
-    mode: Mode,
-    crop: Crop | None,
-    where: Expression | None,
-    sort: Sort,
-    offset: int,
-    min_score: float | None,
-    only: Verdict | None,
-    distinct: bool,
-    exact: bool,
-    whole: bool,
-    literal: bool,
+    request: Request,
     model: str | None,
     limits: Limits,
     as_list: bool | None,
@@ -217,62 +145,68 @@ def query(
         use_one_blas_thread()
     from retrieval.query.engine import open_engine  # numpy: not for --help
 
-    if source is not None and (parts or add or subtract):
-        raise UsageError("give the query as arguments or as lines of --from, not both")
-    if source is not None and crop is not None:
-        raise UsageError("--crop is of the picture of one query; leave out --crop or --from")
-    if source is not None and sheet is not None:
-        raise UsageError("a sheet shows the hits of one query; leave out --sheet or --from")
-    if source is not None and open_them:
-        raise UsageError("the hits of one query are opened; leave out --open or --from")
-    if explain is not None and (source is not None or mode == "words"):
-        raise UsageError(
-            "explanations are of hits of one query by meaning; leave out --explain, --from or --mode words"
-        )
+    _check_uses(typed, request, source, sheet, explain, open_them)
     sheet, explain = checked_sheet(sheet), checked_folder(explain)
-    if words is not None and source is None and not (parts or add or subtract):
-        if explain is not None:
-            raise UsageError(
-                "hits by words alone are not explained; give a query beside --words, or leave out --explain"
-            )
-        mode, add = "words", (f"text:{words}",)
-    elif words is not None:
-        from retrieval.expressions import Contains  # late: few queries have a condition
-
-        holds = Contains("words", words)
-        where = holds if where is None else where & holds
-    literal = literal or mode == "words"
-    request = Request(k, find, distinct, offset, exact, where, sort, min_score, mode, only, not whole)
+    typed, request = with_words(typed, request, alone=source is None)
+    if explain is not None and request.mode == "words":
+        raise UsageError(
+            "hits by words alone are not explained; give a query beside --words, or leave out --explain"
+        )
     shape = shape_of(as_json, as_list, null)
-    single = None if source is not None else parse_query([*parts, *add], subtract, _is_picture)
-    if single is not None:
-        single = crop_picture(single, crop)
-        _note_namesakes(single)
-        if not literal:
-            single = _read(single)
+    single = None
+    if source is None:
+        single = parse_typed(typed)
+        if not typed.literal:
+            single = read_aloud(single)
     with open_engine(collection, encoder=model, limits=limits) as engine:
         if single is None:
             assert source is not None
             line = 0
-            for line, text, hits in _answer_lines(engine, source, request, literal):
+            for line, text, hits in _answer_lines(engine, source, request, typed.literal):
                 _show_answer(line, hide_passwords(text), hits, shape, null)
             if not line:
                 click.echo(f"{printable(source.name)} holds no query; put one on each line", err=True)
         else:
             with waiting("Loading the model"):
                 (hits,) = engine.answer([single], request)
-            if where is not None and not hits and hits.probability is None:
+            if request.where is not None and not hits and hits.probability is None:
                 click.echo("Note: nothing that could be found meets the condition", err=True)
             if (said := sentence(hits)) is not None:
                 click.echo(said, err=True)
             why = None if explain is None else write_explanations(explain, engine, single, hits)
             if sheet is not None:
-                write_sheet(sheet, " + ".join([*parts, *add]), hits, limits, _drawn(engine, why))
-            elif not open_them:
-                with previews(engine.collection, preview, shape == "list", limits) as shown:
-                    show(hits, shape, null, shown)
-            if open_them:
-                open_hits(engine.collection, hits, limits)
+                write_sheet(sheet, " + ".join(typed.parts), hits, limits, _drawn(engine, why))
+                if open_them:
+                    open_hits(engine.collection, hits, limits)
+            else:
+                show_or_open(engine, hits, shape, null, preview, open_them)
+
+
+def _check_uses(
+    typed: TypedQuery,
+    request: Request,
+    source: BinaryIO | None,
+    sheet: Path | None,
+    explain: Path | None,
+    open_them: bool,
+) -> None:
+    """Refuse options that contradict each other.
+
+    Raises:
+        UsageError: it says which.
+    """
+    if source is not None and not typed.is_empty:
+        raise UsageError("give the query as arguments or as lines of --from, not both")
+    if source is not None and typed.crop is not None:
+        raise UsageError("--crop is of the picture of one query; leave out --crop or --from")
+    if source is not None and sheet is not None:
+        raise UsageError("a sheet shows the hits of one query; leave out --sheet or --from")
+    if source is not None and open_them:
+        raise UsageError("the hits of one query are opened; leave out --open or --from")
+    if explain is not None and (source is not None or request.mode == "words"):
+        raise UsageError(
+            "explanations are of hits of one query by meaning; leave out --explain, --from or --mode words"
+        )
 
 
 def _drawn(engine: SearchEngine, why: Mapping[int, Explanation] | None) -> Drawn | None:
@@ -326,46 +260,3 @@ def _show_answer(line: int, text: str, hits: Hits, shape: str, null: bool) -> No
 
         said = sentence(hits)
         show_hits(hits, title=text if said is None else f"{text}  ({said})")
-
-
-def _read(query: Query) -> Query:
-    """Subtract what the words of a query exclude, and tell how they were read."""
-    read, readings = read_query(query)
-    for reading in readings:
-        click.echo(
-            f"Note: read as {printable(str(reading))}; --literal takes the words as they are", err=True
-        )
-    return read
-
-
-def _is_picture(content: str) -> bool:
-    """Whether content without a mark is an image: it is spelt like one, or names a file that holds one."""
-    if looks_like_picture(content):
-        return True
-    from retrieval.signatures import is_image_file  # late: most queries are words that name no file
-
-    if not (_exists(content) and is_image_file(content)):
-        return False
-    words = shell_word(f"text:{content}")
-    click.echo(f"Note: {printable(content)} is a picture here; for the words write {words}", err=True)
-    return True
-
-
-def _note_namesakes(query: Query) -> None:
-    """Tell on stderr when a text of the query is also the name of a file or folder, which is not read."""
-    for part in query.parts:
-        if not isinstance(part, TextPart) or not _exists(part.text):
-            continue
-        name, path = printable(part.text), Path(part.text)
-        if path.is_dir():
-            advice = f"the folder of that name is indexed with: {shell_command('index', path)}"
-        else:
-            advice = f"for the picture of that name write {shell_word(f'./{part.text}')}"
-        click.echo(f"Note: {name} was read as words; {advice}", err=True)
-
-
-def _exists(name: str) -> bool:
-    try:
-        return Path(name).exists()
-    except (OSError, ValueError):  # too long for a name, or with a NUL
-        return False

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from retrieval.cli.completing import complete_paths
-from retrieval.cli.filter_options import filter_options
-from retrieval.cli.hit_output import list_options, shape_of, show
-from retrieval.cli.opening import open_hits, open_option
+from retrieval.cli.hit_output import list_options, shape_of
+from retrieval.cli.opening import open_option
 from retrieval.cli.options import collection_option, json_option
-from retrieval.cli.previews import preview_option, previews
+from retrieval.cli.previews import preview_option
+from retrieval.cli.request_options import OF_SIMILAR, request_options
+from retrieval.cli.showing import show_or_open
 from retrieval.errors import UsageError
 from retrieval.shell import shell_command
-from retrieval.types import SORTS, Item, Kind, Sort
+from retrieval.types import Item, Request
 
 if TYPE_CHECKING:
-    from retrieval.expressions import Expression
     from retrieval.query.engine import SearchEngine
 
 
@@ -31,26 +31,7 @@ if TYPE_CHECKING:
     shell_complete=complete_paths,
     help="And less like this item; repeatable.",
 )
-@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Hits.")
-@click.option(
-    "--find",
-    type=click.Choice(["image", "text"]),
-    help="The kind of item wanted. [default: the first NAME's]",
-)
-@filter_options
-@click.option(
-    "--sort",
-    type=click.Choice(SORTS),
-    default="score",
-    show_default=True,
-    help="Order of the hits: most alike first, newest first, or by name.",
-)
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="Pass over so many of the best hits.")
-@click.option(
-    "--min-score", type=click.FloatRange(-1, 1), metavar="S", help="Leave out hits with a lower score."
-)
-@click.option("--distinct", is_flag=True, help="Show equal pictures, equal texts, and each video once.")
-@click.option("--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there.")
+@request_options(OF_SIMILAR)
 @list_options
 @preview_option
 @open_option
@@ -59,14 +40,7 @@ if TYPE_CHECKING:
 def similar(
     names: tuple[str, ...],
     unlike: tuple[str, ...],
-    k: int,
-    find: Kind | None,
-    where: Expression | None,
-    sort: Sort,
-    offset: int,
-    min_score: float | None,
-    distinct: bool,
-    exact: bool,
+    request: Request,
     as_list: bool | None,
     null: bool,
     preview: bool | None,
@@ -89,16 +63,8 @@ def similar(
     with open_engine(collection) as engine:
         wanted = [_named(engine, name) for name in names]
         unwanted = [_named(engine, name) for name in unlike]
-        hits = engine.similar(
-            *wanted, unlike=unwanted, k=k, find=find, distinct=distinct, offset=offset, exact=exact,
-            where=where, sort=sort, min_score=min_score,
-        )  # fmt: skip
-        shape = shape_of(as_json, as_list, null)
-        if open_them:
-            open_hits(engine.collection, hits, engine.limits)
-        else:
-            with previews(engine.collection, preview, shape == "list", engine.limits) as shown:
-                show(hits, shape, null, shown)
+        hits = engine.answer_similar(wanted, unwanted, request)
+        show_or_open(engine, hits, shape_of(as_json, as_list, null), null, preview, open_them)
 
 
 def _named(engine: SearchEngine, name: str) -> Item:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from retrieval.collection import View
-from retrieval.collection.albums import Album, AlbumPart
+from retrieval.collection.albums import DEFAULT_REQUEST, Album, AlbumPart
 from retrieval.errors import QueryError, UsageError
 from retrieval.expressions import Expression, with_paths
+from retrieval.query.parse import parse_part
 from retrieval.query.parts import ImagePart, ItemPart, KeyPart, Part, Query, TextPart
 from retrieval.shell import shell_command
 from retrieval.types import Request
@@ -28,10 +29,13 @@ def album_of(view: View, name: str, query: Query, request: Request, literal: boo
         literal: whether texts are taken as they are.
 
     Raises:
-        QueryError: a part has no name that is of use later, or the collection has no such item.
-        UsageError: the name is none, or there are too many parts.
+        FilterError: the condition names a field that no item has.
+        QueryError: the collection has no such item, or a file is not there.
+        UsageError: the name is none, a picture cannot be kept, or there are too many parts.
     """
     where = None if request.where is None else absolute(request.where)
+    if where is not None:
+        view.where(request.find or "image", where)  # are its fields there?
     parts = tuple(_kept(view, part) for part in query.parts)
     return Album(name, parts, replace(request, where=where), literal)
 
@@ -80,6 +84,8 @@ def _kept(view: View, part: Part) -> AlbumPart:
     if isinstance(part, TextPart):
         return AlbumPart(text=part.text, weight=part.weight)
     if isinstance(part, KeyPart):
+        if view.item(part.key) is None:
+            raise QueryError(f"collection {view.path} has no item with the key {part.key!r}, or hides it")
         return AlbumPart(key=part.key, weight=part.weight)
     if isinstance(part, ItemPart):
         found = view.items([part.id])
@@ -120,3 +126,42 @@ def names_missing(view: View, parts: Sequence[AlbumPart]) -> list[str]:
 
 def _is_there(view: View, part: AlbumPart) -> bool:
     return view.item(part.key) is not None if part.key is not None else part_of(view, part) is not None
+
+
+def command_of(album: Album) -> str:
+    """Give the command that asks what an album asks, items by the paths that they had when it was saved."""
+    options: list[str] = []
+    for part in album.parts:
+        words = _typed(replace(part, weight=abs(part.weight)))
+        if part.weight < 0:
+            options += ["--subtract", words]
+        else:
+            options += ["--add", words] if words.startswith("-") else [words]
+        if part.crop is not None:
+            options += ["--crop", ",".join(f"{number:g}" for number in part.crop)]
+    asked = album.request
+    for field in fields(asked):
+        value = getattr(asked, field.name)
+        if value != getattr(DEFAULT_REQUEST, field.name):
+            option = "-k" if field.name == "k" else f"--{field.name.replace('_', '-')}"
+            options += [option] if value is True else [option, str(value)]
+    literal = ["--literal"] if album.literal and asked.mode != "words" else []
+    return shell_command("query", *options, *literal)
+
+
+def _typed(part: AlbumPart) -> str:
+    """Write a part with a weight above 0 as the command line takes it."""
+    weight = "" if part.weight == 1 else f"{part.weight:.6f}".rstrip("0").rstrip(".") + ":"
+    if part.text is not None:
+        return part.text if not weight and _reads_plainly(part.text) else f"{weight}text:{part.text}"
+    if part.key is not None:
+        return f"{weight}key:{part.key}"
+    return f"{weight}image:{display(part.picture or part.uri or '')}"
+
+
+def _reads_plainly(text: str) -> bool:
+    """Whether the command line takes a text for these very words."""
+    try:
+        return parse_part(text) == TextPart(text)
+    except QueryError:
+        return False

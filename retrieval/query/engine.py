@@ -224,23 +224,38 @@ class SearchEngine:
             UsageError: k is below 1, or offset below 0.
             CollectionError: the collection is empty.
         """
+        request = Request(k, find, distinct, offset, exact, _condition(where), sort, min_score)
+        return self.answer_similar(items, unlike, request)
+
+    def answer_similar(
+        self,
+        items: Sequence[Item | Hit | int],
+        unlike: Sequence[Item | Hit | int],
+        request: Request,
+    ) -> list[Hit]:
+        """Find what is most like items and less like others, with the parameters of a search in one value.
+
+        Raises:
+            QueryError, UsageError, CollectionError: as :meth:`similar`.
+        """
         wanted = [item if isinstance(item, int) else item.id for item in items]
         unwanted = [item if isinstance(item, int) else item.id for item in unlike]
         parts = [
             *(ItemPart(number) for number in wanted),
             *(ItemPart(number, -UNLIKE) for number in unwanted),
         ]
-        request = Request(k, find, distinct, offset, exact, _condition(where), min_score=min_score)
         asked = {*wanted, *unwanted}
+        find = request.find
         if find is None and wanted:
             with self.collection.reading() as view:
                 named = view.items(wanted[:1])
-                request = replace(request, find=named[0].kind if named else None)
+                find = named[0].kind if named else None
         # the items themselves are among the hits, so that many more may be needed
-        whole = replace(request, k=offset + k + len(asked), offset=0)
+        end = request.offset + request.k
+        whole = replace(request, k=end + len(asked), offset=0, find=find, sort="score")
         left = [hit for hit in self._search([Query(tuple(parts))], whole)[0] if hit.id not in asked]
         ranked = [replace(hit, rank=rank) for rank, hit in enumerate(left, start=1)]
-        return ordered(ranked[offset : offset + k], replace(request, sort=sort).sort)
+        return ordered(ranked[request.offset : end], request.sort)
 
     def search_batch(
         self,
