@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from retrieval.errors import CollectionNotFound as CollectionNotFound
     from retrieval.errors import CollectionTooNew as CollectionTooNew
     from retrieval.errors import CorpusFormatError as CorpusFormatError
+    from retrieval.errors import CursorExpired as CursorExpired
     from retrieval.errors import EvaluationError as EvaluationError
     from retrieval.errors import FilterError as FilterError
     from retrieval.errors import IdentityMismatch as IdentityMismatch
@@ -97,9 +98,8 @@ if TYPE_CHECKING:
 
 _ERRORS = (
     "CollectionDamaged CollectionError CollectionLocked CollectionNotFound CollectionTooNew "
-    "CorpusFormatError EvaluationError FilterError IdentityMismatch ImageError MissingExtra ModelError NoSuchAlbum "
-    "QueryError ServerError "
-    "TrainingError UnknownModel UsageError VlsearchError"
+    "CorpusFormatError CursorExpired EvaluationError FilterError IdentityMismatch ImageError MissingExtra ModelError "
+    "NoSuchAlbum QueryError ServerError TrainingError UnknownModel UsageError VlsearchError"
 )
 _EXPORTS = {
     "Album": "retrieval.collection.albums",
@@ -188,6 +188,7 @@ __all__ = [
     "Corpus",
     "CorpusFormatError",
     "CorpusOptions",
+    "CursorExpired",
     "DuplicateCopy",
     "DuplicateGroup",
     "Duplicates",

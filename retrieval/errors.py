@@ -6,6 +6,7 @@ VlsearchError
 │   ├── QueryError            a query is empty, or a part of it cannot be used
 │   │   ├── PlacedQueryError  a QueryError of one query of a batch, with its place
 │   │   ├── NothingOfKind     the collection holds no items of the kind asked for
+│   │   ├── CursorExpired     pages of a search cannot be gone on with
 │   │   ├── NoSuchImage       an image of the query does not exist
 │   │   └── FilterError       a condition on fields (where) cannot be read, or not be asked of this collection
 │   ├── NoSuchAlbum           a collection has no album of that name
@@ -122,6 +123,13 @@ class NoSuchImage(QueryError):
         """The fault, and how to search for the words themselves."""
         words = shell_word(f"text:{self.path}")
         return f"there is no file {self.path}; check the path, or to search for these words write {words}"
+
+
+class CursorExpired(QueryError):
+    """The pages of a search cannot be gone on with; the argument is the reason, a clause."""
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}; begin at the first page without a cursor"
 
 
 class FilterError(QueryError):

@@ -297,16 +297,25 @@ def check_size(expression: Expression) -> None:
             )
 
 
+def parts_of(expression: Expression) -> Iterator[Expression]:
+    """Yield a condition and all those that it is made of.
+
+    Raises:
+        FilterError: as :func:`check_size`.
+    """
+    check_size(expression)
+    return (part for part, _ in _walk(expression))
+
+
 def fields_of(expression: Expression) -> frozenset[str]:
     """Name the fields that a condition looks at, in lower case.
 
     Raises:
         FilterError: as :func:`check_size`.
     """
-    check_size(expression)
     return frozenset(
         "folder" if isinstance(part, Under) else getattr(part, "field", "").lower()
-        for part, _ in _walk(expression)
+        for part in parts_of(expression)
     )
 
 

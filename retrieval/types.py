@@ -57,6 +57,9 @@ Mode = Literal["vector", "words", "hybrid"]
 
 MODES: tuple[Mode, ...] = ("vector", "words", "hybrid")
 
+Distinct = bool | Literal["picture"]
+"""Which hits are given once: none of them; equal contents, and frames of one video; or also copies of a picture."""
+
 Scalar = str | int | float | bool | None
 
 Attribute = Scalar | list[str] | tuple[str, ...]
@@ -368,6 +371,7 @@ class Hits(list[Hit]):
             where that is not known: the model has no calibration, or the query is not one of words for images by
             vectors, from the first hit on.
         verdict: the same in a word; None likewise.
+        next_page: gives the cursor of the next page; None where there is none.
     """
 
     def __init__(
@@ -375,6 +379,31 @@ class Hits(list[Hit]):
     ) -> None:
         super().__init__(hits)
         self.probability, self.verdict = probability, verdict
+        self.next_page: Callable[[], str] | None = None
+
+    @property
+    def cursor(self) -> str | None:
+        """Where the next page begins, to be passed to the same search; None where these are the last hits."""
+        return None if self.next_page is None else self.next_page()
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """A place in the ranking of a query, behind a hit of a page that was given; a later page begins there.
+
+    Attributes:
+        score: of that hit.
+        item: its id.
+        seen: its rank: as many hits were given.
+        last_item: id of the newest item that counts; what came after the first page does not.
+        last_encoding: likewise, of the newest vector.
+    """
+
+    score: float
+    item: int
+    seen: int
+    last_item: int
+    last_encoding: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,7 +413,8 @@ class Request:
     Attributes:
         k: hits wanted, >= 1; counts items, so equal images under two names are two hits.
         find: the kind of item wanted; None leaves it to the query.
-        distinct: give each content once, as its item with the lowest id, and each video once, as its best frame.
+        distinct: give each content once, as its item with the lowest id, and each video once, as its best frame;
+            ``"picture"``: also each picture once, which an engine does, and not a view.
         offset: best hits to pass over, >= 0; the first hit returned has rank ``offset + 1``.
         exact: scan all vectors, even where an accelerator finds nearly all of the best ones sooner.
         where: what an item must meet to be found; a text becomes one by ``retrieval.parse_where``.
@@ -397,11 +427,13 @@ class Request:
             ``doubtful``.
         regions: an image is as near as the nearest of its regions, where it has any (``vlsearch index --regions``);
             else whole images are compared.
+        after: only what stands behind this place is given; :mod:`retrieval.query.cursor` says what that means while a
+            collection is written to.
     """
 
     k: int = 10
     find: Kind | None = None
-    distinct: bool = False
+    distinct: Distinct = False
     offset: int = 0
     exact: bool = False
     where: Expression | None = None
@@ -410,6 +442,7 @@ class Request:
     mode: Mode = "vector"
     only: Verdict | None = None
     regions: bool = True
+    after: After | None = None
 
     def __post_init__(self) -> None:
         if self.where is not None:
@@ -418,6 +451,8 @@ class Request:
             check_size(self.where)
         if self.sort not in SORTS:
             raise UsageError(f"sort is {self.sort!r}; choose one of {', '.join(SORTS)}")
+        if self.distinct not in (True, False, "picture"):
+            raise UsageError(f"distinct is {self.distinct!r}; choose True, False or 'picture'")
         if self.mode not in MODES:
             raise UsageError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
         if self.min_score is not None and self.mode != "vector":

@@ -11,7 +11,7 @@ import click
 
 from retrieval.cli.crop_option import CropType
 from retrieval.cli.filter_options import filter_options
-from retrieval.types import MODES, SORTS, VERDICTS, Request
+from retrieval.types import MODES, SORTS, VERDICTS, Distinct, Request
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -50,8 +50,25 @@ OF_SIMILAR = Wording(
 )
 
 
+class RequestCommand(click.Command):
+    """A command with :func:`request_options`, one of which has a value only behind an equals sign."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line."""
+        end = args.index("--") if "--" in args else len(args)
+        begun = ["--distinct=content" if argument == "--distinct" else argument for argument in args[:end]]
+        return super().parse_args(ctx, [*begun, *args[end:]])
+
+
+def _distinct(_: click.Context, __: click.Parameter, value: str | None) -> Distinct:
+    return "picture" if value == "picture" else value is not None
+
+
 def request_options(wording: Wording) -> Callable[[Command], Command]:
-    """``-k``, ``--find``, conditions, ``--sort`` and the others, passed on as ``request``, which is frozen."""
+    """``-k``, ``--find``, conditions, ``--sort`` and the others, passed on as ``request``, which is frozen.
+
+    The command is a :class:`RequestCommand`.
+    """
 
     def decorate(command: Command) -> Command:
         @wraps(command)
@@ -87,7 +104,11 @@ def _options(wording: Wording) -> list[Callable[[Any], Any]]:
         ),
         *((_ONLY,) if wording.is_typed else ()),
         click.option(
-            "--distinct", is_flag=True, help="Show equal pictures, equal texts, and each video once."
+            "--distinct",
+            type=click.Choice(["content", "picture"]),
+            metavar="[=picture]",
+            callback=_distinct,
+            help="Show equal pictures, equal texts, and each video once; =picture: edited copies too.",
         ),
         click.option(
             "--exact", is_flag=True, help="Look at all vectors, even where an accelerator is there."

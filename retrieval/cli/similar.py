@@ -12,7 +12,7 @@ from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.opening import open_option
 from retrieval.cli.options import collection_option, json_option
 from retrieval.cli.previews import preview_option
-from retrieval.cli.request_options import OF_SIMILAR, request_options
+from retrieval.cli.request_options import OF_SIMILAR, RequestCommand, request_options
 from retrieval.cli.showing import show_or_open
 from retrieval.errors import UsageError
 from retrieval.shell import shell_command
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from retrieval.query.engine import SearchEngine
 
 
-@click.command()
+@click.command(cls=RequestCommand)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_paths)
 @click.option(
     "--unlike",

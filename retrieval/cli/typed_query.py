@@ -13,6 +13,7 @@ import click
 from retrieval.cli.completing import complete_paths
 from retrieval.cli.crop_option import crop_picture
 from retrieval.cli.printing import printable
+from retrieval.cli.request_options import RequestCommand
 from retrieval.query.parse import looks_like_picture, parse_query
 from retrieval.query.parts import Crop, Query, TextPart
 from retrieval.query.without import read_query
@@ -46,7 +47,7 @@ class TypedQuery:
         return not (self.parts or self.subtract)
 
 
-class QueryCommand(click.Command):
+class QueryCommand(RequestCommand):
     """A command whose error for an unknown option such as ``-people`` tells how to subtract words."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -15,7 +16,7 @@ from retrieval.client.values import explanation_of, hits_of, info_of, item_of
 from retrieval.errors import PlacedQueryError, QueryError, UsageError
 from retrieval.query.parts import ItemPart, KeyPart, Part, Query, Queryable, Source, TextPart
 from retrieval.query.vectors import place_of, with_place_in_errors
-from retrieval.types import Hit, Hits, Item, Kind, Limits, Mode, Request, Sort, Verdict
+from retrieval.types import Distinct, Hit, Hits, Item, Kind, Limits, Mode, Request, Sort, Verdict
 
 if TYPE_CHECKING:
     from retrieval.collection import CollectionInfo
@@ -74,7 +75,7 @@ class RemoteEngine:
         query: Query | Queryable | Sequence[Queryable] | None = None,
         k: int = 10,
         find: Kind | None = None,
-        distinct: bool = False,
+        distinct: Distinct = False,
         *,
         key: str | None = None,
         offset: int = 0,
@@ -86,13 +87,15 @@ class RemoteEngine:
         mode: Mode = "vector",
         only: Verdict | None = None,
         regions: bool = True,
+        cursor: str | None = None,
     ) -> Hits:
         """Find the k items that answer a query best, as :meth:`retrieval.SearchEngine.search`."""
         if (query is None) == (key is None):
             raise UsageError("search with a query or with the key of an item, one of the two")
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
         request = Request(k, find, distinct, offset, exact, None, sort, min_score, mode, only, regions)
-        return self._pages("/v1/search", {"parts": self._parts(asked), "literal": literal}, request, where)
+        body = {"parts": self._parts(asked), "literal": literal}
+        return self._pages("/v1/search", body, request, where, cursor=cursor)
 
     def similar(
         self,
@@ -100,7 +103,7 @@ class RemoteEngine:
         unlike: Sequence[Item | Hit | int] = (),
         k: int = 10,
         find: Kind | None = None,
-        distinct: bool = False,
+        distinct: Distinct = False,
         offset: int = 0,
         exact: bool = False,
         where: str | Expression | None = None,
@@ -108,20 +111,24 @@ class RemoteEngine:
         min_score: float | None = None,
     ) -> list[Hit]:
         """Find what is most like some items, as :meth:`retrieval.SearchEngine.similar`."""
-        asked = {"items": list(map(_id, items)), "unlike": list(map(_id, unlike))}
         request = Request(k, find, distinct, offset, exact, None, sort, min_score)
-        return list(
-            self._pages(
-                "/v1/similar", asked, request, where, leave_out=("mode", "only", "regions", "generation")
-            )
-        )
+        return self._similar(items, unlike, request, where)
+
+    def answer_similar(
+        self,
+        items: Sequence[Item | Hit | int],
+        unlike: Sequence[Item | Hit | int],
+        request: Request,
+    ) -> list[Hit]:
+        """Find what is most like items and less like others, with the parameters of a search in one value."""
+        return self._similar(items, unlike, request, request.where)
 
     def search_batch(
         self,
         queries: Sequence[Query | Queryable | Sequence[Queryable]],
         k: int = 10,
         find: Kind | None = None,
-        distinct: bool = False,
+        distinct: Distinct = False,
         *,
         offset: int = 0,
         exact: bool = False,
@@ -148,8 +155,13 @@ class RemoteEngine:
             )
         return found
 
-    def answer(self, queries: Sequence[Query], request: Request) -> list[Hits]:
+    def answer(self, queries: Sequence[Query], request: Request, cursor: str | None = None) -> list[Hits]:
         """Find the hits of each query, taken literally, with the parameters of a search in one value."""
+        if cursor is not None:
+            if len(queries) != 1:
+                raise QueryError("a cursor is of one query; ask that one alone")
+            body = {"parts": self._parts(queries[0]), "literal": True}
+            return [self._pages("/v1/search", body, request, request.where, cursor=cursor)]
         found: list[Hits] = []
         for start in range(0, len(queries), BATCH):
             found += self._batch(
@@ -277,6 +289,17 @@ class RemoteEngine:
     ) -> None:
         self.close()
 
+    def _similar(
+        self,
+        items: Sequence[Item | Hit | int],
+        unlike: Sequence[Item | Hit | int],
+        request: Request,
+        where: str | Expression | None,
+    ) -> list[Hit]:
+        asked = {"items": list(map(_id, items)), "unlike": list(map(_id, unlike))}
+        unknown = ("mode", "only", "regions", "generation")
+        return list(self._pages("/v1/similar", asked, request, where, leave_out=unknown))
+
     def _pages(
         self,
         path: str,
@@ -284,24 +307,28 @@ class RemoteEngine:
         request: Request,
         where: str | Expression | None,
         leave_out: Sequence[str] = (),
+        cursor: str | None = None,
     ) -> Hits:
-        """Ask for the pages of one answer, all of one generation, and join them."""
+        """Ask for the pages of one answer and join them: behind a cursor, or else all of one generation."""
         body = {**asked, **_fields(request), "where": _condition(where), "collection": self._collection}
         hits: list[Hit] = []
         first: dict[str, Any] = {}
+        place = cursor
         while True:
-            page = {
-                **body,
-                "offset": request.offset + len(hits),
-                "k": min(MOST_HITS, request.k - len(hits)),
-                "generation": first.get("generation"),
-            }
+            page = {**body, "k": min(MOST_HITS, request.k - len(hits))}
+            if cursor is None:
+                page |= {"offset": request.offset + len(hits), "generation": first.get("generation")}
+            else:
+                page |= {"offset": request.offset, "cursor": place}
             wanted = {name: value for name, value in page.items() if name not in leave_out}
             answer = self._connection.json("POST", path, json=wanted)
-            found, first = hits_of(answer), first or answer
+            found, first, place = hits_of(answer), first or answer, answer.get("cursor")
             hits += found
-            if answer["next"] is None or len(hits) >= request.k:
-                return Hits(hits, first.get("probability"), first.get("verdict"))
+            ends = answer["next"] is None if cursor is None else place is None
+            if ends or len(hits) >= request.k:
+                joined = Hits(hits, first.get("probability"), first.get("verdict"))
+                joined.next_page = None if place is None else partial(str, place)
+                return joined
 
     def _batch(
         self,

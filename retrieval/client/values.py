@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from retrieval.collection import CollectionInfo
@@ -33,7 +34,10 @@ def item_of(facts: Facts) -> Item:
 
 def hits_of(facts: Facts) -> Hits:
     """Make the hits of an answer."""
-    return Hits(map(hit_of, facts["hits"]), facts.get("probability"), facts.get("verdict"))
+    hits = Hits(map(hit_of, facts["hits"]), facts.get("probability"), facts.get("verdict"))
+    place = facts.get("cursor")
+    hits.next_page = None if place is None else partial(str, place)
+    return hits
 
 
 def hit_of(facts: Facts) -> Hit:

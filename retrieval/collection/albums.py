@@ -96,7 +96,7 @@ class Album:
             UsageError: the condition cannot be read back, for it is too long.
         """
         asked: dict[str, object] = {"parts": [_given(part, AlbumPart(text="-")) for part in self.parts]}
-        asked |= _given(replace(self.request, where=None), DEFAULT_REQUEST)
+        asked |= _given(replace(self.request, where=None, after=None), DEFAULT_REQUEST)
         if self.request.where is not None:
             asked["where"] = str(self.request.where)
             parse_where(str(self.request.where))  # what cannot be read back is not kept
@@ -257,7 +257,7 @@ def _is_word(value: object) -> bool:
 _BELONGS: Mapping[str, Callable[[object], bool]] = {
     "k": _is_count,
     "find": lambda value: value in KINDS,
-    "distinct": _is_flag,
+    "distinct": lambda value: _is_flag(value) or value == "picture",
     "offset": _is_count,
     "exact": _is_flag,
     "where": _is_word,

@@ -53,6 +53,9 @@ def rank_items(
     ranked.sort(key=lambda one: (-one.score, one.item))
     if video_of_item:
         ranked = first_of_each(ranked, [video_of_item.get(one.item) for one in ranked])
+    if request.after is not None:
+        place = (-request.after.score, request.after.item)
+        ranked = [one for one in ranked if (-one.score, one.item) > place]
     return ranked[request.offset : request.offset + request.k]
 
 

@@ -41,6 +41,7 @@ class Snapshot:
         masked: ids of encodings that no search may find, ascending int64: the dead ones, and those of contents whose
             items are all hidden.
         hidden_ids: the ids in ``hidden``.
+        last_item: the highest id of an item.
         schema: of the catalogue.
         move: of the folder that the collection lies in, since the catalogue was last written; None if there was none.
         allowed: what conditions have let through so far.
@@ -57,6 +58,7 @@ class Snapshot:
     hidden: dict[Kind, NDArray[np.int64]]
     masked: NDArray[np.int64]
     hidden_ids: frozenset[int]
+    last_item: int
     schema: int
     move: Move | None
     allowed: AllowedCache = field(default_factory=AllowedCache)
@@ -113,6 +115,7 @@ def read_snapshot(
         hidden=hidden,
         masked=masked,
         hidden_ids=frozenset(number for of_kind in hidden.values() for number in of_kind.tolist()),
+        last_item=_LAST_ITEM.rows(connection)[0].number,
         schema=VERSION.rows(connection)[0].number,
         move=find_move(connection, collection),
     )
@@ -137,6 +140,7 @@ class _HiddenItem(NamedTuple):
     kind: Kind
 
 
+_LAST_ITEM = Select(Number, "SELECT coalesce(max(id), 0) FROM items")
 _DEAD = SelectIds("SELECT encoding_id FROM dead ORDER BY encoding_id")
 _COUNT_UP_TO = Select(Number, "SELECT count(*) FROM (SELECT 1 FROM items WHERE kind = ? LIMIT ?)")
 # Joined by uri, so of the tables themselves, not of the views that moved.py may put in their places.

@@ -40,7 +40,7 @@ from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
 from retrieval.moments import video_of
-from retrieval.types import Failure, HiddenItem, Hit, ImageText, Item, Kind, Request
+from retrieval.types import After, Failure, HiddenItem, Hit, ImageText, Item, Kind, Request
 from retrieval.uris import uri_of
 
 if TYPE_CHECKING:
@@ -96,10 +96,11 @@ class View:
         by_id = {item.id: item for item in items}
         if len(by_id) < len({one.item for ranked in found for one in ranked}):
             raise WrongValue("the catalogue holds items without a content")
+        seen = 0 if request.after is None else request.after.seen
         hits = (
             [
                 Hit(rank, one.score, by_id[one.item], region=one.region)
-                for rank, one in enumerate(ranked, request.offset + 1)
+                for rank, one in enumerate(ranked, request.offset + seen + 1)
             ]
             for ranked in found
         )
@@ -308,6 +309,10 @@ class View:
 
         return read_albums(self._connection, self._snapshot.move, name)
 
+    def newest_ids(self, kind: Kind) -> After:
+        """Give the place before the first hit of a search, with the newest item and vector of a kind that there are."""
+        return After(np.inf, 0, 0, self._snapshot.last_item, self._store(kind).last)
+
     def hides(self, item: int) -> bool:
         """Whether the item with this id is hidden."""
         return self._snapshot.hides(item)
@@ -404,7 +409,12 @@ class View:
     ) -> list[Candidates]:
         store, masked = self._store(find), self._snapshot.masked
         some = None if allowed is None else allowed.store
-        accelerator = None if request.exact else self._snapshot.accelerators.get(find)
+        # an accelerator asked for a later page may find what it has missed on an earlier one, and miss others
+        exact = request.exact or request.after is not None
+        accelerator = None if exact else self._snapshot.accelerators.get(find)
+        if request.after is not None:
+            later = (store if some is None else some).ids_after(request.after.last_encoding)
+            masked = np.union1d(masked, later) if len(later) else masked
         if accelerator is None:
             whole = search(store if some is None else some, vectors, depth, masked)
         else:
@@ -425,11 +435,15 @@ class View:
     def _rank(
         self, vectors: NDArray[np.float32], find: Kind, request: Request, allowed: Allowed | None
     ) -> list[list[Ranked]]:
-        """Rank items; where moments of one video count once, more candidates are taken until the hits suffice."""
-        depth = request.offset + request.k
+        """Rank items; more candidates are taken until the hits suffice, where some of them may bring none.
+
+        That is so where moments of one video count once, and behind a page: contents may have new items alone.
+        """
+        seen = 0 if request.after is None else request.after.seen
+        depth = request.offset + min(seen, self._snapshot.last_item) + request.k
         found = self._candidates(vectors, find, depth, request, allowed)
         ranked = self._rank_candidates(found, request, allowed)
-        if request.distinct:
+        if request.distinct or request.after is not None:
             for number, candidates in enumerate(found):
                 deeper = depth
                 while may_lack_hits(candidates, deeper, len(ranked[number]), request):
@@ -445,13 +459,14 @@ class View:
         encodings = {number for candidates in found for number in candidates.ids.tolist()}
         content_of: dict[int, int] = {}
         items_of: dict[int, list[int]] = {}
+        last = self._snapshot.last_item if request.after is None else request.after.last_item
         for row in _ITEMS_OF.rows(self._connection, id_list(encodings)):
             content_of[row.encoding] = row.content
             items = items_of.setdefault(row.content, [])
             if row.item is None:
                 raise WrongValue("the catalogue holds encodings of no item that are not masked")
             admitted = not self._snapshot.hides(row.item) if allowed is None else allowed.admits(row.item)
-            if admitted:
+            if admitted and row.item <= last:
                 items.append(row.item)
         if len(content_of) < len(encodings):
             raise WrongValue("segments hold encodings that the catalogue does not know")

@@ -62,19 +62,25 @@ def fingerprints(
 def _made(
     places: Mapping[bytes, Location | None], limits: Limits
 ) -> Iterator[tuple[bytes, Fingerprint | None]]:
-    """Make fingerprints; None for a picture that cannot be read, or is not what was indexed."""
     if not places:
         return
     with DecodePool(limits) as pool:
+        yield from make_fingerprints(places, pool)
 
-        def prepare(task: tuple[bytes, Location | None]) -> PreparedImage:
-            digest, place = task
-            if place is None or isinstance(place, UrlBytes):
-                raise ImageError("its file is not here")
-            return pool.prepare(place, RULE, lambda seen: seen == digest)
 
-        tasks = map_in_order(prepare, places.items(), pool.workers, READ_AHEAD, threading.Event())
-        for (digest, _), outcome in tasks:
-            readable = not isinstance(outcome, ImageError) and outcome.digest == digest
-            array = outcome.array if readable and not isinstance(outcome, ImageError) else None
-            yield digest, None if array is None else fingerprint_of(array)
+def make_fingerprints(
+    places: Mapping[bytes, Location | None], pool: DecodePool
+) -> Iterator[tuple[bytes, Fingerprint | None]]:
+    """Make fingerprints of pictures, in their order; None for one that cannot be read, or is not what was indexed."""
+
+    def prepare(task: tuple[bytes, Location | None]) -> PreparedImage:
+        digest, place = task
+        if place is None or isinstance(place, UrlBytes):
+            raise ImageError("its file is not here")
+        return pool.prepare(place, RULE, lambda seen: seen == digest)
+
+    tasks = map_in_order(prepare, places.items(), pool.workers, READ_AHEAD, threading.Event())
+    for (digest, _), outcome in tasks:
+        readable = not isinstance(outcome, ImageError) and outcome.digest == digest
+        array = outcome.array if readable and not isinstance(outcome, ImageError) else None
+        yield digest, None if array is None else fingerprint_of(array)

@@ -76,17 +76,22 @@ class ComparedPairs:
     alike: Likeness
 
 
-def same_pictures(prints: Prints, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+def same_pictures(
+    prints: Prints, vectors: NDArray[np.float32], base: float | None = None, few: bool | None = None
+) -> NDArray[np.int64]:
     """Find the pairs of pictures that are the same one.
 
     Args:
         prints: of n pictures.
         vectors: (n, d) float32 unit rows of the pictures.
+        base: cosine of any two pictures of the collection that these are of; by default as these vectors tell it.
+        few: whether the collection has so few pictures that all pairs are compared; by default whether these are.
 
     Returns:
         (pairs, 2) int64 numbers of pictures, the lower first, ascending; each pair once.
     """
-    found = [compared.pairs[is_same(compared.alike)] for compared in compare_pictures(prints, vectors)]
+    compared = compare_pictures(prints, vectors, base, few)
+    found = [one.pairs[is_same(one.alike)] for one in compared]
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
 
 
@@ -99,14 +104,16 @@ def is_same(alike: Likeness) -> NDArray[np.bool_]:
     )
 
 
-def compare_pictures(prints: Prints, vectors: NDArray[np.float32]) -> Iterator[ComparedPairs]:
+def compare_pictures(
+    prints: Prints, vectors: NDArray[np.float32], base: float | None = None, few: bool | None = None
+) -> Iterator[ComparedPairs]:
     """Compare all pairs of pictures that may be the same, as :func:`same_pictures` does before it decides."""
     if len(prints.owner) < 2:
         return
     grey, small = prints.grey, _quarter(prints.grey)
-    base = cosine_of_any_two(vectors)
+    base = cosine_of_any_two(vectors) if base is None else base
     # few pictures are all compared, so that nothing depends on how the encoder takes turned ones
-    least = LEAST if len(vectors) >= FEW else -np.inf
+    least = -np.inf if (len(vectors) < FEW if few is None else few) else LEAST
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for found in candidate_pairs(vectors[prints.owner], descriptors(grey), base, least):
             likely = _oriented(small, found)

@@ -10,7 +10,7 @@ from pathlib import Path
 from retrieval.collection import View
 from retrieval.collection.albums import DEFAULT_REQUEST, Album, AlbumPart
 from retrieval.errors import QueryError, UsageError
-from retrieval.expressions import Expression, with_paths
+from retrieval.expressions import Expression, ItemIds, parts_of, with_paths
 from retrieval.query.parse import parse_part
 from retrieval.query.parts import ImagePart, ItemPart, KeyPart, Part, Query, TextPart
 from retrieval.shell import shell_command
@@ -35,6 +35,8 @@ def album_of(view: View, name: str, query: Query, request: Request, literal: boo
     """
     where = None if request.where is None else absolute(request.where)
     if where is not None:
+        if any(isinstance(part, ItemIds) for part in parts_of(where)):
+            raise UsageError("a choice of items on the map is not kept in an album; leave it out")
         view.where(request.find or "image", where)  # are its fields there?
     parts = tuple(_kept(view, part) for part in query.parts)
     return Album(name, parts, replace(request, where=where), literal)
@@ -143,10 +145,19 @@ def command_of(album: Album) -> str:
     for field in fields(asked):
         value = getattr(asked, field.name)
         if value != getattr(DEFAULT_REQUEST, field.name):
-            option = "-k" if field.name == "k" else f"--{field.name.replace('_', '-')}"
-            options += [option] if value is True else [option, str(value)]
+            options += _option(field.name, value)
     literal = ["--literal"] if album.literal and asked.mode != "words" else []
     return shell_command("query", *options, *literal)
+
+
+def _option(name: str, value: object) -> list[str]:
+    """Give the option that sets a field of a request."""
+    option = "-k" if name == "k" else f"--{name.replace('_', '-')}"
+    if name == "regions":
+        return ["--whole"]
+    if name == "distinct":
+        return [option if value is True else f"{option}={value}"]
+    return [option] if value is True else [option, str(value)]
 
 
 def _typed(part: AlbumPart) -> str:

@@ -50,7 +50,7 @@ def with_probability(
     if not (request.regions and view.has_regions(kind)):
         scores = [hit.score for hit in hits]
         return _judged(calibration, asked, request, hits, scores, max(scores))
-    whole = replace(request, k=1, offset=0, distinct=False, min_score=None, regions=False)
+    whole = replace(request, k=1, offset=0, distinct=False, min_score=None, regions=False, after=None)
     [best] = view.search(row[None], kind, whole)
     scores = _whole_scores(view, row, hits)
     return _judged(calibration, asked, request, hits, scores, max(hit.score for hit in best))
@@ -66,7 +66,7 @@ def _judged(
 ) -> Hits:
     """Judge hits by the scores of whole images: a calibration knows no others."""
     found = Hits(hits)
-    if not request.offset:  # else the first hit of all is not among these
+    if not request.offset and request.after is None:  # else the first hit of all is not among these
         found.probability = calibration.probability(asked, best)
         found.verdict = calibration.verdict(found.probability)
     if request.only is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,19 +16,19 @@ from retrieval.errors import (
     CollectionError,
     ImageError,
     NoSuchAlbum,
-    NothingOfKind,
+    QueryError,
     UsageError,
 )
-from retrieval.query.by_words import deeper, join_words, search_words
-from retrieval.query.certainty import with_probability
+from retrieval.query.answering import Asked, answer_in
+from retrieval.query.cursor import Cursor, open_cursor
 from retrieval.query.loaded_encoders import LoadedEncoders
 from retrieval.query.location import collection_path
 from retrieval.query.parts import ItemPart, KeyPart, Query, Queryable
-from retrieval.query.stored_items import direction, stored_vectors
-from retrieval.query.vectors import NotPrepared, QueryVectors, place_of, with_place_in_errors
+from retrieval.query.stored_items import stored_vectors
+from retrieval.query.vectors import NotPrepared, QueryVectors, with_place_in_errors
 from retrieval.query.without import read_query
 from retrieval.types import (
-    KINDS,
+    Distinct,
     Hit,
     Hits,
     Item,
@@ -120,7 +120,7 @@ class SearchEngine:
         """
         identity = self.collection.identity
         if identity is None:
-            raise self._empty()
+            raise CollectionEmpty(self.collection.path)
         return self._encoders.load(identity)
 
     def search(
@@ -128,7 +128,7 @@ class SearchEngine:
         query: Query | Queryable | Sequence[Queryable] | None = None,
         k: int = 10,
         find: Kind | None = None,
-        distinct: bool = False,
+        distinct: Distinct = False,
         *,
         key: str | None = None,
         offset: int = 0,
@@ -140,6 +140,7 @@ class SearchEngine:
         mode: Mode = "vector",
         only: Verdict | None = None,
         regions: bool = True,
+        cursor: str | None = None,
     ) -> Hits:
         """Find the k items that answer a query best: by score descending, equal scores by item id.
 
@@ -153,7 +154,9 @@ class SearchEngine:
             k: >= 1; fewer hits come back only where the collection holds fewer.
             find: the kind of item wanted. By default words find images, images find texts, and a query
                 of both finds images; a kind that the collection has none of gives way to the other.
-            distinct: give equal contents once, as the item with the lowest id, and each video once, at its best moment.
+            distinct: give equal contents once, as the item with the lowest id, and each video once, at its best moment;
+                ``"picture"``: also each picture once, where others show the same in other files, resized or edited
+                (:mod:`retrieval.query.distinct_pictures` says when files are looked at for it).
             offset: best hits to pass over, >= 0, as a page of results needs it.
             exact: scan all vectors, even where ``vlsearch optimize`` has built an accelerator, which finds nearly
                 all of the best items sooner.
@@ -168,10 +171,12 @@ class SearchEngine:
             only: leave out hits that would not be so likely right, were they the first: ``sure``, ``likely`` or
                 ``doubtful``.
             regions: compare the regions of images too, where the collection has them (``vlsearch index --regions``).
+            cursor: give the hits behind the page whose ``cursor`` this was, without gap or repeat while the
+                collection is written to (:mod:`retrieval.query.cursor` says what that means); in place of an offset.
 
         Returns:
             The hits; ``probability`` and ``verdict`` of the list say how likely the best of them is right, where that
-            is known (see :class:`retrieval.Hits`).
+            is known, and ``cursor`` where the next page begins (see :class:`retrieval.Hits`).
 
         Raises:
             FilterError: ``where`` cannot be read, or names a field that no item has.
@@ -187,7 +192,7 @@ class SearchEngine:
         asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
         condition = _condition(where)
         request = Request(k, find, distinct, offset, exact, condition, sort, min_score, mode, only, regions)
-        return self.answer([_read(asked, literal or mode == "words")], request)[0]
+        return self.answer([_read(asked, literal or mode == "words")], request, cursor)[0]
 
     def similar(
         self,
@@ -195,7 +200,7 @@ class SearchEngine:
         unlike: Sequence[Item | Hit | int] = (),
         k: int = 10,
         find: Kind | None = None,
-        distinct: bool = False,
+        distinct: Distinct = False,
         offset: int = 0,
         exact: bool = False,
         where: str | Expression | None = None,
@@ -211,7 +216,8 @@ class SearchEngine:
             unlike: likewise; each counts :data:`UNLIKE` against what is like it.
             k: >= 1.
             find: the kind of item wanted; by default that of the first item.
-            distinct: give equal contents, and each video, once.
+            distinct: give equal contents, and each video, once; ``"picture"``: as :meth:`search` takes it. The items
+                themselves count, so that copies of them are left out with them.
             offset: best hits to pass over, >= 0.
             exact: scan all vectors, even where there is an accelerator.
             where: what an item must meet to be found, as for :meth:`search`.
@@ -262,7 +268,7 @@ class SearchEngine:
         queries: Sequence[Query | Queryable | Sequence[Queryable]],
         k: int = 10,
         find: Kind | None = None,
-        distinct: bool = False,
+        distinct: Distinct = False,
         *,
         offset: int = 0,
         exact: bool = False,
@@ -290,13 +296,24 @@ class SearchEngine:
         request = Request(k, find, distinct, offset, exact, condition, sort, min_score, mode, only, regions)
         return self.answer(parsed, request)
 
-    def answer(self, queries: Sequence[Query], request: Request) -> list[Hits]:
+    def answer(self, queries: Sequence[Query], request: Request, cursor: str | None = None) -> list[Hits]:
         """Find the hits of each query, taken literally, with the parameters of a search in one value.
 
+        Args:
+            queries: any number; one beside a cursor.
+            request: the parameters.
+            cursor: as :meth:`search` takes it.
+
         Raises:
+            CursorExpired: the pages of this search cannot be gone on with.
             QueryError, CollectionError, IdentityMismatch: as :meth:`search`.
         """
-        return self._search(queries, request) if queries else []
+        if cursor is None:
+            return self._search(queries, request) if queries else []
+        if len(queries) != 1:
+            raise QueryError("a cursor is of one query; ask that one alone")
+        place = open_cursor(cursor, self.collection.path, queries[0], request)
+        return self._search(queries, request, place)
 
     def albums(self) -> list[Album]:
         """Read the albums of the collection, which are searches under a name, by name."""
@@ -567,9 +584,21 @@ class SearchEngine:
     ) -> None:
         self.close()
 
-    def _search(self, queries: Sequence[Query], request: Request) -> list[Hits]:
+    def _search(self, queries: Sequence[Query], request: Request, cursor: Cursor | None = None) -> list[Hits]:
         vectors = QueryVectors(queries, self.collection, self._encoders, self._decode_pool)
-        answers = self._reading(vectors, lambda view: self._answer(view, queries, vectors, request))
+        asked = Asked(queries, vectors, request, cursor)
+
+        def answer(asked: Asked) -> list[Hits]:
+            return self._reading(vectors, lambda view: answer_in(view, asked, self._encoders.check_given))
+
+        if request.distinct == "picture":
+            from retrieval.query.distinct_pictures import (
+                look_as_needed,  # late: few searches look at pictures
+            )
+
+            answers = look_as_needed(lambda looked: answer(replace(asked, looked=looked)), self._decode_pool)
+        else:
+            answers = answer(asked)
         vectors.keep()
         return answers
 
@@ -591,62 +620,6 @@ class SearchEngine:
             if self._pool is None:
                 self._pool = DecodePool(self.limits, workers=1)
             return self._pool
-
-    def _answer(
-        self, view: View, queries: Sequence[Query], vectors: QueryVectors, request: Request
-    ) -> list[Hits]:
-        """Answer in one generation; everything is read in the view's transaction."""
-        if view.identity is None:
-            raise self._empty()
-        if request.mode == "words":
-            kinds = self._directions(view, queries, request, {})
-            return [
-                self._by_words(view, queries, number, kinds[number], request)
-                for number in range(len(queries))
-            ]
-        self._encoders.check_given(view.identity)
-        stored = stored_vectors(view, queries)
-        kinds = self._directions(view, queries, request, {name: item.kind for name, item in stored.items()})
-        rows = vectors.compose(view, stored)
-        answers = [Hits() for _ in queries]
-        for kind in sorted(set(kinds)):
-            numbers = [number for number, wanted in enumerate(kinds) if wanted == kind]
-            if request.mode == "vector":
-                by_vector = view.search(rows[numbers], kind, request)
-                found = [
-                    with_probability(view, queries[number], rows[number], kind, request, hits)
-                    for number, hits in zip(numbers, by_vector, strict=True)
-                ]
-            else:
-                by_vector = view.search(rows[numbers], kind, deeper(request))
-                found = [
-                    Hits(join_words(view, queries[number], kind, request, hits))
-                    for number, hits in zip(numbers, by_vector, strict=True)
-                ]
-            for number, hits in zip(numbers, found, strict=True):
-                answers[number] = hits
-        return answers
-
-    def _by_words(
-        self, view: View, queries: Sequence[Query], number: int, kind: Kind, request: Request
-    ) -> Hits:
-        with with_place_in_errors(place_of(queries, number)):
-            return Hits(search_words(view, queries[number], kind, request))
-
-    def _directions(
-        self, view: View, queries: Sequence[Query], request: Request, stored: Mapping[str | int, Kind]
-    ) -> list[Kind]:
-        held: dict[Kind, bool] = {kind: view.holds(kind) for kind in KINDS}
-        if not any(held.values()):
-            raise self._empty()
-        if request.find is None:
-            return [direction(query, held, stored) for query in queries]
-        if not held[request.find]:
-            raise NothingOfKind(self.collection.path, request.find)
-        return [request.find] * len(queries)
-
-    def _empty(self) -> CollectionError:
-        return CollectionEmpty(self.collection.path)
 
 
 def _condition(where: str | Expression | None) -> Expression | None:

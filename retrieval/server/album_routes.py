@@ -1,4 +1,7 @@
-"""Routes of albums: the searches that a collection keeps under names, in the form in which a search is posted."""
+"""Routes of albums: the searches that a collection keeps under names, in the form in which a search is posted.
+
+Saving and deleting take ``--write``.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ from starlette.responses import Response
 
 from retrieval.collection import View
 from retrieval.collection.albums import LONGEST_NAME, Album, AlbumPart
+from retrieval.errors import NoSuchAlbum, UsageError
 from retrieval.expressions import fields_of
 from retrieval.query.albums import names_missing, part_of
 from retrieval.query.parts import ItemPart, KeyPart
 from retrieval.server.answers import Answer, is_local
-from retrieval.server.bodies import Name
+from retrieval.server.bodies import Name, SearchBody
 from retrieval.server.context import Shared
 from retrieval.server.failures import NoSuch
 from retrieval.server.search_routes import OF_THIS_MACHINE
+from retrieval.server.writing import WAIT_S, Writing
 
 routes = APIRouter(prefix="/v1")
 
@@ -57,6 +62,43 @@ async def album(
     return Answer(await shared.searches.run(request, found), headers=FRESH)
 
 
+@routes.put("/albums/{name:path}")
+async def save(request: Request, shared: Writing, name: AlbumName, asked: SearchBody) -> Response:
+    """Keep a search under a name, in the place of an album of that name; only with ``--write``."""
+    import indexer  # late: a server that only reads does without
+
+    served = shared.served(asked.collection)
+    if asked.area is not None or asked.cursor is not None:
+        raise UsageError("an album keeps no choice on the map and no page; leave out area and cursor")
+
+    def saved() -> dict[str, object]:
+        query = asked.query(shared.uploads)
+        album = served.engine.make_album(name, query, asked.request(), literal=asked.literal)
+        indexer.save_album(served.engine.collection.path, album, replace=True, timeout=WAIT_S)
+        return {"collection": served.name, "name": name}
+
+    return Answer(await shared.writes.run(request, saved))
+
+
+@routes.delete("/albums/{name:path}")
+async def delete(
+    request: Request, shared: Writing, name: AlbumName, collection: Name | None = None
+) -> Response:
+    """Delete an album, whose pictures stay; only with ``--write``."""
+    import indexer  # late: as above
+
+    served = shared.served(collection)
+
+    def deleted() -> dict[str, object]:
+        try:
+            indexer.delete_album(served.engine.collection.path, name, timeout=WAIT_S)
+        except NoSuchAlbum as error:
+            raise NoSuch("there is no album of that name") from error
+        return {"collection": served.name, "name": name}
+
+    return Answer(await shared.writes.run(request, deleted))
+
+
 def album_answer(view: View, album: Album, local: bool) -> dict[str, object]:
     """Give the JSON of an album: its name, the body of its search, and the parts that cannot be asked with from here.
 
@@ -84,6 +126,7 @@ def album_answer(view: View, album: Album, local: bool) -> dict[str, object]:
         "min_score": asked.min_score,
         "mode": asked.mode,
         "only": asked.only,
+        "regions": asked.regions,
     }
     return {"name": album.name, "search": search, "missing": missing}
 

@@ -12,7 +12,7 @@ from retrieval.errors import QueryError
 from retrieval.query.parts import ImagePart, ItemPart, KeyPart, Part, Query, TextPart
 from retrieval.server.failures import NoSuch
 from retrieval.server.uploads import Uploads
-from retrieval.types import Kind, Mode, Request, Sort, Verdict
+from retrieval.types import Distinct, Kind, Mode, Request, Sort, Verdict
 
 MOST_PARTS = 32
 MOST_HITS = 1000  # a request; more come page by page
@@ -39,6 +39,7 @@ Area = Annotated[
         description="Of the map (/v1/map): left, bottom, right and top; only what is within is found.",
     ),
 ]
+Cursor = Annotated[str, Field(min_length=1, max_length=256)]
 Generation = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
@@ -104,7 +105,7 @@ class SearchBody(ExplainBody):
     k: HitCount = 50
     offset: Offset = 0
     find: Kind | None = None
-    distinct: bool = False
+    distinct: Distinct = False
     exact: bool = False
     where: Condition | None = None
     sort: Sort = "score"
@@ -115,6 +116,9 @@ class SearchBody(ExplainBody):
         None, description="Leave out hits that are less likely right: sure, likely or doubtful."
     )
     regions: bool = Field(default=True, description="Compare the regions of images too, where they have any.")
+    cursor: Cursor | None = Field(
+        None, description="The page behind the one whose answer had this, in place of an offset."
+    )
     generation: Generation | None = Field(
         None, description="Answer only from this state of the collection, as the pages of one search need it."
     )
@@ -149,7 +153,7 @@ def search_of(
     k: HitCount = 50,
     offset: Offset = 0,
     find: Kind | None = None,
-    distinct: bool = False,
+    distinct: Distinct = False,
     exact: bool = False,
     literal: bool = False,
     where: Condition | None = None,
@@ -159,6 +163,7 @@ def search_of(
     mode: Mode = "vector",
     only: Verdict | None = None,
     regions: bool = True,
+    cursor: Cursor | None = None,
     generation: Generation | None = None,
 ) -> SearchBody:
     """Make a search of the parameters of an address."""
@@ -172,5 +177,5 @@ def search_of(
     return SearchBody(
         parts=parts, collection=collection, k=k, offset=offset, find=find, distinct=distinct, exact=exact,
         literal=literal, where=where, sort=sort, min_score=min_score,
-        area=area, mode=mode, only=only, regions=regions, generation=generation,
+        area=area, mode=mode, only=only, regions=regions, cursor=cursor, generation=generation,
     )  # fmt: skip

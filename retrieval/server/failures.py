@@ -12,7 +12,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 
-from retrieval.errors import CollectionError, CollectionLocked, ImageError, UsageError, VlsearchError
+from retrieval.errors import (
+    CollectionError,
+    CollectionLocked,
+    CursorExpired,
+    ImageError,
+    UsageError,
+    VlsearchError,
+)
 from retrieval.server.answers import Answer, is_local
 from retrieval.server.capacity import HungUp, Overdue, Overloaded
 
@@ -75,6 +82,8 @@ def _answer(error: Exception) -> tuple[int, str, dict[str, str]]:
             return error.status_code, _sentence(error), dict(error.headers or {})
         case RequestValidationError():
             return 400, first_fault([{**one, "loc": one["loc"][1:]} for one in error.errors()]), {}
+        case CursorExpired():
+            return 409, str(error), {}
         case UsageError():
             return 400, str(error), {}
         case ImageError():

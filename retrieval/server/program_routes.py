@@ -17,7 +17,7 @@ from retrieval.server.context import Context, Shared, in_one_generation
 from retrieval.server.failures import answer_to, without_paths
 from retrieval.server.metrics import MEDIA_TYPE, Metrics
 from retrieval.server.search_routes import page_answer, read_by, request_of, search_answer
-from retrieval.types import Hits, Item, Kind, Sort
+from retrieval.types import Distinct, Hits, Item, Kind, Sort
 
 routes = APIRouter(prefix="/v1")
 plain_routes = APIRouter()
@@ -44,7 +44,7 @@ class SimilarBody(BaseModel):
     k: HitCount = 50
     offset: Offset = 0
     find: Kind | None = None
-    distinct: bool = False
+    distinct: Distinct = False
     exact: bool = False
     where: Condition | None = None
     sort: Sort = "score"
@@ -132,6 +132,8 @@ def _together(
 ) -> dict[int, dict[str, object]]:
     """Answer searches that differ in their query alone; one by one where one of them is at fault."""
     first = searches[numbers[0]]
+    if first.cursor is not None:  # which is of one query
+        return {number: _alone(request, shared, searches[number]) for number in numbers}
     try:
         served, asked_for = shared.served(first.collection), request_of(first, shared)
         read = [read_by(searches[number], shared) for number in numbers]

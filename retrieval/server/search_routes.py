@@ -38,7 +38,7 @@ from retrieval.server.bodies import (
 from retrieval.server.context import Context, Shared, in_one_generation, is_current
 from retrieval.server.failures import NoSuch
 from retrieval.server.served import Served
-from retrieval.types import Hit, Hits, Item, Kind
+from retrieval.types import Distinct, Hit, Hits, Item, Kind
 from retrieval.types import Request as Limited
 
 routes = APIRouter(prefix="/v1")
@@ -162,7 +162,7 @@ async def similar(
     k: HitCount = 50,
     offset: Offset = 0,
     find: Kind | None = None,
-    distinct: bool = False,
+    distinct: Distinct = False,
     exact: bool = False,
 ) -> Response:
     """Find what is most like an item, that item left out, by its stored vector; no model is loaded."""
@@ -207,7 +207,7 @@ def search_answer(request: Request, shared: Context, asked: SearchBody) -> dict[
     (query, readings), asked_for = read_by(asked, shared), request_of(asked, shared)
 
     def hits() -> Hits:
-        return served.engine.answer([query], asked_for)[0]
+        return served.engine.answer([query], asked_for, asked.cursor)[0]
 
     return page_answer(request, served, hits, asked.k, asked.offset, asked.generation, readings)
 
@@ -251,13 +251,15 @@ def page_answer(
         return hits, hits_answer(hits, pictures, is_local(request))
 
     generation, (hits, shown) = in_one_generation(served, answer, wanted)
+    begins = min((hit.rank for hit in hits), default=offset + 1) - 1
     return {
         "collection": served.name,
         "generation": generation,
         "readings": [reading_answer(one) for one in readings],
         **answer_facts(hits),
-        "offset": offset,
-        "next": offset + k if len(hits) == k else None,
+        "offset": begins,
+        "next": begins + k if len(hits) == k else None,
+        "cursor": hits.cursor,
         "hits": shown,
     }
 

@@ -32,6 +32,7 @@ class StreamBody(SearchBody):
 
     k: Annotated[int, Field(ge=1, le=MOST_STREAMED)] = MOST_STREAMED
     sort: Literal["score"] = "score"
+    cursor: None = None  # it is all of one answer
 
 
 Page = list[dict[str, object]]

@@ -91,7 +91,13 @@ CALLS: dict[str, Callable[[Engine, Path], Any]] = {
     "words in texts": lambda engine, _: engine.search("mug", mode="words"),
     "hybrid": lambda engine, _: engine.search("blue mug", mode="hybrid", k=4),
     "distinct": lambda engine, _: engine.search("caption 1", distinct=True, exact=True),
+    "each picture once": lambda engine, _: engine.search("caption 1", k=20, find="image", distinct="picture"),
+    "whole pictures": lambda engine, _: engine.search("caption 1", k=20, regions=False),
+    "behind a cursor": lambda engine, _: engine.search(
+        "caption 1", k=9, cursor=engine.search("caption 1", k=3).cursor
+    ),
     "similar": lambda engine, _: engine.similar(first(engine), k=5),
+    "similar by a request": lambda engine, _: engine.answer_similar([1], [2], retrieval.Request(k=4)),
     "unlike": lambda engine, _: engine.similar(1, 2, unlike=[3], k=5, offset=1, where="width > 30"),
     "batch": lambda engine, album: engine.search_batch(["caption 1", "caption 2", picture_of(album)], k=3),
     "empty batch": lambda engine, _: engine.search_batch([]),
@@ -119,12 +125,14 @@ def test_a_client_answers_as_the_engine_does(
     if isinstance(expected, retrieval.Hits):
         assert isinstance(found, retrieval.Hits)
         assert (found.probability, found.verdict) == (expected.probability, expected.verdict)
+        assert (found.cursor is None) == (expected.cursor is None)
 
 
 FAULTS: dict[str, Callable[[Engine, Path], Any]] = {
     "no query": lambda engine, _: engine.search(),
     "empty words": lambda engine, _: engine.search(" "),
     "k": lambda engine, _: engine.search("a", k=0),
+    "wrong cursor": lambda engine, _: engine.search("a", cursor="x"),
     "no such item": lambda engine, _: engine.search(retrieval.ItemPart(10**9)),
     "no such key": lambda engine, _: engine.search(key="nothing"),
     "no such file": lambda engine, _: engine.search(Path("/nothing/here.jpg")),
@@ -157,8 +165,8 @@ def test_a_mistake_raises_the_same_class_with_a_sentence(
 
 
 SHARED = (
-    "answer", "close", "explain", "facets", "get", "info", "items", "keys", "named", "search", "search_album",
-    "search_batch", "similar",
+    "answer", "answer_similar", "close", "explain", "facets", "get", "info", "items", "keys", "named", "search",
+    "search_album", "search_batch", "similar",
 )  # fmt: skip
 
 

@@ -137,6 +137,16 @@ class SegmentStore:
         later = {number: segment for number, segment in self.by_id.items() if segment.ids[-1] > last}
         return SegmentStore(later, self._threads)
 
+    def ids_after(self, last: int) -> NDArray[np.int64]:
+        """Give the ids of the encodings after the one with this id, ascending."""
+        later = [segment.ids[np.searchsorted(segment.ids, last, "right") :] for segment in self.segments]
+        return np.sort(_joined(later, np.int64))
+
+    @property
+    def last(self) -> int:
+        """The highest id of an encoding; 0 where there is none."""
+        return max((int(segment.ids[-1]) for segment in self.segments), default=0)
+
     def run(self, work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run a function in one of the store's threads, where FAISS uses no more than that one."""
 

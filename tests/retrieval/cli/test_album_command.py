@@ -24,6 +24,7 @@ SEARCHES = [
     ("--add", "2:red", "--subtract", "0.5:blue", "--mode", "hybrid", "--distinct", "--exact"),
     ("red", "--min-score", "-0.5", "--sort", "name"),
     ("--add", "text:-k"),
+    ("red", "--whole", "--distinct=picture", "-k", "3"),
 ]
 
 

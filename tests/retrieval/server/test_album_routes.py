@@ -10,6 +10,7 @@ import pytest
 import indexer
 import retrieval
 from retrieval.query.parts import ItemPart, TextPart
+from retrieval.server.settings import ServerSettings
 from retrieval.testing import HashEncoder
 from retrieval.types import Request
 from tests.builders import draw
@@ -88,3 +89,68 @@ def test_an_album_that_is_not_there_is_not_found(there: Serving, name: str) -> N
 
     assert answer.status_code in (400, 404) or name == "../search"
     assert answer.status_code < 500
+
+
+# Saving and deleting
+
+
+@pytest.fixture(scope="module")
+def writable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    path = album_collection(tmp_path_factory.mktemp("writable"), 4)
+    settings = ServerSettings(port=0, writes=True)
+    with serving([path], tmp_path_factory.mktemp("cache"), settings) as found:
+        yield found
+
+
+def test_a_search_is_saved_as_it_is_posted_and_deleted_by_name(writable: Serving) -> None:
+    asked = {"parts": [{"text": "sea"}, {"item": 1, "weight": -0.5}], "k": 3, "find": "image"}
+    for k in (5, 3):  # the second takes the place of the first
+        saved = writable.client.put("/v1/albums/Sea/海", json=asked | {"k": k})
+        assert saved.status_code == 200, saved.text
+
+    (album,) = writable.client.get("/v1/albums").json()["albums"]
+    assert album["name"] == "Sea/海"
+    again = writable.client.post("/v1/search", json=album["search"]).json()
+    assert again["hits"] == writable.client.post("/v1/search", json=asked).json()["hits"]
+
+    assert writable.client.delete("/v1/albums/Sea/海").status_code == 200
+    assert writable.client.get("/v1/albums").json()["albums"] == []
+    assert writable.client.delete("/v1/albums/Sea/海").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (" a", {"parts": [{"text": "x"}]}),
+        ("a%1Bb", {"parts": [{"text": "x"}]}),
+        ("a", {"parts": []}),
+        ("a", {"parts": [{"item": 99_999}]}),
+        ("a", {"parts": [{"text": "x"}], "where": "colour = red"}),
+        ("a", {"parts": [{"text": "x"}], "new": 1}),
+        ("a", {"parts": [{"text": "x"}], "area": "0,0,1,1"}),
+    ],
+)
+def test_what_cannot_be_saved_is_a_sentence(writable: Serving, name: str, body: dict[str, object]) -> None:
+    answer = writable.client.put(f"/v1/albums/{name}", json=body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+    assert writable.client.get("/v1/albums").json()["albums"] == []
+
+
+def test_an_uploaded_picture_is_not_kept(writable: Serving, tmp_path: Path) -> None:
+    data = draw(tmp_path / "a.png", (1, 2, 3), (40, 40)).read_bytes()
+    digest = writable.client.post("/v1/uploads", content=data).json()["upload"]
+
+    answer = writable.client.put("/v1/albums/a", json={"parts": [{"upload": digest}]})
+
+    assert answer.status_code == 400
+    assert "only in memory" in answer.json()["error"]
+
+
+def test_a_server_that_only_reads_saves_and_deletes_nothing(there: Serving) -> None:
+    saved = there.client.put("/v1/albums/a", json={"parts": [{"text": "x"}]})
+    deleted = there.client.delete("/v1/albums/Words")
+
+    assert (saved.status_code, deleted.status_code) == (403, 403)
+    assert "Words" in [album["name"] for album in there.client.get("/v1/albums").json()["albums"]]
