@@ -16,6 +16,8 @@ from tests.without_packages import ROOT, Done, run_without
 HEAVY = ("torch", "torchvision", "transformers")
 SENTENCE = "needs an optional package; install it with: pip install 'vlsearch[models]'\n"
 
+CAT = ROOT / "retrieval" / "cli" / "demo_photographs" / "chelsea.jpg"
+
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="no wheel of OpenVINO for this platform"
 )
@@ -77,6 +79,32 @@ def test_whatever_needs_torch_says_so_in_one_sentence_and_makes_nothing(photos: 
     assert [one.stderr for one in done] == [f"Error: {purpose} {SENTENCE}" for purpose in wanted]
     assert [one.exit_code for one in done] == [1] * len(done)
     assert not new.exists()
+
+
+@needs_openvino
+def test_questions_are_answered_without_torch_and_captions_say_what_they_need(
+    photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "git").mkdir()
+    model = tmp_path / "git"
+
+    (answer, none, caption, ask), imported = run_without(
+        HEAVY,
+        ["ask", CAT, "is it a cat or a train?"],
+        ["caption", photos / "red.png"],
+        ["caption", photos / "red.png", "--model", model],
+        ["ask", photos / "red.png", "what is it?", "--model", model],
+    )
+
+    assert (answer.exit_code, answer.stderr) == (0, "")
+    assert answer.stdout.startswith("cat (")
+    assert (none.exit_code, "get one (708 MB, MIT) with: vlsearch models get git-base" in none.stderr) == (
+        1,
+        True,
+    )
+    for done in (caption, ask):
+        assert (done.exit_code, done.stderr) == (1, f"Error: the model {model} {SENTENCE}")
+    assert imported == []
 
 
 def test_a_two_tower_folder_without_a_light_runtime_answers_words_and_says_what_images_need(

@@ -14,6 +14,9 @@ from retrieval.cli.printing import printable
 from retrieval.errors import ImageError
 from retrieval.types import Limits
 
+MOST_CERTAIN = 0.99
+"""Probability that is printed at most: of a picture, nothing is certain."""
+
 
 def _choices(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     return None if value is None else tuple(value.replace("，", ",").split(","))
@@ -62,5 +65,5 @@ def ask(
     if as_json:
         click.echo(json_line({"answer": answer.text, "probabilities": answer.probabilities}).encode())
         return
-    likely = "" if answer.probabilities is None else f" ({max(answer.probabilities):.0%})"
+    likely = "" if answer.probabilities is None else f" ({min(max(answer.probabilities), MOST_CERTAIN):.0%})"
     click.echo(f"{printable(answer.text)}{likely}")
