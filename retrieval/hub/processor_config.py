@@ -92,9 +92,10 @@ def read_image_rule(config: Mapping[str, Any], default_processor: str, place: st
         "rescale_factor": 1 / 255,
     }
     facts |= dict(PROCESSORS[name]) | {key: value for key, value in config.items() if value is not None}
-    if not facts["do_resize"] or facts["do_pad"]:
+    # Without a size of its own, padding makes the images of a batch as large as the largest: here all are.
+    if not facts["do_resize"] or (facts["do_pad"] and facts.get("pad_size") is not None):
         raise ModelError(
-            f"{place}: do_resize off or do_pad on gives pictures of no fixed size; use another model"
+            f"{place}: do_resize off or a pad_size gives pictures of another size than size says; use another model"
         )
     resize = _size(facts["size"], bool(facts.get("default_to_square", False)), place)
     crop = _size(facts["crop_size"], True, place) if facts["do_center_crop"] else resize

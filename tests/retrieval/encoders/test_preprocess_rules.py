@@ -155,7 +155,7 @@ def test_every_mode_becomes_rgb_as_the_library_makes_it(mode: str) -> None:
     [
         {"image_processor_type": "SegformerImageProcessor"},
         {"do_resize": False},
-        {"do_pad": True},
+        {"do_pad": True, "pad_size": {"height": 64, "width": 64}},
         {"size": {"shortest_edge": 32}, "do_center_crop": False},
         {"size": {"shortest_edge": 32, "longest_edge": 64}},
         {"size": {"max_height": 3, "max_width": 4}},

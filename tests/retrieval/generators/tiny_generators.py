@@ -21,6 +21,8 @@ from tests.retrieval.encoders.tiny_checkpoints import (
 
 BLIP_PICTURES = {
     "image_processor_type": "BlipImageProcessor",
+    "do_pad": True,  # as Salesforce's have it
+    "size_divisor": 32,
     "size": {"height": 32, "width": 32},
     "resample": 3,
     "image_mean": [0.48145466, 0.4578275, 0.40821073],
