@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from indexer.store.diagnosis import Diagnosis as Diagnosis
     from indexer.store.diagnosis import doctor as doctor
     from indexer.store.maintenance import optimize as optimize
+    from indexer.tagging import Tagged as Tagged
+    from indexer.tagging import tag_items as tag
+    from indexer.tagging import untag_items as untag
     from indexer.text_recognition import TextsRead as TextsRead
     from indexer.text_recognition import read_texts as read_texts
     from indexer.text_recognition import reads_text as reads_text
@@ -86,6 +89,7 @@ _WHERE = {
     "RegionsMade": ("indexer.pipeline.report", "RegionsMade"),
     "Report": ("indexer.pipeline.report", "Report"),
     "Saving": ("indexer.training.loop", "Saving"),
+    "Tagged": ("indexer.tagging", "Tagged"),
     "TextsRead": ("indexer.text_recognition", "TextsRead"),
     "Trained": ("indexer.training.training_run", "Trained"),
     "Updated": ("indexer.updating", "Updated"),
@@ -111,8 +115,10 @@ _WHERE = {
     "save_album": ("indexer.albums", "save_album"),
     "set_attributes": ("indexer.changing_attributes", "set_attributes"),
     "set_reads_text": ("indexer.text_recognition", "set_reads_text"),
+    "tag": ("indexer.tagging", "tag_items"),
     "train": ("indexer.training.entry", "train"),
     "unhide": ("indexer.hiding", "unhide_items"),
+    "untag": ("indexer.tagging", "untag_items"),
     "update": ("indexer.updating", "update"),
     "watch": ("indexer.watching", "watch"),
     "write_captions": ("indexer.captioning", "write_captions"),
@@ -142,6 +148,7 @@ __all__ = [
     "Relocated",
     "Report",
     "Saving",
+    "Tagged",
     "TextsRead",
     "Trained",
     "Updated",
@@ -169,8 +176,10 @@ __all__ = [
     "save_album",
     "set_attributes",
     "set_reads_text",
+    "tag",
     "train",
     "unhide",
+    "untag",
     "update",
     "watch",
     "write_captions",

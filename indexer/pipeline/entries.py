@@ -15,6 +15,7 @@ from indexer.store.known import KnownItem
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError, ImageGivenUp
 from retrieval.locations.extents import extent_of
+from retrieval.machine_tags import with_machine_tags
 from retrieval.types import CorpusImage, Failure
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class EntryStager:
             assert known is not None, f"{image.uri} is neither known nor read"
             digest, metadata = known.sha256, by_metadata(known.stamp, known.attributes)
         attributes, names = joined(image, metadata)
+        if known is not None and known.sha256 == digest:
+            attributes = with_machine_tags(attributes, known.attributes)
         if read is None and known is not None and dict(known.attributes) == attributes:
             self._keep(staged, known)
             self._counts.met.add("image", known.id)

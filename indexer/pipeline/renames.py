@@ -6,10 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from indexer.store.changes import NewItem
 from indexer.store.known import find_namesakes
+from retrieval.collection import schema
+from retrieval.collection.catalogue import chunked
+from retrieval.collection.stored_values import parse_attributes
+from retrieval.machine_tags import with_machine_tags
 from retrieval.types import KINDS
 from retrieval.uris import split_file_uri
 
@@ -41,7 +45,24 @@ def find_renames(
             if old is not None:
                 taken.add(old)
                 renamed[item.uri] = replace(item, renames=old)
-    return renamed
+    return _with_tags(connection, renamed)
+
+
+def _with_tags(connection: Connection, renamed: Mapping[str, NewItem]) -> dict[str, NewItem]:
+    """Let renamed items keep the tags that the tagger gave them."""
+    items = schema.items
+    known: dict[int, str] = {}
+    for chunk in chunked([item.renames for item in renamed.values()]):
+        rows = connection.execute(select(items.c.id, items.c.attributes).where(items.c.id.in_(chunk)))
+        known |= {row.id: row.attributes for row in rows}
+    return {
+        uri: replace(
+            item, attributes=with_machine_tags(item.attributes, parse_attributes(known[item.renames]))
+        )
+        if item.renames in known
+        else item
+        for uri, item in renamed.items()
+    }
 
 
 def _first_gone(uri: str, namesakes: Sequence[tuple[int, str]], taken: Collection[int]) -> int | None:

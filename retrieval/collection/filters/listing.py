@@ -13,6 +13,7 @@ from retrieval.collection.filters.written import as_written
 from retrieval.collection.migrations import ATTRIBUTES_SINCE
 from retrieval.collection.statement import Number, Select
 from retrieval.collection.stored_values import WrongValue
+from retrieval.machine_tags import PROBABILITY
 
 EXAMPLES = 3
 MOST_ATTRIBUTES = 1000
@@ -46,10 +47,15 @@ class _Name(NamedTuple):
     type: Type
 
 
+_USED = "EXISTS (SELECT 1 FROM attribute_values WHERE name_id = attribute_names.id)"
 _NAMES = Select(
     _Name,
-    "SELECT id, name, type FROM attribute_names WHERE EXISTS (SELECT 1 FROM attribute_values WHERE name_id = "
-    "attribute_names.id) ORDER BY name, type LIMIT ?",
+    "SELECT id, name, type FROM attribute_names WHERE (type <> 'number' OR substr(name, 1, ?) <> ?) "
+    f"AND {_USED} ORDER BY name, type LIMIT ?",
+)
+_TAGS = Select(
+    Number,
+    f"SELECT count(*) FROM attribute_names WHERE type = 'number' AND substr(name, 1, ?) = ? AND {_USED}",
 )
 _COUNT = Select(Number, "SELECT count(*) FROM attribute_values WHERE name_id = ?")
 _ENDS = "SELECT min(value), max(value) FROM attribute_values WHERE name_id = ?"
@@ -64,7 +70,12 @@ def describe_fields(connection: sqlite3.Connection, schema: int) -> list[FieldFa
     )
     if schema < ATTRIBUTES_SINCE:
         return own
-    return own + [_describe(connection, row) for row in _NAMES.rows(connection, MOST_ATTRIBUTES)]
+    prefix = len(PROBABILITY), PROBABILITY
+    found = [_describe(connection, row) for row in _NAMES.rows(connection, *prefix, MOST_ATTRIBUTES)]
+    if tags := _TAGS.rows(connection, *prefix)[0].number:
+        meaning = f"probability of a tag NAME, as in {PROBABILITY}dog >= 0.8; there are {tags:,} names"
+        found.append(FieldFacts(f"{PROBABILITY}NAME", "number", meaning))
+    return own + found
 
 
 def _describe(connection: sqlite3.Connection, row: _Name) -> FieldFacts:
