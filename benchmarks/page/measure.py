@@ -27,12 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import retrieval
 from benchmarks.provenance import markdown_table, provenance, write_table
 from indexer.store.changes import Change, NewContent, NewItem
 from indexer.store.writer import Writer
 from retrieval.contents import image_digest
+from retrieval.types import Item
 from retrieval.uris import split_file_uri
 
 TABLE = Path(__file__).with_suffix(".md")
@@ -67,7 +69,10 @@ def grow(collection: Path, folder: Path, copies: int) -> Path:
         change = Change()
         for copy in range(copies):
             for item in items:
-                _add_copy(change, folder / "pictures", item, vectors[item.id], copy, corpus, rng)
+                vector = vectors[item.id].vector
+                if vector is None:
+                    continue
+                _add_copy(change, folder / "pictures", item, vector, copy, corpus, rng)
                 if len(change.items) == BLOCK:
                     writer.commit(change, identity)
                     change = Change()
@@ -76,14 +81,20 @@ def grow(collection: Path, folder: Path, copies: int) -> Path:
 
 
 def _add_copy(
-    change: Change, folder: Path, item: Any, vector: Any, copy: int, corpus: int, rng: np.random.Generator
+    change: Change,
+    folder: Path,
+    item: Item,
+    vector: NDArray[np.float32],
+    copy: int,
+    corpus: int,
+    rng: np.random.Generator,
 ) -> None:
     source = split_file_uri(item.uri)
     assert source is not None, "it is a file"
     data = source[0].read_bytes() + copy.to_bytes(4, "big")  # decoders leave out what follows the end
     file = folder / f"{copy}-{item.id}{source[0].suffix}"
     file.write_bytes(data)
-    noisy = np.asarray(vector, np.float32) + rng.normal(0, NOISE, len(vector)).astype(np.float32)
+    noisy = vector + rng.normal(0, NOISE, len(vector)).astype(np.float32)
     digest = image_digest(data)
     change.contents["image", digest] = NewContent("image", digest, noisy / np.linalg.norm(noisy))
     change.items[file.as_uri()] = NewItem(file.as_uri(), "image", digest, corpus, attributes=item.attributes)

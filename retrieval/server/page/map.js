@@ -11,6 +11,7 @@ const MOST_POINTS = 100_000;
 const STEP = 80; // pixels that an arrow key moves
 const KEY_ZOOM = 1.5;
 const NEAR = 14; // pixels around a point in which it is meant
+const STILL_MS = 150;
 const KEYS = { ArrowLeft: [STEP, 0], ArrowRight: [-STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
 
 export function View({ words, state, onGo, onSearch }) {
@@ -43,10 +44,20 @@ function Plane({ words, state, map, onAgain, onGo, onSearch }) {
   useEffect(() => {
     if (!now) return undefined;
     const due = requestAnimationFrame(() =>
-      paint(canvas.current, { points, within, camera: now, size, area: state.area, pointed, pictures: pictures.current, source, onPicture: () => redraw((number) => number + 1) }),
+      paint(canvas.current, { points, within, camera: now, size, area: state.area, pointed, pictures: pictures.current, isStill: isStill.current, source, onPicture: () => redraw((number) => number + 1) }),
     );
     return () => cancelAnimationFrame(due);
   });
+  // pictures are asked for once the camera stands still: each step of a zoom would ask for others
+  const isStill = useRef(true);
+  useEffect(() => {
+    isStill.current = false;
+    const due = setTimeout(() => {
+      isStill.current = true;
+      redraw((number) => number + 1);
+    }, STILL_MS);
+    return () => clearTimeout(due);
+  }, [now?.x, now?.y, now?.scale, size]);
   const source = (id) => api.thumbnail({ id }, 240, state.collection);
 
   const placeOf = (event) => {
