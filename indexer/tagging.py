@@ -14,11 +14,10 @@ import numpy as np
 from indexer.pipeline.bound_encoder import bound_encoder
 from indexer.store.changes import Change
 from indexer.store.writer import Writer
-from retrieval.analysis.tag_probabilities import calibrated_probabilities, softmax_shares
+from retrieval.analysis.name_probabilities import name_probabilities
 from retrieval.analysis.vocabulary import Vocabulary, VocabularyName, find_vocabulary
 from retrieval.collection import Collection
 from retrieval.collection.stored_values import parse_attributes
-from retrieval.encoders.calibrations import calibration_of
 from retrieval.errors import CollectionEmpty, UsageError
 from retrieval.machine_tags import (
     PROBABILITY,
@@ -205,7 +204,7 @@ class _Rule:
     ) -> None:
         self.tagged_by = f"{identity.revision or identity.name}, {vocabulary.called}"
         self._names, self._least, self._most = vocabulary.names, min_probability, most
-        self.probabilities = _probabilities(vocabulary, identity, found.vectors, encoder)
+        self.probabilities = name_probabilities(vocabulary, found.vectors, encoder)
 
     def tags(self, probabilities: NDArray[np.float32]) -> tuple[Tag, ...]:
         """Choose the names of a picture by the probabilities of all, (names,)."""
@@ -220,23 +219,6 @@ class _Rule:
         names: list[str] = list(dict.fromkeys(text for tag in tags for text in tag.name.texts))
         each = {f"{PROBABILITY}{tag.name.name}": tag.probability for tag in tags}
         return {TAGS: names, TAGGED_BY: self.tagged_by, **each}
-
-
-def _probabilities(
-    vocabulary: Vocabulary, identity: Identity, images: NDArray[np.float32], encoder: Encoder
-) -> Iterator[NDArray[np.float32]]:
-    """Give the probabilities of all names, (m, names), for some pictures after the other."""
-    calibration = calibration_of(identity)
-    languages = vocabulary.languages_for(identity, is_calibrated=calibration is not None)
-    names = vocabulary.vectors(encoder, languages)
-    if calibration is not None:
-        return calibrated_probabilities(names, images, calibration)
-    bundled = find_vocabulary(None)
-    others = bundled.without(vocabulary).vectors(
-        encoder, bundled.languages_for(identity, is_calibrated=False)
-    )
-    rows = np.concatenate(names)
-    return softmax_shares(rows, np.concatenate([rows[:0], *others]), images)
 
 
 def _changes(

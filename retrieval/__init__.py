@@ -14,6 +14,8 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # typing's, without importing it: see retrieval/cli/start.py
 if TYPE_CHECKING:
+    from retrieval.analysis.clusters import Cluster as Cluster
+    from retrieval.analysis.clusters import Clusters as Clusters
     from retrieval.analysis.collection_map import CollectionMap as CollectionMap
     from retrieval.client.engine import RemoteEngine as RemoteEngine
     from retrieval.client.engine import connect as connect
@@ -113,6 +115,8 @@ _EXPORTS = {
     "caption_images": "retrieval.generators.pictures",
     "load_generator": "retrieval.generators.registry",
     "CaptionEvaluation": "retrieval.evaluation.captioning.evaluate",
+    "Cluster": "retrieval.analysis.clusters",
+    "Clusters": "retrieval.analysis.clusters",
     "Collection": "retrieval.collection",
     "CollectionInfo": "retrieval.collection",
     "CollectionMap": "retrieval.analysis.collection_map",
@@ -177,6 +181,8 @@ __all__ = [
     "Box",
     "CaptionEvaluation",
     "CaptionedPicture",
+    "Cluster",
+    "Clusters",
     "Collection",
     "CollectionDamaged",
     "CollectionError",

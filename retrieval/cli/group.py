@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "list": ("retrieval.cli.list_", "List the items of a collection."),
         "info": ("retrieval.cli.info", "Show what a collection holds, and what failed to index."),
         "duplicates": ("retrieval.cli.duplicates", "Find copies among the pictures, the best of each first."),
+        "cluster": ("retrieval.cli.cluster", "Put the pictures into groups by what they show."),
         "tag": ("retrieval.cli.tag", "Tag pictures with what they are likely to show."),
         "delete": ("retrieval.cli.delete", "Delete items from a collection."),
         "hide": ("retrieval.cli.hide", "Keep items out of all hits, until they are unhidden."),

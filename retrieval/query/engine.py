@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from retrieval.analysis.clusters import Clusters
     from retrieval.analysis.collection_map import CollectionMap, CollectionMaps
     from retrieval.analysis.plane import MapMethod
     from retrieval.collection.albums import Album
@@ -534,6 +535,38 @@ class SearchEngine:
         with self._pool_lock:
             self._maps = self._maps or CollectionMaps(self.collection)
         return self._maps.get(kind, _condition(where), method)
+
+    def cluster(
+        self,
+        count: int | None = None,
+        *,
+        where: str | Expression | None = None,
+        vocabulary: str | Path | Sequence[str] | None = None,
+    ) -> Clusters:
+        """Put the pictures into groups by what they show, and name these; nothing is changed.
+
+        Stored vectors are compared, by spherical k-means with a fixed seed: the same pictures give the same groups, on
+        one machine with the same packages. The encoder is loaded for the names.
+
+        Args:
+            count: of groups, 1 to 1,000; by default chosen by the simplified silhouette, up to 50.
+            where: which pictures, as :meth:`search` takes it; by default all that are not hidden.
+            vocabulary: names for the groups, as ``indexer.tag`` takes them; by default bundled ones.
+
+        Raises:
+            CollectionEmpty: nothing has been indexed.
+            FilterError: ``where`` cannot be read, or names a field that no item has.
+            UsageError: ``count`` is out of range, or the vocabulary is not one.
+        """
+        from retrieval.analysis.clusters import check_count, find_clusters  # late: no search needs it
+        from retrieval.analysis.vocabulary import find_vocabulary
+
+        check_count(count)
+        names, condition = find_vocabulary(vocabulary), _condition(where)
+        encoder = self.encoder
+        with self.collection.reading() as view:
+            found, generation = view.vectors_of_kind("image", condition), view.generation
+        return find_clusters(found, count, names, encoder, generation)
 
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""

@@ -18,6 +18,7 @@ from indexer import tagging
 from indexer.store.changes import Change, NewContent, NewItem
 from indexer.store.writer import Writer
 from indexer.tagging import TaggedImage
+from retrieval.analysis import name_probabilities
 from retrieval.calibration import CURVED, TERMS, Calibration
 from retrieval.errors import CollectionEmpty, CollectionNotFound, FilterError, UsageError
 from retrieval.testing import HashEncoder
@@ -42,7 +43,7 @@ CALIBRATION = Calibration(
 
 @pytest.fixture(autouse=True)
 def _calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tagging, "calibration_of", lambda identity: CALIBRATION)
+    monkeypatch.setattr(name_probabilities, "calibration_of", lambda identity: CALIBRATION)
 
 
 def showing(*names: str) -> Any:
@@ -219,7 +220,7 @@ def test_no_collection_is_made_and_an_empty_one_says_so(tmp_path: Path) -> None:
 def test_a_model_without_a_calibration_tags_by_a_softmax_over_these_names_and_the_bundled_ones(
     collection: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tagging, "calibration_of", lambda identity: None)
+    monkeypatch.setattr(name_probabilities, "calibration_of", lambda identity: None)
 
     tag(collection, vocabulary=["dog"])
 
