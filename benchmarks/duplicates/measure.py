@@ -107,7 +107,7 @@ def compare(path: Path) -> Pictures:
     seen = fingerprints(
         {row.sha256: location_of(row.uri, row.extent) for row in rows}, Limits(), ignore_progress
     )
-    prints = stack([seen.found[row.sha256] for row in rows])
+    prints = stack({number: seen.found[row.sha256] for number, row in enumerate(rows)})
     found = list(compare_pictures(prints, vectors))
     alike = [
         (one.alike.correlation >= LEAST_CORRELATION) & (one.alike.overlap >= LEAST_OVERLAP) for one in found

@@ -81,6 +81,7 @@ def candidate_pairs(
     # likeness + weight * cosine >= least, where likeness = (product - base) / (1 - base), as one product of rows
     scale = np.float32(np.sqrt(_WEIGHT * (1 - base)))
     rows = np.concatenate([vectors, described * scale], axis=1)
+    del vectors  # of the fingerprints, and made for this call alone
     least_product = np.float32(least * (1 - base) + base)
     starts = range(0, len(rows), _BLOCK)
     blocks = [(first, second) for first in starts for second in starts if second >= first]

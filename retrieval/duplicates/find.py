@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from retrieval.collection.catalogue_items import ItemRow
 from retrieval.collection.filters.fields import bytes_of
-from retrieval.duplicates.fingerprint import Fingerprint
 from retrieval.duplicates.fingerprinting import fingerprints
 from retrieval.duplicates.groups import (
     CLASSES,
@@ -23,7 +22,7 @@ from retrieval.duplicates.groups import (
     group_of,
 )
 from retrieval.duplicates.same_moment import WITHIN_S, same_moments, seconds_of
-from retrieval.duplicates.same_picture import same_pictures, stack
+from retrieval.duplicates.same_picture import Prints, same_pictures, stack
 from retrieval.errors import UsageError
 from retrieval.locations.extents import location_of
 from retrieval.moments import video_of
@@ -87,17 +86,14 @@ def find_duplicates(
     best = {group.copies[0].sha256: group.copies[0].id for group in equal}
     contents = [row for row in rows if best.get(row.sha256.hex(), row.id) == row.id and row.sha256 in vectors]
     matrix = np.stack([vectors[row.sha256] for row in contents]) if contents else np.empty((0, 1), np.float32)
+    del vectors  # a hundred thousand take 200 MB, and are in the matrix now
     groups = equal if "bytes" in classes else []
     failed = 0
     of_picture: list[list[int]] = []
     shares: dict[int, float] = {}
     if not {"picture", "moment"}.isdisjoint(classes):
-        seen = fingerprints(
-            {row.sha256: location_of(row.uri, row.extent) for row in contents}, limits, on_progress
-        )
-        failed = seen.failed
-        of_picture = _same_pictures([seen.found.get(row.sha256) for row in contents], matrix)
-        shares = {row.id: seen.found[row.sha256].inner_share for row in contents if row.sha256 in seen.found}
+        prints, shares, failed = _looked_at(contents, limits, on_progress)
+        of_picture = connected(len(contents), same_pictures(prints, matrix).tolist())
 
     def copies(numbers: Iterable[int]) -> list[DuplicateCopy]:
         return [_copy(contents[number], shares.get(contents[number].id, 1.0)) for number in numbers]
@@ -145,10 +141,18 @@ def _read(
         return rows, vectors, view.kept_duplicates()
 
 
-def _same_pictures(prints: Sequence[Fingerprint | None], vectors: NDArray[np.float32]) -> list[list[int]]:
-    known = [number for number, one in enumerate(prints) if one is not None]
-    pairs = same_pictures(stack([one for one in prints if one is not None]), vectors[known])
-    return connected(len(prints), [(known[one], known[other]) for one, other in pairs.tolist()])
+def _looked_at(
+    contents: Sequence[ItemRow], limits: Limits, on_progress: OnProgress
+) -> tuple[Prints, dict[int, float], int]:
+    """Give the fingerprints of pictures, their inner shares by item, and how many could not be looked at."""
+    seen = fingerprints(
+        {row.sha256: location_of(row.uri, row.extent) for row in contents}, limits, on_progress
+    )
+    found = {
+        number: seen.found[row.sha256] for number, row in enumerate(contents) if row.sha256 in seen.found
+    }
+    shares = {contents[number].id: one.inner_share for number, one in found.items()}
+    return stack(found), shares, seen.failed
 
 
 def _copy(row: ItemRow, inner_share: float = 1.0) -> DuplicateCopy:

@@ -7,7 +7,7 @@ thresholds were chosen on one half of the pairs that ``benchmarks/duplicates`` m
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -50,17 +50,17 @@ _BATCH_COARSE, _BATCH_MIDDLE, _BATCH_FINE = 512, 128, 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prints:
-    """Fingerprints of n pictures as arrays: (m, side, side) uint8, and whose each is, (m,) ascending; m <= 2 n."""
+    """Fingerprints as arrays: (m, side, side) uint8, and the number of each one's picture, (m,) ascending."""
 
     grey: NDArray[np.uint8]
     owner: NDArray[np.int64]
 
 
-def stack(fingerprints: Sequence[Fingerprint]) -> Prints:
-    """Put fingerprints, with and without their borders, into one array."""
+def stack(fingerprints: Mapping[int, Fingerprint]) -> Prints:
+    """Put fingerprints, with and without their borders, into one array; the keys say whose they are, ascending."""
     grey: list[NDArray[np.uint8]] = []
     owner: list[int] = []
-    for number, one in enumerate(fingerprints):
+    for number, one in fingerprints.items():
         for copy in (one.whole, one.inner):
             if copy is not None:
                 grey.append(copy)
@@ -82,7 +82,7 @@ def same_pictures(
     """Find the pairs of pictures that are the same one.
 
     Args:
-        prints: of n pictures.
+        prints: of some of n pictures; the others are not compared.
         vectors: (n, d) float32 unit rows of the pictures.
         base: cosine of any two pictures of the collection that these are of; by default as these vectors tell it.
         few: whether the collection has so few pictures that all pairs are compared; by default whether these are.
