@@ -1,13 +1,14 @@
 """Filtered search: conditions that let through few, some or half of the items, beside the same search without one.
 
-    python -m benchmarks.search.filters GENERATOR [--rows 100000] [--queries 300]
+    python -m benchmarks.search.filters GENERATOR [--rows 100000] [--queries 300] [--work FOLDER [--only-make]]
 
 GENERATOR is ``make.py`` of the project's shared data (``data/scale``), which makes vectors with the modality gap of
 models like CLIP (512 dimensions). Each image has a date, a camera and three numbers as attributes; ``bucket`` is spread
 evenly, so that ``bucket < n`` lets through a known share. One text query at a time, from Python, through
 ``View.search`` in a transaction of its own, without a condition and with each condition in turn, so that all rows of a
 table are measured in the same minutes. A condition is met for the first time in each generation (``first, ms``), and
-known from then on. ``recall@10`` compares with the exact filtered search. Rewrites filters.md.
+known from then on. ``recall@10`` compares with the exact filtered search. A collection in ``--work`` stays and is
+measured again; ``--only-make`` makes it alone. Rewrites filters.md.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +68,16 @@ def give_attributes(path: Path, rows: int) -> None:
                 for number in range(start, stop)
             }
             writer.commit_rows(Change(attributes=dict(attributes)))
+
+
+def make(path: Path, model: Any, rows: int, texts: NDArray[np.float32]) -> None:
+    """Write the collection, with attributes and an accelerator."""
+    make_collection(path, model, rows, texts)
+    started = time.process_time()
+    give_attributes(path, rows)
+    print(f"giving {rows:,} images five attributes each: {time.process_time() - started:.1f} s of CPU")
+    indexer.optimize(path)
+    indexer.accelerate(path, from_rows=1)
 
 
 def measure(path: Path, queries: NDArray[np.float32], exact: bool) -> Iterator[tuple[object, ...]]:
@@ -119,6 +131,10 @@ def main() -> None:
     parser.add_argument("generator", type=Path)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--queries", type=int, default=300)
+    parser.add_argument("--work", type=Path, help="keep the collection in this folder, or take it from there")
+    parser.add_argument(
+        "--only-make", action="store_true", help="make the collection, and measure another time"
+    )
     parser.add_argument("--note", default="", help="what else a reader must know of the machine meanwhile")
     options = parser.parse_args()
     model = load_generator(options.generator)
@@ -127,15 +143,14 @@ def main() -> None:
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
     table: list[tuple[object, ...]] = []
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "collection"
-        make_collection(path, model, options.rows, texts[:TEXTS])
-        started = time.process_time()
-        give_attributes(path, options.rows)
-        spent = time.process_time() - started
-        indexer.optimize(path)
-        indexer.accelerate(path, from_rows=1)
+        path = (options.work or Path(folder)) / "collection"
+        if not path.exists():
+            make(path, model, options.rows, texts[:TEXTS])
+        if options.only_make:
+            return
         for exact in (True, False):
             table += measure(path, texts[TEXTS:], exact)
+    intro = (__doc__ or "").split("\n\n")[2].partition(" A collection in ``--work``")[0]
     lines = [
         "# Filtered search",
         "",
@@ -145,11 +160,9 @@ def main() -> None:
             note=options.note,
         ),
         "",
-        *(__doc__ or "").split("\n\n")[2].strip().replace(" Rewrites filters.md.", "").splitlines(),
+        *intro.strip().splitlines(),
         "",
         *markdown_table(HEAD, table),
-        "",
-        f"Giving {options.rows:,} images five attributes each took {spent:.1f} s of CPU.",
     ]
     write_table(TABLE, lines)
     print("\n".join(lines))
