@@ -169,7 +169,8 @@ def _copies(view: View, rows: Iterable[ItemRow], looked: LookedAt) -> dict[int, 
     vectors = view.vectors("image", [row.encoding for row in known if row.encoding is not None])
     sample, count = view.sample("image")
     base = cosine_of_any_two(sample) if count >= FEW else 0.0
-    pairs = same_pictures(stack([prints[row.sha256] for row in known]), vectors, base, few=count < FEW)
+    stacked = stack({number: prints[row.sha256] for number, row in enumerate(known)})
+    pairs = same_pictures(stacked, vectors, base, few=count < FEW)
     decided = view.kept_duplicates()
     for one, other in pairs.tolist():
         both = {known[one].sha256, known[other].sha256}
