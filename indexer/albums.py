@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, select, update
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.albums import Album, check_name
-from retrieval.errors import NoSuchAlbum, UsageError
+from retrieval.errors import AlbumTaken, NoSuchAlbum, UsageError
 from retrieval.texts import is_unicode
 
 
@@ -23,7 +23,8 @@ def save_album(collection: str | Path, album: Album, *, replace: bool = False, t
         timeout: seconds to wait for another process that writes to the collection.
 
     Raises:
-        UsageError: there is an album of that name already, and ``replace`` is not set; or it cannot be kept.
+        AlbumTaken: there is an album of that name already, and ``replace`` is not set.
+        UsageError: it cannot be kept.
         CollectionNotFound: there is no collection.
         CollectionLocked: another process writes to it.
     """
@@ -31,7 +32,7 @@ def save_album(collection: str | Path, album: Album, *, replace: bool = False, t
     albums = schema.albums
     with Writer.existing(Path(collection), timeout) as writer:
         if _is_there(writer, album.name) and not replace:
-            raise UsageError(_is_taken(collection, album.name))
+            raise AlbumTaken(Path(collection), album.name)
         with writer.catalogue.without_generation() as connection:
             connection.execute(delete(albums).where(albums.c.name == album.name))
             connection.execute(insert(albums).values(name=album.name, request=request))
@@ -52,7 +53,9 @@ def rename_album(collection: str | Path, old: str, new: str, *, timeout: float =
         if not _is_there(writer, old):
             raise NoSuchAlbum(Path(collection), old)
         if new != old and _is_there(writer, new):
-            raise UsageError(_is_taken(collection, new))
+            raise UsageError(
+                f"collection {collection} has an album {new!r} already; delete that one first, or take another name"
+            )
         with writer.catalogue.without_generation() as connection:
             connection.execute(update(albums).where(albums.c.name == old).values(name=new))
 
@@ -79,10 +82,3 @@ def _is_there(writer: Writer, name: str) -> bool:
         return False
     with writer.look_up() as connection:
         return connection.execute(select(albums.c.id).where(albums.c.name == name)).first() is not None
-
-
-def _is_taken(collection: str | Path, name: str) -> str:
-    return (
-        f"collection {collection} has an album {name!r} already; replace it (--replace, in Python: replace=True), or "
-        "take another name"
-    )

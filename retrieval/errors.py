@@ -9,6 +9,7 @@ VlsearchError
 │   │   ├── CursorExpired     pages of a search cannot be gone on with
 │   │   ├── NoSuchImage       an image of the query does not exist
 │   │   └── FilterError       a condition on fields (where) cannot be read, or not be asked of this collection
+│   ├── AlbumTaken            a collection has an album of that name already
 │   ├── NoSuchAlbum           a collection has no album of that name
 │   └── UnknownModel          no model goes by that name
 ├── MissingExtra              an optional package is needed
@@ -134,6 +135,24 @@ class CursorExpired(QueryError):
 
 class FilterError(QueryError):
     """A condition on fields (``where``) cannot be read, or names what the collection does not have."""
+
+
+class AlbumTaken(UsageError):
+    """A collection has an album of a name already."""
+
+    def __init__(self, collection: Path, name: str) -> None:
+        super().__init__(collection, name)
+        self.collection, self.name = collection, name
+
+    def __str__(self) -> str:
+        return f"{self._fault()}; pass replace=True to take its place, or another name"
+
+    def in_shell(self) -> str:
+        """The fault, and the option that takes its place."""
+        return f"{self._fault()}; add --replace to take its place, or choose another name"
+
+    def _fault(self) -> str:
+        return f"collection {self.collection} has an album {self.name!r} already"
 
 
 class NoSuchAlbum(UsageError):

@@ -196,7 +196,7 @@ def _album_faults(connection: Connection) -> Iterator[str]:
             except WrongValue as error:
                 faults.append(str(error))
     if faults:
-        yield f"{len(faults)} albums cannot be asked (vlsearch album delete), the first one for this: {faults[0]}"
+        yield f"{len(faults)} albums cannot be asked, and can be deleted by name; the first one for this: {faults[0]}"
 
 
 def _columns_there(connection: Connection, table: Table) -> list[Column[Any]]:

@@ -11,6 +11,7 @@ import pytest
 import retrieval
 from retrieval import errors
 from retrieval.errors import (
+    AlbumTaken,
     CollectionDamaged,
     CollectionEmpty,
     CollectionLocked,
@@ -20,10 +21,12 @@ from retrieval.errors import (
     IdentityMismatch,
     ImageTooLarge,
     MissingExtra,
+    NoSuchAlbum,
     NoSuchImage,
     NothingOfKind,
     PlacedQueryError,
     QueryError,
+    ServerError,
     UsageError,
     VlsearchError,
 )
@@ -38,6 +41,8 @@ FACTS = {
     CorpusFormatError: ("a.csv:3", "has no column image", "Name a column"),
     PlacedQueryError: ("queries.txt:7", QueryError("the query is empty")),
     NothingOfKind: (HERE, "image"),
+    AlbumTaken: (HERE, "dogs"),
+    NoSuchAlbum: (HERE, "dogs"),
     NoSuchImage: (HERE,),
     MissingExtra: ("training adapters", "lora"),
     CollectionNotFound: (HERE,),
@@ -47,6 +52,7 @@ FACTS = {
     CollectionLocked: (HERE,),
     IdentityMismatch: (HERE, "mini", "clip-b32", "weights a against b"),
     ImageTooLarge: (3 * 2**30,),
+    ServerError: ("http://127.0.0.1:8642", "it does not answer"),
 }
 EVERY = [cls(*FACTS.get(cls, ("something is wrong",))) for cls in CLASSES.values()]
 
