@@ -147,7 +147,10 @@ RULES: list[tuple[str, Callable[[ast.AST], bool], str, set[str]]] = [
         "how far a run is",
         tells_progress,
         "class Step:\n    done: int\n    total: int",
-        {"retrieval/types.py"},
+        {
+            "retrieval/types.py",
+            "retrieval/server/index_runs.py",
+        },  # the latter as JSON has it, with the run's end
     ),
     (
         "how images are decoded side by side",
@@ -160,6 +163,8 @@ RULES: list[tuple[str, Callable[[ast.AST], bool], str, set[str]]] = [
             "indexer/training/batches.py",
             "retrieval/duplicates/",  # compares fingerprints
             "retrieval/server/capacity.py",  # waits for searches and for workers that decode
+            "retrieval/server/index_runs.py",  # a process that indexes
+            "retrieval/server/workers.py",  # processes that answer
         },
     ),
     (
