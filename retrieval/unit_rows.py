@@ -16,9 +16,13 @@ def row_lengths(rows: NDArray[np.floating]) -> NDArray[np.float64]:
     return lengths
 
 
+def are_unit(rows: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell of each row of an (n, d) array whether it is finite and of unit length (within 1e-4)."""
+    return np.asarray(np.abs(row_lengths(rows) - 1.0) <= UNIT_TOLERANCE)  # NaN is not
+
+
 def first_not_unit(rows: NDArray[np.floating]) -> tuple[int, float] | None:
     """Find the first row of an (n, d) array that is not finite and of unit length (within 1e-4), with its length."""
-    lengths = row_lengths(rows)
-    wrong = ~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE)  # written so that NaN counts as wrong
+    wrong = ~are_unit(rows)
     row = int(wrong.argmax()) if len(wrong) else 0
-    return (row, float(lengths[row])) if wrong.any() else None
+    return (row, float(row_lengths(rows[row : row + 1])[0])) if wrong.any() else None

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from retrieval.collection.statement import Select
 from retrieval.collection.stores import SegmentStore
 from retrieval.types import Kind
-
-_TOLERANCE = 1e-3
+from retrieval.unit_rows import are_unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,17 +53,11 @@ def read_kind_vectors(
     pairs = pairs[np.isin(pairs[:, 0], wanted)]
     encodings, rows = np.unique(pairs[:, 1], return_inverse=True)
     vectors = store.vectors(encodings)
-    sound = _are_unit(vectors)
+    sound = are_unit(vectors)
     if not sound.all():
         kept = sound[rows]
         pairs, rows, vectors = pairs[kept], (np.cumsum(sound) - 1)[rows[kept]], vectors[sound]
     return KindVectors(pairs[:, 0], rows.astype(np.int64), vectors)
-
-
-def _are_unit(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = np.einsum("nd,nd->n", vectors, vectors)
-    return np.asarray(np.abs(squares - 1) < _TOLERANCE)  # NaN is not below it
 
 
 class _Encoded(NamedTuple):
