@@ -25,6 +25,7 @@ routes = APIRouter(prefix="/v1")
 PAGE = 500  # items
 MOST_STREAMED = 1_000_000
 NDJSON = "application/x-ndjson"
+_OF_A_PAGE = ("hits", "offset", "next", "cursor")  # a stream is one answer, whatever pages it is made of
 
 
 class StreamBody(SearchBody):
@@ -109,7 +110,7 @@ async def _search_lines(
     generation, answer = first["generation"], first
     assert isinstance(generation, int), "it is a number"
     left, offset = asked.k, asked.offset
-    yield _joined([{name: value for name, value in first.items() if name not in ("hits", "offset", "next")}])
+    yield _joined([{name: value for name, value in first.items() if name not in _OF_A_PAGE}])
     try:
         while True:
             hits = answer["hits"]

@@ -11,7 +11,7 @@ from tests.command_line import Run
 
 COUNTS = [
     "images", "captions", "links", "encoded", "known", "unchanged", "failed", "removed", "seconds", "interrupted",
-    "vanished", "left_out", "reasons", "seen",
+    "vanished", "left_out", "reasons", "regions", "seen",
 ]  # fmt: skip
 
 
