@@ -512,7 +512,7 @@ class SearchEngine:
 
         The same items and vectors give the same map, on one machine with the same packages. Made once for a
         generation; a map of 1,000 and more contents is kept in the user's cache folder, and found there as long as
-        the vectors are the same. The first call takes a second for 2,000 pictures and minutes for 100,000
+        the vectors are the same. The first call takes seconds for thousands of pictures and minutes for 100,000
         (docs/python.md); a second thread that asks meanwhile waits for it.
 
         Args:
