@@ -41,7 +41,7 @@ function useSpan(ref) {
 
 export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, onSimilar, onExplain, onHide, active, onActive, takesFocus }) {
   const ref = useRef(null);
-  const wantsFocus = useRef(false);
+  const wantsFocus = useRef(null); // the number of the hit that is to have it: effects of an earlier drawing, which come late, must not spend the wish
   const holdsFocus = useRef(false);
   const isDrawing = useRef(false);
   isDrawing.current = true;
@@ -66,10 +66,10 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
   }, [hasMore, span.to, span.width, height]);
 
   useEffect(() => {
-    if (!wantsFocus.current && !takesFocus.current) return;
+    if (wantsFocus.current !== active && !takesFocus.current) return;
     const tile = ref.current.querySelector(`[data-at="${active}"]`);
     if (!tile) return;
-    wantsFocus.current = false;
+    wantsFocus.current = null;
     takesFocus.current = false;
     tile.focus({ preventScroll: true });
     tile.scrollIntoView({ block: "nearest" });
@@ -90,8 +90,8 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (KEYS.has(event.key)) {
       event.preventDefault();
-      wantsFocus.current = true;
       walk.current = step(rows, walk.current.at, event.key, walk.current.column);
+      wantsFocus.current = walk.current.at;
       onActive(walk.current.at);
     } else if (event.key === "s") {
       event.preventDefault();
@@ -101,7 +101,7 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
       onExplain(hits[active]);
     } else if (event.key === "x" && onHide) {
       event.preventDefault();
-      wantsFocus.current = true;
+      wantsFocus.current = active;
       onHide(hits[active]);
     }
   };
