@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -58,6 +59,13 @@ def children() -> set[int]:
     """Processes that this one has started and that still run."""
     found = Path(f"/proc/self/task/{os.getpid()}/children").read_text() if sys.platform == "linux" else ""
     return {int(pid) for pid in found.split()}
+
+
+def kill_workers(pool: DecodePool) -> None:
+    """Kill the pool's workers alone: this process has other children too, such as multiprocessing's tracker."""
+    for process in tuple(pool._all):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
@@ -161,8 +169,7 @@ def test_a_worker_that_dies_at_a_picture_costs_that_picture_alone(pool: DecodePo
     pool.prepare(good, SQUARE)
 
     def kill_all(_: bytes) -> bool:
-        for pid in children():
-            os.kill(pid, signal.SIGKILL)
+        kill_workers(pool)
         return True
 
     with pytest.raises(ImageGivenUp, match="the decoder was ended by SIGKILL"):
@@ -174,8 +181,7 @@ def test_a_worker_that_dies_between_two_pictures_costs_none(pool: DecodePool) ->
     good = InlineBytes(encoded(photo()))
     for _ in range(5):
         assert pool.prepare(good, SQUARE).array is not None
-        for pid in children():
-            os.kill(pid, signal.SIGKILL)
+        kill_workers(pool)
 
 
 def test_a_worker_that_dies_while_it_decodes_costs_that_picture_and_no_second_worker() -> None:

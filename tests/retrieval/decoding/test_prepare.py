@@ -54,7 +54,7 @@ def facts_of(found: PreparedImage) -> tuple[object, ...]:
     return found.digest, array.dtype, array.shape, array.tobytes(), found.width, found.height
 
 
-# multiprocessing would leave its resource tracker beside tests that end every child of this process.
+# multiprocessing would leave its resource tracker beside tests that count the children of this process.
 _CALL_PICKLED = """
 import pickle, sys
 function, calls = pickle.load(sys.stdin.buffer)
