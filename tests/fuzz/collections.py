@@ -251,39 +251,86 @@ def _remove(path: Path) -> None:
 
 
 def make_template(work: Path) -> Path:
-    """A collection with several segments of both kinds, a masked row and a failure."""
+    """A collection of all that a collection can hold: both kinds, masked and hidden rows, regions, albums, tags."""
     model, photos = save_tiny_model(work / "model"), fill_photos(work / "photos")
     (photos / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     template = work / "template"
     (work / "words.txt").write_text("a red square\nsomething else\na third line\n", encoding="utf-8")
-    for corpus in (photos, work / "words.txt"):
-        done = harness.run("index", corpus, "--collection", template, "--model", model, cwd=work)
+    (work / "names.txt").write_text("red\ngreen\nblue\n", encoding="utf-8")
+    copy = Path(shutil.copy(photos / "green.png", photos / "green again.png"))
+    shutil.copytree(photos, work / "elsewhere")
+    made: list[list[str | Path]] = [
+        ["index", photos, "--regions", "--model", model],
+        ["index", work / "words.txt", "--model", model],
+        ["delete", photos / "blue.png"],
+        ["tag", "--vocabulary", work / "names.txt", "--min-probability", "0.01"],
+        ["duplicates", "--keep", photos / "green.png", copy],
+        ["hide", copy],
+        ["album", "save", "squares", "a red square", "-k", "5"],
+    ]
+    for arguments in made:
+        done = harness.run(*arguments, "--collection", template, cwd=work)
         assert done.code == 0, done.output
-    done = harness.run("delete", photos / "blue.png", "--collection", template, cwd=work)
-    assert done.code == 0, done.output
     return template
 
 
-def commands(collection: Path, work: Path, rng: random.Random) -> list[list[str | Path]]:
-    """Two readers, then two writers, then the doctor."""
+def readers(collection: Path, work: Path) -> list[list[str | Path]]:
+    """Commands that change nothing; all succeed on the template."""
     at: list[str | Path] = ["--collection", collection]
-    readers: list[list[str | Path]] = [
+    return [
         ["query", "a red square", "--json", *at],
         ["query", "all green", "--find", "text", "--list", *at],
+        ["query", "a red square", "--words", "square", "--where", "width > 1 and folder = 'photos'", *at],
+        [
+            "query",
+            work / "photos" / "red.png",
+            "--distinct=picture",
+            "--explain",
+            collection.parent / "why",
+            *at,
+        ],
+        ["similar", work / "photos" / "red.png", *at],
+        ["list", "--json", "--where", "width > 1 and name contains 'red'", *at],
+        ["album", "list", *at],
+        ["album", "show", "squares", *at],
+        ["duplicates", "--kept", *at],
+        ["cluster", "-n", "2", "--vocabulary", work / "names.txt", *at],
         ["info", *at],
+        ["info", "--attributes", *at],
         ["info", "--failures", *at],
         ["doctor", *at],
         ["export", collection.parent / "export", *at],
     ]
-    writers: list[list[str | Path]] = [
+
+
+def writers(collection: Path, work: Path) -> list[list[str | Path]]:
+    """Commands that change the collection; each succeeds on the template."""
+    at: list[str | Path] = ["--collection", collection]
+    return [
         ["index", work / "photos", *at],
+        ["index", work / "photos", "--regions", *at],
+        ["index", *at],
         ["index", work / "words.txt", "--prune", *at],
         ["optimize", *at],
         ["doctor", "--repair", *at],
         ["delete", work / "photos", *at],
+        ["hide", work / "photos" / "red.png", *at],
+        ["unhide", work / "photos", *at],
+        ["tag", "--vocabulary", work / "names.txt", *at],
+        ["album", "save", "more", work / "photos" / "red.png", *at],
+        ["album", "delete", "squares", *at],
+        ["relocate", work / "photos", work / "elsewhere", *at],
         ["reindex", "--model", work / "model", *at],
     ]
-    return [*rng.sample(readers, 2), *rng.sample(writers, 2), ["doctor", *at]]
+
+
+def commands(collection: Path, work: Path, rng: random.Random) -> list[list[str | Path]]:
+    """Three readers, then two writers, then the doctor."""
+    return [
+        *rng.sample(readers(collection, work), 3),
+        *rng.sample(writers(collection, work), 2),
+        ["doctor", "--collection", collection],
+    ]
 
 
 def try_case(number: int, seed: int, work: Path, template: Path, tally: harness.Tally) -> None:
@@ -304,7 +351,7 @@ def try_case(number: int, seed: int, work: Path, template: Path, tally: harness.
         with suppress(sqlite3.Error, OSError):  # what an earlier mutation left of a file may not be one
             mutation(collection, rng, canary)
     case = f"seed {seed} case {number} ({', '.join(names)})"
-    outside = [canary, work / "photos", work / "model", template]
+    outside = [canary, work / "photos", work / "elsewhere", work / "model", template]
     before = [harness.seal(place) for place in outside]
     for arguments in commands(collection, work, rng):
         started = time.monotonic()
