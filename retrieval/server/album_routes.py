@@ -1,6 +1,6 @@
 """Routes of albums: the searches that a collection keeps under names, in the form in which a search is posted.
 
-Saving and deleting take ``--write``.
+Saving, renaming and deleting take ``--write``.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Header, HTTPException, Path, Request
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from retrieval.collection import View
 from retrieval.collection.albums import LONGEST_NAME, Album, AlbumPart
-from retrieval.errors import NoSuchAlbum, UsageError
+from retrieval.errors import AlbumTaken, NoSuchAlbum, UsageError
 from retrieval.expressions import fields_of
 from retrieval.query.albums import names_missing, part_of
 from retrieval.query.parts import ItemPart, KeyPart
@@ -27,9 +28,23 @@ from retrieval.server.writing import WAIT_S, Writing
 routes = APIRouter(prefix="/v1")
 
 AlbumName = Annotated[str, Path(min_length=1, max_length=LONGEST_NAME, description="An album's name.")]
+IfNone = Annotated[
+    str | None, Header(alias="If-None-Match", description="``*``: only if there is no album of that name.")
+]
+NO_ALBUM = "there is no album of that name"
+TAKEN = "there is an album of that name already; choose another name, or delete that one first"
 FRESH = {
     "Cache-Control": "private, no-cache"
 }  # an album that is saved makes no generation, so there is no ETag
+
+
+class RenameBody(BaseModel):
+    """Another name for an album."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    collection: Name | None = None
 
 
 @routes.get("/albums")
@@ -56,14 +71,16 @@ async def album(
         with served.engine.collection.reading() as view:
             albums = view.albums(name)
             if not albums:
-                raise NoSuch("there is no album of that name")
+                raise NoSuch(NO_ALBUM)
             return {"collection": served.name, **album_answer(view, albums[0], is_local(request))}
 
     return Answer(await shared.searches.run(request, found), headers=FRESH)
 
 
 @routes.put("/albums/{name:path}")
-async def save(request: Request, shared: Writing, name: AlbumName, asked: SearchBody) -> Response:
+async def save(
+    request: Request, shared: Writing, name: AlbumName, asked: SearchBody, if_none_match: IfNone = None
+) -> Response:
     """Keep a search under a name, in the place of an album of that name; only with ``--write``."""
     import indexer  # late: a server that only reads does without
 
@@ -74,10 +91,34 @@ async def save(request: Request, shared: Writing, name: AlbumName, asked: Search
     def saved() -> dict[str, object]:
         query = asked.query(shared.uploads)
         album = served.engine.make_album(name, query, asked.request(), literal=asked.literal)
-        indexer.save_album(served.engine.collection.path, album, replace=True, timeout=WAIT_S)
+        replace = if_none_match != "*"
+        try:
+            indexer.save_album(served.engine.collection.path, album, replace=replace, timeout=WAIT_S)
+        except AlbumTaken as error:
+            raise HTTPException(412, TAKEN) from error
         return {"collection": served.name, "name": name}
 
     return Answer(await shared.writes.run(request, saved))
+
+
+@routes.post("/albums/{name:path}")
+async def rename(request: Request, shared: Writing, name: AlbumName, asked: RenameBody) -> Response:
+    """Give an album another name; only with ``--write``."""
+    import indexer  # late: as above
+
+    served = shared.served(asked.collection)
+
+    def renamed() -> dict[str, object]:
+        with served.engine.collection.reading() as view:
+            if asked.name != name and view.albums(asked.name):
+                raise HTTPException(409, TAKEN)
+        try:
+            indexer.rename_album(served.engine.collection.path, name, asked.name, timeout=WAIT_S)
+        except NoSuchAlbum as error:
+            raise NoSuch(NO_ALBUM) from error
+        return {"collection": served.name, "name": asked.name}
+
+    return Answer(await shared.writes.run(request, renamed))
 
 
 @routes.delete("/albums/{name:path}")
@@ -93,7 +134,7 @@ async def delete(
         try:
             indexer.delete_album(served.engine.collection.path, name, timeout=WAIT_S)
         except NoSuchAlbum as error:
-            raise NoSuch("there is no album of that name") from error
+            raise NoSuch(NO_ALBUM) from error
         return {"collection": served.name, "name": name}
 
     return Answer(await shared.writes.run(request, deleted))

@@ -34,8 +34,10 @@ async function ask(path, options = {}) {
   }
 }
 
-const post = (path, body, signal) =>
-  ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
+const send = (method, path, body, { headers = {}, signal } = {}) =>
+  ask(path, { method, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body), signal });
+
+const post = (path, body, signal) => send("POST", path, body, { signal });
 
 const query = (values) => {
   const found = Object.entries(values)
@@ -48,9 +50,15 @@ export const collections = () => ask("/v1/collections");
 
 /** A page of hits of a query, or of the newest pictures where there is none. */
 export function search(state, offset, generation, k, signal) {
-  const parts = allParts(state);
-  if (!parts.length) return newest(state, offset, k, signal);
-  const body = { parts, k, offset, distinct: true, literal: state.literal, find: state.find, sort: state.sort };
+  if (!allParts(state).length) return newest(state, offset, k, signal);
+  const body = { ...searchOf(state), k, offset };
+  if (generation !== null) body.generation = generation;
+  return post("/v1/search", body, signal);
+}
+
+/** What a state asks, as it is posted; without what is of one page. */
+function searchOf(state) {
+  const body = { parts: allParts(state), distinct: true, literal: state.literal, find: state.find, sort: state.sort };
   const where = conditionOf(state);
   if (where) body.where = where;
   if (state.mode !== "vector") body.mode = state.mode;
@@ -58,8 +66,7 @@ export function search(state, offset, generation, k, signal) {
   if (state.least !== null) body.min_score = state.least;
   if (state.area) body.area = areaText(state);
   if (state.collection) body.collection = state.collection;
-  if (generation !== null) body.generation = generation;
-  return post("/v1/search", body, signal);
+  return body;
 }
 
 const newest = (state, before, k, signal) =>
@@ -81,6 +88,17 @@ export const albums = (collection) => ask(`/v1/albums${query({ collection })}`);
 /** The first hits of the search of an album. */
 export const albumHits = (search, k, collection, signal) =>
   post("/v1/search", { ...withValues(search), k, offset: 0, distinct: true, ...(collection ? { collection } : {}) }, signal);
+
+const albumPath = (name) => `/v1/albums/${encodeURIComponent(name)}`;
+
+/** Keep the search of a state under a name; fails with status 412 where the name is taken and is not to be replaced. */
+export const saveAlbum = (name, state, isReplaced) =>
+  send("PUT", albumPath(name), searchOf(state), { headers: isReplaced ? {} : { "If-None-Match": "*" } });
+
+/** Rename an album; fails with status 409 where there is one of the other name. */
+export const renameAlbum = (name, other, collection) => post(albumPath(name), { name: other, ...(collection ? { collection } : {}) });
+
+export const deleteAlbum = (name, collection) => ask(`${albumPath(name)}${query({ collection })}`, { method: "DELETE" });
 
 const withValues = (facts) => Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== null));
 

@@ -186,6 +186,8 @@ function App() {
               upload=${upload}
               active=${active}
               takesFocus=${takesFocus}
+              canSave=${server.writes}
+              onNotice=${setNotice}
               onSearch=${ask}
               onOpen=${open}
               onSimilar=${similar}

@@ -1,23 +1,32 @@
 // The screen of a search: what was asked, what narrows it down, and the hits.
 
-import { html, useState } from "./vendor/htm-preact-standalone.js";
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import { allParts } from "./api.js";
 import { conditionList, withoutConditions } from "./conditions.js";
 import { Chosen, Filters } from "./filters.js";
 import { Grid } from "./grid.js";
+import { SaveAlbum } from "./saving.js";
 import { Reading, Sum } from "./searchbar.js";
-import { SORTS } from "./state.js";
+import { SORTS, toAddress } from "./state.js";
 
 const WIDE = 700; // pixels: on narrower screens filters would push the results away
 
-export function SearchScreen({ words, state, results, upload, active, takesFocus, onSearch, onOpen, onSimilar, onHide, onActive }) {
+export function SearchScreen({ words, state, results, upload, active, takesFocus, canSave, onNotice, onSearch, onOpen, onSimilar, onHide, onActive }) {
   const [isFiltering, setFiltering] = useState(() => innerWidth >= WIDE && conditionList(state).length > 0);
+  const [isSaving, setSaving] = useState(false);
+  const saver = useRef(null); // the button that opens the form
   const { hits } = results;
   const hasMore = results.next !== null;
   const isAsking = allParts(state).length > 0;
   const isLoading = results.status === "loading";
   const narrowing = conditionList(state).length;
   const isNarrowed = isAsking || narrowing > 0;
+  const asked = toAddress({ ...state, open: null, why: false });
+  useEffect(() => setSaving(false), [asked]);
+  const closeSaving = () => {
+    setSaving(false);
+    saver.current?.focus();
+  };
   const said = isLoading && !hits.length
     ? words.searching
     : !hits.length ? (results.status === "done" ? words.noHits : "") : !isAsking ? words.newest(hits.length)
@@ -45,8 +54,10 @@ export function SearchScreen({ words, state, results, upload, active, takesFocus
         </fieldset>
       `}
       <button type="button" aria-expanded=${isFiltering} aria-controls="filters" onclick=${() => setFiltering(!isFiltering)}>${words.filter(narrowing)}</button>
+      ${isAsking && canSave && html`<button type="button" ref=${saver} aria-expanded=${isSaving} aria-controls="saving" onclick=${() => setSaving(!isSaving)}>${words.saveAlbum}</button>`}
       </div>
     </div>
+    ${isSaving && html`<${SaveAlbum} words=${words} state=${state} onNotice=${onNotice} onClose=${closeSaving} />`}
     <${Chosen} words=${words} state=${state} areFiltersShown=${isFiltering} onSearch=${onSearch} />
     ${isFiltering && html`<${Filters} words=${words} state=${state} onSearch=${onSearch} />`}
     <${Grid}

@@ -118,6 +118,37 @@ def test_a_search_is_saved_as_it_is_posted_and_deleted_by_name(writable: Serving
     assert writable.client.delete("/v1/albums/Sea/海").status_code == 404
 
 
+def test_a_search_is_saved_only_where_the_name_is_free_if_it_says_so(writable: Serving) -> None:
+    asked, if_free = {"parts": [{"text": "sea"}]}, {"If-None-Match": "*"}
+    first = writable.client.put("/v1/albums/Sea", json=asked, headers=if_free)
+
+    second = writable.client.put("/v1/albums/Sea", json={"parts": [{"text": "other"}]}, headers=if_free)
+
+    assert (first.status_code, second.status_code) == (200, 412)
+    assert "already" in second.json()["error"]
+    kept = writable.client.get("/v1/albums/Sea").json()["search"]["parts"]
+    assert kept == [{"text": "sea", "weight": 1.0}]
+    writable.client.delete("/v1/albums/Sea")
+
+
+def test_an_album_is_renamed_and_never_onto_another_one(writable: Serving) -> None:
+    for name, text in (("A/甲", "sea"), ("B", "beach")):
+        writable.client.put(f"/v1/albums/{name}", json={"parts": [{"text": text}]})
+
+    taken = writable.client.post("/v1/albums/A/甲", json={"name": "B"})
+    same = writable.client.post("/v1/albums/B", json={"name": "B"})
+    renamed = writable.client.post("/v1/albums/A/甲", json={"name": "C/丙"})
+    gone = writable.client.post("/v1/albums/A/甲", json={"name": "D"})
+    odd = writable.client.post("/v1/albums/B", json={"name": " b"})
+
+    answers = [one.status_code for one in (taken, same, renamed, gone, odd)]
+    assert answers == [409, 200, 200, 404, 400]
+    found = writable.client.get("/v1/albums").json()["albums"]
+    assert [album["name"] for album in found] == ["B", "C/丙"]
+    for name in ("B", "C/丙"):
+        writable.client.delete(f"/v1/albums/{name}")
+
+
 @pytest.mark.parametrize(
     ("name", "body"),
     [
@@ -148,9 +179,10 @@ def test_an_uploaded_picture_is_not_kept(writable: Serving, tmp_path: Path) -> N
     assert "only in memory" in answer.json()["error"]
 
 
-def test_a_server_that_only_reads_saves_and_deletes_nothing(there: Serving) -> None:
+def test_a_server_that_only_reads_saves_renames_and_deletes_nothing(there: Serving) -> None:
     saved = there.client.put("/v1/albums/a", json={"parts": [{"text": "x"}]})
+    renamed = there.client.post("/v1/albums/Words", json={"name": "x"})
     deleted = there.client.delete("/v1/albums/Words")
 
-    assert (saved.status_code, deleted.status_code) == (403, 403)
+    assert (saved.status_code, renamed.status_code, deleted.status_code) == (403, 403, 403)
     assert "Words" in [album["name"] for album in there.client.get("/v1/albums").json()["albums"]]

@@ -31,6 +31,9 @@ CHANGES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/v1/pictures", {"upload": "0" * 64}),
     ("POST", "/v1/index", {}),
     ("DELETE", "/v1/index", {}),
+    ("PUT", "/v1/albums/a", {"parts": [{"text": "sea"}]}),
+    ("POST", "/v1/albums/a", {"name": "b"}),
+    ("DELETE", "/v1/albums/a", {}),
 ]
 WAIT_S = 120.0
 
