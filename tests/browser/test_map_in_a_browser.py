@@ -48,7 +48,7 @@ def test_the_keyboard_alone_zooms_in_and_lists_what_is_seen(open_page: Any) -> N
 
     page.wait_for_function("() => location.search.startsWith('?area=')")
     page.wait_for_function(
-        "seen => document.querySelector('[role=status]').textContent.startsWith(`${Math.min(seen, 100)} `)",
+        "seen => document.querySelector('[role=status]').textContent.startsWith(`${Math.min(seen, 100)}`)",
         arg=seen,
     )
     page.click("text=Map")

@@ -48,12 +48,22 @@ const query = (values) => {
 
 export const collections = () => ask("/v1/collections");
 
-/** A page of hits of a query, or of the newest pictures where there is none. */
-export function search(state, offset, generation, k, signal) {
-  if (!allParts(state).length) return newest(state, offset, k, signal);
-  const body = { ...searchOf(state), k, offset };
-  if (generation !== null) body.generation = generation;
-  return post("/v1/search", body, signal);
+/**
+ * A page of hits of a query, or of the newest pictures where there is none. Its `next` is what asks for the page behind
+ * it, null where there is none: pages join however often the collection is written to meanwhile, but for those of words,
+ * whose ranks hold for one state of it.
+ */
+export async function search(state, next, k, signal) {
+  if (!allParts(state).length) return newest(state, next, k, signal);
+  const page = await post("/v1/search", { ...searchOf(state), ...next, k }, signal);
+  if (state.mode === "vector") return { ...page, next: page.cursor && { cursor: page.cursor } };
+  return { ...page, next: page.next && { offset: page.next, generation: page.generation } };
+}
+
+async function newest(state, next, k, signal) {
+  const asked = { kind: "image", k, ...next, where: conditionOf(state) || null, area: areaText(state), collection: state.collection };
+  const page = await ask(`/v1/items${query(asked)}`, { signal });
+  return { ...page, next: page.next && { before: page.next } };
 }
 
 /** What a state asks, as it is posted; without what is of one page. */
@@ -68,9 +78,6 @@ function searchOf(state) {
   if (state.collection) body.collection = state.collection;
   return body;
 }
-
-const newest = (state, before, k, signal) =>
-  ask(`/v1/items${query({ kind: "image", k, before: before || null, where: conditionOf(state) || null, area: areaText(state), collection: state.collection })}`, { signal });
 
 /** Values of fields to choose from, of what meets the typed condition unless another one is given. */
 export const facets = (state, more = {}, signal = undefined) =>

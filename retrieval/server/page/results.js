@@ -1,15 +1,19 @@
 // The hits of a search, read page by page as the user goes on.
 
 import { useCallback, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
-import { allParts, search } from "./api.js";
+import { search } from "./api.js";
 import { asksSame } from "./state.js";
 
 const PAGE = 100;
 const LATER_PAGES = 500; // for whoever scrolls on
 const SORTED = 500; // hits in another order than the best first: of so many best, and no more
-const NONE = { of: null, hits: [], next: 0, generation: null, readings: [], verdict: null, status: "loading", error: null };
+const NONE = { of: null, hits: [], next: {}, readings: [], verdict: null, status: "loading", error: null };
+const BEGIN_AGAIN = new Set([400, 404, 409]); // of a page behind the first: the collection, or what is asked with, is another one now
 
-/** Hits of a state, and a function that reads the next page: {hits, next, readings, verdict, status, error, more, retry, drop, restore}; nothing of null. */
+/**
+ * Hits of a state, and a function that reads the next page: {hits, next, readings, verdict, status, error, more, retry,
+ * drop, restore}; nothing of null. `status` is "loading", "done", "failed", or "ended" where no page joins these hits.
+ */
 export function useResults(state) {
   const [answer, setAnswer] = useState(NONE);
   const asked = useRef(null);
@@ -27,22 +31,22 @@ export function useResults(state) {
     reading.current = abort;
     update({ ...before, of: wanted, status: "loading", error: null });
     try {
-      const page = await search(wanted, before.next, before.generation, wanted.sort !== "score" ? SORTED : before.hits.length ? LATER_PAGES : PAGE, abort.signal);
-      const first = before.hits.length ? before.readings : page.readings ?? [];
-      const verdict = before.hits.length ? before.verdict : page.verdict ?? null;
-      const known = new Set([...before.hits.map((hit) => hit.id), ...wanted.parts.map((part) => part.item)]);
+      const isFirst = !before.hits.length;
+      const page = await search(wanted, before.next, wanted.sort !== "score" ? SORTED : isFirst ? PAGE : LATER_PAGES, abort.signal);
+      const askedWith = new Set(wanted.parts.map((part) => part.item));
       update({
         of: wanted,
-        hits: [...before.hits, ...page.hits.filter((hit) => !known.has(hit.id))],
+        hits: [...before.hits, ...page.hits.filter((hit) => !askedWith.has(hit.id))],
         next: wanted.sort === "score" ? page.next : null,
-        generation: page.generation,
-        readings: first,
-        verdict,
+        readings: isFirst ? page.readings ?? [] : before.readings,
+        verdict: isFirst ? page.verdict ?? null : before.verdict,
         status: "done",
         error: null,
       });
     } catch (error) {
-      if (error.name !== "AbortError") update({ ...before, of: wanted, status: "failed", error: error.message });
+      if (error.name === "AbortError") return;
+      const status = before.hits.length && BEGIN_AGAIN.has(error.status) ? "ended" : "failed";
+      update({ ...before, of: wanted, status, error: error.message });
     } finally {
       if (reading.current === abort) reading.current = null;
     }
@@ -59,12 +63,8 @@ export function useResults(state) {
     const now = latest.current;
     if (now.status === "done" && now.next !== null) read(asked.current, now);
   }, []);
-  const retry = useCallback(() => {
-    const now = latest.current;
-    // the collection has changed under the pages: only the beginning can be right
-    read(asked.current, now.error?.includes("search again") ? NONE : now);
-  }, []);
-  /** Leave out a hit that was hidden by the commit that made a generation; the next pages begin one earlier. */
+  const retry = useCallback(() => read(asked.current, latest.current.status === "ended" ? NONE : latest.current), []);
+  /** Leave out a hit that was hidden by the commit that made a generation. */
   const drop = useCallback((hit, generation) => {
     const now = latest.current;
     update(afterChange({ ...now, hits: now.hits.filter((one) => one !== hit) }, generation, -1));
@@ -78,9 +78,9 @@ export function useResults(state) {
   return { ...(isCurrent ? answer : NONE), more, retry, drop, restore };
 }
 
-/** An answer after a commit of our own; where others have committed too, its pages no longer join, and the next says so. */
+/** An answer after a commit of our own, which moves pages of words; where others have committed too, they have ended. */
 function afterChange(now, generation, by) {
-  if (generation !== now.generation + 1) return now;
-  const isList = !allParts(now.of).length; // whose pages begin after an id
-  return { ...now, generation, next: now.next === null || isList ? now.next : now.next + by };
+  const { next } = now;
+  if (next?.offset === undefined || generation !== next.generation + 1) return now;
+  return { ...now, next: { offset: next.offset + by, generation } };
 }

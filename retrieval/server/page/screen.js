@@ -23,13 +23,19 @@ export function SearchScreen({ words, state, results, upload, active, takesFocus
   const isNarrowed = isAsking || narrowing > 0;
   const asked = toAddress({ ...state, open: null, why: false });
   useEffect(() => setSaving(false), [asked]);
+  const onAgain = () => {
+    scrollTo(0, 0);
+    takesFocus.current = true;
+    onActive(0);
+    results.retry();
+  };
   const closeSaving = () => {
     setSaving(false);
     saver.current?.focus();
   };
   const said = isLoading && !hits.length
     ? words.searching
-    : !hits.length ? (results.status === "done" ? words.noHits : "") : !isAsking ? words.newest(hits.length)
+    : !hits.length ? (results.status === "done" ? words.noHits : "") : !isAsking ? words.newest(hits.length, hasMore)
     : state.sort === "score" ? words.judged(results.verdict, words.found(hits.length, hasMore, hits[0].kind)) : words.sorted(hits.length, hits[0].kind);
   return html`
     <h1 class="unseen-heading">${words.searchLabel}</h1>
@@ -81,6 +87,12 @@ export function SearchScreen({ words, state, results, upload, active, takesFocus
         <h2>${words.failed}</h2>
         <p>${results.error === "offline" ? words.offline : results.error}</p>
         <button type="button" class="primary" onclick=${results.retry}>${words.retry}</button>
+      </div>
+    `}
+    ${results.status === "ended" && html`
+      <div class="ended" role="status">
+        <p>${words.ended}</p>
+        <button type="button" onclick=${onAgain}>${words.searchAgain}</button>
       </div>
     `}
     ${results.status === "done" && !hits.length && html`
