@@ -1,15 +1,12 @@
 """Show the pictures of hits in the desktop's viewer: ``--open``.
 
 A viewer gets one picture of a folder that has all of them in the order of their ranks, and pages through it. What a
-name ends with decides what a desktop does with a file, so that only pictures with names of pictures are in it. No shell
-runs.
+name ends with decides what a desktop does with a file, so that only pictures with names of pictures are in it.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from retrieval.cli.printing import counted
+from retrieval.desktop import opener, run_opener
 from retrieval.errors import ImageError, UsageError, VlsearchError
 from retrieval.signatures import (
     AVIF_BRANDS,
@@ -37,8 +35,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-WAIT_S = 5.0  # for the opener to fail; it may also stay as long as its viewer
-
+_ELSE = "write them to a page with: --sheet hits.html"
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
 _NOT_IN_NAMES = '/\\:*?"<>|'
 _LONGEST = 80  # characters of a name, behind its rank
@@ -64,7 +61,7 @@ def open_hits(collection: Collection, hits: Sequence[Hit], limits: Limits) -> No
     """
     from retrieval.query.pictures import Pictures  # late: the worker processes
 
-    command = opener()
+    command = _opener()
     with Pictures(collection, limits, workers=1) as pictures:
         folder = _gather(pictures, hits)
     files = sorted(folder.iterdir())
@@ -76,26 +73,17 @@ def open_hits(collection: Collection, hits: Sequence[Hit], limits: Limits) -> No
             f"{counted(left, 'hit')} cannot be opened: texts, or pictures that are gone or have changed",
             err=True,
         )
-    _run([*command, *map(str, files if sys.platform == "darwin" else files[:1])])
+    if code := run_opener([*command, *map(str, files if sys.platform == "darwin" else files[:1])]):
+        raise VlsearchError(
+            f"{Path(command[0]).name} found no program for pictures (exit code {code}); {_ELSE}"
+        )
 
 
-def opener() -> list[str]:
-    """Give the command that opens a file on this desktop.
-
-    Raises:
-        VlsearchError: there is none.
-    """
-    if sys.platform == "win32":
-        return ["explorer"]
-    name = "open" if sys.platform == "darwin" else "xdg-open"
-    program = shutil.which(name)
-    has_desktop = sys.platform == "darwin" or any(
-        os.environ.get(one) for one in ("DISPLAY", "WAYLAND_DISPLAY")
-    )
-    if program is None or not has_desktop:
-        lacks = f"there is no {name}" if program is None else "there is no desktop here"
-        raise VlsearchError(f"{lacks} to show pictures with; write them to a page with: --sheet hits.html")
-    return [program]
+def _opener() -> list[str]:
+    try:
+        return opener()
+    except VlsearchError as error:
+        raise VlsearchError(f"{error} to show pictures with; {_ELSE}") from error
 
 
 def _gather(pictures: Pictures, hits: Sequence[Hit]) -> Path:
@@ -156,22 +144,3 @@ def _suffix(data: bytes) -> str:
     if is_media_file(head):
         return ".heic" if AVIF_BRANDS.isdisjoint(media_brands(head)) else ".avif"
     return next((_SUFFIXES[one] for one in formats_by_signature(head) if one in _SUFFIXES), ".jpg")
-
-
-def _run(command: Sequence[str]) -> None:
-    """Run an opener, which may go on as long as its viewer does.
-
-    Raises:
-        VlsearchError: it fails.
-    """
-    null = subprocess.DEVNULL
-    process = subprocess.Popen(command, stdin=null, stdout=null, stderr=null, start_new_session=True)
-    try:
-        code = process.wait(WAIT_S)
-    except subprocess.TimeoutExpired:
-        return
-    if code and sys.platform != "win32":  # explorer's code says nothing
-        raise VlsearchError(
-            f"{Path(command[0]).name} found no program for pictures (exit code {code}); write them to a page with: "
-            "--sheet hits.html"
-        )

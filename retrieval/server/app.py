@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from retrieval.server import (
     album_routes,
+    desktop_routes,
     duplicate_routes,
     explain_routes,
     index_routes,
@@ -79,6 +80,7 @@ def _application(context: Context, metrics: Metrics) -> FastAPI:
         map_routes.routes,
         picture_routes.routes,
         write_routes.routes,
+        desktop_routes.routes,
         index_routes.routes,
         page_routes.routes,
     ):

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 WRITES_WAITING = 32
+FOLDERS_WAITING = 2  # to be opened: nobody looks at more windows
 ATTEMPTS = 5  # commits that may overtake one answer
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Collections, uploads, the lanes of searches, pictures and changes, index runs, and what the background makes."""
+    """Collections, uploads, lanes of searches, pictures, changes and folders, index runs, the background."""
 
     settings: ServerSettings
     collections: Collections
@@ -42,6 +43,7 @@ class Context:
     duplicates: Background[Duplicates]
     maps: Background[CollectionMap]
     writes: Lane
+    desktop: Lane
     runs: IndexRuns
     tokens: Tokens | None
     cookie: str
@@ -61,6 +63,7 @@ class Context:
             Background("duplicates", _find_duplicates),
             Background("map", _lay_out),
             Lane("write", 1, WRITES_WAITING, settings.seconds),
+            Lane("desktop", 1, FOLDERS_WAITING, settings.seconds),
             IndexRuns(),
             tokens,
             cookie,
@@ -84,6 +87,7 @@ class Context:
         self.duplicates.close()
         self.maps.close()
         self.writes.close()
+        self.desktop.close()
         self.runs.close()
 
 

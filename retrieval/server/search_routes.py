@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from retrieval.answers import answer_facts
 from retrieval.collection.filters.parse import parse_where
+from retrieval.desktop import has_desktop
 from retrieval.query.parts import Query as Parts
 from retrieval.query.without import Reading, read_query
 from retrieval.server.answers import (
@@ -57,7 +58,7 @@ async def health() -> Response:
 
 @routes.get("/collections")
 async def collections(request: Request, shared: Shared) -> Response:
-    """List the collections that are served, the first of which answers where none is named, and what may be changed."""
+    """List the collections, the first of which answers where none is named, and what a client may do."""
 
     def totals() -> dict[str, object]:
         local = is_local(request)
@@ -65,6 +66,7 @@ async def collections(request: Request, shared: Shared) -> Response:
             "collections": [info_answer(one.name, one.engine.info(), local) for one in shared.collections],
             "writes": shared.settings.writes,
             "adds": shared.settings.add_to is not None,
+            "opens": local and has_desktop(),
         }
 
     return Answer(await shared.searches.run(request, totals))

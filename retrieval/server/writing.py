@@ -25,10 +25,20 @@ def writing_context(request: Request) -> Context:
     shared = context_of(request)
     if not shared.settings.writes:
         raise HTTPException(403, READ_ONLY)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.method == "POST" and kind != "application/json":
-        raise HTTPException(415, "send JSON, as Content-Type: application/json")
+    if request.method == "POST":
+        check_json(request)
     return shared
+
+
+def check_json(request: Request) -> None:
+    """Refuse a body that a form of another site could send.
+
+    Raises:
+        HTTPException: 415, the body is not JSON.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "send JSON, as Content-Type: application/json")
 
 
 Writing = Annotated[Context, Depends(writing_context)]

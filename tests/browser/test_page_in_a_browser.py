@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import axe_violations
+from tests.desktops import desktop
 from tests.serving import Serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -196,6 +197,52 @@ def test_the_detail_view_shows_the_original_at_its_size_and_a_caption_is_a_searc
 
     page.wait_for_selector("dialog", state="detached")
     assert page.input_value("input[type=search]").startswith("caption ")
+
+
+def test_who_sits_at_the_machine_copies_the_path_and_opens_the_folder(
+    open_page: Any, album_of_many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = desktop(tmp_path, monkeypatch)
+    page = open_page("/?q=caption+1", permissions=["clipboard-read", "clipboard-write"])
+    page.locator(".tile").first.click()
+    path = page.inner_text("dd.path")
+
+    page.click("text=Copy the path")
+    page.wait_for_selector("text=Copied")
+    with page.expect_response("**/open-folder"):
+        page.click("text=Open its folder")
+
+    assert page.evaluate("() => navigator.clipboard.readText()") == path
+    assert opened.read_text(encoding="utf-8") == f"{album_of_many.parent / 'album'}\0"
+
+
+def test_who_is_elsewhere_sees_no_path_and_opens_nothing(
+    open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desktop(tmp_path, monkeypatch)
+    page = open_page("/?q=caption+1", extra_http_headers={"X-Forwarded-For": "203.0.113.7"})
+
+    page.locator(".tile").first.click()
+    page.wait_for_selector("dialog[open]")
+
+    shown = page.inner_text(".facts")
+    assert page.locator("dd.path").count() == 0
+    assert "Copy the path" not in shown
+    assert "Open its folder" not in shown
+
+
+def test_a_folder_that_cannot_be_opened_is_told_above_the_picture(
+    open_page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desktop(tmp_path, monkeypatch)
+    monkeypatch.setenv("VIEWER_CODE", "3")
+    page = open_page("/?q=caption+1")
+    page.locator(".tile").first.click()
+
+    page.click("text=Open its folder")
+
+    said = page.wait_for_selector("dialog .notice p").inner_text()
+    assert "found no program that shows folders" in said
 
 
 def test_all_hits_can_be_scrolled_through_and_few_are_in_the_document_at_a_time(open_page: Any) -> None:

@@ -136,6 +136,9 @@ export const forgetDuplicates = change("/v1/duplicates/forget");
 
 export const item = (id, collection) => ask(`/v1/items/${id}${query({ collection })}`);
 
+/** Show the folder of an item on the desktop of the server, where that is this machine. */
+export const openFolder = (id, collection) => post(`/v1/items/${id}/open-folder`, collection ? { collection } : {});
+
 export const upload = (file) => ask("/v1/uploads", { method: "POST", body: file });
 
 /** The area of the map that a state is about, as the server reads it; null for all of it. */

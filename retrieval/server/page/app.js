@@ -43,7 +43,7 @@ function App() {
   const [state, go] = useAddress();
   const [language, setLanguage] = useKept("language", firstLanguage);
   const [theme, setTheme] = useKept("theme", () => (THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "auto"));
-  const [server, setServer] = useState({ collections: [], writes: false, adds: false });
+  const [server, setServer] = useState({ collections: [], writes: false, adds: false, opens: false });
   const [notice, setNotice] = useState(null);
   const [upload, setUpload] = useState(null);
   const [active, setActive] = useState(0);
@@ -151,6 +151,9 @@ function App() {
     }
   };
   const onHide = server.writes ? hide : null;
+  const openFolder = (hit) =>
+    api.openFolder(hit.id, state.collection).catch((error) => setNotice({ text: error.message === "offline" ? words.offline : error.message }));
+  const told = html`<${Notice} words=${words} notice=${notice} onClose=${() => setNotice(null)} />`;
   return html`
     <a class="skip" href="#results">${words.skip}</a>
     <header class="bar">
@@ -210,9 +213,10 @@ function App() {
         onSimilar=${similar}
         onWhy=${explain}
         onHide=${state.view ? null : onHide}
-      />
+        onFolder=${server.opens ? openFolder : null}
+      >${told}<//>
     `}
-    <${Notice} words=${words} notice=${notice} onClose=${() => setNotice(null)} />
+    ${!opened && told}
     <${DropZone} words=${words} onFile=${sendFile} />
   `;
 }

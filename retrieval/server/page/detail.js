@@ -6,7 +6,7 @@ import { Overlay, Reasons, useExplanation } from "./explanation.js";
 
 const LARGE = 1600;
 
-export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, onSearch, onSimilar, onWhy, onHide }) {
+export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, onSearch, onSimilar, onWhy, onHide, onFolder, children }) {
   const dialog = useRef(null);
   useEffect(() => {
     const element = dialog.current;
@@ -92,8 +92,9 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
           <h3 key=${text.origin} title=${text.maker}>${words.origins[text.origin]}</h3>
           <p class="other-text">${text.text}</p>
         `)}
-        <${Facts} words=${words} state=${state} hit=${hit} />
+        <${Facts} words=${words} state=${state} hit=${hit} onFolder=${onFolder} />
       </section>
+      ${children}
     </dialog>
   `;
 }
@@ -124,7 +125,7 @@ function Stage({ words, state, hit, title, explained }) {
   `;
 }
 
-function Facts({ words, state, hit }) {
+function Facts({ words, state, hit, onFolder }) {
   const [isCopied, setCopied] = useState(false);
   useEffect(() => setCopied(false), [hit.id]);
   const copy = async () => {
@@ -143,6 +144,7 @@ function Facts({ words, state, hit }) {
     <p class="actions">
       ${hit.kind === "image" && html`<a class="link" href=${original(hit, state.collection)} target="_blank" rel="noreferrer">${words.original}</a>`}
       ${hit.path && navigator.clipboard && html`<button type="button" class="link" onclick=${copy}>${isCopied ? words.copied : words.copy}</button>`}
+      ${hit.path && onFolder && html`<button type="button" class="link" onclick=${() => onFolder(hit)}>${words.openFolder}</button>`}
     </p>
   `;
 }

@@ -86,6 +86,7 @@ const en = {
   original: "Open the original",
   copy: "Copy the path",
   copied: "Copied",
+  openFolder: "Open its folder",
   captions: "Captions",
   origins: {
     title: "Title",
@@ -276,6 +277,7 @@ const zh = {
   original: "打开原图",
   copy: "复制路径",
   copied: "已复制",
+  openFolder: "打开所在文件夹",
   captions: "文字说明",
   origins: { title: "标题", description: "描述", page: "页面文字", read: "图中识别的文字", written: "机器撰写" },
   searchCaption: (text) => `搜索：${text}`,

@@ -20,6 +20,7 @@ from retrieval.cli.previews import may_show_pictures
 from retrieval.uris import file_uri
 from tests.builders import HashEncoder
 from tests.command_line import Run
+from tests.desktops import desktop
 
 pty = pytest.importorskip("pty", reason="there are no pseudo-terminals on this platform")
 
@@ -149,19 +150,8 @@ def test_terminals_that_may_show_pictures_are_known_by_their_environment(
 @pytest.fixture
 def viewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A desktop whose ``xdg-open`` writes its arguments, each ended by a NUL, to ``opened``, in a folder of its own."""
-    if sys.platform in ("win32", "darwin"):
-        pytest.skip("this desktop has a viewer of its own")
-    program = tmp_path / "bin" / "xdg-open"
-    program.parent.mkdir()
-    program.write_text(
-        f"#!/bin/sh\nprintf '%s\\0' \"$@\" >> '{tmp_path}/opened'\nexit ${{VIEWER_CODE:-0}}\n",
-        encoding="utf-8",
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("DISPLAY", ":99")
+    desktop(tmp_path, monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
