@@ -288,13 +288,29 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondLook:
+    """What re-ranking found of a hit.
+
+    Attributes:
+        first_rank: the hit's rank before.
+        score: of the model that re-ranked; None where the picture could not be read.
+        failure: the reason, in one clause; else None.
+    """
+
+    first_rank: int
+    score: float | None
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """An item that answers a query, with its rank and score; the item's fields can be read from the hit itself.
 
     ``rank`` counts from 1; ``score`` is the float32 inner product with the query (docs/architecture.md, Ranking). Of a
     search for words it is BM25; of a hybrid search the sum of reciprocal ranks, and ``ranks`` has the hit's rank in
     each of the rankings, by ``vector`` and ``words``, that it stands in. ``region`` is the part of an image whose
-    vector is the nearest to the query; None where that is the whole's, or the image has no others.
+    vector is the nearest to the query; None where that is the whole's, or the image has no others. After re-ranking,
+    ``rank`` counts in the new order, and ``second_look`` has what was found; else it is None.
     """
 
     rank: int
@@ -302,6 +318,7 @@ class Hit:
     item: Item
     ranks: Mapping[str, int] = field(default_factory=dict)
     region: Region | None = None
+    second_look: SecondLook | None = None
 
     @property
     def id(self) -> int:

@@ -1,4 +1,4 @@
-"""The table of ``vlsearch models --task caption`` and ``--task ask``."""
+"""The table of ``vlsearch models --task caption``, ``ask`` and ``rerank``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ LEFT = 3  # columns of words; the others are figures
 _HEADINGS: dict[Task, tuple[str, ...]] = {
     "caption": ("model", "here", "languages", "MB", "CIDEr-D"),
     "ask": ("model", "here", "languages", "MB", "VQAv2"),
+    "rerank": ("model", "here", "languages", "MB"),
 }
 _LEGENDS: dict[Task, str] = {
     "caption": "CIDEr-D: published, times 100, COCO Karpathy test; sources with --json",
     "ask": "VQAv2: published accuracy in per cent, test-dev; sources with --json",
+    "rerank": "used by: vlsearch query --rerank MODEL",
 }
 
 
@@ -48,11 +50,11 @@ def _about(row: RecommendedGenerator) -> str:
 
 
 def _cells(row: RecommendedGenerator, task: Task) -> tuple[str, ...]:
-    figure = row.cider if task == "caption" else row.vqa
+    figure = {"caption": (row.cider,), "ask": (row.vqa,), "rerank": ()}[task]
     return (
         row.alias,
         "yes" if is_cached(resolve(row.alias)) else "",
         " ".join(row.languages),
         f"{4 * row.parameters:,}",
-        "" if figure is None else f"{figure:.1f}",
+        *("" if value is None else f"{value:.1f}" for value in figure),
     )

@@ -74,6 +74,7 @@ def _show_hit(console: Console, hit: Hit, width: int, captions: int, picture: Re
     missing = Text("  (the file is missing)" if hit.missing else "", style="yellow")
     if hit.text is None:
         place = "" if hit.region is None else f"  at {written_region(hit.region)}"
+        place += _second_look(hit)
         # never folded: a name must survive being copied
         console.print(head + name + missing + Text(place, style="dim"), soft_wrap=True)
         shown = [one_line(caption.text) for caption in hit.captions[:captions]]
@@ -94,6 +95,15 @@ def _show_hit(console: Console, hit: Hit, width: int, captions: int, picture: Re
         _show_wrapped(console, Text(one_line(hit.text)), indent, head)
         name.stylize("dim")
         console.print(Text(" " * indent) + name + missing, soft_wrap=True)
+
+
+def _second_look(hit: Hit) -> str:
+    look = hit.second_look
+    if look is None:
+        return ""
+    if look.score is None:
+        return f"  (not looked at again: {one_line(look.failure or '')})"
+    return f"  (second look {look.score:.2f}, first rank {look.first_rank})"
 
 
 def _beginning(text: str) -> str:

@@ -29,7 +29,7 @@ _LEGEND = (
     type=click.Choice(["search", *TASKS]),
     default="search",
     show_default=True,
-    help="List models that search, that write captions, or that answer questions.",
+    help="List models that search, write captions, answer questions, or re-rank hits.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_context
@@ -52,7 +52,7 @@ def models(context: click.Context, task: str, as_json: bool) -> None:
     if task != "search":
         from retrieval.cli.generator_table import print_generators
 
-        print_generators("caption" if task == "caption" else "ask", as_json)
+        print_generators(next(known for known in TASKS if known == task), as_json)
         return
     (_print_json if as_json else _print_table)()
 

@@ -21,6 +21,7 @@ from retrieval.cli.previews import preview_option
 from retrieval.cli.printing import name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.cli.request_options import OF_QUERY, request_options
+from retrieval.cli.rerank_options import SecondLookOptions, answer_twice, check_second_look, rerank_options
 from retrieval.cli.sheet import Drawn, checked_sheet, write_sheet
 from retrieval.cli.showing import show_or_open
 from retrieval.cli.typed_query import (
@@ -55,6 +56,7 @@ BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that 
     help="Answer many queries, one a line, its parts separated by tabs; - is standard input.",
 )
 @request_options(OF_QUERY)
+@rerank_options
 @click.option(
     "--model",
     metavar="MODEL",
@@ -84,6 +86,7 @@ def query(
     typed: TypedQuery,
     source: BinaryIO | None,
     request: Request,
+    second: SecondLookOptions | None,
     model: str | None,
     limits: Limits,
     as_list: bool | None,
@@ -133,6 +136,9 @@ def query(
     How likely the first hit is right is told on stderr where that is known (words that find pictures, by mini):
     sure, likely, doubtful or probably nothing. --only likely leaves out what is less likely.
 
+    --rerank MODEL looks at the first hits once more, with a model that sees picture and words together, and sorts
+    them anew; it takes about a second a picture. docs/search.md.
+
     A PART that the collection already holds (a picture, a text or an item's key) is searched by its stored vector
     and needs no model.
 
@@ -146,6 +152,7 @@ def query(
     from retrieval.query.engine import open_engine  # numpy: not for --help
 
     _check_uses(typed, request, source, sheet, explain, open_them)
+    check_second_look(second, request, source is not None)
     sheet, explain = checked_sheet(sheet), checked_folder(explain)
     typed, request = with_words(typed, request, alone=source is None)
     if explain is not None and request.mode == "words":
@@ -153,13 +160,13 @@ def query(
             "hits by words alone are not explained; give a query beside --words, or leave out --explain"
         )
     shape = shape_of(as_json, as_list, null)
-    single = None
+    asked = single = None
     if source is None:
-        single = parse_typed(typed)
+        asked = single = parse_typed(typed)
         if not typed.literal:
             single = read_aloud(single)
     with open_engine(collection, encoder=model, limits=limits) as engine:
-        if single is None:
+        if single is None or asked is None:
             assert source is not None
             line = 0
             for line, text, hits in _answer_lines(engine, source, request, typed.literal):
@@ -167,8 +174,7 @@ def query(
             if not line:
                 click.echo(f"{printable(source.name)} holds no query; put one on each line", err=True)
         else:
-            with waiting("Loading the model"):
-                (hits,) = engine.answer([single], request)
+            hits = _answer(engine, asked, single, request, second)
             if request.where is not None and not hits and hits.probability is None:
                 click.echo("Note: nothing that could be found meets the condition", err=True)
             if (said := sentence(hits)) is not None:
@@ -180,6 +186,16 @@ def query(
                     open_hits(engine.collection, hits, limits)
             else:
                 show_or_open(engine, hits, shape, null, preview, open_them)
+
+
+def _answer(
+    engine: SearchEngine, asked: Query, read: Query, request: Request, second: SecondLookOptions | None
+) -> Hits:
+    if second is not None:
+        return answer_twice(engine, asked, read, request, second)
+    with waiting("Loading the model"):
+        (hits,) = engine.answer([read], request)
+    return hits
 
 
 def _check_uses(

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from retrieval.decoding.preparations import Preparation
 
-Task = Literal["caption", "ask"]
-TASKS: tuple[Task, Task] = ("caption", "ask")
+Task = Literal["caption", "ask", "rerank"]
+"""What a model of the hub is used for; those that re-rank are loaded by :mod:`retrieval.rerankers`."""
+TASKS: tuple[Task, ...] = ("caption", "ask", "rerank")
 
 MOST_CANDIDATES = 10
 MOST_CHOICES = 100

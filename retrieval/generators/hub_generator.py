@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval.decoding.image_rule import ImageRule
-from retrieval.errors import ModelError, UsageError
+from retrieval.errors import UsageError
 from retrieval.generators.base import (
     MOST_CANDIDATES,
     Answer,
@@ -21,12 +20,13 @@ from retrieval.generators.base import (
 )
 from retrieval.generators.families.family import Asked, Family, Generated
 from retrieval.generators.families.table import family_of
-from retrieval.generators.words import Words
 from retrieval.hub.checkpoint import read_checkpoint, weight_files
-from retrieval.hub.forward_errors import forward_errors_as_model_errors
-from retrieval.hub.library_model import load_model, quiet
+from retrieval.hub.inference import inference
+from retrieval.hub.library_model import load_model
+from retrieval.hub.pixels import pixels_of
 from retrieval.hub.processor_config import read_image_rule
 from retrieval.hub.weights_digest import weights_digest
+from retrieval.hub.words import Words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,7 +142,7 @@ class HubGenerator:
             raise UsageError(f"{candidates} candidates were asked for; ask for 1 to {MOST_CANDIDATES}")
         found: list[tuple[WrittenCaption, ...]] = []
         for asked in self._batches(prepared):
-            with _inference(self._identity.name):
+            with inference(self._identity.name):
                 found += self._captions(describe(asked, candidates), candidates)
         return found
 
@@ -165,7 +165,7 @@ class HubGenerator:
         chosen = None if choices is None else checked_choices(choices)
         found: list[Answer] = []
         for asked in self._batches(prepared):
-            with _inference(self._identity.name):
+            with inference(self._identity.name):
                 if chosen is None:
                     found += [Answer(text) for text in self._texts(reply(asked, question))]
                 else:
@@ -181,16 +181,8 @@ class HubGenerator:
 
     def _batches(self, prepared: Sequence[NDArray[np.uint8]]) -> Iterator[Asked]:
         """Yield what the model is asked about, a batch at a time."""
-        import numpy as np
-        import torch
-
-        scale, shift = (
-            torch.tensor(triple, dtype=torch.float32, device=self._device)
-            for triple in (self._rule.scale, self._rule.shift)
-        )
         for start in range(0, len(prepared), BATCH):
-            stacked = torch.from_numpy(np.stack(prepared[start : start + BATCH])).to(self._device)
-            pixels = (stacked.float() * scale + shift).permute(0, 3, 1, 2).contiguous()
+            pixels = pixels_of(prepared[start : start + BATCH], self._rule, self._device)
             yield Asked(self._model, self._words, pixels)
 
     def _captions(self, written: Generated, candidates: int) -> Iterator[tuple[WrittenCaption, ...]]:
@@ -213,22 +205,6 @@ def _set_generation(model: Any, special_ids: dict[str, int]) -> None:
     for module in model.modules():
         if getattr(module, "generation_config", None) is not None:
             module.generation_config = GenerationConfig(**special_ids)
-
-
-@contextmanager
-def _inference(name: str) -> Iterator[None]:
-    """Run a model in this block, without gradients, and translate the library's errors.
-
-    Raises:
-        ModelError: in place of the library's error; running out of memory is raised as it is.
-    """
-    import torch
-
-    with torch.inference_mode(), quiet(), forward_errors_as_model_errors(name):
-        try:
-            yield
-        except (AttributeError, KeyError, AssertionError) as error:  # of odd configurations, in generation
-            raise ModelError(f"{name} cannot write ({error!r:.200}); use another model") from error
 
 
 def _likeliest(choices: Sequence[str], log_probabilities: Tensor) -> Iterator[Answer]:

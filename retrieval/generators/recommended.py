@@ -124,12 +124,37 @@ RECOMMENDED: tuple[RecommendedGenerator, ...] = (
         _GIT,
         "questions on a slow machine",
     ),
+    RecommendedGenerator(
+        "blip-itm",
+        "Salesforce/blip-itm-base-coco",
+        ("rerank",),
+        ("en",),
+        224,
+        "BSD-3-Clause",
+        None,
+        None,
+        "",
+        "a second look at the first hits of a search",
+    ),
+    RecommendedGenerator(
+        "blip-itm-large",
+        "Salesforce/blip-itm-large-coco",
+        ("rerank",),
+        ("en",),
+        446,
+        "BSD-3-Clause",
+        None,
+        None,
+        "",
+        "as blip-itm, better and slower",
+    ),
 )
 
 BEST_FIRST: dict[Task, tuple[str, ...]] = {
     "caption": ("git-large", "blip-large", "blip-base", "git-base", "vit-gpt2"),
     "ask": ("blip-vqa", "git-vqa"),
+    "rerank": ("blip-itm-large", "blip-itm"),
 }
 """Order in which a generator is chosen where none is named: by the published figures."""
 
-FIRST_DOWNLOAD: dict[Task, str] = {"caption": "git-base", "ask": "blip-vqa"}
+FIRST_DOWNLOAD: dict[Task, str] = {"caption": "git-base", "ask": "blip-vqa", "rerank": "blip-itm"}

@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from retrieval.generators.base import Answer, Generator
     from retrieval.query.explain import ExplainedItem
     from retrieval.query.explanation import Explanation
+    from retrieval.query.reranking import Reranked
+    from retrieval.rerankers.base import Reranker
 
 T = TypeVar("T")
 
@@ -315,6 +317,48 @@ class SearchEngine:
             raise QueryError("a cursor is of one query; ask that one alone")
         place = open_cursor(cursor, self.collection.path, queries[0], request)
         return self._search(queries, request, place)
+
+    def rerank(
+        self,
+        hits: Sequence[Hit],
+        query: str | Query,
+        *,
+        model: Reranker | str | Path,
+        depth: int = 32,
+        seconds: float | None = None,
+    ) -> Reranked:
+        """Take a second, slower look at the first hits of a search for pictures, and sort them anew.
+
+        Pictures are read as they were indexed; one that cannot be read keeps its place. The same hits, words and model
+        give the same order. docs/search.md says which score is used.
+
+        Args:
+            hits: of this collection, the best first, as :meth:`search` gives them.
+            query: the words that they answer; what they exclude ("without") is for the model to understand.
+            model: a reranker, or a name or folder to load one from.
+            depth: hits to look at, 1 to 1,000.
+            seconds: that the whole call may take, loading of the model included; when they are over, before or while
+                a picture is looked at, the hits come back as they were, and ``exceeded`` is set.
+
+        Raises:
+            UsageError: the query is not one text that the model can read, a hit is a text, or a number is out of range.
+            ModelError: the model is not on this machine, or cannot be used.
+            MissingExtra: the extra ``models`` is not installed.
+        """
+        from retrieval.query.pictures import find_pictures  # late: few searches look twice
+        from retrieval.query.reranking import Budget, prepare_hit, rerank_hits, words_of
+        from retrieval.rerankers.base import check_depth
+        from retrieval.rerankers.registry import load_reranker
+
+        budget, words = Budget.of(seconds), words_of(Query.of(query))
+        check_depth(depth)
+        reranker = load_reranker(model) if isinstance(model, str | Path) else model
+        reranker.check(words)
+        with self.collection.reading() as view:
+            pictures = find_pictures(view, [hit.id for hit in hits[:depth]])
+        return rerank_hits(
+            hits, words, reranker, depth, budget, prepare_hit(self._decode_pool(), pictures, reranker)
+        )
 
     def albums(self) -> list[Album]:
         """Read the albums of the collection, which are searches under a name, by name."""

@@ -13,8 +13,8 @@ from retrieval.hub.config_limits import AGAIN, whole_number
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from retrieval.generators.words import Words
     from retrieval.hub.checkpoint import Checkpoint
+    from retrieval.hub.words import Words
 
 _LARGEST_ID = 2**22
 

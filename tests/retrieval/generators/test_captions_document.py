@@ -22,7 +22,10 @@ def test_the_table_of_models_is_the_programs() -> None:
         [
             f"`{row.alias}`",
             row.hub_id,
-            " ".join({"caption": "captions", "ask": "questions"}[task] for task in row.tasks),
+            " ".join(
+                {"caption": "captions", "ask": "questions", "rerank": "re-ranking"}[task]
+                for task in row.tasks
+            ),
             f"{4 * row.parameters:,}",
             figure(row.cider),
             figure(row.vqa),

@@ -16,7 +16,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from retrieval.errors import UsageError
 from retrieval.generators.hub_generator import HubGenerator, load_hub_generator
-from retrieval.generators.words import Words
+from retrieval.hub.words import Words
 
 QUESTION = "Is the dog on the beach?"
 PIXELS = {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from tokenizers.pre_tokenizers import ByteLevel
 
@@ -60,6 +61,16 @@ def blip(folder: Path) -> None:
 
 def blip_vqa(folder: Path) -> None:
     save(folder, transformers.BlipForQuestionAnswering(_blip_config(folder)), BLIP_PICTURES)
+
+
+def blip_itm(folder: Path) -> None:
+    """As Salesforce's blip-itm-base-coco: [DEC] and [ENC] follow the tokenizer's pieces."""
+    torch.manual_seed(7)
+    model = transformers.BlipForImageTextRetrieval(_blip_config(folder))
+    with torch.no_grad():  # small random weights hardly see the difference between pictures
+        for weight in model.parameters():
+            weight.mul_(4 if weight.ndim > 1 else 1)
+    save(folder, model, BLIP_PICTURES)
 
 
 def git(folder: Path) -> None:
