@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from indexer.items import open_writer as open_writer
     from indexer.kept_duplicates import forget_kept_items as forget_kept
     from indexer.kept_duplicates import keep_items as keep
+    from indexer.merging import merge as merge
     from indexer.pipeline.pace import CommitPace as CommitPace
     from indexer.pipeline.report import RegionsMade as RegionsMade
     from indexer.pipeline.report import Report as Report
@@ -62,8 +63,10 @@ if TYPE_CHECKING:
     from indexer.watching import watch as watch
     from retrieval.corpora import Corpus as Corpus
     from retrieval.corpora import CorpusOptions as CorpusOptions
+    from retrieval.corpora import Shard as Shard
     from retrieval.corpora import open_corpus as open_corpus
     from retrieval.corpora import parse_caption_column as parse_caption_column
+    from retrieval.corpora import parse_shard as parse_shard
     from retrieval.types import Progress as Progress
 
 _WHERE = {
@@ -88,6 +91,7 @@ _WHERE = {
     "Relocated": ("indexer.relocating", "Relocated"),
     "RegionsMade": ("indexer.pipeline.report", "RegionsMade"),
     "Report": ("indexer.pipeline.report", "Report"),
+    "Shard": ("retrieval.corpora", "Shard"),
     "Saving": ("indexer.training.loop", "Saving"),
     "Tagged": ("indexer.tagging", "Tagged"),
     "TextsRead": ("indexer.text_recognition", "TextsRead"),
@@ -103,10 +107,12 @@ _WHERE = {
     "hide": ("indexer.hiding", "hide_items"),
     "import_collection": ("indexer.exchange.importing", "import_collection"),
     "keep": ("indexer.kept_duplicates", "keep_items"),
+    "merge": ("indexer.merging", "merge"),
     "open_corpus": ("retrieval.corpora", "open_corpus"),
     "open_writer": ("indexer.items", "open_writer"),
     "optimize": ("indexer.store.maintenance", "optimize"),
     "parse_caption_column": ("retrieval.corpora", "parse_caption_column"),
+    "parse_shard": ("retrieval.corpora", "parse_shard"),
     "read_texts": ("indexer.text_recognition", "read_texts"),
     "reads_text": ("indexer.text_recognition", "reads_text"),
     "reindex": ("indexer.reindexing", "reindex"),
@@ -148,6 +154,7 @@ __all__ = [
     "Relocated",
     "Report",
     "Saving",
+    "Shard",
     "Tagged",
     "TextsRead",
     "Trained",
@@ -164,10 +171,12 @@ __all__ = [
     "hide",
     "import_collection",
     "keep",
+    "merge",
     "open_corpus",
     "open_writer",
     "optimize",
     "parse_caption_column",
+    "parse_shard",
     "read_texts",
     "reads_text",
     "reindex",

@@ -17,6 +17,7 @@ from indexer.region_making import make_regions, wants_regions
 from indexer.store.acceleration import accelerate_if_due
 from indexer.store.maintenance import compact_if_due
 from indexer.store.relocation import common_folder, keep_relative
+from indexer.store.shard_note import claim_shard
 from indexer.store.writer import Writer
 from retrieval.catalogue_name import is_collection
 from retrieval.collection.engine import driver_connection
@@ -24,6 +25,7 @@ from retrieval.collection.known_corpora import was_read
 from retrieval.corpora import Corpus, CorpusOptions, open_corpus
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.registry import load_encoder
+from retrieval.errors import UsageError
 from retrieval.types import Limits, OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -77,11 +79,16 @@ def build(
         CorpusFormatError: the corpus cannot be read as asked.
         IdentityMismatch: ``model`` is not the one the collection was built with.
         CollectionLocked: another process writes to the collection.
-        UsageError: ``relative``, and the corpus does not lie below the folder that holds the collection.
+        UsageError: ``relative``, and the corpus does not lie below the folder that holds the collection; or the
+            collection is another shard than ``options.shard`` says, or is not a shard.
         ModelError: ``regions``, and the model cannot encode them.
     """
     started = time.monotonic()
     corpus = source if isinstance(source, Corpus) else open_corpus(str(source), options or CorpusOptions())
+    shard = None if corpus.spec is None else corpus.spec.options.shard
+    if shard is not None and (relative or regions):
+        asked = "relative paths" if relative else "regions"
+        raise UsageError(f"a shard keeps no {asked}; ask for them when the merged collection is indexed")
     folder = common_folder(Path(collection), corpus.uri) if relative else None
     if isinstance(model, str) and not is_collection(Path(collection)):
         model = load_encoder(model)  # so that a name that does not exist leaves no empty collection
@@ -89,6 +96,7 @@ def build(
         DecodePool(limits or Limits(), workers) as pool,
         Writer(Path(collection), timeout) as writer,
     ):
+        claim_shard(writer, corpus.uri, shard)
         with writer.look_up() as connection:
             is_new = not was_read(driver_connection(connection), corpus.uri)
         if is_new:  # while the model is loaded; of a corpus that is known, most runs have nothing to decode

@@ -91,6 +91,11 @@ def by_metadata(kept: str | None, known: Mapping[str, Attribute]) -> dict[str, A
     return None if names is None else {name: known[name] for name in names if name in known}
 
 
+def files_of(kept: str | None) -> str:
+    """Give the part of a stamp that the catalogue keeps which tells whether bytes or sidecars have changed."""
+    return _split(kept)[0]
+
+
 def _split(kept: str | None) -> tuple[str, list[str] | None]:
     files, mark, names = (kept or "").partition(_MARK)
     return files, [name for name in names.split(",") if name] if mark else None

@@ -17,12 +17,13 @@ from indexer.pipeline.described import stamp_of_files
 from indexer.pipeline.look_up import LookUp, Unlisted
 from indexer.store.known import find_file_parts
 from indexer.store.writer import Writer
+from retrieval.collection.engine import driver_connection
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
 from retrieval.errors import ImageError
 from retrieval.file_kinds import MOST_PARTS
 from retrieval.locations.fetch import stamp
-from retrieval.types import Attribute, CorpusImage, Entry, Failure, FileBytes, MemberBytes, PartBytes
+from retrieval.types import Attribute, CorpusImage, Entry, Failure, FileBytes, MemberBytes, PartBytes, part_of
 
 _BATCH = 256  # entries that wait while files among them are listed
 _STAMP = re.compile(
@@ -78,12 +79,12 @@ class PartsExpander:
         except ImageError:
             return replace(entry, image=replace(image, may_be_several=False))  # whoever looks it up says so
         assert file_stamp is not None, "of a file"
-        prefix = f"{image.uri}{_mark_of(location)}"
+        prefix = f"{image.uri}{mark_of(location)}"
         with self._writer.look_up() as connection:
-            rows = find_file_parts(connection, image.uri, prefix)
-        names = None if self._reread else _names_of(file_stamp, _rate_of(image), rows, prefix)
+            rows = find_file_parts(driver_connection(connection), image.uri, prefix)
+        names = None if self._reread else names_of(file_stamp, rate_of(image), rows, prefix)
         if names is not None:
-            return _expanded(entry, location, names)
+            return expanded(entry, location, names)
         return _Listing(entry, location, not self._look_up.is_hopeless(image.uri, whole_stamp))
 
     def _listed(
@@ -99,7 +100,7 @@ class PartsExpander:
             elif stop.is_set() and one.must_be_listed and one.found is None:
                 return
             elif isinstance(one.found, list):
-                yield from _expanded(one.entry, one.location, one.found)
+                yield from expanded(one.entry, one.location, one.found)
             else:
                 yield Unlisted(one.entry, one.found)
 
@@ -118,16 +119,26 @@ class _Listing:
     found: list[str] | ImageError | None = None
 
 
-def _mark_of(location: FileBytes | MemberBytes) -> str:
+def mark_of(location: FileBytes | MemberBytes) -> str:
     """Give what stands in a uri between a file and the name of a picture in it: in a fragment, # is quoted."""
     return quote("#") if isinstance(location, MemberBytes) else "#"
 
 
-def _rate_of(image: CorpusImage) -> str | None:
+def file_uri_of(image: CorpusImage) -> str:
+    """Give the uri of the file that an image is, or is in."""
+    location, part = image.location, part_of(image.location)
+    if not part or not isinstance(location, PartBytes | MemberBytes):
+        return image.uri
+    file = FileBytes(location.path) if isinstance(location, PartBytes) else location
+    return image.uri.removesuffix(f"{mark_of(file)}{quote(part)}")
+
+
+def rate_of(image: CorpusImage) -> str | None:
+    """Give how many frames a minute are wanted of a video, as a stamp says it; None of anything else."""
     return None if image.frames_per_minute is None else f"{image.frames_per_minute:g}"
 
 
-def _names_of(
+def names_of(
     file_stamp: str, rate: str | None, rows: Iterable[tuple[str, str | None, bool]], prefix: str
 ) -> list[str] | None:
     """Give the names of a file's pictures by what the catalogue holds of the file as it is; None where some lack.
@@ -150,7 +161,7 @@ def _names_of(
     return [names[number] for number in sorted(names)]
 
 
-def _expanded(entry: Entry, location: FileBytes | MemberBytes, names: list[str]) -> list[Entry | Failure]:
+def expanded(entry: Entry, location: FileBytes | MemberBytes, names: list[str]) -> list[Entry | Failure]:
     """Give an entry for each picture of a file; texts beside the file describe the first."""
     image = entry.image
     assert image is not None, "of a file"
@@ -169,14 +180,14 @@ def _part_of(
     image: CorpusImage, location: FileBytes | MemberBytes, name: str, number: int, count: int
 ) -> CorpusImage:
     attributes: dict[str, Attribute] = {}
-    rate = _rate_of(image)
+    rate = rate_of(image)
     kind, _, value = name.partition("=")
     if kind == "page" or (not name and count > 1):
         attributes = {"page": int(value or 1), "pages": count}
     place = f"{number}/{count}" + (f"@{rate}" if rate is not None else "")
     return replace(
         image,
-        uri=f"{image.uri}{_mark_of(location)}{quote(name)}" if name else image.uri,
+        uri=f"{image.uri}{mark_of(location)}{quote(name)}" if name else image.uri,
         location=PartBytes(location.path, name, place)
         if isinstance(location, FileBytes)
         else replace(location, part=name, place=place),

@@ -13,7 +13,6 @@ from indexer.store.changes import NewContent
 from indexer.store.many_rows import SelectAmong
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
-from retrieval.collection.engine import driver_connection
 from retrieval.collection.statement import Select
 from retrieval.collection.stored_values import parse_attributes
 from retrieval.types import Attribute, Kind
@@ -172,13 +171,15 @@ _FILE_PARTS = Select(
 )
 
 
-def find_file_parts(connection: Connection, file_uri: str, prefix: str) -> list[tuple[str, str | None, bool]]:
+def find_file_parts(
+    connection: sqlite3.Connection, file_uri: str, prefix: str
+) -> list[tuple[str, str | None, bool]]:
     """Read uri and stamp of the items and failures that are a file or, by the prefix of their uris, in it.
 
     The last says which are failures.
     """
     end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-    rows = _FILE_PARTS.rows(driver_connection(connection), file_uri, prefix, end)
+    rows = _FILE_PARTS.rows(connection, file_uri, prefix, end)
     return [(row.uri, row.stamp, bool(row.is_failure)) for row in rows]
 
 

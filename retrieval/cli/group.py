@@ -48,6 +48,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "unhide": ("retrieval.cli.hide", "Let hidden items be found again."),
         "relocate": ("retrieval.cli.relocate", "Tell a collection where its pictures have been moved."),
         "reindex": ("retrieval.cli.reindex", "Encode a collection again with another model."),
+        "merge": ("retrieval.cli.merge", "Make one collection of the shards of a corpus."),
         "optimize": ("retrieval.cli.optimize", "Merge segments, drop deleted rows, speed up searches."),
         "doctor": ("retrieval.cli.doctor", "Check a collection byte by byte, and repair it."),
         "export": ("retrieval.cli.export", "Write a collection as npy and Parquet files."),

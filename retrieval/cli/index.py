@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,12 @@ INTERRUPTED = 130
     help="Also give pictures vectors of their regions, so that small things are found; or drop those. "
     "[default: as the collection has it]",
 )
+@click.option(
+    "--shard",
+    "shard",
+    metavar="i/n",
+    help="Take the i-th of n disjoint parts of CORPUS alone: for n machines, and vlsearch merge.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @runtime_options
 @json_option("Print one JSON object of counts at the end.")
@@ -82,6 +88,7 @@ def index(
     relative: bool,
     ocr: bool | None,
     regions: bool | None,
+    shard: str | None,
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -99,6 +106,7 @@ def index(
         vlsearch index captions.csv --image-column file --caption-column title:en
         vlsearch index /media/usb/Pictures --collection /media/usb/photos.collection --relative
         vlsearch index dataset_flickr8k.json --images Images/ --split test
+        vlsearch index /data/pictures --shard 2/8 --collection /scratch/shard-2
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
@@ -111,6 +119,8 @@ def index(
         "model": model, "limits": limits, "prune": prune, "retry_failed": retry_failed, "reread": reread,
         "relative": relative, "regions": regions, "workers": workers, "timeout": wait,
     }  # fmt: skip
+    if shard is not None:
+        options = replace(options, shard=indexer.parse_shard(shard))
     if corpus is None:
         if options != indexer.CorpusOptions():
             raise UsageError("options of how a corpus is read need a CORPUS; name it, or leave them out")
@@ -125,11 +135,12 @@ def index(
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
         raise SystemExit(INTERRUPTED)
     failed = strict and texts is not None and texts.failed
-    if failed or any(report is None or _is_failure(report, strict) for report in outcomes):
+    if failed or any(report is None or is_failure(report, strict) for report in outcomes):
         raise SystemExit(1)
 
 
-def _is_failure(report: Report, strict: bool) -> bool:
+def is_failure(report: Report, strict: bool) -> bool:
+    """Whether a run ends with exit code 1: nothing could be taken, or, if that is strict, not everything."""
     nothing_taken = not report.images and not report.captions
     without_regions = report.regions is not None and report.regions.failed > 0
     return (bool(report.failed) and (strict or nothing_taken)) or (strict and without_regions)
@@ -145,9 +156,9 @@ def _build(corpus: Corpus, collection: Path, settings: dict[str, Any], as_json: 
     with progress_display(quiet) as show:
         report = indexer.build(corpus, collection, on_progress=show, **settings)
     if as_json:
-        click.echo(json_line(_facts(report)).encode())
+        click.echo(json_line(report_facts(report)).encode())
     elif not quiet:
-        _show_report(report, collection)
+        show_report(report, collection)
     return report
 
 
@@ -168,9 +179,11 @@ def _update(collection: Path, settings: dict[str, Any], as_json: bool, quiet: bo
             if as_json:
                 error = None if updated.error is None else str(updated.error)
                 facts = {"corpus": updated.corpus.uri, "error": error}
-                click.echo(json_line(facts | (_facts(updated.report) if updated.report else {})).encode())
+                click.echo(
+                    json_line(facts | (report_facts(updated.report) if updated.report else {})).encode()
+                )
             elif updated.report is not None and not quiet:
-                _show_report(updated.report, collection)
+                show_report(updated.report, collection)
     return reports
 
 
@@ -217,18 +230,20 @@ def _read_texts(
     return read
 
 
-def _facts(report: Report) -> dict[str, object]:
+def report_facts(report: Report) -> dict[str, object]:
+    """Give the counts of a run as ``--json`` prints them."""
     return asdict(report) | {"seen": report.seen}
 
 
-def _show_report(report: Report, collection: Path) -> None:
+def show_report(report: Report, collection: Path, did: str = "encoded") -> None:
+    """Print the counts of a run; ``did`` is what was done to contents that have a vector now and had none."""
     held = (
         counted(report.images, "image"),
         counted(report.captions, "caption"),
         counted(report.links, "link"),
     )
     click.echo(f"{', '.join(held)} in {printable(str(collection))}")
-    work = [f"{report.encoded:,} encoded"]
+    work = [f"{report.encoded:,} {did}"]
     work += [f"{report.known:,} known by content"] if report.known else []
     work += [f"{report.unchanged:,} unchanged", f"{report.failed:,} failed"]
     work += [f"{sum(report.left_out.values()):,} left out"] if report.left_out else []

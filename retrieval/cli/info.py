@@ -105,6 +105,8 @@ def _show(facts: CollectionInfo) -> None:
         lines["text"] = "read in new pictures by index and watch, until index --no-ocr"
     if facts.relative_to is not None:
         lines["paths"] = f"relative to {short_name(facts.relative_to)}"
+    if facts.shard is not None:
+        lines["shard"] = f"{facts.shard} of its corpus (all of them together: vlsearch merge)"
     if facts.left_out:
         lines["left out"] = counted_kinds(facts.left_out)
     if facts.hidden:

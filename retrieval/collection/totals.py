@@ -13,6 +13,7 @@ from retrieval.collection.image_texts import count_image_texts, reads_text
 from retrieval.collection.left_out import read_left_out
 from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
 from retrieval.collection.moved import relative_to
+from retrieval.collection.shard_note import read_shard
 from retrieval.collection.snapshot import Snapshot
 from retrieval.collection.statement import VERSION, Number, Select
 from retrieval.types import Kind
@@ -27,7 +28,8 @@ class CollectionInfo:
     and maker (``read by ...``); ``left_out`` counts, by kind (``RAW picture``, ``hidden file``, see
     :mod:`retrieval.corpora.left_out`), what the last run over each corpus skipped; ``relative_to`` is the uri of the
     folder that paths count from where they move with the collection; ``reads_text`` says whether the text in new images
-    is read after each run over a corpus.
+    is read after each run over a corpus; ``shard`` says which part of its corpus it holds,
+    as in ``2/4``, where it is not the whole.
     """
 
     path: str
@@ -56,6 +58,7 @@ class CollectionInfo:
     regions: RegionsInfo | None = None
     relative_to: str | None = None
     reads_text: bool = False
+    shard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) 
         image_texts=count_image_texts(connection) if snapshot.schema >= IMAGE_TEXTS_SINCE else {},
         reads_text=reads_text(connection),
         regions=_regions(snapshot),
+        shard=read_shard(connection),
         accelerators={
             kind: AcceleratorInfo(one.facts.rows, one.facts.size, one.measurement)
             for kind, one in snapshot.accelerators.items()

@@ -13,6 +13,8 @@ from retrieval.corpora.format import Format, format_names
 from retrieval.corpora.known_formats import FORMATS
 from retrieval.corpora.options import SPELLINGS, CaptionColumn, CorpusOptions, parse_caption_column
 from retrieval.corpora.recognise import Recognised, recognise
+from retrieval.corpora.shard import Shard, parse_shard
+from retrieval.corpora.sharded import sharded
 from retrieval.corpora.spec import CorpusSpec, spec_of
 from retrieval.corpora.textfile import unreadable
 from retrieval.errors import CorpusFormatError, UsageError
@@ -26,8 +28,10 @@ __all__ = [
     "CorpusPath",
     "CorpusSpec",
     "Format",
+    "Shard",
     "open_corpus",
     "parse_caption_column",
+    "parse_shard",
 ]
 
 _DEFAULTS = CorpusOptions()
@@ -62,7 +66,8 @@ def open_corpus(source: str, options: CorpusOptions, formats: Sequence[Format] =
         else:
             found = Recognised(_named(options.format, formats), CorpusPath(path))
             _check_place(found.format, path)
-        return replace(_opened(found, options), spec=spec_of(source, options))
+        corpus = replace(_opened(found, options), spec=spec_of(source, options))
+        return corpus if options.shard is None else sharded(corpus, options.shard)
     except OSError as error:  # a name that is too long, a folder that may not be searched
         raise CorpusFormatError(source, unreadable(error), "Check the path and its permissions") from error
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrieval.corpora.shard import Shard
 from retrieval.errors import UsageError
 from retrieval.moments import FRAMES_PER_MINUTE
 
@@ -51,6 +52,7 @@ class CorpusOptions:
         default_excludes: leave hidden files and folders, thumbnails and waste baskets out, too.
         frames_per_minute: frames of a minute of a video that become items, at most.
         lang: language of captions whose column names none, a BCP 47 tag.
+        shard: the part of the corpus to take; by default all of it.
 
     Raises:
         UsageError: a language is not spelt like a BCP 47 tag, or ``frames_per_minute`` is out of its range.
@@ -65,6 +67,7 @@ class CorpusOptions:
     default_excludes: bool = True
     frames_per_minute: float = FRAMES_PER_MINUTE
     lang: str | None = None
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         if not LEAST_FRAMES <= self.frames_per_minute <= MOST_FRAMES:

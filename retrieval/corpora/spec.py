@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from retrieval.corpora.options import CaptionColumn, CorpusOptions
+from retrieval.corpora.shard import Shard
 from retrieval.errors import UsageError
 
 _LIMIT = 2**16  # characters: a collection may come from strangers
@@ -91,7 +92,18 @@ def _options(given: dict[str, object]) -> CorpusOptions:
         default_excludes=default_excludes,
         frames_per_minute=float(frames),
         lang=_text(texts["lang"]),
+        shard=_shard(given.get("shard")),
     )
+
+
+def _shard(value: object) -> Shard | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or set(value) != {"number", "count"}:
+        raise TypeError("a shard of another shape")
+    if not all(type(one) is int for one in value.values()):
+        raise TypeError("a shard that is not two whole numbers")
+    return Shard(value["number"], value["count"])
 
 
 def _text(value: object) -> str | None:
