@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from retrieval.evaluation.captioning.evaluate import evaluate_captions as evaluate_captions
     from retrieval.evaluation.evaluate import classify as classify
     from retrieval.evaluation.evaluate import evaluate as evaluate
+    from retrieval.evaluation.reranking import evaluate_reranking as evaluate_reranking
     from retrieval.expressions import Expression as Expression
     from retrieval.expressions import field as field
     from retrieval.expressions import near as near
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from retrieval.query.pictures import Picture as Picture
     from retrieval.query.pictures import Pictures as Pictures
     from retrieval.query.without import read_query as read_query
+    from retrieval.rerankers.registry import load_reranker as load_reranker
     from retrieval.types import ORIGINS as ORIGINS
     from retrieval.types import Box as Box
     from retrieval.types import Failure as Failure
@@ -114,6 +116,7 @@ _EXPORTS = {
     "ask": "retrieval.query.asking",
     "caption_images": "retrieval.generators.pictures",
     "load_generator": "retrieval.generators.registry",
+    "load_reranker": "retrieval.rerankers.registry",
     "CaptionEvaluation": "retrieval.evaluation.captioning.evaluate",
     "Cluster": "retrieval.analysis.clusters",
     "Clusters": "retrieval.analysis.clusters",
@@ -157,6 +160,7 @@ _EXPORTS = {
     "classify": "retrieval.evaluation.evaluate",
     "evaluate": "retrieval.evaluation.evaluate",
     "evaluate_captions": "retrieval.evaluation.captioning.evaluate",
+    "evaluate_reranking": "retrieval.evaluation.reranking",
     "field": "retrieval.expressions",
     "load_encoder": "retrieval.encoders.registry",
     "near": "retrieval.expressions",
@@ -246,9 +250,11 @@ __all__ = [
     "connect",
     "evaluate",
     "evaluate_captions",
+    "evaluate_reranking",
     "field",
     "load_encoder",
     "load_generator",
+    "load_reranker",
     "near",
     "open",
     "open_corpus",

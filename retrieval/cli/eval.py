@@ -27,11 +27,13 @@ from retrieval.cli.limit_options import limit_options
 from retrieval.cli.options import runtime_options
 from retrieval.cli.printing import printable
 from retrieval.cli.progress import progress_display
+from retrieval.cli.rerank_options import SecondLookOptions, measured_rerank_options
 from retrieval.corpora import CorpusOptions
 from retrieval.errors import UsageError
-from retrieval.types import Limits
+from retrieval.types import Limits, OnProgress
 
 if TYPE_CHECKING:
+    from retrieval.evaluation.reranking import RerankedFigures
     from retrieval.evaluation.run import Evaluation
 
 
@@ -96,6 +98,7 @@ def _hand_on(ctx: click.Context, command: click.Command, task: str) -> object:
 @protocol_options
 @figure_options
 @reading_options(f"{SPLITS[:-1]}; with --protocol one, by default that of the papers.")
+@measured_rerank_options
 @cache_option
 @limit_options
 @runtime_options
@@ -119,6 +122,7 @@ def eval_command(
     protocol: ProtocolChoice,
     figures: FigureChoice,
     options: CorpusOptions,
+    second: SecondLookOptions | None,
     cache: Path | None,
     limits: Limits,
     output: Output,
@@ -127,7 +131,8 @@ def eval_command(
 
     CORPUS is anything that vlsearch index reads, or with --protocol the files of a published protocol. Each
     text asks for its pictures and each picture for its texts; ranks are exact. With --task caption, captions in a
-    file are compared with those of the corpus instead: BLEU, CIDEr-D, ROUGE-L.
+    file are compared with those of the corpus instead: BLEU, CIDEr-D, ROUGE-L. --rerank MODEL looks at the first
+    items of each list again, in both directions, and prints what that gains.
 
     \b
         vlsearch eval val-000.tar
@@ -160,23 +165,36 @@ def eval_command(
             cache=cache,
             on_progress=show,
         )
-    _print_evaluation(evaluation, output.as_json)
+        gains = _look_again(evaluation, second, show)
+    _print_evaluation(evaluation, gains, output.as_json)
     if output.trec is not None:
         _write_trec(evaluation, output.trec)
     if output.report is not None:
         _write_report(evaluation, output.report)
 
 
-def _print_evaluation(evaluation: Evaluation, as_json: bool) -> None:
+def _look_again(
+    evaluation: Evaluation, second: SecondLookOptions | None, show: OnProgress
+) -> list[RerankedFigures]:
+    if second is None:
+        return []
+    import retrieval
+
+    return retrieval.evaluate_reranking(evaluation, second.model, depth=second.depth, on_progress=show)
+
+
+def _print_evaluation(evaluation: Evaluation, gains: list[RerankedFigures], as_json: bool) -> None:
     if as_json:
         from retrieval.evaluation.clip_benchmark import retrieval_records
 
-        for record in retrieval_records(evaluation):
+        for record in retrieval_records(evaluation, gains):
             click.echo(json_line(record).encode())
     else:
-        from retrieval.cli.figures import show_evaluation  # rich: only for people
+        from retrieval.cli.figures import show_evaluation, show_gains  # rich: only for people
 
         show_evaluation(evaluation)
+        for figures in gains:
+            show_gains(figures)
 
 
 def _write_trec(evaluation: Evaluation, folder: Path) -> None:

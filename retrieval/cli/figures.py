@@ -18,6 +18,7 @@ from retrieval.evaluation.figures import DirectionFigures, HitRate
 from retrieval.evaluation.indexes import IndexFigures
 from retrieval.evaluation.intervals import Interval
 from retrieval.evaluation.metrics import Share
+from retrieval.evaluation.reranking import RerankedFigures
 from retrieval.evaluation.run import EngineFigures, Evaluation, ModelFigures
 from retrieval.evaluation.searching import Latency
 from retrieval.evaluation.significance import CORRECTION, FLIPS, TEST, Comparison
@@ -40,6 +41,26 @@ def show_evaluation(evaluation: Evaluation) -> None:
             _show_indexes(console, model.indexes)
     if evaluation.comparisons:
         _show_comparisons(console, evaluation.comparisons)
+
+
+def show_gains(figures: RerankedFigures) -> None:
+    """Print what a second look has gained."""
+    console = _console()
+    console.print()
+    looked = f"{figures.reranker} looked again at the first {figures.depth} of each list of {figures.model}"
+    console.print(Text(one_line(looked), style="bold"), soft_wrap=True)
+    table = _table("direction", "K", "hit rate@K", "looked again", "gain", "95 % interval")
+    for direction, gains in figures.gains.items():
+        for gain in gains:
+            table.add_row(
+                direction,
+                str(gain.k),
+                _percent(gain.before),
+                _percent(gain.after),
+                f"{100 * gain.difference:+.2f}",
+                f"{100 * gain.interval.low:+.1f} – {100 * gain.interval.high:+.1f}",
+            )
+    _print_table(console, table)
 
 
 def show_accuracies(classified: Classification) -> None:

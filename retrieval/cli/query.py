@@ -137,7 +137,7 @@ def query(
     sure, likely, doubtful or probably nothing. --only likely leaves out what is less likely.
 
     --rerank MODEL looks at the first hits once more, with a model that sees picture and words together, and sorts
-    them anew; it takes about a second a picture. docs/search.md.
+    them anew; it takes seconds a picture. docs/search.md.
 
     A PART that the collection already holds (a picture, a text or an item's key) is searched by its stored vector
     and needs no model.

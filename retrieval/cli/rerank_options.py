@@ -30,7 +30,7 @@ class SecondLookOptions:
 
     model: str
     depth: int
-    seconds: float | None
+    seconds: float | None = None
 
 
 _OPTIONS = (
@@ -45,12 +45,12 @@ _OPTIONS = (
         metavar="N",
         help=f"Hits that --rerank looks at. [default: {DEPTH}]",
     ),
-    click.option(
-        "--rerank-seconds",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="S",
-        help="Seconds for --rerank; if they do not suffice, the hits stay as they were.",
-    ),
+)
+_SECONDS = click.option(
+    "--rerank-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="Seconds for --rerank; if they do not suffice, the hits stay as they were.",
 )
 
 
@@ -58,14 +58,26 @@ def rerank_options(command: Command) -> Command:
     """``--rerank``, ``--depth`` and ``--rerank-seconds``, passed on as ``second``; None where none is wanted."""
 
     @wraps(command)
-    def with_second_look(
-        *arguments: Any, rerank: str | None, depth: int | None, rerank_seconds: float | None, **options: Any
-    ) -> Any:
-        if rerank is None and (depth, rerank_seconds) != (None, None):
-            raise UsageError(
-                "--depth and --rerank-seconds go with --rerank; name a model with it, or leave them out"
-            )
-        second = None if rerank is None else SecondLookOptions(rerank, depth or DEPTH, rerank_seconds)
+    def with_second_look(*arguments: Any, rerank_seconds: float | None, **options: Any) -> Any:
+        second: SecondLookOptions | None = options.pop("second")
+        if second is None and rerank_seconds is not None:
+            raise UsageError("--rerank-seconds goes with --rerank; name a model with it, or leave it out")
+        return command(
+            *arguments, second=None if second is None else replace(second, seconds=rerank_seconds), **options
+        )
+
+    decorated: Command = measured_rerank_options(with_options((_SECONDS,), with_second_look))
+    return decorated
+
+
+def measured_rerank_options(command: Command) -> Command:
+    """``--rerank`` and ``--depth``, passed on as ``second``; None where none is wanted."""
+
+    @wraps(command)
+    def with_second_look(*arguments: Any, rerank: str | None, depth: int | None, **options: Any) -> Any:
+        if rerank is None and depth is not None:
+            raise UsageError("--depth goes with --rerank; name a model with it, or leave it out")
+        second = None if rerank is None else SecondLookOptions(rerank, depth or DEPTH)
         return command(*arguments, second=second, **options)
 
     decorated: Command = with_options(_OPTIONS, with_second_look)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 from retrieval.evaluation.classification import Classification
 from retrieval.evaluation.figures import DirectionFigures, Figures
+from retrieval.evaluation.reranking import RerankedFigures
 from retrieval.evaluation.run import Evaluation
 from retrieval.identity import Identity
 
@@ -29,16 +30,21 @@ class BenchmarkRecord(TypedDict):
 _TASKS = {"text to image": "image", "image to text": "text"}
 
 
-def retrieval_records(evaluation: Evaluation) -> Iterator[BenchmarkRecord]:
+def retrieval_records(
+    evaluation: Evaluation, gains: Sequence[RerankedFigures] = ()
+) -> Iterator[BenchmarkRecord]:
     """Yield CLIP_benchmark's record of zero-shot retrieval for each model; hit rates are fractions.
 
     Its ``image_retrieval_recall@K`` has text queries and finds images, ``text_retrieval_recall@K`` the
     other way round, and both are hit rates (LAION-AI/CLIP_benchmark, ``metrics/zeroshot_retrieval.py``). The
-    metrics that CLIP_benchmark does not write follow behind them, under names that it does not use.
+    metrics that CLIP_benchmark does not write follow behind them, under names that it does not use; last, those of
+    a second look, if one was taken.
     """
     dataset, language = evaluation.evaluated.name, evaluation.evaluated.language
     for model in evaluation.models:
         metrics = retrieval_metrics(model.figures)
+        for figures in gains:
+            metrics |= _gained(figures) if figures.model == model.model else {}
         yield _record(dataset, model.model, model.identity, "zeroshot_retrieval", metrics, language)
 
 
@@ -63,6 +69,20 @@ def retrieval_metrics(figures: Figures) -> Metrics:
     if figures.rsum is not None:
         metrics["rsum"] = figures.rsum
     return metrics
+
+
+def _gained(figures: RerankedFigures) -> Metrics:
+    found: Metrics = {"rerank_depth": figures.depth}
+    for direction, gains in figures.gains.items():
+        for gain in gains:
+            name = f"{_TASKS[direction]}_retrieval_reranked"
+            found |= {
+                f"{name}_recall@{gain.k}": gain.after,
+                f"{name}_gain@{gain.k}": gain.difference,
+                f"{name}_gain_low@{gain.k}": gain.interval.low,
+                f"{name}_gain_high@{gain.k}": gain.interval.high,
+            }
+    return found
 
 
 def _more(measured: DirectionFigures) -> Metrics:

@@ -187,7 +187,7 @@ def _image_digest(images: Sequence[CorpusImage], limits: Limits, advance: OnProg
         try:
             digest.update(read_encoded(image.location, limits).digest)
         except ImageError as error:
-            raise _refused(image, error) from error
+            raise undecodable(image, error) from error
         advance(Progress("reading", done, len(images)))
     return digest.hexdigest()
 
@@ -205,7 +205,7 @@ def _encode_images(
         outcomes = map_in_order(read, images, pool.workers, READ_AHEAD, threading.Event())
         for done, (image, outcome) in enumerate(outcomes, start=1):
             if isinstance(outcome, ImageError):
-                raise _refused(image, outcome) from outcome
+                raise undecodable(image, outcome) from outcome
             assert outcome.array is not None, "nothing was said of not wanting it"
             prepared.append(outcome.array)
             if len(prepared) == batch or done == len(images):
@@ -240,7 +240,8 @@ def _unit_mean(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return unit
 
 
-def _refused(image: CorpusImage, error: ImageError) -> EvaluationError:
+def undecodable(image: CorpusImage, error: ImageError) -> EvaluationError:
+    """Give the error of an image that cannot be decoded."""
     return EvaluationError(
         f"{image.uri}: {error}; figures over fewer pictures would be other figures, so mend or replace it"
     )

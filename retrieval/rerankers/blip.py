@@ -87,7 +87,8 @@ class BlipReranker:
 
     def check(self, text: str) -> None:
         """See :class:`retrieval.rerankers.base.Reranker`."""
-        if not re.search("[a-z]", plain(text)):
+        letters = [character for character in plain(text) if character.isalpha()]
+        if letters and not any("a" <= letter <= "z" for letter in letters):
             raise UsageError(f"{self._name} reads English, and {text!r:.80} is not; leave --rerank out")
 
     def score(self, prepared: NDArray[np.uint8], texts: Sequence[str]) -> list[float]:

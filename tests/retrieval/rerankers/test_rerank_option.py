@@ -80,7 +80,8 @@ def test_a_picture_that_cannot_be_read_again_is_counted(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--depth", "5"], "--depth and --rerank-seconds go with --rerank"),
+        (["--depth", "5"], "--depth goes with --rerank"),
+        (["--rerank-seconds", "5"], "--rerank-seconds goes with --rerank"),
         (["--rerank", "blip-itm", "--sort", "name"], "an order of its own"),
         (["--rerank", "blip-itm", "--find", "text"], "only pictures are re-ranked"),
         (["--rerank", "blip-itm", "--subtract", "snow"], "by one text"),
