@@ -8,6 +8,7 @@ between transactions; the rest, in the one transaction that also searches.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
 
 Row = NDArray[np.float32]
+
+_ENCODING = threading.BoundedSemaphore(2)
+"""How many threads of a process encode at a time: networks take several cores each, unlike the rest of a search."""
 
 
 class NotPrepared(Exception):
@@ -160,7 +164,8 @@ class QueryVectors:
             encoder = self._encoders.loaded(identity)
             if encoder is None:
                 raise NotPrepared(identity)
-            encoded = {words: encode_asked_text(encoder, words) for words in missing}
+            with _ENCODING:
+                encoded = {words: encode_asked_text(encoder, words) for words in missing}
             self._encoded |= encoded
             rows |= encoded
         return rows
@@ -190,13 +195,16 @@ class QueryVectors:
             if stored is not None:
                 return stored
             pool.start()  # while the encoder is loaded
-            return encode_source(found, source, self._encoders.load(identity), pool, part.crop)
+            encoder = self._encoders.load(identity)
+            with _ENCODING:
+                return encode_source(found, source, encoder, pool, part.crop)
         stored = None if part.crop else self._stored(pixel_digest(source), identity)
         if stored is not None:
             return stored
         image = source if part.crop is None else _cropped(source, part.crop)
         encoder = self._encoders.load(identity)
-        return encode_asked_image(encoder, encoder.prepare_image(image))
+        with _ENCODING:
+            return encode_asked_image(encoder, encoder.prepare_image(image))
 
     def _stored(self, digest: bytes, identity: Identity) -> Row | None:
         with self._collection.reading() as view:

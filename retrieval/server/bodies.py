@@ -145,7 +145,7 @@ class SearchBody(ExplainBody):
         )
 
 
-def search_of(
+async def search_of(
     text: Annotated[list[Words] | None, Parameter(description="Words; repeat it for a sum.")] = None,
     item: Annotated[list[ItemId] | None, Parameter(description="Item ids.")] = None,
     upload: Annotated[list[Digest] | None, Parameter(description="Uploaded pictures.")] = None,

@@ -99,7 +99,7 @@ def _lay_out(engine: SearchEngine, on_progress: OnProgress) -> CollectionMap:
     return engine.map()
 
 
-def context_of(request: Request) -> Context:
+async def context_of(request: Request) -> Context:
     """Give the context of the application that answers a request."""
     context: Context = request.app.state.context
     return context

@@ -16,13 +16,13 @@ WAIT_S = 5.0  # for another writer, before a request is refused
 READ_ONLY = "this server changes nothing; start it with vlsearch serve --write to change collections"
 
 
-def writing_context(request: Request) -> Context:
+async def writing_context(request: Request) -> Context:
     """Give the context for a request that changes something.
 
     Raises:
         HTTPException: 403, the server only reads; 415, the body is not JSON.
     """
-    shared = context_of(request)
+    shared = await context_of(request)
     if not shared.settings.writes:
         raise HTTPException(403, READ_ONLY)
     if request.method == "POST":

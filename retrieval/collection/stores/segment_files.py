@@ -30,6 +30,8 @@ EXACT_SCAN_BYTES = 8 * 2**20
 # Ids of smaller segments, of which there may be many, are read: each mapping keeps a file open.
 READ_IDS_BYTES = 2**20
 
+ALL = slice(None)
+
 _VECTORS_HEAD = struct.Struct("<4siqqq?iQ")
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"
 _IDS_HEAD_BYTES = 1024
@@ -69,14 +71,23 @@ class Segment:
         self.rows = len(ids)
         self.dimension = data.shape[1] // 4
 
-    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Give the ``min(k, rows)`` best rows of each query by some float32 scores: (q, k) scores and row numbers."""
-        return best_rows(self._data, queries, min(k, self.rows))
+    def search(
+        self, queries: NDArray[np.float32], k: int, part: slice = ALL
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Give the ``min(k, rows)`` best rows of each query by some float32 scores: (q, k) scores and row numbers.
+
+        Args:
+            queries: (q, d) float32, C-contiguous.
+            k: >= 1.
+            part: of the rows, from which numbers count.
+        """
+        data = self._data[part]
+        return best_rows(data, queries, min(k, len(data)))
 
     def search_selected(
         self, rows: NDArray[np.int64], queries: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Search some rows as :meth:`search` does all; the numbers given count those rows from 0."""
+        """Search some rows, as :meth:`search` does a part; the numbers given count those rows from 0."""
         return best_selected(self._data, rows, queries, min(k, len(rows)))
 
     @property

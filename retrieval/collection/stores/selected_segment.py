@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.stores.segment_files import EXACT_SCAN_BYTES, Segment
+from retrieval.collection.stores.segment_files import ALL, EXACT_SCAN_BYTES, Segment
 
 
 class SelectedSegment:
@@ -24,9 +24,11 @@ class SelectedSegment:
         self.rows = len(rows)
         self.dimension = segment.dimension
 
-    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Give the ``min(k, rows)`` best of the rows for each query, by float32 scores: (q, k) scores and numbers."""
-        return self._segment.search_selected(self._rows, queries, k)
+    def search(
+        self, queries: NDArray[np.float32], k: int, part: slice = ALL
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Give the ``min(k, rows)`` best of the rows, or a part of them; see :meth:`Segment.search`."""
+        return self._segment.search_selected(self._rows[part], queries, k)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Read rows by number, (n, d) float32, C-contiguous."""

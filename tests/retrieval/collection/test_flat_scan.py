@@ -25,7 +25,7 @@ def mapped(path: Path, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 @pytest.fixture(params=["numpy", "FAISS"])
 def scan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Scan:
-    monkeypatch.setattr(flat_scan, "NUMPY_BYTES", 2**60 if request.param == "numpy" else -1)
+    monkeypatch.setattr(flat_scan, "_is_faiss_loaded", lambda: request.param == "FAISS")
     return best_rows
 
 
@@ -69,6 +69,7 @@ def test_rows_spread_over_several_blocks_keep_their_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = unit_rows(50)
+    monkeypatch.setattr(flat_scan, "_is_faiss_loaded", lambda: False)
     monkeypatch.setattr(flat_scan, "_BLOCK_BYTES", 4 * rows.shape[1] * 7)
 
     _, numbers = best_rows(mapped(tmp_path / "rows", rows), rows[33][None], 1)
