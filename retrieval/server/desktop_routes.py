@@ -29,7 +29,7 @@ class OpenBody(BaseModel):
     collection: Name | None = None
 
 
-def desktop_context(request: Request) -> Context:
+async def desktop_context(request: Request) -> Context:
     """Give the context for a request that shows something on the desktop.
 
     Raises:
@@ -40,7 +40,7 @@ def desktop_context(request: Request) -> Context:
     check_json(request)
     if not has_desktop():
         raise HTTPException(409, "there is no desktop here to open a folder on")
-    return context_of(request)
+    return await context_of(request)
 
 
 Desktop = Annotated[Context, Depends(desktop_context)]
