@@ -44,19 +44,14 @@ def is_search_of_the_page(request: Any) -> bool:
     return bool(request.url.endswith("/v1/search") and request.post_data_json["k"] > 10)
 
 
-@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
-@pytest.mark.parametrize("look", ["light", "dark"])
-def test_albums_are_listed_with_pictures_of_what_they_find(
-    open_page: Any, with_albums: Serving, locale: str, look: str
-) -> None:
-    page = open_page("/?view=albums", with_albums, ".covers img", locale=locale, color_scheme=look)
+def test_albums_are_listed_with_pictures_of_what_they_find(open_page: Any, with_albums: Serving) -> None:
+    page = open_page("/?view=albums", with_albums, ".covers img")
 
     assert sorted(page.locator(".albums h2").all_inner_texts()) == [
         "a file", "captions of 2021", "exactly", "like the first",
     ]  # fmt: skip
     assert page.locator("a.album").count() == 3  # a file elsewhere can only be asked with on the command line
     assert "elsewhere.jpg" in page.inner_text(".albums .warning")
-    assert axe_violations(page) == []
 
 
 def test_an_album_opens_the_search_that_it_is(open_page: Any, with_albums: Serving) -> None:

@@ -90,7 +90,7 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
         `}
         ${hit.texts.map((text) => html`
           <h3 key=${text.origin} title=${text.maker}>${words.origins[text.origin]}</h3>
-          <p class="other-text">${text.text}</p>
+          <p class="other-text" tabindex="0" role="group" aria-label=${words.origins[text.origin]}>${text.text}</p>
         `)}
         <${Facts} words=${words} state=${state} hit=${hit} onFolder=${onFolder} />
       </section>

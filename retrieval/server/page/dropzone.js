@@ -29,5 +29,5 @@ export function DropZone({ words, onFile }) {
       removeEventListener("drop", dropped);
     };
   }, []);
-  return isOver ? html`<div class="drop"><p>${words.drop}</p></div>` : null;
+  return isOver ? html`<div class="drop" role="status"><p>${words.drop}</p></div>` : null;
 }

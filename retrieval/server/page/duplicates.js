@@ -116,7 +116,7 @@ function Review({ words, state, first, canWrite, onAgain, onGo, onNotice }) {
       ${groups.map((group, at) => html`<${Group} key=${group.key} words=${words} state=${state} group=${group} at=${at} canWrite=${canWrite} onKeep=${keep} onHide=${hide} onGo=${onGo} />`)}
     </ul>
     <div ref=${end}></div>
-    ${error && html`<${Trouble} words=${words} error=${error} onRetry=${more} />`}
+    ${error && html`<${Trouble} words=${words} error=${error} onRetry=${more} heading="h2" />`}
     ${!groups.length && next === null && html`<div class="empty"><h2>${words.noDuplicatesLeft}</h2><p>${words.noDuplicatesMore}</p></div>`}
   `;
 }

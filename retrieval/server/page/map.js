@@ -18,7 +18,7 @@ export function View({ words, state, onGo, onSearch }) {
   const answer = useBackground((signal, fresh) => api.map({ most: MOST_POINTS, fresh, collection: state.collection }, signal), state.collection);
   if (answer.status === "failed") return html`<${Trouble} words=${words} error=${answer.error} onRetry=${answer.again} />`;
   if (answer.status === "running") return html`<${Working} words=${words} text=${words.makingMap} done=${answer.done} total=${answer.total} />`;
-  if (!answer.found.ids.length) return html`<div class="empty"><h2>${words.nothing}</h2><p>${words.nothingMore}</p></div>`;
+  if (!answer.found.ids.length) return html`<div class="empty"><h1>${words.nothing}</h1><p>${words.nothingMore}</p></div>`;
   return html`<${Plane} words=${words} state=${state} map=${answer.found} onAgain=${answer.again} onGo=${onGo} onSearch=${onSearch} />`;
 }
 

@@ -33,10 +33,10 @@ export function View({ words, state, ...rest }) {
   return loaded ? html`<${loaded.View} words=${words} state=${state} ...${rest} />` : html`<p class="quiet" role="status">${words.loading}</p>`;
 }
 
-/** Say that something failed, and offer to try again. */
-export const Trouble = ({ words, error, onRetry }) => html`
+/** Say that something failed, and offer to try again; on a screen that has a heading, with a lesser one. */
+export const Trouble = ({ words, error, onRetry, heading = "h1" }) => html`
   <div class="empty" role="alert">
-    <h2>${words.failed}</h2>
+    <${heading}>${words.failed}<//>
     <p>${error === "offline" ? words.offline : error}</p>
     <button type="button" class="primary" onclick=${onRetry}>${words.retry}</button>
   </div>
@@ -71,7 +71,7 @@ export function useBackground(ask, key) {
 /** How far the server is with what it makes in the background. */
 export const Working = ({ words, text, done, total }) => html`
   <div class="empty" role="status">
-    <h2>${text}</h2>
+    <h1>${text}</h1>
     ${total ? html`<progress max=${total} value=${done} aria-label=${text}></progress><p class="quiet">${words.progress(done, total)}</p>` : html`<progress aria-label=${text}></progress>`}
     <p class="quiet">${words.mayLeave}</p>
   </div>
