@@ -48,6 +48,20 @@ _MOST = {
     "kernel_sizes": 2**6,
     "strides": 2**6,
     "squeeze_expansion_ratio": 1,
+    "d_model": 2**14,
+    "embed_dim": 2**14,
+    "word_embed_proj_dim": 2**14,
+    "ffn_dim": 2**17,
+    "encoder_ffn_dim": 2**17,
+    "decoder_ffn_dim": 2**17,
+    "encoder_layers": 256,
+    "decoder_layers": 256,
+    "depths": 256,
+    "num_heads": 256,
+    "num_groups": 256,
+    "window_size": 2**10,
+    "num_query_tokens": 2**12,
+    "max_temporal_embeddings": 2**16,
 }
 """Largest sizes accepted: more than any published model has, and no more than a machine builds in seconds."""
 

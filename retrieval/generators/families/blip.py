@@ -22,7 +22,8 @@ from retrieval.generators.families.family import (
     Family,
     Generated,
     sequence_log_probabilities,
-    special_id,
+    special_ids,
+    weigh_each,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _DROPPED = re.compile(r"[.!\"()*#:;~]")
 
 def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
     names = {"bos_token_id": 30522, "sep_token_id": 102, "pad_token_id": 0}
-    ids = {key: special_id(checkpoint, "text_config", key, value) for key, value in names.items()}
+    ids = special_ids(checkpoint, "text_config", names)
     return {
         "bos_token_id": ids["bos_token_id"],
         "eos_token_id": ids["sep_token_id"],
@@ -48,10 +49,8 @@ def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
 
 
 def _describe(asked: Asked, candidates: int) -> Generated:
-    import torch
-
     prompt = asked.words.encode(PROMPT, CAPTION.max_length)
-    ids = torch.tensor([prompt] * len(asked.pixels), device=asked.pixels.device)
+    ids = asked.repeated(prompt)
     found = asked.model.generate(pixel_values=asked.pixels, input_ids=ids, **CAPTION.arguments(candidates))
     return Generated(found.sequences, found.sequences_scores, len(prompt) - 1)
 
@@ -63,11 +62,8 @@ def _reply(asked: Asked, question: str) -> Generated:
 
 
 def _question(asked: Asked, question: str) -> Tensor:
-    import torch
-
     text = _DROPPED.sub("", question.lower()).rstrip()
-    ids = asked.words.encode(text, LONGEST_QUESTION)
-    return torch.tensor([ids] * len(asked.pixels), device=asked.pixels.device)
+    return asked.repeated(asked.words.encode(text, LONGEST_QUESTION))
 
 
 def _weigh(asked: Asked, question: str, choices: Sequence[str]) -> Tensor:
@@ -82,18 +78,19 @@ def _weigh(asked: Asked, question: str, choices: Sequence[str]) -> Tensor:
         encoder_hidden_states=seen,
         encoder_attention_mask=seen.new_ones(seen.shape[:2]).long(),
     ).last_hidden_state
-    columns = []
-    for choice in choices:
+
+    def weigh(choice: str) -> Tensor:
         _, *answer = asked.words.encode(choice, ANSWER.max_length)
-        begun = torch.tensor([[model.decoder_start_token_id, *answer[:-1]]] * len(ids), device=ids.device)
+        begun = asked.repeated([model.decoder_start_token_id, *answer[:-1]])
         logits = model.text_decoder(
             input_ids=begun,
             attention_mask=torch.ones_like(begun),
             encoder_hidden_states=read,
             encoder_attention_mask=torch.ones_like(ids),
         ).logits
-        columns.append(sequence_log_probabilities(logits, answer))
-    return torch.stack(columns, dim=1)
+        return sequence_log_probabilities(logits, answer)
+
+    return weigh_each(choices, weigh)
 
 
 CAPTIONS = Family(

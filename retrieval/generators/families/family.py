@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from retrieval.hub.words import Words
 
 _LARGEST_ID = 2**22
+_FIRST_RULES = (
+    "beams",
+    "max_length",
+    "min_length",
+    "length_penalty",
+)  # a digest must not change for what is new
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +34,18 @@ class Decoding:
         max_length: most tokens, those of the prompt included.
         min_length: fewest, likewise.
         length_penalty: exponent of the length that a sequence's log-probability is divided by.
+        after_prompt: whether the lengths are of what follows the prompt, and not of all.
+        no_repeat: length of sequences of tokens of which none may come twice; 0 for no such rule.
+        early_stopping: whether to end as soon as there are as many whole sequences as beams.
     """
 
     beams: int
     max_length: int
     min_length: int = 0
     length_penalty: float = 1.0
+    after_prompt: bool = False
+    no_repeat: int = 0
+    early_stopping: bool = False
 
     def arguments(self, candidates: int) -> dict[str, Any]:
         """Give the arguments of the library's ``generate`` for so many candidates a text."""
@@ -41,16 +53,19 @@ class Decoding:
             "do_sample": False,
             "num_beams": max(self.beams, candidates),
             "num_return_sequences": candidates,
-            "max_length": self.max_length,
-            "min_length": self.min_length,
+            "max_new_tokens" if self.after_prompt else "max_length": self.max_length,
+            "min_new_tokens" if self.after_prompt else "min_length": self.min_length,
+            **({"early_stopping": True} if self.early_stopping else {}),
+            **({"no_repeat_ngram_size": self.no_repeat} if self.no_repeat else {}),
             "length_penalty": self.length_penalty,
             "return_dict_in_generate": True,
             "output_scores": True,
         }
 
     def facts(self) -> dict[str, Any]:
-        """Give the rule as JSON values."""
-        return asdict(self)
+        """Give the rule as JSON values; those of rules that came later are left out where they do not apply."""
+        facts = asdict(self)
+        return facts if self.after_prompt else {key: facts[key] for key in _FIRST_RULES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,12 @@ class Asked:
     model: Any
     words: Words
     pixels: Tensor
+
+    def repeated(self, ids: Sequence[int]) -> Tensor:
+        """Give the same tokens for each image, (n, tokens) int64."""
+        import torch
+
+        return torch.tensor([list(ids)] * len(self.pixels), device=self.pixels.device)
 
 
 Describe = Callable[[Asked, int], Generated]
@@ -117,6 +138,11 @@ class Family:
         return captions if self.reply is None else (*captions, "ask")
 
 
+def special_ids(checkpoint: Checkpoint, part: str | None, defaults: Mapping[str, int]) -> dict[str, int]:
+    """Read the ids of special tokens by their names, as :func:`special_id` reads one."""
+    return {name: special_id(checkpoint, part, name, default) for name, default in defaults.items()}
+
+
 def special_id(checkpoint: Checkpoint, part: str | None, key: str, default: int) -> int:
     """Read the id of a special token from ``config.json``, or from a part of it.
 
@@ -138,6 +164,13 @@ def model_kind(checkpoint: Checkpoint, part: str) -> str:
     if not isinstance(facts, dict):
         raise ModelError(f"{checkpoint.folder}: config.json has no {part}; {AGAIN}")
     return str(facts.get("model_type", ""))
+
+
+def weigh_each(choices: Sequence[str], weigh: Callable[[str], Tensor]) -> Tensor:
+    """Weigh choices one by one: (n,) log-probabilities of each to (n, choices)."""
+    import torch
+
+    return torch.stack([weigh(choice) for choice in choices], dim=1)
 
 
 def sequence_log_probabilities(logits: Tensor, targets: Sequence[int]) -> Tensor:

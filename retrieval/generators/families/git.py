@@ -18,7 +18,8 @@ from retrieval.generators.families.family import (
     Family,
     Generated,
     sequence_log_probabilities,
-    special_id,
+    special_ids,
+    weigh_each,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ LONGEST_CHOICE = 9
 
 
 def _special_ids(checkpoint: Checkpoint) -> dict[str, int]:
-    names = {"bos_token_id": 101, "eos_token_id": 102, "pad_token_id": 0}
-    return {key: special_id(checkpoint, None, key, value) for key, value in names.items()}
+    return special_ids(checkpoint, None, {"bos_token_id": 101, "eos_token_id": 102, "pad_token_id": 0})
 
 
 def _describe(asked: Asked, candidates: int) -> Generated:
@@ -42,11 +42,10 @@ def _describe(asked: Asked, candidates: int) -> Generated:
 
 
 def _reply(asked: Asked, question: str) -> Generated:
-    import torch
-
     begun = _begun(asked, question)
-    ids = torch.tensor([begun] * len(asked.pixels), device=asked.pixels.device)
-    found = asked.model.generate(pixel_values=asked.pixels, input_ids=ids, **TEXT.arguments(1))
+    found = asked.model.generate(
+        pixel_values=asked.pixels, input_ids=asked.repeated(begun), **TEXT.arguments(1)
+    )
     return Generated(found.sequences, found.sequences_scores, len(begun))
 
 
@@ -57,16 +56,15 @@ def _begun(asked: Asked, question: str) -> list[int]:
 
 
 def _weigh(asked: Asked, question: str, choices: Sequence[str]) -> Tensor:
-    import torch
-
     begun, end = _begun(asked, question), asked.model.generation_config.eos_token_id
-    columns = []
-    for choice in choices:
+
+    def weigh(choice: str) -> Tensor:
         answer = [*asked.words.encode(choice, LONGEST_CHOICE, special=False), end]
-        ids = torch.tensor([[*begun, *answer[:-1]]] * len(asked.pixels), device=asked.pixels.device)
+        ids = asked.repeated([*begun, *answer[:-1]])
         logits = asked.model(pixel_values=asked.pixels, input_ids=ids).logits
-        columns.append(sequence_log_probabilities(logits[:, -len(answer) :], answer))
-    return torch.stack(columns, dim=1)
+        return sequence_log_probabilities(logits[:, -len(answer) :], answer)
+
+    return weigh_each(choices, weigh)
 
 
 FAMILY = Family(

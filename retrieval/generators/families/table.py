@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from retrieval.errors import ModelError
-from retrieval.generators.families import blip, git, vision_encoder_decoder
+from retrieval.generators.families import blip, blip_2, florence_2, git, vision_encoder_decoder
 from retrieval.generators.families.family import Family
 from retrieval.hub.checkpoint import Checkpoint
 
 FAMILIES: dict[str, tuple[Family, ...]] = {
     "blip": (blip.CAPTIONS, blip.ANSWERS),
+    "blip-2": (blip_2.FAMILY,),
+    "florence2": (florence_2.FAMILY,),
     "git": (git.FAMILY,),
     "vision-encoder-decoder": (vision_encoder_decoder.FAMILY,),
 }

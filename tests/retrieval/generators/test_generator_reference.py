@@ -21,18 +21,22 @@ from retrieval.hub.words import Words
 QUESTION = "Is the dog on the beach?"
 PIXELS = {
     "blip": BlipImageProcessorPil,
+    "blip-2": BlipImageProcessorPil,
+    "florence-2": CLIPImageProcessorPil,
     "blip-vqa": BlipImageProcessorPil,
     "git": CLIPImageProcessorPil,
     "vit-gpt2": ViTImageProcessorPil,
 }
 MODELS = {
     "blip": "BlipForConditionalGeneration",
+    "blip-2": "Blip2ForConditionalGeneration",
+    "florence-2": "Florence2ForConditionalGeneration",
     "blip-vqa": "BlipForQuestionAnswering",
     "git": "GitForCausalLM",
     "vit-gpt2": "VisionEncoderDecoderModel",
 }
-CAPTIONS = ("blip", "git", "vit-gpt2")
-ANSWERS = ("blip-vqa", "git")
+CAPTIONS = ("blip", "blip-2", "florence-2", "git", "vit-gpt2")
+ANSWERS = ("blip-2", "blip-vqa", "git")
 
 
 class Library:
@@ -58,6 +62,13 @@ class Library:
                 min_length=5,
             )
             return [row[prompts.input_ids.shape[1] - 1 :] for row in found.tolist()]
+        if self.family == "blip-2":
+            return self._blip_2(images, "a photo of", max_new_tokens=30, min_new_tokens=8)
+        if self.family == "florence-2":
+            processor = transformers.Florence2Processor(self.pixels_with_places, self.tokenizer)
+            inputs = processor(images=list(images), text=["<CAPTION>"] * len(images), return_tensors="pt")
+            found = self.model.generate(**inputs, max_new_tokens=64)
+            return [row[1:] for row in found.tolist()]
         length = {"git": 40, "vit-gpt2": 16}[self.family]
         penalty = {"git": 0.6, "vit-gpt2": 1.0}[self.family]
         found = self.model.generate(
@@ -65,8 +76,23 @@ class Library:
         )
         return [row[1:] for row in found.tolist()]
 
+    @property
+    def pixels_with_places(self) -> Any:
+        """The image processor, which knows the 2 x 2 places and their mean."""
+        self.pixels.image_seq_length = 5
+        return self.pixels
+
+    def _blip_2(self, images: Sequence[Image.Image], text: str, **decoding: Any) -> list[list[int]]:
+        processor = transformers.Blip2Processor(self.pixels, self.tokenizer, num_query_tokens=4)
+        inputs = processor(images=list(images), text=[text] * len(images), return_tensors="pt")
+        found = self.model.generate(**inputs, num_beams=5, **decoding)
+        return [row[inputs.input_ids.shape[1] :] for row in found.tolist()]
+
     def answers(self, images: Sequence[Image.Image], question: str) -> list[list[int]]:
         """Ids of answers."""
+        if self.family == "blip-2":
+            text = f"Question: {question} Answer:"
+            return self._blip_2(images, text, max_new_tokens=10, min_new_tokens=1, length_penalty=-1.0)
         pixels = self.pixels(images, return_tensors="pt").pixel_values
         if self.family == "blip-vqa":
             asked = self.tokenizer([question] * len(images), return_tensors="pt")
@@ -179,6 +205,11 @@ def stepwise(library: Library, picture: Image.Image, choice: str) -> float:
             image = model.vision_model(pixel_values=pixels).last_hidden_state
             states = model.text_encoder(input_ids=asked, encoder_hidden_states=image).last_hidden_state
             prefix, end = [model.decoder_start_token_id], model.config.text_config.sep_token_id
+        elif library.family == "blip-2":
+            ids = library.tokenizer(f" {choice}", add_special_tokens=False).input_ids
+            asked = library.tokenizer(f"Question: {QUESTION} Answer:").input_ids
+            prefix = [model.config.image_token_index] * 4 + asked
+            end = model.config.text_config.eos_token_id
         else:
             prefix = [
                 model.config.bos_token_id,

@@ -33,6 +33,14 @@ from tests.retrieval.generators.tiny_generators import change_config
         ("vit-gpt2", {"decoder": {"model_type": "gpt2", "n_layer": 10**5}}, "no model has so much"),
         ("vit-gpt2", {"decoder": {"model_type": "llama"}}, "a pair of vit and llama"),
         ("vit-gpt2", {"encoder": None}, "has no encoder"),
+        ("blip-2", {"text_config": {"model_type": "t5"}}, "BLIP-2 with t5 is not one"),
+        ("blip-2", {"image_token_index": None}, "has no image_token_index"),
+        ("blip-2", {"num_query_tokens": 10**9}, "no model has so much"),
+        (
+            "florence-2",
+            {"vision_config": {"embed_dim": [10**6] * 4}},
+            "no model has so much",
+        ),
     ],
 )
 def test_a_configuration_that_asks_for_too_much_is_refused(

@@ -73,6 +73,97 @@ def blip_itm(folder: Path) -> None:
     save(folder, model, BLIP_PICTURES)
 
 
+def byte_tokenizer(folder: Path, specials: list[str], **names: Any) -> dict[str, int]:
+    """GPT-2's kind of vocabulary: bytes, some words, then special tokens; returns the ids."""
+    letters = sorted(ByteLevel.alphabet())
+    pieces = [*letters, *(f"Ġ{word}" for word in WORDS if word.isalpha() and word.isascii())]
+    vocabulary = {piece: number for number, piece in enumerate([*dict.fromkeys(pieces), *specials])}
+    tokenizer = transformers.GPT2Tokenizer(vocab=vocabulary, merges=[], **names)
+    tokenizer.add_special_tokens({"additional_special_tokens": specials})
+    tokenizer.save_pretrained(folder)
+    return vocabulary
+
+
+def blip_2(folder: Path) -> None:
+    ids = byte_tokenizer(
+        folder, ["</s>", "<pad>", "<image>"], bos_token="</s>", eos_token="</s>", pad_token="<pad>"
+    )
+    text = {
+        "model_type": "opt",
+        "vocab_size": len(ids),
+        "hidden_size": 32,
+        "word_embed_proj_dim": 32,
+        "ffn_dim": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 128,
+        "bos_token_id": ids["</s>"],
+        "eos_token_id": ids["Ċ"],
+        "pad_token_id": ids["<pad>"],
+    }
+    config = transformers.Blip2Config(
+        text_config=text,
+        vision_config=TOWER | EYE,
+        qformer_config=TOWER | {"vocab_size": 8, "encoder_hidden_size": 32, "max_position_embeddings": 16},
+        num_query_tokens=4,
+        image_token_index=ids["<image>"],
+    )
+    save(folder, transformers.Blip2ForConditionalGeneration(config), BLIP_PICTURES)
+
+
+def florence_2(folder: Path) -> None:
+    ids = byte_tokenizer(
+        folder,
+        ["<s>", "<pad>", "</s>", "<image>"],
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        extra_special_tokens={"image_token": "<image>"},
+    )
+    text = {
+        "model_type": "bart",
+        "vocab_size": len(ids),
+        "d_model": 32,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 64,
+        "decoder_ffn_dim": 64,
+        "max_position_embeddings": 128,
+        "bos_token_id": ids["<s>"],
+        "pad_token_id": ids["<pad>"],
+        "eos_token_id": ids["</s>"],
+        "decoder_start_token_id": ids["</s>"],
+        "forced_eos_token_id": ids["</s>"],
+    }
+    vision = {
+        "depths": (1, 1, 1, 1),
+        "embed_dim": (8, 16, 16, 32),
+        "num_heads": (2, 2, 2, 2),
+        "num_groups": (2, 2, 2, 2),
+        "window_size": 2,
+        "projection_dim": 32,
+    }
+    config = transformers.Florence2Config(
+        text_config=text, vision_config=vision, image_token_id=ids["<image>"]
+    )
+    pictures = CLIP_PICTURES | {"do_center_crop": False, "size": {"height": 64, "width": 64}}
+    model = transformers.Florence2ForConditionalGeneration(config)
+    model.generation_config = transformers.GenerationConfig(  # as published
+        num_beams=3,
+        no_repeat_ngram_size=3,
+        early_stopping=True,
+        bos_token_id=ids["<s>"],
+        pad_token_id=ids["<pad>"],
+        eos_token_id=ids["</s>"],
+        decoder_start_token_id=ids["</s>"],
+        forced_bos_token_id=ids["<s>"],
+        forced_eos_token_id=ids["</s>"],
+    )
+    save(folder, model, pictures)
+
+
 def git(folder: Path) -> None:
     text = TOWER | {"vocab_size": bert_tokenizer(folder), "max_position_embeddings": 64}
     ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
@@ -105,7 +196,9 @@ def vit_gpt2(folder: Path) -> None:
 
 BUILDERS: dict[str, Callable[[Path], None]] = {
     "blip": blip,
+    "blip-2": blip_2,
     "blip-vqa": blip_vqa,
+    "florence-2": florence_2,
     "git": git,
     "vit-gpt2": vit_gpt2,
 }
