@@ -86,3 +86,31 @@ def test_what_was_not_searched_for_has_nothing_to_explain(open_page: Any) -> Non
 
     assert page.locator(".reasons").count() == 0
     assert page.locator("[aria-keyshortcuts='e']").count() == 0
+
+
+def test_the_part_of_a_picture_that_was_found_is_framed_until_it_is_explained(
+    open_page: Any, explaining: Serving
+) -> None:
+    page = open_page("/", at=explaining)
+
+    def by_a_region(route: Any) -> None:
+        facts = route.fetch().json()
+        facts["hits"][0]["region"] = [0.25, 0.5, 0.5, 0.25]
+        route.fulfill(json=facts)
+
+    page.route("**/v1/search", by_a_region)
+    page.fill("input[type=search]", "a red square")
+    page.keyboard.press("Enter")
+    page.locator("[data-at='0'][aria-label^='1. ']").click()
+    page.wait_for_selector(".overlay")
+
+    has_ink = """(canvas) => {
+        const pen = canvas.getContext("2d");
+        const ink = (x, y) => pen.getImageData(x * canvas.width, y * canvas.height, 1, 1).data[3] > 0;
+        return [ink(0.25, 0.6), ink(0.5, 0.5), ink(0.5, 0.6), ink(0.1, 0.1)];
+    }"""
+    assert page.eval_on_selector(".overlay", has_ink) == [True, True, False, False]
+    assert page.inner_text(".by-region") == "The framed part of the picture is what was found."
+    page.keyboard.press("e")
+    page.wait_for_selector(".shares")
+    page.wait_for_selector(".by-region", state="detached")

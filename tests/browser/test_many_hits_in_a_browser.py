@@ -123,7 +123,7 @@ def test_a_writer_that_commits_while_one_scrolls_leaves_no_gap_and_nothing_twice
 ) -> None:
     everything = {hit["id"] for hit in written.client.get("/v1/items", params={"k": 1000}).json()["hits"]}
     page = open_page(f"/{asked}", written)
-    page.wait_for_selector("[role=status]:has-text('100+')")
+    page.wait_for_function("() => document.querySelector('.grid').ariaBusy !== 'true'")
     commit(tmp_path, 1)
     commit(tmp_path, 2)
 

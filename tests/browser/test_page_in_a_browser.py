@@ -58,7 +58,7 @@ def test_the_newest_pictures_stand_there_before_anything_is_asked(open_page: Any
     page = open_page()
 
     assert names(page)[0] in ("old.bmp", "caption 149", "caption 99")
-    assert page.inner_text("[role=status]").endswith("pictures, the newest first")
+    page.wait_for_selector("[role=status]:has-text('151 pictures, the newest first')")
     page.wait_for_selector(".tile.shown")
 
 
@@ -196,6 +196,19 @@ def test_the_detail_view_shows_the_original_at_its_size_and_a_caption_is_a_searc
 
     page.wait_for_selector("dialog", state="detached")
     assert page.input_value("input[type=search]").startswith("caption ")
+
+
+@pytest.mark.parametrize("size", [(900, 260), (390, 420)], ids=str)
+def test_a_picture_higher_than_the_window_is_shown_whole(open_page: Any, size: tuple[int, int]) -> None:
+    page = open_page(viewport={"width": size[0], "height": size[1]})
+    page.locator(".tile").first.click()
+    page.wait_for_selector(".stage.shown")
+
+    stage, picture = (page.locator(one).bounding_box() for one in (".stage", ".stage img"))
+
+    assert picture["y"] >= stage["y"]
+    assert picture["y"] + picture["height"] <= stage["y"] + stage["height"]
+    assert picture["x"] + picture["width"] <= stage["x"] + stage["width"]
 
 
 def test_who_sits_at_the_machine_copies_the_path_and_opens_the_folder(

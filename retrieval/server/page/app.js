@@ -57,8 +57,8 @@ function App() {
   const hasMore = results.next !== null;
 
   useEffect(() => {
-    api.collections().then(setServer, () => {});
-  }, []);
+    api.collections().then(setServer, () => {}); // on each screen, since the one before may have changed them
+  }, [state.view]);
   useEffect(() => {
     document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
     document.documentElement.dataset.theme = theme;
@@ -186,6 +186,7 @@ function App() {
               words=${words}
               state=${state}
               results=${results}
+              total=${held.find((one) => one.name === (state.collection ?? held[0].name))?.images ?? 0}
               upload=${upload}
               active=${active}
               takesFocus=${takesFocus}

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import { allParts, original, thumbnail } from "./api.js";
-import { Overlay, Reasons, useExplanation } from "./explanation.js";
+import { Frame, Overlay, Reasons, useExplanation } from "./explanation.js";
 
 const LARGE = 1600;
 
@@ -71,6 +71,7 @@ export function Detail({ words, state, hit, at, all, hasMore, onClose, onStep, o
           ${canExplain && html`<button type="button" aria-pressed=${state.why} aria-keyshortcuts="e" onclick=${() => onWhy(!state.why)}>${words.why}</button>`}
         </div>
         ${explanation.status !== "off" && html`<${Reasons} words=${words} explanation=${explanation} />`}
+        ${hit.region && !explanation.found?.picture && html`<p class="quiet by-region">${words.byRegion}</p>`}
         ${hit.missing && html`<p class="warning">${words.missing}</p>`}
         ${hit.captions.length > 0 && html`
           <h3>${words.captions}</h3>
@@ -111,11 +112,13 @@ function Stage({ words, state, hit, title, explained }) {
     setSize({ width: target.naturalWidth, height: target.naturalHeight });
   };
   const isExplained = explained && !isZoomed && status === "shown";
+  const isFramed = hit.region && !explained && !isZoomed && status === "shown";
   const label = isZoomed ? words.fit : words.zoom;
   return html`
     <figure class=${`stage ${status} ${isZoomed ? "zoomed" : ""} ${isExplained ? "explained" : ""}`} tabindex=${isZoomed ? 0 : null} aria-label=${title}>
       <img src=${source} alt=${title} onload=${onLoad} onerror=${onError} onclick=${() => setZoomed(!isZoomed)} />
       ${isExplained && html`<${Overlay} words=${words} picture=${explained} ...${size} />`}
+      ${isFramed && html`<${Frame} words=${words} region=${hit.region} ...${size} />`}
       ${status === "broken"
         ? html`<p class="unseen">${hit.missing ? words.missing : words.unseen}</p>`
         : html`<button type="button" class="icon zoom" title=${label} aria-label=${label} aria-pressed=${isZoomed} onclick=${() => setZoomed(!isZoomed)}>
@@ -124,6 +127,9 @@ function Stage({ words, state, hit, title, explained }) {
     </figure>
   `;
 }
+
+/** A value of an attribute for people: lists with commas, and a moment without the letter between day and hour. */
+const shown = (value) => (Array.isArray(value) ? value.join(", ") : String(value).replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?/, "$1 $2"));
 
 function Facts({ words, state, hit, onFolder }) {
   const [isCopied, setCopied] = useState(false);
@@ -138,7 +144,7 @@ function Facts({ words, state, hit, onFolder }) {
       ${hit.score !== undefined && html`<dt>${words.score}</dt><dd>${hit.score.toFixed(4)}</dd>`}
       ${hit.width && html`<dt>${words.size}</dt><dd>${words.pixels(hit.width, hit.height)}</dd>`}
       ${hit.key && html`<dt>${words.key}</dt><dd>${hit.key}</dd>`}
-      ${Object.entries(hit.attributes).filter(([name]) => !hit.texts.some((text) => text.origin === name)).map(([name, value]) => html`<dt>${name}</dt><dd>${Array.isArray(value) ? value.join(", ") : String(value)}</dd>`)}
+      ${Object.entries(hit.attributes).filter(([name]) => !hit.texts.some((text) => text.origin === name)).map(([name, value]) => html`<dt>${words.fields[name] ?? name}</dt><dd>${shown(value)}</dd>`)}
       ${hit.path && html`<dt>${words.file}</dt><dd class="path">${hit.path}</dd>`}
     </dl>
     <p class="actions">

@@ -39,6 +39,17 @@ export function Overlay({ words, picture, width, height }) {
   return html`<canvas ref=${canvas} class="overlay" width=${width} height=${height} role="img" aria-label=${placeOf(words, picture)}></canvas>`;
 }
 
+/** A frame around the part of a picture that was found, over an image as the overlay is. */
+export function Frame({ words, region: [left, top, partWidth, partHeight], width, height }) {
+  const canvas = useRef(null);
+  useEffect(() => {
+    const pen = canvas.current.getContext("2d");
+    pen.clearRect(0, 0, width, height);
+    drawMarks(pen, { region: { left, top, width: partWidth, height: partHeight }, point: null }, width, height);
+  }, [left, top, partWidth, partHeight, width, height]);
+  return html`<canvas ref=${canvas} class="overlay" width=${width} height=${height} role="img" aria-label=${words.byRegion}></canvas>`;
+}
+
 /** Shares of parts and words, and the strongest place, as text. */
 export function Reasons({ words, explanation }) {
   const { status, found, error } = explanation;

@@ -9,6 +9,9 @@ const toggled = (values, value) => (values.includes(value) ? values.filter((one)
 
 const shortened = (field, value) => (field === "folder" ? `…/${value.split("/").at(-1)}` : value);
 
+/** The most frequent first, but years the latest first. */
+const inOrder = (field, values) => (field === "year" ? [...values].sort((one, other) => (one.value < other.value ? 1 : -1)) : values);
+
 const ELSEWHERE = ["area", "mode", "only", "least"]; // conditions that the filters below have no place for
 
 /** What narrows the results down, as chips that can be taken away; of all but the filters where these are shown. */
@@ -54,7 +57,7 @@ export function Filters({ words, state, onSearch }) {
         <fieldset key=${field}>
           <legend>${words.fields[field] ?? field}</legend>
           <div>
-            ${values.map(({ value, count }) => html`
+            ${inOrder(field, values).map(({ value, count }) => html`
               <label key=${value} title=${value} class=${state.chosen[field]?.includes(value) ? "chosen" : ""}>
                 <input type="checkbox" checked=${state.chosen[field]?.includes(value) ?? false} onchange=${() => choose(field, value)} />
                 <span>${shortened(field, value)}</span> <small>${count}</small>

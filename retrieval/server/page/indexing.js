@@ -34,6 +34,7 @@ export function View({ words, state, server }) {
         <button type="button" class="primary" disabled=${isRunning || !corpora.some((one) => one.can_be_indexed)} onclick=${() => start({})}>${words.indexAll}</button>
       </div>
     </div>
+    <p class="quiet lead">${words.indexMore}</p>
     ${refusal && html`<p class="warning" role="alert">${refusal}</p>`}
     ${run && html`<${Run} words=${words} run=${run} onStop=${stop} />`}
     ${server.adds && html`<${Adding} words=${words} state=${state} isRunning=${isRunning} onAdded=${() => start({ added: true })} />`}

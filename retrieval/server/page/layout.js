@@ -4,6 +4,7 @@ export const GAP = 6;
 const NARROWEST = 0.45;
 const WIDEST = 3; // thumbnails are cut to it
 const TEXT_ROW = 68;
+const NARROW_TEXT_ROW = 92; // of two lines
 
 const aspectOf = (hit) => {
   const aspect = hit.width && hit.height ? hit.width / hit.height : 4 / 3;
@@ -42,8 +43,9 @@ export function justify(hits, width, target) {
 
 /** Lay texts out, one a row. */
 export function stack(hits, width) {
-  const rows = hits.map((_, at) => ({ top: at * (TEXT_ROW + GAP), height: TEXT_ROW, first: at, tiles: [{ left: 0, width }] }));
-  return { rows, height: Math.max(0, hits.length * (TEXT_ROW + GAP) - GAP) };
+  const height = width < 600 ? NARROW_TEXT_ROW : TEXT_ROW;
+  const rows = hits.map((_, at) => ({ top: at * (height + GAP), height, first: at, tiles: [{ left: 0, width }] }));
+  return { rows, height: Math.max(0, hits.length * (height + GAP) - GAP) };
 }
 
 /** The index of the first row that ends below a height. */

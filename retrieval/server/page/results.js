@@ -7,12 +7,13 @@ import { asksSame } from "./state.js";
 const PAGE = 100;
 const LATER_PAGES = 500; // for whoever scrolls on
 const SORTED = 500; // hits in another order than the best first: of so many best, and no more
-const NONE = { of: null, hits: [], next: {}, readings: [], verdict: null, status: "loading", error: null };
+const NONE = { of: null, hits: [], next: {}, readings: [], verdict: null, status: "loading", error: null, isMistake: false };
 const BEGIN_AGAIN = new Set([400, 404, 409]); // of a page behind the first: the collection, or what is asked with, is another one now
 
 /**
- * Hits of a state, and a function that reads the next page: {hits, next, readings, verdict, status, error, more, retry,
- * drop, restore}; nothing of null. `status` is "loading", "done", "failed", or "ended" where no page joins these hits.
+ * Hits of a state, and a function that reads the next page: {hits, next, readings, verdict, status, error, isMistake,
+ * more, retry, drop, restore}; nothing of null. `status` is "loading", "done", "failed", or "ended" where no page joins
+ * these hits; after a mistake the same search would fail again.
  */
 export function useResults(state) {
   const [answer, setAnswer] = useState(NONE);
@@ -46,7 +47,7 @@ export function useResults(state) {
     } catch (error) {
       if (error.name === "AbortError") return;
       const status = before.hits.length && BEGIN_AGAIN.has(error.status) ? "ended" : "failed";
-      update({ ...before, of: wanted, status, error: error.message });
+      update({ ...before, of: wanted, status, error: error.message, isMistake: error.status === 400 });
     } finally {
       if (reading.current === abort) reading.current = null;
     }

@@ -11,7 +11,7 @@ import { SORTS, toAddress } from "./state.js";
 
 const WIDE = 700; // pixels: on narrower screens filters would push the results away
 
-export function SearchScreen({ words, state, results, upload, active, takesFocus, canSave, onNotice, onSearch, onOpen, onSimilar, onHide, onActive }) {
+export function SearchScreen({ words, state, results, total, upload, active, takesFocus, canSave, onNotice, onSearch, onOpen, onSimilar, onHide, onActive }) {
   const [isFiltering, setFiltering] = useState(() => innerWidth >= WIDE && conditionList(state).length > 0);
   const [isSaving, setSaving] = useState(false);
   const saver = useRef(null); // the button that opens the form
@@ -35,7 +35,7 @@ export function SearchScreen({ words, state, results, upload, active, takesFocus
   };
   const said = isLoading && !hits.length
     ? words.searching
-    : !hits.length ? (results.status === "done" ? words.noHits : "") : !isAsking ? words.newest(hits.length, hasMore)
+    : !hits.length ? (results.status === "done" ? words.noHits : "") : !isAsking ? words.newest(hasMore && !narrowing ? Math.max(total, hits.length) : hits.length, hasMore && narrowing > 0)
     : state.sort === "score" ? words.judged(results.verdict, words.found(hits.length, hasMore, hits[0].kind)) : words.sorted(hits.length, hits[0].kind);
   return html`
     <h1 class="unseen-heading">${words.searchLabel}</h1>
@@ -64,6 +64,7 @@ export function SearchScreen({ words, state, results, upload, active, takesFocus
       </div>
     </div>
     ${isSaving && html`<${SaveAlbum} words=${words} state=${state} onNotice=${onNotice} onClose=${closeSaving} />`}
+    ${!isNarrowed && hits.length > 0 && html`<p class="hint quiet">${words.hint} <span class="keys">${words.hintKeys}</span></p>`}
     <${Chosen} words=${words} state=${state} areFiltersShown=${isFiltering} onSearch=${onSearch} />
     ${isFiltering && html`<${Filters} words=${words} state=${state} onSearch=${onSearch} />`}
     <${Grid}
@@ -86,7 +87,9 @@ export function SearchScreen({ words, state, results, upload, active, takesFocus
       <div class="empty" role="alert">
         <h2>${words.failed}</h2>
         <p>${results.error === "offline" ? words.offline : results.error}</p>
-        <button type="button" class="primary" onclick=${results.retry}>${words.retry}</button>
+        ${results.isMistake
+          ? narrowing > 0 && html`<button type="button" class="primary" onclick=${() => onSearch(withoutConditions(state))}>${words.clear}</button>`
+          : html`<button type="button" class="primary" onclick=${results.retry}>${words.retry}</button>`}
       </div>
     `}
     ${results.status === "ended" && html`
@@ -102,6 +105,5 @@ export function SearchScreen({ words, state, results, upload, active, takesFocus
         ${narrowing > 0 && html`<button type="button" class="primary" onclick=${() => onSearch(withoutConditions(state))}>${words.clear}</button>`}
       </div>
     `}
-    ${!isAsking && hits.length > 0 && html`<p class="hint quiet">${words.hint}</p>`}
   `;
 }

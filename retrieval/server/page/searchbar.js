@@ -79,6 +79,7 @@ export function Sum({ words, state, onSearch }) {
 }
 
 function Chip({ words, state, part, onChange }) {
+  const [isBroken, setBroken] = useState(false); // a text, or a picture that is gone
   const name = part.text ?? (part.upload ? words.yourPicture : words.picture);
   const source = part.upload
     ? uploadThumbnail(part.upload)
@@ -87,8 +88,8 @@ function Chip({ words, state, part, onChange }) {
   const sign = (weight) => `${weight < 0 ? "−" : "×"}${Math.abs(weight)}`;
   return html`
     <li class=${part.weight < 0 ? "chip avoided" : "chip"}>
-      ${source && html`<img src=${source} alt=${part.upload ? words.yourPicture : words.picture} />`}
-      ${part.text && html`<span>${part.text}</span>`}
+      ${source && !isBroken && html`<img src=${source} alt=${name} onerror=${() => setBroken(true)} />`}
+      ${(part.text || isBroken) && html`<span>${part.text ?? words.unseenPart}</span>`}
       <select aria-label=${words.weight(name)} onchange=${(event) => onChange({ ...part, weight: Number(event.target.value) })}>
         ${weights.map((weight) => html`<option value=${weight} selected=${weight === part.weight}>${sign(weight)}</option>`)}
       </select>
