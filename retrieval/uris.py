@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes
 
@@ -44,6 +45,7 @@ def uri_of(name: str) -> str:
     return file_uri(Path(name))
 
 
+@lru_cache(maxsize=256)  # whoever shows an item asks for its path several times
 def split_file_uri(uri: str) -> tuple[Path, str | None] | None:
     """Split a file uri into path and fragment; None where ``uri`` is of another scheme."""
     if not uri.startswith(_SCHEME):
