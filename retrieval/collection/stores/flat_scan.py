@@ -1,9 +1,8 @@
 """The best inner products among the rows of a mapped file: of one query in numpy or FAISS, of several in FAISS.
 
-One query takes about as long in numpy as in FAISS, because both wait for memory (80,000 rows of 512: 24 against 28 ms
-of CPU). Importing FAISS takes 35 ms, a good part of what a query in a new process takes, so numpy answers where FAISS
-has not been imported; where it has, FAISS does, which needs the interpreter once and not for every block. Several
-queries repay the import: eight together take 31 ms.
+FAISS scans 80,000 rows of 512 for one query in 12 ms of CPU, for two in 24, and for eight, by matrix products, in 29.
+In numpy one query takes 24. But importing FAISS takes 35, a good part of what a query in a new process takes, so a
+process scans in numpy until that has cost it as much as the import.
 """
 
 from __future__ import annotations
@@ -15,7 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-BLAS_FROM_QUERIES = 20  # 32 queries over 100,000 rows: 71 ms; 239 ms with FAISS's default threshold
+NUMPY_BYTES = 512 * 2**20
+"""Of rows, that a process scans in numpy before it imports FAISS; none where something else has imported it."""
+
+_PRODUCTS_FROM_QUERIES = 3  # fewer are scanned one by one: a matrix product copies the rows first
 _BATCH_BLOCK_BYTES = 8 * 2**20  # of selected rows, copied out for a batch at a time
 _BLOCK_BYTES = 2**18  # copied out of the file at a time: stays in a core's cache until it is scanned
 
@@ -34,7 +36,7 @@ def best_rows(data: NDArray[np.uint8], queries: NDArray[np.float32], k: int) -> 
     Returns:
         (q, k) scores, descending, and row numbers; where rows are not numbers, -inf and -1 stand in their place.
     """
-    if len(queries) == 1 and not _is_faiss_loaded():
+    if len(queries) == 1 and _numpy.takes(data.nbytes):
         scores, numbers = _best_in_numpy(data, queries[0], k)
         return scores[None], numbers[None]
     return _best_in_faiss(data, queries, k)
@@ -79,8 +81,19 @@ def best_of_parts(parts: Sequence[tuple[Scores, Numbers]], k: int) -> tuple[Scor
     return np.take_along_axis(scores, order, 1), np.take_along_axis(numbers, order, 1)
 
 
-def _is_faiss_loaded() -> bool:
-    return "faiss" in sys.modules
+class _Numpy:
+    """What of this process's scans numpy takes."""
+
+    def __init__(self) -> None:
+        self._scanned = 0
+
+    def takes(self, size: int) -> bool:
+        """Whether numpy is to scan so many bytes."""
+        self._scanned += size
+        return self._scanned <= NUMPY_BYTES and "faiss" not in sys.modules
+
+
+_numpy = _Numpy()
 
 
 def prepare_thread() -> None:
@@ -88,7 +101,6 @@ def prepare_thread() -> None:
     if not getattr(_thread, "is_prepared", False):
         import faiss  # late: see this module's docstring
 
-        faiss.cvar.distance_compute_blas_threshold = BLAS_FROM_QUERIES  # of the process
         faiss.omp_set_num_threads(1)  # of this thread: OpenMP keeps the number for each
         _thread.is_prepared = True
 
@@ -103,6 +115,8 @@ def _best_in_faiss(data: NDArray[np.uint8], queries: NDArray[np.float32], k: int
     scores = np.empty((len(queries), k), np.float32)
     numbers = np.empty((len(queries), k), np.int64)
     d = data.shape[1] // 4
+    # Of the process, and compared with queries times dimension (FAISS 1.15).
+    faiss.cvar.distance_compute_blas_threshold = _PRODUCTS_FROM_QUERIES * d
     # FAISS is given the file's own bytes: it loads from any address.
     faiss.knn_inner_product(
         faiss.swig_ptr(queries), faiss.swig_ptr(data.view("<f4")), d, len(queries), len(data), k,

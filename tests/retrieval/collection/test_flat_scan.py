@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ def mapped(path: Path, rows: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 @pytest.fixture(params=["numpy", "FAISS"])
 def scan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Scan:
-    monkeypatch.setattr(flat_scan, "_is_faiss_loaded", lambda: request.param == "FAISS")
+    monkeypatch.setattr(flat_scan._numpy, "takes", lambda size: request.param == "numpy")
     return best_rows
 
 
@@ -69,9 +71,25 @@ def test_rows_spread_over_several_blocks_keep_their_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = unit_rows(50)
-    monkeypatch.setattr(flat_scan, "_is_faiss_loaded", lambda: False)
+    monkeypatch.setattr(flat_scan._numpy, "takes", lambda size: True)
     monkeypatch.setattr(flat_scan, "_BLOCK_BYTES", 4 * rows.shape[1] * 7)
 
     _, numbers = best_rows(mapped(tmp_path / "rows", rows), rows[33][None], 1)
 
     assert numbers.tolist() == [[33]]
+
+
+def test_a_process_imports_faiss_when_numpy_has_scanned_as_much_as_that_is_worth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "faiss", raising=False)
+    monkeypatch.setattr(flat_scan, "NUMPY_BYTES", 100)
+    scans = flat_scan._Numpy()
+
+    assert [scans.takes(size) for size in (60, 40, 1)] == [True, True, False]
+
+
+def test_a_process_that_has_imported_faiss_scans_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", ModuleType("faiss"))
+
+    assert not flat_scan._Numpy().takes(1)
