@@ -60,7 +60,7 @@ class SegmentStore:
         self.segments = list(segments.values())
         self.rows = sum(segment.rows for segment in self.segments)
         self._sample: tuple[NDArray[np.float32], int] | None = None
-        self._shared = SharedScans(self._scan_beside)
+        self._shared = SharedScans()
 
     def propose(
         self, queries: NDArray[np.float32], depth: int, masked: NDArray[np.int64]
@@ -85,7 +85,7 @@ class SegmentStore:
         if isinstance(first, Segment) and first.is_small:
             return [first.search(queries, depth)]
         if len(queries) == 1 and depth <= SHARED_DEPTH:
-            return self._shared.search(queries, depth)
+            return self._shared.search(self._scan_beside, queries, depth)
         return self._scan(queries, depth)
 
     def _scan_beside(self, queries: NDArray[np.float32], depth: int) -> Found:

@@ -17,24 +17,28 @@ MOST_SHARED = 32  # queries in one scan; the others go on to the next
 Found = list[tuple[NDArray[np.float32], NDArray[np.int64]]]
 """Of each segment, (q, k) scores, descending, and numbers of rows."""
 
+Scan = Callable[[NDArray[np.float32], int], Found]
+
 
 class SharedScans:
     """One scan at a time, for all queries that wait for it; safe to call from many threads.
 
-    The thread of one of the waiting searches scans for all, and then hands on to the next.
-
-    Args:
-        scan: finds the rows of (q, d) queries to a depth, of every segment.
+    The thread of one of the waiting searches scans for all, and then hands on to the next. The store is not kept here:
+    a circle of references would keep its files mapped after its last user has gone.
     """
 
-    def __init__(self, scan: Callable[[NDArray[np.float32], int], Found]) -> None:
-        self._scan = scan
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[_Search] = []
         self._is_scanning = False
 
-    def search(self, query: NDArray[np.float32], depth: int) -> Found:
+    def search(self, scan: Scan, query: NDArray[np.float32], depth: int) -> Found:
         """Find the best rows of a query, (1, d), to a depth.
+
+        Args:
+            scan: the store's: finds the rows of (q, d) queries to a depth, of every segment.
+            query: float32.
+            depth: >= 1.
 
         Raises:
             Exception: what the scan raises for this query alone; the others that shared it are not concerned.
@@ -48,17 +52,17 @@ class SharedScans:
             if not mine.scans:
                 mine.turn.wait()
             if mine.scans:
-                self._scan_for_all(mine)
+                self._scan_for_all(scan, mine)
         finally:  # an interrupted thread hands on too: the others must not wait for it
             with self._lock:
                 self._leave(mine)
         return mine.result()
 
-    def _scan_for_all(self, mine: _Search) -> None:
+    def _scan_for_all(self, scan: Scan, mine: _Search) -> None:
         with self._lock:
             mine.together = [mine, *(one for one in self._waiting if one is not mine)][:MOST_SHARED]
             self._waiting = [one for one in self._waiting if one not in mine.together]
-        self._find(mine.together)
+        _find(scan, mine.together)
 
     def _leave(self, mine: _Search) -> None:
         """Take a search away; where it had the turn to scan, give that to another. With the lock held."""
@@ -67,27 +71,27 @@ class SharedScans:
         if not mine.scans:
             return
         self._waiting[:0] = [one for one in mine.together if one is not mine and not one.is_done]
+        mine.together = []
         self._is_scanning = bool(self._waiting)
         if self._waiting:
             self._waiting[0].scans = True
             self._waiting[0].turn.set()
 
-    def _find(self, together: list[_Search]) -> None:
-        """Scan for searches together; where that fails, for each alone, so that an error is of its own query."""
-        try:
-            found = self._scan(
-                np.concatenate([one.query for one in together]), max(one.depth for one in together)
-            )
-        except Exception as error:
-            if len(together) == 1:
-                together[0].fail(error)
-                return
-            for one in together:
-                self._find([one])
+
+def _find(scan: Scan, together: list[_Search]) -> None:
+    """Scan for searches together; where that fails, for each alone, so that an error is of its own query."""
+    try:
+        found = scan(np.concatenate([one.query for one in together]), max(one.depth for one in together))
+    except Exception as error:
+        if len(together) == 1:
+            together[0].fail(error)
             return
-        for number, one in enumerate(together):
-            at = slice(number, number + 1), slice(one.depth)
-            one.answer([(scores[at], rows[at]) for scores, rows in found])
+        for one in together:
+            _find(scan, [one])
+        return
+    for number, one in enumerate(together):
+        at = slice(number, number + 1), slice(one.depth)
+        one.answer([(scores[at], rows[at]) for scores, rows in found])
 
 
 class _Search:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -61,13 +63,13 @@ def behind_one(
     gate: Gate, numbers: Sequence[float], depth: int = 1
 ) -> Iterator[tuple[Future[Found], list[Future[Found]]]]:
     """Have searches wait behind the scan of one for 100: its answer, and theirs, while that scan runs."""
-    shared = SharedScans(gate.scan)
+    shared = SharedScans()
     with ThreadPoolExecutor(len(numbers) + 1) as threads:
-        first = threads.submit(shared.search, query(100), depth)
+        first = threads.submit(shared.search, gate.scan, query(100), depth)
         assert gate.entered.acquire(timeout=30)
         later = []
         for place, number in enumerate(numbers, start=1):
-            later.append(threads.submit(shared.search, query(number), depth))
+            later.append(threads.submit(shared.search, gate.scan, query(number), depth))
             until(lambda place=place: len(shared._waiting) == place)  # type: ignore[misc]
         yield first, later
 
@@ -76,7 +78,7 @@ def test_a_search_alone_is_scanned_at_once() -> None:
     gate = Gate()
     gate.open.release()
 
-    [(scores, _)] = SharedScans(gate.scan).search(query(1), 2)
+    [(scores, _)] = SharedScans().search(gate.scan, query(1), 2)
 
     assert gate.seen == [[1]]
     assert scores.tolist() == [[1, 1]]
@@ -122,13 +124,13 @@ def test_a_thread_that_is_interrupted_while_it_scans_holds_up_nobody() -> None:
             raise KeyboardInterrupt
         return found
 
-    shared = SharedScans(interrupted)
+    shared = SharedScans()
     with ThreadPoolExecutor(4) as threads:
-        first = threads.submit(shared.search, query(100), 1)
+        first = threads.submit(shared.search, interrupted, query(100), 1)
         assert gate.entered.acquire(timeout=30)
         later = []
         for place, number in enumerate((1, 2, 3), start=1):
-            later.append(threads.submit(shared.search, query(number), 1))
+            later.append(threads.submit(shared.search, interrupted, query(number), 1))
             until(lambda place=place: len(shared._waiting) == place)  # type: ignore[misc]
         gate.open.release(3)
         assert first.result(30)
@@ -138,7 +140,7 @@ def test_a_thread_that_is_interrupted_while_it_scans_holds_up_nobody() -> None:
 
     assert gate.seen == [[100], [1, 2, 3], [2, 3]]
     gate.open.release()
-    assert shared.search(query(4), 1)[0][0].item() == 4
+    assert shared.search(interrupted, query(4), 1)[0][0].item() == 4
 
 
 @pytest.mark.parametrize("has_turn", [False, True])
@@ -146,7 +148,7 @@ def test_a_thread_that_is_interrupted_while_it_waits_holds_up_nobody(
     monkeypatch: pytest.MonkeyPatch, has_turn: bool
 ) -> None:
     gate = Gate()
-    shared = SharedScans(gate.scan)
+    shared = SharedScans()
     shared._is_scanning = True  # as if another thread did
 
     def wait(event: threading.Event, timeout: float | None = None) -> bool:
@@ -156,7 +158,7 @@ def test_a_thread_that_is_interrupted_while_it_waits_holds_up_nobody(
     with monkeypatch.context() as patched:
         patched.setattr(threading.Event, "wait", wait)
         with pytest.raises(KeyboardInterrupt):
-            shared.search(query(7), 1)
+            shared.search(gate.scan, query(7), 1)
 
     assert shared._waiting == []
     assert shared._is_scanning is not has_turn
@@ -216,3 +218,21 @@ def test_a_search_of_another_dimension_costs_those_beside_it_nothing(tmp_path: P
         assert all(one.exception() is not None for one in wrong)
         for at, one in enumerate(right):
             assert names_and_scores(one.result()[0]) == rank_naively(names, vectors, vectors[at], 5)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_collection_that_is_closed_lets_go_of_its_files(tmp_path: Path) -> None:
+    vectors = unit_rows(300, D)
+    names = [f"{number}" for number in range(300)]
+    gc.disable()  # so that nothing is let go of by chance
+    try:
+        with Collection.open(collection_of(tmp_path, (names, vectors))) as collection:
+            assert collection.search(vectors[:1], "image", 5)
+            with collection.reading() as view:
+                [segment] = view._store("image").segments
+                mapped = weakref.ref(segment)
+            del view, segment
+        del collection
+        assert mapped() is None
+    finally:
+        gc.enable()
