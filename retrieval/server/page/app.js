@@ -2,7 +2,6 @@
 
 import { html, render, useCallback, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import * as api from "./api.js";
-import { Detail } from "./detail.js";
 import { DropZone } from "./dropzone.js";
 import { Notice } from "./notice.js";
 import { useResults } from "./results.js";
@@ -10,7 +9,7 @@ import { SearchScreen } from "./screen.js";
 import { SearchBar } from "./searchbar.js";
 import { EMPTY, fromAddress, toAddress } from "./state.js";
 import { Navigation, View } from "./views.js";
-import { firstLanguage, languages } from "./words.js";
+import { firstLanguage, wordsOf } from "./words.js";
 
 const THEMES = ["auto", "light", "dark"];
 
@@ -39,20 +38,21 @@ function useKept(name, first) {
   return [value, set];
 }
 
-function App() {
+function App({ spoken }) {
   const [state, go] = useAddress();
-  const [language, setLanguage] = useKept("language", firstLanguage);
+  const [language, keepLanguage] = useKept("language", spoken.language);
+  const [words, setWords] = useState(spoken.words);
   const [theme, setTheme] = useKept("theme", () => (THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "auto"));
   const [server, setServer] = useState({ collections: [], writes: false, adds: false, opens: false });
   const [notice, setNotice] = useState(null);
   const [upload, setUpload] = useState(null);
   const [active, setActive] = useState(0);
   const [alone, setAlone] = useState(null);
+  const [Detail, setDetail] = useState(null); // loaded when the first item is looked at
   const box = useRef(null);
   const takesFocus = useRef(false);
   const results = useResults(state.view ? null : state);
   const held = server.collections;
-  const words = languages[language];
   const { hits } = results;
   const hasMore = results.next !== null;
 
@@ -66,6 +66,14 @@ function App() {
     document.title = name ? `${name} – vlsearch` : "vlsearch";
   }, [language, theme, state.text, state.view]);
 
+  const setLanguage = async (next) => {
+    try {
+      setWords(await wordsOf(next));
+      keepLanguage(next);
+    } catch {
+      setNotice({ text: words.offline });
+    }
+  };
   const ask = useCallback((next) => {
     setActive(0);
     setUpload(null);
@@ -93,6 +101,9 @@ function App() {
     if (state.open === null || at >= 0 || alone?.id === state.open || (!state.view && results.status === "loading")) return;
     api.item(state.open, state.collection).then(setAlone, () => go({ ...state, open: null }, { replace: true }));
   }, [state.open, at, results.status]);
+  useEffect(() => {
+    if (opened && !Detail) import("./detail.js").then((loaded) => setDetail(() => loaded.Detail), () => setNotice({ text: words.offline }));
+  }, [opened, Detail]);
   const open = (hit, why = false) => {
     setActive(hits.indexOf(hit));
     go({ ...state, open: hit.id, why }, { isOpened: true });
@@ -200,7 +211,7 @@ function App() {
             />
           `}
     </main>
-    ${opened && html`
+    ${opened && Detail && html`
       <${Detail}
         words=${words}
         state=${state}
@@ -217,9 +228,11 @@ function App() {
         onFolder=${server.opens ? openFolder : null}
       >${told}<//>
     `}
-    ${!opened && told}
+    ${!(opened && Detail) && told}
     <${DropZone} words=${words} onFile=${sendFile} />
   `;
 }
 
-render(html`<${App} />`, document.getElementById("app"));
+const language = firstLanguage();
+const words = await wordsOf(language);
+render(html`<${App} spoken=${{ language, words }} />`, document.getElementById("app"));

@@ -30,3 +30,10 @@ def locked(album: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     settings = ServerSettings(port=0, token=TOKEN, names=("photos.example.org",))
     with serving([album], tmp_path_factory.mktemp("cache"), settings) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def goes_on(served: Serving) -> Iterator[None]:
+    """After all tests of a file, its server still answers."""
+    yield
+    assert served.client.get("/v1/health").json() == {"status": "ok"}

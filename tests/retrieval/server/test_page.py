@@ -15,6 +15,7 @@ VENDORED = {
     "vendor/htm-preact-standalone.js": "72284e8e9079c87817145df1110f74e8a2aa040b2fc384922e18dfcb46fc1fd7"
 }
 MOST_BYTES = 60_000
+LANGUAGES = ("english.js", "chinese.js")
 
 
 def imports(name: str, how: str) -> set[str]:
@@ -23,24 +24,38 @@ def imports(name: str, how: str) -> set[str]:
     return set(re.findall(pattern, page_files()[name].data.decode()))
 
 
-def first_load() -> set[str]:
+def first_load(language: str) -> set[str]:
     """The files that a browser asks for before anything is shown."""
-    found, ahead = {"index.html", "app.css", "icon.svg"}, {"app.js"}
+    found, ahead = {"index.html", "app.css", "icon.svg"}, {"app.js", language}
     while ahead:
         found |= ahead
         ahead = {target for name in ahead for target in imports(name, "static")} - found
     return found
 
 
-def test_the_page_weighs_at_most_60_kilobytes_at_first_load() -> None:
-    assert sum(len(page_files()[name].packed) for name in first_load()) <= MOST_BYTES
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_weighs_at_most_60_kilobytes_at_first_load_headers_included(
+    served: Serving, language: str
+) -> None:
+    loaded = first_load(language)
+    heads = [served.client.get(f"/page/{name}").headers for name in loaded]
+
+    weights = [len(page_files()[name].packed) for name in loaded]
+    head_bytes = [sum(len(key) + len(value) + 4 for key, value in head.items()) for head in heads]
+    assert sum(weights) + sum(head_bytes) <= MOST_BYTES
 
 
 def test_the_screens_other_than_the_search_are_loaded_when_they_are_looked_at() -> None:
     late = imports("views.js", "late")
 
     assert {"albums.js", "duplicates.js", "indexing.js", "map.js"} <= late
-    assert late.isdisjoint(first_load())
+    assert late.isdisjoint(first_load("english.js"))
+    assert {"detail.js", "explanation.js"}.isdisjoint(first_load("english.js"))
+
+
+def test_one_language_is_loaded_at_a_time() -> None:
+    assert imports("words.js", "late") == set(LANGUAGES)
+    assert "chinese.js" not in first_load("english.js")
 
 
 @pytest.mark.parametrize("name", VENDORED)
@@ -67,9 +82,8 @@ def test_every_file_that_the_page_imports_is_there() -> None:
 
 
 def test_both_languages_say_the_same_things() -> None:
-    source = page_files()["words.js"].data.decode()
     english, chinese = (
-        re.findall(r"^  (\w+):", block, re.MULTILINE) for block in source.split("const zh")[:2]
+        re.findall(r"^  (\w+):", page_files()[name].data.decode(), re.MULTILINE) for name in LANGUAGES
     )
 
     assert english == chinese
