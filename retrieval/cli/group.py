@@ -27,7 +27,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "query": ("retrieval.cli.query", "Find pictures and texts by words, pictures or sums of both."),
         "similar": ("retrieval.cli.similar", "Find what is most like items of the collection."),
         "caption": ("retrieval.cli.caption", "Write captions of pictures."),
-        "ask": ("retrieval.cli.ask", "Answer a question about a picture."),
+        "ask": (
+            "retrieval.cli.ask",
+            "Answer a question about a picture, or about pictures of the collection.",
+        ),
         "album": ("retrieval.cli.album", "Keep searches under names, and ask them again."),
         "serve": ("retrieval.cli.serve", "Look and search in the browser; answer other programs over HTTP."),
         "mcp": ("retrieval.cli.mcp_", "Let assistants search and look at pictures (MCP)."),

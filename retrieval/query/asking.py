@@ -70,9 +70,9 @@ def ask(
         MissingExtra: the extra ``models`` is not installed, and the model needs it.
     """
     location = FileBytes(Path(image))
-    generator = _generator(model)
+    generator = find_answerer(model)
     if generator is None:
-        understood = _understood(question, choices)
+        understood = understood_by_mini(question, choices)
         encoder = load_encoder(LIMITED)
         with DecodePool(limits or Limits(), 1) as pool:
             prepared = prepare_for_encoder(pool, location, encoder).array
@@ -138,7 +138,7 @@ def phrase(thing: str, language: str) -> str:
     return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
 
 
-def _generator(model: Generator | str | Path | None) -> Generator | None:
+def find_answerer(model: Generator | str | Path | None) -> Generator | None:
     """Load the generator to ask; None where ``mini`` is to answer."""
     if model is None:
         usable = BEST_FIRST["ask"] if is_installed("models") else ()
@@ -149,7 +149,7 @@ def _generator(model: Generator | str | Path | None) -> Generator | None:
     return model
 
 
-def _understood(question: str, choices: Sequence[str] | None) -> Existence | Choice:
+def understood_by_mini(question: str, choices: Sequence[str] | None) -> Existence | Choice:
     """Read a question for ``mini``.
 
     Raises:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
     from retrieval.expressions import Expression
     from retrieval.generators.base import Answer, Generator
+    from retrieval.query.asking_hits import CollectionQuestion, PictureAnswer
     from retrieval.query.explain import ExplainedItem
     from retrieval.query.explanation import Explanation
     from retrieval.query.reranking import Reranked
@@ -489,6 +490,71 @@ class SearchEngine:
         from retrieval.query.asking import ask  # late: few searches ask
 
         return ask(image, question, choices, model=model, limits=self.limits)
+
+    def ask_about(
+        self,
+        items: Sequence[Item | Hit],
+        question: str,
+        choices: Sequence[str] | None = None,
+        model: Generator | str | Path | None = None,
+    ) -> list[PictureAnswer]:
+        """Answer a question about the picture of each item or hit; of one that cannot be read, the reason.
+
+        ``mini`` answers by the stored vectors, where the collection was built with it; other models read the pictures.
+
+        Args:
+            items: of this collection.
+            question: see :func:`retrieval.ask`.
+            choices: likewise.
+            model: likewise.
+
+        Raises:
+            UsageError, ModelError, MissingExtra: as :func:`retrieval.ask`.
+        """
+        from retrieval.query.asking import find_answerer  # late: few searches ask
+        from retrieval.query.asking_hits import ask_pictures, items_of
+
+        generator = find_answerer(model)
+        return ask_pictures(
+            self.collection, self._decode_pool(), items_of(items), question, choices, generator
+        )
+
+    def ask_collection(
+        self,
+        question: str,
+        query: str | None = None,
+        *,
+        k: int = 20,
+        choices: Sequence[str] | None = None,
+        model: Generator | str | Path | None = None,
+    ) -> tuple[CollectionQuestion, list[PictureAnswer]]:
+        """Search for what a question is about, and ask the question of each of the hits.
+
+        Args:
+            question: "which of my pictures show a dog?", which says what to look for; or, beside a query, any question.
+            query: words to look for.
+            k: hits to ask about.
+            choices: 2 to 100 answers to choose from, beside a query.
+            model: see :func:`retrieval.ask`.
+
+        Returns:
+            How the question was read, and the answers in the order of the hits.
+
+        Raises:
+            UsageError, ModelError, MissingExtra: as :func:`retrieval.ask`; or nothing is named to look for.
+            QueryError, CollectionError: as :meth:`search`.
+        """
+        from retrieval.query.asking import find_answerer
+        from retrieval.query.asking_hits import ask_pictures, check_question, items_of, take_apart
+
+        generator = find_answerer(model)
+        asked = take_apart(question, query, choices, generator is None)
+        check_question(asked.question, asked.choices, generator)
+        hits = self.search(asked.query, k, "image")
+        answers = ask_pictures(
+            self.collection, self._decode_pool(), items_of(hits), asked.question, asked.choices, generator
+        )
+        return asked, answers
 
     def facets(
         self,

@@ -30,6 +30,21 @@ class Choice:
     language: Language
 
 
+@dataclass(frozen=True, slots=True)
+class WhichPictures:
+    """Which pictures show a thing.
+
+    Attributes:
+        thing: as it was asked for.
+        question: of one picture, whether it shows it.
+        choices: the answer that it does, and the one that it does not.
+    """
+
+    thing: str
+    question: str
+    choices: tuple[str, str]
+
+
 _PICTURE = r"(?:picture|photo|photograph|image|scene)"
 _HERE = (
     rf"(?: (?:(?:visible |shown |seen )?(?:in|on) (?:the|this|that|my) {_PICTURE}|here|visible|to be seen))?"
@@ -77,6 +92,16 @@ _ZH_NAME = re.compile(r"[\u4e00-\u9fff]{1,6}")
 _ZH_NOT_IN_NAMES = re.compile(
     r"[几多少和或跟与谁哪不没的是色]|什么|^[两二三四五六七八九十][只个条辆匹头架张把台本位名艘棵杯瓶块座双]"
 )
+_PICTURES = r"(?:pictures?|photos?|photographs?|images?)"
+_WHICH = re.compile(
+    rf"(?:which|what)(?: ones?)?(?: of)?(?: (?:my|the|these|those|all|our))* {_PICTURES} "
+    r"(?:shows?|ha(?:s|ve)|contains?|includes?|depicts?|(?:is|are) of|with) (.+)"
+)
+_ZH_PICTURES = r"(?:照片|图片|图像|相片|图)"
+_ZH_WHICH = re.compile(
+    rf"(?:我的)?(?:哪(?:些|几?张|几?幅|个)(?:我的)?{_ZH_PICTURES}|{_ZH_PICTURES}(?:里面|里|中|当中)?哪(?:些|几?张|几?幅|个))"
+    r"(?:里面|里|中|上)?(?:有|拍了|拍到|显示|包含|是)(?:了)?(.+?)"
+)
 _MARKS = re.compile(r"[\s?？!！.。]+$")
 
 
@@ -99,6 +124,18 @@ def understand(question: str, choices: Sequence[str] | None = None) -> Existence
     for form in _EXISTENCE:
         if (found := form.fullmatch(text)) is not None and (thing := _english_name(found[1])) is not None:
             return Existence(thing, "en")
+    return None
+
+
+def which_pictures(question: str) -> WhichPictures | None:
+    """Read a question about pictures that show something; None where its form is not known here."""
+    text = _MARKS.sub("", " ".join(question.split()))
+    if (found := _ZH_WHICH.fullmatch(text)) is not None:
+        return WhichPictures(found[1], f"图片里有{found[1]}吗？", ("有", "没有"))
+    if (found := _WHICH.fullmatch(text.lower())) is not None:
+        thing = found[1]
+        verb = "are" if thing.endswith("s") and not re.match("(?:an?|the) ", thing) else "is"
+        return WhichPictures(thing, f"{verb} there {thing} in the picture?", ("yes", "no"))
     return None
 
 
