@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from indexer.pipeline.pace import CommitPace as CommitPace
     from indexer.pipeline.report import RegionsMade as RegionsMade
     from indexer.pipeline.report import Report as Report
+    from indexer.ray_building import build_on_ray as build_on_ray
     from indexer.reindexing import Reindexed as Reindexed
     from indexer.reindexing import reindex as reindex
     from indexer.relocating import Relocated as Relocated
@@ -99,6 +100,7 @@ _WHERE = {
     "Updated": ("indexer.updating", "Updated"),
     "Watching": ("indexer.watching", "Watching"),
     "build": ("indexer.building", "build"),
+    "build_on_ray": ("indexer.ray_building", "build_on_ray"),
     "delete": ("indexer.deletion", "delete_items"),
     "delete_album": ("indexer.albums", "delete_album"),
     "doctor": ("indexer.store.diagnosis", "doctor"),
@@ -162,6 +164,7 @@ __all__ = [
     "Watching",
     "accelerate",
     "build",
+    "build_on_ray",
     "delete",
     "delete_album",
     "doctor",

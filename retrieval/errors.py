@@ -20,6 +20,7 @@ VlsearchError
 │   ├── CollectionTooNew      written by a newer vlsearch
 │   ├── CollectionLocked      another process is writing
 │   └── IdentityMismatch      the encoder at hand is not the one the collection was built with
+├── ClusterError              machines that encode together cannot be reached, or are lost too often
 ├── ModelError                a model's files are missing, damaged or refused
 ├── EvaluationError           figures asked for cannot be computed from what is there
 ├── ServerError               a server cannot be asked, or answers with what is not one of its answers
@@ -272,6 +273,10 @@ class IdentityMismatch(CollectionError):
             f"collection {self.collection} holds vectors of {self.bound}, but the encoder at hand is {self.given} "
             f"({self.difference}); vectors of two encoders cannot be compared. Use {self.bound}, or {again}"
         )
+
+
+class ClusterError(VlsearchError):
+    """Machines that encode together cannot be reached, or their workers are lost too often."""
 
 
 class ModelError(VlsearchError):

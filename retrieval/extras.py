@@ -24,6 +24,7 @@ EXTRAS = {
     "plot": ("matplotlib",),
     "preview": ("textual_image",),
     "raw": ("rawpy",),
+    "ray": ("ray",),
     "report": ("jinja2", "matplotlib"),
     "serve": ("fastapi", "prometheus_client", "uvicorn"),
     "video": ("av",),

@@ -11,6 +11,7 @@ import click
 
 from retrieval.answers import json_line
 from retrieval.catalogue_name import is_collection
+from retrieval.cli.cluster_options import OnCluster, cluster_options
 from retrieval.cli.completing import complete_models, complete_paths
 from retrieval.cli.corpus_options import CorpusCommand, corpus_options
 from retrieval.cli.model_note import say_model
@@ -69,6 +70,7 @@ INTERRUPTED = 130
     metavar="i/n",
     help="Take the i-th of n disjoint parts of CORPUS alone: for n machines, and vlsearch merge.",
 )
+@cluster_options
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @runtime_options
 @json_option("Print one JSON object of counts at the end.")
@@ -89,6 +91,7 @@ def index(
     ocr: bool | None,
     regions: bool | None,
     shard: str | None,
+    on_cluster: OnCluster | None,
     strict: bool,
     as_json: bool,
     quiet: bool,
@@ -107,6 +110,7 @@ def index(
         vlsearch index /media/usb/Pictures --collection /media/usb/photos.collection --relative
         vlsearch index dataset_flickr8k.json --images Images/ --split test
         vlsearch index /data/pictures --shard 2/8 --collection /scratch/shard-2
+        vlsearch index /data/pictures --ray head:6379
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
@@ -121,6 +125,8 @@ def index(
     }  # fmt: skip
     if shard is not None:
         options = replace(options, shard=indexer.parse_shard(shard))
+    if on_cluster is not None:
+        settings = _on_cluster(on_cluster, settings, corpus, shard)
     if corpus is None:
         if options != indexer.CorpusOptions():
             raise UsageError("options of how a corpus is read need a CORPUS; name it, or leave them out")
@@ -139,6 +145,20 @@ def index(
         raise SystemExit(1)
 
 
+def _on_cluster(
+    on_cluster: OnCluster, settings: dict[str, Any], corpus: str | None, shard: str | None
+) -> dict[str, Any]:
+    """Give the settings of a run on a cluster, which makes a new collection of one corpus."""
+    here = ("prune", "retry_failed", "reread", "relative", "regions")
+    others = [f"--{name.replace('_', '-')}" for name in here if settings[name]]
+    others += ["--shard"] if shard is not None else []
+    if corpus is None or others:
+        remedy = "name it" if corpus is None else f"leave {others[0]} out"
+        raise UsageError(f"--ray makes a new collection of a whole CORPUS; {remedy}")
+    kept = {name: settings[name] for name in ("model", "limits", "timeout")}
+    return kept | asdict(on_cluster) | {"workers": settings["workers"] or 1}
+
+
 def is_failure(report: Report, strict: bool) -> bool:
     """Whether a run ends with exit code 1: nothing could be taken, or, if that is strict, not everything."""
     nothing_taken = not report.images and not report.captions
@@ -154,7 +174,8 @@ def _build(corpus: Corpus, collection: Path, settings: dict[str, Any], as_json: 
             click.echo(f"note: {printable(corpus.note)}", err=True)
         say_model(collection, settings["model"])
     with progress_display(quiet) as show:
-        report = indexer.build(corpus, collection, on_progress=show, **settings)
+        run = indexer.build_on_ray if "address" in settings else indexer.build
+        report = run(corpus, collection, on_progress=show, **settings)
     if as_json:
         click.echo(json_line(report_facts(report)).encode())
     elif not quiet:
