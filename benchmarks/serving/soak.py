@@ -1,6 +1,6 @@
 """A mixed load of a server in several processes, while a writer changes its collection and processes are killed.
 
-    python -m benchmarks.serving.soak [--minutes 2] [--seed 0]
+    python -m benchmarks.serving.soak [--minutes 2] [--seed 0] [--clients 4]
 
 Clients search, go on from items, list, and ask for thumbnails; each answer to a search is compared with that of an
 engine of this process in the same generation. A writer adds and removes files, indexes, deletes, hides, unhides and
@@ -196,6 +196,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--clients", type=int, default=CLIENTS)
     given = parser.parse_args()
     seconds = 60 * given.minutes
     with tempfile.TemporaryDirectory() as scratch:
@@ -219,7 +220,9 @@ def main() -> int:
             load = Load(running.address, collection, given.seed)
             seen: dict[int, list[Usage]] = defaultdict(list)
             commands: Counter[str] = Counter()
-            threads = [threading.Thread(target=load.client, args=(number,)) for number in range(CLIENTS)]
+            threads = [
+                threading.Thread(target=load.client, args=(number,)) for number in range(given.clients)
+            ]
             threads.append(
                 threading.Thread(target=write, args=(photos, collection, load.over, commands, given.seed))
             )

@@ -40,17 +40,24 @@ class Picture:
 
     Attributes:
         id: the item's id.
-        location: of its bytes; None where the catalogue does not tell.
+        uri: the item's.
+        extent: what must be known beside the uri to find the bytes; None where the uri is enough.
         sha256: of the bytes that were indexed.
         width: of the upright picture, in pixels; None where it is not known.
         height: likewise.
     """
 
     id: int
-    location: Location | None
+    uri: str
+    extent: str | None
     sha256: bytes
     width: int | None
     height: int | None
+
+    @property
+    def location(self) -> Location | None:
+        """Where its bytes are; None where the catalogue does not tell."""
+        return location_of(self.uri, self.extent)
 
 
 class Pictures:
@@ -143,7 +150,7 @@ class Pictures:
 def find_pictures(view: View, ids: Iterable[int]) -> dict[int, Picture]:
     """Find pictures in one generation, as :meth:`Pictures.find` does."""
     return {
-        row.id: Picture(row.id, location_of(row.uri, row.extent), row.sha256, row.width, row.height)
+        row.id: Picture(row.id, row.uri, row.extent, row.sha256, row.width, row.height)
         for row in view.rows(ids)
         if row.text is None and not view.hides(row.id)
     }
@@ -187,11 +194,12 @@ def _rule(size: int) -> Preparation:
 
 
 def _local(picture: Picture) -> Location:
-    if picture.location is None:
+    location = picture.location
+    if location is None:
         raise ImageError("its place is not known; index its corpus again")
-    if isinstance(picture.location, UrlBytes):
+    if isinstance(location, UrlBytes):
         raise ImageError("it is on the web, from where nothing is fetched here")
-    return picture.location
+    return location
 
 
 def _webp(array: object) -> bytes:

@@ -18,6 +18,13 @@ from retrieval.server.settings import ServerSettings, is_everywhere
 
 CONNECTIONS = 512
 KEEP_ALIVE_S = 30
+SWITCH_S = 0.001
+"""How long a thread keeps the interpreter from those that wait.
+
+Beside three that compute, the one that reads requests and sends answers woke 24 ms late on a busy machine with Python's
+5 ms, and 7 with this.
+"""
+
 LONGEST_HEADERS = 32 * 2**10
 
 
@@ -61,6 +68,7 @@ def serve(
         listener: from :func:`listen`.
         on_start: called with the address of the page when the server answers; with a token, a link that works once.
     """
+    sys.setswitchinterval(SWITCH_S)
     port = listener.getsockname()[1]
     server = Server(collections, settings, port)
     base = page_address(settings, port)

@@ -29,7 +29,11 @@ SAMPLE_ROWS = 512
 """Vectors whose scores stand for those of all: mean and deviation of so many are known to a twentieth."""
 
 PART_BYTES = 16 * 2**20
-"""Of a segment, at most, that a thread scans before it takes the next part: so none is left with most of the work."""
+"""Of a segment: no part that a thread scans is smaller, unless the segment is."""
+
+PARTS = (
+    4  # of all rows, so that no thread is left with most of them; between parts it waits for the interpreter
+)
 
 SHARED_DEPTH = 2048
 """Searches that want more of the best rows than this scan alone, as those of several queries do."""
@@ -93,8 +97,14 @@ class SegmentStore:
         return self._scan(queries, depth, one_thread=len(queries) > 1 and CORES <= 2)
 
     def _scan(self, queries: NDArray[np.float32], depth: int, one_thread: bool = False) -> Found:
-        """Scan all segments, in parts of about equal size that threads take one after the other."""
-        parts = [(number, part) for number, one in enumerate(self.segments) for part in _parts(one)]
+        """Scan all segments, large ones in parts of about equal size; threads take one part after the other."""
+        count = 1 if one_thread else PARTS
+        rows_a_part = max(-(-self.rows // count), PART_BYTES // (4 * queries.shape[1]))
+        parts = [
+            (number, part)
+            for number, one in enumerate(self.segments)
+            for part in _parts(one.rows, rows_a_part)
+        ]
         run = map if one_thread else self._threads.map
         found = run(lambda at: self.segments[at[0]].search(queries, depth, at[1]), parts)
         of_segment: list[Found] = [[] for _ in self.segments]
@@ -293,11 +303,10 @@ class _Part:
             self._add(scores[0], rows[0])
 
 
-def _parts(segment: Segment | SelectedSegment) -> list[slice]:
-    """Divide the rows of a segment into parts of about equal size."""
-    count = -(-segment.rows * 4 * segment.dimension // PART_BYTES)
-    step = -(-segment.rows // count)
-    return [slice(start, start + step) for start in range(0, segment.rows, step)]
+def _parts(rows: int, most: int) -> list[slice]:
+    """Divide rows into as few parts of about equal size as have at most so many rows."""
+    step = -(-rows // -(-rows // max(1, most)))
+    return [slice(start, start + step) for start in range(0, rows, step)]
 
 
 def _joined(parts: list[NDArray[T]], dtype: type[T]) -> NDArray[T]:
