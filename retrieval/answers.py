@@ -48,8 +48,8 @@ def hit_facts(hit: Hit) -> dict[str, object]:
 
 
 def answer_facts(hits: Hits) -> dict[str, object]:
-    """Give the JSON fields of what is known of the first hit: its probability and the verdict, null where unknown."""
-    return {"probability": hits.probability, "verdict": hits.verdict}
+    """Give the JSON fields of an answer: what ranked it, and how likely its first hit is right, null where unknown."""
+    return {"probability": hits.probability, "verdict": hits.verdict, "mode": hits.mode}
 
 
 def file_path(uri: str) -> str | None:

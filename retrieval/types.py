@@ -53,7 +53,7 @@ Sort = Literal["score", "taken", "name"]
 SORTS: tuple[Sort, ...] = ("score", "taken", "name")
 
 Mode = Literal["vector", "words", "hybrid"]
-"""What ranks the items of a search."""
+"""What ranks the items of a search: vectors, words, or both."""
 
 MODES: tuple[Mode, ...] = ("vector", "words", "hybrid")
 
@@ -308,9 +308,9 @@ class Hit:
 
     ``rank`` counts from 1; ``score`` is the float32 inner product with the query (docs/architecture.md, Ranking). Of a
     search for words it is BM25; of a hybrid search the sum of reciprocal ranks, and ``ranks`` has the hit's rank in
-    each of the rankings, by ``vector`` and ``words``, that it stands in. ``region`` is the part of an image whose
-    vector is the nearest to the query; None where that is the whole's, or the image has no others. After re-ranking,
-    ``rank`` counts in the new order, and ``second_look`` has what was found; else it is None.
+    each of the rankings, by ``vector`` and ``words``, that it stands in (:mod:`retrieval.query.fuse`). ``region`` is
+    the part of an image whose vector is the nearest to the query; None where that is the whole's, or the image has no
+    others. After re-ranking, ``rank`` counts in the new order, and ``second_look`` has what was found; else it is None.
     """
 
     rank: int
@@ -386,16 +386,22 @@ class Hits(list[Hit]):
     Attributes:
         probability: that the best hit shows what was asked for, as :mod:`retrieval.calibration` estimates it; None
             where that is not known: the model has no calibration, or the query is not one of words for images by
-            vectors, from the first hit on.
+            vectors, from the first hit on. Where words have a say in the order it is that of the best hit by vectors.
         verdict: the same in a word; None likewise.
+        mode: what ranked them.
         next_page: gives the cursor of the next page; None where there is none.
     """
 
     def __init__(
-        self, hits: Iterable[Hit] = (), probability: float | None = None, verdict: Verdict | None = None
+        self,
+        hits: Iterable[Hit] = (),
+        probability: float | None = None,
+        verdict: Verdict | None = None,
+        mode: Mode = "vector",
     ) -> None:
         super().__init__(hits)
         self.probability, self.verdict = probability, verdict
+        self.mode = mode
         self.next_page: Callable[[], str] | None = None
 
     @property
@@ -439,7 +445,8 @@ class Request:
             of the file. A hit's rank is that of its score all the same.
         min_score: hits with a lower score are left out.
         mode: what ranks items: vectors; words, by BM25 among items that hold all of the query's; or both
-            (``hybrid``), by the sum of ``1 / (60 + rank)`` over the two rankings.
+            (``hybrid``), by the sum of ``1 / (60 + rank)`` over the two rankings. None: both where words that find
+            images are held by captions of images, else vectors (:mod:`retrieval.query.choosing`).
         only: hits are left out that would not be so likely right, were they the first: ``sure``, ``likely`` or
             ``doubtful``.
         regions: an image is as near as the nearest of its regions, where it has any (``vlsearch index --regions``);
@@ -456,7 +463,7 @@ class Request:
     where: Expression | None = None
     sort: Sort = "score"
     min_score: float | None = None
-    mode: Mode = "vector"
+    mode: Mode | None = None
     only: Verdict | None = None
     regions: bool = True
     after: After | None = None
@@ -470,15 +477,15 @@ class Request:
             raise UsageError(f"sort is {self.sort!r}; choose one of {', '.join(SORTS)}")
         if self.distinct not in (True, False, "picture"):
             raise UsageError(f"distinct is {self.distinct!r}; choose True, False or 'picture'")
-        if self.mode not in MODES:
+        if self.mode is not None and self.mode not in MODES:
             raise UsageError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
-        if self.min_score is not None and self.mode != "vector":
+        if self.min_score is not None and self.mode not in (None, "vector"):
             raise UsageError("a least score goes with the mode vector alone: scores of words have no scale")
         if self.only is not None and self.only not in VERDICTS[:-1]:
             raise UsageError(f"only is {self.only!r}; choose one of {', '.join(VERDICTS[:-1])}")
-        if self.only is not None and self.mode != "vector":
+        if self.only is not None and self.mode == "words":
             raise UsageError(
-                "how likely a hit is right is known of the mode vector alone; leave out only, or mode"
+                "how likely a hit is right is not known of the mode words; leave out only, or mode"
             )
         if self.min_score is not None and not -2 <= self.min_score <= 2:
             raise UsageError(f"min_score is {self.min_score}; scores lie between -1 and 1")

@@ -119,7 +119,9 @@ def scores_of(
     """Give each name's scores of all images, in the order of their paths."""
     found = {}
     for name, hits in zip(
-        names, engine.search_batch(list(names), 1000, "image", literal=True, regions=regions), strict=True
+        names,
+        engine.search_batch(list(names), 1000, "image", literal=True, regions=regions, mode="vector"),
+        strict=True,
     ):
         by_name = {Path(unquote(urlsplit(hit.uri).path)).name: hit.score for hit in hits}
         found[name] = np.array([by_name[path.name] for path in paths])
@@ -131,7 +133,9 @@ def recalls(engine: retrieval.SearchEngine, coco_mini: Path, regions: bool) -> t
     facts = json.loads((coco_mini / "annotations" / "captions_mini.json").read_text(encoding="utf-8"))
     files = {image["id"]: image["file_name"] for image in facts["images"]}
     asked = [(one["caption"], files[one["image_id"]]) for one in facts["annotations"]]
-    answers = engine.search_batch([text for text, _ in asked], 10, "image", literal=True, regions=regions)
+    answers = engine.search_batch(
+        [text for text, _ in asked], 10, "image", literal=True, regions=regions, mode="vector"
+    )
     ranks = [
         next((hit.rank for hit in hits if unquote(hit.uri).endswith(f"/{file}")), 11)
         for hits, (_, file) in zip(answers, asked, strict=True)

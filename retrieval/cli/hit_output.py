@@ -44,9 +44,7 @@ def shape_of(as_json: bool, as_list: bool | None, null: bool) -> Shape:
 def show(hits: Sequence[Hit], shape: Shape, null: bool, preview: Preview | None = None) -> None:
     """Print the hits of one query; ``preview`` makes the small pictures beside them."""
     if shape == "json":
-        answer: dict[str, object] = {}
-        if isinstance(hits, Hits) and hits.probability is not None:
-            answer = {"answer": answer_facts(hits)}
+        answer = {"answer": answer_facts(hits)} if isinstance(hits, Hits) else {}
         for hit in hits:
             click.echo(json_line(hit_facts(hit) | answer).encode())
     elif shape == "paths":

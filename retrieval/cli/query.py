@@ -263,7 +263,7 @@ def _show_answer(line: int, text: str, hits: Hits, shape: str, null: bool) -> No
         answer = {
             "line": line,
             "query": text,
-            **({} if hits.probability is None else answer_facts(hits)),
+            **answer_facts(hits),
             "hits": [hit_facts(hit) for hit in hits],
         }
         click.echo(json_line(answer).encode())

@@ -126,9 +126,8 @@ _OF_WORDS = (
     click.option(
         "--mode",
         type=click.Choice(MODES),
-        default="vector",
-        show_default=True,
-        help="Rank by meaning, by words (all of them, exactly), or by both.",
+        help="Rank by meaning, by words (all of them, exactly), or by both. [default: by both where words alone are "
+        "asked for and captions hold them, else by meaning]",
     ),
     click.option(
         "--crop",

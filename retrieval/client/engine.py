@@ -84,7 +84,7 @@ class RemoteEngine:
         where: str | Expression | None = None,
         sort: Sort = "score",
         min_score: float | None = None,
-        mode: Mode = "vector",
+        mode: Mode | None = None,
         only: Verdict | None = None,
         regions: bool = True,
         cursor: str | None = None,
@@ -136,7 +136,7 @@ class RemoteEngine:
         where: str | Expression | None = None,
         sort: Sort = "score",
         min_score: float | None = None,
-        mode: Mode = "vector",
+        mode: Mode | None = None,
         only: Verdict | None = None,
         regions: bool = True,
     ) -> list[Hits]:
@@ -326,7 +326,8 @@ class RemoteEngine:
             hits += found
             ends = answer["next"] is None if cursor is None else place is None
             if ends or len(hits) >= request.k:
-                joined = Hits(hits, first.get("probability"), first.get("verdict"))
+                known = first.get("probability"), first.get("verdict"), first.get("mode", "vector")
+                joined = Hits(hits, *known)
                 joined.next_page = None if place is None else partial(str, place)
                 return joined
 

@@ -34,7 +34,8 @@ def item_of(facts: Facts) -> Item:
 
 def hits_of(facts: Facts) -> Hits:
     """Make the hits of an answer."""
-    hits = Hits(map(hit_of, facts["hits"]), facts.get("probability"), facts.get("verdict"))
+    known = facts.get("probability"), facts.get("verdict"), facts.get("mode", "vector")
+    hits = Hits(map(hit_of, facts["hits"]), *known)
     place = facts.get("cursor")
     hits.next_page = None if place is None else partial(str, place)
     return hits

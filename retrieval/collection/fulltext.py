@@ -172,24 +172,44 @@ def find_all(connection: sqlite3.Connection, words: str) -> Matches:
 
 
 def find_any(connection: sqlite3.Connection, text: str) -> Matches:
-    """Find items that hold any word of a text, ranked by BM25; words that too many items hold are passed over.
+    """Find items that hold any word of a text as :func:`find_rare`; the rarest word counts in any case.
 
     Raises:
         CollectionError: the catalogue, or this SQLite, has no full text.
     """
     check_words(connection)
+    return find_rare(connection, text, at_least_one=True)
+
+
+def find_rare(connection: sqlite3.Connection, text: str, at_least_one: bool = False) -> Matches:
+    """Find items that hold any rare word of a text, ranked by BM25, in a catalogue that has words.
+
+    Words that more than half of the texts hold tell nothing of any and are passed over, and so are words that too many
+    items hold.
+
+    Args:
+        connection: to the catalogue.
+        text: whose words count.
+        at_least_one: take the rarest word even so.
+    """
     counted = sorted(
         (_COUNT.rows(connection, phrase, MOST_ANY)[0].number, phrase) for phrase in phrases_of(text)
     )
     chosen: list[str] = []
-    left = MOST_ANY
+    left, bound = MOST_ANY, _more_than_half(connection)
     for count, phrase in counted:
-        if count and (count < left or not chosen):
+        if count and (count < min(left, bound) or (at_least_one and not chosen)):
             chosen.append(phrase)
             left -= count
     if not chosen:
         return Matches(np.empty(0, np.int64), np.empty(0))
     return _ranked(connection, " OR ".join(chosen))
+
+
+def _more_than_half(connection: sqlite3.Connection) -> int:
+    """Give the least number of items that is more than half of the texts, and more than two; at most MOST_ANY."""
+    texts = _COUNT_TEXTS.rows(connection, 2 * MOST_ANY)[0].number
+    return min(MOST_ANY, max(texts // 2 + 1, 3))
 
 
 def check_words(connection: sqlite3.Connection) -> None:
@@ -226,8 +246,17 @@ def of_kind(connection: sqlite3.Connection, found: Matches, kind: Kind) -> dict[
     own = _OF_KIND.array(connection, kind, ids).tolist()
     scores = {item: score_of[item] for item in own}
     if kind == "image":
-        for link in _LINKS.rows(connection, ids):
-            scores[link.image] = max(scores.get(link.image, 0.0), score_of[link.text])
+        for image, score in images_of_texts(connection, found).items():
+            scores[image] = max(scores.get(image, 0.0), score)
+    return scores
+
+
+def images_of_texts(connection: sqlite3.Connection, found: Matches) -> dict[int, float]:
+    """Give the images that texts are linked to; each has the score of the best of these."""
+    score_of = dict(zip(found.ids.tolist(), found.scores.tolist(), strict=True))
+    scores: dict[int, float] = {}
+    for link in _LINKS.rows(connection, id_list(found.ids.tolist())):
+        scores[link.image] = max(scores.get(link.image, 0.0), score_of[link.text])
     return scores
 
 
@@ -247,4 +276,5 @@ _IMAGES_OF = SelectIds(
 _MATCH = "FROM words WHERE words MATCH ?"
 _MATCHING = SelectIds(f"SELECT rowid {_MATCH} ORDER BY rowid")
 _COUNT = Select(Number, f"SELECT count(*) FROM (SELECT 1 {_MATCH} LIMIT ?)")
+_COUNT_TEXTS = Select(Number, "SELECT count(*) FROM (SELECT 1 FROM items WHERE kind = 'text' LIMIT ?)")
 _SCORED = f"SELECT rowid, bm25(words) {_MATCH} AND rowid <= ? ORDER BY rowid"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.opened import Accelerator, open_accelerators
+from retrieval.collection.caption_words import has_caption_words
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.filters.allowed_cache import AllowedCache
 from retrieval.collection.migrations import HIDDEN_SINCE
@@ -43,6 +44,7 @@ class Snapshot:
         hidden_ids: the ids in ``hidden``.
         last_item: the highest id of an item.
         schema: of the catalogue.
+        has_caption_words: whether images have captions whose words can be looked for.
         move: of the folder that the collection lies in, since the catalogue was last written; None if there was none.
         allowed: what conditions have let through so far.
     """
@@ -60,6 +62,7 @@ class Snapshot:
     hidden_ids: frozenset[int]
     last_item: int
     schema: int
+    has_caption_words: bool
     move: Move | None
     allowed: AllowedCache = field(default_factory=AllowedCache)
 
@@ -117,6 +120,7 @@ def read_snapshot(
         hidden_ids=frozenset(number for of_kind in hidden.values() for number in of_kind.tolist()),
         last_item=_LAST_ITEM.rows(connection)[0].number,
         schema=VERSION.rows(connection)[0].number,
+        has_caption_words=has_caption_words(connection),
         move=find_move(connection, collection),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.search import search_accelerated
+from retrieval.collection.caption_words import images_by_words, with_captions
 from retrieval.collection.catalogue_items import (
     PAGE_ITEMS,
     ItemRow,
@@ -89,10 +90,8 @@ class View:
         Raises:
             FilterError: ``request.where`` names a field that no item has, or compares one with what it never is.
         """
-        with self._segment_errors_translated():
-            allowed = None if request.where is None else self._allowed(find, request.where)
-            found = self._rank(vectors, find, request, allowed)
-            items = self.items(one.item for ranked in found for one in ranked)
+        found = self.ranked(vectors, find, request)
+        items = self.items(one.item for ranked in found for one in ranked)
         by_id = {item.id: item for item in items}
         if len(by_id) < len({one.item for ranked in found for one in ranked}):
             raise WrongValue("the catalogue holds items without a content")
@@ -105,6 +104,12 @@ class View:
             for ranked in found
         )
         return [ordered(of_query, request.sort) for of_query in hits]
+
+    def ranked(self, vectors: NDArray[np.float32], find: Kind, request: Request) -> list[list[Ranked]]:
+        """Rank as :meth:`search`, whatever ``request.sort`` says, and give item ids and scores alone."""
+        with self._segment_errors_translated():
+            allowed = None if request.where is None else self._allowed(find, request.where)
+            return self._rank(vectors, find, request, allowed)
 
     def sample(self, kind: Kind, where: Expression | None = None) -> tuple[NDArray[np.float32], int]:
         """Give some of the vectors of a kind that may be found, (m, d) float32, at even distances, and how many do.
@@ -145,7 +150,34 @@ class View:
             CollectionError: the collection has no full text.
         """
         found = (find_any if any_word else find_all)(self._connection, text)
-        scores = of_kind(self._connection, found, find)
+        return self._best_of(of_kind(self._connection, found, find), find, where)
+
+    def search_captions(self, text: str, where: Expression | None = None) -> list[int]:
+        """Rank the images with a caption that holds a word of a text by BM25, best first; hidden captions count not.
+
+        Words that half of the texts, or thousands of items, hold are passed over. None is found where the collection
+        has no full text.
+
+        Args:
+            text: words, any of which suffices.
+            where: what an image must meet.
+
+        Raises:
+            FilterError: ``where`` is at fault.
+        """
+        if not self._snapshot.has_caption_words:
+            return []
+        scores = images_by_words(self._connection, text, self._snapshot.hidden["text"])
+        return [image for image, _ in self._best_of(scores, "image", where)]
+
+    def with_captions(self, images: Iterable[int]) -> frozenset[int]:
+        """Give those of some images that have a caption which is not hidden, by id."""
+        return with_captions(self._connection, images, self._snapshot.hidden["text"])
+
+    def _best_of(
+        self, scores: Mapping[int, float], find: Kind, where: Expression | None
+    ) -> list[tuple[int, float]]:
+        """Order items that may be found by their scores, best first."""
         allowed = None if where is None else self._allowed(find, where)
         kept = [
             (item, score)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +13,9 @@ from retrieval.collection import View
 from retrieval.collection.filters.ordering import ordered
 from retrieval.errors import CollectionEmpty, NothingOfKind
 from retrieval.identity import Identity
-from retrieval.query.by_words import deeper, join_words, search_words
+from retrieval.query.by_words import Joined, search_both, search_words
 from retrieval.query.certainty import with_probability
+from retrieval.query.choosing import Chosen, choose_mode
 from retrieval.query.cursor import Cursor, page_behind, with_cursor
 from retrieval.query.parts import Query
 from retrieval.query.stored_items import direction, stored_vectors
@@ -67,48 +68,74 @@ def answer_in(view: View, asked: Asked, check_encoder: Callable[[Identity], None
     stored = stored_vectors(view, asked.queries)
     kinds = _directions(view, asked, {name: item.kind for name, item in stored.items()})
     rows = asked.vectors.compose(view, stored)
-    page = asked.request if asked.cursor is None else page_behind(view, asked.cursor, asked.request, rows[0])
+    chosen = [
+        choose_mode(view, query, kind, asked.request, asked.cursor)
+        for query, kind in zip(asked.queries, kinds, strict=True)
+    ]
     answers = [Hits() for _ in asked.queries]
-    for kind in sorted(set(kinds)):
-        numbers = [number for number, wanted in enumerate(kinds) if wanted == kind]
-        for number, hits in zip(numbers, _ranked(view, asked, numbers, rows, kind, page), strict=True):
+    alike = [(kind, one.mode) for kind, one in zip(kinds, chosen, strict=True)]
+    for kind, mode in sorted(set(alike)):
+        numbers = [number for number, one in enumerate(alike) if one == (kind, mode)]
+        ranked = replace(asked.request, mode=mode)
+        page = ranked if asked.cursor is None else page_behind(view, asked.cursor, ranked, rows[0])
+        some = _Some(view, asked, numbers, rows, kind, chosen)
+        for number, found in zip(numbers, some.answer(page), strict=True):
             query, row = asked.queries[number], rows[number]
-            found = (
-                with_probability(view, query, row, kind, page, hits) if page.mode == "vector" else Hits(hits)
-            )
-            answers[number] = with_cursor(view, kind, query, row, asked.request, asked.cursor, found)
+            hits = with_probability(view, query, row, kind, page, found.hits, found.best)
+            hits.mode = mode
+            answers[number] = with_cursor(view, kind, query, row, asked.request, asked.cursor, hits)
     return answers
 
 
-def _ranked(
-    view: View, asked: Asked, numbers: Sequence[int], rows: NDArray[np.float32], kind: Kind, page: Request
-) -> list[list[Hit]]:
-    """Rank the items of a kind for some of the queries, by vectors or by both."""
-    queries = [asked.queries[number] for number in numbers]
-    if asked.looked is None:
-        return _by_meaning(view, queries, rows[numbers], kind, page)
-    from retrieval.query.distinct_pictures import distinct_page  # late: few searches look at pictures
+@dataclass(frozen=True, slots=True)
+class _Some:
+    """Some of the queries, which find items of one kind in one mode.
 
-    pages = []
-    for number in numbers:
+    Attributes:
+        view: the generation.
+        asked: the search.
+        numbers: which queries.
+        rows: vectors of all queries.
+        kind: of the items.
+        chosen: how each of all queries is ranked.
+    """
 
-        def search(request: Request, number: int = number) -> list[Hit]:
-            row = rows[number : number + 1]
-            return _by_meaning(view, [asked.queries[number]], row, kind, request)[0]
+    view: View
+    asked: Asked
+    numbers: Sequence[int]
+    rows: NDArray[np.float32]
+    kind: Kind
+    chosen: Sequence[Chosen]
 
-        pages.append(ordered(distinct_page(view, page, asked.looked, search), page.sort))
-    return pages
+    def answer(self, page: Request) -> list[Joined]:
+        """Give the hits of a page of each query, and the best score by vector where words have a say."""
+        if self.asked.looked is None:
+            return self._search(self.numbers, page)
+        return [self._each_picture_once(number, page, self.asked.looked) for number in self.numbers]
 
+    def _search(self, numbers: Sequence[int], request: Request) -> list[Joined]:
+        rows = self.rows[list(numbers)]
+        if request.mode == "vector":
+            return [Joined(hits, None) for hits in self.view.search(rows, self.kind, request)]
+        queries = [self.asked.queries[number] for number in numbers]
+        chosen = [self.chosen[number] for number in numbers]
+        return search_both(self.view, queries, chosen, rows, self.kind, request)
 
-def _by_meaning(
-    view: View, queries: Sequence[Query], rows: NDArray[np.float32], kind: Kind, request: Request
-) -> list[list[Hit]]:
-    if request.mode == "vector":
-        return view.search(rows, kind, request)
-    by_vector = view.search(rows, kind, deeper(request))
-    return [
-        join_words(view, query, kind, request, hits) for query, hits in zip(queries, by_vector, strict=True)
-    ]
+    def _each_picture_once(self, number: int, page: Request, looked: LookedAt) -> Joined:
+        from retrieval.query.distinct_pictures import (
+            distinct_page,  # late: few searches look at pictures
+        )
+
+        best: float | None = None
+
+        def search(request: Request) -> list[Hit]:
+            nonlocal best
+            [found] = self._search([number], request)
+            best = found.best
+            return found.hits
+
+        hits = distinct_page(self.view, page, looked, search)
+        return Joined(ordered(hits, page.sort), best)
 
 
 def _answer_words(view: View, asked: Asked, number: int, kind: Kind) -> Hits:
@@ -122,6 +149,7 @@ def _answer_words(view: View, asked: Asked, number: int, kind: Kind) -> Hits:
 
             found = distinct_page(view, page, asked.looked, lambda one: search_words(view, query, kind, one))
     hits = Hits(ordered(found, page.sort))
+    hits.mode = "words"
     return with_cursor(view, kind, query, None, request, asked.cursor, hits)
 
 

@@ -14,7 +14,8 @@ in any later generation, whatever was added, deleted or compacted since. What th
 - A file that was exchanged for a copy of another picture which is in the collection stands where that picture stands.
 - Vectors of another model are another order: after ``reindex`` a cursor is refused. So it is where the query's vector
   is another one than on the first page, such as after a caption that equals it has come with a vector of its own.
-- Ranks of words depend on all texts: with the modes ``words`` and ``hybrid`` a cursor holds for its generation alone.
+- Ranks of words depend on all texts: where words had a say on the first page (modes ``words`` and ``hybrid``, asked for
+  or chosen), a cursor holds for its generation alone. Where they had none, vectors rank the further pages too.
 
 Pages behind the first are scanned exactly. Of the first, an accelerator may miss some hits, unless it was asked for
 exactly too.
@@ -39,10 +40,11 @@ from retrieval.collection.stored_values import NUMBER_LIMIT
 from retrieval.contents import pixel_digest
 from retrieval.errors import CursorExpired, QueryError
 from retrieval.query.parts import ImagePart, KeyPart, Part, Query, TextPart
-from retrieval.types import KINDS, After, Hits, Kind, Request
+from retrieval.types import KINDS, After, Hits, Kind, Mode, Request
 
-_FORM = struct.Struct("<BB?QQfQQQ16s8s")
-_VERSION = 1
+_FORM = struct.Struct("<BBBQQfQQQ16s8s")
+_VERSION = 2
+_REGIONS, _BY_WORDS = 1, 2  # flags
 _CHECK = 8  # bytes of a digest of all that stands before them
 _LENGTH = _FORM.size + _CHECK
 _WRONG = "the cursor is not one that a search has given, or was cut; begin at the first page without a cursor"
@@ -59,6 +61,7 @@ class Cursor:
         after: the hit, and what was there at the first page.
         asked: digest of what was asked.
         row: digest of the query's vector; zeros for words.
+        by_words: whether words had a say in the ranking.
     """
 
     kind: Kind
@@ -67,12 +70,13 @@ class Cursor:
     after: After
     asked: bytes
     row: bytes
+    by_words: bool = False
 
     def to_text(self) -> str:
         """Write the cursor as a text of letters, digits, ``-`` and ``_``."""
-        after = self.after
+        after, flags = self.after, _REGIONS * self.regions + _BY_WORDS * self.by_words
         packed = _FORM.pack(
-            _VERSION, KINDS.index(self.kind), self.regions, self.generation, after.seen, after.score,
+            _VERSION, KINDS.index(self.kind), flags, self.generation, after.seen, after.score,
             after.item, after.last_item, after.last_encoding, self.asked, self.row,
         )  # fmt: skip
         return base64.urlsafe_b64encode(packed + _check(packed)).decode().rstrip("=")
@@ -91,13 +95,14 @@ class Cursor:
         packed = data[: _FORM.size]
         if len(data) != _LENGTH or data[_FORM.size :] != _check(packed):
             raise QueryError(_WRONG)
-        version, kind, regions, generation, seen, score, *ids, asked, row = _FORM.unpack(packed)
+        version, kind, flags, generation, seen, score, *ids, asked, row = _FORM.unpack(packed)
         item, last_item, last_encoding = ids
-        is_ours = version == _VERSION and kind < len(KINDS) and math.isfinite(score)
+        is_ours = version == _VERSION and kind < len(KINDS) and flags < 4 and math.isfinite(score)
         if not is_ours or max(generation, seen, *ids) >= NUMBER_LIMIT:
             raise QueryError(_WRONG)
         after = After(score, item, seen, last_item, last_encoding)
-        return cls(KINDS[kind], regions, generation, after, asked, row)
+        regions, by_words = bool(flags & _REGIONS), bool(flags & _BY_WORDS)
+        return cls(KINDS[kind], regions, generation, after, asked, row, by_words)
 
 
 def open_cursor(text: str, collection: Path, query: Query, request: Request) -> Cursor:
@@ -123,7 +128,7 @@ def page_behind(view: View, cursor: Cursor, request: Request, row: NDArray[np.fl
     Args:
         view: where it is asked.
         cursor: of this search.
-        request: as it was asked.
+        request: with the mode that ranks.
         row: the query's vector, (d,) float32; None where words rank.
 
     Raises:
@@ -131,7 +136,7 @@ def page_behind(view: View, cursor: Cursor, request: Request, row: NDArray[np.fl
     """
     if view.generation < cursor.generation:
         raise CursorExpired("the collection is in an earlier state than at the first page")
-    if request.mode != "vector":
+    if cursor.by_words:
         if view.generation != cursor.generation:
             raise CursorExpired("the collection has changed, and with it the ranks of words")
         return replace(request, offset=cursor.after.seen)
@@ -175,18 +180,21 @@ def with_cursor(
     """Let hits say where the next page begins; where fewer came than were asked for, there is none."""
     if len(hits) == request.k:
         last = max(hits, key=lambda hit: hit.rank)
-        score = last.score if request.mode == "vector" else 0.0  # words have ranks alone
-        first = cursor or _first_page(view, kind, row, request)
+        score = 0.0 if hits.mode != "vector" else last.score  # words have ranks alone
+        first = cursor or _first_page(view, kind, row, request, hits.mode)
         after = replace(first.after, score=score, item=last.id, seen=last.rank)
         hits.next_page = NextPage(view.path, query, request, replace(first, after=after))
     return hits
 
 
-def _first_page(view: View, kind: Kind, row: NDArray[np.float32] | None, request: Request) -> Cursor:
+def _first_page(
+    view: View, kind: Kind, row: NDArray[np.float32] | None, request: Request, mode: Mode
+) -> Cursor:
     """Give the place before the first hit."""
     regions = request.regions and view.has_regions(kind)
     row_digest = _row_digest(view, row)
-    return Cursor(kind, regions, view.generation, view.newest_ids(kind), b"", row_digest)
+    newest = view.newest_ids(kind)
+    return Cursor(kind, regions, view.generation, newest, b"", row_digest, by_words=mode != "vector")
 
 
 def _check(packed: bytes) -> bytes:

@@ -141,7 +141,7 @@ class SearchEngine:
         where: str | Expression | None = None,
         sort: Sort = "score",
         min_score: float | None = None,
-        mode: Mode = "vector",
+        mode: Mode | None = None,
         only: Verdict | None = None,
         regions: bool = True,
         cursor: str | None = None,
@@ -171,7 +171,9 @@ class SearchEngine:
             sort: order of the hits: ``score``, ``taken`` (the newest first) or ``name``.
             min_score: leave out hits with a lower score.
             mode: ``vector``; ``words``: items that hold all words of the query, by BM25, which needs no encoder; or
-                ``hybrid``: both rankings joined, and any word counts.
+                ``hybrid``: both rankings joined, and any word counts. By default hybrid where the query is one text
+                and words of it stand in captions of images, else vector (:mod:`retrieval.query.choosing`);
+                ``hits.mode`` says which.
             only: leave out hits that would not be so likely right, were they the first: ``sure``, ``likely`` or
                 ``doubtful``.
             regions: compare the regions of images too, where the collection has them (``vlsearch index --regions``).
@@ -280,7 +282,7 @@ class SearchEngine:
         where: str | Expression | None = None,
         sort: Sort = "score",
         min_score: float | None = None,
-        mode: Mode = "vector",
+        mode: Mode | None = None,
         only: Verdict | None = None,
         regions: bool = True,
     ) -> list[Hits]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 RANK_CONSTANT = 60
@@ -34,3 +34,39 @@ def fuse(rankings: Mapping[str, Sequence[int]]) -> list[FusedItem]:
         for item, of_item in ranks.items()
     ]
     return sorted(fused, key=lambda one: (-one.score, one.id))
+
+
+def fuse_in_places(
+    by_vector: Sequence[int], by_words: Sequence[int], having_words: Collection[int]
+) -> list[FusedItem]:
+    """Fuse the rankings of the items that have words; the others keep the places that their vectors give them.
+
+    Where only some items have words, :func:`fuse` would put all others behind these, whatever the query. So the items
+    that have words change places among themselves alone, by their ranks among such items. An item without words has
+    the score of the item before it, or the highest that there can be.
+
+    Args:
+        by_vector: item ids, best first.
+        by_words: likewise, of items that have words.
+        having_words: which of the items by vector have words.
+    """
+    fused = fuse({"vector": [item for item in by_vector if item in having_words], "words": by_words})
+    moving = iter(fused)
+    found: list[FusedItem] = []
+    score = 2 / (RANK_CONSTANT + 1)
+    for rank, item in enumerate(by_vector, start=1):
+        one = next(moving) if item in having_words else FusedItem(item, score, {"vector": rank})
+        score = one.score
+        found.append(one)
+    return found + list(moving)
+
+
+def with_rest(fused: Sequence[FusedItem], ranking: Sequence[int], source: str) -> list[FusedItem]:
+    """Give fused items, and behind them the further ones of a ranking of which the best were fused."""
+    known = {one.id for one in fused}
+    rest = [
+        FusedItem(item, 1 / (RANK_CONSTANT + rank), {source: rank})
+        for rank, item in enumerate(ranking, start=1)
+        if item not in known
+    ]
+    return [*fused, *rest]

@@ -127,7 +127,7 @@ def rerank_hits(
     if budget.is_over:
         return Reranked(_unchanged(hits), reranker.name, 0, 0, exceeded=True)
     failed = sum(look.failure is not None for look in looks)
-    ordered = Hits([*_reordered(first, looks), *hits[depth:]])
+    ordered = Hits([*_reordered(first, looks), *hits[depth:]], mode=_unchanged(hits).mode)
     return Reranked(ordered, reranker.name, len(looks) - failed, failed, exceeded=False)
 
 
@@ -150,7 +150,8 @@ def page_of(reranked: Reranked, offset: int, k: int) -> Reranked:
     """Cut the hits to a page; what is known of the first hit of all goes with the first page."""
     hits = reranked.hits
     page = hits[offset : offset + k]
-    return replace(reranked, hits=Hits(page) if offset else Hits(page, hits.probability, hits.verdict))
+    known = (None, None) if offset else (hits.probability, hits.verdict)
+    return replace(reranked, hits=Hits(page, *known, hits.mode))
 
 
 def _look(

@@ -122,8 +122,10 @@ class SearchArguments(_Hits):
     """Arguments of the tool ``search``."""
 
     text: Words = Field(description="What to find, in English or Chinese: a dog on a beach, without people.")
-    mode: Mode = Field(
-        "vector", description="By meaning (vector), by words in texts (words), or both (hybrid)."
+    mode: Mode | None = Field(
+        None,
+        description="By meaning (vector), by words in texts (words), or both (hybrid, the default where captions "
+        "hold words of the text).",
     )
 
 

@@ -111,7 +111,11 @@ class SearchBody(ExplainBody):
     sort: Sort = "score"
     min_score: Score | None = None
     area: Area | None = None
-    mode: Mode = Field("vector", description="Rank by meaning, by words (all of them, exactly), or by both.")
+    mode: Mode | None = Field(
+        None,
+        description="Rank by meaning, by words (all of them, exactly), or by both; by default by both where words "
+        "alone are asked for and captions hold them, else by meaning.",
+    )
     only: Verdict | None = Field(
         None, description="Leave out hits that are less likely right: sure, likely or doubtful."
     )
@@ -160,7 +164,7 @@ async def search_of(
     sort: Sort = "score",
     min_score: Score | None = None,
     area: Area | None = None,
-    mode: Mode = "vector",
+    mode: Mode | None = None,
     only: Verdict | None = None,
     regions: bool = True,
     cursor: Cursor | None = None,

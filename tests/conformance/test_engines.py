@@ -124,7 +124,11 @@ def test_a_client_answers_as_the_engine_does(
     assert type(found) is type(expected)
     if isinstance(expected, retrieval.Hits):
         assert isinstance(found, retrieval.Hits)
-        assert (found.probability, found.verdict) == (expected.probability, expected.verdict)
+        assert (found.probability, found.verdict, found.mode) == (
+            expected.probability,
+            expected.verdict,
+            expected.mode,
+        )
         assert (found.cursor is None) == (expected.cursor is None)
 
 

@@ -82,7 +82,7 @@ def families(
         half: which.
     """
     classes, class_rows = _classes(photographs["classes"], half)
-    kept, val = (_own(len(photographs[name]), half) for name in ("coco_kept", "flickr_val"))
+    kept, val = (rows_of_half(len(photographs[name]), half) for name in ("coco_kept", "flickr_val"))
     class_images, kept_images, val_images = (
         images["classes"][class_rows],
         images["coco_kept"][kept],
@@ -212,7 +212,7 @@ def _same(queries: Sequence[str], labels: Sequence[str]) -> NDArray[np.bool_]:
     return same
 
 
-def _own(count: int, half: int) -> NDArray[np.int64]:
+def rows_of_half(count: int, half: int) -> NDArray[np.int64]:
     """Give the numbers below ``count`` that belong to a half, by their digests."""
     mine = [row for row in range(count) if hashlib.sha256(str(row).encode()).digest()[0] % 2 == half]
     return np.array(mine, np.int64)

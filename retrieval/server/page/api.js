@@ -71,7 +71,7 @@ function searchOf(state) {
   const body = { parts: allParts(state), distinct: true, literal: state.literal, find: state.find, sort: state.sort };
   const where = conditionOf(state);
   if (where) body.where = where;
-  if (state.mode !== "vector") body.mode = state.mode;
+  if (state.mode) body.mode = state.mode;
   if (state.only) body.only = state.only;
   if (state.least !== null) body.min_score = state.least;
   if (state.area) body.area = areaText(state);

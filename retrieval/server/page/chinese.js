@@ -139,7 +139,7 @@ export const words = {
   albumMissing: (names) => `无法从这里查询：${names}`,
   chosen: {
     area: () => "地图上的区域",
-    mode: (mode) => (mode === "words" ? "包含所有词" : "按含义和词语"),
+    mode: (mode) => ({ vector: "按含义", words: "包含所有词", hybrid: "按含义和词语" })[mode],
     only: (verdict) => ({ sure: "只要确定的", likely: "只要很可能的", doubtful: "至少有可能的" })[verdict],
     least: (score) => `得分至少 ${score}`,
   },

@@ -28,7 +28,7 @@ export function conditionList(state) {
     })),
   );
   if (state.span) chosen.push({ field: "time", value: state.span, without: { ...state, span: null } });
-  if (state.mode !== "vector") chosen.push({ field: "mode", value: state.mode, without: { ...state, mode: "vector" } });
+  if (state.mode) chosen.push({ field: "mode", value: state.mode, without: { ...state, mode: null } });
   if (state.only) chosen.push({ field: "only", value: state.only, without: { ...state, only: null } });
   if (state.least !== null) chosen.push({ field: "least", value: state.least, without: { ...state, least: null } });
   if (state.area) chosen.push({ field: "area", value: state.area, without: { ...state, area: null } });
@@ -37,4 +37,4 @@ export function conditionList(state) {
 }
 
 /** A state without any condition. */
-export const withoutConditions = (state) => ({ ...state, where: "", chosen: {}, span: null, area: null, mode: "vector", only: null, least: null });
+export const withoutConditions = (state) => ({ ...state, where: "", chosen: {}, span: null, area: null, mode: null, only: null, least: null });

@@ -147,7 +147,7 @@ export const words = {
   albumMissing: (names) => `Cannot be asked for from here: ${names}`,
   chosen: {
     area: () => "Area of the map",
-    mode: (mode) => (mode === "words" ? "All words, exactly" : "By meaning and by words"),
+    mode: (mode) => ({ vector: "By meaning", words: "All words, exactly", hybrid: "By meaning and by words" })[mode],
     only: (verdict) => ({ sure: "Only sure hits", likely: "Only likely hits", doubtful: "At least doubtful hits" })[verdict],
     least: (score) => `Score of at least ${score}`,
   },

@@ -174,4 +174,5 @@ function Tile({ words, state, hit, at, all, place, isActive, onOpen, onActive })
 }
 
 const Score = ({ words, hit }) =>
-  hit.score === undefined ? null : html`<span class="score" title=${words.score}>${hit.score.toFixed(2)}</span>`;
+  hit.score === undefined || hit.ranks ? null : // reciprocal ranks mean nothing to people
+    html`<span class="score" title=${words.score}>${hit.score.toFixed(2)}</span>`;

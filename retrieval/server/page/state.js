@@ -2,7 +2,7 @@
 
 import { isMonth } from "./periods.js";
 
-export const EMPTY = { view: "", text: "", parts: [], find: "image", literal: false, where: "", chosen: {}, span: null, area: null, sort: "score", mode: "vector", only: null, least: null, collection: null, classes: [], open: null, why: false };
+export const EMPTY = { view: "", text: "", parts: [], find: "image", literal: false, where: "", chosen: {}, span: null, area: null, sort: "score", mode: null, only: null, least: null, collection: null, classes: [], open: null, why: false };
 
 /** Screens other than that of a search. */
 export const VIEWS = ["map", "duplicates", "albums", "index"];
@@ -30,7 +30,7 @@ export function fromAddress(search) {
     span: spanOf(values.get("t")),
     area: areaOf(values.get("area")),
     sort: SORTS.includes(values.get("sort")) ? values.get("sort") : "score",
-    mode: MODES.includes(values.get("mode")) ? values.get("mode") : "vector",
+    mode: MODES.includes(values.get("mode")) ? values.get("mode") : null,
     only: VERDICTS.includes(values.get("only")) ? values.get("only") : null,
     least: scoreOf(values.get("least")),
     collection: values.get("c"),
@@ -53,7 +53,7 @@ export function toAddress(state) {
   if (state.span) values.append("t", state.span.join(".."));
   if (state.area) values.append("area", state.area.join(","));
   if (state.sort !== "score") values.append("sort", state.sort);
-  if (state.mode !== "vector") values.append("mode", state.mode);
+  if (state.mode) values.append("mode", state.mode);
   if (state.only) values.append("only", state.only);
   if (state.least !== null) values.append("least", state.least);
   if (state.collection) values.append("c", state.collection);

@@ -23,6 +23,7 @@ HIT = [
     "texts",
     "path",
     "missing",
+    "answer",
 ]
 
 
@@ -91,7 +92,9 @@ def test_many_queries_come_from_a_file_and_answers_carry_their_line(
 
     assert [line.split("\t")[0] for line in plain.stdout.splitlines()] == ["1", "3"]
     facts = [json.loads(line) for line in answers.stdout.splitlines()]
-    assert [list(answer) for answer in facts] == [["line", "query", "hits"]] * 2
+    assert [list(answer) for answer in facts] == [
+        ["line", "query", "probability", "verdict", "mode", "hits"]
+    ] * 2
     assert [(answer["line"], len(answer["hits"])) for answer in facts] == [(1, 2), (3, 2)]
 
 

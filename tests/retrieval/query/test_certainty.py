@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,10 @@ import pytest
 import retrieval
 from retrieval.calibration import CURVED, FILE, TERMS, Calibration
 from retrieval.cli.certainty import sentence
+from retrieval.encoders.calibrations import calibration_of
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import UsageError
+from retrieval.query import certainty
 from retrieval.types import Hit, Hits, Item, Verdict
 from tests.command_line import fill_photos, vlsearch
 
@@ -52,7 +56,7 @@ def engine(collection: Path) -> Iterator[retrieval.SearchEngine]:
 
 
 def test_hits_of_words_say_how_likely_the_first_is_right(engine: retrieval.SearchEngine) -> None:
-    hits = engine.search(WORDS, k=9)
+    hits = engine.search(WORDS, k=9, mode="vector")
 
     assert isinstance(hits, Hits)
     assert hits.probability == pytest.approx(1 / (1 + np.exp(-5 * hits[0].score)), abs=1e-6)
@@ -79,7 +83,7 @@ def test_sums_and_what_is_excluded_have_a_probability_too(engine: retrieval.Sear
 def test_what_was_not_calibrated_has_no_probability(engine: retrieval.SearchEngine, collection: Path) -> None:
     assert engine.search(collection.parent / "photographs" / "red.png", find="image").probability is None
     assert engine.search(WORDS, offset=1).probability is None
-    assert engine.search(WORDS, mode="hybrid").probability is None
+    assert engine.search(WORDS, mode="words").probability is None
     assert engine.search(WORDS, where="width >= 100000").probability is None
 
 
@@ -87,9 +91,10 @@ def test_what_was_not_calibrated_has_no_probability(engine: retrieval.SearchEngi
 def test_only_leaves_out_what_would_be_less_likely_as_the_first(
     engine: retrieval.SearchEngine, only: Verdict
 ) -> None:
-    hits, bound = engine.search(WORDS, k=9), {"sure": 0.75, "likely": 0.4, "doubtful": 0.1}[only]
+    bound = {"sure": 0.75, "likely": 0.4, "doubtful": 0.1}[only]
+    hits = engine.search(WORDS, k=9, mode="vector")
 
-    cut = engine.search(WORDS, k=9, only=only)
+    cut = engine.search(WORDS, k=9, mode="vector", only=only)
 
     assert list(cut) == [hit for hit in hits if 1 / (1 + np.exp(-5 * hit.score)) >= bound]
     assert cut.probability == hits.probability
@@ -104,7 +109,7 @@ def test_only_is_refused_where_the_probability_is_not_known(
 
     with pytest.raises(UsageError, match="known for words that find pictures"):
         engine.search(photographs / "red.png", find="image", only="likely")
-    with pytest.raises(UsageError, match="mode vector alone"):
+    with pytest.raises(UsageError, match="not known of the mode words"):
         engine.search(WORDS, mode="words", only="likely")
     with pytest.raises(UsageError, match="'perhaps'"):
         engine.search(WORDS, only="perhaps")  # type: ignore[arg-type]
@@ -112,6 +117,55 @@ def test_only_is_refused_where_the_probability_is_not_known(
         assert other.search(WORDS).probability is None
         with pytest.raises(UsageError, match="has no calibration"):
             other.search(WORDS, only="likely")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mode": "hybrid"}, {"distinct": "picture"}, {"sort": "name"}], ids=str
+)
+def test_where_words_have_a_say_the_probability_is_that_of_the_best_hit_by_vectors(
+    engine: retrieval.SearchEngine, options: dict[str, Any]
+) -> None:
+    expected = engine.search(WORDS, k=9, mode="vector")
+
+    hits = engine.search(WORDS, k=9, **options)
+
+    assert (hits.mode, expected.mode) == ("hybrid", "vector")
+    assert (hits.probability, hits.verdict) == (expected.probability, expected.verdict)
+    assert engine.search(WORDS, k=1, offset=1, **options).probability is None
+
+
+@pytest.mark.parametrize("only", ["sure", "likely"])
+@pytest.mark.parametrize("options", [{}, {"mode": "hybrid"}, {"distinct": "picture"}], ids=str)
+def test_where_words_have_a_say_each_hit_is_cut_by_its_own_score_by_vectors(
+    engine: retrieval.SearchEngine, only: Verdict, options: dict[str, Any]
+) -> None:
+    by_vector = {hit.id for hit in engine.search(WORDS, k=9, mode="vector", only=only)}
+    hits = engine.search(WORDS, k=9, **options)
+
+    assert list(engine.search(WORDS, k=9, only=only, **options)) == [
+        hit for hit in hits if hit.id in by_vector
+    ]
+
+
+def test_a_hit_that_holds_all_the_words_is_never_probably_nothing(
+    engine: retrieval.SearchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = calibration_of(engine.encoder.identity)
+    assert made is not None
+    monkeypatch.setattr(certainty, "calibration_of", lambda _: replace(made, intercept=-9.0))
+
+    vector, both = engine.search(WORDS, k=9, mode="vector"), engine.search(WORDS, k=9)
+    some = engine.search("red zeppelin", k=9)
+    cut = engine.search(WORDS, k=9, only="doubtful")
+
+    assert (vector.verdict, both.verdict, some.verdict) == (
+        "probably nothing",
+        "doubtful",
+        "probably nothing",
+    )
+    assert both.probability == 0.1
+    assert (both.mode, some.mode) == ("hybrid", "hybrid")
+    assert [hit.uri.rpartition("/")[2] for hit in cut] == ["red.png"]
 
 
 def test_a_calibration_changes_no_hit_no_score_and_no_order(
@@ -137,6 +191,7 @@ def test_the_command_line_says_it_to_people_and_to_programs(collection: Path) ->
     assert "the first hit is right in " in shown.stderr
     assert first["answer"]["verdict"] == batch["verdict"]
     assert first["answer"]["probability"] == batch["probability"]
+    assert first["answer"]["mode"] == batch["mode"] == "hybrid"
 
 
 HIT = Hit(1, 0.3, Item(1, "image", "file:///a.jpg", None, None, None, (), {}))

@@ -33,7 +33,9 @@ def engine(tmp_path: Path, model: Path) -> Iterator[SearchEngine]:
 
 
 def hit_of(engine: SearchEngine, name: str, query: str = "a red square") -> retrieval.Hit:
-    return next(hit for hit in engine.search(query, k=9, find="image") if hit.uri.endswith(name))
+    return next(
+        hit for hit in engine.search(query, k=9, find="image", mode="vector") if hit.uri.endswith(name)
+    )
 
 
 def picture_of(explanation: retrieval.Explanation) -> PictureShare:
@@ -42,7 +44,7 @@ def picture_of(explanation: retrieval.Explanation) -> PictureShare:
 
 
 def test_an_explanation_has_the_score_of_the_hit(engine: SearchEngine) -> None:
-    for hit in engine.search("a red square", k=9, find="image"):
+    for hit in engine.search("a red square", k=9, find="image", mode="vector"):
         assert engine.explain(hit, "a red square").score == hit.score
 
 
@@ -52,7 +54,7 @@ def test_contributions_of_parts_add_up_to_the_score(engine: SearchEngine, tmp_pa
         retrieval.TextPart("blue", -0.5),
         tmp_path / "photographs" / "green.png",
     ]
-    hit = engine.search(parts, k=1, find="image")[0]
+    hit = engine.search(parts, k=1, find="image", mode="vector")[0]
 
     explanation = engine.explain(hit, parts)
 
@@ -124,7 +126,7 @@ def test_a_model_that_cannot_tell_says_so(fill: Fill) -> None:
     from tests.builders import HashEncoder
 
     with retrieval.open(fill({"one.png": (1, 2, 3)}), encoder=HashEncoder()) as opened:
-        hit = opened.search("red", k=1)[0]
+        hit = opened.search("red", k=1, mode="vector")[0]
         explanation = opened.explain(hit, "red")
 
     assert explanation.picture is None

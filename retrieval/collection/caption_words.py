@@ -1,0 +1,50 @@
+"""Words of captions, the texts that are linked to images: which images have captions, and which are found by them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.collection import fulltext
+from retrieval.collection.statement import Number, Select, SelectIds, id_list
+
+
+def has_caption_words(connection: sqlite3.Connection) -> bool:
+    """Whether images have captions whose words can be looked for."""
+    return (
+        bool(_ANY_LINK.rows(connection)[0].number)
+        and fulltext.has_words(connection)
+        and fulltext.has_fts5(connection)
+    )
+
+
+def images_by_words(connection: sqlite3.Connection, text: str, hidden: NDArray[np.int64]) -> dict[int, float]:
+    """Find the images with a caption that holds any rare word of a text; each has the BM25 score of its best caption.
+
+    Args:
+        connection: to a catalogue with :func:`has_caption_words`.
+        text: whose words count, but for those that very many items, or half of the texts, hold.
+        hidden: ids of texts that do not count.
+    """
+    found = fulltext.find_rare(connection, text)
+    seen = ~np.isin(found.ids, hidden)
+    matches = fulltext.Matches(found.ids[seen], found.scores[seen])
+    return fulltext.images_of_texts(connection, matches) if len(matches.ids) else {}
+
+
+def with_captions(
+    connection: sqlite3.Connection, images: Iterable[int], hidden: NDArray[np.int64]
+) -> frozenset[int]:
+    """Give those of some images that have a caption, other than the hidden texts."""
+    found = _CAPTIONED.array(connection, id_list(images), id_list(hidden.tolist()))
+    return frozenset(found.tolist())
+
+
+_ANY_LINK = Select(Number, "SELECT EXISTS (SELECT 1 FROM links)")
+_CAPTIONED = SelectIds(
+    "SELECT value FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM links WHERE image_item = value "
+    "AND text_item NOT IN (SELECT value FROM json_each(?2))) ORDER BY value"
+)
