@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shutil
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,9 @@ from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
 from retrieval import UsageError
 from retrieval.collection import Collection
+from retrieval.collection.accelerators.inverted_file import InvertedFile
 from retrieval.collection.filters.parse import parse_where
+from retrieval.collection.score import exact_scores
 from retrieval.errors import CollectionDamaged
 from retrieval.types import Request
 from tests.builders import IDENTITY, image_change, unit_rows
@@ -341,3 +345,66 @@ def test_where_a_condition_contradicts_the_query_the_exact_search_answers(
         found = view.search(CAPTIONS[400:401], "image", asked)
 
         assert found == view.search(CAPTIONS[400:401], "image", replace(asked, exact=True))
+
+
+def random_condition(rng: random.Random, depth: int = 0) -> tuple[str, NDArray[np.bool_]]:
+    """Write a condition on what :func:`give_attributes` gives, and say which images meet it."""
+    facts: dict[str, NDArray[np.float64]] = {
+        "number": np.arange(ROWS, dtype=np.float64),
+        "bucket": np.arange(ROWS, dtype=np.float64) % 100,
+        "side": (IMAGES @ CAPTIONS[400]).astype(np.float64),
+    }
+    if depth < 3 and rng.random() < 0.55:
+        (one, left), (other, right) = (random_condition(rng, depth + 1) for _ in range(2))
+        if rng.random() < 0.25:
+            return f"not ({one})", ~left
+        both = rng.random() < 0.4
+        return f"({one}) {'and' if both else 'or'} ({other})", left & right if both else left | right
+    name, values = rng.choice(list(facts.items()))
+    low, high = sorted(float(rng.choice(values)) for _ in range(2))
+    form = rng.randrange(4)
+    if form == 0:
+        return f"{name} between {low!r} and {high!r}", (values >= low) & (values <= high)
+    if form == 1:
+        return f"{name} < {high!r}", values < high
+    if form == 2:
+        return f"{name} >= {low!r}", values >= low
+    return f"{name} in ({low!r}, {high!r})", np.isin(values, (low, high))
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_random_conditions_get_as_many_true_hits_as_there_are_in_their_order_and_nearly_the_best(
+    accelerated: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    give_attributes(accelerated)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.EXACT_SHARE", 1.0)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.PASSING_COST", 0.3)
+    monkeypatch.setattr("retrieval.collection.accelerators.search.PROPOSAL_COST", 0.03)
+    rng, right, wanted, proposed = random.Random(7), 0, 0, 0
+    propose = InvertedFile.propose
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal proposed
+        proposed += 1
+        return propose(*arguments)
+
+    monkeypatch.setattr(InvertedFile, "propose", counted)
+    with Collection.open(accelerated) as collection, collection.reading() as view:
+        for _ in range(count):
+            text, met = random_condition(rng)
+            query, k = CAPTIONS[rng.randrange(400, TEXTS)], rng.choice([1, 3, 10, 40])
+            offset = rng.choice([0, 0, 0, 5])
+            asked = Request(k, offset=offset, where=parse_where(text))
+
+            [hits] = view.search(query[None], "image", asked)
+
+            scores = exact_scores(IMAGES, query)
+            order = [row for row in np.lexsort((np.arange(ROWS), -scores)).tolist() if met[row]]
+            best = [(f"test:{row}", float(scores[row])) for row in order]
+            found = [(hit.uri, hit.score) for hit in hits]
+            assert len(found) == min(k, max(0, len(best) - offset)), text
+            assert found == [hit for hit in best if hit in set(found)], text
+            right += len(set(found) & set(best[offset : offset + k]))
+            wanted += len(found)
+    assert proposed > count / 10
+    assert right / wanted > 0.9
