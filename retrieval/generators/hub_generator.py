@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval.decoding.image_rule import ImageRule
+from retrieval.decoding.preparations import Fit
 from retrieval.errors import UsageError
 from retrieval.generators.base import (
     MOST_CANDIDATES,
@@ -19,8 +20,9 @@ from retrieval.generators.base import (
     checked_question,
 )
 from retrieval.generators.families.family import Asked, Family, Generated
+from retrieval.generators.families.looking import Looking
 from retrieval.generators.families.table import family_of
-from retrieval.hub.checkpoint import read_checkpoint, weight_files
+from retrieval.hub.checkpoint import Checkpoint, read_checkpoint, weight_files
 from retrieval.hub.inference import inference
 from retrieval.hub.library_model import load_model
 from retrieval.hub.pixels import pixels_of
@@ -60,7 +62,7 @@ def load_hub_generator(
     folder = folder.absolute()
     checkpoint = read_checkpoint(folder)
     family = family_of(checkpoint)
-    rule = read_image_rule(checkpoint.image_config, family.processor, str(folder))
+    rule = _looks(checkpoint, family)
     special_ids = family.special_ids(checkpoint)
     words = Words(checkpoint)
     settings = {
@@ -97,7 +99,7 @@ class HubGenerator:
         self,
         identity: GeneratorIdentity,
         family: Family,
-        rule: ImageRule,
+        rule: ImageRule | Looking,
         words: Words,
         model: Any,
         device: str,
@@ -118,15 +120,15 @@ class HubGenerator:
         return self._tasks
 
     @property
-    def preparation(self) -> ImageRule:
+    def preparation(self) -> ImageRule | Fit:
         """See :class:`retrieval.generators.base.Generator`."""
-        return self._rule
+        return self._rule if isinstance(self._rule, ImageRule) else self._rule.preparation
 
     def describe(
         self, images: Sequence[Image], lang: str | None = None, candidates: int = 1
     ) -> list[tuple[WrittenCaption, ...]]:
         """See :class:`retrieval.generators.base.Generator`."""
-        return self.describe_prepared([self._rule.prepare(image) for image in images], lang, candidates)
+        return self.describe_prepared([self.preparation.prepare(image) for image in images], lang, candidates)
 
     def describe_prepared(
         self, prepared: Sequence[NDArray[np.uint8]], lang: str | None = None, candidates: int = 1
@@ -150,7 +152,7 @@ class HubGenerator:
         self, images: Sequence[Image], question: str, choices: Sequence[str] | None = None
     ) -> list[Answer]:
         """See :class:`retrieval.generators.base.Generator`."""
-        return self.answer_prepared([self._rule.prepare(image) for image in images], question, choices)
+        return self.answer_prepared([self.preparation.prepare(image) for image in images], question, choices)
 
     def answer_prepared(
         self, prepared: Sequence[NDArray[np.uint8]], question: str, choices: Sequence[str] | None = None
@@ -181,9 +183,16 @@ class HubGenerator:
 
     def _batches(self, prepared: Sequence[NDArray[np.uint8]]) -> Iterator[Asked]:
         """Yield what the model is asked about, a batch at a time."""
-        for start in range(0, len(prepared), BATCH):
-            pixels = pixels_of(prepared[start : start + BATCH], self._rule, self._device)
-            yield Asked(self._model, self._words, pixels)
+        if isinstance(self._rule, ImageRule):
+            for start in range(0, len(prepared), BATCH):
+                batch = prepared[start : start + BATCH]
+                pixels = pixels_of(batch, self._rule, self._device)
+                yield Asked(self._model, self._words, pixels, len(batch))
+            return
+        for array in prepared:
+            with inference(self._identity.name):
+                inputs = self._rule.inputs(array, self._device)
+            yield Asked(self._model, self._words, inputs.pop("pixel_values"), 1, inputs)
 
     def _captions(self, written: Generated, candidates: int) -> Iterator[tuple[WrittenCaption, ...]]:
         pairs = zip(self._texts(written), written.scores.tolist(), strict=True)
@@ -196,6 +205,13 @@ class HubGenerator:
 
 
 _OTHER_MODEL = "name another one with --model (vlsearch models --task caption, or ask, lists them)"
+
+
+def _looks(checkpoint: Checkpoint, family: Family) -> ImageRule | Looking:
+    """Read how a checkpoint sees images."""
+    if family.look is not None:
+        return family.look(checkpoint)
+    return read_image_rule(checkpoint.image_config, family.processor, str(checkpoint.folder))
 
 
 def _set_generation(model: Any, special_ids: dict[str, int]) -> None:

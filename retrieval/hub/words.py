@@ -44,6 +44,23 @@ class Words:
             ).input_ids
         return [int(number) for number in ids]
 
+    def token_id(self, token: str) -> int:
+        """Give the id of a special token.
+
+        Raises:
+            ModelError: the tokenizer does not have it.
+        """
+        found = self._tokenizer.get_vocab().get(token)
+        if found is None:
+            raise ModelError(f"{self._place} has a tokenizer without {token}; download the model again")
+        return int(found)
+
+    def without_special(self, text: str) -> str:
+        """Take out of a text what the tokenizer would read as special tokens: marks of a prompt, places of images."""
+        for token in sorted(self._tokenizer.get_added_vocab(), key=len, reverse=True):
+            text = text.replace(token, " ")
+        return text
+
     def decode(self, ids: Sequence[int]) -> str:
         """Write tokens as one line of text, special ones left out."""
         with tokenizer_faults(self._place):

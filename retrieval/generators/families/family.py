@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import ModelError
@@ -13,6 +13,7 @@ from retrieval.hub.config_limits import AGAIN, whole_number
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from retrieval.generators.families.looking import Looking
     from retrieval.hub.checkpoint import Checkpoint
     from retrieval.hub.words import Words
 
@@ -82,17 +83,28 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A model with its words, and what it is asked about: (n, 3, height, width) float32 pixels on its device."""
+    """A model with its words, and what it is asked about.
+
+    Attributes:
+        model: on its device.
+        words: its tokenizer.
+        pixels: float32 on its device: (n, 3, height, width) of n images; of one image without a fixed size, what its
+            processor makes of it.
+        images: n.
+        more: what the processor of an image without a fixed size gives beside the pixels.
+    """
 
     model: Any
     words: Words
     pixels: Tensor
+    images: int
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     def repeated(self, ids: Sequence[int]) -> Tensor:
         """Give the same tokens for each image, (n, tokens) int64."""
         import torch
 
-        return torch.tensor([list(ids)] * len(self.pixels), device=self.pixels.device)
+        return torch.tensor([list(ids)] * self.images, device=self.pixels.device)
 
 
 Describe = Callable[[Asked, int], Generated]
@@ -119,6 +131,7 @@ class Family:
         reply: None where it answers no questions.
         weigh: None likewise.
         check: refuses checkpoints whose parts are none of the family's.
+        look: how images without a fixed size are seen, one at a time; None where they have one.
     """
 
     name: str
@@ -130,6 +143,7 @@ class Family:
     reply: Reply | None = None
     weigh: Weigh | None = None
     check: Callable[[Checkpoint], None] = lambda checkpoint: None
+    look: Callable[[Checkpoint], Looking] | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:

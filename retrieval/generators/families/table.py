@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from retrieval.errors import ModelError
-from retrieval.generators.families import blip, blip_2, florence_2, git, vision_encoder_decoder
+from retrieval.generators.families import (
+    blip,
+    blip_2,
+    florence_2,
+    git,
+    qwen_vl,
+    smolvlm,
+    vision_encoder_decoder,
+)
 from retrieval.generators.families.family import Family
 from retrieval.hub.checkpoint import Checkpoint
 
@@ -12,6 +20,10 @@ FAMILIES: dict[str, tuple[Family, ...]] = {
     "blip-2": (blip_2.FAMILY,),
     "florence2": (florence_2.FAMILY,),
     "git": (git.FAMILY,),
+    "idefics3": (smolvlm.IDEFICS3,),
+    "qwen2_5_vl": (qwen_vl.QWEN2_5_VL,),
+    "qwen3_vl": (qwen_vl.QWEN3_VL,),
+    "smolvlm": (smolvlm.SMOLVLM,),
     "vision-encoder-decoder": (vision_encoder_decoder.FAMILY,),
 }
 

@@ -164,6 +164,120 @@ def florence_2(folder: Path) -> None:
     save(folder, model, pictures)
 
 
+LLAMA = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 4096,
+}
+
+
+def _spread(model: Any) -> Any:
+    """Larger weights: with the library's own, a model of this size writes the same whatever it sees."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.mul_(5)
+    return model
+
+
+def smolvlm(folder: Path, kind: str = "SmolVLM") -> None:
+    marks = [f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)]
+    specials = ["<|im_start|>", "<end_of_utterance>", "<image>", "<fake_token_around_image>", "<global-img>"]
+    ids = byte_tokenizer(folder, ["<|endoftext|>", *specials, *marks], pad_token="<|endoftext|>")
+    vision = TOWER | EYE
+    torch.manual_seed(3)
+    config = getattr(transformers, f"{kind}Config")(
+        text_config=LLAMA
+        | {"model_type": "llama", "vocab_size": len(ids), "pad_token_id": ids["<|endoftext|>"]},
+        vision_config=vision,
+        image_token_id=ids["<image>"],
+        scale_factor=2,
+        pad_token_id=ids["<|endoftext|>"],
+    )
+    pictures = {
+        "image_processor_type": f"{kind}ImageProcessor",
+        "size": {"longest_edge": 64},
+        "max_image_size": {"longest_edge": 32},
+        "do_image_splitting": True,
+    }
+    save(folder, _spread(getattr(transformers, f"{kind}ForConditionalGeneration")(config)), pictures)
+
+
+def idefics3(folder: Path) -> None:
+    smolvlm(folder, "Idefics3")
+
+
+QWEN_PICTURES = {"image_processor_type": "Qwen2VLImageProcessor", "temporal_patch_size": 2, "merge_size": 2}
+
+
+def _qwen_tokens(folder: Path) -> dict[str, int]:
+    marks = [
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|vision_start|>",
+        "<|vision_end|>",
+        "<|image_pad|>",
+        "<|video_pad|>",
+    ]
+    return byte_tokenizer(folder, ["<|endoftext|>", *marks], pad_token="<|endoftext|>")
+
+
+def _qwen_ids(ids: dict[str, int]) -> dict[str, int]:
+    return {
+        "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"],
+        "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"],
+    }
+
+
+def _qwen_text(ids: dict[str, int]) -> dict[str, Any]:
+    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0}
+    return LLAMA | {"vocab_size": len(ids), "rope_parameters": rope}
+
+
+def qwen2_5_vl(folder: Path) -> None:
+    ids = _qwen_tokens(folder)
+    vision = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 4,
+        "out_hidden_size": 32,
+        "window_size": 56,
+        "fullatt_block_indexes": [1],
+    }
+    torch.manual_seed(3)
+    config = transformers.Qwen2_5_VLConfig(
+        text_config=_qwen_text(ids), vision_config=vision, **_qwen_ids(ids)
+    )
+    model = _spread(transformers.Qwen2_5_VLForConditionalGeneration(config))
+    save(folder, model, QWEN_PICTURES | {"patch_size": 14})
+
+
+def qwen3_vl(folder: Path) -> None:
+    ids = _qwen_tokens(folder)
+    vision = {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 4,
+        "out_hidden_size": 32,
+        "patch_size": 16,
+        "num_position_embeddings": 64,
+        "deepstack_visual_indexes": [0],
+    }
+    torch.manual_seed(3)
+    config = transformers.Qwen3VLConfig(text_config=_qwen_text(ids), vision_config=vision, **_qwen_ids(ids))
+    model = _spread(transformers.Qwen3VLForConditionalGeneration(config))
+    half = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+    save(folder, model, QWEN_PICTURES | half | {"patch_size": 16})
+
+
 def git(folder: Path) -> None:
     text = TOWER | {"vocab_size": bert_tokenizer(folder), "max_position_embeddings": 64}
     ids = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
@@ -200,6 +314,10 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "blip-vqa": blip_vqa,
     "florence-2": florence_2,
     "git": git,
+    "idefics3": idefics3,
+    "qwen2.5-vl": qwen2_5_vl,
+    "qwen3-vl": qwen3_vl,
+    "smolvlm": smolvlm,
     "vit-gpt2": vit_gpt2,
 }
 
