@@ -141,8 +141,16 @@ class Load:
             self.counts[what] += 1
 
 
-def write(photos: Path, collection: Path, over: threading.Event, counts: Counter[str], seed: int) -> None:
-    """Change the collection through the command line until it is over."""
+def write(photos: Path, collection: Path, load: Load, counts: Counter[str]) -> None:
+    """Change the collection through the command line until it is over; a fault of its own makes the run worthless."""
+    try:
+        change(photos, collection, load.over, counts, load.seed)
+    except Exception as error:
+        load.wrong.append(f"the writer: {type(error).__name__}: {error}")
+
+
+def change(photos: Path, collection: Path, over: threading.Event, counts: Counter[str], seed: int) -> None:
+    """Add, remove, delete, hide and optimise until it is over."""
     rng = random.Random(seed)
     spare = photos.parent / "spare"
     spare.mkdir(exist_ok=True)
@@ -223,23 +231,23 @@ def main() -> int:
             threads = [
                 threading.Thread(target=load.client, args=(number,)) for number in range(given.clients)
             ]
-            threads.append(
-                threading.Thread(target=write, args=(photos, collection, load.over, commands, given.seed))
-            )
+            threads.append(threading.Thread(target=write, args=(photos, collection, load, commands)))
             threads.append(threading.Thread(target=watch, args=(running, load.over, seen)))
             for thread in threads:
                 thread.start()
-            killed = []
-            for _ in range(2):
+            killed: list[int] = []
+            try:
+                for _ in range(2):
+                    time.sleep(seconds / 3)
+                    killed.append(running.workers()[0])
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(killed[-1], signal.SIGKILL)
                 time.sleep(seconds / 3)
-                killed.append(running.workers()[0])
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(killed[-1], signal.SIGKILL)
-            time.sleep(seconds / 3)
-            left = running.workers()
-            load.over.set()
-            for thread in threads:
-                thread.join()
+                left = running.workers()
+            finally:
+                load.over.set()
+                for thread in threads:
+                    thread.join()
             load.engine.close()
     return report(load, commands, seen, killed, left)
 
@@ -257,8 +265,9 @@ def report(
         memory, files = growth(samples)
         grown |= memory > MOST_GROWTH or files > MOST_DESCRIPTORS
         print(
-            f"process {pid}{' (killed)' if pid in killed else ''}: {samples[-1].proportional / 2**20:.0f} MiB, "
-            f"{samples[-1].descriptors} descriptors; since its second quarter {memory / 2**20:+.1f} MiB, "
+            f"process {pid}{' (killed)' if pid in killed else ''}: {samples[0].proportional / 2**20:.0f} MiB and "
+            f"{samples[0].descriptors} descriptors at first, {samples[-1].proportional / 2**20:.0f} MiB and "
+            f"{samples[-1].descriptors} descriptors at last; since its second quarter {memory / 2**20:+.1f} MiB, "
             f"{files:+} descriptors"
         )
     print(f"killed {len(killed)}, {len(left)} answer at the end; {len(load.wrong)} wrong answers")
