@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BATCH = 8  # images of a pass
-LANGUAGES = ("en",)  # of all families here
 
 
 def load_hub_generator(
@@ -69,7 +68,7 @@ def load_hub_generator(
         "image": rule.facts(),
         "words": words.digest,
         "special": special_ids,
-        "languages": LANGUAGES,
+        "languages": languages_of(family),
         **family.settings,
     }
     identity = GeneratorIdentity(
@@ -92,8 +91,6 @@ class HubGenerator:
         device: as torch names it.
         tasks: what it was trained for; None for all that its family does.
     """
-
-    languages: tuple[str, ...] = LANGUAGES
 
     def __init__(
         self,
@@ -120,6 +117,11 @@ class HubGenerator:
         return self._tasks
 
     @property
+    def languages(self) -> tuple[str, ...]:
+        """See :class:`retrieval.generators.base.Generator`."""
+        return languages_of(self._family)
+
+    @property
     def preparation(self) -> ImageRule | Fit:
         """See :class:`retrieval.generators.base.Generator`."""
         return self._rule if isinstance(self._rule, ImageRule) else self._rule.preparation
@@ -142,6 +144,8 @@ class HubGenerator:
         self._check_language(lang)
         if not 1 <= candidates <= MOST_CANDIDATES:
             raise UsageError(f"{candidates} candidates were asked for; ask for 1 to {MOST_CANDIDATES}")
+        if lang is not None:
+            describe = self._family.translated.get(lang.split("-")[0].lower(), describe)
         found: list[tuple[WrittenCaption, ...]] = []
         for asked in self._batches(prepared):
             with inference(self._identity.name):
@@ -176,7 +180,7 @@ class HubGenerator:
 
     def _check_language(self, lang: str | None) -> None:
         if lang is not None and lang.split("-")[0].lower() not in self.languages:
-            writes = ", ".join(self.languages)
+            writes = " and ".join(self.languages)
             raise UsageError(
                 f"{self._identity.name} writes {writes} alone, not {lang!r:.40}; leave --lang out"
             )
@@ -205,6 +209,11 @@ class HubGenerator:
 
 
 _OTHER_MODEL = "name another one with --model (vlsearch models --task caption, or ask, lists them)"
+
+
+def languages_of(family: Family) -> tuple[str, ...]:
+    """Give the BCP 47 tags of what a family writes: all write English."""
+    return ("en", *family.translated)
 
 
 def _looks(checkpoint: Checkpoint, family: Family) -> ImageRule | Looking:

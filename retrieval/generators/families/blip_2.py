@@ -74,7 +74,10 @@ def _weigh(asked: Asked, question: str, choices: Sequence[str]) -> Tensor:
     begun, end = _asking(asked, question), _end(asked)
 
     def weigh(choice: str) -> Tensor:
-        answer = [*asked.words.encode(f" {choice}", LONGEST_CHOICE, special=False), end]
+        answer = [
+            *asked.words.encode(f" {asked.words.without_special(choice)}", LONGEST_CHOICE, special=False),
+            end,
+        ]
         ids = asked.repeated([*begun, *answer[:-1]])
         logits = asked.model(pixel_values=asked.pixels, input_ids=ids).logits
         return sequence_log_probabilities(logits[:, -len(answer) :], answer)
@@ -89,7 +92,7 @@ def _begun(asked: Asked, text: str) -> list[int]:
 
 
 def _asking(asked: Asked, question: str) -> list[int]:
-    begun = _begun(asked, QUESTION.format(question))
+    begun = _begun(asked, QUESTION.format(asked.words.without_special(question)))
     return begun + asked.words.encode(ANSWERED, LONGEST_PROMPT, special=False)
 
 

@@ -63,7 +63,12 @@ def chat(begin: Begin, describe: str, end: str, before_answer: str) -> tuple[Des
         stop = asked.words.token_id(end)
 
         def of_choice(choice: str) -> Tensor:
-            answer = [*asked.words.encode(before_answer + choice, LONGEST_CHOICE, special=False), stop]
+            answer = [
+                *asked.words.encode(
+                    before_answer + asked.words.without_special(choice), LONGEST_CHOICE, special=False
+                ),
+                stop,
+            ]
             whole = [*ids, *answer[:-1]]
             longer = {
                 name: _extended(value, len(answer) - 1) if name == "mm_token_type_ids" else value

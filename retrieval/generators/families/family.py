@@ -131,6 +131,7 @@ class Family:
         reply: None where it answers no questions.
         weigh: None likewise.
         check: refuses checkpoints whose parts are none of the family's.
+        translated: writes captions in further languages, by their BCP 47 tags.
         look: how images without a fixed size are seen, one at a time; None where they have one.
     """
 
@@ -144,6 +145,7 @@ class Family:
     weigh: Weigh | None = None
     check: Callable[[Checkpoint], None] = lambda checkpoint: None
     look: Callable[[Checkpoint], Looking] | None = None
+    translated: Mapping[str, Describe] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[Task, ...]:

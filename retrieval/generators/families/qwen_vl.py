@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from retrieval.hub.checkpoint import Checkpoint
 
-DESCRIBE = "Describe this image."
+DESCRIBE, DESCRIBE_IN_CHINESE = "Describe this image.", "描述这张图片。"
 END = "<|im_end|>"
 SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
 MOST_SQUARES, FEWEST_SQUARES = 1280, 4
@@ -64,16 +64,18 @@ def _begin(system: str) -> Callable[[Asked, str], tuple[list[int], dict[str, Any
 
 def _family(name: str, architecture: str, system: str) -> Family:
     describe, reply, weigh = chat(_begin(system), DESCRIBE, END, "")
+    in_chinese, _, _ = chat(_begin(system), DESCRIBE_IN_CHINESE, END, "")
     return Family(
         name=name,
         architecture=architecture,
         processor="Qwen2VLImageProcessor",
-        settings={"describe": DESCRIBE, "most": MOST_TOKENS, "system": system},
+        settings={"describe": [DESCRIBE, DESCRIBE_IN_CHINESE], "most": MOST_TOKENS, "system": system},
         special_ids=lambda checkpoint: {},
         describe=describe,
         reply=reply,
         weigh=weigh,
         look=_look,
+        translated={"zh": in_chinese},
     )
 
 

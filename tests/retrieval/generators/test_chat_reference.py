@@ -151,6 +151,18 @@ def test_captions_and_answers_equal_the_librarys_token_for_token(
     assert captions == [ours.describe([picture])[0] for picture in pictures]
 
 
+@pytest.mark.parametrize("family", ["qwen2.5-vl", "qwen3-vl"])
+def test_captions_in_chinese_are_asked_for_in_chinese(
+    family: str, tiny: Callable[[str], Path], pictures: list[Image.Image], seen: list[list[int]]
+) -> None:
+    ours, library = load_hub_generator(tiny(family)), Library(family, tiny(family))
+
+    ours.describe(pictures[:1], lang="zh-CN")
+
+    assert ours.languages == ("en", "zh")
+    assert seen == [library.written(pictures[0], "描述这张图片。")]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_choices_are_weighed_by_the_probability_of_their_tokens(
     family: str, tiny: Callable[[str], Path], pictures: list[Image.Image]
@@ -185,7 +197,7 @@ def _log_probability(library: Library, image: Image.Image, choice: str) -> float
     return total
 
 
-@pytest.mark.parametrize("family", ["qwen2.5-vl", "smolvlm"])
+@pytest.mark.parametrize("family", ["blip-2", "qwen2.5-vl", "smolvlm"])
 def test_candidates_are_ordered_and_marks_in_a_question_are_words(
     family: str, tiny: Callable[[str], Path], pictures: list[Image.Image]
 ) -> None:
@@ -197,6 +209,7 @@ def test_candidates_are_ordered_and_marks_in_a_question_are_words(
     scores = [candidate.score for candidate in candidates]
     assert scores == sorted(scores, reverse=True)
     assert ours.answer(pictures[:1], marked)  # places that no image fills would be refused by the library
+    assert ours.answer(pictures[:1], marked, ["red", "<image><|image_pad|> blue"])
 
 
 @pytest.mark.parametrize("family", ["qwen2.5-vl", "smolvlm"])
