@@ -483,9 +483,10 @@ class Request:
             raise UsageError("a least score goes with the mode vector alone: scores of words have no scale")
         if self.only is not None and self.only not in VERDICTS[:-1]:
             raise UsageError(f"only is {self.only!r}; choose one of {', '.join(VERDICTS[:-1])}")
-        if self.only is not None and self.mode == "words":
+        if self.only is not None and self.mode not in (None, "vector"):
             raise UsageError(
-                "how likely a hit is right is not known of the mode words; leave out only, or mode"
+                "how likely hits are is told by their vectors and goes with the mode vector alone; leave out only, or "
+                "mode"
             )
         if self.min_score is not None and not -2 <= self.min_score <= 2:
             raise UsageError(f"min_score is {self.min_score}; scores lie between -1 and 1")

@@ -5,8 +5,8 @@ come from the scores of a sample of what may be found (:data:`~retrieval.collect
 vectors at even distances), the same whether the search scans or an accelerator answers; no score and no order changes.
 
 Where words have a say in the order (hybrid), the probability is still that of the best hit by vectors, which is as well
-calibrated there (benchmarks/search/automatic.md), and every hit is cut by its own score by vectors. One thing words do
-know better: a hit whose texts hold all words of the query is doubtful at least, and never "probably nothing".
+calibrated there (benchmarks/search/automatic.md). One thing words do know better: where the texts of the first hit hold
+all words of the query, it is doubtful at least, and never "probably nothing".
 """
 
 from __future__ import annotations
@@ -60,26 +60,14 @@ def with_probability(
     if not hits:
         return Hits()
     asked = _asked(view, query, row, kind, request)
-    if best is None and not (request.regions and view.has_regions(kind)):
+    if request.regions and view.has_regions(kind):
+        whole = replace(request, k=1, offset=0, distinct=False, min_score=None, regions=False, after=None)
+        [nearest] = view.ranked(row[None], kind, whole)
+        scores, best = _whole_scores(view, row, hits), max(one.score for one in nearest)
+    else:
         scores = [hit.score for hit in hits]
-        return _judged(calibration, asked, request, hits, max(scores), lambda: scores, frozenset)
-    if best is None or (request.regions and view.has_regions(kind)):
-        best = _best_of_whole_images(view, row, kind, request)
-    return _judged(
-        calibration,
-        asked,
-        request,
-        hits,
-        best,
-        lambda: _whole_scores(view, row, hits),
-        lambda: _worded(view, query, hits),
-    )
-
-
-def _best_of_whole_images(view: View, row: NDArray[np.float32], kind: Kind, request: Request) -> float:
-    whole = replace(request, k=1, offset=0, distinct=False, min_score=None, regions=False, after=None)
-    [nearest] = view.ranked(row[None], kind, whole)
-    return max(one.score for one in nearest)
+        best = max(scores) if best is None else best
+    return _judged(calibration, asked, request, hits, scores, best, lambda: _is_worded(view, query, hits))
 
 
 def _judged(
@@ -87,35 +75,31 @@ def _judged(
     asked: Asked,
     request: Request,
     hits: list[Hit],
+    scores: list[float],
     best: float,
-    scores: Callable[[], Sequence[float]],
-    worded: Callable[[], frozenset[int]],
+    is_worded: Callable[[], bool],
 ) -> Hits:
-    """Judge hits by the scores of whole images: a calibration knows no others; ``worded`` hold all the words."""
+    """Judge hits by the scores of whole images: a calibration knows no others."""
     found = Hits(hits)
     if not request.offset and request.after is None:  # else the first hit of all is not among these
         probability, bound = calibration.probability(asked, best), calibration.bound("doubtful")
-        first = min(hits, key=lambda hit: hit.rank).id
-        found.probability = bound if probability < bound and first in worded() else probability
+        found.probability = bound if probability < bound and is_worded() else probability
         found.verdict = calibration.verdict(found.probability)
     if request.only is not None:
         least = calibration.least_score(asked, calibration.bound(request.only))
-        kept = worded() if request.only == "doubtful" else frozenset()
-        found[:] = [
-            hit for hit, score in zip(hits, scores(), strict=True) if score >= least or hit.id in kept
-        ]
+        found[:] = [hit for hit, score in zip(hits, scores, strict=True) if score >= least]
     return found
 
 
-def _worded(view: View, query: Query, hits: Sequence[Hit]) -> frozenset[int]:
-    """Find the hits by words that hold all words of the query."""
-    found = [hit.id for hit in hits if "words" in hit.ranks]
+def _is_worded(view: View, query: Query, hits: Sequence[Hit]) -> bool:
+    """Whether the first hit is one by words, and holds all words of the query."""
+    first = min(hits, key=lambda hit: hit.rank)
     words = " ".join(part.words for part in query.parts if isinstance(part, TextPart) and part.weight > 0)
-    if not found or len(words) > LONGEST:
-        return frozenset()
+    if "words" not in first.ranks or len(words) > LONGEST:
+        return False
     from retrieval.expressions import Contains  # late: few queries come here
 
-    return frozenset(np.intersect1d(found, view.where("image", Contains("words", words))).tolist())
+    return first.id in view.where("image", Contains("words", words))
 
 
 def _whole_scores(view: View, row: NDArray[np.float32], hits: list[Hit]) -> list[float]:

@@ -4,7 +4,8 @@ Vectors and words together (``hybrid``) where all of this holds, else vectors al
 ``mode="vector"``:
 
 - The query is one text that is searched for: of pictures, of sums and of what is excluded nothing was measured.
-- It finds images, and no least score is asked for, of which reciprocal ranks have no scale.
+- It finds images, and no least score or probability (``only``) is asked for: both are of vectors, and cut their ranking
+  at one place, behind which no page need look.
 - Images that may be found have a caption with a word of the query, other than words that half of the texts, or
   thousands of items, hold.
 
@@ -56,7 +57,8 @@ def choose_mode(
         return Chosen(request.mode)
     words = _words_alone(query)
     is_pinned = cursor is not None and not cursor.by_words
-    if words is None or find != "image" or request.min_score is not None or is_pinned:
+    is_cut = request.min_score is not None or request.only is not None
+    if words is None or find != "image" or is_cut or is_pinned:
         return Chosen("vector")
     found = view.search_captions(words, request.where)
     return Chosen("hybrid", tuple(found)) if found else Chosen("vector")
