@@ -12,6 +12,7 @@ from indexer.pipeline.report import Report
 from retrieval.collection import Collection, KnownCorpus
 from retrieval.corpora import CorpusSpec, open_corpus
 from retrieval.errors import CollectionLocked, UsageError, VlsearchError
+from retrieval.postgres_address import require_folder
 from retrieval.types import Limits, OnProgress
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def readable_corpora(collection: str | Path) -> list[tuple[KnownCorpus, CorpusSp
         CollectionNotFound: there is no collection.
         UsageError: there are none.
     """
-    with Collection.open(collection) as opened:
+    with Collection.open(require_folder(Path(collection))) as opened:
         known = [(corpus, corpus.spec) for corpus in opened.corpora() if corpus.spec is not None]
     if not known:
         raise UsageError(

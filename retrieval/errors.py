@@ -37,6 +37,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from retrieval.places import CollectionPlace, ServerAddress
 from retrieval.shell import shell_command, shell_word
 
 
@@ -91,7 +92,7 @@ class PlacedQueryError(QueryError):
 class NothingOfKind(QueryError):
     """A collection holds no items of the kind that was asked for, ``image`` or ``text``, but some of the other."""
 
-    def __init__(self, collection: Path, kind: str) -> None:
+    def __init__(self, collection: CollectionPlace, kind: str) -> None:
         super().__init__(collection, kind)
         self.collection, self.kind = collection, kind
 
@@ -141,7 +142,7 @@ class FilterError(QueryError):
 class AlbumTaken(UsageError):
     """A collection has an album of a name already."""
 
-    def __init__(self, collection: Path, name: str) -> None:
+    def __init__(self, collection: CollectionPlace, name: str) -> None:
         super().__init__(collection, name)
         self.collection, self.name = collection, name
 
@@ -159,7 +160,7 @@ class AlbumTaken(UsageError):
 class NoSuchAlbum(UsageError):
     """A collection has no album of a name."""
 
-    def __init__(self, collection: Path, name: str) -> None:
+    def __init__(self, collection: CollectionPlace, name: str) -> None:
         super().__init__(collection, name)
         self.collection, self.name = collection, name
 
@@ -192,19 +193,21 @@ class CollectionError(VlsearchError):
 class CollectionNotFound(CollectionError):
     """There is no collection at that path."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: CollectionPlace) -> None:
         super().__init__(path)
         self.path = path
 
     def __str__(self) -> str:
         make = shell_command("index", "CORPUS", "--collection", self.path)
+        if isinstance(self.path, ServerAddress):
+            make = shell_command("copy", "FOLDER", self.path)
         return f"there is no collection at {self.path}; make one with: {make}"
 
 
 class CollectionEmpty(CollectionError):
     """A collection holds nothing yet, and so has no model."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: CollectionPlace) -> None:
         super().__init__(path)
         self.path = path
 
@@ -216,11 +219,14 @@ class CollectionEmpty(CollectionError):
 class CollectionDamaged(CollectionError):
     """A file of a collection is missing, cut short or altered."""
 
-    def __init__(self, path: Path, fault: str) -> None:
+    def __init__(self, path: CollectionPlace, fault: str) -> None:
         super().__init__(path, fault)
         self.path, self.fault = path, fault
 
     def __str__(self) -> str:
+        if isinstance(self.path, ServerAddress):
+            again = shell_command("copy", "--replace", "FOLDER", self.path)
+            return f"collection {self.path} is damaged: {self.fault}. Copy it there again with: {again}"
         look = shell_command("doctor", "--collection", self.path)
         return f"collection {self.path} is damaged: {self.fault}. Look closer with: {look}"
 
@@ -228,7 +234,7 @@ class CollectionDamaged(CollectionError):
 class CollectionTooNew(CollectionError):
     """A collection was written by a newer vlsearch."""
 
-    def __init__(self, path: Path, found: int, known: int) -> None:
+    def __init__(self, path: CollectionPlace, found: int, known: int) -> None:
         super().__init__(path, found, known)
         self.path, self.found, self.known = path, found, known
 
@@ -242,7 +248,7 @@ class CollectionTooNew(CollectionError):
 class CollectionLocked(CollectionError):
     """Another process is writing to the collection."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: CollectionPlace) -> None:
         super().__init__(path)
         self.path = path
 
@@ -256,13 +262,15 @@ class CollectionLocked(CollectionError):
 class IdentityMismatch(CollectionError):
     """The encoder at hand is not the one the collection was built with."""
 
-    def __init__(self, collection: Path, bound: str, given: str, difference: str) -> None:
+    def __init__(self, collection: CollectionPlace, bound: str, given: str, difference: str) -> None:
         super().__init__(collection, bound, given, difference)
         self.collection, self.bound, self.given, self.difference = collection, bound, given, difference
 
     def __str__(self) -> str:
         reindex = shell_command("reindex", "--model", self.given, "--collection", self.collection)
         again = f"re-encode with: {reindex}"
+        if isinstance(self.collection, ServerAddress):
+            again = "re-encode its folder, and copy that there again"
         if self.bound == self.given:
             return (
                 f"collection {self.collection} holds vectors of {self.bound} as it was, and the model of that name has "

@@ -22,6 +22,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "pdf": ("pypdfium2",),
     "plot": ("matplotlib",),
+    "postgres": ("psycopg",),
     "preview": ("textual_image",),
     "raw": ("rawpy",),
     "ray": ("ray",),

@@ -6,13 +6,15 @@ import os
 import shlex
 from pathlib import Path
 
+from retrieval.places import CollectionPlace
 
-def shell_command(*arguments: str | Path) -> str:
+
+def shell_command(*arguments: str | CollectionPlace) -> str:
     """Give a ``vlsearch`` command that can be pasted into a shell, whatever characters its arguments hold."""
     return " ".join(["vlsearch", *map(shell_word, arguments)])
 
 
-def shell_word(argument: str | Path) -> str:
+def shell_word(argument: str | CollectionPlace) -> str:
     """Quote an argument as one word of a POSIX shell; the result never holds a control character.
 
     A path that begins with a hyphen is written so that no command takes it for an option.

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from retrieval.cli import main
+from retrieval.places import CollectionPlace
 
 COLOURS = {"blue": (30, 40, 220), "green": (40, 200, 60), "red": (220, 30, 40)}
 
@@ -19,14 +20,16 @@ class Run(Protocol):
 
     def __call__(
         self,
-        *arguments: str | Path,
+        *arguments: str | CollectionPlace,
         input: str | bytes | None = None,
         env: Mapping[str, str | None] | None = None,
     ) -> Result: ...
 
 
 def vlsearch(
-    *arguments: str | Path, input: str | bytes | None = None, env: Mapping[str, str | None] | None = None
+    *arguments: str | CollectionPlace,
+    input: str | bytes | None = None,
+    env: Mapping[str, str | None] | None = None,
 ) -> Result:
     """``vlsearch("query", "a dog")``: the result has stdout, stderr, exit_code and exception."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments], input, env)

@@ -32,6 +32,13 @@ TORCH = ("indexer/training/", *(f"retrieval/encoders/two_tower/{name}.py" for na
 )))  # fmt: skip
 """Where torch is imported at a module's top; these are imported behind ``require("models", ...)``."""
 
+IMPORTED_AT_ONCE = (
+    (TORCH, {"torch", "torchvision"}),
+    (("retrieval/server/",), {"fastapi", "mcp", "prometheus_client", "uvicorn"}),
+    (("retrieval/collection/postgres/", "indexer/exchange/to_server.py"), {"psycopg"}),
+)
+"""What these places import at a module's top; each is imported behind a ``require`` of its extra."""
+
 
 def packages(requirements: list[str]) -> set[str]:
     """Names that Python imports the packages of requirements by; those of other extras of ours left out."""
@@ -76,13 +83,7 @@ def test_optional_packages_are_imported_late_but_where_everything_needs_them(pac
 
     assert found
     for path, names in found.items():
-        allowed = (
-            {"torch", "torchvision"}
-            if path.startswith(TORCH)
-            else {"fastapi", "mcp", "prometheus_client", "uvicorn"}
-        )
-        assert path.startswith((*TORCH, "retrieval/server/"))
-        assert names <= allowed
+        assert [names for places, allowed in IMPORTED_AT_ONCE if path.startswith(places) and names <= allowed]
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

@@ -31,6 +31,8 @@ from retrieval.collection.catalogue_items import ItemRow
 from retrieval.errors import CollectionError, UsageError
 from retrieval.extras import require
 from retrieval.identity import Identity
+from retrieval.places import CollectionPlace
+from retrieval.postgres_address import place_of
 from retrieval.uris import is_url, split_file_uri
 
 PARTITION_ROWS = 65_536  # 128 MiB an array at 512 dimensions
@@ -46,7 +48,9 @@ class Exported:
     left_out: int
 
 
-def export_collection(collection: str | Path, folder: str | Path, *, hidden: bool = False) -> Exported:
+def export_collection(
+    collection: str | CollectionPlace, folder: str | Path, *, hidden: bool = False
+) -> Exported:
     """Write a collection into a new folder that :func:`indexer.import_collection` and clip-retrieval read.
 
     The folder appears when it is whole. Vectors are the collection's own bits, as little-endian float32.
@@ -59,7 +63,7 @@ def export_collection(collection: str | Path, folder: str | Path, *, hidden: boo
         MissingExtra: pyarrow is not installed.
     """
     require("parquet", "an export")
-    path, target = Path(collection), Path(folder)
+    path, target = place_of(collection) if isinstance(collection, str) else collection, Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} is there already; export into a new folder")
     target.parent.mkdir(parents=True, exist_ok=True)

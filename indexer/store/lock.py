@@ -25,6 +25,7 @@ from retrieval.collection.layout import (
     segments_path,
 )
 from retrieval.errors import CollectionError, CollectionLocked, UsageError
+from retrieval.postgres_address import require_folder
 
 LONGEST_WAIT_S = 1e9
 LEAST_WAIT_S = 0.5
@@ -44,6 +45,7 @@ def take_lock(collection: Path, timeout_s: float) -> FileLock:
         CollectionDamaged: a file is a link or not a regular file, or the catalogue is gone and segment files are there.
         UsageError: there is no collection yet and the folder has other files in it, or the timeout is negative.
     """
+    require_folder(collection)
     check_local(collection)
     try:
         _check_free(collection)

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import click
 
-from retrieval.cli.options import collection_option
+from retrieval.cli.options import place_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import waiting
+from retrieval.places import CollectionPlace
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--hidden", is_flag=True, help="Export hidden items too; an import hides them again.")
-@collection_option
-def export(folder: Path, hidden: bool, collection: Path) -> None:
+@place_option
+def export(folder: Path, hidden: bool, collection: CollectionPlace) -> None:
     r"""Write a collection as npy and Parquet files.
 
     They go into a new FOLDER, in the layout that clip-retrieval reads. Hidden items stay out.

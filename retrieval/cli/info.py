@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,9 +11,10 @@ import click
 from retrieval.answers import json_line
 from retrieval.cli.accelerators import described
 from retrieval.cli.fields import show_fields
-from retrieval.cli.options import collection_option, json_option
+from retrieval.cli.options import json_option, place_option
 from retrieval.cli.printing import bytes_size, counted, counted_kinds, one_line, printable, short_name
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 @json_option(
     "Print one JSON object; with --failures, --hidden, --corpora or --attributes, one a line of the list."
 )
-@collection_option
+@place_option
 def info(
-    failures: bool, hidden: bool, corpora: bool, attributes: bool, as_json: bool, collection: Path
+    failures: bool, hidden: bool, corpora: bool, attributes: bool, as_json: bool, collection: CollectionPlace
 ) -> None:
     """Show what a collection holds, and what failed to index."""
     from retrieval.collection import Collection  # sqlalchemy, faiss: not for --help
@@ -70,7 +70,9 @@ def info(
 
 def _show(facts: CollectionInfo) -> None:
     model = "none yet" if facts.model is None else f"{printable(facts.model)}, dimension {facts.dimension}"
-    rows = f"{facts.rows:,} in {counted(facts.segments, 'segment')}"
+    rows = f"{facts.rows:,}"
+    if facts.segments or not facts.rows:  # vectors on a server lie in no segments
+        rows += f" in {counted(facts.segments, 'segment')}"
     held = (
         counted(facts.images, "image"),
         counted(facts.texts, "text"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,8 +11,9 @@ import click
 from retrieval.answers import item_facts, json_line
 from retrieval.cli.filter_options import filter_options
 from retrieval.cli.hit_output import Shape, list_options, shape_of
-from retrieval.cli.options import collection_option, json_option
+from retrieval.cli.options import json_option, place_option
 from retrieval.cli.printing import name_bytes, name_line, one_line, short_name
+from retrieval.places import CollectionPlace
 from retrieval.types import Item, Kind
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ LINES_A_WRITE = 1000
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Items to list. [default: all]")
 @list_options
 @json_option("Print one JSON object an item.")
-@collection_option
+@place_option
 def list_items(
     kind: Kind | None,
     where: Expression | None,
@@ -51,7 +51,7 @@ def list_items(
     as_list: bool | None,
     null: bool,
     as_json: bool,
-    collection: Path,
+    collection: CollectionPlace,
 ) -> None:
     r"""List the items of a collection.
 

@@ -11,7 +11,9 @@ import click
 
 from retrieval.cli.completing import complete_collections
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, PRECISIONS, RUNTIMES, VARIABLE
-from retrieval.query.location import collection_path
+from retrieval.places import CollectionPlace
+from retrieval.postgres_address import FORM, is_address, parse_address, require_folder
+from retrieval.query.location import collection_place
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -23,24 +25,46 @@ def given_folder(_: click.Context, __: click.Parameter, chosen: str | None) -> P
     return None if chosen is None else Path(chosen)
 
 
+def given_place(_: click.Context, __: click.Parameter, chosen: str | None) -> CollectionPlace | None:
+    """Give the folder, or the address on a server, that an option names; None where it was left out."""
+    if chosen is not None and is_address(chosen):
+        return parse_address(chosen)
+    return given_folder(_, __, chosen)
+
+
 def given_folders(context: click.Context, argument: click.Parameter, chosen: tuple[str, ...]) -> list[Path]:
     """Give the folders of the collections that are named, or that of the default one."""
-    return [collection_path(given_folder(context, argument, one)) for one in chosen] or [collection_path()]
+    places = [given_place(context, argument, one) for one in chosen] or [None]
+    return [require_folder(collection_place(place), context.command_path) for place in places]
 
 
-def _resolve(context: click.Context, option: click.Parameter, chosen: str | None) -> Path:
-    return collection_path(given_folder(context, option, chosen))
+def _resolve_folder(context: click.Context, option: click.Parameter, chosen: str | None) -> Path:
+    place = _resolve_place(context, option, chosen)
+    return require_folder(place, context.command_path)
+
+
+def _resolve_place(context: click.Context, option: click.Parameter, chosen: str | None) -> CollectionPlace:
+    return collection_place(given_place(context, option, chosen))
 
 
 def collection_option(command: Command) -> Command:
     """``--collection PATH``; the command always receives a path."""
+    return _collection_option(command, _resolve_folder, "The collection's folder.")
+
+
+def place_option(command: Command) -> Command:
+    """``--collection PATH`` of a command that reads collections on servers, too; it receives a place."""
+    return _collection_option(command, _resolve_place, f"The collection's folder, or {FORM}.")
+
+
+def _collection_option(command: Command, resolve: Callable[..., object], said: str) -> Command:
     option = click.option(
         "--collection",
         type=click.Path(),
         metavar="PATH",
-        callback=_resolve,
+        callback=resolve,
         shell_complete=complete_collections,
-        help="The collection's folder. [default: $VLSEARCH_COLLECTION, else one in your data folder]",
+        help=f"{said} [default: $VLSEARCH_COLLECTION, else one in your data folder]",
     )
     return option(command)
 

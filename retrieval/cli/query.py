@@ -16,7 +16,7 @@ from retrieval.cli.explained import checked_folder, write_explanations
 from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.opening import open_hits, open_option
-from retrieval.cli.options import collection_option, json_option, runtime_options, use_one_blas_thread
+from retrieval.cli.options import json_option, place_option, runtime_options, use_one_blas_thread
 from retrieval.cli.previews import preview_option
 from retrieval.cli.printing import name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
@@ -33,6 +33,7 @@ from retrieval.cli.typed_query import (
     with_words,
 )
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 from retrieval.query.parse import parse_line
 from retrieval.query.parts import Query
 from retrieval.query.without import read_query
@@ -81,7 +82,7 @@ BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that 
 )
 @runtime_options
 @json_option("Print one JSON object a hit; with --from, one a query.")
-@collection_option
+@place_option
 def query(
     typed: TypedQuery,
     source: BinaryIO | None,
@@ -96,7 +97,7 @@ def query(
     sheet: Path | None,
     explain: Path | None,
     as_json: bool,
-    collection: Path,
+    collection: CollectionPlace,
 ) -> None:
     r"""Find pictures and texts by words, pictures or sums of both.
 

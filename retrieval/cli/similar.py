@@ -10,11 +10,12 @@ import click
 from retrieval.cli.completing import complete_paths
 from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.opening import open_option
-from retrieval.cli.options import collection_option, json_option
+from retrieval.cli.options import json_option, place_option
 from retrieval.cli.previews import preview_option
 from retrieval.cli.request_options import OF_SIMILAR, RequestCommand, request_options
 from retrieval.cli.showing import show_or_open
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 from retrieval.shell import shell_command
 from retrieval.types import Item, Request
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @preview_option
 @open_option
 @json_option("Print one JSON object a hit.")
-@collection_option
+@place_option
 def similar(
     names: tuple[str, ...],
     unlike: tuple[str, ...],
@@ -46,7 +47,7 @@ def similar(
     preview: bool | None,
     open_them: bool,
     as_json: bool,
-    collection: Path,
+    collection: CollectionPlace,
 ) -> None:
     r"""Find what is most like items of the collection.
 

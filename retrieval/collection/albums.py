@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 from retrieval.collection.filters.parse import parse_where
 from retrieval.collection.migrations import ALBUMS_SINCE
 from retrieval.collection.moved import Move
-from retrieval.collection.statement import VERSION, Select
+from retrieval.collection.statement import VERSION, ReadConnection, Select
 from retrieval.collection.stored_values import NUMBER_LIMIT, WrongValue
 from retrieval.errors import UsageError
 from retrieval.expressions import with_paths
@@ -148,7 +147,7 @@ def check_name(name: str) -> None:
         )
 
 
-def read_albums(connection: sqlite3.Connection, move: Move | None, name: str | None = None) -> list[Album]:
+def read_albums(connection: ReadConnection, move: Move | None, name: str | None = None) -> list[Album]:
     """Read the albums of a catalogue, or the one of a name, by name; none where the schema is older than albums.
 
     Raises:

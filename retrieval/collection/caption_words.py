@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection import fulltext
-from retrieval.collection.statement import Number, Select, SelectIds, id_list
+from retrieval.collection.statement import Number, ReadConnection, Select, SelectIds, id_list
 
 
 def has_caption_words(connection: sqlite3.Connection) -> bool:
@@ -21,7 +21,7 @@ def has_caption_words(connection: sqlite3.Connection) -> bool:
     )
 
 
-def images_by_words(connection: sqlite3.Connection, text: str, hidden: NDArray[np.int64]) -> dict[int, float]:
+def images_by_words(connection: ReadConnection, text: str, hidden: NDArray[np.int64]) -> dict[int, float]:
     """Find the images with a caption that holds any rare word of a text; each has the BM25 score of its best caption.
 
     Args:
@@ -29,6 +29,7 @@ def images_by_words(connection: sqlite3.Connection, text: str, hidden: NDArray[n
         text: whose words count, but for those that very many items, or half of the texts, hold.
         hidden: ids of texts that do not count.
     """
+    assert isinstance(connection, sqlite3.Connection), "a server has no words"
     found = fulltext.find_rare(connection, text)
     seen = ~np.isin(found.ids, hidden)
     matches = fulltext.Matches(found.ids[seen], found.scores[seen])
@@ -36,7 +37,7 @@ def images_by_words(connection: sqlite3.Connection, text: str, hidden: NDArray[n
 
 
 def with_captions(
-    connection: sqlite3.Connection, images: Iterable[int], hidden: NDArray[np.int64]
+    connection: ReadConnection, images: Iterable[int], hidden: NDArray[np.int64]
 ) -> frozenset[int]:
     """Give those of some images that have a caption, other than the hidden texts."""
     found = _CAPTIONED.array(connection, id_list(images), id_list(hidden.tolist()))

@@ -24,7 +24,7 @@ from retrieval.collection.folder import check_files, require_collection
 from retrieval.collection.fulltext import objects_of_words
 from retrieval.collection.layout import catalogue_path
 from retrieval.collection.migrations import SCHEMA_VERSION, objects_of
-from retrieval.collection.statement import GENERATION, VERSION
+from retrieval.collection.statement import GENERATION, VERSION, ReadConnection
 from retrieval.collection.stored_values import WrongValue, number_of
 from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound, CollectionTooNew
 from retrieval.shell import shell_command
@@ -117,7 +117,7 @@ def open_catalogue(file: CatalogueFile) -> sqlite3.Connection:
     return connection
 
 
-def read_state(connection: sqlite3.Connection, collection: Path) -> int:
+def read_state(connection: ReadConnection, collection: Path) -> int:
     """Read the number of the committed state that this transaction sees, as often as a query is asked.
 
     Raises:
@@ -134,7 +134,7 @@ def read_state(connection: sqlite3.Connection, collection: Path) -> int:
     return read_generation(connection)
 
 
-def read_generation(connection: sqlite3.Connection) -> int:
+def read_generation(connection: ReadConnection) -> int:
     """Read the number of the committed state that this transaction sees, of a catalogue of a known schema.
 
     Raises:

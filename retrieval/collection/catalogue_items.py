@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.image_texts import described_by, read_image_texts
 from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
-from retrieval.collection.statement import Select, id_list
+from retrieval.collection.statement import ReadConnection, Select, id_list
 from retrieval.collection.stored_values import parse_attributes
 from retrieval.types import ImageText, Item, Kind, LinkedText
 
@@ -48,7 +47,7 @@ class LinkRow(NamedTuple):
 
 
 def read_items(
-    connection: sqlite3.Connection, ids: Iterable[int], hidden_texts: NDArray[np.int64], schema: int
+    connection: ReadConnection, ids: Iterable[int], hidden_texts: NDArray[np.int64], schema: int
 ) -> list[Item]:
     """Read items by id, ascending, each image with its texts, of the captions those that are not hidden."""
     rows = _FOUND.rows(connection, id_list(ids))
@@ -75,7 +74,7 @@ def _item(row: _FoundItem, captions: tuple[LinkedText, ...], texts: tuple[ImageT
 
 
 def _read_captions(
-    connection: sqlite3.Connection, images: list[int], hidden_texts: NDArray[np.int64]
+    connection: ReadConnection, images: list[int], hidden_texts: NDArray[np.int64]
 ) -> dict[int, tuple[LinkedText, ...]]:
     """Read the captions of each image, in the order of their links."""
     rows = _LINKED_TEXTS.rows(connection, id_list(images)) if images else []
@@ -89,7 +88,7 @@ def _read_captions(
 
 
 def read_pages(
-    connection: sqlite3.Connection, encoder_id: int | None, kind: Kind, size: int
+    connection: ReadConnection, encoder_id: int | None, kind: Kind, size: int
 ) -> Iterator[list[ItemRow]]:
     """Read all items of a kind in the order of ids, so many a page."""
     last = 0
@@ -98,12 +97,12 @@ def read_pages(
         yield page
 
 
-def read_rows(connection: sqlite3.Connection, encoder_id: int | None, ids: Iterable[int]) -> list[ItemRow]:
+def read_rows(connection: ReadConnection, encoder_id: int | None, ids: Iterable[int]) -> list[ItemRow]:
     """Read items by id, ascending; ids of no item are left out."""
     return _BY_ID.rows(connection, encoder_id, id_list(ids))
 
 
-def read_links(connection: sqlite3.Connection, kind: Kind, ids: Iterable[int]) -> list[LinkRow]:
+def read_links(connection: ReadConnection, kind: Kind, ids: Iterable[int]) -> list[LinkRow]:
     """Read the links of items of a kind, by image, and those of one image in their order."""
     return _LINKS[kind].rows(connection, id_list(ids))
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from pathlib import Path
 from typing import NamedTuple
 
-from retrieval.collection.statement import Select, Setting
+from retrieval.collection.statement import ReadConnection, Select, Setting
 from retrieval.collection.stored_values import number_of
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
+from retrieval.places import CollectionPlace
 
 
-def active_encoder_id(connection: sqlite3.Connection) -> int | None:
+def active_encoder_id(connection: ReadConnection) -> int | None:
     """Read the catalogue id of the encoder whose vectors are searched; None before the first commit.
 
     Raises:
@@ -23,7 +22,7 @@ def active_encoder_id(connection: sqlite3.Connection) -> int | None:
     return number_of(settings[0].value, "active_encoder") if settings else None
 
 
-def read_identity(connection: sqlite3.Connection, collection: Path, encoder_id: int) -> Identity:
+def read_identity(connection: ReadConnection, collection: CollectionPlace, encoder_id: int) -> Identity:
     """Read the identity of an encoder in the catalogue.
 
     Raises:

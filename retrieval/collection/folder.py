@@ -32,6 +32,7 @@ from retrieval.collection.layout import (
     segments_path,
 )
 from retrieval.errors import CollectionDamaged, CollectionNotFound
+from retrieval.postgres_address import require_folder
 
 _BY_DESCRIPTOR = {os.open, os.stat, os.unlink, os.rename} <= os.supports_dir_fd  # not on Windows
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -222,7 +223,9 @@ def require_collection(collection: Path) -> None:
     Raises:
         CollectionNotFound: there is no catalogue, and nothing that one would name.
         CollectionDamaged: the catalogue is gone or empty, and segment files are there.
+        UsageError: it is the address of a server.
     """
+    require_folder(collection)
     if catalogue_is_empty(collection):
         raise without_catalogue(collection) if has_segments(collection) else CollectionNotFound(collection)
 

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.filters.fields import place_of
-from retrieval.collection.statement import Number, Select, SelectIds, id_list
+from retrieval.collection.statement import Number, ReadConnection, Select, SelectIds, id_list
 from retrieval.errors import CollectionError, FilterError
+from retrieval.postgres_address import FORM
 from retrieval.shell import shell_command
 from retrieval.texts import fold
 from retrieval.types import Attribute, Kind
@@ -149,7 +150,7 @@ class Matches(NamedTuple):
     scores: NDArray[np.float64]
 
 
-def ids_with_all(connection: sqlite3.Connection, words: str) -> NDArray[np.int64]:
+def ids_with_all(connection: ReadConnection, words: str) -> NDArray[np.int64]:
     """Find the items that hold all words, with the images that such a text is linked to; ids, ascending int64.
 
     Raises:
@@ -161,24 +162,22 @@ def ids_with_all(connection: sqlite3.Connection, words: str) -> NDArray[np.int64
     return np.union1d(own, _IMAGES_OF.array(connection, id_list(own.tolist())))
 
 
-def find_all(connection: sqlite3.Connection, words: str) -> Matches:
+def find_all(connection: ReadConnection, words: str) -> Matches:
     """Find the items that hold all words, ranked by BM25.
 
     Raises:
         FilterError, CollectionError: as :func:`ids_with_all`.
     """
-    check_words(connection)
-    return _ranked(connection, match_all(words))
+    return _ranked(check_words(connection), match_all(words))
 
 
-def find_any(connection: sqlite3.Connection, text: str) -> Matches:
+def find_any(connection: ReadConnection, text: str) -> Matches:
     """Find items that hold any word of a text as :func:`find_rare`; the rarest word counts in any case.
 
     Raises:
         CollectionError: the catalogue, or this SQLite, has no full text.
     """
-    check_words(connection)
-    return find_rare(connection, text, at_least_one=True)
+    return find_rare(check_words(connection), text, at_least_one=True)
 
 
 def find_rare(connection: sqlite3.Connection, text: str, at_least_one: bool = False) -> Matches:
@@ -212,12 +211,17 @@ def _more_than_half(connection: sqlite3.Connection) -> int:
     return min(MOST_ANY, max(texts // 2 + 1, 3))
 
 
-def check_words(connection: sqlite3.Connection) -> None:
-    """Refuse to look for words where that cannot be done.
+def check_words(connection: ReadConnection) -> sqlite3.Connection:
+    """Refuse to look for words where that cannot be done; give the connection, which is SQLite's.
 
     Raises:
         CollectionError: the catalogue, or this SQLite, has no full text.
     """
+    if not isinstance(connection, sqlite3.Connection):
+        raise CollectionError(
+            "searching for words is not possible on a PostgreSQL collection yet; copy it to a folder with: "
+            + shell_command("copy", FORM, "FOLDER")
+        )
     if not has_fts5(connection):
         raise CollectionError(
             "the SQLite of this Python cannot search for words (it lacks FTS5); use another Python"
@@ -227,6 +231,7 @@ def check_words(connection: sqlite3.Connection) -> None:
             "the collection has no index of words yet, because an earlier version wrote it; bring it up to date with: "
             + shell_command("optimize")
         )
+    return connection
 
 
 def _ranked(connection: sqlite3.Connection, match: str) -> Matches:
@@ -239,7 +244,7 @@ def _ranked(connection: sqlite3.Connection, match: str) -> Matches:
     return Matches(ids, scores)
 
 
-def of_kind(connection: sqlite3.Connection, found: Matches, kind: Kind) -> dict[int, float]:
+def of_kind(connection: ReadConnection, found: Matches, kind: Kind) -> dict[int, float]:
     """Give items of a kind with their scores: an image has the best of its own and of the texts linked to it."""
     ids = id_list(found.ids.tolist())
     score_of = dict(zip(found.ids.tolist(), found.scores.tolist(), strict=True))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from retrieval.collection.statement import Select, Setting, id_list
+from retrieval.collection.statement import ReadConnection, Select, Setting, id_list
 from retrieval.collection.stored_values import WrongValue
 from retrieval.types import Attribute, Box, ImageText, Origin
 
@@ -17,9 +16,7 @@ READS_TEXT = "reads_text"
 """Name of the setting that is there while the text in new images is read after each run over a corpus."""
 
 
-def read_image_texts(
-    connection: sqlite3.Connection, contents: Iterable[int]
-) -> dict[int, tuple[ImageText, ...]]:
+def read_image_texts(connection: ReadConnection, contents: Iterable[int]) -> dict[int, tuple[ImageText, ...]]:
     """Read the stored texts of image contents that are not empty, by content id.
 
     Raises:
@@ -33,12 +30,12 @@ def read_image_texts(
     return {content: tuple(texts) for content, texts in found.items()}
 
 
-def count_image_texts(connection: sqlite3.Connection) -> dict[str, int]:
+def count_image_texts(connection: ReadConnection) -> dict[str, int]:
     """Count the image contents that have a text that is not empty, by its origin and maker."""
     return {f"{row.origin} by {row.maker}": row.contents for row in _COUNTS.rows(connection)}
 
 
-def reads_text(connection: sqlite3.Connection) -> bool:
+def reads_text(connection: ReadConnection) -> bool:
     """Whether the text in new images is read after each run over a corpus, because it was asked for once."""
     return bool(_READS_TEXT.rows(connection, READS_TEXT))
 

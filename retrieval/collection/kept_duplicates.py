@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable
 
-from retrieval.collection.statement import Select, Setting
+from retrieval.collection.statement import ReadConnection, Select, Setting
 
 KEPT = "kept_duplicates:"
 """Prefix of the setting's name, followed by the sha256 of the digests; its value is a JSON list of them, as hex."""
@@ -34,7 +33,7 @@ def digests_in(value: str) -> frozenset[bytes]:
     return found if len(found) == len(hexes) else frozenset()
 
 
-def read_kept(connection: sqlite3.Connection) -> list[frozenset[bytes]]:
+def read_kept(connection: ReadConnection) -> list[frozenset[bytes]]:
     """Read the sets of contents, by sha256, that are to be kept, all of each; settings not ours are left out."""
     found = (digests_in(row.value) for row in _SETTINGS.rows(connection, len(KEPT), KEPT))
     return [digests for digests in found if digests]

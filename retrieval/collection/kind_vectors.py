@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.statement import Select
-from retrieval.collection.stores import SegmentStore
+from retrieval.collection.statement import ReadConnection, Select
+from retrieval.collection.stores import KindStore
 from retrieval.types import Kind
 from retrieval.unit_rows import are_unit
 
@@ -31,9 +30,9 @@ class KindVectors:
 
 
 def read_kind_vectors(
-    connection: sqlite3.Connection,
+    connection: ReadConnection,
     encoder_id: int | None,
-    store: SegmentStore,
+    store: KindStore,
     kind: Kind,
     wanted: NDArray[np.int64],
 ) -> KindVectors:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from retrieval.collection.left_out import LEFT_OUT, counts_in
 from retrieval.collection.moved import Move
-from retrieval.collection.statement import Number, Select, Setting
+from retrieval.collection.statement import Number, ReadConnection, Select, Setting
 
 if TYPE_CHECKING:
     from retrieval.corpora.spec import CorpusSpec
@@ -51,7 +50,7 @@ def note_of(spec: CorpusSpec, read: str) -> str:
     return json.dumps({"read": read, "spec": spec.to_json()})
 
 
-def read_corpora(connection: sqlite3.Connection, move: Move | None) -> list[KnownCorpus]:
+def read_corpora(connection: ReadConnection, move: Move | None) -> list[KnownCorpus]:
     """Read the corpora in the order in which they came; a setting that is not ours counts as absent.
 
     Specs are as after ``move``; the connection shows uris so already.
@@ -70,12 +69,12 @@ def read_corpora(connection: sqlite3.Connection, move: Move | None) -> list[Know
     return found
 
 
-def was_read(connection: sqlite3.Connection, uri: str) -> bool:
+def was_read(connection: ReadConnection, uri: str) -> bool:
     """Whether a corpus, by uri, has been read to its end before."""
     return bool(_READ.rows(connection, CORPUS, uri)[0].number)
 
 
-def _settings(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
+def _settings(connection: ReadConnection, prefix: str) -> dict[str, str]:
     rows = _SETTINGS.rows(connection, len(prefix), prefix)
     return {row.name.removeprefix(prefix): row.value for row in rows}
 
@@ -115,6 +114,7 @@ _CORPORA = Select(
 )
 _READ = Select(
     Number,
-    "SELECT count(*) FROM sources JOIN settings ON settings.name = ? || sources.id WHERE sources.uri = ?",
+    "SELECT count(*) FROM sources JOIN settings ON settings.name = CAST(? AS TEXT) || CAST(sources.id AS TEXT) "
+    "WHERE sources.uri = ?",
 )
 _SETTINGS = Select(Setting, "SELECT name, value FROM settings WHERE substr(name, 1, ?) = ?")

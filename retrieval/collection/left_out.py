@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 
-from retrieval.collection.statement import Select, Setting
+from retrieval.collection.statement import ReadConnection, Select, Setting
 
 LEFT_OUT = "left_out:"
 """Prefix of the setting's name, followed by the corpus id; the setting's value is a JSON object of counts."""
@@ -14,7 +13,7 @@ LEFT_OUT = "left_out:"
 _LIMIT = 2**16  # characters of a value: a collection may come from strangers
 
 
-def read_left_out(connection: sqlite3.Connection) -> dict[str, int]:
+def read_left_out(connection: ReadConnection) -> dict[str, int]:
     """Read counts by kind, summed over all corpora; a setting that is not JSON counts nothing."""
     total: Counter[str] = Counter()
     for setting in _SETTINGS.rows(connection, len(LEFT_OUT), LEFT_OUT):

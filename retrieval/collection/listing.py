@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Literal
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.filters.fields import add_functions
 from retrieval.collection.migrations import ATTRIBUTES_SINCE
-from retrieval.collection.statement import SelectIds
+from retrieval.collection.statement import ReadConnection, SelectIds
 from retrieval.errors import UsageError
 from retrieval.types import Kind
 
@@ -21,7 +20,7 @@ LIST_SORTS: tuple[ListSort, ...] = ("added", "taken", "name")
 
 
 def in_order(
-    connection: sqlite3.Connection, schema: int, kind: Kind, ids: NDArray[np.int64], sort: ListSort
+    connection: ReadConnection, schema: int, kind: Kind, ids: NDArray[np.int64], sort: ListSort
 ) -> NDArray[np.int64]:
     """Put items of a kind into an order; ties go by id.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.collection.migrations import HIDDEN_SINCE
-from retrieval.collection.statement import Select, Setting
+from retrieval.collection.statement import ReadConnection, Select, Setting
 from retrieval.uris import file_uri, split_file_uri
 
 RELATIVE_TO = "relative_to"
@@ -53,7 +53,7 @@ def folders_of(collection: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys([file_uri(named), file_uri(collection.resolve().parent)]))
 
 
-def relative_to(connection: sqlite3.Connection) -> str | None:
+def relative_to(connection: ReadConnection) -> str | None:
     """Read the folder that a collection's uris count from; None where they do not, or the setting is not ours."""
     rows = _SETTING.rows(connection, RELATIVE_TO)
     value = rows[0].value if rows else ""
@@ -61,7 +61,7 @@ def relative_to(connection: sqlite3.Connection) -> str | None:
     return value if split is not None and split[1] is None and split[0].is_absolute() else None
 
 
-def find_move(connection: sqlite3.Connection, collection: Path) -> Move | None:
+def find_move(connection: ReadConnection, collection: Path) -> Move | None:
     """Find out whether a collection has been moved since it was last written; None where it has not, or stays put."""
     old = relative_to(connection)
     if old is None:

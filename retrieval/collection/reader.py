@@ -6,28 +6,24 @@ resolves hits, and ends. Nothing holds a transaction between queries: the write-
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.catalogue import damaged, read_state, unreadable
 from retrieval.collection.catalogue_items import PAGE_ITEMS
-from retrieval.collection.connections import ReadConnections
+from retrieval.collection.folder_source import FolderSource
 from retrieval.collection.known_corpora import KnownCorpus
-from retrieval.collection.layout import segments_path
-from retrieval.collection.snapshot import Snapshot, read_snapshot
-from retrieval.collection.stores import search_threads
+from retrieval.collection.source import Source
 from retrieval.collection.totals import CollectionInfo
 from retrieval.collection.view import View
-from retrieval.errors import CollectionDamaged, UsageError
+from retrieval.errors import UsageError
 from retrieval.identity import Identity
+from retrieval.places import CollectionPlace, ServerAddress
+from retrieval.postgres_address import place_of, require_folder
 from retrieval.types import Failure, HiddenItem, Hit, Item, Kind, Request
 
 if TYPE_CHECKING:
@@ -35,33 +31,32 @@ if TYPE_CHECKING:
     from retrieval.collection.listing import ListSort
     from retrieval.expressions import Expression
 
-OPEN_ATTEMPTS = 20  # compactions that may overtake one query before it gives up
-SEARCH_THREADS = 2  # that searches of one collection share
-
 
 class Collection:
     """A collection opened for reading; safe to share between threads. Make one with :meth:`open`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._connections = ReadConnections(path)
-        self._lock = threading.Lock()
-        self._snapshot: Snapshot | None = None
-        self._threads = search_threads(SEARCH_THREADS)
+    def __init__(self, source: Source) -> None:
+        self.path = source.path
+        self._source = source
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | CollectionPlace) -> Self:
         """Open a collection. Reads no per-row data, so ten million items open at once.
 
+        Args:
+            path: its folder, or its address on a server.
+
         Raises:
+            UsageError: the address cannot be read.
+            MissingExtra: the collection is on a server, and a package that this needs is not installed.
             CollectionNotFound: there is none at ``path``.
             CollectionTooNew: a newer vlsearch wrote it.
             CollectionDamaged: SQLite cannot read the catalogue, or a segment's file is missing or cut short.
         """
-        folder = Path(path)
-        collection = cls(folder)
+        place = place_of(path) if isinstance(path, str) else path
+        collection = cls(_source_of(place))
         try:
-            with collection._transaction():
+            with collection._source.transaction():
                 pass
         except BaseException:
             collection.close()
@@ -78,7 +73,7 @@ class Collection:
             CollectionDamaged: what is read is not what a writer writes.
             CollectionTooNew: a newer vlsearch has written to it since it was opened.
         """
-        with self._transaction() as (connection, snapshot):
+        with self._source.transaction() as (connection, snapshot):
             yield View(self.path, connection, snapshot)
 
     @property
@@ -205,8 +200,7 @@ class Collection:
 
     def close(self) -> None:
         """Close the catalogue; mapped files go when the last thread lets go of them."""
-        self._threads.shutdown()
-        self._connections.close()
+        self._source.close()
 
     def __enter__(self) -> Self:
         return self
@@ -216,37 +210,13 @@ class Collection:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[tuple[sqlite3.Connection, Snapshot]]:
-        """Begin a read transaction and give the snapshot of exactly the generation that it sees."""
-        for attempt in range(OPEN_ATTEMPTS):
-            try:
-                with self._connections.transaction() as connection:
-                    try:
-                        snapshot = self._current(connection)
-                    except FileNotFoundError as error:
-                        # A writer has committed and unlinked since this transaction began: look again. If the
-                        # files that the newest generation names are gone, no number of attempts finds them.
-                        if attempt == OPEN_ATTEMPTS - 1:
-                            missing = f"{error.filename or segments_path(self.path)} is missing"
-                            raise CollectionDamaged(self.path, missing) from error
-                        continue
-                    except OSError as error:
-                        raise unreadable(self.path, error) from error
-                    self._connections.see(connection, snapshot.move, snapshot.schema)
-                    yield connection, snapshot
-                    return
-            except sqlite3.Error as error:
-                raise damaged(self.path, error) from error
 
-    def _current(self, connection: sqlite3.Connection) -> Snapshot:
-        generation = read_state(connection, self.path)
-        last = self._snapshot
-        if last is not None and last.generation == generation:
-            return last
-        snapshot = read_snapshot(connection, self.path, generation, last, self._threads)
-        with self._lock:
-            # A thread whose transaction began earlier uses its own snapshot and leaves the newer one in place.
-            if self._snapshot is None or self._snapshot.generation < generation:
-                self._snapshot = snapshot
-        return snapshot
+def _source_of(place: CollectionPlace) -> Source:
+    if isinstance(place, ServerAddress):
+        from retrieval.extras import require  # late, as what follows: for collections on servers alone
+
+        require("postgres", "a collection on a PostgreSQL server")
+        from retrieval.collection.postgres.server_source import ServerSource
+
+        return ServerSource(place)
+    return FolderSource(require_folder(place))

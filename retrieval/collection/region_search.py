@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from retrieval.collection.score import exact_scores
 from retrieval.collection.search import Candidates, best_of
-from retrieval.collection.stores import SegmentStore
+from retrieval.collection.stores import VectorStore
 from retrieval.collection.stores.region_store import BestRegions
 
 
 def with_regions(
-    whole: Candidates, regions: BestRegions, store: SegmentStore, query: NDArray[np.float32], k: int
+    whole: Candidates, regions: BestRegions, store: VectorStore, query: NDArray[np.float32], k: int
 ) -> Candidates:
     """Join the best whole images and the images with the best regions into those with the best vectors of either kind.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +18,12 @@ from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.filters.allowed_cache import AllowedCache
 from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.moved import Move, find_move
-from retrieval.collection.statement import VERSION, Number, Select, SelectIds
-from retrieval.collection.stores import SegmentStore, open_stores
+from retrieval.collection.statement import VERSION, Number, ReadConnection, Select, SelectIds
+from retrieval.collection.storage import Storage, storage_of_folder
+from retrieval.collection.stores import KindStore, SegmentStore, open_stores
 from retrieval.collection.stores.region_store import RegionStore, open_regions
 from retrieval.identity import Identity
+from retrieval.places import CollectionPlace
 from retrieval.types import KINDS, Kind
 
 
@@ -46,6 +48,7 @@ class Snapshot:
         schema: of the catalogue.
         has_caption_words: whether images have captions whose words can be looked for.
         move: of the folder that the collection lies in, since the catalogue was last written; None if there was none.
+        storage: measures the room that it takes, under the encoder of an id.
         allowed: what conditions have let through so far.
     """
 
@@ -53,7 +56,7 @@ class Snapshot:
     encoder_id: int | None
     identity: Identity | None
     has_visible: dict[Kind, bool]
-    stores: Mapping[Kind, SegmentStore]
+    stores: Mapping[Kind, KindStore]
     accelerators: Mapping[Kind, Accelerator]
     regions: RegionStore | None
     dead: NDArray[np.int64]
@@ -64,6 +67,7 @@ class Snapshot:
     schema: int
     has_caption_words: bool
     move: Move | None
+    storage: Callable[[ReadConnection, int | None], Storage]
     allowed: AllowedCache = field(default_factory=AllowedCache)
 
     def hides(self, item: int) -> bool:
@@ -91,46 +95,70 @@ def read_snapshot(
         FileNotFoundError: a file is gone, because a commit after this transaction's generation replaced it.
         CollectionDamaged: a file is not what the catalogue says.
     """
-    encoder_id = active_encoder_id(connection)
-    identity = None if encoder_id is None else read_identity(connection, collection, encoder_id)
-    dimension = 0 if identity is None else identity.dimension
+    state = read_rows_of_state(connection, collection)
+    encoder_id, dimension = state.encoder_id, 0 if state.identity is None else state.identity.dimension
     mapped = {} if last is None else last.stores
-    stores = open_stores(connection, collection, encoder_id, dimension, mapped, threads)
-    accelerators = open_accelerators(
-        connection, collection, encoder_id, {} if last is None else last.accelerators
+    segments = {kind: store for kind, store in mapped.items() if isinstance(store, SegmentStore)}
+    return Snapshot(
+        generation=generation,
+        stores=open_stores(connection, collection, encoder_id, dimension, segments, threads),
+        accelerators=open_accelerators(
+            connection, collection, encoder_id, {} if last is None else last.accelerators
+        ),
+        regions=open_regions(
+            connection, collection, encoder_id, dimension, None if last is None else last.regions, threads
+        ),
+        schema=VERSION.rows(connection)[0].number,
+        has_caption_words=has_caption_words(connection),
+        move=find_move(connection, collection),
+        storage=storage_of_folder,
+        **state._asdict(),
     )
-    regions = open_regions(
-        connection, collection, encoder_id, dimension, None if last is None else last.regions, threads
-    )
+
+
+class RowsOfState(NamedTuple):
+    """What the rows of the catalogue say of a :class:`Snapshot`, wherever its vectors are."""
+
+    encoder_id: int | None
+    identity: Identity | None
+    has_visible: dict[Kind, bool]
+    dead: NDArray[np.int64]
+    hidden: dict[Kind, NDArray[np.int64]]
+    masked: NDArray[np.int64]
+    hidden_ids: frozenset[int]
+    last_item: int
+
+
+def read_rows_of_state(connection: ReadConnection, collection: CollectionPlace) -> RowsOfState:
+    """Read what this transaction sees.
+
+    Raises:
+        CollectionDamaged: the catalogue does not know its encoder.
+        WrongValue: a value is not of its type.
+    """
+    encoder_id = active_encoder_id(connection)
     dead = masked = _DEAD.array(connection)
     hidden = _hidden_items(connection)
     if any(map(len, hidden.values())):
         masked = np.union1d(dead, _HIDDEN_ENCODINGS.array(connection, encoder_id))
-    return Snapshot(
-        generation=generation,
+    return RowsOfState(
         encoder_id=encoder_id,
-        identity=identity,
+        identity=None if encoder_id is None else read_identity(connection, collection, encoder_id),
         has_visible={kind: _holds(connection, kind, len(hidden[kind])) for kind in KINDS},
-        stores=stores,
-        accelerators=accelerators,
-        regions=regions,
         dead=dead,
         hidden=hidden,
         masked=masked,
         hidden_ids=frozenset(number for of_kind in hidden.values() for number in of_kind.tolist()),
         last_item=_LAST_ITEM.rows(connection)[0].number,
-        schema=VERSION.rows(connection)[0].number,
-        has_caption_words=has_caption_words(connection),
-        move=find_move(connection, collection),
     )
 
 
-def _holds(connection: sqlite3.Connection, kind: Kind, hidden: int) -> bool:
+def _holds(connection: ReadConnection, kind: Kind, hidden: int) -> bool:
     """Whether there are more items of a kind than are hidden."""
     return _COUNT_UP_TO.rows(connection, kind, hidden + 1)[0].number > hidden
 
 
-def _hidden_items(connection: sqlite3.Connection) -> dict[Kind, NDArray[np.int64]]:
+def _hidden_items(connection: ReadConnection) -> dict[Kind, NDArray[np.int64]]:
     """Read the ids of hidden items of each kind, ascending; none where the schema is older than hiding."""
     ids: dict[Kind, list[int]] = {"image": [], "text": []}
     if VERSION.rows(connection)[0].number >= HIDDEN_SINCE:

@@ -8,11 +8,21 @@ prepares every statement of the read side on the newest schema.
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
 from types import NoneType, UnionType
-from typing import Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +30,30 @@ from numpy.typing import NDArray
 from retrieval.collection.stored_values import WrongValue
 
 R = TypeVar("R", bound=tuple[object, ...])
+
+
+class Found(Protocol):
+    """Rows that a statement has found."""
+
+    def fetchall(self) -> list[Any]:
+        """Give all rows, as tuples."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Give the next row; None after the last one."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give the rows one by one."""
+        ...
+
+
+class ReadConnection(Protocol):
+    """What the read side needs of a connection to a catalogue: SQLite's own has it, and a server's."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Found:
+        """Send a statement in SQLite's SQL with the values of its ``?``, in the connection's read transaction."""
+        ...
 
 
 class Select(Generic[R]):
@@ -42,7 +76,7 @@ class Select(Generic[R]):
         """Types and texts that each column may have; a query in a new process uses few of the statements."""
         return [(_classes(hint), _literals(hint)) for hint in get_type_hints(self._row).values()]
 
-    def rows(self, connection: sqlite3.Connection, *parameters: object) -> list[R]:
+    def rows(self, connection: ReadConnection, *parameters: object) -> list[R]:
         """Send the statement; give all rows in its order.
 
         Raises:
@@ -76,7 +110,7 @@ class SelectIds:
     def __init__(self, sql: str) -> None:
         self.sql = sql
 
-    def array(self, connection: sqlite3.Connection, *parameters: object) -> NDArray[np.int64]:
+    def array(self, connection: ReadConnection, *parameters: object) -> NDArray[np.int64]:
         """Send the statement; give the ids, (n,) int64, in its order.
 
         Raises:

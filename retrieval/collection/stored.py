@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.catalogue import chunked
-from retrieval.collection.statement import Select, id_list
+from retrieval.collection.statement import ReadConnection, Select, id_list
 from retrieval.collection.stores.protocols import VectorStore
 from retrieval.types import KINDS, Kind
 
@@ -29,7 +28,7 @@ class StoredVector:
 
 
 def read_vectors(
-    connection: sqlite3.Connection,
+    connection: ReadConnection,
     encoder_id: int | None,
     store: Callable[[Kind], VectorStore],
     contents: Iterable[tuple[Kind, bytes]],
@@ -51,7 +50,7 @@ def read_vectors(
 
 
 def read_keyed(
-    connection: sqlite3.Connection,
+    connection: ReadConnection,
     encoder_id: int | None,
     store: Callable[[Kind], VectorStore],
     keys: Sequence[str],
@@ -62,7 +61,7 @@ def read_keyed(
 
 
 def read_by_id(
-    connection: sqlite3.Connection,
+    connection: ReadConnection,
     encoder_id: int | None,
     store: Callable[[Kind], VectorStore],
     ids: Iterable[int],

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from retrieval.collection.accelerators.opened import Measurement
@@ -15,7 +13,8 @@ from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
 from retrieval.collection.moved import relative_to
 from retrieval.collection.shard_note import read_shard
 from retrieval.collection.snapshot import Snapshot
-from retrieval.collection.statement import VERSION, Number, Select
+from retrieval.collection.statement import VERSION, Number, ReadConnection, Select
+from retrieval.places import CollectionPlace
 from retrieval.types import Kind
 
 
@@ -79,12 +78,11 @@ class RegionsInfo:
     bytes: int
 
 
-def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) -> CollectionInfo:
+def read_totals(connection: ReadConnection, path: CollectionPlace, snapshot: Snapshot) -> CollectionInfo:
     """Count what a generation holds."""
     identity = snapshot.identity
     counts = _COUNTS.rows(connection)[0]
-    of_encoder = _OF_ENCODER.rows(connection, snapshot.encoder_id)[0]
-    page_count, page_size = (pragma.rows(connection)[0].number for pragma in (_PAGE_COUNT, _PAGE_SIZE))
+    storage = snapshot.storage(connection, snapshot.encoder_id)
     return CollectionInfo(
         path=str(path),
         generation=snapshot.generation,
@@ -93,11 +91,11 @@ def read_totals(connection: sqlite3.Connection, path: Path, snapshot: Snapshot) 
         precision=None if identity is None else identity.precision,
         runtime=None if identity is None else identity.runtime,
         **counts._asdict(),
-        **of_encoder._asdict(),
+        **storage._asdict(),
+        unencoded=_UNENCODED.rows(connection, snapshot.encoder_id)[0].number,
         rows=sum(store.rows for store in snapshot.stores.values()),
         dead=len(snapshot.dead),
         hidden=sum(len(of_kind) for of_kind in snapshot.hidden.values()),
-        catalogue_bytes=page_count * page_size,
         schema_version=VERSION.rows(connection)[0].number,
         left_out=read_left_out(connection),
         relative_to=relative_to(connection) if snapshot.move is None else snapshot.move.new,
@@ -126,24 +124,14 @@ class _Counts(NamedTuple):
     sources: int
 
 
-class _OfEncoder(NamedTuple):
-    segments: int
-    vector_bytes: int
-    unencoded: int
-
-
 _COUNTS = Select(
     _Counts,
     "SELECT (SELECT count(*) FROM items WHERE kind = 'image'), (SELECT count(*) FROM items WHERE kind = 'text'), "
     "(SELECT count(*) FROM links), (SELECT count(*) FROM contents), (SELECT count(*) FROM failures), "
     "(SELECT count(*) FROM sources)",
 )
-_OF_ENCODER = Select(
-    _OfEncoder,
-    "SELECT (SELECT count(*) FROM segments WHERE encoder_id = ?1), "
-    "(SELECT coalesce(sum(vectors_size), 0) FROM segments WHERE encoder_id = ?1), "
-    "(SELECT count(*) FROM items WHERE NOT EXISTS (SELECT 1 FROM encodings "
-    "WHERE encodings.content_id = items.content_id AND encodings.encoder_id = ?1))",
+_UNENCODED = Select(
+    Number,
+    "SELECT count(*) FROM items WHERE NOT EXISTS (SELECT 1 FROM encodings "
+    "WHERE encodings.content_id = items.content_id AND encodings.encoder_id = ?)",
 )
-_PAGE_COUNT = Select(Number, "PRAGMA page_count")
-_PAGE_SIZE = Select(Number, "PRAGMA page_size")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -33,14 +31,15 @@ from retrieval.collection.ranking import DEEPER, Ranked, may_lack_hits, rank_ite
 from retrieval.collection.region_search import with_regions
 from retrieval.collection.search import Candidates, search
 from retrieval.collection.snapshot import Snapshot
-from retrieval.collection.statement import VERSION, Number, Select, id_list
+from retrieval.collection.statement import VERSION, Number, ReadConnection, Select, id_list
 from retrieval.collection.stored import StoredVector, read_by_id, read_keyed, read_vectors
 from retrieval.collection.stored_values import WrongValue
-from retrieval.collection.stores import SegmentStore
+from retrieval.collection.stores import KindStore, SegmentStore
 from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
 from retrieval.moments import video_of
+from retrieval.places import CollectionPlace
 from retrieval.types import After, Failure, HiddenItem, Hit, ImageText, Item, Kind, Request
 from retrieval.uris import uri_of
 
@@ -58,15 +57,30 @@ class View:
     """One generation of a collection; valid inside the ``with`` block of :meth:`Collection.reading`, for one thread.
 
     Attributes:
-        path: the collection's folder.
+        path: the collection's folder, or its address on a server.
         generation: number of the committed state.
         identity: of the encoder whose vectors are searched; None while nothing has been indexed.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, snapshot: Snapshot) -> None:
+    def __init__(self, path: CollectionPlace, connection: ReadConnection, snapshot: Snapshot) -> None:
         self.path, self._connection, self._snapshot = path, connection, snapshot
         self.generation: int = snapshot.generation
         self.identity: Identity | None = snapshot.identity
+
+    @property
+    def connection(self) -> ReadConnection:
+        """The connection to the catalogue, in this view's transaction: for what reads tables whole."""
+        return self._connection
+
+    @property
+    def encoder_id(self) -> int | None:
+        """The id of the active encoder in the catalogue; None while nothing has been indexed."""
+        return self._snapshot.encoder_id
+
+    @property
+    def schema(self) -> int:
+        """The number of the catalogue's schema."""
+        return self._snapshot.schema
 
     def holds(self, kind: Kind) -> bool:
         """Whether there is any item of a kind that is not hidden."""
@@ -450,6 +464,8 @@ class View:
         if accelerator is None:
             whole = search(store if some is None else some, vectors, depth, masked)
         else:
+            assert isinstance(store, SegmentStore), "accelerators are of segments"
+            assert some is None or isinstance(some, SegmentStore)
             whole = search_accelerated(accelerator, store, vectors, depth, masked, some)
         regions = self._snapshot.regions
         if find != "image" or regions is None or not request.regions:
@@ -461,7 +477,7 @@ class View:
             for one, of_regions, query in zip(whole, best, queries, strict=True)
         ]
 
-    def _store(self, kind: Kind) -> SegmentStore:
+    def _store(self, kind: Kind) -> KindStore:
         return self._snapshot.stores[kind]
 
     def _rank(
@@ -562,7 +578,8 @@ _CONTENTS_OF = Select(
 )
 _FRAMES_OF = Select(
     _Frame,
-    "SELECT id, uri FROM items WHERE id IN (SELECT value FROM json_each(?)) AND uri GLOB '*#t[=%]*' ORDER BY id",
+    "SELECT id, uri FROM items WHERE id IN (SELECT value FROM json_each(?)) "
+    "AND (uri LIKE '%#t=%' OR uri LIKE '%#t$%%' ESCAPE '$') ORDER BY id",
 )
 _BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
 _BY_URI = Select(Number, "SELECT id FROM items WHERE uri = ?")
@@ -576,5 +593,5 @@ _HIDDEN = Select(  # of the tables themselves, which are joined by index, where 
 _FAILURES = Select(
     _Failure,
     "SELECT uri, reason FROM failures "
-    "WHERE ?1 IS NULL OR source_id IN (SELECT id FROM sources WHERE uri = ?1) ORDER BY id",
+    "WHERE CAST(?1 AS TEXT) IS NULL OR source_id IN (SELECT id FROM sources WHERE uri = ?1) ORDER BY id",
 )

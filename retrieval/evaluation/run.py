@@ -19,6 +19,7 @@ from retrieval.evaluation.metrics import check_cut
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.significance import Comparison
 from retrieval.identity import Identity
+from retrieval.places import CollectionPlace
 from retrieval.types import Limits, OnProgress
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ class EngineFigures:
     """Figures of the same queries answered by a collection.
 
     Attributes:
-        collection: its folder.
+        collection: where it is.
         items: images and texts that it holds, those outside the evaluation included.
         figures: figures of its answers.
         latency: of single queries, without their encoding, by direction.
     """
 
-    collection: Path
+    collection: CollectionPlace
     items: tuple[int, int]
     figures: Figures
     latency: Mapping[Direction, Latency]

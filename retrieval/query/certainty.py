@@ -1,7 +1,7 @@
 """How likely the first hit of a query is right, by the calibration of the collection's model.
 
 Known for words that find images by vectors: texts alone, their sums and differences, under any condition. Statistics
-come from the scores of a sample of what may be found (:data:`~retrieval.collection.stores.segment_store.SAMPLE_ROWS`
+come from the scores of a sample of what may be found (:data:`~retrieval.collection.stores.protocols.SAMPLE_ROWS`
 vectors at even distances), the same whether the search scans or an accelerator answers; no score and no order changes.
 
 Where words have a say in the order (hybrid), the probability is still that of the best hit by vectors, which is as well

@@ -39,6 +39,7 @@ from retrieval.collection import View
 from retrieval.collection.stored_values import NUMBER_LIMIT
 from retrieval.contents import pixel_digest
 from retrieval.errors import CursorExpired, QueryError
+from retrieval.places import CollectionPlace
 from retrieval.query.parts import ImagePart, KeyPart, Part, Query, TextPart
 from retrieval.types import KINDS, After, Hits, Kind, Mode, Request
 
@@ -105,7 +106,7 @@ class Cursor:
         return cls(KINDS[kind], regions, generation, after, asked, row, by_words)
 
 
-def open_cursor(text: str, collection: Path, query: Query, request: Request) -> Cursor:
+def open_cursor(text: str, collection: CollectionPlace, query: Query, request: Request) -> Cursor:
     """Read the cursor of a search.
 
     Raises:
@@ -152,13 +153,13 @@ class NextPage:
     """What the cursor behind the last hit of a page is made of; digests are computed when it is asked for.
 
     Attributes:
-        collection: its folder.
+        collection: where it is.
         query: as it was asked.
         request: likewise.
         place: the cursor, but for the digest of what was asked.
     """
 
-    collection: Path
+    collection: CollectionPlace
     query: Query
     request: Request
     place: Cursor
@@ -208,10 +209,10 @@ def _row_digest(view: View, row: NDArray[np.float32] | None) -> bytes:
     return hashlib.sha256(view.identity.digest.encode() + row.tobytes()).digest()[:8]
 
 
-def _asked(collection: Path, query: Query, request: Request) -> bytes:
+def _asked(collection: CollectionPlace, query: Query, request: Request) -> bytes:
     """Give the digest of what all pages of a search share: neither how many hits each has, nor their order in it."""
     facts = (
-        str(collection.resolve()),
+        str(collection.resolve() if isinstance(collection, Path) else collection),
         [_part_facts(part) for part in query.parts],
         request.find,
         request.distinct,

@@ -19,10 +19,11 @@ from retrieval.errors import (
     QueryError,
     UsageError,
 )
+from retrieval.places import CollectionPlace
 from retrieval.query.answering import Asked, answer_in
 from retrieval.query.cursor import Cursor, open_cursor
 from retrieval.query.loaded_encoders import LoadedEncoders
-from retrieval.query.location import collection_path
+from retrieval.query.location import collection_place
 from retrieval.query.parts import ItemPart, KeyPart, Query, Queryable
 from retrieval.query.stored_items import stored_vectors
 from retrieval.query.vectors import NotPrepared, QueryVectors, with_place_in_errors
@@ -73,7 +74,7 @@ ATTEMPTS = 6  # one to find out what to prepare, and re-encodings (vlsearch rein
 
 
 def open_engine(
-    path: str | Path | None = None,
+    path: str | CollectionPlace | None = None,
     *,
     encoder: Encoder | str | Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -81,8 +82,8 @@ def open_engine(
     """Open a collection to be searched; close it, or use it in a ``with`` statement.
 
     Args:
-        path: the collection's folder; by default ``$VLSEARCH_COLLECTION``, else the one that ``vlsearch
-            index`` fills by default.
+        path: the collection's folder, or its address on a PostgreSQL server; by default ``$VLSEARCH_COLLECTION``,
+            else the folder that ``vlsearch index`` fills by default.
         encoder: an encoder, or a name or folder to load one from; by default the one that the collection
             names. It must be the one that the collection was built with.
         limits: what is accepted of a query's images.
@@ -92,7 +93,7 @@ def open_engine(
         CollectionTooNew: a newer vlsearch wrote it.
         CollectionDamaged: its catalogue or a segment cannot be read.
     """
-    return SearchEngine(Collection.open(collection_path(path)), encoder, limits)
+    return SearchEngine(Collection.open(collection_place(path)), encoder, limits)
 
 
 class SearchEngine:

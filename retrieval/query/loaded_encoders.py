@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.errors import IdentityMismatch
 from retrieval.identity import Identity
+from retrieval.places import CollectionPlace
 from retrieval.query.vectors import NotPrepared
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class LoadedEncoders:
     """The encoder of a collection: the caller's, or one that is loaded when a query first needs it; thread-safe."""
 
-    def __init__(self, collection: Path, given: Encoder | str | Path | None) -> None:
+    def __init__(self, collection: CollectionPlace, given: Encoder | str | Path | None) -> None:
         self._collection, self._given = collection, given
         self._loaded: Encoder | None = None
         self._lock = threading.Lock()

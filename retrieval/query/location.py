@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from retrieval.places import CollectionPlace, ServerAddress
+from retrieval.postgres_address import is_address, parse_address, require_folder
 from retrieval.uris import expand_home
 
 VARIABLE = "VLSEARCH_COLLECTION"
@@ -14,12 +16,24 @@ def collection_path(chosen: str | Path | None = None) -> Path:
     """Give a collection's folder: ``chosen``, else ``$VLSEARCH_COLLECTION``, else one in the user's data folder.
 
     The folder is not created and need not exist.
+
+    Raises:
+        UsageError: what is named is a collection on a server.
     """
-    if chosen is not None:
-        return expand_home(chosen)
-    named = os.environ.get(VARIABLE)
-    if named:
-        return expand_home(named)
+    return require_folder(collection_place(chosen))
+
+
+def collection_place(chosen: str | CollectionPlace | None = None) -> CollectionPlace:
+    """Give the place of a collection: its folder, as :func:`collection_path` does, or its address on a server.
+
+    Raises:
+        UsageError: an address cannot be read.
+    """
+    if isinstance(chosen, ServerAddress):
+        return chosen
+    named = os.environ.get(VARIABLE) or None if chosen is None else chosen
+    if named is not None:
+        return parse_address(named) if isinstance(named, str) and is_address(named) else expand_home(named)
     from platformdirs import user_data_path  # late: rarely needed, and the group's help needs it never
 
     return user_data_path("vlsearch", appauthor=False) / "default"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from retrieval.collection import View
 from retrieval.collection.stored import StoredVector
 from retrieval.errors import QueryError
+from retrieval.places import CollectionPlace
 from retrieval.query.parts import Query
 from retrieval.query.vectors import place_of, with_place_in_errors
 from retrieval.types import Kind
@@ -34,7 +34,7 @@ def stored_vectors(view: View, queries: Sequence[Query]) -> dict[str | int, Stor
     return found
 
 
-def _no_such_item(collection: Path, name: str | int) -> str:
+def _no_such_item(collection: CollectionPlace, name: str | int) -> str:
     said, where = (
         (f"item {name}", "ids stand in hits")
         if isinstance(name, int)

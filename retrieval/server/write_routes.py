@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from retrieval.errors import CollectionError, UsageError
+from retrieval.postgres_address import require_folder
 from retrieval.query.pictures import media_type
 from retrieval.server.answers import Answer, is_local
 from retrieval.server.bodies import Digest, ItemId, Name
@@ -185,6 +186,6 @@ async def _changed(
 ) -> Response:
     """Make a change, one at a time, and tell how many items it was of, and the generation after it."""
     served = shared.served(asked.collection)
-    done = await shared.writes.run(request, lambda: change(served.engine.collection.path))
+    done = await shared.writes.run(request, lambda: change(require_folder(served.engine.collection.path)))
     generation = served.engine.collection.generation
     return Answer({"collection": served.name, "changed": done, "generation": generation})

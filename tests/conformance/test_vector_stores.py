@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +32,7 @@ from retrieval.collection.stores import (
 from retrieval.collection.stores.protocols import check_rows
 from retrieval.collection.stores.segment_files import open_segment
 from tests.builders import unit_rows
+from tests.postgres_server import new_place, require_server
 
 D = 16
 Part = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -170,7 +173,67 @@ def in_segments() -> Iterator[Place]:
         yield FolderPlace(Path(folder))
 
 
-STORES = pytest.mark.parametrize("make", [in_memory, in_segments])
+class ServerPlace:
+    """Rows in the tables of a server, within one transaction."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection, self.noted = connection, list[str]()
+
+    @property
+    def writer(self) -> ServerPlace:
+        return self
+
+    def write(
+        self, generation: int, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.float32]]
+    ) -> PlainWritten:
+        from indexer.exchange.to_server import copy_vectors
+
+        rows = np.concatenate(list(blocks))
+        pages = iter([([(number, 0) for number in ids.tolist()], rows)])
+        copy_vectors(self.connection, "image_vectors", pages, D)
+        return PlainWritten(ids, ("image_vectors",))
+
+    @contextmanager
+    def opened(self, written: Sequence[Any]) -> Iterator[VectorStore]:
+        from retrieval.collection.postgres.server_store import ServerStore
+
+        yield ServerStore(self.connection, "image", D)
+
+
+@cache
+def _connected() -> Any:
+    """Connect to the server of the session, to a schema with the tables of vectors alone."""
+    from retrieval.collection.postgres.server_connection import connect
+    from retrieval.collection.postgres.server_schema import vector_tables
+
+    place = new_place()
+    connection = connect(place, 60)
+    connection.driver.execute(f"CREATE SCHEMA {place.schema}".encode())
+    connection.driver.execute(f"SET search_path = {place.schema}, pg_catalog".encode())
+    connection.driver.execute("CREATE TABLE encodings (id bigint PRIMARY KEY)")
+    tables = vector_tables(D, connection.extension).replace("REFERENCES encodings (id)", "")
+    connection.driver.execute(tables.encode())
+    atexit.register(connection.close)
+    return connection
+
+
+@contextmanager
+def on_server() -> Iterator[Place]:
+    require_server()
+    connection = _connected()
+    connection.driver.execute("BEGIN")
+    try:
+        place: Any = ServerPlace(connection)
+        yield place
+    finally:
+        connection.driver.execute("ROLLBACK")
+
+
+STORES = pytest.mark.parametrize("make", [in_memory, in_segments, on_server])
+"""What every store must do for readers."""
+
+WRITERS = pytest.mark.parametrize("make", [in_memory, in_segments])
+"""What files need; on a server, vectors are rows of the transaction that names them, and it writes nothing beside."""
 
 
 def write_all(place: Place, parts: Iterable[Part]) -> list[WrittenVectors]:
@@ -289,12 +352,12 @@ def test_all_stores_give_the_same_candidates(held: tuple[list[Part], NDArray[np.
     queries = unit_rows(2, D, seed=97)
     answers = []
 
-    for make in (in_memory, in_segments):
+    for make in (in_memory, in_segments, on_server):
         with store_of(make, parts) as store:
             found = search(store, queries, k, masked)
             answers.append([sorted(zip(c.ids.tolist(), c.scores.tolist(), strict=True)) for c in found])
 
-    assert answers[0] == answers[1]
+    assert answers[0] == answers[1] == answers[2]
 
 
 @STORES
@@ -318,7 +381,7 @@ def test_some_of_the_vectors_are_searched_as_a_store_that_holds_no_others(
     ]
 
 
-@STORES
+@WRITERS
 @settings(max_examples=30)
 @given(held=stored())
 def test_what_is_written_is_durable_under_noted_names_and_counts_only_where_it_is_named(
@@ -339,7 +402,7 @@ def test_what_is_written_is_durable_under_noted_names_and_counts_only_where_it_i
                     store.vectors(ids[:1])
 
 
-@STORES
+@WRITERS
 @settings(max_examples=30)
 @given(held=stored())
 def test_a_replacement_holds_the_rest_bit_for_bit_and_the_old_stays_until_it_is_removed(
@@ -366,7 +429,7 @@ def test_a_replacement_holds_the_rest_bit_for_bit_and_the_old_stays_until_it_is_
         assert place.names() == set(merged.names if merged is not None else ())
 
 
-@STORES
+@WRITERS
 @pytest.mark.parametrize(
     "rows",
     [
@@ -393,7 +456,7 @@ def test_rows_that_cannot_be_kept_are_refused_and_what_they_leave_can_be_removed
             assert held_by(store, [7]) == {7: unit_rows(1, D)[0].tobytes()}
 
 
-@STORES
+@WRITERS
 def test_names_are_never_used_twice_and_removing_what_is_gone_is_no_mistake(make: OpenPlace) -> None:
     part = np.array([1], np.int64), unit_rows(1, D)
     with make() as place:

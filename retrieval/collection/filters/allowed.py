@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.filters.evaluate import Evaluation
-from retrieval.collection.statement import SelectIds, id_list
-from retrieval.collection.stores import SegmentStore
+from retrieval.collection.statement import ReadConnection, SelectIds, id_list
+from retrieval.collection.stores import KindStore
 from retrieval.expressions import Expression
 from retrieval.types import Kind
 
@@ -28,7 +27,7 @@ class Allowed:
     """
 
     items: NDArray[np.int64]
-    store: SegmentStore
+    store: KindStore
 
     def admits(self, item: int) -> bool:
         """Whether the item with this id is among them."""
@@ -55,13 +54,13 @@ class Searched:
         store: the vectors.
     """
 
-    connection: sqlite3.Connection
+    connection: ReadConnection
     schema: int
     kind: Kind
     items: NDArray[np.int64]
     hidden: NDArray[np.int64]
     encoder_id: int | None
-    store: SegmentStore
+    store: KindStore
 
 
 def find_allowed(searched: Searched, where: Expression) -> Allowed:
@@ -81,7 +80,7 @@ def allowed_items(searched: Searched, where: Expression) -> NDArray[np.int64]:
     return np.setdiff1d(met, searched.hidden, assume_unique=True) if len(searched.hidden) else met
 
 
-def items_of_kind(connection: sqlite3.Connection, kind: Kind) -> NDArray[np.int64]:
+def items_of_kind(connection: ReadConnection, kind: Kind) -> NDArray[np.int64]:
     """Read the ids of all items of a kind, ascending."""
     return _OF_KIND.array(connection, kind)
 

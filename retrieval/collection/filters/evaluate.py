@@ -5,9 +5,8 @@ Every statement's text is made of constants; what a condition says is bound as p
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from retrieval.collection.filters.fields import Column, Fields
 from retrieval.collection.filters.geography import ROUNDING_KM, box_around, distances_km
 from retrieval.collection.filters.values import Stored
 from retrieval.collection.fulltext import ids_with_all
-from retrieval.collection.statement import SelectIds
+from retrieval.collection.statement import ReadConnection, SelectIds
 from retrieval.collection.stored_values import WrongValue
 from retrieval.errors import FilterError
 from retrieval.expressions import (
@@ -50,11 +49,15 @@ class Evaluation:
         items: their ids, ascending, all of them.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, kind: Kind, schema: int, items: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, connection: ReadConnection, kind: Kind, schema: int, items: NDArray[np.int64]) -> None:
         self._connection, self._items = connection, items
-        self._fields = Fields(connection, kind, schema)
+        self._kind: Kind = kind
+        self._schema = schema
+
+    @cached_property
+    def _fields(self) -> Fields:
+        """The fields; conditions on folders and ids need none, and a server has none."""
+        return Fields(self._connection, self._kind, self._schema)
 
     def mask(self, expression: Expression) -> Mask:
         """Tell for each item whether it meets a condition.

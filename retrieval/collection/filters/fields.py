@@ -12,8 +12,10 @@ from urllib.parse import unquote
 
 from retrieval.collection.filters.values import TYPES, Stored, Type
 from retrieval.collection.migrations import ATTRIBUTES_SINCE, LISTINGS_SINCE
-from retrieval.collection.statement import Select
+from retrieval.collection.statement import ReadConnection, Select
 from retrieval.errors import FilterError
+from retrieval.postgres_address import FORM
+from retrieval.shell import shell_command
 from retrieval.texts import fold
 from retrieval.types import Kind
 from retrieval.uris import display, is_url, split_file_uri
@@ -116,7 +118,7 @@ _BY_NAME = Select(AttributeName, f"{_NAMES} WHERE name = ? ORDER BY type")
 _ALL_NAMES = Select(AttributeName, f"{_NAMES} ORDER BY name, type LIMIT 10000")
 
 
-def names_of_attributes(connection: sqlite3.Connection, schema: int) -> list[str]:
+def names_of_attributes(connection: ReadConnection, schema: int) -> list[str]:
     """List the names of attributes, each once; none of a catalogue that keeps no attributes to search by."""
     rows = _ALL_NAMES.rows(connection) if schema >= ATTRIBUTES_SINCE else []
     return list(dict.fromkeys(row.name for row in rows))
@@ -125,7 +127,7 @@ def names_of_attributes(connection: sqlite3.Connection, schema: int) -> list[str
 class Fields:
     """The fields of one generation of a collection, for items of a kind."""
 
-    def __init__(self, connection: sqlite3.Connection, kind: Kind, schema: int) -> None:
+    def __init__(self, connection: ReadConnection, kind: Kind, schema: int) -> None:
         add_functions(connection)
         self._connection, self._schema = connection, schema
         self._kind: Kind = kind
@@ -214,8 +216,17 @@ def _computed(sql: str) -> str:
     return f"WITH field (item_id, value) AS MATERIALIZED ({sql}) SELECT {{}} FROM field WHERE"
 
 
-def add_functions(connection: sqlite3.Connection) -> None:
-    """Give a connection the functions that the SELECTs of fields call."""
+def add_functions(connection: ReadConnection) -> None:
+    """Give a connection the functions that the SELECTs of fields call.
+
+    Raises:
+        FilterError: it is one to a server, which has no such functions.
+    """
+    if not isinstance(connection, sqlite3.Connection):
+        raise FilterError(
+            "conditions on fields are not possible on a PostgreSQL collection yet (folders, --in, are); copy it to a "
+            "folder with: " + shell_command("copy", FORM, "FOLDER")
+        )
     for name, arguments, function in _FUNCTIONS:
         connection.create_function(name, arguments, function, deterministic=True)
 

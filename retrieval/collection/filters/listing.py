@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from retrieval.collection.filters.fields import ITEM_FIELDS
 from retrieval.collection.filters.values import Stored, Type
 from retrieval.collection.filters.written import as_written
 from retrieval.collection.migrations import ATTRIBUTES_SINCE
-from retrieval.collection.statement import Number, Select
+from retrieval.collection.statement import Number, ReadConnection, Select
 from retrieval.collection.stored_values import WrongValue
 from retrieval.machine_tags import PROBABILITY
 
@@ -62,7 +61,7 @@ _ENDS = "SELECT min(value), max(value) FROM attribute_values WHERE name_id = ?"
 _NEXT = "SELECT value, item_id FROM attribute_values WHERE name_id = ? AND value > ? ORDER BY value, item_id LIMIT 1"
 
 
-def describe_fields(connection: sqlite3.Connection, schema: int) -> list[FieldFacts]:
+def describe_fields(connection: ReadConnection, schema: int) -> list[FieldFacts]:
     """List the fields of every item, then the attributes by name with what their values are."""
     own = [FieldFacts(name, field.type, field.meaning) for name, field in ITEM_FIELDS.items()]
     own.append(
@@ -78,7 +77,7 @@ def describe_fields(connection: sqlite3.Connection, schema: int) -> list[FieldFa
     return own + found
 
 
-def _describe(connection: sqlite3.Connection, row: _Name) -> FieldFacts:
+def _describe(connection: ReadConnection, row: _Name) -> FieldFacts:
     count = _COUNT.rows(connection, row.id)[0].number
     ((least, greatest),) = connection.execute(_ENDS, (row.id,)).fetchall()
     if not all(isinstance(value, (int, float, str)) for value in (least, greatest)):

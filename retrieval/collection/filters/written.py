@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from retrieval.collection.filters.fields import place_of
 from retrieval.collection.filters.values import Stored, typed_values
-from retrieval.collection.statement import Select, id_list
+from retrieval.collection.statement import ReadConnection, Select, id_list
 from retrieval.collection.stored_values import parse_attributes
 from retrieval.texts import fold
 from retrieval.uris import display
@@ -30,9 +29,7 @@ _ROWS = Select(
 )
 
 
-def as_written(
-    connection: sqlite3.Connection, name: str, examples: Mapping[Stored, int]
-) -> dict[Stored, str]:
+def as_written(connection: ReadConnection, name: str, examples: Mapping[Stored, int]) -> dict[Stored, str]:
     """Give values of a field as some item has them.
 
     Args:

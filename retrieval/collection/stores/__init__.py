@@ -5,6 +5,7 @@ FAISS and row numbers are known here and in :mod:`retrieval.collection.accelerat
 
 from __future__ import annotations
 
+from retrieval.collection.stores.protocols import KindStore as KindStore
 from retrieval.collection.stores.protocols import Proposals as Proposals
 from retrieval.collection.stores.protocols import VectorStore as VectorStore
 from retrieval.collection.stores.protocols import VectorWriter as VectorWriter

@@ -34,6 +34,9 @@ class WrittenVectors(Protocol):
 
 W = TypeVar("W", bound=WrittenVectors)
 
+SAMPLE_ROWS = 512
+"""Vectors whose scores stand for those of all: mean and deviation of so many are known to a twentieth."""
+
 
 class Proposals(Protocol):
     """Rows that a store has proposed for one query so far; masked ones are left out."""
@@ -91,6 +94,36 @@ class VectorStore(Protocol):
 
         It is made once for a condition and searched by many queries.
         """
+        ...
+
+
+class KindStore(VectorStore, Protocol):
+    """A store as a view uses it, which looks at the ids and at a sample of the vectors, too."""
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Encoding ids of all its vectors, (n,) int64."""
+        ...
+
+    @property
+    def last(self) -> int:
+        """The highest id of an encoding; 0 where there is none."""
+        ...
+
+    def ids_after(self, last: int) -> NDArray[np.int64]:
+        """Give the ids of the encodings after the one with this id, ascending."""
+        ...
+
+    def sample(self, masked: NDArray[np.int64]) -> tuple[NDArray[np.float32], int]:
+        """Give up to :data:`SAMPLE_ROWS` vectors, (m, d) float32, at even distances, and how many there are in all.
+
+        Args:
+            masked: encoding ids that count not, ascending.
+        """
+        ...
+
+    def only(self, ids: NDArray[np.int64]) -> KindStore:
+        """Give a store of some of the vectors; see :class:`VectorStore`."""
         ...
 
 

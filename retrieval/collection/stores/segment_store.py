@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from retrieval.collection.score import exact_scores
 from retrieval.collection.statement import Select
 from retrieval.collection.stores.flat_scan import best_of_parts, prepare_thread
+from retrieval.collection.stores.protocols import SAMPLE_ROWS
 from retrieval.collection.stores.segment_files import Segment, open_segment
 from retrieval.collection.stores.selected_segment import SelectedSegment
 from retrieval.collection.stores.shared_scans import Found, SharedScans
@@ -24,9 +25,6 @@ from retrieval.types import Kind
 T = TypeVar("T", bound=np.generic)
 P = ParamSpec("P")
 R = TypeVar("R")
-
-SAMPLE_ROWS = 512
-"""Vectors whose scores stand for those of all: mean and deviation of so many are known to a twentieth."""
 
 PART_BYTES = 16 * 2**20
 """Of a segment: no part that a thread scans is smaller, unless the segment is."""

@@ -204,8 +204,8 @@ def test_the_catalogue_keeps_a_pictures_own_size_not_that_of_the_reduced_decode(
     Image.new("RGB", (900, 10), (1, 2, 3)).save(tmp_path / "jpegs/strip.png")
     index(tmp_path / "jpegs")
 
-    with Collection.open(collection) as opened, opened._connections.transaction() as connection:
-        sizes = connection.execute("SELECT width, height FROM contents ORDER BY id").fetchall()
+    with Collection.open(collection) as opened, opened.reading() as view:
+        sizes = view.connection.execute("SELECT width, height FROM contents ORDER BY id").fetchall()
     assert sizes == [(480, 640), (900, 10)]
 
 

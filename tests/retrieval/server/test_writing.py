@@ -16,6 +16,7 @@ import indexer
 import retrieval
 from indexer.store.writer import Writer
 from retrieval.errors import UsageError
+from retrieval.postgres_address import require_folder
 from retrieval.server.settings import ServerSettings
 from retrieval.server.write_routes import file_name
 from retrieval.testing import HashEncoder
@@ -194,7 +195,7 @@ def test_a_change_while_another_process_writes_is_refused_and_can_be_asked_for_a
     monkeypatch.setattr("retrieval.server.write_routes.WAIT_S", 0.1)
     item, path = ids(writing)[0], next(iter(writing.collections)).engine.collection.path
 
-    with Writer(path):
+    with Writer(require_folder(path)):
         refused = writing.client.post("/v1/hide", json={"items": [item]})
     again = writing.client.post("/v1/hide", json={"items": [item]})
 

@@ -1,0 +1,1 @@
+"""Collections on a PostgreSQL server with pgvector: schema, connections, vectors, generations (docs/postgres.md)."""

@@ -1,0 +1,155 @@
+"""Generations of a collection on a server: transactions that see one state, and connections that wait for the next.
+
+Nothing is kept between two transactions but what a generation's rows say; vectors and items stay on the server. A
+server that was killed costs the call that was under way; the next one connects anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+import psycopg
+
+from retrieval.collection.catalogue import read_generation
+from retrieval.collection.filters.allowed_cache import AllowedCache
+from retrieval.collection.postgres.server_connection import (
+    READ_TIMEOUT_S,
+    ServerConnection,
+    check_tables,
+    connect,
+    is_missing,
+    server_fault,
+)
+from retrieval.collection.postgres.server_schema import CATALOGUE_SCHEMA, LARGEST_DIMENSION, TABLES, VECTORS
+from retrieval.collection.postgres.server_store import ServerStore
+from retrieval.collection.snapshot import Snapshot, read_rows_of_state
+from retrieval.collection.statement import ReadConnection
+from retrieval.collection.storage import Storage
+from retrieval.collection.stored_values import WrongValue
+from retrieval.collection.stores import KindStore
+from retrieval.errors import CollectionNotFound
+from retrieval.places import ServerAddress
+from retrieval.types import KINDS, Kind
+
+KEPT = 4  # connections that wait for the next query; more are made where more threads ask at once
+
+
+class ServerSource:
+    """A collection on a server; see :class:`retrieval.collection.source.Source`."""
+
+    def __init__(self, address: ServerAddress) -> None:
+        self.path = address
+        self._lock = threading.Lock()
+        self._idle: list[ServerConnection] = []
+        self._is_open = True
+        self._snapshot: tuple[object, Snapshot] | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[tuple[ReadConnection, Snapshot]]:
+        """Begin a read transaction and give the snapshot of the generation that it sees."""
+        connection = self._begin()
+        try:
+            yield connection, self._current(connection)
+            connection.driver.execute("COMMIT")
+        except (psycopg.Error, WrongValue) as error:
+            connection.close()
+            raise server_fault(self.path, error) from error
+        except BaseException:
+            with suppress(psycopg.Error):  # the first error is the one to tell
+                connection.driver.execute("ROLLBACK")
+            self._keep(connection)
+            raise
+        self._keep(connection)
+
+    def close(self) -> None:
+        """Close the connections; one in the middle of a transaction closes when that ends."""
+        with self._lock:
+            self._is_open = False
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _begin(self) -> ServerConnection:
+        """Begin a transaction; on a new connection where those that waited have been cut since."""
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                break
+            try:
+                connection.begin(self.path.schema)
+            except psycopg.Error:
+                connection.close()
+                continue
+            return connection
+        connection = connect(self.path, READ_TIMEOUT_S)
+        try:
+            connection.begin(self.path.schema)
+            check_tables(connection, self.path)
+        except psycopg.Error as error:
+            connection.close()
+            if is_missing(error):
+                raise CollectionNotFound(self.path) from error
+            raise server_fault(self.path, error) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _keep(self, connection: ServerConnection) -> None:
+        with self._lock:
+            if self._is_open and len(self._idle) < KEPT and not connection.driver.closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _current(self, connection: ServerConnection) -> Snapshot:
+        """Give the snapshot of the transaction's generation, with stores and conditions of this transaction."""
+        # a collection in the place of this one has other tables, and may have the same generation
+        table = connection.send("SELECT 'settings'::regclass::oid::bigint").fetchall()[0][0]
+        generation = read_generation(connection)
+        known = self._snapshot
+        if known is None or known[0] != (table, generation):
+            known = self._snapshot = (table, generation), _read_snapshot(connection, self.path, generation)
+        last = known[1]
+        return replace(last, stores=_stores(connection, last), allowed=AllowedCache())
+
+
+def _read_snapshot(connection: ServerConnection, address: ServerAddress, generation: int) -> Snapshot:
+    state = read_rows_of_state(connection, address)
+    if state.identity is not None and not 1 <= state.identity.dimension <= LARGEST_DIMENSION:
+        raise WrongValue("its encoder has a dimension that no vector on a server can have")
+    return Snapshot(
+        generation=generation,
+        stores={},
+        accelerators={},
+        regions=None,
+        schema=CATALOGUE_SCHEMA,
+        has_caption_words=False,
+        move=None,
+        storage=_storage,
+        **state._asdict(),
+    )
+
+
+def _stores(connection: ServerConnection, snapshot: Snapshot) -> dict[Kind, KindStore]:
+    dimension = 0 if snapshot.identity is None else snapshot.identity.dimension
+    return {kind: ServerStore(connection, kind, dimension) for kind in KINDS}
+
+
+def _storage(connection: ReadConnection, _: int | None) -> Storage:
+    """Measure tables and their indexes; there are no segments."""
+    assert isinstance(connection, ServerConnection)
+    sizes = dict(
+        connection.send(
+            "SELECT relname, pg_total_relation_size(pg_class.oid) FROM pg_class "
+            "JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = (current_schemas(false))[2] "
+            "AND relname = ANY(%s)",
+            (list(TABLES),),
+        ).fetchall()
+    )
+    vectors = sum(sizes.get(table, 0) for table in VECTORS.values())
+    return Storage(0, vectors, sum(sizes.values()) - vectors)
