@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from indexer.changing_attributes import set_attributes as set_attributes
     from indexer.deletion import Deleted as Deleted
     from indexer.deletion import delete_items as delete
+    from indexer.exchange.copying import Copied as Copied
+    from indexer.exchange.copying import copy_collection as copy_collection
     from indexer.exchange.exporting import Exported as Exported
     from indexer.exchange.exporting import export_collection as export_collection
     from indexer.exchange.importing import Imported as Imported
@@ -76,6 +78,7 @@ _WHERE = {
     "Augmentation": ("indexer.training.augment", "Augmentation"),
     "CaptionsWritten": ("indexer.captioning", "CaptionsWritten"),
     "CommitPace": ("indexer.pipeline.pace", "CommitPace"),
+    "Copied": ("indexer.exchange.copying", "Copied"),
     "Corpus": ("retrieval.corpora", "Corpus"),
     "CorpusOptions": ("retrieval.corpora", "CorpusOptions"),
     "Deleted": ("indexer.deletion", "Deleted"),
@@ -101,6 +104,7 @@ _WHERE = {
     "Watching": ("indexer.watching", "Watching"),
     "build": ("indexer.building", "build"),
     "build_on_ray": ("indexer.ray_building", "build_on_ray"),
+    "copy_collection": ("indexer.exchange.copying", "copy_collection"),
     "delete": ("indexer.deletion", "delete_items"),
     "delete_album": ("indexer.albums", "delete_album"),
     "doctor": ("indexer.store.diagnosis", "doctor"),
@@ -139,6 +143,7 @@ __all__ = [
     "Augmentation",
     "CaptionsWritten",
     "CommitPace",
+    "Copied",
     "Corpus",
     "CorpusOptions",
     "Deleted",
@@ -165,6 +170,7 @@ __all__ = [
     "accelerate",
     "build",
     "build_on_ray",
+    "copy_collection",
     "delete",
     "delete_album",
     "doctor",

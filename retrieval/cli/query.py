@@ -33,7 +33,7 @@ from retrieval.cli.typed_query import (
     with_words,
 )
 from retrieval.errors import UsageError
-from retrieval.places import CollectionPlace
+from retrieval.places import CollectionPlace, ServerAddress
 from retrieval.query.parse import parse_line
 from retrieval.query.parts import Query
 from retrieval.query.without import read_query
@@ -167,6 +167,10 @@ def query(
         if not typed.literal:
             single = read_aloud(single)
     with open_engine(collection, encoder=model, limits=limits) as engine:
+        if request.mode is None and isinstance(collection, ServerAddress):
+            click.echo(
+                "Note: on a server hits rank by vectors alone; --mode vector says that you know", err=True
+            )
         if single is None or asked is None:
             assert source is not None
             line = 0

@@ -256,7 +256,7 @@ def of_kind(connection: ReadConnection, found: Matches, kind: Kind) -> dict[int,
     return scores
 
 
-def images_of_texts(connection: sqlite3.Connection, found: Matches) -> dict[int, float]:
+def images_of_texts(connection: ReadConnection, found: Matches) -> dict[int, float]:
     """Give the images that texts are linked to; each has the score of the best of these."""
     score_of = dict(zip(found.ids.tolist(), found.scores.tolist(), strict=True))
     scores: dict[int, float] = {}

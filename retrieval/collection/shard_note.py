@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 
-from retrieval.collection.statement import Select, Setting
+from retrieval.collection.statement import ReadConnection, Select, Setting
 
 SHARD = "shard"
 """The setting's name; its value is ``i/n``."""
@@ -13,7 +12,7 @@ SHARD = "shard"
 _VALUE = re.compile(r"[0-9]{1,9}/[0-9]{1,9}")
 
 
-def read_shard(connection: sqlite3.Connection) -> str | None:
+def read_shard(connection: ReadConnection) -> str | None:
     """Read which shard a collection is, as ``i/n``; None where it is not one."""
     settings = _SHARD.rows(connection, SHARD)
     return settings[0].value if settings and _VALUE.fullmatch(settings[0].value) else None

@@ -115,7 +115,8 @@ async def rename(request: Request, shared: Writing, name: AlbumName, asked: Rena
             if asked.name != name and view.albums(asked.name):
                 raise HTTPException(409, TAKEN)
         try:
-            indexer.rename_album(served.engine.collection.path, name, asked.name, timeout=WAIT_S)
+            path = require_folder(served.engine.collection.path)
+            indexer.rename_album(path, name, asked.name, timeout=WAIT_S)
         except NoSuchAlbum as error:
             raise NoSuch(NO_ALBUM) from error
         return {"collection": served.name, "name": asked.name}

@@ -11,6 +11,7 @@ import pytest
 
 import indexer
 import retrieval
+from retrieval.postgres_address import require_folder
 from retrieval.server.settings import ServerSettings
 from retrieval.testing import HashEncoder
 from tests.browser.conftest import axe_violations
@@ -205,7 +206,7 @@ def test_axe_finds_nothing_on_the_page_that_asks_for_the_token(
 ) -> None:
     settings = ServerSettings(port=0, token="correct-horse-battery-staple")
     with serving(
-        [everything.server.context.served(None).engine.collection.path], tmp_path, settings
+        [require_folder(everything.server.context.served(None).engine.collection.path)], tmp_path, settings
     ) as locked:
         page = open_page("/", locked, "#token", color_scheme=look, viewport=NARROW)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from retrieval.collection import Collection
-from retrieval.collection.stores import segment_files, segment_store
+from retrieval.collection.stores import SegmentStore, segment_files, segment_store
 from retrieval.collection.stores.shared_scans import MOST_SHARED, Found, SharedScans
 from retrieval.expressions import field
 from retrieval.types import Hit, Request
@@ -229,9 +229,11 @@ def test_a_collection_that_is_closed_lets_go_of_its_files(tmp_path: Path) -> Non
         with Collection.open(collection_of(tmp_path, (names, vectors))) as collection:
             assert collection.search(vectors[:1], "image", 5)
             with collection.reading() as view:
-                [segment] = view._store("image").segments
+                store = view._store("image")
+                assert isinstance(store, SegmentStore)
+                [segment] = store.segments
                 mapped = weakref.ref(segment)
-            del view, segment
+            del view, segment, store
         del collection
         assert mapped() is None
     finally:

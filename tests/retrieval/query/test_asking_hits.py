@@ -11,6 +11,7 @@ import pytest
 import indexer
 import retrieval
 from retrieval.errors import ModelError, UsageError
+from retrieval.places import CollectionPlace
 from retrieval.query.engine import SearchEngine
 from retrieval.query.questions import WhichPictures, which_pictures
 from tests.command_line import Run
@@ -166,7 +167,7 @@ def test_what_mini_cannot_answer_is_said_before_anything_is_searched(engine: Sea
 def test_the_command_prints_the_pictures_that_show_it_or_all_answers(
     engine: SearchEngine, run: Run, photos: Path, vqa: Path
 ) -> None:
-    options: list[str | Path] = ["--collection", engine.collection.path]
+    options: list[str | CollectionPlace] = ["--collection", engine.collection.path]
 
     which = run("ask", "which of my pictures show a cat?", *options)
     some = run("ask", "--query", "a photo", "is it a cat or a rocket?", "-k", "3", *options)

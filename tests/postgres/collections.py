@@ -1,0 +1,114 @@
+"""Collections with everything in them that a copy must keep, and what two collections answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+import indexer
+from indexer.store.changes import Change, NewFailure, NewImageText
+from indexer.store.writer import Writer
+from retrieval.collection import Collection
+from retrieval.expressions import Expression
+from retrieval.places import CollectionPlace
+from retrieval.types import KINDS, Request
+from tests.builders import IDENTITY, HashEncoder, image_change, unit_rows
+
+QUERIES = unit_rows(3, seed=41)
+Step = tuple[str, int]
+STEPS: st.SearchStrategy[list[Step]] = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "copy", "text", "change", "delete", "hide", "unhide", "reindex", "optimize"]),
+        st.integers(0, 9),
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+def play(path: Path, steps: list[Step]) -> Path:
+    """Make a collection by a history of single items: add, change, delete, hide, encode again."""
+    encoder = HashEncoder()
+    with indexer.open_writer(path, model=encoder) as writer:
+        writer.upsert("p0", None, vector=unit_rows(1, seed=100)[0], attributes={"n": 1})
+    for number, (name, which) in enumerate(steps):
+        _play(path, encoder, name, which, number)
+    return path
+
+
+def _play(path: Path, encoder: HashEncoder, name: str, which: int, number: int) -> None:
+    if name in ("add", "copy", "text", "change"):
+        with indexer.open_writer(path, model=encoder) as writer:
+            if name == "text":
+                writer.upsert(f"t{which}", f"words {number % 4}", describes=["p0"], lang="en")
+            else:
+                seed = 100 if name == "copy" else 200 + (number if name == "change" else which)
+                writer.upsert(f"p{which}", None, vector=unit_rows(1, seed=seed)[0], attributes={"n": number})
+    elif name == "delete" and which:
+        indexer.delete(path, [f"p{which}"])
+    elif name == "hide":
+        indexer.hide(path, [f"p{which}", f"t{which}"])
+    elif name == "unhide":
+        indexer.unhide(path, [f"p{which}"])
+    elif name == "optimize":
+        indexer.optimize(path)
+
+
+def full_collection(path: Path) -> Path:
+    """A collection with copies, captions, hidden items, failures, other texts, dead rows and Unicode."""
+    play(path, [("add", 1), ("add", 2), ("copy", 3), ("text", 1), ("text", 2), ("change", 2), ("hide", 1)])
+    with Writer(path) as writer:
+        source = writer.ensure_corpus("test:", "test")
+        change = image_change(source, ["a", "ünï 雪\u2028", "b=a"], unit_rows(3, seed=5))
+        digest = change.items["test:a"].sha256
+        change.texts[digest, "read"] = NewImageText("reader 1", "STOP\nhere")
+        change.failures["test:broken"] = NewFailure("test:broken", "cut short", source, "12:1")
+        change.hidden.append("test:not there")
+        writer.commit(change, writer.identity or IDENTITY)
+        writer.commit_rows(Change(removed=[1]))
+        writer.note_run(source, {"hidden file": 3}, None)
+        writer.note_kept([digest])
+    return path
+
+
+Asked = Callable[[Collection], Any]
+
+
+def answers(place: CollectionPlace, where: Expression | None = None) -> dict[str, Any]:
+    """Everything that a reader is told of a collection, by question."""
+    with Collection.open(place) as opened, opened.reading() as view:
+        told: dict[str, Any] = {}
+        for kind in KINDS:
+            for request in (
+                Request(k=5),
+                Request(k=2, offset=1),
+                Request(k=20, distinct=True),
+                Request(k=4, min_score=0.1),
+                *([] if where is None else [Request(k=5, where=where)]),
+            ):
+                told[f"{kind} {request}"] = view.search(QUERIES, kind, request)
+            told[f"{kind} pages"] = list(view.pages(kind, 3))
+            told[f"{kind} newest"] = view.newest(kind, 4)
+            told[f"{kind} listed"] = view.listed(kind).tolist()
+            told[f"{kind} count"] = view.count(kind), view.holds(kind), view.hidden_ids(kind)
+            told[f"{kind} vectors"] = view.vectors_of_kind(kind).vectors.tobytes()
+            told[f"{kind} sample"] = view.sample(kind)[0].tobytes(), view.sample(kind)[1]
+            ids = [row.id for page in view.pages(kind) for row in page]
+            told[f"{kind} links"] = view.links(kind, ids)
+            told[f"{kind} texts"] = view.image_texts(ids)
+            told[f"{kind} by id"] = {
+                number: one.vector is not None and one.vector.tobytes()
+                for number, one in view.item_vectors(ids).items()
+            }
+        keys, _ = view.keys()
+        told["keys"] = keys, {key: view.item(key) for key in keys}
+        told["named"] = view.named("test:a"), view.named("no such")
+        told["rest"] = view.hidden(), view.failures(), view.corpora(), view.kept_duplicates(), view.albums()
+        told["state"] = view.generation, view.identity
+        facts = view.info()
+        told["counts"] = (facts.images, facts.texts, facts.links, facts.failures, facts.sources, facts.hidden)
+        told["notes"] = facts.left_out, facts.image_texts, facts.unencoded, facts.reads_text
+        return told

@@ -1,0 +1,105 @@
+"""Commands on a collection on a server print what they print of the folder that it was copied from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import Run, fill_photos
+from tests.postgres_server import new_address
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, model: Path, run: Run) -> tuple[str, str]:
+    """A collection in a folder, and its copy on a server."""
+    address = new_address()
+    folder = tmp_path_factory.mktemp("photos")
+    photos = fill_photos(folder / "photos")
+    collection = str(folder / "collection")
+    assert run("index", photos, "--model", model, "--collection", collection).exit_code == 0
+    assert run("hide", photos / "blue.png", "--collection", collection).exit_code == 0
+    done = run("copy", collection, address)
+    assert done.exit_code == 0, done.output
+    assert (
+        done.stdout == f"3 images, 6 texts, 9 vectors copied to {address}, generation 2; all rows are equal\n"
+    )
+    return collection, address
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["query", "a red square", "--mode", "vector"],
+        ["query", "a red square", "--mode", "vector", "--json", "-k", "2"],
+        ["query", "a red square", "--mode", "vector", "--find", "text", "--distinct"],
+        ["query", "a red square", "--mode", "vector", "--offset", "1", "--json"],
+        ["list", "--json"],
+        ["list", "--kind", "text", "--sort", "added", "--limit", "2"],
+        ["info", "--hidden", "--json"],
+        ["info", "--failures"],
+        ["info", "--corpora", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_prints_the_same(run: Run, both: tuple[str, str], arguments: list[str]) -> None:
+    of_folder, of_server = (run(*arguments, "--collection", place) for place in both)
+
+    assert of_folder.exit_code == of_server.exit_code == 0, of_server.output
+    assert of_server.stdout == of_folder.stdout
+
+
+def test_similar_items_and_those_in_a_folder_are_found_the_same(run: Run, both: tuple[str, str]) -> None:
+    names = run("list", "--collection", both[0]).stdout.splitlines()
+    for more in ([], ["--in", str(Path(names[0]).parent)], ["--in", "/nowhere"]):
+        of_folder, of_server = (run("similar", names[0], *more, "--collection", place) for place in both)
+        assert of_server.exit_code == 0, of_server.output
+        assert of_server.stdout == of_folder.stdout
+
+
+def test_the_exports_of_both_are_equal(run: Run, both: tuple[str, str], tmp_path: Path) -> None:
+    for number, place in enumerate(both):
+        assert run("export", tmp_path / str(number), "--hidden", "--collection", place).exit_code == 0
+
+    files = [
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "0", tmp_path / "1")
+    ]
+    assert files[0] == files[1]
+
+
+def test_info_says_what_a_server_holds(run: Run, both: tuple[str, str]) -> None:
+    done = run("info", "--collection", both[1])
+
+    assert done.exit_code == 0
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "items 3 images, 6 texts, 6 links" in lines
+    assert "vectors 9" in lines
+
+
+@pytest.mark.parametrize("arguments", [["--where", "width > 3"], ["--words", "red"], ["--mode", "words"]])
+def test_conditions_and_words_that_a_server_does_not_know_are_said(
+    run: Run, both: tuple[str, str], arguments: list[str]
+) -> None:
+    done = run("query", "red", *arguments, "--collection", both[1])
+
+    assert done.exit_code in (1, 2)
+    assert "not possible on a PostgreSQL collection yet" in done.stderr
+    assert "vlsearch copy" in done.stderr
+
+
+def test_a_query_without_a_mode_ranks_by_vectors_and_says_so(run: Run, both: tuple[str, str]) -> None:
+    told, named = (
+        run("query", "a red square", *mode, "--collection", both[1]) for mode in ([], ["--mode", "vector"])
+    )
+
+    assert told.stdout == named.stdout
+    assert "on a server hits rank by vectors alone" in told.stderr
+    assert "rank by vectors" not in named.stderr
+
+
+def test_a_copy_into_a_place_that_is_taken_is_a_mistake_of_usage(run: Run, both: tuple[str, str]) -> None:
+    for source, target in (both, both[::-1]):
+        done = run("copy", source, target)
+        assert done.exit_code == 2
+        assert "already" in done.stderr
