@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -86,7 +85,7 @@ def server(collection: Path, *options: str, environment: Mapping[str, str] = {})
             line = process.stdout.readline()
             yield ServerProcess(process.pid, line.rpartition(" at ")[2].strip().rstrip("/"))
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # not SIGINT, which what is started in the background of a shell ignores
             process.wait(60)
 
 
