@@ -13,7 +13,7 @@ from retrieval.collection import View
 from retrieval.collection.filters.ordering import ordered
 from retrieval.errors import CollectionEmpty, NothingOfKind
 from retrieval.identity import Identity
-from retrieval.query.by_words import Joined, search_both, search_words
+from retrieval.query.by_words import Joined, check_words_alone, search_both, search_words
 from retrieval.query.certainty import with_probability
 from retrieval.query.choosing import Chosen, choose_mode
 from retrieval.query.cursor import Cursor, page_behind, with_cursor
@@ -62,6 +62,9 @@ def answer_in(view: View, asked: Asked, check_encoder: Callable[[Identity], None
     if view.identity is None:
         raise CollectionEmpty(view.path)
     if asked.request.mode == "words":
+        for number, query in enumerate(asked.queries):
+            with with_place_in_errors(place_of(asked.queries, number)):
+                check_words_alone(query)  # first: no item is read that a part may name
         kinds = _directions(view, asked, {})
         return [_answer_words(view, asked, number, kind) for number, kind in enumerate(kinds)]
     check_encoder(view.identity)

@@ -21,18 +21,26 @@ FUSED_DEPTH = 200
 """Best items of each source that a hybrid search joins, however many hits are asked for: so pages of any size join."""
 
 
-def search_words(view: View, query: Query, find: Kind, request: Request) -> list[Hit]:
-    """Find the items that hold all words of a query, ranked by BM25; needs no vector.
+def check_words_alone(query: Query) -> None:
+    """Check that a query can be searched for by its words.
 
     Raises:
-        QueryError: the query has other parts than texts that are searched for, or no word in them.
-        CollectionError: the collection has no full text.
+        QueryError: it has other parts than texts that are searched for.
     """
     if not all(isinstance(part, TextPart) and part.weight > 0 for part in query.parts):
         raise QueryError(
             "a search for words takes words alone; leave out pictures, keys and what is subtracted, or search by "
             "vectors and words together (hybrid)"
         )
+
+
+def search_words(view: View, query: Query, find: Kind, request: Request) -> list[Hit]:
+    """Find the items that hold all words of a query of texts alone, ranked by BM25; needs no vector.
+
+    Raises:
+        QueryError: there is no word in them.
+        CollectionError: the collection has no full text.
+    """
     found = view.search_words(_words_of(query), find, request.where)
     items = [FusedItem(item, score, {"words": rank}) for rank, (item, score) in enumerate(found, start=1)]
     return _hits(view, _wanted(view, items, request), request)

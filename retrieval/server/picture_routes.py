@@ -27,6 +27,13 @@ SANDBOX = (
     "default-src 'none'; style-src 'unsafe-inline'; sandbox"  # should a browser take a picture for a document
 )
 
+BYTES = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
 Version = Annotated[
     str | None, Query(max_length=64, description="An item's version, so that a browser may keep it.")
 ]
@@ -70,7 +77,7 @@ async def thumbnail(
     return await _picture(request, shared, served, id, version, str(size), small)
 
 
-@routes.post("/uploads", status_code=201)
+@routes.post("/uploads", status_code=201, openapi_extra=BYTES)
 async def upload(request: Request, shared: Shared) -> Response:
     """Take the bytes of a picture to search with, kept in memory for a while; the answer names them for a search."""
     served = shared.served(None)

@@ -113,6 +113,19 @@ def test_parts_that_cancel_each_other_out_are_answered_with_a_sentence(served: S
     assert "cancel each other out" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("part", [{"item": 1}, {"item": 9}, {"item": 10**9}, {"key": "x"}], ids=str)
+@pytest.mark.parametrize("find", ["image", "text", None])
+def test_a_search_for_words_with_something_else_is_answered_with_a_sentence(
+    served: Serving, part: dict[str, object], find: str | None
+) -> None:
+    asked = {"parts": [part], "mode": "words"} | ({} if find is None else {"find": find})
+
+    answer = served.client.post("/v1/search", json=asked)
+
+    assert answer.status_code == 400
+    assert "takes words alone" in answer.json()["error"]
+
+
 def test_a_page_far_beyond_the_end_is_empty(served: Serving) -> None:
     answer = served.client.get("/v1/search", params={"text": "a", "offset": 2**31}).json()
 

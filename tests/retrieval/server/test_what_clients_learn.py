@@ -31,7 +31,9 @@ def test_a_client_elsewhere_learns_no_path_of_this_machine(locked: Serving, albu
         assert "/tmp" not in answer.text
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via", "X-Forwarded-Proto", "CF-Connecting-IP"]
+)
 def test_who_comes_through_a_proxy_is_not_local(header: str) -> None:
     assert is_local("127.0.0.1", "localhost:8642", {})
     assert not is_local("127.0.0.1", "localhost:8642", {header.lower(): "203.0.113.9"})
