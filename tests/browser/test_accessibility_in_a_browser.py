@@ -67,7 +67,7 @@ def ended(route: Any) -> None:
     if "cursor" in route.request.post_data_json:
         route.fulfill(status=409, json={"error": "begin at the first page"})
     else:
-        route.fulfill(json=route.fetch().json() | {"cursor": "x"})
+        route.fulfill(json=route.fetch().json() | {"cursor": "x", "mode": "vector"})
 
 
 NONE: dict[str, Any] = {"hits": [], "next": None, "cursor": None, "generation": 1, "readings": []}

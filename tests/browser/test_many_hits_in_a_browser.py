@@ -35,7 +35,8 @@ def answer_with_many(page: Any, hits: int) -> None:
             {**real["hits"][number % len(real["hits"])], "id": 10_000 + number, "rank": number + 1}
             for number in range(offset, min(offset + k, hits))
         ]
-        facts = {**real, "hits": page_of, "cursor": str(offset + k) if offset + k < hits else None}
+        facts = {**real, "hits": page_of, "mode": "vector"}
+        facts["cursor"] = str(offset + k) if offset + k < hits else None
         route.fulfill(status=200, content_type="application/json", body=json.dumps(facts))
 
     page.route("**/v1/search", answer)
@@ -117,7 +118,7 @@ def walk_to_the_end(page: Any) -> list[str]:
     return [seen[at] for at in sorted(seen)]
 
 
-@pytest.mark.parametrize("asked", ["?q=caption+1", ""], ids=["a search", "the newest"])
+@pytest.mark.parametrize("asked", ["?q=caption+1&mode=vector", ""], ids=["a search", "the newest"])
 def test_a_writer_that_commits_while_one_scrolls_leaves_no_gap_and_nothing_twice(
     open_page: Any, written: Serving, tmp_path: Path, asked: str
 ) -> None:

@@ -85,8 +85,8 @@ def _round(served: Serving, each: int, seed: int, mode: str) -> None:
     command = [
         sys.executable, "-c", "import schemathesis.cli; schemathesis.cli.schemathesis()", "run",
         f"{served.url}/v1/openapi.json", "--seed", str(seed), "--mode", mode, "--max-examples", str(each),
-        "--continue-on-failure", "--checks", "not_a_server_error", "--no-shrink", "--phases", "examples,coverage,fuzzing",
-        "--request-timeout", "120", "--suppress-health-check", "all",
+        "--continue-on-failure", "--checks", "not_a_server_error", "--no-shrink",
+        "--phases", "examples,coverage,fuzzing", "--request-timeout", "120", "--suppress-health-check", "all",
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:  # where it keeps what it found
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.fuzz.http_hooks"}

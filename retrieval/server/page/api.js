@@ -56,7 +56,7 @@ export const collections = () => ask("/v1/collections");
 export async function search(state, next, k, signal) {
   if (!allParts(state).length) return newest(state, next, k, signal);
   const page = await post("/v1/search", { ...searchOf(state), ...next, k }, signal);
-  if (state.mode === "vector") return { ...page, next: page.cursor && { cursor: page.cursor } };
+  if (page.mode === "vector") return { ...page, next: page.cursor && { cursor: page.cursor } };
   return { ...page, next: page.next && { offset: page.next, generation: page.generation } };
 }
 
