@@ -203,9 +203,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(measure(grow(options.collection, Path(folder), copies), options.runs))
     title = "# The page in a browser"
-    command = (
-        f"python -m benchmarks.page.measure COLLECTION --copies {' '.join(map(str, options.copies)) or 80}"
-    )
+    copies = f" --copies {' '.join(map(str, options.copies))}" if options.copies else ""
+    command = f"python -m benchmarks.page.measure COLLECTION{copies} --runs {options.runs}"
     sources = provenance(command, packages=("playwright", "fastapi", "uvicorn"), note=options.note)
     write_table(TABLE, [title, "", TOLD, "", *sources, "", *markdown_table(HEAD, rows)])
     print(TABLE.read_text(encoding="utf-8"))
