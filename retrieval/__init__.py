@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from retrieval.errors import UnknownModel as UnknownModel
     from retrieval.errors import UsageError as UsageError
     from retrieval.errors import VlsearchError as VlsearchError
+    from retrieval.evaluation.answering.evaluate import evaluate_answers as evaluate_answers
     from retrieval.evaluation.captioning.evaluate import CaptionEvaluation as CaptionEvaluation
     from retrieval.evaluation.captioning.evaluate import evaluate_captions as evaluate_captions
     from retrieval.evaluation.evaluate import classify as classify
@@ -159,6 +160,7 @@ _EXPORTS = {
     "connect": "retrieval.client.engine",
     "classify": "retrieval.evaluation.evaluate",
     "evaluate": "retrieval.evaluation.evaluate",
+    "evaluate_answers": "retrieval.evaluation.answering.evaluate",
     "evaluate_captions": "retrieval.evaluation.captioning.evaluate",
     "evaluate_reranking": "retrieval.evaluation.reranking",
     "field": "retrieval.expressions",
@@ -249,6 +251,7 @@ __all__ = [
     "classify",
     "connect",
     "evaluate",
+    "evaluate_answers",
     "evaluate_captions",
     "evaluate_reranking",
     "field",

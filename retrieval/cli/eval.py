@@ -12,6 +12,7 @@ from retrieval.answers import json_line
 from retrieval.cli.classify import classify_command
 from retrieval.cli.completing import complete_paths
 from retrieval.cli.corpus_options import SPLITS, reading_options
+from retrieval.cli.eval_answers import annotations_option, answer_evaluation_command
 from retrieval.cli.eval_captions import caption_evaluation_command, clip_model_option, predictions_option
 from retrieval.cli.eval_options import (
     FigureChoice,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from retrieval.evaluation.run import Evaluation
 
 
-CAPTION_OPTIONS = ("predictions", "clip_model")
+OTHER_OPTIONS = ("predictions", "clip_model", "annotations")
 
 
 class EvalCommand(click.Command):
@@ -51,6 +52,8 @@ class EvalCommand(click.Command):
         task = ctx.params.pop("task")
         if task == "caption":
             return _hand_on(ctx, caption_evaluation_command, "--task caption")
+        if task == "ask":
+            return _hand_on(ctx, answer_evaluation_command, "--task ask")
         if task == "classification":
             click.echo(
                 "vlsearch eval --task classification is deprecated and ends with the next release; use vlsearch "
@@ -60,10 +63,10 @@ class EvalCommand(click.Command):
             return _hand_on(ctx, classify_command, "vlsearch classify")
         if ctx.params.pop("class_names") is not None:
             raise UsageError("--class-names is an option of vlsearch classify; leave it out")
-        spare = [ctx.params.pop(name) for name in CAPTION_OPTIONS]
+        spare = [ctx.params.pop(name) for name in OTHER_OPTIONS]
         if spare != [None] * len(spare):
             raise UsageError(
-                "--predictions and --clip-model go with --task caption; add it, or leave them out"
+                "--predictions, --clip-model and --annotations go with --task caption or ask; add it, or leave them out"
             )
         return super().invoke(ctx)
 
@@ -105,13 +108,15 @@ def _hand_on(ctx: click.Context, command: click.Command, task: str) -> object:
 @output_options
 @click.option(
     "--task",
-    type=click.Choice(["retrieval", "caption", "classification"]),
-    metavar="[retrieval|caption]",
-    help="Measure how texts and pictures find each other, or how well captions describe pictures. "
+    type=click.Choice(["retrieval", "caption", "ask", "classification"]),
+    metavar="[retrieval|caption|ask]",
+    help="Measure how texts and pictures find each other, how well captions describe pictures, or how often answers "
+    "are right. "
     "[default: retrieval]",
 )
 @predictions_option
 @clip_model_option
+@annotations_option
 @click.option(
     "--class-names", type=click.Path(path_type=Path), hidden=True, help="Deprecated: vlsearch classify."
 )
@@ -139,6 +144,7 @@ def eval_command(
         vlsearch eval val-000.tar --caption-column captions_zh:zh
         vlsearch eval coco/ --protocol coco-5k --model mini --model siglip2-base
         vlsearch eval coco/ --protocol coco-5k --task caption --predictions results.json
+        vlsearch eval questions.json --task ask --annotations annotations.json --predictions results.json
     """
     import retrieval  # numpy, sqlalchemy: not for --help
     from retrieval.encoders.freed_memory import retain_freed_memory

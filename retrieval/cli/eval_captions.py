@@ -32,7 +32,8 @@ predictions_option = click.option(
     "--predictions",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="With --task caption: the captions to measure, as COCO's results, JSON lines or a table.",
+    help="With --task caption: the captions to measure, as COCO's results, JSON lines or a table; with --task ask: the "
+    "answers, as VQA's results.",
 )
 clip_model_option = click.option(
     "--clip-model",
