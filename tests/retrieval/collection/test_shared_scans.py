@@ -164,15 +164,16 @@ def test_a_thread_that_is_interrupted_while_it_waits_holds_up_nobody(
     assert shared._is_scanning is not has_turn
 
 
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[2, 8], ids=["two cores", "eight cores"])
+def small_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have small segments scanned as large ones are: in parts, by other threads, for all that wait."""
+    monkeypatch.setattr(segment_store, "CORES", request.param)
     monkeypatch.setattr(segment_files, "EXACT_SCAN_BYTES", 4 * D * 8)
     monkeypatch.setattr(segment_store, "PART_BYTES", 4 * D * 32)
 
 
 @pytest.mark.usefixtures("small_parts")
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=st.data(), seed=st.integers(0, 99))
 def test_searches_side_by_side_find_the_same_bits_as_one_after_the_other(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, seed: int
