@@ -82,13 +82,13 @@ def test_whatever_needs_torch_says_so_in_one_sentence_and_makes_nothing(photos: 
 
 
 @needs_openvino
-def test_questions_are_answered_without_torch_and_captions_say_what_they_need(
+def test_questions_and_captions_do_without_torch_and_other_models_say_what_they_need(
     photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "git").mkdir()
     model = tmp_path / "git"
 
-    (answer, none, caption, ask), imported = run_without(
+    (answer, written, caption, ask), imported = run_without(
         HEAVY,
         ["ask", CAT, "is it a cat or a train?"],
         ["caption", photos / "red.png"],
@@ -98,10 +98,7 @@ def test_questions_are_answered_without_torch_and_captions_say_what_they_need(
 
     assert (answer.exit_code, answer.stderr) == (0, "")
     assert answer.stdout.startswith("cat (")
-    assert (none.exit_code, "get one (708 MB, MIT) with: vlsearch models get git-base" in none.stderr) == (
-        1,
-        True,
-    )
+    assert (written.exit_code, len(written.stdout.splitlines())) == (0, 1)
     for done in (caption, ask):
         assert (done.exit_code, done.stderr) == (1, f"Error: the model {model} {SENTENCE}")
     assert imported == []

@@ -33,7 +33,9 @@ MOST_CANDIDATES = 10
     metavar="MODEL",
     help="Model by alias, hub name or folder (vlsearch models --task caption). [default: the best on this machine]",
 )
-@click.option("--lang", metavar="TAG", help="Language of the captions, as in en. [default: the model's]")
+@click.option(
+    "--lang", metavar="TAG", help="Language of the captions, as in en or zh. [default: the model's first]"
+)
 @click.option(
     "--candidates",
     type=click.IntRange(1, MOST_CANDIDATES),
@@ -62,14 +64,15 @@ def caption(
 ) -> None:
     r"""Write captions of pictures.
 
-    No model that writes comes with vlsearch: get one first. With --add every picture of the collection that this
-    model has not described yet gets a caption, marked as written by a machine: words find pictures by it, and
-    evaluation and training do without it. Another model, or language, replaces it. Ctrl-C keeps what is done.
+    By default the best model on this machine writes: mini, which comes with vlsearch and writes simple English and
+    Chinese, or a larger one that was downloaded. With --add every picture of the collection that this model has not
+    described yet gets a caption, marked as written by a machine: words find pictures by it, and evaluation and
+    training do without it. Another model, or language, replaces it. Ctrl-C keeps what is done.
 
     \b
-        vlsearch models get git-base
         vlsearch caption photo.jpg
-        vlsearch caption *.jpg --candidates 3
+        vlsearch caption *.jpg --lang zh --candidates 3
+        vlsearch models get git-base
         vlsearch caption --collection photos/ --add
         vlsearch query --words "umbrella" --collection photos/
     """

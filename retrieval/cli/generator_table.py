@@ -55,6 +55,6 @@ def _cells(row: RecommendedGenerator, task: Task) -> tuple[str, ...]:
         row.alias,
         "yes" if is_cached(resolve(row.alias)) else "",
         " ".join(row.languages),
-        f"{4 * row.parameters:,}",
+        f"{row.megabytes:,}",
         *("" if value is None else f"{value:.1f}" for value in figure),
     )

@@ -12,7 +12,7 @@ from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError
 from retrieval.generators.base import Generator, WrittenCaption
-from retrieval.generators.registry import best_here, load_generator
+from retrieval.generators.registry import best_captioner, load_generator
 from retrieval.types import FileBytes, Limits, Location, OnProgress, Progress, ignore_progress
 from retrieval.uris import file_uri
 
@@ -56,8 +56,8 @@ def caption_images(
 
     Raises:
         UsageError: the model writes no captions, or not in that language, or so many candidates.
-        ModelError: there is no model on this machine, or it cannot be loaded.
-        MissingExtra: the extra ``models`` is not installed.
+        ModelError: the model is not on this machine, or cannot be loaded.
+        MissingExtra: it needs the extra ``models``, which is not installed.
     """
     generator = captioner(model)
     pairs = [(file_uri(Path(image)), FileBytes(Path(image))) for image in images]
@@ -70,11 +70,11 @@ def captioner(model: Generator | str | Path | None) -> Generator:
     """Load a generator of captions by its name; None is the best on this machine.
 
     Raises:
-        ModelError: there is none, or it cannot be loaded.
-        MissingExtra: the extra ``models`` is not installed.
+        ModelError: it cannot be loaded.
+        MissingExtra: it needs the extra ``models``, which is not installed.
     """
     if model is None:
-        return load_generator(best_here("caption"))
+        return load_generator(best_captioner())
     return load_generator(model) if isinstance(model, str | Path) else model
 
 

@@ -19,15 +19,16 @@ class RecommendedGenerator:
 
     Attributes:
         alias: short name.
-        hub_id: ``organisation/name`` on the hub.
+        hub_id: ``organisation/name`` on the hub; empty for what comes with vlsearch.
         tasks: what it was fine-tuned for.
         languages: BCP 47 tags of what it writes.
-        parameters: in millions; float32 weights take four times as many MB.
+        parameters: in millions.
         licence: of the weights.
         cider: CIDEr-D times 100 on COCO's Karpathy test split, or None.
         vqa: accuracy in per cent on VQA v2's test-dev, or None.
         source: of the figures; empty where there are none.
         good_for: one clause.
+        bytes_each: of a parameter in the file of weights.
     """
 
     alias: str
@@ -40,9 +41,31 @@ class RecommendedGenerator:
     vqa: float | None
     source: str
     good_for: str
+    bytes_each: int = 4
 
+    @property
+    def megabytes(self) -> int:
+        """Size of the weights."""
+        return self.bytes_each * self.parameters
+
+
+BUNDLED = "mini"
+"""The alias of what comes with vlsearch."""
 
 RECOMMENDED: tuple[RecommendedGenerator, ...] = (
+    RecommendedGenerator(
+        BUNDLED,
+        "",
+        ("caption",),
+        ("en", "zh"),
+        9,
+        "Apache-2.0, for non-commercial use: see its card",
+        None,
+        None,
+        "",
+        "captions without a download, of what Flickr8k shows: people, dogs, sports, outdoors",
+        bytes_each=1,
+    ),
     RecommendedGenerator(
         "git-base",
         "microsoft/git-base-coco",
@@ -251,6 +274,7 @@ BEST_FIRST: dict[Task, tuple[str, ...]] = {
         "smolvlm-500m",
         "smolvlm-256m",
         "blip2-opt",
+        BUNDLED,
     ),
     "ask": (
         "blip-vqa",

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrieval.errors import ModelError, UnknownModel
-from retrieval.extras import require
-from retrieval.generators.base import Task
-from retrieval.generators.recommended import BEST_FIRST, FIRST_DOWNLOAD, RECOMMENDED, RecommendedGenerator
-from retrieval.shell import shell_command
+from retrieval.errors import UnknownModel
+from retrieval.extras import is_installed, require
+from retrieval.generators.recommended import BEST_FIRST, BUNDLED, RECOMMENDED, RecommendedGenerator
 from retrieval.uris import expand_home
 
 if TYPE_CHECKING:
@@ -20,12 +18,16 @@ if TYPE_CHECKING:
     from retrieval.hub.local_cache import Removal
 
 ALIASES = {row.alias: row for row in RECOMMENDED}
+_BUNDLED_FOLDERS = Path(__file__).parent / "bundled"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorSpec:
-    """What a name stands for: a folder, or a repository of the hub with the revision that was asked for."""
+    """What a name stands for: a folder, or a repository of the hub with the revision that was asked for.
+
+    What comes with vlsearch is a folder with a row of the table.
+    """
 
     name: str
     folder: Path | None
@@ -46,8 +48,12 @@ def resolve(name: str | Path) -> GeneratorSpec:
         UnknownModel: no generator has that name.
     """
     plain, _, revision = str(name).partition("@")
-    row = ALIASES.get(plain) or next((row for row in RECOMMENDED if row.hub_id == plain), None)
+    row = ALIASES.get(plain) or next((row for row in RECOMMENDED if plain and row.hub_id == plain), None)
     if row is not None and not isinstance(name, Path):
+        if not row.hub_id:
+            if revision:
+                raise UnknownModel(f"{plain} comes with vlsearch and has no revisions; leave @{revision} out")
+            return GeneratorSpec(plain, _BUNDLED_FOLDERS / plain, "", None, row)
         return GeneratorSpec(str(name), None, row.hub_id, revision or None, row)
     path = expand_home(name)
     if path.is_dir() and str(name).strip():
@@ -74,6 +80,13 @@ def load_generator(name_or_path: str | Path, *, device: str | None = None) -> Ge
         MissingExtra: the extra ``models`` is not installed.
     """
     spec = resolve(name_or_path)
+    if spec.folder is not None:
+        from retrieval.generators.captioner.folder import is_captioner  # late: numpy
+
+        if is_captioner(spec.folder):
+            from retrieval.generators.captioner.generator import load_captioner
+
+            return load_captioner(spec.folder, spec.name)
     require("models", f"the model {spec.name}")
     from retrieval.generators.hub_generator import load_hub_generator  # late: torch, transformers
     from retrieval.hub.local_cache import need_snapshot
@@ -85,22 +98,11 @@ def load_generator(name_or_path: str | Path, *, device: str | None = None) -> Ge
     return load_hub_generator(found.folder, spec.name, found.commit, device, tasks)
 
 
-def best_here(task: Task) -> str:
-    """Choose the best recommended generator for a task that is on this machine.
-
-    Raises:
-        ModelError: there is none; the sentence says how to get one.
-    """
-    found = next((alias for alias in BEST_FIRST[task] if is_cached(resolve(alias))), None)
-    if found is not None:
-        return found
-    what = "writes captions" if task == "caption" else "answers such a question"
-    row = ALIASES[FIRST_DOWNLOAD[task]]
-    get = shell_command("models", "get", row.alias)
-    raise ModelError(
-        f"no model that {what} is on this machine, and none comes with vlsearch; get one ({4 * row.parameters:,} MB, "
-        f"{row.licence}) with: {get}; or name a folder with --model"
-    )
+def best_captioner() -> str:
+    """Choose the best recommended generator of captions on this machine: what comes with vlsearch, if no other."""
+    if not is_installed("models"):
+        return BUNDLED
+    return next(alias for alias in BEST_FIRST["caption"] if is_cached(resolve(alias)))
 
 
 def is_cached(spec: GeneratorSpec) -> bool:
@@ -113,9 +115,9 @@ def is_cached(spec: GeneratorSpec) -> bool:
 
 
 def is_recommended(name: str) -> bool:
-    """Whether a name is an alias or the hub id of a recommended generator, with or without ``@revision``."""
+    """Whether a name, with or without ``@revision``, is of a recommended generator that the hub has."""
     plain = name.partition("@")[0]
-    return plain in ALIASES or any(row.hub_id == plain for row in RECOMMENDED)
+    return any(row.hub_id and plain in (row.alias, row.hub_id) for row in RECOMMENDED)
 
 
 def download(name: str, progress: Callable[[int, int], None] | None = None) -> Path:

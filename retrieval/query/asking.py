@@ -179,6 +179,6 @@ def understood_by_mini(question: str, choices: Sequence[str] | None) -> Existenc
         get = shell_command("models", "get", row.alias)
         raise ModelError(
             f"{LIMITED} answers only whether something is there and which of some things it is ({EXAMPLES}); get a "
-            f"model that answers other questions ({4 * row.parameters:,} MB, {row.licence}, English) with: {get}"
+            f"model that answers other questions ({row.megabytes:,} MB, {row.licence}, English) with: {get}"
         )
     return understood

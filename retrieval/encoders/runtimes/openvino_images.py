@@ -129,6 +129,29 @@ class OpenVinoWindows:
         return self._graph.rows(prepared)
 
 
+class OpenVinoFeatures:
+    """Compute the features of the places of images, before they are pooled, with a graph; safe in several threads.
+
+    Args:
+        tower: the layers.
+        precision: that they are computed in.
+    """
+
+    def __init__(self, tower: ImageTower, precision: ComputedPrecision) -> None:
+        op = _Operations(import_openvino().opset13)
+        pixels = op.parameter([-1, tower.size, tower.size, 3], np.uint8, "pixels")
+        places = op.transpose(_features(op, pixels, tower), op.constant([0, 2, 3, 1], np.int64))
+        flat = op.reshape(places, op.constant([0, -1, tower.weight.shape[1]], np.int64), True)
+        model = import_openvino().Model([flat], [pixels], "features")
+        # The layers are those of the image tower, whose rows are checked before they are used.
+        self._graph = OpenVinoGraph(model.clone, precision, PASS_IMAGES, lambda _: None, _MOST_AT_ONCE)
+        self._kept = op.kept
+
+    def places(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute (n, places, features) float32 of (n, size, size, 3) uint8 images."""
+        return self._graph.rows(prepared)
+
+
 def _window_rows(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
     """Build the graph: ``pixels`` to the unit rows of windows, whose places are pooled before the linear map."""
     features = _features(op, pixels, tower)

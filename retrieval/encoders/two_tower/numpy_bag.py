@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.two_tower.config import TextConfig
+from retrieval.encoders.two_tower.numpy_products import product_of_few
 from retrieval.encoders.two_tower.numpy_weights import Rows
 from retrieval.encoders.two_tower.tokenization import PAD
 
@@ -19,7 +20,6 @@ Array = NDArray[np.float32]
 _NORM_EPSILON = 1e-5  # torch's, of LayerNorm
 _LOWEST = np.finfo(np.float32).min
 _UNIT_EPSILON = 1e-12  # torch's, of functional.normalize
-_ONE_THREAD = 2**18  # multiplications up to which OpenBLAS stays in the calling thread (interface/gemm.c)
 
 
 VECTORS = "text.vectors.weight"
@@ -112,28 +112,8 @@ class NumpyBag:
 
 def _linear(rows: Array, layer: tuple[Array, Array]) -> Array:
     weight, bias = layer
-    if len(rows) == 1:
-        # A query: BLAS would use several threads even here, and on a busy machine they wait for each other: 16 ms of
-        # CPU and 98 of waiting a text, against 0.3 and 0.5 without them.
-        one: Array = np.einsum("bi,io->bo", rows, weight) + bias
-        return one
-    product: Array = _product(rows, weight) + bias
-    return product
-
-
-def _product(rows: Array, weight: Array) -> Array:
-    """Multiply; the few rows of one text in pieces so small that OpenBLAS does not spread them over threads.
-
-    Its threads wait for each other on a busy machine: 8 rows by 384 by 576 took 32 ms there, and 0.06 in pieces.
-    """
-    columns = _ONE_THREAD // rows.size // 16 * 16
-    if not 16 <= columns < weight.shape[1]:
-        whole: Array = rows @ weight
-        return whole
-    product = np.empty((len(rows), weight.shape[1]), rows.dtype)
-    for start in range(0, weight.shape[1], columns):
-        np.matmul(rows, weight[:, start : start + columns], out=product[:, start : start + columns])
-    return product
+    found: Array = product_of_few(rows, weight) + bias
+    return found
 
 
 def _layer_norm(rows: Array, layer: tuple[Array, Array]) -> Array:

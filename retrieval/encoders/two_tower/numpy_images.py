@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.two_tower.image_layers import Block, Convolution, ImageLayers
+from retrieval.encoders.two_tower.image_layers import Block, Convolution, ImageLayers, ImageTower
 
 Array = NDArray[np.float32]
 
@@ -33,6 +33,13 @@ def image_row(layers: ImageLayers, prepared: NDArray[np.uint8]) -> Array:
     share = np.float32(len(layers.parts) ** -0.5)
     pieces = np.split(row, np.cumsum(layers.parts)[:-1])
     return np.concatenate([share * piece / np.linalg.norm(piece) for piece in pieces])[None]
+
+
+def tower_features(tower: ImageTower, prepared: NDArray[np.uint8]) -> Array:
+    """Compute the features of the places, (places, features) float32, of one prepared image, (size, size, 3) uint8."""
+    shared = _run(prepared.astype(np.float32) * tower.scale + tower.shift, tower.shared)
+    joined = np.concatenate([_run(shared, branch) for branch in tower.branches], 2)
+    return joined.reshape(-1, joined.shape[2])
 
 
 def _run(given: Array, blocks: Iterable[Block]) -> Array:

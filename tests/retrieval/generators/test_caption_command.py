@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.command_line import Run
+from tests.without_packages import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -82,11 +84,17 @@ def test_a_models_captions_are_evaluated_as_those_of_a_file_are(
     assert json.loads(by_model.stdout)["metrics"] == json.loads(by_file.stdout)["metrics"]
 
 
-def test_without_a_model_the_sentence_says_how_to_get_one(run: Run, photos: Path) -> None:
-    done = run("caption", photos / "red.png")
+def test_without_a_model_the_bundled_one_writes_in_either_language(run: Run) -> None:
+    picture = ROOT / "retrieval" / "cli" / "demo_photographs" / "chelsea.jpg"
 
-    assert (done.exit_code, done.stdout) == (1, "")
-    assert "none comes with vlsearch; get one (708 MB, MIT) with: vlsearch models get git-base" in done.stderr
+    english = run("caption", picture)
+    chinese = run("caption", picture, "--lang", "zh", "--candidates", "3", "--json")
+
+    assert (english.exit_code, chinese.exit_code) == (0, 0), english.output
+    assert re.fullmatch(r"[a-z' -]+\n", english.stdout)
+    texts = [one["text"] for one in json.loads(chinese.stdout)["candidates"]]
+    assert len(set(texts)) == 3
+    assert all(re.fullmatch(r"[\u4e00-\u9fff]+", text) for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +102,7 @@ def test_without_a_model_the_sentence_says_how_to_get_one(run: Run, photos: Path
     [
         ([], "name pictures to describe, or a collection with --collection PATH --add"),
         (["x.png", "--add"], "leave out pictures and --candidates"),
-        (["x.png", "--model", "nothing"], "known are git-base"),
+        (["x.png", "--model", "nothing"], "known are mini, git-base"),
         (["x.png", "--candidates", "11"], "11 is not in the range 1<=x<=10"),
     ],
 )
@@ -113,4 +121,7 @@ def test_models_for_a_task_are_listed_with_size_licence_and_published_figure(
     records = [json.loads(line) for line in run("models", "--task", task, "--json").stdout.splitlines()]
 
     assert figure in shown.stdout
-    assert all(task in record["tasks"] and record["licence"] and not record["cached"] for record in records)
+    assert all(task in record["tasks"] and record["licence"] for record in records)
+    assert [record["alias"] for record in records if record["cached"]] == (
+        ["mini"] if task == "caption" else []
+    )

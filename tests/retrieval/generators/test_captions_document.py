@@ -21,12 +21,12 @@ def test_the_table_of_models_is_the_programs() -> None:
     assert shown == [
         [
             f"`{row.alias}`",
-            row.hub_id,
+            row.hub_id or "comes with vlsearch",
             " ".join(
                 {"caption": "captions", "ask": "questions", "rerank": "re-ranking"}[task]
                 for task in row.tasks
             ),
-            f"{4 * row.parameters:,}",
+            f"{row.megabytes:,}",
             figure(row.cider),
             figure(row.vqa),
             row.licence,

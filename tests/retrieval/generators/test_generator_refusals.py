@@ -11,7 +11,7 @@ from PIL import Image
 
 from retrieval.errors import ModelError, UnknownModel
 from retrieval.generators.hub_generator import load_hub_generator
-from retrieval.generators.registry import best_here, load_generator, resolve
+from retrieval.generators.registry import best_captioner, is_recommended, load_generator, resolve
 from tests.retrieval.encoders.tiny_checkpoints import write
 from tests.retrieval.generators.tiny_generators import change_config
 
@@ -96,19 +96,21 @@ def test_a_name_is_an_alias_a_hub_id_or_a_folder(tiny: Callable[[str], Path]) ->
     assert resolve("microsoft/git-base-coco").recommended == resolve("git-base").recommended
     assert resolve("someone/some-model").repo == "someone/some-model"
     assert resolve(str(tiny("git"))).folder == tiny("git")
-    with pytest.raises(UnknownModel, match="known are git-base"):
+    with pytest.raises(UnknownModel, match="known are mini, git-base"):
         resolve("git-huge")
 
 
-def test_without_a_model_on_this_machine_the_sentence_says_how_to_get_one(
+def test_without_another_model_on_this_machine_the_bundled_one_is_the_best(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
 
-    with pytest.raises(
-        ModelError,
-        match=r"none comes with vlsearch; get one \(708 MB, MIT\) with: vlsearch models get git-base",
-    ):
-        best_here("caption")
+    assert best_captioner() == "mini"
     with pytest.raises(ModelError, match="vlsearch models get git-large"):
         load_generator("git-large")
+
+
+def test_the_bundled_captioner_has_no_revisions_and_is_not_of_the_hub() -> None:
+    assert not is_recommended("mini")
+    with pytest.raises(UnknownModel, match="mini comes with vlsearch and has no revisions"):
+        resolve("mini@abc")
