@@ -3,9 +3,10 @@
     python -m benchmarks.search.automatic DATA [--every N] [--vectors FOLDER]
 
 DATA is a folder with flickr8k and coco_captions.txt. *Found*: captions of the 1,000 validation photographs are asked,
-each for its own photograph, while it is held out of the full text; the other captions of its language stay, or as many
-as the table says, of all photographs or of a part (drawn at random). *Hybrid* joins the rankings of all
-(``--mode hybrid``), *chosen* is what a search does that names no mode: photographs without captions keep their places.
+each for its own photograph, while it, and what equals it, is held out of the full text; the other captions of its
+language stay, or as many as the table says, of all photographs or of a part (drawn at random). *Hybrid* joins the
+rankings of all (``--mode hybrid``), *chosen* is what a search does that names no mode: photographs without captions
+keep their places.
 *Probability*: captions, half of them without their photograph, and nonsense, of the half that the calibration was not
 fitted on, in galleries of 5 photographs to all of these, which all have their captions; right is that the caption's own
 photograph is among the first ten of *chosen*. The probability is that of the best hit by vectors. Of queries without a
