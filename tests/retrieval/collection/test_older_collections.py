@@ -55,7 +55,7 @@ def _search(
 ) -> list[list[Any]]:
     ((kind, value),) = query.items()
     asked = value if kind == "text" else folder / "photos" / Path(value).name
-    return [_facts(hit) for hit in engine.search(asked, k=30, find=find, distinct=distinct)]
+    return [_facts(hit) for hit in engine.search(asked, k=30, find=find, distinct=distinct, mode="vector")]
 
 
 def _facts(hit: Hit) -> list[Any]:
