@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import tempfile
@@ -36,6 +37,22 @@ class Server:
             self.running = get_server(self.folder, cleanup_mode="delete")
             self.running.ensure_postgres_running()
         self.running.psql("CREATE EXTENSION IF NOT EXISTS vector")
+
+    def kill(self) -> None:
+        """Kill the postmaster, and wait until its children have gone as well."""
+        psutil: Any = importlib.import_module("psutil")  # which the server's package brings; without types
+
+        postmaster = psutil.Process(self.pid)
+        children = postmaster.children(recursive=True)
+        postmaster.kill()
+        psutil.wait_procs(children, timeout=30)
+
+    def restart(self) -> None:
+        """Start a killed server again, which recovers first."""
+        (self.folder / "postmaster.pid").unlink(
+            missing_ok=True
+        )  # else a killed one that nobody waits for counts
+        self.running.ensure_postgres_running()
 
     @property
     def pid(self) -> int:
