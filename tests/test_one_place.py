@@ -149,8 +149,9 @@ RULES: list[tuple[str, Callable[[ast.AST], bool], str, set[str]]] = [
         "class Step:\n    done: int\n    total: int",
         {
             "retrieval/types.py",
-            "retrieval/server/index_runs.py",
-        },  # the latter as JSON has it, with the run's end
+            "retrieval/server/index_runs.py",  # as JSON has it, with the run's end
+            "indexer/shard_schedule.py",  # of shards, with the workers that were lost
+        },
     ),
     (
         "how images are decoded side by side",
