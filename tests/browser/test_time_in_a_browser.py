@@ -12,8 +12,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def wait_for_count(page: Any, number: int) -> None:
+    """Wait until so many hits are told of; a full page may be followed by others (``100+``)."""
     page.wait_for_function(
-        "number => document.querySelector('[role=status]').textContent.startsWith(`${number} `)", arg=number
+        "number => parseInt(document.querySelector('[role=status]').textContent) === number", arg=number
     )
 
 
