@@ -58,7 +58,7 @@ RECOMMENDED: tuple[RecommendedGenerator, ...] = (
         "",
         ("caption",),
         ("en", "zh"),
-        9,
+        6,
         "Apache-2.0, for non-commercial use: see its card",
         None,
         None,
