@@ -15,9 +15,9 @@ from retrieval.places import CollectionPlace
 @click.argument("target", metavar="TO", callback=given_place)
 @click.option("--replace", is_flag=True, help="Put it in the place of a collection on a server.")
 def copy(source: CollectionPlace, target: CollectionPlace, replace: bool) -> None:
-    r"""Copy a collection to a PostgreSQL server with pgvector, or from there to a folder.
+    r"""Copy a collection to a server of PostgreSQL, or from one.
 
-    FROM and TO are folders or postgresql://USER@HOST/DATABASE/NAME. Items keep their ids, and both give equal
+    FROM and TO are folders or postgresql://USER@HOST/DATABASE/NAME (with pgvector). Items keep their ids, and both give equal
     answers. All rows and vectors are read again and compared before the copy counts. PostgreSQL's own variables and
     files have passwords (PGPASSWORD, ~/.pgpass).
 

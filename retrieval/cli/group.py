@@ -56,7 +56,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "doctor": ("retrieval.cli.doctor", "Check a collection byte by byte, and repair it."),
         "export": ("retrieval.cli.export", "Write a collection as npy and Parquet files."),
         "import": ("retrieval.cli.import_", "Read a folder of npy and Parquet files into a collection."),
-        "copy": ("retrieval.cli.copy_", "Copy a collection to a PostgreSQL server with pgvector, or from there to a folder."),
+        "copy": ("retrieval.cli.copy_", "Copy a collection to a server of PostgreSQL, or from one."),
     },
     "Models": {
         "models": ("retrieval.cli.models", "List, download and remove models."),
