@@ -17,9 +17,9 @@ from retrieval.places import CollectionPlace
 def copy(source: CollectionPlace, target: CollectionPlace, replace: bool) -> None:
     r"""Copy a collection to a server of PostgreSQL, or from one.
 
-    FROM and TO are folders or postgresql://USER@HOST/DATABASE/NAME (with pgvector). Items keep their ids, and both give equal
-    answers. All rows and vectors are read again and compared before the copy counts. PostgreSQL's own variables and
-    files have passwords (PGPASSWORD, ~/.pgpass).
+    FROM and TO are folders or postgresql://USER@HOST/DATABASE/NAME (with pgvector). Items keep their ids, and both
+    give equal answers. All rows and vectors are read again and compared before the copy counts. PostgreSQL's own
+    variables and files have passwords (PGPASSWORD, ~/.pgpass).
 
     \b
         pip install 'vlsearch[postgres]'
