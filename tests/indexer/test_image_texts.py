@@ -50,9 +50,9 @@ def test_hits_carry_a_text_with_its_origin_and_maker_apart_from_captions(
     assert hit.texts == (ImageText("read", "reader 1", "NO ENTRY\n禁止入内", (BOX, BOX)),)
     assert [caption.text for caption in hit.captions] == ["a red sign"]
     facts = hit_facts(hit)["texts"]
-    assert facts == (
-        {"origin": "read", "maker": "reader 1", "text": "NO ENTRY\n禁止入内", "boxes": (BOX, BOX)},
-    )
+    assert facts == [
+        {"origin": "read", "maker": "reader 1", "text": "NO ENTRY\n禁止入内", "boxes": (BOX, BOX)}
+    ]
 
 
 def test_words_find_an_image_by_its_texts_and_no_more_by_one_that_was_replaced(
