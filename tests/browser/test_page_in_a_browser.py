@@ -323,7 +323,7 @@ def test_language_and_colours_can_be_changed_and_are_remembered(open_page: Any) 
     page = open_page()
 
     page.click("text=中文")
-    assert page.get_attribute("input[type=search]", "placeholder") == "图片里有什么？"
+    page.wait_for_selector("input[type=search][placeholder='图片里有什么？']")
     page.click("[aria-label='颜色：跟随系统']")
     page.click("[aria-label='颜色：浅色']")
     page.reload()
