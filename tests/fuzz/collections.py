@@ -21,6 +21,7 @@ from tests.command_line import fill_photos, save_tiny_model
 from tests.fuzz import harness
 
 MEMORY_BOUND = 3 * 2**29  # bytes resident, of which the imports alone take a third
+MOST_COPIED = 2**24  # bytes: a file that was made longer, with a hole, would fill the disk as a copy
 EXIT_CODES = {0, 1, 2, 3}
 Mutation = Callable[[Path, random.Random, Path], None]
 """Alters a collection; the folder given last is the one that links lead to."""
@@ -44,7 +45,7 @@ def _files(collection: Path, rng: random.Random) -> Path:
     others = [
         path
         for path in sorted(collection.rglob("*"))
-        if path.is_file() and not path.is_symlink() and path.stat().st_size < 2**24
+        if path.is_file() and not path.is_symlink() and path.stat().st_size < MOST_COPIED
     ]
     if rng.random() < 0.5 and catalogue in others:
         return catalogue
@@ -233,8 +234,9 @@ def _connect(collection: Path) -> sqlite3.Connection:
 def _leave_log(collection: Path, connection: sqlite3.Connection) -> None:
     """Copy the catalogue as a writer leaves it that dies: with a log that waits."""
     for end in ("", "-wal"):
-        if (collection / f"catalogue.sqlite{end}").exists():
-            shutil.copy(collection / f"catalogue.sqlite{end}", collection / f".left{end}")
+        file = collection / f"catalogue.sqlite{end}"
+        if file.exists() and file.stat().st_size < MOST_COPIED:
+            shutil.copy(file, collection / f".left{end}")
 
 
 def _take_log(collection: Path) -> None:
