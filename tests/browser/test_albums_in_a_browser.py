@@ -16,6 +16,8 @@ from tests.browser.conftest import axe_violations
 from tests.serving import Serving, album_collection, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+ASKED = "() => document.activeElement.closest('.albums .saving') !== null"
+"""Whether the question before an album is deleted has the focus, and so the keys."""
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +163,12 @@ def test_an_album_is_renamed_and_deleted_after_a_question(
 
     card = page.locator(".albums li", has_text="海")
     card.locator(".actions button").last.click()
+    page.wait_for_function(ASKED)
     page.keyboard.press("Escape")
     page.wait_for_function("() => document.activeElement.closest('.albums li .actions') !== null")
     assert sorted(albums_of(writable)) == ["Taken", "海"]
     card.locator(".actions button").last.click()
-    page.wait_for_selector(".albums .saving p")
+    page.wait_for_function(ASKED)
     page.keyboard.press("Enter")
 
     page.wait_for_function("() => document.querySelectorAll('.albums li').length === 1")
