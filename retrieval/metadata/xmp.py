@@ -104,9 +104,12 @@ class _Values:
         return None
 
     def keywords(self) -> list[str]:
-        flat = [*self.all("dc:subject"), *self.all("MicrosoftPhoto:LastKeywordXMP")]
-        paths = [*self.all("lr:hierarchicalSubject"), *self.all("digiKam:TagsList")]
-        return [*flat, *(re.split(r"[|/]", path)[-1] for path in paths)]
+        with_slashes = [*self.all("digiKam:TagsList"), *self.all("MicrosoftPhoto:LastKeywordXMP")]
+        return [
+            *self.all("dc:subject"),
+            *(path.rpartition("|")[2] for path in self.all("lr:hierarchicalSubject")),
+            *(path.rpartition("/")[2] for path in with_slashes),
+        ]
 
     def people(self) -> list[str]:
         names, types = self.all("mwg-rs:Name"), self.all("mwg-rs:Type")

@@ -20,6 +20,7 @@ SPACES = " ".join(
         "photoshop": "http://ns.adobe.com/photoshop/1.0/",
         "lr": "http://ns.adobe.com/lightroom/1.0/",
         "digiKam": "http://www.digikam.org/ns/1.0/",
+        "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
         "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
         "mwg-rs": "http://www.metadataworkinggroup.com/schemas/regions/",
         "stArea": "http://ns.adobe.com/xmp/sType/Area#",
@@ -92,6 +93,19 @@ def test_paths_of_keywords_give_their_last_names() -> None:
     )
 
     assert tidied(read_xmp(written)) == {"keywords": ["dog", "Wien"]}
+
+
+@pytest.mark.parametrize(
+    ("written", "keyword"),
+    [
+        (bag("lr:hierarchicalSubject", "style|b/w"), "b/w"),
+        (bag("digiKam:TagsList", "style/a|b", kind="Seq"), "a|b"),
+        (bag("MicrosoftPhoto:LastKeywordXMP", "Places/Wien"), "Wien"),
+    ],
+    ids=["Lightroom", "digiKam", "Windows"],
+)
+def test_a_path_of_keywords_is_cut_where_its_program_cuts_it(written: str, keyword: str) -> None:
+    assert tidied(read_xmp(packet(written))) == {"keywords": [keyword]}
 
 
 def test_faces_give_people_and_other_regions_do_not() -> None:
