@@ -28,6 +28,8 @@ from retrieval.collection.stores import (
     VectorWriter,
     WrittenVectors,
     search_threads,
+    segment_files,
+    selected_segment,
 )
 from retrieval.collection.stores.protocols import check_rows
 from retrieval.collection.stores.segment_files import open_segment
@@ -173,6 +175,27 @@ def in_segments() -> Iterator[Place]:
         yield FolderPlace(Path(folder))
 
 
+class CopiedPlace(FolderPlace):
+    """Segments in a folder, each with the copy in memory that it has where it is scanned often."""
+
+    @contextmanager
+    def opened(self, written: Sequence[Any]) -> Iterator[VectorStore]:
+        with super().opened(written) as store, pytest.MonkeyPatch.context() as patched:
+            assert isinstance(store, SegmentStore)
+            patched.setattr(segment_files, "EXACT_SCAN_BYTES", 0)
+            patched.setattr(selected_segment, "EXACT_SCAN_BYTES", 0)
+            for segment in store.segments:
+                segment.copy.make()
+            yield store
+
+
+@contextmanager
+def in_copied_segments() -> Iterator[Place]:
+    with tempfile.TemporaryDirectory() as folder:
+        segments_path(Path(folder)).mkdir()
+        yield CopiedPlace(Path(folder))
+
+
 class ServerPlace:
     """Rows in the tables of a server, within one transaction."""
 
@@ -229,7 +252,7 @@ def on_server() -> Iterator[Place]:
         connection.driver.execute("ROLLBACK")
 
 
-STORES = pytest.mark.parametrize("make", [in_memory, in_segments, on_server])
+STORES = pytest.mark.parametrize("make", [in_memory, in_segments, in_copied_segments, on_server])
 """What every store must do for readers."""
 
 WRITERS = pytest.mark.parametrize("make", [in_memory, in_segments])

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.stored_values import WrongValue
+from retrieval.collection.stores.byte_rows import CopyOf, Run
 from retrieval.collection.stores.flat_scan import best_rows, best_selected
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import LARGEST_DIMENSION
@@ -63,6 +64,9 @@ class Segment:
     Args:
         data: (n, 4 d) bytes of n rows of float32, mapped and perhaps not aligned.
         ids: (n,) int64 encoding ids, ascending.
+
+    Attributes:
+        copy: of its rows in memory, once there is one.
     """
 
     def __init__(self, data: NDArray[np.uint8], ids: NDArray[np.int64]) -> None:
@@ -70,6 +74,7 @@ class Segment:
         self.ids = ids
         self.rows = len(ids)
         self.dimension = data.shape[1] // 4
+        self.copy = CopyOf(self)
 
     def search(
         self, queries: NDArray[np.float32], k: int, part: slice = ALL
@@ -83,6 +88,12 @@ class Segment:
         """
         data = self._data[part]
         return best_rows(data, queries, min(k, len(data)))
+
+    def search_copy(
+        self, queries: NDArray[np.float32], k: int, run: Run = map
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        """Search the copy of the rows in memory, as :meth:`search`; None where there is none, or it proves nothing."""
+        return self.copy.best(queries, min(k, self.rows), run=run)
 
     def search_selected(
         self, rows: NDArray[np.int64], queries: NDArray[np.float32], k: int

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.score import exact_scores
 from retrieval.collection.statement import Select
+from retrieval.collection.stores.byte_rows import FEW_QUERIES
 from retrieval.collection.stores.flat_scan import best_of_parts, prepare_thread
 from retrieval.collection.stores.protocols import SAMPLE_ROWS
 from retrieval.collection.stores.segment_files import Segment, open_segment
@@ -35,6 +36,9 @@ PARTS = (
 
 SHARED_DEPTH = 2048
 """Searches that want more of the best rows than this scan alone, as those of several queries do."""
+
+COPIED_ALONE = 64 * 2**20
+"""Bytes of copies that one thread scans in the time that handing them to several takes to be worth it."""
 
 CORES = os.cpu_count() or 1
 
@@ -86,9 +90,29 @@ class SegmentStore:
         first = self.segments[0] if len(self.segments) == 1 and len(queries) == 1 else None
         if isinstance(first, Segment) and first.is_small:
             return [first.search(queries, depth)]
+        if len(queries) <= FEW_QUERIES and depth <= SHARED_DEPTH:
+            found = self._in_copies(queries, depth)
+            if found is not None:
+                return found
         if len(queries) == 1 and depth <= SHARED_DEPTH:
             return self._shared.search(self._scan_beside, queries, depth)
         return self._scan(queries, depth)
+
+    def _in_copies(self, queries: NDArray[np.float32], depth: int) -> Found | None:
+        """Search small segments and the copies of all others; None where one has none yet, or it proves nothing."""
+        large = [segment for segment in self.segments if not segment.is_small]
+        for segment in large:
+            if segment.copy.rows is None and segment.copy.scanned():
+                self._threads.submit(segment.copy.make)
+        if any(segment.copy.rows is None for segment in large):
+            return None
+        run = self._threads.map if sum(segment.copy.size for segment in large) > COPIED_ALONE else map
+        found = [
+            segment.search(queries, depth) if segment.is_small else segment.search_copy(queries, depth, run)
+            for segment in self.segments
+        ]
+        proven = [one for one in found if one is not None]
+        return proven if len(proven) == len(found) else None
 
     def _scan_beside(self, queries: NDArray[np.float32], depth: int) -> Found:
         """Scan for searches that share, leaving one core to all else that these and the next ones need."""

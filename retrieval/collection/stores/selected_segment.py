@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.collection.stores.byte_rows import Run
 from retrieval.collection.stores.segment_files import ALL, EXACT_SCAN_BYTES, Segment
 
 
@@ -21,14 +22,27 @@ class SelectedSegment:
     def __init__(self, segment: Segment, rows: NDArray[np.int64]) -> None:
         self._segment, self._rows = segment, rows
         self.ids = segment.ids[rows]
-        self.rows = len(rows)
-        self.dimension = segment.dimension
+        self.rows: int = len(rows)
+        self.dimension: int = segment.dimension
+        self.copy = segment.copy
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the rows are few; see :attr:`Segment.is_small`."""
+        return 4 * self.rows * self.dimension <= EXACT_SCAN_BYTES
 
     def search(
         self, queries: NDArray[np.float32], k: int, part: slice = ALL
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Give the ``min(k, rows)`` best of the rows, or a part of them; see :meth:`Segment.search`."""
         return self._segment.search_selected(self._rows[part], queries, k)
+
+    def search_copy(
+        self, queries: NDArray[np.float32], k: int, run: Run = map
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        """Search the segment's copy in memory; None where it has none, or that proves nothing."""
+        found = self.copy.best(queries, min(k, self.rows), self._rows, run)
+        return None if found is None else (found[0], np.searchsorted(self._rows, found[1]))
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Read rows by number, (n, d) float32, C-contiguous."""
