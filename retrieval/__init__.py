@@ -100,6 +100,8 @@ if TYPE_CHECKING:
     from retrieval.types import Origin as Origin
     from retrieval.types import Progress as Progress
     from retrieval.types import Request as Request
+    from retrieval.types.request import SearchOptions as SearchOptions
+    from retrieval.types.request import SimilarOptions as SimilarOptions
 
 _ERRORS = (
     "CollectionDamaged CollectionError CollectionLocked CollectionNotFound CollectionTooNew "
@@ -155,6 +157,8 @@ _EXPORTS = {
     "RemoteEngine": "retrieval.client.engine",
     "Request": "retrieval.types",
     "SearchEngine": "retrieval.query.engine",
+    "SearchOptions": "retrieval.types.request",
+    "SimilarOptions": "retrieval.types.request",
     "TextPart": "retrieval.query.parts",
     "View": "retrieval.collection",
     "connect": "retrieval.client.engine",
@@ -238,7 +242,9 @@ __all__ = [
     "RemoteEngine",
     "Request",
     "SearchEngine",
+    "SearchOptions",
     "ServerError",
+    "SimilarOptions",
     "TextPart",
     "TrainingError",
     "UnknownModel",

@@ -17,10 +17,13 @@ PUBLIC = {"retrieval", "retrieval.testing"}
 
 
 def room_of(module: str) -> str:
-    """The folder of ``retrieval`` or ``indexer`` that a module lies in; for single files ``ground`` and ``indexer``."""
+    """The folder of ``retrieval`` or ``indexer`` that a module lies in; for single files ``ground`` and ``indexer``.
+
+    ``retrieval/types`` is of the ground: single files stand on its values, as it does on them.
+    """
     top, _, rest = module.partition(".")
     folder = rest.partition(".")[0]
-    if folder and (ROOT / top / folder).is_dir():
+    if folder != "types" and folder and (ROOT / top / folder).is_dir():
         return folder
     return "ground" if top == "retrieval" else "indexer"
 

@@ -148,7 +148,7 @@ RULES: list[tuple[str, Callable[[ast.AST], bool], str, set[str]]] = [
         tells_progress,
         "class Step:\n    done: int\n    total: int",
         {
-            "retrieval/types.py",
+            "retrieval/types/progress.py",
             "retrieval/server/index_runs.py",  # as JSON has it, with the run's end
             "indexer/shard_schedule.py",  # of shards, with the workers that were lost
         },

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 from urllib.parse import quote
 
 from retrieval.client.connection import Connection
@@ -15,8 +16,10 @@ from retrieval.client.faults import told
 from retrieval.client.values import explanation_of, hits_of, info_of, item_of
 from retrieval.errors import PlacedQueryError, QueryError, UsageError
 from retrieval.query.parts import ItemPart, KeyPart, Part, Query, Queryable, Source, TextPart
+from retrieval.query.requests import OF_SEARCH, OF_SIMILAR, query_of, request_of
 from retrieval.query.vectors import place_of, with_place_in_errors
-from retrieval.types import Distinct, Hit, Hits, Item, Kind, Limits, Mode, Request, Sort, Verdict
+from retrieval.types import Distinct, Hit, Hits, Item, Kind, Limits, Request
+from retrieval.types.request import SearchOptions, SimilarOptions
 
 if TYPE_CHECKING:
     from retrieval.collection import CollectionInfo
@@ -28,6 +31,7 @@ TIMEOUT_S = 90.0  # a server answers within a minute, or says that it does not
 MOST_HITS = 1000  # of one answer; more are asked for page by page
 BATCH = 64
 DEFAULT_LIMITS = Limits()
+_OF_PAGES = ("k", "offset", "where", "after")
 
 
 def connect(
@@ -78,22 +82,12 @@ class RemoteEngine:
         distinct: Distinct = False,
         *,
         key: str | None = None,
-        offset: int = 0,
-        exact: bool = False,
         literal: bool = False,
-        where: str | Expression | None = None,
-        sort: Sort = "score",
-        min_score: float | None = None,
-        mode: Mode | None = None,
-        only: Verdict | None = None,
-        regions: bool = True,
         cursor: str | None = None,
+        **options: Unpack[SearchOptions],
     ) -> Hits:
         """Find the k items that answer a query best, as :meth:`retrieval.SearchEngine.search`."""
-        if (query is None) == (key is None):
-            raise UsageError("search with a query or with the key of an item, one of the two")
-        asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        request = Request(k, find, distinct, offset, exact, None, sort, min_score, mode, only, regions)
+        asked, (request, where) = query_of(query, key), _request_of(k, find, distinct, options)
         body = {"parts": self._parts(asked), "literal": literal}
         return self._pages("/v1/search", body, request, where, cursor=cursor)
 
@@ -104,15 +98,10 @@ class RemoteEngine:
         k: int = 10,
         find: Kind | None = None,
         distinct: Distinct = False,
-        offset: int = 0,
-        exact: bool = False,
-        where: str | Expression | None = None,
-        sort: Sort = "score",
-        min_score: float | None = None,
+        **options: Unpack[SimilarOptions],
     ) -> list[Hit]:
         """Find what is most like some items, as :meth:`retrieval.SearchEngine.similar`."""
-        request = Request(k, find, distinct, offset, exact, None, sort, min_score)
-        return self._similar(items, unlike, request, where)
+        return self._similar(items, unlike, *_request_of(k, find, distinct, options, OF_SIMILAR))
 
     def answer_similar(
         self,
@@ -130,18 +119,11 @@ class RemoteEngine:
         find: Kind | None = None,
         distinct: Distinct = False,
         *,
-        offset: int = 0,
-        exact: bool = False,
         literal: bool = False,
-        where: str | Expression | None = None,
-        sort: Sort = "score",
-        min_score: float | None = None,
-        mode: Mode | None = None,
-        only: Verdict | None = None,
-        regions: bool = True,
+        **options: Unpack[SearchOptions],
     ) -> list[Hits]:
         """Find the hits of each query, as :meth:`retrieval.SearchEngine.search_batch`; at most 1,000 of each."""
-        request = Request(k, find, distinct, offset, exact, None, sort, min_score, mode, only, regions)
+        request, where = _request_of(k, find, distinct, options)
         if k > MOST_HITS:
             raise UsageError(f"k is {k}; of a batch a server gives at most {MOST_HITS} hits of each query")
         parsed: list[Query] = []
@@ -398,11 +380,17 @@ class RemoteEngine:
         return found.data
 
 
+def _request_of(
+    k: int, find: Kind | None, distinct: Distinct, options: SimilarOptions, known: frozenset[str] = OF_SEARCH
+) -> tuple[Request, str | Expression | None]:
+    """Check the keywords of a search, and leave its condition, which the server reads, as it is."""
+    where, others = options.get("where"), SimilarOptions({**options, "where": None})
+    return request_of(k, find, distinct, others, known), where
+
+
 def _fields(request: Request) -> dict[str, Any]:
-    return {
-        "find": request.find, "distinct": request.distinct, "exact": request.exact, "sort": request.sort,
-        "min_score": request.min_score, "mode": request.mode, "only": request.only, "regions": request.regions,
-    }  # fmt: skip
+    """Give the fields of a request as the server takes them, without the condition and what makes pages."""
+    return {one.name: getattr(request, one.name) for one in fields(request) if one.name not in _OF_PAGES}
 
 
 def _condition(where: str | Expression | None) -> str | None:

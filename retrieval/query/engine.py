@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar, Unpack
 
 from retrieval.collection import Collection, CollectionInfo, View
 from retrieval.collection.filters.ordering import ordered
@@ -17,31 +17,18 @@ from retrieval.errors import (
     ImageError,
     NoSuchAlbum,
     QueryError,
-    UsageError,
 )
 from retrieval.places import CollectionPlace
 from retrieval.query.answering import Asked, answer_in
 from retrieval.query.cursor import Cursor, open_cursor
 from retrieval.query.loaded_encoders import LoadedEncoders
 from retrieval.query.location import collection_place
-from retrieval.query.parts import ItemPart, KeyPart, Query, Queryable
+from retrieval.query.parts import ItemPart, Query, Queryable
+from retrieval.query.requests import OF_SIMILAR, condition_of, query_of, read_as_asked, request_of
 from retrieval.query.stored_items import stored_vectors
 from retrieval.query.vectors import NotPrepared, QueryVectors, with_place_in_errors
-from retrieval.query.without import read_query
-from retrieval.types import (
-    Distinct,
-    Hit,
-    Hits,
-    Item,
-    Kind,
-    Limits,
-    Mode,
-    OnProgress,
-    Request,
-    Sort,
-    Verdict,
-    ignore_progress,
-)
+from retrieval.types import Distinct, Hit, Hits, Item, Kind, Limits, OnProgress, Request, ignore_progress
+from retrieval.types.request import SearchOptions, SimilarOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,16 +123,9 @@ class SearchEngine:
         distinct: Distinct = False,
         *,
         key: str | None = None,
-        offset: int = 0,
-        exact: bool = False,
         literal: bool = False,
-        where: str | Expression | None = None,
-        sort: Sort = "score",
-        min_score: float | None = None,
-        mode: Mode | None = None,
-        only: Verdict | None = None,
-        regions: bool = True,
         cursor: str | None = None,
+        **options: Unpack[SearchOptions],
     ) -> Hits:
         """Find the k items that answer a query best: by score descending, equal scores by item id.
 
@@ -162,24 +142,13 @@ class SearchEngine:
             distinct: give equal contents once, as the item with the lowest id, and each video once, at its best moment;
                 ``"picture"``: also each picture once, where others show the same in other files, resized or edited
                 (:mod:`retrieval.query.distinct_pictures` says when files are looked at for it).
-            offset: best hits to pass over, >= 0, as a page of results needs it.
-            exact: scan all vectors, even where ``vlsearch optimize`` has built an accelerator, which finds nearly
-                all of the best items sooner.
             literal: take each text as it is, and do not read "a dog without a ball" as a dog, less a ball (see
                 :func:`retrieval.read_query`).
-            where: what an item must meet to be found, as ``vlsearch query --where`` takes it or built with
-                :func:`retrieval.field`; k hits come back where so many meet it.
-            sort: order of the hits: ``score``, ``taken`` (the newest first) or ``name``.
-            min_score: leave out hits with a lower score.
-            mode: ``vector``; ``words``: items that hold all words of the query, by BM25, which needs no encoder; or
-                ``hybrid``: both rankings joined, and any word counts. By default hybrid where the query is one text
-                and words of it stand in captions of images, else vector (:mod:`retrieval.query.choosing`);
-                ``hits.mode`` says which.
-            only: leave out hits that would not be so likely right, were they the first: ``sure``, ``likely`` or
-                ``doubtful``.
-            regions: compare the regions of images too, where the collection has them (``vlsearch index --regions``).
             cursor: give the hits behind the page whose ``cursor`` this was, without gap or repeat while the
                 collection is written to (:mod:`retrieval.query.cursor` says what that means); in place of an offset.
+            options: ``offset``, ``exact``, ``where``, ``sort``, ``min_score``, ``mode``, ``only`` and ``regions``, as
+                :class:`retrieval.Request` explains them; ``where`` may also be a text, as ``vlsearch query --where``
+                takes it.
 
         Returns:
             The hits; ``probability`` and ``verdict`` of the list say how likely the best of them is right, where that
@@ -194,12 +163,9 @@ class SearchEngine:
             CollectionError: the collection is empty.
             IdentityMismatch: the encoder is not the one that the collection was built with.
         """
-        if (query is None) == (key is None):
-            raise UsageError("search with a query or with the key of an item, one of the two")
-        asked = Query((KeyPart(key),)) if key is not None else Query.of(query)  # type: ignore[arg-type]  # not None
-        condition = _condition(where)
-        request = Request(k, find, distinct, offset, exact, condition, sort, min_score, mode, only, regions)
-        return self.answer([_read(asked, literal or mode == "words")], request, cursor)[0]
+        asked, request = query_of(query, key), request_of(k, find, distinct, options)
+        asked, _ = read_as_asked(asked, literal, request.mode)
+        return self.answer([asked], request, cursor)[0]
 
     def similar(
         self,
@@ -208,11 +174,7 @@ class SearchEngine:
         k: int = 10,
         find: Kind | None = None,
         distinct: Distinct = False,
-        offset: int = 0,
-        exact: bool = False,
-        where: str | Expression | None = None,
-        sort: Sort = "score",
-        min_score: float | None = None,
+        **options: Unpack[SimilarOptions],
     ) -> list[Hit]:
         """Find what is most like some items, and less like others; those items themselves are left out.
 
@@ -225,11 +187,7 @@ class SearchEngine:
             find: the kind of item wanted; by default that of the first item.
             distinct: give equal contents, and each video, once; ``"picture"``: as :meth:`search` takes it. The items
                 themselves count, so that copies of them are left out with them.
-            offset: best hits to pass over, >= 0.
-            exact: scan all vectors, even where there is an accelerator.
-            where: what an item must meet to be found, as for :meth:`search`.
-            sort: order of the hits, as there.
-            min_score: leave out hits with a lower score.
+            options: ``offset``, ``exact``, ``where``, ``sort`` and ``min_score``, as for :meth:`search`.
 
         Raises:
             FilterError: ``where`` cannot be read, or names a field that no item has.
@@ -237,8 +195,7 @@ class SearchEngine:
             UsageError: k is below 1, or offset below 0.
             CollectionError: the collection is empty.
         """
-        request = Request(k, find, distinct, offset, exact, _condition(where), sort, min_score)
-        return self.answer_similar(items, unlike, request)
+        return self.answer_similar(items, unlike, request_of(k, find, distinct, options, OF_SIMILAR))
 
     def answer_similar(
         self,
@@ -277,15 +234,8 @@ class SearchEngine:
         find: Kind | None = None,
         distinct: Distinct = False,
         *,
-        offset: int = 0,
-        exact: bool = False,
         literal: bool = False,
-        where: str | Expression | None = None,
-        sort: Sort = "score",
-        min_score: float | None = None,
-        mode: Mode | None = None,
-        only: Verdict | None = None,
-        regions: bool = True,
+        **options: Unpack[SearchOptions],
     ) -> list[Hits]:
         """Find the hits of each query, with the same bits as :meth:`search`, in one pass over the collection.
 
@@ -295,12 +245,10 @@ class SearchEngine:
             QueryError: as :meth:`search`; the sentence begins with the query's place, else ``query N``,
                 counted from 1.
         """
-        parsed = []
+        request, parsed = request_of(k, find, distinct, options), []
         for number, query in enumerate(queries, start=1):
             with with_place_in_errors(f"query {number}"):
-                parsed.append(_read(Query.of(query), literal or mode == "words"))
-        condition = _condition(where)
-        request = Request(k, find, distinct, offset, exact, condition, sort, min_score, mode, only, regions)
+                parsed.append(read_as_asked(Query.of(query), literal, request.mode)[0])
         return self.answer(parsed, request)
 
     def answer(self, queries: Sequence[Query], request: Request, cursor: str | None = None) -> list[Hits]:
@@ -421,8 +369,8 @@ class SearchEngine:
         asked = self.album(album) if isinstance(album, str) else album
         with self.collection.reading() as view:
             query = query_of(view, asked)
-        literal = asked.literal or asked.request.mode == "words"
-        return self.answer([_read(query, literal)], asked.request)[0]
+        read, _ = read_as_asked(query, asked.literal, asked.request.mode)
+        return self.answer([read], asked.request)[0]
 
     def explain(
         self,
@@ -449,7 +397,7 @@ class SearchEngine:
         from retrieval.query.leave_one_out import leave_one_out
 
         number = hit if isinstance(hit, int) else hit.id
-        left_out = leave_one_out(_read(Query.of(query), literal), self.encoder)
+        left_out = leave_one_out(read_as_asked(Query.of(query), literal, None)[0], self.encoder)
         vectors = QueryVectors(left_out.queries, self.collection, self._encoders, self._decode_pool)
 
         def read(view: View) -> tuple[NDArray[np.float32], ExplainedItem]:
@@ -579,7 +527,7 @@ class SearchEngine:
             FilterError: no item has one of the fields, or ``where`` is at fault.
         """
         with self.collection.reading() as view:
-            return view.facets(kind, fields, _condition(where), most)
+            return view.facets(kind, fields, condition_of(where), most)
 
     def duplicates(
         self,
@@ -647,7 +595,7 @@ class SearchEngine:
 
         with self._pool_lock:
             self._maps = self._maps or CollectionMaps(self.collection)
-        return self._maps.get(kind, _condition(where), method)
+        return self._maps.get(kind, condition_of(where), method)
 
     def cluster(
         self,
@@ -675,7 +623,7 @@ class SearchEngine:
         from retrieval.analysis.vocabulary import find_vocabulary
 
         check_count(count)
-        names, condition = find_vocabulary(vocabulary), _condition(where)
+        names, condition = find_vocabulary(vocabulary), condition_of(where)
         encoder = self.encoder
         with self.collection.reading() as view:
             found, generation = view.vectors_of_kind("image", condition), view.generation
@@ -705,7 +653,7 @@ class SearchEngine:
             FilterError: ``where`` cannot be read, or names a field that no item has.
             UsageError: as there.
         """
-        return self.collection.listed(kind, _condition(where), sort, offset, limit)
+        return self.collection.listed(kind, condition_of(where), sort, offset, limit)
 
     def keys(self) -> Iterator[str]:
         """Read the keys of items that have one and are not hidden, in the order in which the items came, lazily."""
@@ -766,20 +714,3 @@ class SearchEngine:
             if self._pool is None:
                 self._pool = DecodePool(self.limits, workers=1)
             return self._pool
-
-
-def _condition(where: str | Expression | None) -> Expression | None:
-    """Take a condition as callers give it: a text, an expression or nothing.
-
-    Raises:
-        FilterError: the text is not a condition.
-    """
-    if not isinstance(where, str):
-        return where
-    from retrieval.collection.filters.parse import parse_where  # late: few queries have a condition
-
-    return parse_where(where)
-
-
-def _read(query: Query, literal: bool) -> Query:
-    return query if literal else read_query(query)[0]

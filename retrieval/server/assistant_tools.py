@@ -17,7 +17,7 @@ from retrieval.answers import answer_facts
 from retrieval.collection.filters.parse import parse_where
 from retrieval.query.parts import Query, TextPart
 from retrieval.query.pictures import SIZES
-from retrieval.query.without import read_query
+from retrieval.query.requests import read_as_asked
 from retrieval.server.answers import hits_answer, info_answer, item_answer, reading_answer
 from retrieval.server.bodies import LARGEST, Condition, ItemId, Name, Words
 from retrieval.server.context import Context, in_one_generation
@@ -162,7 +162,7 @@ class FacetArguments(_Arguments):
 
 def _search(shared: Context, asker: Asker, given: SearchArguments) -> ToolAnswer:
     served, asked = shared.served(given.collection), Query((TextPart(given.text),))
-    query, readings = (asked, []) if given.mode == "words" else read_query(asked)
+    query, readings = read_as_asked(asked, False, given.mode)
     request = Request(
         given.k, given.find, offset=given.offset, where=_where(given), sort=given.sort, mode=given.mode
     )

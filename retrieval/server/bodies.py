@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated
 
 from fastapi import Query as Parameter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from retrieval.collection.filters.parse import parse_where
 from retrieval.errors import QueryError
 from retrieval.query.parts import ImagePart, ItemPart, KeyPart, Part, Query, TextPart
+from retrieval.query.requests import condition_of
 from retrieval.server.failures import NoSuch
 from retrieval.server.uploads import Uploads
 from retrieval.types import Distinct, Kind, Mode, Request, Sort, Verdict
@@ -99,9 +100,10 @@ class ExplainBody(BaseModel):
         return Query(tuple(part.part(uploads) for part in self.parts))
 
 
-class SearchBody(ExplainBody):
-    """A search; its fields are those of ``retrieval.Request``."""
+class LikeFields(BaseModel):
+    """What is asked beside items to be like: fields of ``retrieval.Request``, within what a server allows."""
 
+    collection: Name | None = None
     k: HitCount = 50
     offset: Offset = 0
     find: Kind | None = None
@@ -110,6 +112,24 @@ class SearchBody(ExplainBody):
     where: Condition | None = None
     sort: Sort = "score"
     min_score: Score | None = None
+
+    def request(self) -> Request:
+        """Give the parameters of the search as the engine takes them.
+
+        Raises:
+            FilterError: the condition cannot be read.
+        """
+        asked = {name: getattr(self, name) for name in _OF_REQUEST & type(self).model_fields.keys()}
+        return Request(**{**asked, "where": condition_of(self.where)})
+
+
+_OF_REQUEST = {one.name for one in fields(Request)}
+
+
+class SearchFields(LikeFields):
+    """What is asked beside the parts of a query."""
+
+    literal: bool = False
     area: Area | None = None
     mode: Mode | None = Field(
         None,
@@ -127,59 +147,31 @@ class SearchBody(ExplainBody):
         None, description="Answer only from this state of the collection, as the pages of one search need it."
     )
 
-    def request(self) -> Request:
-        """Give the parameters of the search as the engine takes them.
 
-        Raises:
-            FilterError: the condition cannot be read.
-        """
-        where = None if self.where is None else parse_where(self.where)
-        return Request(
-            self.k,
-            self.find,
-            self.distinct,
-            self.offset,
-            self.exact,
-            where,
-            self.sort,
-            self.min_score,
-            self.mode,
-            self.only,
-            self.regions,
-        )
+class SearchBody(SearchFields, ExplainBody):
+    """A search."""
 
 
-async def search_of(
-    text: Annotated[list[Words] | None, Parameter(description="Words; repeat it for a sum.")] = None,
-    item: Annotated[list[ItemId] | None, Parameter(description="Item ids.")] = None,
-    upload: Annotated[list[Digest] | None, Parameter(description="Uploaded pictures.")] = None,
-    collection: Name | None = None,
-    k: HitCount = 50,
-    offset: Offset = 0,
-    find: Kind | None = None,
-    distinct: Distinct = False,
-    exact: bool = False,
-    literal: bool = False,
-    where: Condition | None = None,
-    sort: Sort = "score",
-    min_score: Score | None = None,
-    area: Area | None = None,
-    mode: Mode | None = None,
-    only: Verdict | None = None,
-    regions: bool = True,
-    cursor: Cursor | None = None,
-    generation: Generation | None = None,
-) -> SearchBody:
-    """Make a search of the parameters of an address."""
+class SearchParameters(SearchFields):
+    """A search as the parameters of an address have it."""
+
+    text: list[Words] | None = Field(None, description="Words; repeat it for a sum.")
+    item: list[ItemId] | None = Field(None, description="Item ids.")
+    upload: list[Digest] | None = Field(None, description="Uploaded pictures.")
+
+
+async def search_of(asked: Annotated[SearchParameters, Parameter()]) -> SearchBody:
+    """Make a search of the parameters of an address.
+
+    Raises:
+        QueryError: there are no parts, or too many.
+    """
     parts = [
-        *(PartBody(text=one) for one in text or ()),
-        *(PartBody(item=one) for one in item or ()),
-        *(PartBody(upload=one) for one in upload or ()),
+        *(PartBody(text=one) for one in asked.text or ()),
+        *(PartBody(item=one) for one in asked.item or ()),
+        *(PartBody(upload=one) for one in asked.upload or ()),
     ]
     if not 1 <= len(parts) <= MOST_PARTS:
         raise QueryError(f"give text, item or upload, at most {MOST_PARTS} in all")
-    return SearchBody(
-        parts=parts, collection=collection, k=k, offset=offset, find=find, distinct=distinct, exact=exact,
-        literal=literal, where=where, sort=sort, min_score=min_score,
-        area=area, mode=mode, only=only, regions=regions, cursor=cursor, generation=generation,
-    )  # fmt: skip
+    common = {name: getattr(asked, name) for name in SearchFields.model_fields}
+    return SearchBody(parts=parts, **common)

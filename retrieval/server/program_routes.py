@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from retrieval.errors import QueryError, VlsearchError
 from retrieval.server.answers import Answer, is_local, item_answer
-from retrieval.server.bodies import Condition, HitCount, ItemId, Key, Name, Offset, Score, SearchBody
+from retrieval.server.bodies import ItemId, Key, LikeFields, Name, SearchBody
 from retrieval.server.context import Context, Shared, in_one_generation
 from retrieval.server.failures import answer_to, without_paths
 from retrieval.server.metrics import MEDIA_TYPE, Metrics
 from retrieval.server.search_routes import page_answer, read_by, request_of, search_answer
-from retrieval.types import Distinct, Hits, Item, Kind, Sort
+from retrieval.types import Hits, Item
 
 routes = APIRouter(prefix="/v1")
 plain_routes = APIRouter()
@@ -33,22 +33,13 @@ class BatchBody(BaseModel):
     searches: list[SearchBody] = Field(min_length=1, max_length=MOST_SEARCHES)
 
 
-class SimilarBody(BaseModel):
+class SimilarBody(LikeFields):
     """Items to be like, and others to be unlike."""
 
     model_config = ConfigDict(extra="forbid")
 
     items: list[ItemId] = Field([], max_length=MOST_SEARCHES)
     unlike: list[ItemId] = Field([], max_length=MOST_SEARCHES)
-    collection: Name | None = None
-    k: HitCount = 50
-    offset: Offset = 0
-    find: Kind | None = None
-    distinct: Distinct = False
-    exact: bool = False
-    where: Condition | None = None
-    sort: Sort = "score"
-    min_score: Score | None = None
 
 
 @routes.post("/batch")
@@ -63,12 +54,7 @@ async def similar(request: Request, shared: Shared, asked: SimilarBody) -> Respo
     served = shared.served(asked.collection)
 
     def hits() -> Hits:
-        return Hits(
-            served.engine.similar(
-                *asked.items, unlike=asked.unlike, k=asked.k, find=asked.find, distinct=asked.distinct,
-                offset=asked.offset, exact=asked.exact, where=asked.where, sort=asked.sort, min_score=asked.min_score,
-            )
-        )  # fmt: skip
+        return Hits(served.engine.answer_similar(asked.items, asked.unlike, asked.request()))
 
     def answer() -> dict[str, object]:
         return page_answer(request, served, hits, asked.k, asked.offset, None, ())

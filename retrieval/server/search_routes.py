@@ -14,7 +14,8 @@ from retrieval.answers import answer_facts
 from retrieval.collection.filters.parse import parse_where
 from retrieval.desktop import has_desktop
 from retrieval.query.parts import Query as Parts
-from retrieval.query.without import Reading, read_query
+from retrieval.query.requests import read_as_asked
+from retrieval.query.without import Reading
 from retrieval.server.answers import (
     Answer,
     hits_answer,
@@ -222,7 +223,7 @@ def read_by(asked: SearchBody, shared: Context) -> tuple[Parts, list[Reading]]:
         QueryError: a part cannot be used.
     """
     query = asked.query(shared.uploads)
-    return (query, []) if asked.literal or asked.mode == "words" else read_query(query)
+    return read_as_asked(query, asked.literal, asked.mode)
 
 
 def request_of(asked: SearchBody, shared: Context) -> Limited:

@@ -1,0 +1,97 @@
+"""Where the bytes of images are, and the limits within which they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class FileBytes:
+    """Bytes that are a whole file."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PartBytes:
+    """One of several pictures that a file holds: a page of a document.
+
+    Attributes:
+        path: of the file.
+        part: which picture, as its uri says behind ``#`` (``page=3``); empty for the one that the file's uri names.
+        place: its number among the pictures, from 1, and how many there are: ``3/120``; empty where it is not known.
+            Of a video, behind ``@`` how many frames a minute were wanted at most.
+    """
+
+    path: Path
+    part: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberBytes:
+    """Bytes that are a member of an uncompressed tar, read in place.
+
+    Attributes:
+        archive: the tar.
+        name: of the member.
+        offset: of its bytes in the archive.
+        size: in bytes.
+        part: which of the pictures in it, as of :class:`PartBytes`.
+        place: likewise.
+    """
+
+    archive: Path
+    name: str
+    offset: int
+    size: int
+    part: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CellBytes:
+    """Bytes stored in a row (from 1) of a Parquet table; ``column`` is the path of a column of bytes.
+
+    An empty ``column`` stands for the column that holds images.
+    """
+
+    table: Path
+    column: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class UrlBytes:
+    """Bytes that an http(s) URL serves."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class InlineBytes:
+    """Bytes that the caller passed in memory; ``part`` is which of the pictures in them, as of :class:`PartBytes`."""
+
+    data: bytes
+    part: str = ""
+
+
+Location = FileBytes | PartBytes | MemberBytes | CellBytes | UrlBytes | InlineBytes
+"""Where the encoded bytes (JPEG, PNG, ...) of an image are."""
+
+
+def part_of(location: Location) -> str:
+    """Give which of the pictures in a file a location is; empty where it is the whole file, or the first of them."""
+    return location.part if isinstance(location, PartBytes | MemberBytes | InlineBytes) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on untrusted input; an item that exceeds one is recorded as a failure."""
+
+    file_bytes: int = 256 * 2**20
+    pixels: int = 200_000_000  # about 200 megapixels: the largest phone sensors, below decompression bombs
+    seconds: float = 30.0  # for one image, to download or to decode
+    private_addresses: bool = False  # whether downloads may connect to this machine and its network
+    memory: int | None = None  # bytes, of all processes that decode; None: a quarter of the machine's
