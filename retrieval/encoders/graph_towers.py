@@ -24,6 +24,7 @@ from retrieval.encoders.runtimes.openvino_graph import (
     import_openvino,
     openvino_core,
 )
+from retrieval.encoders.runtimes.openvino_mlps import mlps_as_convolutions
 from retrieval.encoders.runtimes.processor import multiplies_bfloat16
 from retrieval.errors import ModelError
 from retrieval.identity import each_tower
@@ -37,15 +38,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-PASS_IMAGES = 32
-"""Images of a pass: with ViT-B/32 in bfloat16, a tenth faster than 16."""
+PASS_IMAGES = 16
+"""Images of a pass: with ViT-B/32 in bfloat16 as fast as 32, and 5 per cent faster than 8."""
 LEAST_COSINES: Mapping[ComputedPrecision, float] = {"float32": 0.9999, "bfloat16": 0.99}
 """Least cosine between a graph's row and torch's in float32."""
 _ENOUGH = 0.995  # of bfloat16, for it to be chosen where nobody asks for it
 _FORMAT = 2  # of an entry in the cache; another one where graphs are made otherwise
 _IN_NUMPY = 3
 """Texts that a process is asked with before OpenVINO is set up for more: after as many it takes less time in all."""
-_AT_ONCE = 2  # the images that are indexed together fill two passes
+_AT_ONCE = 4  # the images that are indexed together fill four passes
 _TEXTS = ("a photograph of two dogs in the snow", "red", "one cat, on a mat")
 
 
@@ -266,8 +267,14 @@ class GraphTowers:
                     f"than {LEAST_COSINES[precision]}; set {instead}"
                 )
 
+        def read() -> Any:
+            model = openvino_core().read_model(str(file))
+            if kind == "image" and precision == "bfloat16":
+                mlps_as_convolutions(model)
+            return model
+
         return OpenVinoGraph(
-            lambda: openvino_core().read_model(str(file)),
+            read,
             precision,
             PASS_IMAGES if kind == "image" else None,
             check,
