@@ -2,8 +2,9 @@
 
 VQA (Antol et al., ICCV 2015; Goyal et al., CVPR 2017; visualqa.org/evaluation.html): the share that an answer earns is
 ``min(matches / 3, 1)``, averaged over all sets that leave one annotator out. Where annotators disagree, all answers are
-normalised first, as the organisers' script does it, quirks included: so the figures are those of papers. COCO-QA (Ren
-et al., NeurIPS 2015) has one answer, which must be met exactly but for case.
+normalised first, as the organisers' script does it, quirks included (``vqaEval.py`` of GT-Vision-Lab/VQA at commit
+a013f00; earlier ones took the annotators' answers otherwise): so the figures are those of papers. COCO-QA (Ren et al.,
+NeurIPS 2015) has one answer, which must be met exactly but for case.
 """
 
 from __future__ import annotations

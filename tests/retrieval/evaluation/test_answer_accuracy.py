@@ -127,6 +127,21 @@ def test_the_accuracy_equals_the_scripts_for_any_answers(
     assert vqa_accuracy(answer, annotators) == pytest.approx(evaluate(answer, annotators), abs=1e-12)
 
 
+# What the organisers' own vqaEval.py gives (GT-Vision-Lab/VQA, commit a013f00), run apart from this project.
+PUBLISHED = {
+    "The two dogs.": "2 dogs", "none": "0", "an": "", "a/b": "b", "dont!": "don't", "U.S.A.": "usa",
+    "1,000 - 2,000": "1000 2000", "10,5 km/h": "105 kmh", "3.5 ft.": "3.5 ft", "1. 2 .5": "1 2 .5",
+    "t-shirt, (blue)": "t shirt blue", "left-hand side -": "lefthand side", "tic-tac-toe": "tic tac toe",
+    "yes, it's a cat": "yes it's cat", "theyre o'clock": "they're o'clock", "somebody'd": "somebodyd",
+    "I'dve": "i'dve", "'twas": "'twas", "y'alld've": "y'all'd've",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", PUBLISHED)
+def test_a_tricky_answer_is_normalised_as_the_published_script_does_it(answer: str) -> None:
+    assert normalise_answer(answer) == PUBLISHED[answer]
+
+
 @pytest.mark.parametrize(("matches", "share"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (10, 1)])
 def test_an_answer_earns_a_third_of_a_match_by_nine_of_ten_annotators(matches: int, share: float) -> None:
     assert vqa_accuracy(
