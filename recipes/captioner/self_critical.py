@@ -114,7 +114,7 @@ def _drawn(decoder: Decoder, shown: Tensor, texts: Texts, language: str, count: 
         logits = decoder.logits(hidden[:, -1], span)
         if place == 0:
             logits[:, END] = _NEVER
-        tokens = torch.multinomial(logits.softmax(-1), 1)
+        tokens = _one_of(logits.softmax(-1))
         tokens = torch.where(tokens == END, tokens, tokens + span[0] - 1).masked_fill(ended[:, None], END)
         ended |= tokens[:, 0] == END
         written.append(tokens)
@@ -122,6 +122,15 @@ def _drawn(decoder: Decoder, shown: Tensor, texts: Texts, language: str, count: 
             break
     rows = [_until_end(row) for row in torch.cat(written, 1).tolist()]
     return [rows[start : start + count] for start in range(0, len(rows), count)]
+
+
+def _one_of(shares: Tensor) -> Tensor:
+    """Draw a column of each row by its share, (n, 1); torch.multinomial takes thirty times as long on a processor."""
+    below = shares.cumsum(-1)
+    drawn = (1 - torch.rand(len(shares), 1)) * below[
+        :, -1:
+    ]  # above 0: a column without a share is never drawn
+    return (below < drawn).sum(-1, keepdim=True)
 
 
 def _until_end(row: list[int]) -> list[int]:
