@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, update
 
 from indexer.store.writer import Writer
 from retrieval.collection import schema
-from retrieval.collection.albums import Album, check_name
+from retrieval.collection.albums import Album, check_new_name
 from retrieval.errors import AlbumTaken, NoSuchAlbum, UsageError
 from retrieval.texts import is_unicode
 
@@ -28,6 +28,7 @@ def save_album(collection: str | Path, album: Album, *, replace: bool = False, t
         CollectionNotFound: there is no collection.
         CollectionLocked: another process writes to it.
     """
+    check_new_name(album.name)
     request = album.to_json()
     albums = schema.albums
     with Writer.existing(Path(collection), timeout) as writer:
@@ -47,7 +48,7 @@ def rename_album(collection: str | Path, old: str, new: str, *, timeout: float =
         CollectionNotFound: there is no collection.
         CollectionLocked: another process writes to it.
     """
-    check_name(new)
+    check_new_name(new)
     albums = schema.albums
     with Writer.existing(Path(collection), timeout) as writer:
         if not _is_there(writer, old):

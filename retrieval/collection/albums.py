@@ -147,6 +147,19 @@ def check_name(name: str) -> None:
         )
 
 
+def check_new_name(name: str) -> None:
+    """Refuse a name that no album can have, or that is given to none: addresses end at ``.`` and ``..``.
+
+    Raises:
+        UsageError: it says why.
+    """
+    check_name(name)
+    if name in (".", ".."):  # browsers and programs take them out of an address, however they are quoted
+        raise UsageError(
+            f"{name!r} is not a name that an album can get, because no address can hold it; take another name"
+        )
+
+
 def read_albums(connection: ReadConnection, move: Move | None, name: str | None = None) -> list[Album]:
     """Read the albums of a catalogue, or the one of a name, by name; none where the schema is older than albums.
 

@@ -143,6 +143,24 @@ def test_a_name_that_is_taken_is_replaced_only_when_it_is_said_again(
     assert albums_of(writable)["Sea"]["parts"][0]["text"] == "new"
 
 
+@pytest.mark.parametrize("name", [".", " .. "])
+def test_a_name_that_no_address_can_hold_is_refused_before_it_is_sent(
+    open_page: Any, writable: Serving, name: str
+) -> None:
+    page = open_page("/?q=new", writable)
+    page.click("text=Save as album")
+    page.fill("#album-name", name)
+    page.keyboard.press("Enter")
+    assert not page.evaluate("() => document.querySelector('#album-name').validity.valid")
+    assert albums_of(writable) == {}
+
+    page.fill("#album-name", "...")
+    page.keyboard.press("Enter")
+
+    page.wait_for_selector(".notice p")
+    assert list(albums_of(writable)) == ["..."]
+
+
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
 def test_an_album_is_renamed_and_deleted_after_a_question(
     open_page: Any, writable: Serving, locale: str

@@ -54,6 +54,21 @@ def tamper(collection: Path, column: str, value: object) -> None:
 # Saved and asked again
 
 
+def test_an_album_whose_name_none_can_get_any_more_is_asked_renamed_and_deleted(
+    engine: retrieval.SearchEngine, collection: Path
+) -> None:
+    for name, odd in (("a", "."), ("b", "..")):
+        indexer.save_album(collection, engine.make_album(name, "a dog"))
+        with closing(sqlite3.connect(collection / "catalogue.sqlite")) as catalogue:
+            catalogue.execute("UPDATE albums SET name = ? WHERE name = ?", [odd, name])
+            catalogue.commit()
+
+    assert len(engine.search_album("..")) == 3
+    indexer.rename_album(collection, ".", "one")
+    indexer.delete_album(collection, "..")
+    assert [album.name for album in engine.albums()] == ["one"]
+
+
 def test_an_album_gives_what_its_search_gives(engine: retrieval.SearchEngine, collection: Path) -> None:
     query: list[retrieval.Queryable] = [TextPart("a dog"), KeyPart("note", -0.5), ItemPart(1, 2.0)]
     request = Request(k=2, find="image", where=field("width") >= 4, sort="name", min_score=-1.0)

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import * as api from "./api.js";
+import { LONGEST_NAME, NAMES } from "./saving.js";
 import { EMPTY, toAddress } from "./state.js";
 import { Trouble } from "./views.js";
 
@@ -110,7 +111,7 @@ function Changes({ words, name, collection, onNotice, onChange }) {
   return html`
     <form class="saving" onsubmit=${apply} onkeydown=${(event) => event.key === "Escape" && cancel()}>
       ${asking === "rename"
-        ? html`<input ref=${first} value=${draft} maxlength="200" required aria-label=${words.albumName} autocomplete="off" oninput=${(event) => setDraft(event.target.value)} />`
+        ? html`<input ref=${first} value=${draft} maxlength=${LONGEST_NAME} pattern=${NAMES} title=${words.notDots} required aria-label=${words.albumName} autocomplete="off" oninput=${(event) => setDraft(event.target.value)} />`
         : html`<p>${words.deleteSure(name)}</p>`}
       <button ref=${asking === "delete" ? first : null} class="primary">${asking === "rename" ? words.rename : words.delete}</button>
       <button type="button" onclick=${cancel}>${words.cancel}</button>

@@ -132,6 +132,7 @@ export const words = {
   deleteSure: (name) => `删除相册“${name}”？图片会保留。`,
   albumSaved: (name) => `已存为相册“${name}”。`,
   albumTaken: (name) => `已有名为“${name}”的相册。`,
+  notDots: "相册不能叫“.”或“..”",
   albumRenamed: (name) => `相册现在名为“${name}”。`,
   albumDeleted: (name) => `相册“${name}”已删除。`,
   noAreaInAlbum: "相册不能保存地图上的区域。移除区域后即可保存此搜索。",

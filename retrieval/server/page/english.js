@@ -140,6 +140,7 @@ export const words = {
   deleteSure: (name) => `Delete the album ${name}? Its pictures stay.`,
   albumSaved: (name) => `Saved as album ${name}.`,
   albumTaken: (name) => `There is an album called ${name} already.`,
+  notDots: "An album cannot be called . or ..",
   albumRenamed: (name) => `The album is called ${name} now.`,
   albumDeleted: (name) => `The album ${name} is deleted.`,
   noAreaInAlbum: "An album cannot keep an area of the map. Take the area away to save this search.",

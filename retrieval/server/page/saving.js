@@ -3,7 +3,10 @@
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import * as api from "./api.js";
 
-const LONGEST_NAME = 200;
+export const LONGEST_NAME = 200;
+
+/** Names that an album can get: neither "." nor "..", which no address can hold. */
+export const NAMES = "(?!\\s*\\.{1,2}\\s*$).*";
 
 export function SaveAlbum({ words, state, onNotice, onClose }) {
   const [name, setName] = useState(state.text.slice(0, LONGEST_NAME));
@@ -37,7 +40,7 @@ export function SaveAlbum({ words, state, onNotice, onClose }) {
   return html`
     <form class="saving" id="saving" aria-label=${words.saveAlbum} onsubmit=${save} onkeydown=${(event) => event.key === "Escape" && onClose()}>
       <label for="album-name">${words.albumName}</label>
-      <input id="album-name" ref=${box} value=${name} maxlength=${LONGEST_NAME} required autocomplete="off" oninput=${(event) => setName(event.target.value)} />
+      <input id="album-name" ref=${box} value=${name} maxlength=${LONGEST_NAME} pattern=${NAMES} title=${words.notDots} required autocomplete="off" oninput=${(event) => setName(event.target.value)} />
       <button class="primary" disabled=${isSaving}>${isTaken ? words.replace : words.save}</button>
       <button type="button" onclick=${onClose}>${words.cancel}</button>
       ${trouble && html`<p class="warning" role="alert">${trouble.text}</p>`}

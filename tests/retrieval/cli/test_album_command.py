@@ -71,6 +71,17 @@ def test_a_picture_is_saved_as_the_item_that_it_is(
     assert run("album", "show", "reds").stdout.splitlines()[0] == str(indexed_photos / "red.png")
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_that_no_address_can_hold_is_refused(run: Run, collection: Path, name: str) -> None:
+    run("album", "save", "a", "red")
+
+    for refused in (run("album", "save", name, "red"), run("album", "rename", "a", name)):
+        assert refused.exit_code == 2
+        assert f"{name!r} is not a name that an album can get" in refused.stderr
+    assert run("album", "list").stdout.startswith("a\t")
+    assert len(run("album", "list").stdout.splitlines()) == 1
+
+
 def test_albums_are_replaced_renamed_and_deleted_by_name(run: Run, collection: Path) -> None:
     assert run("album", "save", "a", "red").exit_code == 0
     refused = run("album", "save", "a", "blue")

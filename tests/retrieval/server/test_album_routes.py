@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -166,6 +167,42 @@ def test_what_cannot_be_saved_is_a_sentence(writable: Serving, name: str, body: 
 
     assert answer.status_code == 400
     assert answer.json()["error"]
+    assert writable.client.get("/v1/albums").json()["albums"] == []
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_that_no_address_can_hold_is_refused(writable: Serving, name: str) -> None:
+    asked = {"parts": [{"text": "x"}]}
+    writable.client.put("/v1/albums/Sea", json=asked)
+
+    quoted = name.replace(".", "%2E")  # as clients send it that do not take it out of the address
+    answers = [
+        writable.client.put(f"/v1/albums/{quoted}", json=asked),
+        writable.client.post("/v1/albums/Sea", json={"name": name}),
+    ]
+
+    for answer in answers:
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith(f"{name!r} is not a name that an album can get")
+    taken_out = writable.client.put(f"/v1/albums/{name}", json=asked)
+    assert taken_out.status_code in (404, 405)
+    assert taken_out.json()["error"]
+    names = [album["name"] for album in writable.client.get("/v1/albums").json()["albums"]]
+    assert names == ["Sea"]
+    writable.client.delete("/v1/albums/Sea")
+
+
+@pytest.mark.parametrize(
+    "name", ["/", "a/", "/a", "a/../b", "...", "..a", "%2E%2E", "50 %", "why?", "#1", "a;b"]
+)
+def test_any_other_name_goes_into_an_address_quoted(writable: Serving, name: str) -> None:
+    address = f"/v1/albums/{quote(name, safe='')}"
+
+    saved = writable.client.put(address, json={"parts": [{"text": "x"}]})
+
+    assert saved.json().get("name") == name
+    assert writable.client.get(address).json()["name"] == name
+    assert writable.client.delete(address).json()["name"] == name
     assert writable.client.get("/v1/albums").json()["albums"] == []
 
 
