@@ -71,6 +71,14 @@ def test_the_bars_follow_the_other_filters(open_page: Any) -> None:
     assert page.inner_text(".timebar p").endswith(": 75 pictures")
 
 
+def test_each_year_stands_below_its_bars_also_one_that_begins_in_its_midst(open_page: Any) -> None:
+    page = open_page("/?f=camera~Camera+A")
+
+    page.wait_for_selector(".timebar .marks span")
+
+    assert page.locator(".timebar .marks span").all_inner_texts() == ["2020", "2021", "2022"]
+
+
 @pytest.mark.parametrize(("locale", "said"), [("en-GB", "Remove Camera A"), ("zh-CN", "移除Camera A")])
 def test_each_chosen_value_is_a_chip_that_takes_it_away(open_page: Any, locale: str, said: str) -> None:
     page = open_page("/?f=camera~Camera+A&f=year~2021&q=caption", locale=locale)

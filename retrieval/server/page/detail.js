@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import { allParts, original, thumbnail } from "./api.js";
 import { Frame, Overlay, Reasons, useExplanation } from "./explanation.js";
+import { hasScore } from "./numbers.js";
 
 const LARGE = 1600;
 
@@ -141,7 +142,7 @@ function Facts({ words, state, hit, onFolder }) {
   return html`
     <h3>${words.about}</h3>
     <dl>
-      ${hit.score !== undefined && html`<dt>${words.score}</dt><dd>${hit.score.toFixed(4)}</dd>`}
+      ${hasScore(hit) && html`<dt>${words.score}</dt><dd>${hit.score.toFixed(4)}</dd>`}
       ${hit.width && html`<dt>${words.size}</dt><dd>${words.pixels(hit.width, hit.height)}</dd>`}
       ${hit.key && html`<dt>${words.key}</dt><dd>${hit.key}</dd>`}
       ${Object.entries(hit.attributes).filter(([name]) => !hit.texts.some((text) => text.origin === name)).map(([name, value]) => html`<dt>${words.fields[name] ?? name}</dt><dd>${shown(value)}</dd>`)}

@@ -151,7 +151,7 @@ function Group({ words, state, group, at, canWrite, onKeep, onHide, onGo }) {
               href=${toAddress({ ...state, open: copy.id })}
               data-group=${at}
               data-copy=${number}
-              aria-label=${`${copy.best ? `${words.bestCopy}. ` : ""}${copy.name}, ${factsOf(words, copy)}`}
+              aria-label=${`${copy.best ? `${words.bestCopy}. ` : ""}${copy.name}, ${factsOf(words, copy).join(" · ")}`}
               onclick=${(event) => {
                 if (event.ctrlKey || event.metaKey || event.shiftKey) return;
                 event.preventDefault();
@@ -163,7 +163,7 @@ function Group({ words, state, group, at, canWrite, onKeep, onHide, onGo }) {
             </a>
             <p title=${copy.path}>${copy.name}</p>
             ${copy.path && html`<p class="quiet" title=${copy.path}>…/${copy.path.split(/[\\/]/).at(-2)}/</p>`}
-            <p class="quiet facts-of">${factsOf(words, copy)}</p>
+            <p class="quiet facts-of">${factsOf(words, copy).map((fact, at) => html`${at > 0 && " · "}<span key=${at}>${fact}</span>`)}</p>
             ${canWrite && html`<button type="button" class="link" aria-keyshortcuts="x" aria-label=${words.hideOne(copy.name)} onclick=${() => onHide(group, [copy])}>${words.hide}</button>`}
           </li>
         `)}
@@ -175,5 +175,5 @@ function Group({ words, state, group, at, canWrite, onKeep, onHide, onGo }) {
 function factsOf(words, copy) {
   const size = copy.width && `${copy.width} × ${copy.height}`;
   const taken = copy.taken && copy.taken.slice(0, 10);
-  return [size, copy.bytes && words.bytes(copy.bytes), taken].filter(Boolean).join(" · ");
+  return [size, copy.bytes && words.bytes(copy.bytes), taken].filter(Boolean);
 }

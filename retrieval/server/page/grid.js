@@ -3,6 +3,7 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact-standalone.js";
 import { thumbnail } from "./api.js";
 import { justify, rowAt, stack, step } from "./layout.js";
+import { hasScore } from "./numbers.js";
 import { toAddress } from "./state.js";
 
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"]);
@@ -174,5 +175,4 @@ function Tile({ words, state, hit, at, all, place, isActive, onOpen, onActive })
 }
 
 const Score = ({ words, hit }) =>
-  hit.score === undefined || hit.ranks ? null : // reciprocal ranks mean nothing to people
-    html`<span class="score" title=${words.score}>${hit.score.toFixed(2)}</span>`;
+  hasScore(hit) && html`<span class="score" title=${words.score}>${hit.score.toFixed(2)}</span>`;

@@ -1,6 +1,7 @@
 // Months of a histogram, put together into bars, and spans of them. Pure.
 
 const MOST_BARS = 180;
+const MARK = 0.12; // share of the width that a year needs, on a telephone
 const UNITS = [1, 12, 120, 1200]; // months of a bar
 
 const numberOf = (month) => Number(month.slice(0, 4)) * 12 + Number(month.slice(5)) - 1;
@@ -45,5 +46,7 @@ export function yearMarks({ first, unit, counts }, most) {
   const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((one) => (to - from) / one < most) ?? 5000;
   const marks = [];
   for (let year = Math.ceil(from / step) * step; year <= to; year += step) marks.push({ year, share: (year * 12 - first) / months });
+  const begun = Math.floor(first / 12); // the year of the first bar, where that does not begin with it
+  if (step === 1 && begun < from && (marks[0]?.share ?? 1) > MARK) marks.unshift({ year: begun, share: 0 });
   return marks;
 }
