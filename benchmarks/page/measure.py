@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,14 +101,15 @@ def _add_copy(
 
 
 @contextmanager
-def serving(collection: Path) -> Iterator[str]:
-    """Run ``vlsearch serve`` over a collection."""
+def serving(collections: Sequence[Path], *options: str) -> Iterator[str]:
+    """Run ``vlsearch serve`` over collections, with further options."""
     command = [
         sys.executable,
         "-m",
         "retrieval.cli",
         "serve",
-        str(collection),
+        *map(str, collections),
+        *options,
         "--no-browser",
         "--port",
         str(PORT),
@@ -176,7 +177,7 @@ def measure(collection: Path, runs: int) -> tuple[object, ...]:
 
     with retrieval.open(collection) as engine:
         pictures = engine.info().images
-    with serving(collection) as url, sync_playwright() as running:
+    with serving([collection]) as url, sync_playwright() as running:
         browser = running.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=["--no-sandbox"]
         )
