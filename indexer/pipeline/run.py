@@ -65,7 +65,7 @@ class Run:
         writer.check_identity(encoder.identity)
         self.corpus_id = writer.ensure_corpus(*corpus)
         self.counts = Counts()
-        self._writer, self._identity = writer, encoder.identity
+        self._writer, self._identity, self._pool = writer, encoder.identity, pool
         self._commits = Commits(writer, encoder, self.corpus_id, self.counts, pace)
         encoder_id = self._commits.encoder_id
         self._look_up = LookUp(writer, encoder_id, self.corpus_id, pool.limits, retry_failed, reread)
@@ -96,6 +96,7 @@ class Run:
                 if on_entry is not None:
                     on_entry(done, len(self.counts.failures))
                 self._commits.commit_if_due()
+            self._pool.end_idle()  # the last pictures are encoded yet, and of few pictures that takes the most memory
             self._commits.commit()
             if broken:
                 raise broken[0]

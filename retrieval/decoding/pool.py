@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from retrieval.metadata.sidecars import Described
     from retrieval.types import Attribute
 
-# One core imports the model meanwhile, and more processes come when there is work for them.
-_STARTED_EARLY = 2
+# The model is loaded meanwhile, and more processes come when there is work for them: one picture needs no second.
+_STARTED_EARLY = 1
 _DEADLINE_CHECK_S = 0.1
 
 MOST_PAGE_TEXT = 10_000  # characters, of the text of a page
@@ -85,6 +85,14 @@ class DecodePool:
             process = self._new()
             with self._changed:
                 self._idle.append(process)
+
+    def end_idle(self) -> None:
+        """End the workers that have nothing to do, and give back their memory; others start where they are needed."""
+        with self._changed:
+            idle, self._idle = self._idle, []
+            self._all.difference_update(idle)
+        for process in idle:
+            process.close()
 
     def close(self) -> None:
         """End all workers; what is under way becomes an ImageError."""

@@ -191,6 +191,7 @@ class GraphTowers:
         if kind not in self._depends:  # asked before every call, and answered by a whole pass
             inputs = [part.repeat(PASS_IMAGES, 0) for part in _inputs(dict(self._facts())[kind], kind)]
             rows = self._rows(kind, *inputs)
+            self._towers[kind].release_activations()
             self._depends[kind] = not bool((rows == rows[:1]).all())
         return self._depends[kind]
 

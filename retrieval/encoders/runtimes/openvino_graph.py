@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval import extras
+from retrieval.encoders.freed_memory import return_freed_memory
 from retrieval.encoders.runtimes.processor import usable_cores
 from retrieval.errors import MissingExtra
 
@@ -117,12 +118,25 @@ class OpenVinoGraph:
         starts = range(0, count, size)
         return np.concatenate([passes.rows([part[at : at + size] for part in inputs]) for at in starts])
 
+    def release_activations(self) -> None:
+        """Give the memory of activations back; what is computed next takes it anew.
+
+        Passes that run one after another go through all streams in turn, and each stream keeps its own: what runs two
+        passes at most, such as the check and the index of one picture, needs no more than one at a time.
+        """
+        with self._lock:
+            compiled = list(self._passes.values())
+        for passes in compiled:
+            passes.release_activations()
+
     def _of_size(self, size: int | None) -> _Passes:
         """Compile and check the graph for a number of rows, at its first use."""
         with self._lock:
             if (found := self._passes.get(size)) is None:
                 found = self._compile(size)
+                return_freed_memory()  # what compiling took
                 self._check(found.rows_filled_up)
+                found.release_activations()
                 self._passes[size] = found
             return found
 
@@ -157,6 +171,11 @@ class _Passes:
     def rows_filled_up(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Compute rows as they stand in a pass that is full."""
         return self.rows([_filled_up(part, self._size or 1) for part in inputs])
+
+    def release_activations(self) -> None:
+        """See :meth:`OpenVinoGraph.release_activations`."""
+        self._compiled.release_memory()
+        return_freed_memory()
 
     def _request(self) -> Any:
         with self._lock:

@@ -64,6 +64,7 @@ class OpenVinoImages:
         """Whether an image gets other last bits in another place of a pass; computed once, from a pass of noise."""
         one = np.random.default_rng(0).integers(0, 256, (1, self.tower.size, self.tower.size, 3), np.uint8)
         rows = self.rows(one.repeat(PASS_IMAGES, 0))
+        self._graph.release_activations()
         return not bool((rows == rows[:1]).all())
 
 

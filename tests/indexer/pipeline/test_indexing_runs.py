@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,6 +48,31 @@ def test_a_first_run_encodes_every_content_and_counts_what_the_collection_holds(
 
     assert (report.images, report.captions, report.links) == (3, 2, 2)
     assert (report.encoded, report.unchanged, report.failed, report.removed) == (5, 0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_no_worker_holds_memory_any_more_while_the_last_pictures_are_encoded(
+    photos: Path, collection: Path
+) -> None:
+    class Looking(HashEncoder):
+        """Notes, whenever pictures are encoded, what processes the run has."""
+
+        def encode_prepared(
+            self, prepared: Sequence[NDArray[np.uint8] | NDArray[np.float32]], batch_size: int | None = None
+        ) -> NDArray[np.float32]:
+            seen.append(children())
+            return super().encode_prepared(prepared, batch_size)
+
+    def children() -> set[str]:
+        threads = Path("/proc/self/task").glob("*/children")
+        return {pid for thread in threads for pid in thread.read_text().split()}
+
+    seen: list[set[str]] = []
+    before = children()
+
+    indexer.build(photos, collection, model=Looking())
+
+    assert seen == [before]
 
 
 def test_a_second_run_encodes_nothing_and_commits_nothing(

@@ -383,6 +383,20 @@ def test_bfloat16_rows_of_mini_are_near_those_of_float32_and_the_identity_tells_
 
 
 @needs_openvino
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_rows_have_the_same_bits_after_the_memory_of_activations_was_given_back(precision: str) -> None:
+    encoder = load_encoder("mini", runtime="openvino", precision=precision)
+    prepared = list(pixels(encoder.image_size)) * 6
+    towers = encoder.towers  # type: ignore[attr-defined]  # not every encoder has them
+    expected = encoder.encode_prepared(prepared, 32)
+
+    towers._openvino_images()._graph.release_activations()
+
+    assert np.array_equal(encoder.encode_prepared(prepared, 32), expected)
+    assert np.array_equal(encoder.encode_prepared(prepared[:1], 32), expected[:1])
+
+
+@needs_openvino
 @pytest.mark.parametrize(("has_it", "expected"), [(True, "bfloat16"), (False, "float32")])
 def test_auto_computes_in_bfloat16_where_the_processor_multiplies_it(
     folder: Path, has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
