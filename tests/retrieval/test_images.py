@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
 from retrieval.errors import ImageError, ImageTooLarge
-from retrieval.images import MAX_ASPECT, decode, decode_whole
+from retrieval.images import MAX_ASPECT, decode, decode_whole, upright
 from retrieval.images.formats import webp_size
 from retrieval.types import Limits
 
@@ -256,6 +256,32 @@ def test_a_jpeg_may_come_smaller_but_not_below_twice_what_the_encoder_sees() -> 
     assert 448 <= min(small.size) < 3000
     whole = decode_whole(data, LIMITS, short_side=224)
     assert (whole.width, whole.height) == (4000, 3000)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("short_side", [None, 40])
+@pytest.mark.parametrize("share", [1.0, 0.6])
+def test_a_jpeg_has_the_same_pixels_and_faults_however_much_of_it_is_given_to_the_decoder_at_once(
+    progressive: bool, short_side: int | None, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "JPEG", quality=95, progressive=progressive)
+    data = file.getvalue()
+    assert len(data) > 4 * 65536
+    data = data[: int(share * len(data))]
+
+    def outcome() -> object:
+        try:
+            return np.asarray(decode(data, Limits(), short_side)).tobytes()
+        except ImageError as error:
+            return str(error).partition("(")[0]
+
+    whole = outcome()
+    monkeypatch.setattr(upright, "_FED_BYTES", 65536)
+
+    assert outcome() == whole
+    assert isinstance(whole, bytes) == (share == 1)
 
 
 @pytest.mark.parametrize(
