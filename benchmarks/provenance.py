@@ -29,7 +29,7 @@ def provenance(
         note: what else a reader must know of the conditions, in one clause.
     """
     yield f"- date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    yield f"- commit: {_commit()}"
+    yield f"- commit: {commit()}"
     yield f"- machine: {_processor()}, {os.cpu_count()} cores, {_memory()}; load at the end {os.getloadavg()[0]:.1f}"
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     yield f"- versions: Python {platform.python_version()}, {versions}"
@@ -57,7 +57,9 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Ite
         yield f"| {' | '.join(str(cell) for cell in row)} |"
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Name the commit that is checked out, and whether the code was changed since."""
+
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(ROOT), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

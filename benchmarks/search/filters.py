@@ -27,7 +27,12 @@ from numpy.typing import NDArray
 
 import indexer
 from benchmarks.provenance import markdown_table, provenance, write_table
-from benchmarks.search.scale import TEXTS, load_generator, make_collection
+from benchmarks.search.generated_collection import (
+    STORED_TEXTS,
+    load_generator,
+    texts,
+    write_collection,
+)
 from indexer.store.changes import Change
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
@@ -70,9 +75,9 @@ def give_attributes(path: Path, rows: int) -> None:
             writer.commit_rows(Change(attributes=dict(attributes)))
 
 
-def make(path: Path, model: Any, rows: int, texts: NDArray[np.float32]) -> None:
+def make(path: Path, model: Any, rows: int) -> None:
     """Write the collection, with attributes and an accelerator."""
-    make_collection(path, model, rows, texts)
+    write_collection(path, model, rows)
     started = time.process_time()
     give_attributes(path, rows)
     print(f"giving {rows:,} images five attributes each: {time.process_time() - started:.1f} s of CPU")
@@ -138,18 +143,16 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else a reader must know of the machine meanwhile")
     options = parser.parse_args()
     model = load_generator(options.generator)
-    targets = np.random.default_rng(0).integers(0, options.rows, TEXTS + options.queries)
-    texts = np.asarray(model.texts(targets), np.float32)
-    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    queries = texts(model, options.rows, STORED_TEXTS + options.queries)[STORED_TEXTS:]
     table: list[tuple[object, ...]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = (options.work or Path(folder)) / "collection"
         if not path.exists():
-            make(path, model, options.rows, texts[:TEXTS])
+            make(path, model, options.rows)
         if options.only_make:
             return
         for exact in (True, False):
-            table += measure(path, texts[TEXTS:], exact)
+            table += measure(path, queries, exact)
     intro = (__doc__ or "").split("\n\n")[2].partition(" A collection in ``--work``")[0]
     lines = [
         "# Filtered search",

@@ -1,164 +1,211 @@
-"""Text queries over many image vectors: the exact scan and the accelerator side by side, in one collection each.
+"""Text queries over many image vectors: FAISS's flat index, the exact scan and the accelerator, side by side.
 
-    python -m benchmarks.search.scale GENERATOR [--rows 100000 1000000]
+    python -m benchmarks.search.scale GENERATOR [--rows 1000 200000 1000000] [--folder F]
 
 GENERATOR is ``make.py`` of the project's shared data (``data/scale``), which makes vectors with the modality gap of
 models like CLIP (512 dimensions). Each collection holds so many images and 1,000 texts, from which
 ``indexer.accelerate`` fits and tunes; recall and times are taken on 1,000 other texts. One query at a time, from
-Python, through ``Collection.search``: transaction, search and hits with their items. Peak memory is that of the process
-that builds, mapped files included. Rewrites scale.md.
+Python, through ``Collection.search``: transaction, search and hits with their items. The flat index is FAISS's
+IndexFlatIP over the same vectors in float32 in memory, on one thread; the exact search scans mapped files on two. Times
+faster are ratios of CPU medians, taken query by query in turn. Writing, building and searching each run in a process of
+their own. With ``--folder`` the collections stay, and a run that was interrupted goes on. Rewrites scale.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.provenance import ROOT, markdown_table, provenance, write_table
-from indexer.store.changes import Change, NewContent, NewItem
-from indexer.store.writer import Writer
-from retrieval.collection import Collection
-from retrieval.contents import text_digest, vector_digest
-from retrieval.identity import Identity
+import retrieval
+from benchmarks.provenance import ROOT, commit, markdown_table, provenance, write_table
+from benchmarks.search.generated_collection import (
+    STORED_TEXTS,
+    held,
+    load_generator,
+    texts,
+    write_collection,
+)
+from benchmarks.search.searches_of_many import measure_search, measure_texts
 
 TABLE = Path(__file__).with_suffix(".md")
-DIMENSION, TEXTS, QUERIES, BLOCK = 512, 1000, 1000, 20_000
-IDENTITY = Identity("generated", "generated", "0" * 64, "", DIMENSION, "{}")
-HEAD = (
-    "images", "search", "recall@10", "ms, median", "ms, 95th percentile", "times faster", "bytes a vector in memory",
-    "build, s", "peak MiB building",
+QUERIES = 1000
+MODEL = "mini"  # under whose identity the vectors stand, so that its text tower can ask for them
+STAGES = ("write", "build", "search", "texts")
+SEARCH_HEAD = (
+    "images", "search", "queries", "recall@10", "CPU ms, median", "ms, median", "ms, 95th percentile", "times faster",
 )  # fmt: skip
+MEMORY_HEAD = (
+    "images", "bytes a vector in memory", "MiB of the process", "with pages of mapped files", "cells visited",
+    "scored exactly", "recall when built", "ms when built",
+)  # fmt: skip
+BUILD_HEAD = (
+    "images", "segments", "written, images/s", "peak MiB", "accelerator built, s", "CPU s", "peak MiB", "commits",
+)  # fmt: skip
+TEXT_HEAD = ("images", "search", "CPU ms, median", "ms, median", "ms, 95th percentile")
 
 
-def load_generator(path: Path) -> Any:
-    """Import the generator from its file."""
-    spec = importlib.util.spec_from_file_location("scale_make", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Model(0)
+def write(path: Path, generator: Path, rows: int) -> dict[str, Any]:
+    """Write what the collection lacks."""
+    identity = retrieval.load_encoder(MODEL).identity
+    return {"rate": write_collection(path, load_generator(generator), rows, identity)}
 
 
-def images(model: Any, rows: int) -> Iterator[NDArray[np.float32]]:
-    """Give the image vectors, (m, d) float32 unit rows, in blocks."""
-    for start in range(0, rows, BLOCK):
-        block = np.asarray(model.images(start, min(start + BLOCK, rows)), np.float32)
-        yield block / np.linalg.norm(block, axis=1, keepdims=True)
-
-
-def make_collection(path: Path, model: Any, rows: int, texts: NDArray[np.float32]) -> None:
-    """Write a collection of generated images and texts."""
-    with Writer(path) as writer:
-        corpus = writer.ensure_corpus("generated:", "generated")
-        number = 0
-        for block in images(model, rows):
-            change = Change()
-            for vector in block:
-                digest, uri = vector_digest(vector), f"generated:{number}"
-                change.contents["image", digest] = NewContent("image", digest, vector)
-                change.items[uri] = NewItem(uri, "image", digest, corpus)
-                number += 1
-            writer.commit(change, IDENTITY)
-        change = Change()
-        for place, vector in enumerate(texts):
-            words, uri = f"text {place}", f"generated:text{place}"
-            change.contents["text", text_digest(words)] = NewContent(
-                "text", text_digest(words), vector, words
-            )
-            change.items[uri] = NewItem(uri, "text", text_digest(words), corpus)
-        writer.commit(change, IDENTITY)
-
-
-def build(path: Path) -> None:
-    """Build the accelerator; print seconds and peak memory in MiB."""
+def build(path: Path, generator: Path, rows: int) -> dict[str, Any]:
+    """Build the accelerator."""
     import indexer
 
-    started = time.monotonic()
-    indexer.accelerate(path, from_rows=1)
-    seconds = time.monotonic() - started
-    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+    started, cpu = time.monotonic(), time.process_time()
+    indexer.accelerate(path)
+    return {"seconds": time.monotonic() - started, "cpu": time.process_time() - cpu}
 
 
-def measure(path: Path, queries: NDArray[np.float32]) -> Iterator[tuple[object, ...]]:
-    """Rows of the table for one collection: the exact search, then the accelerator, interleaved query by query."""
-    times: dict[bool, list[float]] = {True: [], False: []}
-    shared = 0
-    with Collection.open(path) as collection:
-        info = collection.info()
-        collection.search(queries[:1], "image", 10)
-        for query in queries:
-            found = {}
-            for exact in (True, False):
-                started = time.perf_counter()
-                found[exact] = collection.search(query[None], "image", 10, exact=exact)[0]
-                times[exact].append(1000 * (time.perf_counter() - started))
-            shared += len({hit.id for hit in found[True]} & {hit.id for hit in found[False]})
-    medians = {exact: statistics.median(spent) for exact, spent in times.items()}
-    for exact in (True, False):
-        recall = 1.0 if exact else shared / (10 * len(queries))
-        memory = 0 if exact else info.accelerators["image"].measurement.bytes_per_vector
+def search(path: Path, generator: Path, rows: int) -> dict[str, Any]:
+    """Measure searches with texts that are not stored."""
+    return measure_search(path, texts(load_generator(generator), rows, STORED_TEXTS + QUERIES)[STORED_TEXTS:])
+
+
+def ask(path: Path, generator: Path, rows: int) -> dict[str, Any]:
+    """Measure whole queries of words, the text tower's work in them."""
+    return measure_texts(path, MODEL)
+
+
+WORK: dict[str, Callable[[Path, Path, int], dict[str, Any]]] = dict(
+    zip(STAGES, (write, build, search, ask), strict=True)
+)
+
+
+def run_stage(stage: str, folder: Path, generator: Path, rows: int) -> dict[str, Any]:
+    """Run a stage in a process of its own, or give what an earlier run of it left in the folder."""
+    noted = folder / f"{rows}.{stage}.json"
+    is_kept = stage in ("write", "build") and noted.exists()
+    if stage == "write" and is_kept:
+        is_kept = held(folder / str(rows)) == rows
+    if not is_kept:
+        command = [sys.executable, "-m", "benchmarks.search.scale", str(generator), "--stage", stage]
+        command += ["--rows", str(rows), "--folder", str(folder)]
+        print(f"{rows:,} images: {stage}", file=sys.stderr)
+        subprocess.run(command, cwd=ROOT, check=True)
+    found: dict[str, Any] = json.loads(noted.read_text(encoding="utf-8"))
+    return found
+
+
+def note_stage(stage: str, folder: Path, generator: Path, rows: int) -> None:
+    """Do a stage's work and leave its figures in the folder."""
+    figures = WORK[stage](folder / str(rows), generator, rows)
+    figures["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures["commit"] = commit()
+    (folder / f"{rows}.{stage}.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+
+
+def search_rows(found: dict[str, Any]) -> Iterator[tuple[object, ...]]:
+    """Rows of the table of searches."""
+    times = found["times"]
+    slowest = times.get("Flat", times["exact"])
+    for name, spent in times.items():
+        accelerated = name == "accelerator" and found["measurement"] is not None
+        if name == "accelerator" and not accelerated:
+            continue
+        recall, asked = (found["recall"], found["queries"]) if accelerated else (1.0, found["timed"])
         yield (
-            f"{info.images:,}", "exact" if exact else "accelerator", f"{recall:.3f}", f"{medians[exact]:.2f}",
-            f"{np.percentile(times[exact], 95):.2f}", f"{medians[True] / medians[exact]:.0f}", memory,
+            f"{found['images']:,}", name, asked, f"{recall:.3f}", f"{spent['cpu']:.2f}", f"{spent['wall']:.2f}",
+            f"{spent['wall_95']:.2f}", f"{slowest['cpu'] / spent['cpu']:.1f}",
         )  # fmt: skip
 
 
-def main() -> None:
-    """Rewrite the table, or build one accelerator."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def memory_row(found: dict[str, Any]) -> Iterator[tuple[object, ...]]:
+    """Row of the table of memory, where there is an accelerator."""
+    built, after = found["measurement"], found["memory"]["after"]
+    if built is not None:
+        yield (
+            f"{found['images']:,}", built["bytes_per_vector"], f"{after['own']:.0f}", f"{after['resident']:.0f}",
+            built["cells"], built["rescored"], built["recall"], built["milliseconds"],
+        )  # fmt: skip
+
+
+def build_row(of: dict[str, dict[str, Any]]) -> tuple[object, ...]:
+    """Row of the table of building."""
+    written, built, found = of["write"], of["build"], of["search"]
+    has_one = found["measurement"] is not None
+    accelerator = (
+        (f"{built['seconds']:.0f}", f"{built['cpu']:.0f}", f"{built['peak']:.0f}") if has_one else ("",) * 3
     )
-    parser.add_argument("generator", type=Path)
-    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--note", default="", help="what else a reader must know of the machine meanwhile")
-    parser.add_argument("--build", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.build:
-        build(options.generator)
-        return
-    model = load_generator(options.generator)
-    rng = np.random.default_rng(0)
-    table: list[tuple[object, ...]] = []
-    for rows in options.rows:
-        targets = rng.integers(0, rows, TEXTS + QUERIES)
-        texts = np.asarray(model.texts(targets), np.float32)
-        texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "collection"
-            make_collection(path, model, rows, texts[:TEXTS])
-            command = [sys.executable, "-m", "benchmarks.search.scale", "--build", str(path)]
-            done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-            seconds, peak = json.loads(done.stdout.splitlines()[-1])
-            exact, fast = measure(path, texts[TEXTS:])
-            table += [(*exact, "", ""), (*fast, f"{seconds:.0f}", f"{peak:.0f}")]
+    return (
+        f"{found['images']:,}", found["segments"], f"{written['rate']:,.0f}", f"{written['peak']:.0f}", *accelerator,
+        ", ".join(sorted({one["commit"] for one in of.values()})),
+    )  # fmt: skip
+
+
+def text_rows(found: dict[str, Any]) -> Iterator[tuple[object, ...]]:
+    """Rows of the table of whole queries."""
+    for name, spent in found["times"].items():
+        yield (
+            f"{found['images']:,}", name, f"{spent['cpu']:.2f}", f"{spent['wall']:.2f}", f"{spent['wall_95']:.2f}",
+        )  # fmt: skip
+
+
+def table(sizes: Sequence[dict[str, dict[str, Any]]], options: argparse.Namespace) -> list[str]:
+    """Lay out what all stages found, as Markdown."""
     written = " ".join(map(str, options.rows))
-    lines = [
+    folder = " --folder F" if options.folder else ""
+    return [
         "# Search of many vectors",
         "",
         *provenance(
-            f"python -m benchmarks.search.scale GENERATOR --rows {written}",
+            f"python -m benchmarks.search.scale GENERATOR --rows {written}{folder}",
             packages=("numpy", "faiss-cpu"),
             note=options.note,
         ),
         "",
         *(__doc__ or "").split("\n\n")[2].strip().replace(" Rewrites scale.md.", "").splitlines(),
         "",
-        *markdown_table(HEAD, table),
+        *markdown_table(SEARCH_HEAD, (row for of in sizes for row in search_rows(of["search"]))),
+        "",
+        "Memory of the process after all queries through the accelerator, and what the accelerator says of itself:",
+        "",
+        *markdown_table(MEMORY_HEAD, (row for of in sizes for row in memory_row(of["search"]))),
+        "",
+        "Writing and building; peaks count pages of mapped files, and writing those of the generator:",
+        "",
+        *markdown_table(BUILD_HEAD, map(build_row, sizes)),
+        "",
+        f"Queries of words through a search engine with the text tower of `{MODEL}`, a different text each time:",
+        "",
+        *markdown_table(TEXT_HEAD, (row for of in sizes for row in text_rows(of["texts"]))),
     ]
+
+
+def main() -> None:
+    """Rewrite the table, or do one stage's work."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("generator", type=Path)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 200_000, 1_000_000])
+    parser.add_argument("--folder", type=Path, help="where the collections stay; by default they are removed")
+    parser.add_argument("--note", default="", help="what else a reader must know of the machine meanwhile")
+    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    generator = options.generator.resolve()
+    if options.stage:
+        note_stage(options.stage, options.folder, generator, options.rows[0])
+        return
+    kept = None if options.folder is None else nullcontext(str(options.folder.resolve()))
+    with kept or tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        sizes = [
+            {stage: run_stage(stage, folder, generator, rows) for stage in STAGES} for rows in options.rows
+        ]
+        lines = table(sizes, options)
     write_table(TABLE, lines)
     print("\n".join(lines))
 

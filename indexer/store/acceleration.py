@@ -23,7 +23,7 @@ from retrieval.collection.accelerators.tuning import measure, tune
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import driver_connection
 from retrieval.collection.score import exact_scores
-from retrieval.collection.search import best_of, search
+from retrieval.collection.search import Candidates, best_of, search
 from retrieval.collection.stores import SegmentStore, open_stores, search_threads
 from retrieval.types import KINDS, Kind
 
@@ -182,11 +182,19 @@ def _queries(other: SegmentStore, kind: Kind, masked: NDArray[np.int64], encode:
 def _best(
     store: SegmentStore, queries: NDArray[np.float32], masked: NDArray[np.int64]
 ) -> list[NDArray[np.int64]]:
-    """Find the ids of the exact best of each query, those that tie with the last included."""
-    found = [candidates.ids for candidates in search(store, queries, TUNED_FOR, masked)]
-    for segment in store.segments:
+    """Find the ids of the exact best of each query, those that tie with the last included.
+
+    One segment after the other: of a store larger than memory the kernel would keep every page of the pass resident.
+    """
+    found = [Candidates(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
+    for number, segment in store.by_id.items():
+        of_one = search(store.part(number), queries, TUNED_FOR, masked)
         segment.release()
-    return found
+        found = [
+            best_of(np.concatenate([a.ids, b.ids]), np.concatenate([a.scores, b.scores]), TUNED_FOR)
+            for a, b in zip(found, of_one, strict=True)
+        ]
+    return [candidates.ids for candidates in found]
 
 
 def _rows_after(store: SegmentStore, last: int) -> int:

@@ -104,6 +104,8 @@ def content_ids_of(
 ) -> dict[tuple[Kind, bytes], int]:
     """Read catalogue ids of contents by kind and sha256; unknown ones are left out."""
     wanted = set(keys)
+    if not wanted:
+        return {}
     rows = _CONTENT_IDS.rows(connection, sorted({digest for _, digest in wanted}))
     return {(kind, sha256): number for number, kind, sha256 in rows if (kind, sha256) in wanted}
 

@@ -24,12 +24,21 @@ from retrieval.collection.stored_values import WrongValue
 from retrieval.types import Attribute, Kind
 
 
-def apply(connection: Connection, change: Change) -> dict[str, int]:
-    """Apply a change whose new contents are in the catalogue already; give item ids of ``change.items`` by uri."""
+def apply(
+    connection: Connection, change: Change, named: Mapping[tuple[Kind, bytes], int] | None = None
+) -> dict[str, int]:
+    """Apply a change whose new contents are in the catalogue already; give item ids of ``change.items`` by uri.
+
+    Args:
+        connection: in the writer's transaction.
+        change: what is applied.
+        named: catalogue ids of ``change.contents``, which need not be looked up then.
+    """
     touched = contents_touched(connection, change)
     returned = find_returned(connection, change)
+    content_ids = dict(named or {})
     used = [*change.contents, *((item.kind, item.sha256) for item in change.items.values())]
-    content_ids = content_ids_of(connection, used)
+    content_ids |= content_ids_of(connection, [key for key in used if key not in content_ids])
     ids = upsert_items(connection, change, content_ids)
     replace_values(connection, {ids[uri]: item.attributes for uri, item in change.items.items()})
     replace_attributes(connection, change)

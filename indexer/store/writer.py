@@ -226,8 +226,7 @@ class Writer:
             new = self._write_vectors(change.contents.values(), generation)
             with self.catalogue.switch(generation) as connection:
                 encoder_id = content_rows.ensure_encoder(connection, self.path, identity, activate=bool(new))
-                _name_vectors(connection, new, encoder_id)
-                return rows.apply(connection, change)
+                return rows.apply(connection, change, _name_vectors(connection, new, encoder_id))
 
     def commit_rows(self, change: Change) -> None:
         """Make a change that brings no new content part of the collection; needs no encoder.
@@ -388,7 +387,13 @@ class Writer:
             note_sweepable(connection, names)
 
 
-def _name_vectors(connection: Connection, new: Iterable[_NewVectors], encoder_id: int) -> None:
+def _name_vectors(
+    connection: Connection, new: Iterable[_NewVectors], encoder_id: int
+) -> dict[tuple[Kind, bytes], int]:
+    """Make vectors part of the catalogue; give the ids of their contents by kind and sha256."""
+    named: dict[tuple[Kind, bytes], int] = {}
     for of_kind in new:
         content_ids = content_rows.ensure_contents(connection, of_kind.contents)
         add_segment(connection, of_kind.kind, encoder_id, of_kind.written, content_ids)
+        named.update(zip(((one.kind, one.sha256) for one in of_kind.contents), content_ids, strict=True))
+    return named

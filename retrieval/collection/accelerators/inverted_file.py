@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import faiss
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.balance import Balance, fit_balance
+from retrieval.collection.accelerators.faiss_factory import one_thread
 
 LARGEST_RANK = 192
 PART_DIMENSION = 2  # components a part of the product quantiser; 4 bits each
@@ -29,6 +31,7 @@ _CODEBOOK_ROWS = 40_000
 _CELL_ROWS = 40  # vectors a cell that k-means sees
 _CELL_ITERATIONS = 10
 _BLOCK = 65_536  # rows assigned and coded at a time
+_PACKED_ROWS = 2**20  # rows packed at a time: 110 MB beside the index
 
 Blocks = Callable[[], Iterable[NDArray[np.float32]]]
 """All stored vectors in order, (m, d) float32 at a time; called once a pass."""
@@ -100,13 +103,17 @@ def build_coded_rows(
     chosen = rng.permutation(n)[: max(_FIT_ROWS, _CODEBOOK_ROWS, cells * _CELL_ROWS)]
     d = queries.shape[1]
     rank = min(LARGEST_RANK, d - d % (2 * PART_DIMENSION))
-    # Three passes, so that of the larger sample only the mapped rows are in memory, which are shorter.
+    # Two passes, so that of the larger sample only the mapped rows are in memory, which are shorter.
     balance = fit_balance(_take(blocks(), np.sort(chosen[:_FIT_ROWS])), queries, rank, seed)
-    centres = _cluster(_take(blocks(), np.sort(chosen), balance.map_stored), cells, seed)
-    residuals = _take(blocks(), np.sort(chosen[:_CODEBOOK_ROWS]), balance.map_stored)
+    places = np.sort(chosen)
+    sample = _take(blocks(), places, balance.map_stored)
+    centres = _cluster(sample, cells, seed)
+    residuals = sample[np.searchsorted(places, np.sort(chosen[:_CODEBOOK_ROWS]))]
+    del sample
     residuals -= centres[_nearest(centres, residuals)]
     codec = faiss.ProductQuantizer(rank, rank // PART_DIMENSION, 4)
-    codec.train(residuals)
+    with one_thread():  # ninety-six small problems: threads would wait for each other at every step
+        codec.train(residuals)
     del residuals
     return _fill(blocks, ids, balance, centres, codec)
 
@@ -151,10 +158,11 @@ class InvertedFile:
         cell_scores = np.ascontiguousarray(scores[cells])
         ids, id_scores = np.empty(wanted, np.int64), np.empty(wanted, np.float32)
         # FAISS's wrapper for numpy takes no parameters here, and the index's own nprobe is shared by all threads.
-        self._index.search_preassigned_c(
-            1, faiss.swig_ptr(mapped), wanted, faiss.swig_ptr(cells), faiss.swig_ptr(cell_scores),
-            faiss.swig_ptr(id_scores), faiss.swig_ptr(ids), False, _visits(len(cells)),
-        )  # fmt: skip
+        with one_thread():
+            self._index.search_preassigned_c(
+                1, faiss.swig_ptr(mapped), wanted, faiss.swig_ptr(cells), faiss.swig_ptr(cell_scores),
+                faiss.swig_ptr(id_scores), faiss.swig_ptr(ids), False, _visits(len(cells)),
+            )  # fmt: skip
         found: NDArray[np.int64] = ids[ids >= 0]
         return found
 
@@ -170,7 +178,7 @@ def _fill(
         balanced = balance.map_stored(rows)
         cell = _nearest(centres, balanced)
         cell_of[start : start + len(rows)] = cell
-        np.add.at(sums, cell, balanced)
+        _add_by_cell(sums, cell, balanced)
         squares += np.bincount(cell, (balanced.astype(np.float64) ** 2).sum(1), minlength=cells)
     sizes = np.bincount(cell_of, minlength=cells)
     counts = np.maximum(sizes, 1)
@@ -189,6 +197,13 @@ def _fill(
     return CodedRows(balance, means, radii, _codebooks(codec), sizes.astype(np.int32), codes, ordered)
 
 
+def _add_by_cell(sums: NDArray[np.float64], cell: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
+    """Add rows to the sums of their cells: ``np.add.at``, which takes five times as long."""
+    order = np.argsort(cell, kind="stable")
+    some, starts = np.unique(cell[order], return_index=True)
+    sums[some] += np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
+
+
 def _visits(cells: int) -> Any:
     parameters = faiss.SearchParametersIVF()
     parameters.nprobe = cells
@@ -196,23 +211,41 @@ def _visits(cells: int) -> Any:
 
 
 def _to_index(coded: CodedRows) -> tuple[Any, Any]:
-    """Fill FAISS's lists; the quantizer comes along since the index holds it by its address alone."""
-    rank, (parts, _, _) = coded.balance.rank, coded.codebooks.shape
+    """Fill FAISS's lists; the quantizer comes along since the index holds it by its address alone.
+
+    FAISS packs codes by copying an index with all its lists, so some cells are packed at a time: all of them at once
+    would stand in memory three times, as arrays, as lists and packed.
+    """
     means = np.ascontiguousarray(coded.means)
-    quantizer = faiss.IndexFlatIP(rank)
+    quantizer = faiss.IndexFlatIP(coded.balance.rank)
     quantizer.add(means)
-    filled: Any = faiss.IndexIVFPQ(quantizer, rank, len(means), parts, 4, faiss.METRIC_INNER_PRODUCT)
+    bounds = np.concatenate([[0], np.cumsum(coded.sizes, dtype=np.int64)])
+    packed = _packed(coded, quantizer, bounds[:1], 0)
+    start = 0
+    while start < len(means):
+        after = np.searchsorted(bounds, bounds[start] + _PACKED_ROWS, "right") - 1
+        stop = max(start + 1, int(after))
+        packed.merge_from(_packed(coded, quantizer, bounds[start : stop + 1], start), 0)
+        start = stop
+    return packed, quantizer
+
+
+def _packed(coded: CodedRows, quantizer: Any, bounds: NDArray[np.int64], first: int) -> Any:
+    """Make an index of all cells in which those from ``first`` on have their rows, which end at ``bounds[1:]``."""
+    rank, (parts, _, _) = coded.balance.rank, coded.codebooks.shape
+    filled: Any = faiss.IndexIVFPQ(quantizer, rank, quantizer.ntotal, parts, 4, faiss.METRIC_INNER_PRODUCT)
     filled.by_residual, filled.is_trained = True, True
     faiss.copy_array_to_vector(np.ascontiguousarray(coded.codebooks).ravel(), filled.pq.centroids)
-    start = 0
-    for cell, size in enumerate(coded.sizes.tolist()):
-        if size:
-            ids = np.ascontiguousarray(coded.ids[start : start + size])
-            codes = np.ascontiguousarray(coded.codes[start : start + size])
-            filled.invlists.add_entries(cell, size, faiss.swig_ptr(ids), faiss.swig_ptr(codes))
-        start += size
-    filled.ntotal = start
-    return faiss.IndexIVFPQFastScan(filled), quantizer
+    codes = np.ascontiguousarray(coded.codes[bounds[0] : bounds[-1]])
+    ids = np.ascontiguousarray(coded.ids[bounds[0] : bounds[-1]])
+    for cell, (start, stop) in enumerate(pairwise((bounds - bounds[0]).tolist()), first):
+        if start < stop:
+            of_cell, codes_of_cell = ids[start:stop], codes[start:stop]
+            filled.invlists.add_entries(
+                cell, stop - start, faiss.swig_ptr(of_cell), faiss.swig_ptr(codes_of_cell)
+            )
+    filled.ntotal = len(ids)
+    return faiss.IndexIVFPQFastScan(filled)
 
 
 def _codebooks(codec: Any) -> NDArray[np.float32]:

@@ -66,14 +66,15 @@ def search_accelerated(
     later = search(searched.since(last), queries, k, masked)
     found = []
     for query, beside in zip(np.ascontiguousarray(queries, np.float32), later, strict=True):
-        ids = store.run(inverted.propose, query, parameters)
-        passing = np.flatnonzero((ids <= last) & searched.contains(ids))
+        ids = inverted.propose(query, parameters)
+        passing = np.flatnonzero((ids <= last) & (True if some is None else some.contains(ids)))
         is_deep = some is None or (len(passing) >= k and passing[k - 1] < FIRST_SHARE * len(ids))
         ids = ids[passing]
         ids = ids[~np.isin(ids, masked)]
+        vectors, held = store.held_vectors(ids)
         candidates = best_of(
-            np.concatenate([ids, beside.ids[beside.ids > last]]),
-            np.concatenate([exact_scores(store.vectors(ids), query), beside.scores[beside.ids > last]]),
+            np.concatenate([ids[held], beside.ids[beside.ids > last]]),
+            np.concatenate([exact_scores(vectors, query), beside.scores[beside.ids > last]]),
             k,
         )
         if len(candidates.ids) < k or not is_deep:

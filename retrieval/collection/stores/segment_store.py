@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar
 
@@ -140,17 +141,50 @@ class SegmentStore:
             if len(ids):
                 raise KeyError(int(ids[0]))
             return np.empty((0, 0), np.float32)
-        found = np.empty((len(ids), self.segments[0].dimension), np.float32)
-        missing = np.ones(len(ids), bool)
-        for segment in self.segments:
-            at = np.searchsorted(segment.ids, ids)
-            here = missing & (segment.ids[np.minimum(at, segment.rows - 1)] == ids)
-            if here.any():
-                found[here] = segment.vectors(at[here])
-                missing &= ~here
-        if missing.any():
-            raise KeyError(int(ids[missing][0]))
+        found, held = self.held_vectors(ids)
+        if not held.all():
+            raise KeyError(int(ids[~held][0]))
         return found
+
+    def held_vectors(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Give the vectors of those encoding ids that are held, (m, d) float32, and for each id whether it is."""
+        held = np.zeros(len(ids), bool)
+        if not self.segments:
+            return np.empty((0, 0), np.float32), held
+        found = np.empty((len(ids), self.segments[0].dimension), np.float32)
+        for segment, places, rows in self._places(ids):
+            found[places] = segment.vectors(rows)
+            held[places] = True
+        return found if held.all() else found[held], held
+
+    def _places(
+        self, ids: NDArray[np.int64]
+    ) -> Iterator[tuple[Segment | SelectedSegment, NDArray[np.int64], NDArray[np.int64]]]:
+        """Say which of some encoding ids each segment holds, by their places among these, and in which rows."""
+        first, last = self._ranges
+        if (first[1:] > last[:-1]).all():  # as writing and merging leave them: each id can be in one alone
+            owners = np.searchsorted(first, ids, "right") - 1
+            order = np.argsort(owners, kind="stable")
+            bounds = np.searchsorted(owners[order], np.arange(len(first) + 1))
+            asked = [
+                (number, order[bounds[number] : bounds[number + 1]])
+                for number in np.unique(owners).tolist()
+                if number >= 0
+            ]
+        else:
+            asked = [(number, np.arange(len(ids))) for number in range(len(first))]
+        for number, places in asked:
+            rows = _rows_of(self.segments[number].ids, ids[places])
+            held = rows >= 0
+            yield self.segments[number], places[held], rows[held]
+
+    @cached_property
+    def _ranges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first and the last encoding id of each segment."""
+        return (
+            np.array([segment.ids[0] for segment in self.segments], np.int64),
+            np.array([segment.ids[-1] for segment in self.segments], np.int64),
+        )
 
     def sample(self, masked: NDArray[np.int64]) -> tuple[NDArray[np.float32], int]:
         """Give up to :data:`SAMPLE_ROWS` vectors, (m, d) float32, at even distances, and how many there are in all.
@@ -175,8 +209,8 @@ class SegmentStore:
     def contains(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell for each encoding id whether the store holds a vector of it."""
         held = np.zeros(len(ids), bool)
-        for segment in self.segments:
-            held |= _is_in(segment.ids, ids)
+        for _, places, _ in self._places(ids):
+            held[places] = True
         return held
 
     def only(self, ids: NDArray[np.int64]) -> SegmentStore:
@@ -188,6 +222,10 @@ class SegmentStore:
             if len(rows):
                 chosen[number] = SelectedSegment(segment, rows)
         return SegmentStore(chosen, self._threads)
+
+    def part(self, number: int) -> SegmentStore:
+        """Give a store of one segment, by its id in the catalogue."""
+        return SegmentStore({number: self.by_id[number]}, self._threads)
 
     def since(self, last: int) -> SegmentStore:
         """Give the segments with any encoding after the one with this id."""
@@ -329,6 +367,18 @@ def _parts(rows: int, most: int) -> list[slice]:
     """Divide rows into as few parts of about equal size as have at most so many rows."""
     step = -(-rows // -(-rows // max(1, most)))
     return [slice(start, start + step) for start in range(0, rows, step)]
+
+
+def _rows_of(ascending: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find the places of ids among ascending ones; -1 where an id is not among them.
+
+    Most segments hold consecutive ids, whose places need no search.
+    """
+    last = len(ascending) - 1
+    at = np.clip(ids - ascending[0], 0, last)
+    if not np.array_equal(ascending[at], ids):
+        at = np.minimum(np.searchsorted(ascending, ids), last)
+    return np.where(ascending[at] == ids, at, -1)
 
 
 def _joined(parts: list[NDArray[T]], dtype: type[T]) -> NDArray[T]:

@@ -1,0 +1,100 @@
+"""Collections of generated vectors: written block by block, gone on with after an interruption, with progress.
+
+The generator is ``make.py`` of the project's shared data (``data/scale``); a smaller collection holds the first rows of
+a larger one. Beside a row's image vector it makes the vectors of texts about it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.store.changes import Change, NewContent, NewItem
+from indexer.store.writer import Writer
+from retrieval.collection import Collection
+from retrieval.contents import text_digest, vector_digest
+from retrieval.errors import CollectionNotFound
+from retrieval.identity import Identity
+
+STORED_TEXTS = 1000
+CHUNK = 4096  # rows that the generator makes together
+BLOCK = 32 * CHUNK  # rows a commit, and a segment: 256 MiB, as compaction makes them
+IDENTITY = Identity("generated", "generated", "0" * 64, "", 512, "{}")
+CORPUS = "generated:"
+
+
+def load_generator(path: Path) -> Any:
+    """Import the generator from its file, and give its model with seed 0."""
+    spec = importlib.util.spec_from_file_location("scale_make", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Model(0)
+
+
+def texts(model: Any, rows: int, count: int) -> NDArray[np.float32]:
+    """Make text vectors, (count, d) float32 unit rows, about images chosen at random among so many rows."""
+    targets = np.random.default_rng(0).integers(0, rows, count)
+    return _unit(model.texts(targets))
+
+
+def write_collection(path: Path, model: Any, rows: int, identity: Identity = IDENTITY) -> float:
+    """Write what a collection lacks of so many images and 1,000 texts; give images written a second, 0 if none were."""
+    begin = held(path)
+    started = time.monotonic()
+    with Writer(path) as writer:
+        corpus = writer.ensure_corpus(CORPUS, "generated")
+        for start in range(begin, rows, BLOCK):
+            stop = min(start + BLOCK, rows)
+            writer.commit(_images(model, start, stop, corpus), identity)
+            _report(path, stop, rows, (stop - begin) / (time.monotonic() - started))
+        rate = (rows - begin) / (time.monotonic() - started)
+        writer.commit(_texts(texts(model, rows, STORED_TEXTS), corpus), identity)
+    return rate
+
+
+def held(path: Path) -> int:
+    """Count the images that a collection holds; 0 where there is none."""
+    try:
+        with Collection.open(str(path)) as collection:
+            return collection.count("image")
+    except CollectionNotFound:
+        return 0
+
+
+def _images(model: Any, start: int, stop: int, corpus: int) -> Change:
+    change = Change()
+    for first in range(start, stop, CHUNK):
+        for number, vector in enumerate(_unit(model.images(first, min(first + CHUNK, stop))), first):
+            digest, uri = vector_digest(vector), f"{CORPUS}{number}"
+            change.contents["image", digest] = NewContent("image", digest, vector)
+            change.items[uri] = NewItem(uri, "image", digest, corpus)
+    return change
+
+
+def _texts(vectors: NDArray[np.float32], corpus: int) -> Change:
+    change = Change()
+    for number, vector in enumerate(vectors):
+        words, uri = f"text {number}", f"{CORPUS}text{number}"
+        digest = text_digest(words)
+        change.contents["text", digest] = NewContent("text", digest, vector, words)
+        change.items[uri] = NewItem(uri, "text", digest, corpus)
+    return change
+
+
+def _unit(vectors: Any) -> NDArray[np.float32]:
+    rows = np.asarray(vectors, np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows
+
+
+def _report(path: Path, done: int, rows: int, rate: float) -> None:
+    left = (rows - done) / rate
+    print(f"{path}: {done:,} of {rows:,} images, {rate:,.0f}/s, {left / 60:.1f} min left", file=sys.stderr)
