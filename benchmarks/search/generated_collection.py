@@ -21,6 +21,7 @@ from retrieval.collection import Collection
 from retrieval.contents import text_digest, vector_digest
 from retrieval.errors import CollectionNotFound
 from retrieval.identity import Identity
+from retrieval.types import Kind
 
 STORED_TEXTS = 1000
 CHUNK = 4096  # rows that the generator makes together
@@ -56,15 +57,16 @@ def write_collection(path: Path, model: Any, rows: int, identity: Identity = IDE
             writer.commit(_images(model, start, stop, corpus), identity)
             _report(path, stop, rows, (stop - begin) / (time.monotonic() - started))
         rate = (rows - begin) / (time.monotonic() - started)
-        writer.commit(_texts(texts(model, rows, STORED_TEXTS), corpus), identity)
+        if not held(path, "text"):
+            writer.commit(_texts(texts(model, rows, STORED_TEXTS), corpus), identity)
     return rate
 
 
-def held(path: Path) -> int:
-    """Count the images that a collection holds; 0 where there is none."""
+def held(path: Path, kind: Kind = "image") -> int:
+    """Count the items of a kind that a collection holds; 0 where there is none."""
     try:
         with Collection.open(str(path)) as collection:
-            return collection.count("image")
+            return collection.count(kind)
     except CollectionNotFound:
         return 0
 

@@ -37,7 +37,8 @@ STALE_SHARE = 0.1
 _FIT_QUERIES, _TUNE_QUERIES, _HELD_OUT_QUERIES = 500, 200, 200
 _FEWEST_QUERIES = 200  # stored ones; with fewer of them, the queries are bundled texts
 _LEAST_DIMENSION = 8  # below it a code saves little, and there is nothing to balance
-_SCANS = 5  # of all vectors, timed
+_SCANS = 5  # timed
+_SCANNED_BYTES = 2**30
 
 Encode = Callable[[list[str]], NDArray[np.float32]]
 """Texts to (n, d) float32 unit rows, by the collection's encoder."""
@@ -134,11 +135,11 @@ def _build(
     coded = build_coded_rows(blocks, ids, queries.fit, threads)
     inverted = InvertedFile(coded)
     # The exact best come first: they are searched in the store's threads, of which there is one.
-    found = store.run(tune, inverted, queries.tune, _best(store, queries.tune, masked), recall)
+    found = store.run(tune, inverted, queries.tune, exact_best(store, queries.tune, masked), recall)
     if found is None:
         return None
     held_out = store.run(
-        measure, inverted, queries.held_out, _best(store, queries.held_out, masked), found.parameters
+        measure, inverted, queries.held_out, exact_best(store, queries.held_out, masked), found.parameters
     )
 
     def accelerated(query: NDArray[np.float32]) -> None:
@@ -154,9 +155,7 @@ def _build(
         queries=len(queries.held_out),
         queried_with=queries.what,
         milliseconds=store.run(_median_ms, accelerated, queries.held_out),
-        exact_milliseconds=_median_ms(
-            lambda query: _best(store, query[None], masked), queries.held_out[:_SCANS]
-        ),
+        exact_milliseconds=_scan_ms(store, queries.held_out[:_SCANS], masked),
         bytes_per_vector=round(coded.codes.shape[1] + coded.ids.itemsize, 1),
     )
     return coded, measurement, int(ids.max())
@@ -179,7 +178,7 @@ def _queries(other: SegmentStore, kind: Kind, masked: NDArray[np.int64], encode:
     return _Queries(fit, to_tune, held_out, what)
 
 
-def _best(
+def exact_best(
     store: SegmentStore, queries: NDArray[np.float32], masked: NDArray[np.int64]
 ) -> list[NDArray[np.int64]]:
     """Find the ids of the exact best of each query, those that tie with the last included.
@@ -188,13 +187,27 @@ def _best(
     """
     found = [Candidates(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
     for number, segment in store.by_id.items():
-        of_one = search(store.part(number), queries, TUNED_FOR, masked)
+        of_one = search(store.part([number]), queries, TUNED_FOR, masked)
         segment.release()
         found = [
             best_of(np.concatenate([a.ids, b.ids]), np.concatenate([a.scores, b.scores]), TUNED_FOR)
             for a, b in zip(found, of_one, strict=True)
         ]
     return [candidates.ids for candidates in found]
+
+
+def _scan_ms(store: SegmentStore, queries: NDArray[np.float32], masked: NDArray[np.int64]) -> float:
+    """Time exact scans of the first segments, as many as memory surely holds, and count up to all vectors."""
+    numbers: list[int] = []
+    for number, segment in store.by_id.items():
+        rows = segment.rows + sum(store.by_id[one].rows for one in numbers)
+        if not numbers or 4 * rows * segment.dimension <= _SCANNED_BYTES:
+            numbers.append(number)
+    part = store.part(numbers)
+    spent = _median_ms(lambda query: search(part, query[None], TUNED_FOR, masked), queries)
+    for segment in part.segments:
+        segment.release()
+    return round(spent * store.rows / part.rows, 3)
 
 
 def _rows_after(store: SegmentStore, last: int) -> int:

@@ -50,7 +50,7 @@ class Measurement:
         queries: how many queries it was measured on.
         queried_with: what they were: ``stored texts``, ``stored images`` or ``bundled texts``.
         milliseconds: a query took on one thread, exact scores included; median.
-        exact_milliseconds: a scan of all vectors took on one thread; median.
+        exact_milliseconds: a scan of all vectors takes, counted up from a scan of up to 1 GiB of them; median.
         bytes_per_vector: in memory.
     """
 

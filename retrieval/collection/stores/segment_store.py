@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -223,9 +223,9 @@ class SegmentStore:
                 chosen[number] = SelectedSegment(segment, rows)
         return SegmentStore(chosen, self._threads)
 
-    def part(self, number: int) -> SegmentStore:
-        """Give a store of one segment, by its id in the catalogue."""
-        return SegmentStore({number: self.by_id[number]}, self._threads)
+    def part(self, numbers: Iterable[int]) -> SegmentStore:
+        """Give a store of some segments, by their ids in the catalogue."""
+        return SegmentStore({number: self.by_id[number] for number in numbers}, self._threads)
 
     def since(self, last: int) -> SegmentStore:
         """Give the segments with any encoding after the one with this id."""

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from retrieval.collection.accelerators import inverted_file
 from retrieval.collection.accelerators.balance import fit_balance
 from retrieval.collection.accelerators.inverted_file import (
     CodedRows,
@@ -73,6 +74,19 @@ def test_proposals_are_different_vectors_of_the_visited_cells_and_no_more_than_a
     visited = ids_of_cells(coded, cells_in_order(coded, query, 0.3)[:cells])
     assert len(set(found)) == len(found) == min(rescored, len(visited))
     assert set(found) <= visited
+
+
+@pytest.mark.parametrize("rows", [1, 50])
+def test_cells_packed_some_at_a_time_answer_as_all_of_them_together(
+    coded: CodedRows, inverted: InvertedFile, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inverted_file, "_PACKED_ROWS", rows)
+    parameters = SearchParameters(inverted.cells // 2, 100, 0.3)
+
+    again = InvertedFile(coded)
+
+    for query in unit_rows(10, DIMENSION, seed=7):
+        assert np.array_equal(again.propose(query, parameters), inverted.propose(query, parameters))
 
 
 @settings(max_examples=20)
