@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 
 from retrieval.analysis.kmeans import MOST, centred, choose_count, simplified_silhouette, spherical_kmeans
 from retrieval.analysis.name_probabilities import name_probabilities
-from retrieval.analysis.vocabulary import Vocabulary, VocabularyName
+from retrieval.analysis.vocabulary import Vocabulary, VocabularyName, find_vocabulary
 from retrieval.errors import UsageError
 
 if TYPE_CHECKING:
+    from retrieval.collection import Collection
     from retrieval.collection.kind_vectors import KindVectors
     from retrieval.encoders.base import Encoder
+    from retrieval.expressions import Expression
 
 NAMES = 3  # a group
 _LIKELY = 0.1  # mean probability, over a group, of a name that it may have
@@ -54,6 +57,37 @@ class Clusters:
     groups: tuple[Cluster, ...]
     silhouette: float
     generation: int
+
+
+def cluster_pictures(
+    collection: Collection,
+    load_encoder: Callable[[], Encoder],
+    count: int | None = None,
+    where: Expression | None = None,
+    vocabulary: str | Path | Sequence[str] | None = None,
+) -> Clusters:
+    """Put the pictures of a collection into groups by what they show, and name these; nothing is changed.
+
+    Stored vectors are compared, by spherical k-means with a fixed seed: the same pictures give the same groups, on
+    one machine with the same packages.
+
+    Args:
+        collection: that is looked at.
+        load_encoder: gives its encoder, which is needed for the names.
+        count: of groups, 1 to 1,000; by default chosen by the simplified silhouette, up to 50.
+        where: which pictures; by default all that are not hidden.
+        vocabulary: names for the groups, as ``indexer.tag`` takes them; by default bundled ones.
+
+    Raises:
+        CollectionEmpty: nothing has been indexed.
+        FilterError: ``where`` names a field that no item has.
+        UsageError: ``count`` is out of range, or the vocabulary is not one.
+    """
+    check_count(count)
+    names, encoder = find_vocabulary(vocabulary), load_encoder()
+    with collection.reading() as view:
+        found, generation = view.vectors_of_kind("image", where), view.generation
+    return find_clusters(found, count, names, encoder, generation)
 
 
 def find_clusters(

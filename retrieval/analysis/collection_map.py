@@ -49,7 +49,22 @@ class CollectionMaps:
         self._lock = threading.Lock()
 
     def get(self, kind: Kind, where: Expression | None, wanted: MapMethod | None) -> CollectionMap:
-        """Give the map of the items of a kind that meet a condition and are not hidden.
+        """Give the map of the items of a kind that meet a condition and are not hidden; nothing is encoded.
+
+        The same items and vectors give the same map, on one machine with the same packages. Made once for a
+        generation; a map of 1,000 and more contents is kept in the user's cache folder, and found there as long as
+        the vectors are the same. The first call takes seconds for thousands of pictures and minutes for 100,000
+        (docs/python.md); a second thread that asks meanwhile waits for it.
+
+        Args:
+            kind: of the items.
+            where: which of them.
+            wanted: ``tsne`` (extra ``map``) or ``pca``; None for t-SNE where the extra is installed, else PCA. Fewer
+                than 12 different contents are always laid out by PCA.
+
+        Returns:
+            Item ids, (n,) int64 ascending, with coordinates, (n, 2) float32 in [0, 1]; n is 0 where no item meets
+            ``where``.
 
         Raises:
             CollectionEmpty: nothing was indexed.

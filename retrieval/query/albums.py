@@ -9,7 +9,7 @@ from pathlib import Path
 
 from retrieval.collection import View
 from retrieval.collection.albums import DEFAULT_REQUEST, Album, AlbumPart
-from retrieval.errors import QueryError, UsageError
+from retrieval.errors import NoSuchAlbum, QueryError, UsageError
 from retrieval.expressions import Expression, ItemIds, parts_of, with_paths
 from retrieval.query.parse import parse_part
 from retrieval.query.parts import ImagePart, ItemPart, KeyPart, Part, Query, TextPart
@@ -40,6 +40,18 @@ def album_of(view: View, name: str, query: Query, request: Request, literal: boo
         view.where(request.find or "image", where)  # are its fields there?
     parts = tuple(_kept(view, part) for part in query.parts)
     return Album(name, parts, replace(request, where=where), literal)
+
+
+def find_album(view: View, name: str) -> Album:
+    """Read the album of a name.
+
+    Raises:
+        NoSuchAlbum: there is none.
+    """
+    found = view.albums(name)
+    if not found:
+        raise NoSuchAlbum(view.path, name)
+    return found[0]
 
 
 def query_of(view: View, album: Album) -> Query:

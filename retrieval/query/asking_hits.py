@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,13 @@ from retrieval.encoders.preparing import preparation_of
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import ImageError, UsageError
 from retrieval.generators.base import Answer, Generator
-from retrieval.query.asking import LIMITED, answer_by_encoder, understood_by_mini
+from retrieval.query.asking import LIMITED, answer_by_encoder, find_answerer, understood_by_mini
+from retrieval.query.parts import Query
 from retrieval.query.pictures import Picture, find_pictures, prepare_indexed
 from retrieval.query.questions import which_pictures
-from retrieval.types import Hit, Item
+from retrieval.query.searching import search
+from retrieval.query.without import read_query
+from retrieval.types import Hit, Item, Request
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
     from retrieval.decoding.pool import DecodePool
     from retrieval.decoding.preparations import Preparation
+    from retrieval.query.resources import QueryResources
 
 BATCH = 8
 DECODED_AHEAD = 2 * BATCH
@@ -58,6 +63,64 @@ class CollectionQuestion:
     question: str
     choices: tuple[str, ...] | None
     wanted: str | None
+
+
+def ask_about(
+    resources: QueryResources,
+    given: Sequence[Item | Hit],
+    question: str,
+    choices: Sequence[str] | None,
+    model: Generator | str | Path | None,
+) -> list[PictureAnswer]:
+    """Answer a question about the picture of each item or hit of an engine's collection.
+
+    Args:
+        resources: of the engine.
+        given: of its collection.
+        question: see :func:`retrieval.ask`.
+        choices: likewise.
+        model: likewise.
+
+    Raises:
+        UsageError, ModelError, MissingExtra: as :func:`retrieval.ask`.
+    """
+    items = [one.item if isinstance(one, Hit) else one for one in given]
+    generator = find_answerer(model)
+    return ask_pictures(resources.collection, resources.decode_pool(), items, question, choices, generator)
+
+
+def ask_collection(
+    resources: QueryResources,
+    question: str,
+    query: str | None,
+    k: int,
+    choices: Sequence[str] | None,
+    model: Generator | str | Path | None,
+) -> tuple[CollectionQuestion, list[PictureAnswer]]:
+    """Search for what a question is about, and ask the question of each of the hits.
+
+    Args:
+        resources: of the engine.
+        question: "which of my pictures show a dog?", which says what to look for; or, beside a query, any question.
+        query: words to look for.
+        k: hits to ask about.
+        choices: 2 to 100 answers to choose from, beside a query.
+        model: see :func:`retrieval.ask`.
+
+    Returns:
+        How the question was read, and the answers in the order of the hits.
+
+    Raises:
+        UsageError, ModelError, MissingExtra: as :func:`retrieval.ask`; or nothing is named to look for.
+        QueryError, CollectionError: as a search.
+    """
+    generator = find_answerer(model)
+    asked = take_apart(question, query, choices, generator is None)
+    check_question(asked.question, asked.choices, generator)
+    read, _ = read_query(Query.of(asked.query))
+    [hits] = search(resources, [read], Request(k, "image"))
+    items, pool = [hit.item for hit in hits], resources.decode_pool()
+    return asked, ask_pictures(resources.collection, pool, items, asked.question, asked.choices, generator)
 
 
 def take_apart(
@@ -196,8 +259,3 @@ def _answer_by_reading(
             ]
             waiting = []
     return found
-
-
-def items_of(given: Sequence[Item | Hit]) -> list[Item]:
-    """Give the items of hits."""
-    return [one.item if isinstance(one, Hit) else one for one in given]

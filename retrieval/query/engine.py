@@ -3,61 +3,42 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Literal, Self, Unpack
 
-from retrieval.collection import Collection, CollectionInfo, View
-from retrieval.collection.filters.ordering import ordered
-from retrieval.errors import (
-    CollectionEmpty,
-    CollectionError,
-    ImageError,
-    NoSuchAlbum,
-    QueryError,
-)
+from retrieval.collection import Collection, CollectionInfo
 from retrieval.places import CollectionPlace
-from retrieval.query.answering import Asked, answer_in
-from retrieval.query.cursor import Cursor, open_cursor
-from retrieval.query.loaded_encoders import LoadedEncoders
 from retrieval.query.location import collection_place
-from retrieval.query.parts import ItemPart, Query, Queryable
+from retrieval.query.parts import Query, Queryable
 from retrieval.query.requests import OF_SIMILAR, condition_of, query_of, read_as_asked, request_of
-from retrieval.query.stored_items import stored_vectors
-from retrieval.query.vectors import NotPrepared, QueryVectors, with_place_in_errors
+from retrieval.query.resources import QueryResources
+from retrieval.query.searching import search, search_like
+from retrieval.query.vectors import with_place_in_errors
 from retrieval.types import Distinct, Hit, Hits, Item, Kind, Limits, OnProgress, Request, ignore_progress
 from retrieval.types.request import SearchOptions, SimilarOptions
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from retrieval.analysis.clusters import Clusters
     from retrieval.analysis.collection_map import CollectionMap, CollectionMaps
     from retrieval.analysis.plane import MapMethod
     from retrieval.collection.albums import Album
     from retrieval.collection.listing import ListSort
-    from retrieval.decoding.pool import DecodePool
     from retrieval.duplicates.find import Duplicates
     from retrieval.duplicates.groups import DuplicateClass
     from retrieval.encoders.base import Encoder
     from retrieval.expressions import Expression
     from retrieval.generators.base import Answer, Generator
     from retrieval.query.asking_hits import CollectionQuestion, PictureAnswer
-    from retrieval.query.explain import ExplainedItem
     from retrieval.query.explanation import Explanation
     from retrieval.query.reranking import Reranked
     from retrieval.rerankers.base import Reranker
 
-T = TypeVar("T")
+# What few callers need is imported where it is called: a query of words in a new process must stay light.
 
 DEFAULT_LIMITS = Limits()
 DEFAULT_REQUEST = Request()
-UNLIKE = 0.5
-"""Weight of an item that hits shall be unlike, against one that they shall be like."""
-ATTEMPTS = 6  # one to find out what to prepare, and re-encodings (vlsearch reindex) that overtake a search
 
 
 def open_engine(
@@ -95,12 +76,19 @@ class SearchEngine:
         encoder: Encoder | str | Path | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self.collection = collection
-        self.limits = limits
-        self._encoders = LoadedEncoders(collection.path, encoder)
+        self._resources = QueryResources(collection, encoder, limits)
         self._maps: CollectionMaps | None = None
-        self._pool: DecodePool | None = None
-        self._pool_lock = threading.Lock()
+        self._lock = threading.Lock()
+
+    @property
+    def collection(self) -> Collection:
+        """The collection that is searched."""
+        return self._resources.collection
+
+    @property
+    def limits(self) -> Limits:
+        """What is accepted of a query's images."""
+        return self._resources.limits
 
     @property
     def encoder(self) -> Encoder:
@@ -110,10 +98,7 @@ class SearchEngine:
             CollectionError: nothing has been indexed, so no encoder is bound.
             IdentityMismatch: the encoder given or found is not the one that the collection was built with.
         """
-        identity = self.collection.identity
-        if identity is None:
-            raise CollectionEmpty(self.collection.path)
-        return self._encoders.load(identity)
+        return self._resources.encoder
 
     def search(
         self,
@@ -182,7 +167,7 @@ class SearchEngine:
 
         Args:
             items: items or hits of this collection, or their ids; at least one.
-            unlike: likewise; each counts :data:`UNLIKE` against what is like it.
+            unlike: likewise; each counts half as much against what is like it.
             k: >= 1.
             find: the kind of item wanted; by default that of the first item.
             distinct: give equal contents, and each video, once; ``"picture"``: as :meth:`search` takes it. The items
@@ -208,24 +193,8 @@ class SearchEngine:
         Raises:
             QueryError, UsageError, CollectionError: as :meth:`similar`.
         """
-        wanted = [item if isinstance(item, int) else item.id for item in items]
-        unwanted = [item if isinstance(item, int) else item.id for item in unlike]
-        parts = [
-            *(ItemPart(number) for number in wanted),
-            *(ItemPart(number, -UNLIKE) for number in unwanted),
-        ]
-        asked = {*wanted, *unwanted}
-        find = request.find
-        if find is None and wanted:
-            with self.collection.reading() as view:
-                named = view.items(wanted[:1])
-                find = named[0].kind if named else None
-        # the items themselves are among the hits, so that many more may be needed
-        end = request.offset + request.k
-        whole = replace(request, k=end + len(asked), offset=0, find=find, sort="score")
-        left = [hit for hit in self._search([Query(tuple(parts))], whole)[0] if hit.id not in asked]
-        ranked = [replace(hit, rank=rank) for rank, hit in enumerate(left, start=1)]
-        return ordered(ranked[request.offset : end], request.sort)
+        liked, avoided = (list(map(_id_of, given)) for given in (items, unlike))
+        return search_like(self._resources, liked, avoided, request)
 
     def search_batch(
         self,
@@ -254,21 +223,11 @@ class SearchEngine:
     def answer(self, queries: Sequence[Query], request: Request, cursor: str | None = None) -> list[Hits]:
         """Find the hits of each query, taken literally, with the parameters of a search in one value.
 
-        Args:
-            queries: any number; one beside a cursor.
-            request: the parameters.
-            cursor: as :meth:`search` takes it.
-
         Raises:
             CursorExpired: the pages of this search cannot be gone on with.
-            QueryError, CollectionError, IdentityMismatch: as :meth:`search`.
+            QueryError, CollectionError, IdentityMismatch: as :meth:`search`; or a cursor stands beside several queries.
         """
-        if cursor is None:
-            return self._search(queries, request) if queries else []
-        if len(queries) != 1:
-            raise QueryError("a cursor is of one query; ask that one alone")
-        place = open_cursor(cursor, self.collection.path, queries[0], request)
-        return self._search(queries, request, place)
+        return search(self._resources, queries, request, cursor)
 
     def rerank(
         self,
@@ -282,35 +241,13 @@ class SearchEngine:
         """Take a second, slower look at the first hits of a search for pictures, and sort them anew.
 
         Pictures are read as they were indexed; one that cannot be read keeps its place. The same hits, words and model
-        give the same order. docs/search.md says which score is used.
-
-        Args:
-            hits: of this collection, the best first, as :meth:`search` gives them.
-            query: the words that they answer; what they exclude ("without") is for the model to understand.
-            model: a reranker, or a name or folder to load one from.
-            depth: hits to look at, 1 to 1,000.
-            seconds: that the whole call may take, loading of the model included; when they are over, before or while
-                a picture is looked at, the hits come back as they were, and ``exceeded`` is set.
-
-        Raises:
-            UsageError: the query is not one text that the model can read, a hit is a text, or a number is out of range.
-            ModelError: the model is not on this machine, or cannot be used.
-            MissingExtra: the extra ``models`` is not installed.
+        give the same order. What the query excludes ("without") is for the model to understand; when ``seconds`` are
+        over, the hits come back as they were, and ``exceeded`` is set. docs/search.md says which score is used, and
+        :func:`retrieval.query.reranking.rerank` what each argument is.
         """
-        from retrieval.query.pictures import find_pictures  # late: few searches look twice
-        from retrieval.query.reranking import Budget, prepare_hit, rerank_hits, words_of
-        from retrieval.rerankers.base import check_depth
-        from retrieval.rerankers.registry import load_reranker
+        from retrieval.query.reranking import rerank
 
-        budget, words = Budget.of(seconds), words_of(Query.of(query))
-        check_depth(depth)
-        reranker = load_reranker(model) if isinstance(model, str | Path) else model
-        reranker.check(words)
-        with self.collection.reading() as view:
-            pictures = find_pictures(view, [hit.id for hit in hits[:depth]])
-        return rerank_hits(
-            hits, words, reranker, depth, budget, prepare_hit(self._decode_pool(), pictures, reranker)
-        )
+        return rerank(self._resources, hits, Query.of(query), model, depth, seconds)
 
     def albums(self) -> list[Album]:
         """Read the albums of the collection, which are searches under a name, by name."""
@@ -323,11 +260,10 @@ class SearchEngine:
         Raises:
             NoSuchAlbum: there is none.
         """
+        from retrieval.query.albums import find_album
+
         with self.collection.reading() as view:
-            found = view.albums(name)
-        if not found:
-            raise NoSuchAlbum(self.collection.path, name)
-        return found[0]
+            return find_album(view, name)
 
     def make_album(
         self,
@@ -340,19 +276,9 @@ class SearchEngine:
         """Make an album of a search, for ``indexer.save_album`` to keep.
 
         Pictures that the collection has are kept as its items, others as their files, which are read again whenever
-        the album is shown.
-
-        Args:
-            name: of the album.
-            query: as :meth:`search` takes it; a picture in memory, or on the web, cannot be kept.
-            request: all else that is asked.
-            literal: as :meth:`search` takes it.
-
-        Raises:
-            QueryError: the collection has no such item, or a file is not there.
-            UsageError: the name is none, a picture cannot be kept, or there are more than 32 parts.
+        the album is shown; see :func:`retrieval.query.albums.album_of`.
         """
-        from retrieval.query.albums import album_of  # late: few searches are kept
+        from retrieval.query.albums import album_of
 
         with self.collection.reading() as view:
             return album_of(view, name, Query.of(query), request, literal)
@@ -383,31 +309,13 @@ class SearchEngine:
 
         The encoder is loaded and the picture is read, if its file is still the one that was indexed. No score changes.
 
-        Args:
-            hit: an item or hit of this collection, or its id.
-            query: that it was found with.
-            literal: as :meth:`search` takes it.
-
         Raises:
-            QueryError: the collection has no such item, or as :meth:`search`.
-            CollectionError: the collection is empty.
-            IdentityMismatch: the encoder is not the one that the collection was built with.
+            QueryError, CollectionError, IdentityMismatch: as :meth:`search`; or the collection has no such item.
         """
-        from retrieval.query.explain import explanation_of, read_item  # late: few searches are explained
-        from retrieval.query.leave_one_out import leave_one_out
+        from retrieval.query.explain import explain
 
-        number = hit if isinstance(hit, int) else hit.id
-        left_out = leave_one_out(read_as_asked(Query.of(query), literal, None)[0], self.encoder)
-        vectors = QueryVectors(left_out.queries, self.collection, self._encoders, self._decode_pool)
-
-        def read(view: View) -> tuple[NDArray[np.float32], ExplainedItem]:
-            named = [*left_out.queries, Query((ItemPart(number),))]
-            stored = stored_vectors(view, named)
-            return vectors.compose(view, stored), read_item(view, number, stored[number])
-
-        rows, item = self._reading(vectors, read)
-        row, score, parts = left_out.shares(rows, item.vector, item.mean)
-        return explanation_of(number, row, score, parts, item.picture, self.encoder, self._decode_pool())
+        asked, _ = read_as_asked(Query.of(query), literal, None)
+        return explain(self._resources, _id_of(hit), asked)
 
     def overlay(self, explanation: Explanation, file_format: Literal["PNG", "JPEG"] = "PNG") -> bytes:
         """Draw where in its picture the score of an explanation comes from, as the bytes of a file.
@@ -415,20 +323,9 @@ class SearchEngine:
         Raises:
             ImageError: the explanation says nothing of a picture, or the picture cannot be read any more.
         """
-        from retrieval.decoding.preparations import Fit  # late: few searches are drawn
-        from retrieval.query.explain import find_picture
-        from retrieval.query.overlay import SIDE, draw_overlay
-        from retrieval.query.pictures import prepare_indexed
+        from retrieval.query.explain import draw
 
-        with self.collection.reading() as view:
-            picture = find_picture(view, explanation.id)
-        if picture is None or explanation.picture is None:
-            raise ImageError(
-                explanation.reason or f"item {explanation.id} is not a picture of the collection"
-            )
-        array = prepare_indexed(self._decode_pool(), picture, Fit(SIDE)).array
-        assert array is not None, "every picture is wanted"
-        return draw_overlay(array, explanation.picture, file_format)
+        return draw(self._resources, explanation, file_format)
 
     def ask(
         self,
@@ -438,7 +335,7 @@ class SearchEngine:
         model: Generator | str | Path | None = None,
     ) -> Answer:
         """Answer a question about the picture in a file; see :func:`retrieval.query.asking.ask`."""
-        from retrieval.query.asking import ask  # late: few searches ask
+        from retrieval.query.asking import ask
 
         return ask(image, question, choices, model=model, limits=self.limits)
 
@@ -452,23 +349,11 @@ class SearchEngine:
         """Answer a question about the picture of each item or hit; of one that cannot be read, the reason.
 
         ``mini`` answers by the stored vectors, where the collection was built with it; other models read the pictures.
-
-        Args:
-            items: of this collection.
-            question: see :func:`retrieval.ask`.
-            choices: likewise.
-            model: likewise.
-
-        Raises:
-            UsageError, ModelError, MissingExtra: as :func:`retrieval.ask`.
+        See :func:`retrieval.query.asking_hits.ask_about`.
         """
-        from retrieval.query.asking import find_answerer  # late: few searches ask
-        from retrieval.query.asking_hits import ask_pictures, items_of
+        from retrieval.query.asking_hits import ask_about
 
-        generator = find_answerer(model)
-        return ask_pictures(
-            self.collection, self._decode_pool(), items_of(items), question, choices, generator
-        )
+        return ask_about(self._resources, items, question, choices, model)
 
     def ask_collection(
         self,
@@ -481,31 +366,12 @@ class SearchEngine:
     ) -> tuple[CollectionQuestion, list[PictureAnswer]]:
         """Search for what a question is about, and ask the question of each of the hits.
 
-        Args:
-            question: "which of my pictures show a dog?", which says what to look for; or, beside a query, any question.
-            query: words to look for.
-            k: hits to ask about.
-            choices: 2 to 100 answers to choose from, beside a query.
-            model: see :func:`retrieval.ask`.
-
-        Returns:
-            How the question was read, and the answers in the order of the hits.
-
-        Raises:
-            UsageError, ModelError, MissingExtra: as :func:`retrieval.ask`; or nothing is named to look for.
-            QueryError, CollectionError: as :meth:`search`.
+        Gives how the question was read, and the answers in the order of the hits; see
+        :func:`retrieval.query.asking_hits.ask_collection`.
         """
-        from retrieval.query.asking import find_answerer
-        from retrieval.query.asking_hits import ask_pictures, check_question, items_of, take_apart
+        from retrieval.query.asking_hits import ask_collection
 
-        generator = find_answerer(model)
-        asked = take_apart(question, query, choices, generator is None)
-        check_question(asked.question, asked.choices, generator)
-        hits = self.search(asked.query, k, "image")
-        answers = ask_pictures(
-            self.collection, self._decode_pool(), items_of(hits), asked.question, asked.choices, generator
-        )
-        return asked, answers
+        return ask_collection(self._resources, question, query, k, choices, model)
 
     def facets(
         self,
@@ -516,15 +382,7 @@ class SearchEngine:
     ) -> dict[str, dict[str, int]]:
         """Count the items of a kind, or those that meet a condition, by the values of fields.
 
-        Args:
-            fields: fields of items or attributes; ``year`` and ``month`` (``2021-05``) are those of the attribute
-                ``taken``.
-            where: as :meth:`search` takes it.
-            kind: of the items.
-            most: values of each field to give, the most frequent first.
-
-        Raises:
-            FilterError: no item has one of the fields, or ``where`` is at fault.
+        ``year`` and ``month`` (``2021-05``) are those of the attribute ``taken``; see :meth:`retrieval.View.facets`.
         """
         with self.collection.reading() as view:
             return view.facets(kind, fields, condition_of(where), most)
@@ -539,19 +397,10 @@ class SearchEngine:
     ) -> Duplicates:
         """Find copies among the pictures that are not hidden, in groups, the best copy of each first.
 
-        No encoder is needed. The files are looked at where they were not before, and nothing is changed.
-
-        Args:
-            classes: which to look for: files of the same ``bytes``; the same ``picture`` (resized, recompressed,
-                cropped by up to 10 %, with a border, mirrored or turned); other pictures of the same ``moment``.
-            within_s: seconds between two pictures of one moment, at most; needs the attribute ``taken``.
-            with_kept: also give groups that ``indexer.keep`` has settled.
-            on_progress: called as pictures are looked at.
-
-        Raises:
-            UsageError: ``within_s`` is negative.
+        No encoder is needed. The files are looked at where they were not before, and nothing is changed; see
+        :func:`retrieval.duplicates.find.find_duplicates`.
         """
-        from retrieval.duplicates.find import find_duplicates  # late: no search needs it
+        from retrieval.duplicates.find import find_duplicates
 
         return find_duplicates(
             self.collection,
@@ -571,29 +420,11 @@ class SearchEngine:
     ) -> CollectionMap:
         """Lay the items of a kind out in a plane, so that what is alike lies together; nothing is encoded.
 
-        The same items and vectors give the same map, on one machine with the same packages. Made once for a
-        generation; a map of 1,000 and more contents is kept in the user's cache folder, and found there as long as
-        the vectors are the same. The first call takes seconds for thousands of pictures and minutes for 100,000
-        (docs/python.md); a second thread that asks meanwhile waits for it.
-
-        Args:
-            kind: of the items.
-            where: which of them, as :meth:`search` takes it.
-            method: ``tsne`` (extra ``map``) or ``pca``; by default t-SNE where the extra is installed, else PCA. Fewer
-                than 12 different contents are always laid out by PCA.
-
-        Returns:
-            Item ids, (n,) int64 ascending, with coordinates, (n, 2) float32 in [0, 1]; n is 0 where no item meets
-            ``where``.
-
-        Raises:
-            CollectionEmpty: nothing has been indexed.
-            FilterError: ``where`` cannot be read, or names a field that no item has.
-            MissingExtra: ``method`` is ``tsne``, and the extra is not installed.
+        See :meth:`retrieval.analysis.collection_map.CollectionMaps.get`; ``where`` is as :meth:`search` takes it.
         """
-        from retrieval.analysis.collection_map import CollectionMaps  # late: no search needs it
+        from retrieval.analysis.collection_map import CollectionMaps
 
-        with self._pool_lock:
+        with self._lock:
             self._maps = self._maps or CollectionMaps(self.collection)
         return self._maps.get(kind, condition_of(where), method)
 
@@ -606,28 +437,11 @@ class SearchEngine:
     ) -> Clusters:
         """Put the pictures into groups by what they show, and name these; nothing is changed.
 
-        Stored vectors are compared, by spherical k-means with a fixed seed: the same pictures give the same groups, on
-        one machine with the same packages. The encoder is loaded for the names.
-
-        Args:
-            count: of groups, 1 to 1,000; by default chosen by the simplified silhouette, up to 50.
-            where: which pictures, as :meth:`search` takes it; by default all that are not hidden.
-            vocabulary: names for the groups, as ``indexer.tag`` takes them; by default bundled ones.
-
-        Raises:
-            CollectionEmpty: nothing has been indexed.
-            FilterError: ``where`` cannot be read, or names a field that no item has.
-            UsageError: ``count`` is out of range, or the vocabulary is not one.
+        See :func:`retrieval.analysis.clusters.cluster_pictures`; ``where`` is as :meth:`search` takes it.
         """
-        from retrieval.analysis.clusters import check_count, find_clusters  # late: no search needs it
-        from retrieval.analysis.vocabulary import find_vocabulary
+        from retrieval.analysis.clusters import cluster_pictures
 
-        check_count(count)
-        names, condition = find_vocabulary(vocabulary), condition_of(where)
-        encoder = self.encoder
-        with self.collection.reading() as view:
-            found, generation = view.vectors_of_kind("image", condition), view.generation
-        return find_clusters(found, count, names, encoder, generation)
+        return cluster_pictures(self.collection, lambda: self.encoder, count, condition_of(where), vocabulary)
 
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""
@@ -665,10 +479,7 @@ class SearchEngine:
 
     def close(self) -> None:
         """Close the collection and let go of the encoder."""
-        self._encoders.forget()
-        if self._pool is not None:
-            self._pool.close()
-        self.collection.close()
+        self._resources.close()
 
     def __enter__(self) -> Self:
         return self
@@ -678,39 +489,6 @@ class SearchEngine:
     ) -> None:
         self.close()
 
-    def _search(self, queries: Sequence[Query], request: Request, cursor: Cursor | None = None) -> list[Hits]:
-        vectors = QueryVectors(queries, self.collection, self._encoders, self._decode_pool)
-        asked = Asked(queries, vectors, request, cursor)
 
-        def answer(asked: Asked) -> list[Hits]:
-            return self._reading(vectors, lambda view: answer_in(view, asked, self._encoders.check_given))
-
-        if request.distinct == "picture":
-            from retrieval.query.distinct_pictures import (
-                look_as_needed,  # late: few searches look at pictures
-            )
-
-            answers = look_as_needed(lambda looked: answer(replace(asked, looked=looked)), self._decode_pool)
-        else:
-            answers = answer(asked)
-        vectors.keep()
-        return answers
-
-    def _reading(self, vectors: QueryVectors, use: Callable[[View], T]) -> T:
-        """Use one generation, and again after vectors that it turned out to take have been made."""
-        for _ in range(ATTEMPTS):
-            try:
-                with self.collection.reading() as view:
-                    return use(view)
-            except NotPrepared as missing:  # or a reindex has changed the encoder since
-                vectors.prepare(missing.identity)
-        raise CollectionError(f"collection {self.collection.path} keeps being re-encoded; try again later")
-
-    def _decode_pool(self) -> DecodePool:
-        """Give the worker process that decodes queries' images; made when the first comes."""
-        from retrieval.decoding.pool import DecodePool  # late: queries of words do without
-
-        with self._pool_lock:
-            if self._pool is None:
-                self._pool = DecodePool(self.limits, workers=1)
-            return self._pool
+def _id_of(item: Item | Hit | int) -> int:
+    return item if isinstance(item, int) else item.id

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from retrieval.collection import View
+from retrieval.decoding.preparations import Fit
 from retrieval.encoders.relevance import ExplainingTowers, ImageExplainer
 from retrieval.errors import ImageError, MissingExtra, QueryError
 from retrieval.query.explanation import Explanation, PictureShare
+from retrieval.query.leave_one_out import leave_one_out
+from retrieval.query.overlay import SIDE, draw_overlay
+from retrieval.query.parts import ItemPart, Query
 from retrieval.query.picture_shares import picture_share
 from retrieval.query.pictures import Picture, find_pictures, prepare_indexed
+from retrieval.query.stored_items import stored_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
     from retrieval.query.explanation import PartShare
+    from retrieval.query.resources import QueryResources
 
 
 COMPARED = 256
@@ -34,6 +40,41 @@ class ExplainedItem:
     vector: NDArray[np.float32]
     mean: NDArray[np.float32]
     picture: Picture | None
+
+
+def explain(resources: QueryResources, number: int, query: Query) -> Explanation:
+    """Explain the score of an item, by id, with a query that is taken literally.
+
+    Raises:
+        QueryError, CollectionError, IdentityMismatch: as :meth:`~retrieval.query.engine.SearchEngine.explain`.
+    """
+    left_out = leave_one_out(query, resources.encoder)
+    vectors = resources.vectors_of(left_out.queries)
+
+    def read(view: View) -> tuple[NDArray[np.float32], ExplainedItem]:
+        stored = stored_vectors(view, [*left_out.queries, Query((ItemPart(number),))])
+        return vectors.compose(view, stored), read_item(view, number, stored[number])
+
+    rows, item = resources.reading(vectors, read)
+    row, score, parts = left_out.shares(rows, item.vector, item.mean)
+    return explanation_of(number, row, score, parts, item.picture, resources.encoder, resources.decode_pool())
+
+
+def draw(
+    resources: QueryResources, explanation: Explanation, file_format: Literal["PNG", "JPEG"] = "PNG"
+) -> bytes:
+    """Draw an explanation over its picture, as the bytes of a file.
+
+    Raises:
+        ImageError: the explanation says nothing of a picture, or the picture cannot be read any more.
+    """
+    with resources.collection.reading() as view:
+        picture = find_picture(view, explanation.id)
+    if picture is None or explanation.picture is None:
+        raise ImageError(explanation.reason or f"item {explanation.id} is not a picture of the collection")
+    array = prepare_indexed(resources.decode_pool(), picture, Fit(SIDE)).array
+    assert array is not None, "every picture is wanted"
+    return draw_overlay(array, explanation.picture, file_format)
 
 
 def read_item(view: View, number: int, stored: StoredVector) -> ExplainedItem:

@@ -8,19 +8,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
 from retrieval.decoding.ordered import map_in_order
 from retrieval.errors import ImageError, UsageError
 from retrieval.query.parts import Query, TextPart
-from retrieval.rerankers.base import Reranker
+from retrieval.rerankers.base import Reranker, check_depth
+from retrieval.rerankers.registry import load_reranker
 from retrieval.types import Hit, Hits, SecondLook
 
 if TYPE_CHECKING:
     from retrieval.decoding.pool import DecodePool
     from retrieval.decoding.prepare import PreparedImage
     from retrieval.query.pictures import Picture
+    from retrieval.query.resources import QueryResources
 
 DECODED_AHEAD = 4
 
@@ -68,6 +71,41 @@ class Budget:
     def is_over(self) -> bool:
         """Whether the time is over."""
         return self.end is not None and time.monotonic() > self.end
+
+
+def rerank(
+    resources: QueryResources,
+    hits: Sequence[Hit],
+    query: Query,
+    model: Reranker | str | Path,
+    depth: int,
+    seconds: float | None,
+) -> Reranked:
+    """Take a second look at the first hits of a search of an engine; see :func:`rerank_hits`.
+
+    Args:
+        resources: of the engine.
+        hits: of its collection, the best first.
+        query: the words that they answer.
+        model: a reranker, or a name or folder to load one from.
+        depth: hits to look at, 1 to 1,000.
+        seconds: that all of it may take, loading of the model included; None for as many as it takes.
+
+    Raises:
+        UsageError: the query is not one text that the model can read, a hit is a text, or a number is out of range.
+        ModelError: the model is not on this machine, or cannot be used.
+        MissingExtra: the extra ``models`` is not installed.
+    """
+    from retrieval.query.pictures import find_pictures  # late: brings Pillow
+
+    budget, words = Budget.of(seconds), words_of(query)
+    check_depth(depth)
+    reranker = load_reranker(model) if isinstance(model, str | Path) else model
+    reranker.check(words)
+    with resources.collection.reading() as view:
+        pictures = find_pictures(view, [hit.id for hit in hits[:depth]])
+    prepare = prepare_hit(resources.decode_pool(), pictures, reranker)
+    return rerank_hits(hits, words, reranker, depth, budget, prepare)
 
 
 def words_of(query: Query) -> str:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import retrieval
 from retrieval.errors import QueryError, UsageError
-from retrieval.query.engine import UNLIKE, SearchEngine
+from retrieval.query.engine import SearchEngine
 from retrieval.query.parts import ItemPart
+from retrieval.query.searching import UNLIKE
 from tests.builders import Fill, HashEncoder, collection_of, unit_rows
 from tests.command_line import vlsearch
 
