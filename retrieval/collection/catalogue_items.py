@@ -14,6 +14,7 @@ from retrieval.collection.image_texts import described_by, read_image_texts
 from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
 from retrieval.collection.statement import ReadConnection, Select, id_list
 from retrieval.collection.stored_values import parse_attributes
+from retrieval.moments import video_of
 from retrieval.types import ImageText, Item, Kind, LinkedText
 
 PAGE_ITEMS = 1000
@@ -107,6 +108,12 @@ def read_links(connection: ReadConnection, kind: Kind, ids: Iterable[int]) -> li
     return _LINKS[kind].rows(connection, id_list(ids))
 
 
+def read_videos(connection: ReadConnection, ids: Iterable[int]) -> dict[int, str]:
+    """Read the video that items are frames of, its uri by item id; other items are left out."""
+    rows = _FRAMES_OF.rows(connection, id_list(ids))
+    return {row.item: video for row in rows if (video := video_of(row.uri)) is not None}
+
+
 _COLUMNS = (
     "SELECT items.id, items.uri, items.key, items.lang, items.attributes, items.stamp, items.extent, "
     "contents.sha256, contents.text, contents.width, contents.height, encodings.id FROM items "
@@ -156,4 +163,16 @@ _LINKED_TEXTS = Select(
     "SELECT links.image_item, items.id, items.uri, items.lang, contents.text FROM links "
     "JOIN items ON items.id = links.text_item JOIN contents ON contents.id = items.content_id "
     "WHERE links.image_item IN (SELECT value FROM json_each(?)) ORDER BY links.image_item, links.rank, items.id",
+)
+
+
+class _Frame(NamedTuple):
+    item: int
+    uri: str
+
+
+_FRAMES_OF = Select(
+    _Frame,
+    "SELECT id, uri FROM items WHERE id IN (SELECT value FROM json_each(?)) "
+    "AND (uri LIKE '%#t=%' OR uri LIKE '%#t$%%' ESCAPE '$') ORDER BY id",
 )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.accelerators.search import search_accelerated
 from retrieval.collection.caption_words import images_by_words, with_captions
 from retrieval.collection.catalogue_items import (
     PAGE_ITEMS,
@@ -19,6 +18,7 @@ from retrieval.collection.catalogue_items import (
     read_links,
     read_pages,
     read_rows,
+    read_videos,
 )
 from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.fulltext import find_all, find_any, of_kind
@@ -27,18 +27,16 @@ from retrieval.collection.kept_duplicates import read_kept
 from retrieval.collection.kind_vectors import KindVectors, read_kind_vectors
 from retrieval.collection.known_corpora import KnownCorpus, read_corpora
 from retrieval.collection.migrations import HIDDEN_SINCE, IMAGE_TEXTS_SINCE
-from retrieval.collection.ranking import DEEPER, Ranked, may_lack_hits, rank_items
-from retrieval.collection.region_search import with_regions
-from retrieval.collection.search import Candidates, search
+from retrieval.collection.ranking import Ranked
 from retrieval.collection.snapshot import Snapshot
 from retrieval.collection.statement import VERSION, Number, ReadConnection, Select, id_list
 from retrieval.collection.stored import StoredVector, read_by_id, read_keyed, read_vectors
 from retrieval.collection.stored_values import WrongValue
-from retrieval.collection.stores import KindStore, SegmentStore
+from retrieval.collection.stores import KindStore
 from retrieval.collection.totals import CollectionInfo, read_totals
+from retrieval.collection.vector_search import VectorSearch
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import Identity
-from retrieval.moments import video_of
 from retrieval.places import CollectionPlace
 from retrieval.types import After, Failure, HiddenItem, Hit, ImageText, Item, Kind, Request
 from retrieval.uris import uri_of
@@ -123,7 +121,7 @@ class View:
         """Rank as :meth:`search`, whatever ``request.sort`` says, and give item ids and scores alone."""
         with self._segment_errors_translated():
             allowed = None if request.where is None else self._allowed(find, request.where)
-            return self._rank(vectors, find, request, allowed)
+            return VectorSearch(self._connection, self._snapshot, find, request, allowed).rank(vectors)
 
     def sample(self, kind: Kind, where: Expression | None = None) -> tuple[NDArray[np.float32], int]:
         """Give some of the vectors of a kind that may be found, (m, d) float32, at even distances, and how many do.
@@ -206,8 +204,7 @@ class View:
 
     def videos_of(self, ids: Iterable[int]) -> dict[int, str]:
         """Read the video that items are frames of, its uri by item id; other items are left out."""
-        rows = _FRAMES_OF.rows(self._connection, id_list(ids))
-        return {row.item: video for row in rows if (video := video_of(row.uri)) is not None}
+        return read_videos(self._connection, ids)
 
     def items(self, ids: Iterable[int]) -> list[Item]:
         """Read items by id, ascending, with their texts; ids that are gone or hidden are left out."""
@@ -445,84 +442,8 @@ class View:
 
         return self._snapshot.allowed.get(kind, where, lambda: find_allowed(self._searched(kind), where))
 
-    def _candidates(
-        self,
-        vectors: NDArray[np.float32],
-        find: Kind,
-        depth: int,
-        request: Request,
-        allowed: Allowed | None,
-    ) -> list[Candidates]:
-        store, masked = self._store(find), self._snapshot.masked
-        some = None if allowed is None else allowed.store
-        # an accelerator asked for a later page may find what it has missed on an earlier one, and miss others
-        exact = request.exact or request.after is not None
-        accelerator = None if exact else self._snapshot.accelerators.get(find)
-        if request.after is not None:
-            later = (store if some is None else some).ids_after(request.after.last_encoding)
-            masked = np.union1d(masked, later) if len(later) else masked
-        if accelerator is None:
-            whole = search(store if some is None else some, vectors, depth, masked)
-        else:
-            assert isinstance(store, SegmentStore), "accelerators are of segments"
-            assert some is None or isinstance(some, SegmentStore)
-            whole = search_accelerated(accelerator, store, vectors, depth, masked, some)
-        regions = self._snapshot.regions
-        if find != "image" or regions is None or not request.regions:
-            return whole
-        best = regions.search(vectors, depth, masked, None if some is None else some.ids)
-        queries = np.ascontiguousarray(vectors, np.float32)
-        return [
-            with_regions(one, of_regions, store, query, depth)
-            for one, of_regions, query in zip(whole, best, queries, strict=True)
-        ]
-
     def _store(self, kind: Kind) -> KindStore:
         return self._snapshot.stores[kind]
-
-    def _rank(
-        self, vectors: NDArray[np.float32], find: Kind, request: Request, allowed: Allowed | None
-    ) -> list[list[Ranked]]:
-        """Rank items; more candidates are taken until the hits suffice, where some of them may bring none.
-
-        That is so where moments of one video count once, and behind a page: contents may have new items alone.
-        """
-        seen = 0 if request.after is None else request.after.seen
-        depth = request.offset + min(seen, self._snapshot.last_item) + request.k
-        found = self._candidates(vectors, find, depth, request, allowed)
-        ranked = self._rank_candidates(found, request, allowed)
-        if request.distinct or request.after is not None:
-            for number, candidates in enumerate(found):
-                deeper = depth
-                while may_lack_hits(candidates, deeper, len(ranked[number]), request):
-                    deeper *= DEEPER
-                    query = vectors[number : number + 1]
-                    [candidates] = self._candidates(query, find, deeper, request, allowed)
-                    [ranked[number]] = self._rank_candidates([candidates], request, allowed)
-        return ranked
-
-    def _rank_candidates(
-        self, found: Sequence[Candidates], request: Request, allowed: Allowed | None
-    ) -> list[list[Ranked]]:
-        encodings = {number for candidates in found for number in candidates.ids.tolist()}
-        content_of: dict[int, int] = {}
-        items_of: dict[int, list[int]] = {}
-        last = self._snapshot.last_item if request.after is None else request.after.last_item
-        for row in _ITEMS_OF.rows(self._connection, id_list(encodings)):
-            content_of[row.encoding] = row.content
-            items = items_of.setdefault(row.content, [])
-            if row.item is None:
-                raise WrongValue("the catalogue holds encodings of no item that are not masked")
-            admitted = not self._snapshot.hides(row.item) if allowed is None else allowed.admits(row.item)
-            if admitted and row.item <= last:
-                items.append(row.item)
-        if len(content_of) < len(encodings):
-            raise WrongValue("segments hold encodings that the catalogue does not know")
-        if not request.distinct:
-            return [rank_items(candidates, content_of, items_of, request) for candidates in found]
-        first_of = {content: items[:1] for content, items in items_of.items()}
-        video_of_item = self.videos_of(item for items in first_of.values() for item in items)
-        return [rank_items(candidates, content_of, first_of, request, video_of_item) for candidates in found]
 
     @contextmanager
     def _segment_errors_translated(self) -> Iterator[None]:
@@ -533,17 +454,6 @@ class View:
             raise WrongValue("the ids of a segment are not in order") from error
         except IndexError as error:
             raise CollectionDamaged(self.path, str(error)) from error
-
-
-class _ItemOf(NamedTuple):
-    encoding: int
-    content: int
-    item: int | None
-
-
-class _Frame(NamedTuple):
-    item: int
-    uri: str
 
 
 class _ItemContent(NamedTuple):
@@ -567,19 +477,8 @@ class _Failure(NamedTuple):
     reason: str
 
 
-_ITEMS_OF = Select(
-    _ItemOf,
-    "SELECT encodings.id, encodings.content_id, items.id FROM encodings "
-    "LEFT JOIN items ON items.content_id = encodings.content_id "
-    "WHERE encodings.id IN (SELECT value FROM json_each(?)) ORDER BY items.id",
-)
 _CONTENTS_OF = Select(
     _ItemContent, "SELECT id, content_id FROM items WHERE id IN (SELECT value FROM json_each(?))"
-)
-_FRAMES_OF = Select(
-    _Frame,
-    "SELECT id, uri FROM items WHERE id IN (SELECT value FROM json_each(?)) "
-    "AND (uri LIKE '%#t=%' OR uri LIKE '%#t$%%' ESCAPE '$') ORDER BY id",
 )
 _BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
 _BY_URI = Select(Number, "SELECT id FROM items WHERE uri = ?")
