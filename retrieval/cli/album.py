@@ -9,13 +9,14 @@ import click
 
 from retrieval.answers import json_line
 from retrieval.cli.certainty import sentence
-from retrieval.cli.completing import complete_albums, complete_models
+from retrieval.cli.completing import complete_albums
 from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.opening import open_option
 from retrieval.cli.options import (
     collection_option,
     json_option,
+    moved_model_option,
     runtime_options,
     use_one_blas_thread,
     wait_option,
@@ -103,12 +104,7 @@ def list_albums(as_json: bool, collection: Path) -> None:
 
 @album.command()
 @click.argument("name", shell_complete=complete_albums)
-@click.option(
-    "--model",
-    metavar="MODEL",
-    shell_complete=complete_models,
-    help="Where the collection's model is now, if it was moved.",
-)
+@moved_model_option
 @limit_options
 @list_options
 @preview_option

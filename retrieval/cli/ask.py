@@ -85,7 +85,14 @@ def ask(
         vlsearch ask --query "animals in the snow" "is it a cat or a dog?"
     """
     if question is None:
-        _ask_collection(picture, query, k, choices, model, limits, as_json, collection)
+        from retrieval.query.engine import open_engine  # late: numpy
+
+        with open_engine(collection, limits=limits) as engine:
+            asked, answers = engine.ask_collection(picture, query, k=k, choices=choices, model=model)
+        if as_json:
+            _print_answers(answers)
+        else:
+            _show_answers(asked, answers)
         return
     if query is not None:
         raise UsageError("ask about one picture, or about what --query finds; leave out one of them")
@@ -101,28 +108,10 @@ def ask(
     click.echo(_written(answer))
 
 
-def _ask_collection(
-    question: str,
-    query: str | None,
-    k: int,
-    choices: tuple[str, ...] | None,
-    model: str | None,
-    limits: Limits,
-    as_json: bool,
-    collection: Path,
-) -> None:
-    from retrieval.query.engine import open_engine  # late: numpy
-
-    with open_engine(collection, limits=limits) as engine:
-        asked, answers = engine.ask_collection(question, query, k=k, choices=choices, model=model)
-    if as_json:
-        for one in answers:
-            found = (
-                {"answer": None, "probabilities": None} if one.answer is None else _answer_facts(one.answer)
-            )
-            click.echo(json_line({**found, "error": one.failure, **item_facts(one.item)}).encode())
-        return
-    _show_answers(asked, answers)
+def _print_answers(answers: Sequence[PictureAnswer]) -> None:
+    for one in answers:
+        found = {"answer": None, "probabilities": None} if one.answer is None else _answer_facts(one.answer)
+        click.echo(json_line({**found, "error": one.failure, **item_facts(one.item)}).encode())
 
 
 def _show_answers(asked: CollectionQuestion, answers: Sequence[PictureAnswer]) -> None:

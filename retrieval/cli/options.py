@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from retrieval.cli.completing import complete_collections
+from retrieval.cli.completing import complete_collections, complete_models
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, PRECISIONS, RUNTIMES, VARIABLE
 from retrieval.places import CollectionPlace
 from retrieval.postgres_address import FORM, is_address, parse_address, require_folder
@@ -115,6 +115,17 @@ def runtime_options(command: Command) -> Command:
         "[default: $VLSEARCH_RUNTIME, else auto]",
     )
     return runtime(precision(command))
+
+
+def moved_model_option(command: Command) -> Command:
+    """``--model MODEL``: where the model of the collection that is asked lies."""
+    option = click.option(
+        "--model",
+        metavar="MODEL",
+        shell_complete=complete_models,
+        help="Where the collection's model is now, if it was moved.",
+    )
+    return option(command)
 
 
 def json_option(help_text: str) -> Callable[[Command], Command]:

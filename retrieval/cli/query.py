@@ -11,12 +11,17 @@ import click
 
 from retrieval.answers import answer_facts, hit_facts, json_line
 from retrieval.cli.certainty import sentence
-from retrieval.cli.completing import complete_models
 from retrieval.cli.explained import checked_folder, write_explanations
 from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.opening import open_hits, open_option
-from retrieval.cli.options import json_option, place_option, runtime_options, use_one_blas_thread
+from retrieval.cli.options import (
+    json_option,
+    moved_model_option,
+    place_option,
+    runtime_options,
+    use_one_blas_thread,
+)
 from retrieval.cli.previews import preview_option
 from retrieval.cli.printing import name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
@@ -58,12 +63,7 @@ BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that 
 )
 @request_options(OF_QUERY)
 @rerank_options
-@click.option(
-    "--model",
-    metavar="MODEL",
-    shell_complete=complete_models,
-    help="Where the collection's model is now, if it was moved.",
-)
+@moved_model_option
 @limit_options
 @list_options
 @preview_option
