@@ -174,9 +174,14 @@ class SegmentStore:
         else:
             asked = [(number, np.arange(len(ids))) for number in range(len(first))]
         for number, places in asked:
-            rows = _rows_of(self.segments[number].ids, ids[places])
-            held = rows >= 0
-            yield self.segments[number], places[held], rows[held]
+            segment = self.segments[number]
+            if last[number] - first[number] == segment.rows - 1:  # consecutive ids, which need not be read
+                rows = ids[places] - first[number]
+                held = (rows >= 0) & (rows < segment.rows)
+            else:
+                rows = _rows_of(segment.ids, ids[places])
+                held = rows >= 0
+            yield (segment, places, rows) if held.all() else (segment, places[held], rows[held])
 
     @cached_property
     def _ranges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -370,14 +375,8 @@ def _parts(rows: int, most: int) -> list[slice]:
 
 
 def _rows_of(ascending: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Find the places of ids among ascending ones; -1 where an id is not among them.
-
-    Most segments hold consecutive ids, whose places need no search.
-    """
-    last = len(ascending) - 1
-    at = np.clip(ids - ascending[0], 0, last)
-    if not np.array_equal(ascending[at], ids):
-        at = np.minimum(np.searchsorted(ascending, ids), last)
+    """Find the places of ids among ascending ones; -1 where an id is not among them."""
+    at = np.minimum(np.searchsorted(ascending, ids), len(ascending) - 1)
     return np.where(ascending[at] == ids, at, -1)
 
 
