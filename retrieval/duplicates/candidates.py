@@ -7,8 +7,9 @@ vector keeps cropped, reduced and mirrored copies together, the descriptor turne
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,7 +22,7 @@ LEAST = 3.9
 """Likeness + 4 * cosine of descriptors, of candidates: turned copies have nearly as much by their descriptor alone."""
 
 _BLOCK = 2048  # rows: their products take 16 MiB
-_BLOCKS_AHEAD = 64
+_BLOCKS_AHEAD = 2  # of each thread: where all pictures are alike a block has millions of pairs
 _CHUNK = 8192  # fingerprints that are transformed at a time
 
 
@@ -38,6 +39,10 @@ class CandidatePairs:
     pairs: NDArray[np.int64]
     likeness: NDArray[np.float32]
     described: NDArray[np.float32]
+
+    def only(self, chosen: NDArray[np.bool_]) -> CandidatePairs:
+        """Give some of the pairs."""
+        return CandidatePairs(self.pairs[chosen], self.likeness[chosen], self.described[chosen])
 
 
 def descriptors(prints: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -68,6 +73,7 @@ def candidate_pairs(
     base: float,
     least: float = LEAST,
     threads: int | None = None,
+    is_known: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None = None,
 ) -> Iterator[CandidatePairs]:
     """Find all pairs of rows that may show the same picture.
 
@@ -77,6 +83,7 @@ def candidate_pairs(
         base: cosine of the vectors of any two pictures, by :func:`~retrieval.duplicates.likeness.cosine_of_any_two`.
         least: of a pair's likeness and four times the cosine of its descriptors together; minus infinity for all.
         threads: that compute; one a core by default.
+        is_known: says of (m, 2) pairs which are known to, and need not be given; asked by several threads.
     """
     # likeness + weight * cosine >= least, where likeness = (product - base) / (1 - base), as one product of rows
     scale = np.float32(np.sqrt(_WEIGHT * (1 - base)))
@@ -91,15 +98,32 @@ def candidate_pairs(
         products = rows[first : first + _BLOCK] @ rows[second : second + _BLOCK].T
         row, column = np.nonzero(products >= least_product)
         pairs = np.stack([row + first, column + second], 1)
-        once = pairs[:, 0] < pairs[:, 1]
-        pairs, product = pairs[once], products[row[once], column[once]]
-        cosine = np.einsum("nd,nd->n", described[pairs[:, 0]], described[pairs[:, 1]])
+        wanted = pairs[:, 0] < pairs[:, 1]
+        if is_known is not None:
+            wanted &= ~is_known(pairs)
+        pairs, product = pairs[wanted], products[row[wanted], column[wanted]]
+        cosine = _cosines_of(described, pairs)
         likeness = (product - base) / np.float32(1 - base) - _WEIGHT * cosine
         return CandidatePairs(pairs, likeness.astype(np.float32), cosine)
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for start in range(0, len(blocks), _BLOCKS_AHEAD):
-            yield from pool.map(close, blocks[start : start + _BLOCKS_AHEAD])
+    workers = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        begun: deque[Future[CandidatePairs]] = deque()
+        for block in blocks:
+            begun.append(pool.submit(close, block))
+            if len(begun) > _BLOCKS_AHEAD * workers:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+
+
+def _cosines_of(described: NDArray[np.float32], pairs: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Compute the cosine of each pair of descriptors, (m,), some at a time."""
+    found = np.empty(len(pairs), np.float32)
+    for start in range(0, len(pairs), _CHUNK):
+        one, other = pairs[start : start + _CHUNK].T
+        found[start : start + _CHUNK] = np.einsum("nd,nd->n", described[one], described[other])
+    return found
 
 
 @cache

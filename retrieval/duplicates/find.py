@@ -18,11 +18,10 @@ from retrieval.duplicates.groups import (
     DuplicateClass,
     DuplicateCopy,
     DuplicateGroup,
-    connected,
     group_of,
 )
 from retrieval.duplicates.same_moment import WITHIN_S, same_moments, seconds_of
-from retrieval.duplicates.same_picture import Prints, same_pictures, stack
+from retrieval.duplicates.same_picture import Prints, same_picture_groups, stack
 from retrieval.errors import UsageError
 from retrieval.locations.extents import location_of
 from retrieval.moments import video_of
@@ -93,7 +92,7 @@ def find_duplicates(
     shares: dict[int, float] = {}
     if not {"picture", "moment"}.isdisjoint(classes):
         prints, shares, failed = _looked_at(contents, limits, on_progress)
-        of_picture = connected(len(contents), same_pictures(prints, matrix).tolist())
+        of_picture = same_picture_groups(prints, matrix)
 
     def copies(numbers: Iterable[int]) -> list[DuplicateCopy]:
         return [_copy(contents[number], shares.get(contents[number].id, 1.0)) for number in numbers]
@@ -105,8 +104,11 @@ def find_duplicates(
         worse = {copy.id for group in pictures for copy in group.copies[1:]}
         alone = [number for number, row in enumerate(contents) if row.id not in worse]
         seconds = [seconds_of(_attributes(contents[number]).get("taken")) for number in alone]
-        joined = connected(len(alone), same_moments(seconds, matrix[alone], within_s))
-        groups = [*groups, *(group_of("moment", copies(alone[at] for at in numbers)) for numbers in joined)]
+        of_moment = same_moments(seconds, matrix[alone], within_s)
+        groups = [
+            *groups,
+            *(group_of("moment", copies(alone[at] for at in numbers)) for numbers in of_moment),
+        ]
     wanted = groups if with_kept else [group for group in groups if not is_kept(group, kept)]
     return Duplicates(tuple(wanted), len(rows), failed, len(groups) - len(wanted))
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from retrieval.uris import display, is_missing
 
@@ -118,20 +121,35 @@ def group_of(duplicates: DuplicateClass, copies: Iterable[DuplicateCopy]) -> Dup
     return DuplicateGroup(duplicates, (best, *others), criteria[number][0])
 
 
-def connected(n: int, pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """Join numbers below ``n`` that pairs connect, directly or over others; groups of two and more, ascending."""
-    parent = list(range(n))
+class Joined:
+    """Numbers below ``n``, and which of them pairs connect, directly or over others."""
 
-    def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
+    def __init__(self, n: int) -> None:
+        self._label: NDArray[np.int64] = np.arange(n)  # the same of what is connected
+        self._members: dict[int, list[int]] = {}
 
-    for one, other in pairs:
-        a, b = sorted((root(one), root(other)))
-        parent[b] = a
-    groups: dict[int, list[int]] = {}
-    for number in sorted({number for pair in pairs for number in pair}):
-        groups.setdefault(root(number), []).append(number)
-    return list(groups.values())
+    def are_joined(self, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether the numbers of each of (m, 2) pairs are connected; other threads may join meanwhile."""
+        same: NDArray[np.bool_] = self._label[pairs[:, 0]] == self._label[pairs[:, 1]]
+        return same
+
+    def join(self, pairs: NDArray[np.int64]) -> None:
+        """Connect the numbers of (m, 2) pairs; m may be of the order of n squared, where all are connected with all."""
+        while len(pairs := pairs[~self.are_joined(pairs)]):
+            _, first = np.unique(pairs[:, 1], return_index=True)
+            for one, other in pairs[first].tolist():
+                self._join(int(self._label[one]), int(self._label[other]))
+
+    def groups(self) -> list[list[int]]:
+        """Give groups of two and more, by their least number; each ascending."""
+        return sorted(sorted(members) for members in self._members.values())
+
+    def _join(self, one: int, other: int) -> None:
+        if one == other:
+            return
+        members = [self._members.pop(label, [label]) for label in (one, other)]
+        few, many = sorted(members, key=len)
+        label = int(self._label[many[0]])
+        self._label[few] = label
+        self._members[label] = many
+        many += few

@@ -8,10 +8,13 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.duplicates.groups import Joined
 from retrieval.duplicates.likeness import cosine_of_any_two
 
 WITHIN_S = 10.0
 """Seconds between two pictures of one moment, at most, by default."""
+
+_BLOCK = 2048  # pictures: their products take 16 MiB
 
 LEAST_LIKENESS = 0.6
 """Cosine of two vectors, where 0 is that of any two pictures of the collection, and 1 that of the same."""
@@ -30,8 +33,8 @@ def seconds_of(taken: object) -> float | None:
 
 def same_moments(
     seconds: Sequence[float | None], vectors: NDArray[np.float32], within_s: float = WITHIN_S
-) -> list[tuple[int, int]]:
-    """Find the pairs of pictures that are of one moment.
+) -> list[list[int]]:
+    """Find the groups of pictures that are of one moment, each with another one of its group.
 
     Args:
         seconds: when each of n pictures was taken; None where that is not known.
@@ -39,16 +42,21 @@ def same_moments(
         within_s: >= 0.
 
     Returns:
-        Pairs of numbers, the lower first, ascending.
+        Groups of numbers, by the least; each ascending.
     """
-    base = cosine_of_any_two(vectors)
+    base, joined = cosine_of_any_two(vectors), Joined(len(vectors))
     timed = sorted((second, number) for number, second in enumerate(seconds) if second is not None)
-    pairs = []
-    for at, (second, number) in enumerate(timed):
-        for later, other in timed[at + 1 :]:
-            if later - second > within_s:
-                break
-            cosine = float(vectors[number] @ vectors[other])
-            if (cosine - base) / (1 - base) >= LEAST_LIKENESS:
-                pairs.append((min(number, other), max(number, other)))
-    return sorted(pairs)
+    taken = np.array([second for second, _ in timed])
+    order = np.array([number for _, number in timed], np.int64)
+    last = np.searchsorted(taken, taken + within_s, "right")
+    for start in range(0, len(order), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(order)))
+        for later in range(start, int(last[rows[-1]]), _BLOCK):
+            columns = np.arange(later, min(later + _BLOCK, int(last[rows[-1]])))
+            cosines = vectors[order[rows]] @ vectors[order[columns]].T
+            near = (cosines - base) / (1 - base) >= LEAST_LIKENESS
+            # of each two once, and close enough in time
+            near &= (columns > rows[:, None]) & (columns < last[rows][:, None])
+            row, column = np.nonzero(near)
+            joined.join(np.stack([order[rows[row]], order[columns[column]]], 1))
+    return joined.groups()

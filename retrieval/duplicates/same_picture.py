@@ -7,9 +7,10 @@ thresholds were chosen on one half of the pairs that ``benchmarks/duplicates`` m
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from retrieval.duplicates.alignment import (
 )
 from retrieval.duplicates.candidates import LEAST, CandidatePairs, candidate_pairs, descriptors
 from retrieval.duplicates.fingerprint import Fingerprint
+from retrieval.duplicates.groups import Joined
 from retrieval.duplicates.likeness import FEW, cosine_of_any_two
 
 # Correlations here are at a quarter of the side, in the orientation that fits best, and before alignment.
@@ -43,6 +45,7 @@ MOST_DIFFERENCE = 0.3
 LEAST_OVERLAP = 0.7
 
 _MIRRORED = 1  # the highest orientation in which a picture is not turned
+_FIRST_ROUND = 2  # candidates of each picture in a block, compared before others that these may connect
 _CHUNK = 8192  # fingerprints or pairs that are looked at together
 # Pairs that are aligned together: what a step works on stays in the processor's cache.
 _BATCH_COARSE, _BATCH_MIDDLE, _BATCH_FINE = 512, 128, 32
@@ -95,6 +98,37 @@ def same_pictures(
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
 
 
+def same_picture_groups(prints: Prints, vectors: NDArray[np.float32]) -> list[list[int]]:
+    """Find the groups of pictures that are the same one, as the pairs of :func:`same_pictures` connect them.
+
+    Pairs that others connect already are not compared: of m versions of one picture some m pairs are, not m squared.
+
+    Args:
+        prints: of some of n pictures; the others are not compared.
+        vectors: (n, d) float32 unit rows of the pictures.
+
+    Returns:
+        Groups of numbers of pictures, by the least; each ascending.
+    """
+    joined = Joined(len(vectors))
+    for compared in compare_pictures(_different(prints, joined), vectors, joined=joined):
+        joined.join(compared.pairs[is_same(compared.alike)])
+    return joined.groups()
+
+
+def _different(prints: Prints, joined: Joined) -> Prints:
+    """Join pictures with equal fingerprints that are not blank, and keep one of these fingerprints each."""
+    equal: dict[bytes, list[int]] = {}
+    for number, grey in enumerate(prints.grey):
+        equal.setdefault(blake2b(grey.tobytes(), digest_size=16).digest(), []).append(number)
+    kept = np.ones(len(prints.owner), bool)
+    for first, *others in equal.values():
+        if others and descriptors(prints.grey[first : first + 1]).any():
+            kept[others] = False
+            joined.join(np.stack([np.full(len(others), prints.owner[first]), prints.owner[others]], 1))
+    return Prints(prints.grey[kept], prints.owner[kept])
+
+
 def is_same(alike: Likeness) -> NDArray[np.bool_]:
     """Whether pictures that were aligned are the same, for n pairs."""
     return (
@@ -105,17 +139,26 @@ def is_same(alike: Likeness) -> NDArray[np.bool_]:
 
 
 def compare_pictures(
-    prints: Prints, vectors: NDArray[np.float32], base: float | None = None, few: bool | None = None
+    prints: Prints,
+    vectors: NDArray[np.float32],
+    base: float | None = None,
+    few: bool | None = None,
+    joined: Joined | None = None,
 ) -> Iterator[ComparedPairs]:
-    """Compare all pairs of pictures that may be the same, as :func:`same_pictures` does before it decides."""
+    """Compare all pairs of pictures that may be the same, as :func:`same_pictures` does before it decides.
+
+    Where ``joined`` is given, pairs that it connects are left out, and the caller joins what is given before the next.
+    """
     if len(prints.owner) < 2:
         return
     grey, small = prints.grey, _quarter(prints.grey)
     base = cosine_of_any_two(vectors) if base is None else base
     # few pictures are all compared, so that nothing depends on how the encoder takes turned ones
     least = -np.inf if (len(vectors) < FEW if few is None else few) else LEAST
+    is_known = None if joined is None else lambda pairs: joined.are_joined(prints.owner[pairs])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found in candidate_pairs(vectors[prints.owner], descriptors(grey), base, least):
+        candidates = candidate_pairs(vectors[prints.owner], descriptors(grey), base, least, is_known=is_known)
+        for found in candidates if is_known is None else _in_rounds(candidates, is_known):
             likely = _oriented(small, found)
             parts = [
                 (likely.pairs[at : at + _BATCH_COARSE], likely.ways[at : at + _BATCH_COARSE])
@@ -125,6 +168,30 @@ def compare_pictures(
                 owners = np.sort(prints.owner[compared.pairs], axis=1)
                 others = owners[:, 0] != owners[:, 1]
                 yield ComparedPairs(owners[others], compared.alike.only(others))
+
+
+def _in_rounds(
+    candidates: Iterable[CandidatePairs], is_known: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+) -> Iterator[CandidatePairs]:
+    """Give a few candidates of each picture at a time, then more, as long as they are not known by then."""
+    for left in candidates:
+        most = _FIRST_ROUND
+        while len(left.pairs):
+            now = _place_in_group(left.pairs[:, 1]) < most
+            yield left.only(now)
+            left = left.only(~now)
+            left = left.only(~is_known(left.pairs))
+            most *= 4
+
+
+def _place_in_group(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count how many equal values stand before each of n."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    starts = np.searchsorted(ordered, ordered)
+    places = np.empty(len(values), np.int64)
+    places[order] = np.arange(len(values)) - starts
+    return places
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +205,7 @@ class _Oriented:
 def _oriented(small: Grey, found: CandidatePairs) -> _Oriented:
     """Turn candidates as they fit best, and keep those that may be copies turned so."""
     likely = (found.likeness >= _LEAST_LIKENESS) | (found.described >= _LEAST_DESCRIBED)
-    found = CandidatePairs(found.pairs[likely], found.likeness[likely], found.described[likely])
+    found = found.only(likely)
     ways, fits = [], []
     for start in range(0, len(found.pairs), _CHUNK):
         pairs = found.pairs[start : start + _CHUNK]

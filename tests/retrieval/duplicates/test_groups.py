@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.duplicates.groups import DuplicateClass, DuplicateCopy, connected, group_of
+from retrieval.duplicates import same_moment
+from retrieval.duplicates.groups import DuplicateClass, DuplicateCopy, Joined, group_of
 from retrieval.duplicates.same_moment import same_moments, seconds_of
+from tests.builders import unit_rows
 
 
 def copies(folder: Path, **facts: Sequence[Any]) -> list[DuplicateCopy]:
@@ -58,9 +61,15 @@ def test_the_best_copy_stands_first_and_says_why(
     assert {copy.id for copy in group.copies} == {copy.id for copy in made}
 
 
-@given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)).filter(lambda pair: pair[0] != pair[1])))
-def test_groups_are_what_pairs_connect(pairs: list[tuple[int, int]]) -> None:
-    groups = connected(20, pairs)
+@given(
+    st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)).filter(lambda pair: pair[0] != pair[1])),
+    st.integers(1, 9),
+)
+def test_groups_are_what_pairs_connect(pairs: list[tuple[int, int]], size: int) -> None:
+    joined = Joined(20)
+    for start in range(0, len(pairs), size):
+        joined.join(np.array(pairs[start : start + size], np.int64).reshape(-1, 2))
+    groups = joined.groups()
 
     of = {number: group for group in map(tuple, groups) for number in group}
     assert sorted(of) == sorted({number for pair in pairs for number in pair})
@@ -90,6 +99,26 @@ def test_a_time_of_day_is_read_by_its_own_clock(taken: object, seconds: float | 
 def test_pictures_of_one_moment_are_alike_and_taken_within_seconds() -> None:
     vectors = np.array([[1, 0], [0.9, 0.436], [0, 1], [1, 0], [1, 0]], np.float32)
 
-    pairs = same_moments([100, 104.5, 102, 111, None], vectors, within_s=10)
+    assert same_moments([100, 104.5, 102, 111, None], vectors, within_s=10) == [[0, 1, 3]]
+    assert same_moments([100, 104.5, 102, 111, None], vectors, within_s=5) == [[0, 1]]
+    assert same_moments([None] * 5, vectors) == []
 
-    assert pairs == [(0, 1), (1, 3)]
+
+@given(
+    st.lists(st.sampled_from([None, 0.0, 4.0, 9.0, 15.0, 40.0]), min_size=1, max_size=30),
+    st.integers(0, 9),
+    st.sampled_from([1, 2, 5, 2048]),
+)
+def test_groups_of_one_moment_are_what_all_pairs_connect(
+    seconds: list[float | None], seed: int, block: int
+) -> None:
+    vectors = unit_rows(len(seconds), 2, seed)
+    expected = Joined(len(seconds))
+    for one, other in combinations(range(len(seconds)), 2):
+        a, b = seconds[one], seconds[other]
+        if a is not None and b is not None and abs(a - b) <= 10 and vectors[one] @ vectors[other] >= 0.6:
+            expected.join(np.array([[one, other]]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(same_moment, "_BLOCK", block)
+        assert same_moments(seconds, vectors, 10) == expected.groups()

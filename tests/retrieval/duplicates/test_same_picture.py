@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from retrieval.duplicates import same_picture
 from retrieval.duplicates.alignment import _blur_weights
 from retrieval.duplicates.candidates import LEAST, candidate_pairs, descriptors
 from retrieval.duplicates.fingerprint import RULE, SIDE, Fingerprint, fingerprint_of
-from retrieval.duplicates.same_picture import same_pictures, stack
+from retrieval.duplicates.groups import Joined
+from retrieval.duplicates.same_picture import ComparedPairs, Prints, same_picture_groups, same_pictures, stack
+from tests.builders import unit_rows
 from tests.photographs import PixelEncoder, photograph
 
 ORIGINAL = photograph(1)
@@ -69,11 +74,59 @@ def test_what_moved_between_two_frames_makes_them_different_pictures() -> None:
     assert pairs_among(one, other) == []
 
 
+def versions(count: int) -> tuple[Prints, NDArray[np.float32]]:
+    """Give the fingerprints of a picture that was saved so many times, hardly differing, and their vectors."""
+    whole = fingerprint(ORIGINAL).whole.astype(np.int64)
+    noise = np.random.default_rng(1).integers(-2, 3, (count, *whole.shape))
+    grey = np.clip(whole + noise, 0, 255).astype(np.uint8)
+    return Prints(grey, np.arange(count)), np.repeat(unit_rows(1), count, 0)
+
+
+@pytest.mark.parametrize("count", [50, 310])
+def test_of_many_versions_of_a_picture_a_few_pairs_each_are_compared(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    looked_at = []
+
+    def count_pairs(grey: Any, small: Any, pairs: NDArray[np.int64], ways: Any) -> ComparedPairs:
+        looked_at.append(len(pairs))
+        return compare(grey, small, pairs, ways)
+
+    compare = same_picture._compare
+    monkeypatch.setattr(same_picture, "_compare", count_pairs)
+    prints, vectors = versions(count)
+
+    assert same_picture_groups(prints, vectors) == [list(range(count))]
+    assert sum(looked_at) <= 3 * count
+
+
+def test_pictures_that_look_equal_are_not_compared_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(same_picture, "_compare", None)
+    one = fingerprint(ORIGINAL).whole
+    prints = Prints(np.repeat(one[None], 1000, 0), np.arange(1000))
+
+    assert same_picture_groups(prints, np.repeat(unit_rows(1), 1000, 0)) == [list(range(1000))]
+
+
+def test_groups_are_those_that_all_pairs_connect() -> None:
+    images = [
+        *(photograph(seed) for seed in (1, 2, 3)), COPIES["mirrored"], COPIES["resized"],
+        ImageOps.mirror(photograph(3)), as_jpeg(photograph(2), 40), ORIGINAL,
+    ]  # fmt: skip
+    prints = stack(dict(enumerate(map(fingerprint, images))))
+    vectors = PixelEncoder().encode_images(images)
+    expected = Joined(len(images))
+    expected.join(same_pictures(prints, vectors))
+
+    assert same_picture_groups(prints, vectors) == expected.groups() == [[0, 3, 4, 7], [1, 6], [2, 5]]
+
+
 def test_blank_pictures_are_nobodys_copies() -> None:
-    blank = [fingerprint(Image.new("RGB", (40, 40), colour)) for colour in ("white", "grey")]
+    blank = [fingerprint(Image.new("RGB", (40, 40), colour)) for colour in ("white", "grey", "grey")]
     prints = stack(dict(enumerate(blank)))
 
-    assert len(same_pictures(prints, np.ones((2, 1), np.float32))) == 0
+    assert len(same_pictures(prints, np.ones((3, 1), np.float32))) == 0
+    assert same_picture_groups(prints, np.ones((3, 1), np.float32)) == []
 
 
 def test_the_order_of_pictures_does_not_matter() -> None:
