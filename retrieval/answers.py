@@ -40,11 +40,12 @@ def item_facts(item: Item) -> dict[str, object]:
 
 
 def hit_facts(hit: Hit) -> dict[str, object]:
-    """Give the JSON fields of a hit: rank, score, its item's, and where known its ranks, region, second look."""
+    """Give the JSON fields of a hit: rank, score, cosine, its item's; where known its ranks, region, second look."""
     ranks = {"ranks": dict(hit.ranks)} if hit.ranks else {}
     region = {} if hit.region is None else {"region": list(hit.region)}
     second = {} if hit.second_look is None else {"second_look": asdict(hit.second_look)}
-    return {"rank": hit.rank, "score": hit.score, **item_facts(hit.item), **ranks, **region, **second}
+    scores = {"rank": hit.rank, "score": hit.score, "cosine": hit.cosine}
+    return {**scores, **item_facts(hit.item), **ranks, **region, **second}
 
 
 def answer_facts(hits: Hits) -> dict[str, object]:

@@ -46,6 +46,10 @@ TERMS = (
 )
 """What the logistic function has coefficients of."""
 
+_CAPTIONED = (0.44, 2.64)
+"""By how much the log odds of a hit with such a caption rise with those by its vector, and the constant; fitted by
+``benchmarks/search/captioned_names.py`` on half of the validation photographs of Flickr8k, in both languages."""
+
 _HIGHEST, _HIGHEST_OF_DIFFERENCE = 0, TERMS.index("highest of a difference")
 Row = NDArray[np.float32]
 
@@ -143,6 +147,19 @@ class Calibration:
             "nothing_below": self.nothing_below,
         }
         return json.dumps(facts) + "\n"
+
+
+def with_caption(probability: float) -> float:
+    """Estimate how likely a hit is right of which a caption holds all words of the query.
+
+    What people have written is nearly always so, whatever the vectors make of it.
+
+    Args:
+        probability: of the hit by its vector, in [0, 1].
+    """
+    least = 1e-6
+    held = min(max(probability, least), 1 - least)
+    return _logistic(_CAPTIONED[0] * math.log(held / (1 - held)) + _CAPTIONED[1])
 
 
 def statistics(calibration: Calibration, asked: Asked, highest: float) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from rich.segment import ControlType
 from rich.style import Style
 from rich.text import Text
 
-from retrieval.cli.printing import TEXT_NAMES, one_line, short_name, written_region
+from retrieval.cli.printing import TEXT_NAMES, one_line, short_name, written_ranks, written_region
 from retrieval.types import Hit
 from retrieval.uris import is_url, split_file_uri
 
@@ -67,14 +67,16 @@ def link_of(uri: str) -> str | None:
 
 
 def _show_hit(console: Console, hit: Hit, width: int, captions: int, picture: RenderableType | None) -> None:
-    head = Text.assemble((f"{hit.rank:>{width}}", "bold"), "  ", (f"{hit.score:.4f}", "cyan"), "  ")
+    nearness = "" if hit.cosine is None else f"{hit.cosine:.4f}  "  # other scores tell people nothing
+    head = Text.assemble((f"{hit.rank:>{width}}", "bold"), "  ", (nearness, "cyan"))
     indent = head.cell_len
     link = link_of(hit.uri)
     name = Text(short_name(hit.uri), style=Style(link=link) if link is not None else "")
     missing = Text("  (the file is missing)" if hit.missing else "", style="yellow")
     if hit.text is None:
         place = "" if hit.region is None else f"  at {written_region(hit.region)}"
-        place += _second_look(hit)
+        ranks = written_ranks(hit)
+        place += (f"  ({ranks})" if ranks else "") + _second_look(hit)
         # never folded: a name must survive being copied
         console.print(head + name + missing + Text(place, style="dim"), soft_wrap=True)
         shown = [one_line(caption.text) for caption in hit.captions[:captions]]

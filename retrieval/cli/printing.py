@@ -29,6 +29,9 @@ TEXT_NAMES = {
 }
 """What texts of images that are not captions are called, by origin."""
 
+RANKINGS = {"vector": "meaning", "words": "words"}
+"""What people read for the rankings that a hybrid search joins."""
+
 
 def printable(text: str) -> str:
     r"""Escape the characters of a text that would control a terminal, as ``\x1b``."""
@@ -70,6 +73,13 @@ def short_name(uri: str) -> str:
 def written_region(region: Region) -> str:
     """Write a part of an image as ``--crop`` takes it: shares with three digits, cut off, so that it stays inside."""
     return ",".join(f"{math.floor(share * 1000) / 1000:g}" for share in region)
+
+
+def written_ranks(hit: Hit) -> str:
+    """Write the ranks that a hit has in several rankings; nothing where one alone ranked it, which is its rank then."""
+    if hit.cosine is None:
+        return ""
+    return ", ".join(f"by {RANKINGS[source]} {rank}" for source, rank in hit.ranks.items())
 
 
 def counted(count: int, noun: str) -> str:

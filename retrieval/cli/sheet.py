@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retrieval.cli.printing import TEXT_NAMES, counted, one_line, printable, short_name, written_region
+from retrieval.cli.printing import (
+    TEXT_NAMES,
+    counted,
+    one_line,
+    printable,
+    short_name,
+    written_ranks,
+    written_region,
+)
 from retrieval.cli.progress import progress_display
 from retrieval.errors import ImageError, QueryError, UsageError
 from retrieval.moments import clock, moment_of, video_of
@@ -108,7 +116,10 @@ def _entry(hit: Hit, pool: DecodePool, drawn: Drawn | None) -> Iterator[str]:
     if hit.kind == "image":
         shown = (_overlay(hit, explanation, drawn) if drawn and explanation else "") or _picture(hit, pool)
         yield f'<div class="shown">{shown}{_badge(hit)}</div>'
-    yield f'<p>{hit.rank} <small>{hit.score:.4f}</small> <span class="name">{_text(_name(hit))}</span></p>'
+    nearness = "" if hit.cosine is None else f" <small>{hit.cosine:.4f}</small>"
+    yield f'<p>{hit.rank}{nearness} <span class="name">{_text(_name(hit))}</span></p>'
+    if ranks := written_ranks(hit):
+        yield f"<p><small>{ranks}</small></p>"
     if hit.region is not None:
         yield f"<p><small>at {written_region(hit.region)}</small></p>"
     if explanation is not None:

@@ -50,6 +50,7 @@ def hit_of(facts: Facts) -> Hit:
         item_of(facts),
         dict(facts.get("ranks", {})),
         None if region is None else (region[0], region[1], region[2], region[3]),
+        cosine=facts.get("cosine"),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -162,6 +162,15 @@ def ids_with_all(connection: ReadConnection, words: str) -> NDArray[np.int64]:
     return np.union1d(own, _IMAGES_OF.array(connection, id_list(own.tolist())))
 
 
+def holds_all(connection: ReadConnection, ids: Iterable[int], words: str) -> bool:
+    """Whether one of some items holds all words by its own text.
+
+    Raises:
+        FilterError, CollectionError: as :func:`ids_with_all`.
+    """
+    return bool(_ANY_HOLDS.rows(check_words(connection), match_all(words), id_list(ids))[0].number)
+
+
 def find_all(connection: ReadConnection, words: str) -> Matches:
     """Find the items that hold all words, ranked by BM25.
 
@@ -280,6 +289,9 @@ _IMAGES_OF = SelectIds(
 )
 _MATCH = "FROM words WHERE words MATCH ?"
 _MATCHING = SelectIds(f"SELECT rowid {_MATCH} ORDER BY rowid")
+_ANY_HOLDS = Select(
+    Number, f"SELECT EXISTS (SELECT 1 {_MATCH} AND rowid IN (SELECT value FROM json_each(?)))"
+)
 _COUNT = Select(Number, f"SELECT count(*) FROM (SELECT 1 {_MATCH} LIMIT ?)")
 _COUNT_TEXTS = Select(Number, "SELECT count(*) FROM (SELECT 1 FROM items WHERE kind = 'text' LIMIT ?)")
 _SCORED = f"SELECT rowid, bm25(words) {_MATCH} AND rowid <= ? ORDER BY rowid"

@@ -21,7 +21,7 @@ from retrieval.collection.catalogue_items import (
     read_videos,
 )
 from retrieval.collection.filters.ordering import ordered
-from retrieval.collection.fulltext import find_all, find_any, of_kind
+from retrieval.collection.fulltext import find_all, find_any, holds_all, of_kind
 from retrieval.collection.image_texts import read_image_texts
 from retrieval.collection.kept_duplicates import read_kept
 from retrieval.collection.kind_vectors import KindVectors, read_kind_vectors
@@ -110,7 +110,7 @@ class View:
         seen = 0 if request.after is None else request.after.seen
         hits = (
             [
-                Hit(rank, one.score, by_id[one.item], region=one.region)
+                Hit(rank, one.score, by_id[one.item], region=one.region, cosine=one.score)
                 for rank, one in enumerate(ranked, request.offset + seen + 1)
             ]
             for ranked in found
@@ -181,6 +181,15 @@ class View:
             return []
         scores = images_by_words(self._connection, text, self._snapshot.hidden["text"])
         return [image for image, _ in self._best_of(scores, "image", where)]
+
+    def holds_all_words(self, ids: Iterable[int], words: str) -> bool:
+        """Whether one of some items holds all words in its own text.
+
+        Raises:
+            FilterError: there is no word among them.
+            CollectionError: the collection has no full text.
+        """
+        return holds_all(self._connection, ids, words)
 
     def with_captions(self, images: Iterable[int]) -> frozenset[int]:
         """Give those of some images that have a caption which is not hidden, by id."""

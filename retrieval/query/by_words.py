@@ -12,10 +12,11 @@ from retrieval.collection import View
 from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.ranking import DEEPER, Ranked, first_of_each
 from retrieval.errors import FilterError, QueryError
+from retrieval.expressions import ItemIds
 from retrieval.query.choosing import Chosen
 from retrieval.query.fuse import FusedItem, fuse, fuse_in_places, with_rest
 from retrieval.query.parts import Query, TextPart
-from retrieval.types import Hit, Kind, Region, Request
+from retrieval.types import Hit, Kind, Request
 
 FUSED_DEPTH = 200
 """Best items of each source that a hybrid search joins, however many hits are asked for: so pages of any size join."""
@@ -91,9 +92,32 @@ def search_both(
             deeper *= DEEPER  # contents that count once took the places of others
             [by_vector] = view.ranked(rows[number : number + 1], find, _vectors_alone(request, deeper))
             wanted = _join(view, chosen[number], by_vector, by_words, request)
-        regions = {one.item: one.region for one in by_vector}
+        shown = [one.id for one in _page(wanted, request)]
+        nearness = {
+            one.item: one
+            for one in (*by_vector, *_others(view, rows[number], find, request, shown, by_vector))
+        }
         best = by_vector[0].score if by_vector else None
-        found.append(Joined(_hits(view, wanted, request, regions), best))
+        found.append(Joined(_hits(view, wanted, request, nearness), best))
+    return found
+
+
+def _others(
+    view: View,
+    row: NDArray[np.float32],
+    find: Kind,
+    request: Request,
+    shown: Sequence[int],
+    by_vector: Sequence[Ranked],
+) -> list[Ranked]:
+    """Rank by vector the items of a page that its best by vector do not hold."""
+    others = sorted({*shown} - {one.item for one in by_vector})
+    if not others:
+        return []
+    alone = replace(
+        _vectors_alone(request, len(others)), exact=True, where=ItemIds(np.array(others, np.int64).tobytes())
+    )
+    [found] = view.ranked(row[None], find, alone)
     return found
 
 
@@ -144,14 +168,19 @@ def _hits(
     view: View,
     ranked: Sequence[FusedItem],
     request: Request,
-    regions: Mapping[int, Region | None] | None = None,
+    nearness: Mapping[int, Ranked] | None = None,
 ) -> list[Hit]:
-    """Read the items of the ranks that were asked for."""
-    shown = ranked[request.offset : request.offset + request.k]
+    """Read the items of the ranks that were asked for; ``nearness`` has what vectors say of them."""
+    shown = _page(ranked, request)
     items = {item.id: item for item in view.items(one.id for one in shown)}
-    hits = [
-        Hit(rank, one.score, items[one.id], one.ranks, (regions or {}).get(one.id))
-        for rank, one in enumerate(shown, start=request.offset + 1)
-        if one.id in items
-    ]
+    hits = []
+    for rank, one in enumerate(shown, start=request.offset + 1):
+        near = (nearness or {}).get(one.id)
+        region, cosine = (None, None) if near is None else (near.region, near.score)
+        if one.id in items:
+            hits.append(Hit(rank, one.score, items[one.id], one.ranks, region, cosine=cosine))
     return ordered(hits, request.sort)
+
+
+def _page(ranked: Sequence[FusedItem], request: Request) -> Sequence[FusedItem]:
+    return ranked[request.offset : request.offset + request.k]

@@ -4,9 +4,11 @@ Known for words that find images by vectors: texts alone, their sums and differe
 come from the scores of a sample of what may be found (:data:`~retrieval.collection.stores.protocols.SAMPLE_ROWS`
 vectors at even distances), the same whether the search scans or an accelerator answers; no score and no order changes.
 
-Where words have a say in the order (hybrid), the probability is still that of the best hit by vectors, which is as well
-calibrated there (benchmarks/search/automatic.md). One thing words do know better: where the texts of the first hit hold
-all words of the query, it is doubtful at least, and never "probably nothing".
+Where words have a say in the order (hybrid), it is about the first hit that is shown. Where a caption of that hit holds
+all words of the query, somebody has written that this is what the image shows, and its probability by vector counts
+with that (:func:`~retrieval.calibration.with_caption`). Else it is the probability of the best hit by vectors, which is
+as well calibrated there (benchmarks/search/automatic.md, captioned_names.md). Other texts of the first hit that hold
+all words, like its name, make it doubtful at least, and never "probably nothing".
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.calibration import Asked, Calibration
+from retrieval.calibration import Asked, Calibration, with_caption
 from retrieval.collection import View
 from retrieval.collection.fulltext import LONGEST
 from retrieval.collection.score import exact_scores
@@ -65,9 +67,9 @@ def with_probability(
         [nearest] = view.ranked(row[None], kind, whole)
         scores, best = _whole_scores(view, row, hits), max(one.score for one in nearest)
     else:
-        scores = [hit.score for hit in hits]
+        scores = [hit.score if hit.cosine is None else hit.cosine for hit in hits]
         best = max(scores) if best is None else best
-    return _judged(calibration, asked, request, hits, scores, best, lambda: _is_worded(view, query, hits))
+    return _judged(calibration, asked, request, hits, scores, best, lambda ids: _hold_words(view, query, ids))
 
 
 def _judged(
@@ -77,13 +79,12 @@ def _judged(
     hits: list[Hit],
     scores: list[float],
     best: float,
-    is_worded: Callable[[], bool],
+    hold_words: Callable[[Sequence[int]], bool],
 ) -> Hits:
     """Judge hits by the scores of whole images: a calibration knows no others."""
     found = Hits(hits)
     if not request.offset and request.after is None:  # else the first hit of all is not among these
-        probability, bound = calibration.probability(asked, best), calibration.bound("doubtful")
-        found.probability = bound if probability < bound and is_worded() else probability
+        found.probability = _of_first(calibration, asked, hits, scores, best, hold_words)
         found.verdict = calibration.verdict(found.probability)
     if request.only is not None:
         least = calibration.least_score(asked, calibration.bound(request.only))
@@ -91,15 +92,29 @@ def _judged(
     return found
 
 
-def _is_worded(view: View, query: Query, hits: Sequence[Hit]) -> bool:
-    """Whether the first hit is one by words, and holds all words of the query."""
-    first = min(hits, key=lambda hit: hit.rank)
-    words = " ".join(part.words for part in query.parts if isinstance(part, TextPart) and part.weight > 0)
-    if "words" not in first.ranks or len(words) > LONGEST:
-        return False
-    from retrieval.expressions import Contains  # late: few queries come here
+def _of_first(
+    calibration: Calibration,
+    asked: Asked,
+    hits: list[Hit],
+    scores: list[float],
+    best: float,
+    hold_words: Callable[[Sequence[int]], bool],
+) -> float:
+    """Estimate how likely the first hit is right."""
+    first, score = min(zip(hits, scores, strict=True), key=lambda pair: pair[0].rank)
+    if "words" in first.ranks:
+        bound = calibration.bound("doubtful")
+        if hold_words([caption.id for caption in first.captions]):
+            return max(with_caption(calibration.probability(asked, score)), bound)
+        if hold_words([first.id]):
+            return max(calibration.probability(asked, best), bound)
+    return calibration.probability(asked, best)
 
-    return first.id in view.where("image", Contains("words", words))
+
+def _hold_words(view: View, query: Query, ids: Sequence[int]) -> bool:
+    """Whether one of some items holds all words of the query."""
+    words = " ".join(part.words for part in query.parts if isinstance(part, TextPart) and part.weight > 0)
+    return len(words) <= LONGEST and view.holds_all_words(ids, words)
 
 
 def _whole_scores(view: View, row: NDArray[np.float32], hits: list[Hit]) -> list[float]:

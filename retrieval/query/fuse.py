@@ -43,7 +43,7 @@ def fuse_in_places(
 
     Where only some items have words, :func:`fuse` would put all others behind these, whatever the query. So the items
     that have words change places among themselves alone, by their ranks among such items. An item without words has
-    the score of the item before it, or the highest that there can be.
+    the score of the item before it, or the highest that there can be. The ranks that are told are among all items.
 
     Args:
         by_vector: item ids, best first.
@@ -51,7 +51,12 @@ def fuse_in_places(
         having_words: which of the items by vector have words.
     """
     fused = fuse({"vector": [item for item in by_vector if item in having_words], "words": by_words})
-    moving = iter(fused)
+    rank_of = {item: rank for rank, item in enumerate(by_vector, start=1)}
+    told = [
+        one._replace(ranks=one.ranks | {"vector": rank_of[one.id]}) if one.id in rank_of else one
+        for one in fused
+    ]
+    moving = iter(told)
     found: list[FusedItem] = []
     score = 2 / (RANK_CONSTANT + 1)
     for rank, item in enumerate(by_vector, start=1):

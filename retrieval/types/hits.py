@@ -45,7 +45,9 @@ class Hit:
     search for words it is BM25; of a hybrid search the sum of reciprocal ranks, and ``ranks`` has the hit's rank in
     each of the rankings, by ``vector`` and ``words``, that it stands in (:mod:`retrieval.query.fuse`). ``region`` is
     the part of an image whose vector is the nearest to the query; None where that is the whole's, or the image has no
-    others. After re-ranking, ``rank`` counts in the new order, and ``second_look`` has what was found; else it is None.
+    others. ``cosine`` is what a search by vectors would give as the score, whatever ranked the hit: what people see. A
+    search for words makes no vector, and there it is None. After re-ranking, ``rank`` counts in the new order, and
+    ``second_look`` has what was found; else it is None.
     """
 
     rank: int
@@ -54,6 +56,7 @@ class Hit:
     ranks: Mapping[str, int] = field(default_factory=dict)
     region: Region | None = None
     second_look: SecondLook | None = None
+    cosine: float | None = None
 
     @property
     def id(self) -> int:
@@ -110,9 +113,10 @@ class Hits(list[Hit]):
     """The hits of one query, in their order, and how likely the first of them is right.
 
     Attributes:
-        probability: that the best hit shows what was asked for, as :mod:`retrieval.calibration` estimates it; None
+        probability: that the first hit shows what was asked for, as :mod:`retrieval.calibration` estimates it; None
             where that is not known: the model has no calibration, or the query is not one of words for images by
-            vectors, from the first hit on. Where words have a say in the order it is that of the best hit by vectors.
+            vectors, from the first hit on. Where words have a say in the order, a caption counts
+            that holds all words; without one it is the probability of the best hit by vectors.
         verdict: the same in a word; None likewise.
         mode: what ranked them.
         next_page: gives the cursor of the next page; None where there is none.

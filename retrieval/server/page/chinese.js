@@ -68,6 +68,7 @@ export const words = {
   results: "结果",
   hit: (place, name) => (place ? `${place}. ${name}` : name),
   score: "得分",
+  ranks: { vector: "按含义的排名", words: "按文字的排名" },
   similar: "查找相似",
   add: "加入搜索",
   less: "减少这类",

@@ -142,7 +142,8 @@ function Facts({ words, state, hit, onFolder }) {
   return html`
     <h3>${words.about}</h3>
     <dl>
-      ${hasScore(hit) && html`<dt>${words.score}</dt><dd>${hit.score.toFixed(4)}</dd>`}
+      ${hasScore(hit) && html`<dt>${words.score}</dt><dd>${hit.cosine.toFixed(4)}</dd>`}
+      ${hasScore(hit) && Object.entries(hit.ranks ?? {}).map(([source, rank]) => html`<dt>${words.ranks[source]}</dt><dd>${rank}</dd>`)}
       ${hit.width && html`<dt>${words.size}</dt><dd>${words.pixels(hit.width, hit.height)}</dd>`}
       ${hit.key && html`<dt>${words.key}</dt><dd>${hit.key}</dd>`}
       ${Object.entries(hit.attributes).filter(([name]) => !hit.texts.some((text) => text.origin === name)).map(([name, value]) => html`<dt>${words.fields[name] ?? name}</dt><dd>${shown(value)}</dd>`)}

@@ -70,6 +70,7 @@ export const words = {
   results: "Results",
   hit: (place, name) => (place ? `${place}. ${name}` : name),
   score: "Score",
+  ranks: { vector: "Rank by meaning", words: "Rank by words" },
   similar: "More like this",
   add: "Add to the search",
   less: "Less like this",

@@ -175,4 +175,4 @@ function Tile({ words, state, hit, at, all, place, isActive, onOpen, onActive })
 }
 
 const Score = ({ words, hit }) =>
-  hasScore(hit) && html`<span class="score" title=${words.score}>${hit.score.toFixed(2)}</span>`;
+  hasScore(hit) && html`<span class="score" title=${words.score}>${hit.cosine.toFixed(2)}</span>`;

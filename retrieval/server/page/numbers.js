@@ -5,5 +5,5 @@ export const monthName = (language, month) =>
 
 export const count = (number) => number.toLocaleString("en");
 
-/** Whether the score of a hit means something to people: sums of reciprocal ranks do not. */
-export const hasScore = (hit) => hit.score !== undefined && !hit.ranks;
+/** Whether a hit has a score that means something to people, its cosine: sums of reciprocal ranks do not. */
+export const hasScore = (hit) => (hit.cosine ?? null) !== null;

@@ -19,6 +19,7 @@ from retrieval.cli.printing import (
     one_line,
     printable,
     short_name,
+    written_ranks,
 )
 from retrieval.types import Hit, Item
 from retrieval.uris import file_uri
@@ -90,3 +91,18 @@ def test_counts_agree_with_their_noun(count: int, said: str) -> None:
 )
 def test_sizes_are_in_decimal_units(size: int, said: str) -> None:
     assert bytes_size(size) == said
+
+
+@pytest.mark.parametrize(
+    ("ranks", "cosine", "said"),
+    [
+        ({}, 0.3, ""),
+        ({"vector": 3, "words": 1}, 0.3, "by meaning 3, by words 1"),
+        ({"words": 2}, 0.1, "by words 2"),
+        ({"words": 2}, None, ""),
+    ],
+)
+def test_people_read_a_hits_place_by_each_source_where_several_ranked_it(
+    ranks: dict[str, int], cosine: float | None, said: str
+) -> None:
+    assert written_ranks(Hit(1, 0.03, hit("a.jpg").item, ranks, cosine=cosine)) == said

@@ -12,6 +12,7 @@ from tests.command_line import Run
 HIT = [
     "rank",
     "score",
+    "cosine",
     "id",
     "kind",
     "uri",

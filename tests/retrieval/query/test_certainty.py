@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import retrieval
-from retrieval.calibration import CURVED, FILE, TERMS, Calibration
+from retrieval.calibration import CURVED, FILE, TERMS, Calibration, with_caption
 from retrieval.cli.certainty import sentence
 from retrieval.encoders.calibrations import calibration_of
 from retrieval.encoders.registry import load_encoder
@@ -124,16 +124,34 @@ def test_only_is_refused_where_the_probability_is_not_known(
 @pytest.mark.parametrize(
     "options", [{}, {"mode": "hybrid"}, {"distinct": "picture"}, {"sort": "name"}], ids=str
 )
-def test_where_words_have_a_say_the_probability_is_that_of_the_best_hit_by_vectors(
+def test_where_words_have_a_say_and_no_caption_holds_all_the_probability_is_that_of_the_best_hit_by_vectors(
     engine: retrieval.SearchEngine, options: dict[str, Any]
 ) -> None:
-    expected = engine.search(WORDS, k=9, mode="vector")
+    words = f"{WORDS} zeppelin"
+    expected = engine.search(words, k=9, mode="vector")
 
-    hits = engine.search(WORDS, k=9, **options)
+    hits = engine.search(words, k=9, **options)
 
     assert (hits.mode, expected.mode) == ("hybrid", "vector")
     assert (hits.probability, hits.verdict) == (expected.probability, expected.verdict)
-    assert engine.search(WORDS, k=1, offset=1, **options).probability is None
+    assert engine.search(words, k=1, offset=1, **options).probability is None
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mode": "hybrid"}, {"distinct": "picture"}, {"sort": "name"}, {"k": 1}], ids=str
+)
+def test_a_caption_with_all_the_words_makes_the_hit_that_is_shown_first_more_likely(
+    engine: retrieval.SearchEngine, options: dict[str, Any]
+) -> None:
+    vectors = {hit.id: hit.score for hit in engine.search(WORDS, k=9, mode="vector")}
+
+    hits = engine.search(WORDS, **{"k": 9, **options})
+
+    first = min(hits, key=lambda hit: hit.rank)
+    by_vector = 1 / (1 + np.exp(-5 * vectors[first.id]))
+    assert hits.mode == "hybrid"
+    assert hits.probability == pytest.approx(with_caption(by_vector), abs=1e-6)
+    assert hits.probability > by_vector
 
 
 @pytest.mark.parametrize("only", ["sure", "likely", "doubtful"])
@@ -160,7 +178,7 @@ def test_a_first_hit_that_holds_all_the_words_is_never_probably_nothing(
         "doubtful",
         "probably nothing",
     )
-    assert both.probability == 0.1
+    assert both.probability == pytest.approx(with_caption(vector.probability or 0), abs=1e-6)
     assert (both.mode, some.mode) == ("hybrid", "hybrid")
 
 
@@ -179,15 +197,16 @@ def test_a_calibration_changes_no_hit_no_score_and_no_order(
 def test_the_command_line_says_it_to_people_and_to_programs(collection: Path) -> None:
     shown = vlsearch("query", WORDS, "--collection", collection)
     told = vlsearch("query", WORDS, "--json", "--collection", collection)
-    many = vlsearch(
+    many = vlsearch("query", "--from", "-", "--json", "--collection", collection, input=WORDS)
+    cut = vlsearch(
         "query", "--from", "-", "--json", "--only", "doubtful", "--collection", collection, input=WORDS
     )
 
-    first, batch = json.loads(told.stdout.splitlines()[0]), json.loads(many.stdout)
+    first, batch, only = (json.loads(done.stdout.splitlines()[0]) for done in (told, many, cut))
     assert "the first hit is right in " in shown.stderr
     assert first["answer"]["verdict"] == batch["verdict"]
     assert first["answer"]["probability"] == batch["probability"]
-    assert (first["answer"]["mode"], batch["mode"]) == ("hybrid", "vector")
+    assert (first["answer"]["mode"], batch["mode"], only["mode"]) == ("hybrid", "hybrid", "vector")
 
 
 HIT = Hit(1, 0.3, Item(1, "image", "file:///a.jpg", None, None, None, (), {}))

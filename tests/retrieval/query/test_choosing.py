@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -76,6 +77,27 @@ def test_where_all_pictures_have_captions_the_order_is_that_of_hybrid(
         hits = engine.search(words, k=20, where=condition)
         assert hits.mode == "hybrid"
         assert list(hits) == list(engine.search(words, k=20, where=condition, mode="hybrid"))
+
+
+@pytest.mark.parametrize("depth", [1, 5, 200])
+@pytest.mark.parametrize("mode", [None, "hybrid"])
+def test_each_hit_has_the_score_that_it_has_by_vectors_whichever_source_found_it(
+    engine: retrieval.SearchEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    depth: int,
+    mode: Literal["hybrid"] | None,
+) -> None:
+    monkeypatch.setattr(by_words, "FUSED_DEPTH", depth)
+    by_vector = engine.search("a dog", k=COUNT, mode="vector")
+    score = {hit.id: hit.score for hit in by_vector}
+    rank = {hit.id: hit.rank for hit in by_vector}
+
+    hits = engine.search("a dog", k=4, offset=2, mode=mode)
+
+    assert hits.mode == "hybrid"
+    assert [hit.cosine for hit in hits] == [score[hit.id] for hit in hits]
+    assert all(hit.ranks.get("vector", rank[hit.id]) == rank[hit.id] for hit in hits)
+    assert {hit.cosine for hit in engine.search("dog", mode="words")} == {None}
 
 
 def test_a_picture_without_captions_keeps_the_place_that_its_vector_gives_it(
@@ -258,7 +280,11 @@ def test_items_without_words_keep_their_places_and_the_others_the_order_of_their
     assert {one.id for one in found} == {*by_vector, *by_words}
     assert all(one.id == item for one, item in zip(found, by_vector, strict=False) if item not in having)
     moved = fuse({"vector": [item for item in by_vector if item in having], "words": by_words})
-    assert [one for one in found if one.id in having] == moved
+    assert [(one.id, one.score) for one in found if one.id in having] == [
+        (one.id, one.score) for one in moved
+    ]
+    for rank, item in enumerate(by_vector, start=1):
+        assert next(one for one in found if one.id == item).ranks["vector"] == rank
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
 
