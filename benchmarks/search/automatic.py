@@ -24,15 +24,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-import indexer
 import retrieval
 from benchmarks.provenance import markdown_table, provenance, write_table
 from benchmarks.search.nothing import auroc, ece
+from indexer.store.changes import Change, NewContent, NewItem, NewLink
+from indexer.store.writer import Writer
 from recipes.mini.calibration.nonsense import nonsense
 from recipes.mini.calibration.questions import SAMPLE, rows_of_half
 from recipes.mini.calibration.vectors import KeptVectors
@@ -40,6 +42,7 @@ from recipes.mini.photographs import Photograph, read_set
 from retrieval.calibration import Asked, Calibration
 from retrieval.collection import fulltext
 from retrieval.collection.caption_words import images_by_words
+from retrieval.contents import text_digest
 from retrieval.encoders.calibrations import calibration_of
 from retrieval.query.by_words import FUSED_DEPTH
 from retrieval.query.fuse import fuse, fuse_in_places
@@ -67,6 +70,7 @@ HALF = 1  # what the calibration was not fitted on
 LANGUAGES = ("english", "chinese")
 LEAST_IMAGES = 5
 DIMENSION = 512
+BLOCK = 10_000  # captions of a commit
 WORDS = (
     "a dog",
     "a red bus",
@@ -136,7 +140,7 @@ def main() -> None:
     kept.keep()
     texts = (args.data / "coco_captions.txt").read_text(encoding="utf-8")
     lines_of_texts = [line.strip() for line in texts.splitlines() if line.strip()]
-    costs = cost(lines_of_texts, 1_000)
+    costs = [row for count in (1_000, 100_000) for row in cost(lines_of_texts, count)]
     of_words = [row for count in (1_000, 100_000) for row in cost_of_words(lines_of_texts, count)]
     note = "model mini"
     command = f"python -m benchmarks.search.automatic DATA --every {args.every}"
@@ -332,12 +336,28 @@ def timed(engine: retrieval.SearchEngine, queries: Sequence[str]) -> Mapping[Mod
 
 def fill(path: Path, lines: Sequence[str], count: int, rng: np.random.Generator) -> None:
     """Make a collection of pictures with five captions each; nothing is encoded."""
-    with indexer.open_writer(path, model="mini") as writer:
-        for number in range(count // 5):
-            writer.add(f"{number}", None, vector=_unit(rng))
-            for place in range(5):
-                text = text_at(lines, 5 * number + place)
-                writer.add(f"{number}/{place}", text, describes=[f"{number}"], vector=_unit(rng))
+    identity, known = retrieval.load_encoder("mini").identity, set[bytes]()
+    with Writer(path) as writer:
+        corpus = writer.ensure_corpus("generated:", "generated")
+        for start in range(0, count, BLOCK):
+            change = Change()
+            for number in range(start, min(start + BLOCK, count)):
+                image, text, words = (
+                    f"generated:{number // 5}",
+                    f"generated:{number}/",
+                    text_at(lines, number),
+                )
+                of_image = sha256(image.encode()).digest()
+                if number % 5 == 0:
+                    change.contents["image", of_image] = NewContent("image", of_image, _unit(rng))
+                    change.items[image] = NewItem(image, "image", of_image, corpus)
+                of_text = text_digest(words)
+                if of_text not in known:  # some captions come several times
+                    change.contents["text", of_text] = NewContent("text", of_text, _unit(rng), words)
+                    known.add(of_text)
+                change.items[text] = NewItem(text, "text", of_text, corpus)
+                change.links[image, text] = NewLink(image, text, corpus)
+            writer.commit(change, identity)
 
 
 def _unit(rng: np.random.Generator) -> Rows:

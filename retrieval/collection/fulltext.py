@@ -116,6 +116,17 @@ def match_all(words: str) -> str:
     return " AND ".join(filter(None, terms))
 
 
+def holds_words(text: str, words: str) -> bool:
+    """Whether a text holds all words, as :func:`match_all` asks for them: for one text this is faster than asking."""
+    tokens = _WORD.findall(spaced(text))
+    terms = [_WORD.findall(spaced(quoted or plain)) for quoted, plain in _TERM.findall(words)]
+    return any(terms) and all(_is_within(term, tokens) for term in terms)
+
+
+def _is_within(term: list[str], tokens: list[str]) -> bool:
+    return any(tokens[at : at + len(term)] == term for at in range(len(tokens) - len(term) + 1))
+
+
 def _phrase(term: str) -> str:
     """Quote a term for FTS5, which cuts it into tokens itself; empty where there is nothing to cut."""
     text = spaced(term).translate(_QUOTED)

@@ -13,7 +13,6 @@ all words, like its name, make it doubtful at least, and never "probably nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from retrieval.calibration import Asked, Calibration, with_caption
 from retrieval.collection import View
-from retrieval.collection.fulltext import LONGEST
+from retrieval.collection.fulltext import LONGEST, holds_words
 from retrieval.collection.score import exact_scores
 from retrieval.encoders.calibrations import calibration_of
 from retrieval.errors import UsageError
@@ -69,22 +68,26 @@ def with_probability(
     else:
         scores = [hit.score if hit.cosine is None else hit.cosine for hit in hits]
         best = max(scores) if best is None else best
-    return _judged(calibration, asked, request, hits, scores, best, lambda ids: _hold_words(view, query, ids))
+    words = " ".join(part.words for part in query.parts if isinstance(part, TextPart) and part.weight > 0)
+    return _judged(
+        view, calibration, asked, words if len(words) <= LONGEST else "", request, hits, scores, best
+    )
 
 
 def _judged(
+    view: View,
     calibration: Calibration,
     asked: Asked,
+    words: str,
     request: Request,
     hits: list[Hit],
     scores: list[float],
     best: float,
-    hold_words: Callable[[Sequence[int]], bool],
 ) -> Hits:
     """Judge hits by the scores of whole images: a calibration knows no others."""
     found = Hits(hits)
     if not request.offset and request.after is None:  # else the first hit of all is not among these
-        found.probability = _of_first(calibration, asked, hits, scores, best, hold_words)
+        found.probability = _of_first(view, calibration, asked, words, hits, scores, best)
         found.verdict = calibration.verdict(found.probability)
     if request.only is not None:
         least = calibration.least_score(asked, calibration.bound(request.only))
@@ -93,28 +96,23 @@ def _judged(
 
 
 def _of_first(
+    view: View,
     calibration: Calibration,
     asked: Asked,
+    words: str,
     hits: list[Hit],
     scores: list[float],
     best: float,
-    hold_words: Callable[[Sequence[int]], bool],
 ) -> float:
     """Estimate how likely the first hit is right."""
     first, score = min(zip(hits, scores, strict=True), key=lambda pair: pair[0].rank)
-    if "words" in first.ranks:
+    if words and "words" in first.ranks:
         bound = calibration.bound("doubtful")
-        if hold_words([caption.id for caption in first.captions]):
+        if any(holds_words(caption.text, words) for caption in first.captions):
             return max(with_caption(calibration.probability(asked, score)), bound)
-        if hold_words([first.id]):
-            return max(calibration.probability(asked, best), bound)
+        probability = calibration.probability(asked, best)
+        return bound if probability < bound and view.holds_all_words([first.id], words) else probability
     return calibration.probability(asked, best)
-
-
-def _hold_words(view: View, query: Query, ids: Sequence[int]) -> bool:
-    """Whether one of some items holds all words of the query."""
-    words = " ".join(part.words for part in query.parts if isinstance(part, TextPart) and part.weight > 0)
-    return len(words) <= LONGEST and view.holds_all_words(ids, words)
 
 
 def _whole_scores(view: View, row: NDArray[np.float32], hits: list[Hit]) -> list[float]:

@@ -46,12 +46,20 @@ def test_for_people_a_query_prints_rank_score_name_and_captions(
     done = run("query", "a red square", "--list", "-k", "1")
 
     head, *captions = done.stdout.splitlines()
-    rank, score, name = head.split()
+    rank, score, name, *places = head.split()
     assert rank == "1"
     assert -1 <= float(score) <= 1
     assert len(score.split(".")[1]) == 4
     colour = Path(name).stem
     assert [line.strip() for line in captions] == [f"a {colour} square", f"all {colour}"]
+    assert " ".join(places).startswith("(by ")
+    by_vector = run("query", "a red square", "--list", "-k", "9", "--mode", "vector").stdout
+    assert f"{score}  {name}" in by_vector
+    assert "(by " not in by_vector
+    [words, *_] = run("query", "--words", "red square", "--list").stdout.splitlines()
+    assert words.startswith("1 ")
+    assert words.endswith("red.png")
+    assert len(words.split()) == 2, "a score of words tells people nothing"
 
 
 def test_a_picture_finds_captions_and_with_find_image_pictures(

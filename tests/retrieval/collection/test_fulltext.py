@@ -179,6 +179,27 @@ def test_a_search_for_words_needs_no_encoder_and_takes_conditions_pages_and_orde
         ]
 
 
+@given(
+    text=st.lists(st.sampled_from(["dog", "Café", "cafe", "dogs", "狗", "雪地", "red-dog", "a_b", "3"]), max_size=6),
+    words=st.lists(
+        st.sampled_from(["dog", "CAFÉ", '"red dog"', '"dog cafe"', "雪", "雪地", "狗 雪", "a", "3", "?"]),
+        min_size=1, max_size=3,
+    ),
+    between=st.sampled_from([" ", ", ", ""]),
+)  # fmt: skip
+def test_a_text_holds_the_words_that_the_full_text_finds_in_it(
+    text: list[str], words: list[str], between: str
+) -> None:
+    asked, written = " ".join(words), between.join(text)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(fulltext.CREATE)
+        connection.execute("INSERT INTO words (rowid, text) VALUES (1, ?)", (fulltext.spaced(written),))
+        if set(words) == {"?"}:
+            assert not fulltext.holds_words(written, asked)
+        else:
+            assert fulltext.holds_words(written, asked) == fulltext.holds_all(connection, [1], asked)
+
+
 def test_hybrid_joins_the_ranks_of_both_sources(engine: SearchEngine) -> None:
     by_vector = keys(engine.search("a frisbee", 9, mode="vector"))
     by_words = keys(engine.search("frisbee", 9, mode="words"))

@@ -145,7 +145,7 @@ def test_a_caption_with_all_the_words_makes_the_hit_that_is_shown_first_more_lik
 ) -> None:
     vectors = {hit.id: hit.score for hit in engine.search(WORDS, k=9, mode="vector")}
 
-    hits = engine.search(WORDS, **{"k": 9, **options})
+    hits = engine.search(WORDS, **{"k": 9, "where": "name = red.png", **options})
 
     first = min(hits, key=lambda hit: hit.rank)
     by_vector = 1 / (1 + np.exp(-5 * vectors[first.id]))
