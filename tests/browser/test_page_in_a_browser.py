@@ -358,7 +358,7 @@ def test_nothing_is_wider_than_a_narrow_screen(open_page: Any, width: int) -> No
     assert page.eval_on_selector("dialog", "dialog => dialog.scrollWidth - dialog.clientWidth") == 0
 
 
-@pytest.mark.parametrize(("mode", "scores"), [("hybrid", 0), ("vector", 1)])
+@pytest.mark.parametrize(("mode", "scores"), [("hybrid", 1), ("vector", 1), ("words", 0)])
 def test_a_score_is_shown_where_it_means_something_to_people(open_page: Any, mode: str, scores: int) -> None:
     page = open_page(f"/?q=caption+7&mode={mode}")
     page.wait_for_selector("[data-at='0'][aria-label^='1. ']")
@@ -366,4 +366,5 @@ def test_a_score_is_shown_where_it_means_something_to_people(open_page: Any, mod
     page.wait_for_selector("dialog dl")
 
     assert page.locator("dialog dt", has_text="Score").count() == scores
+    assert (page.locator("dialog dt", has_text="Rank by").count() > 0) == (mode == "hybrid")
     assert page.locator("[data-at='0'] .score").count() == scores
