@@ -18,14 +18,15 @@ from indexer.store.acceleration import accelerate_if_due
 from indexer.store.maintenance import compact_if_due
 from indexer.store.relocation import common_folder, keep_relative
 from indexer.store.shard_note import claim_shard
-from indexer.store.writer import Writer
-from retrieval.catalogue_name import is_collection
+from indexer.store.writers import is_made, open_place, writable_place
 from retrieval.collection.engine import driver_connection
 from retrieval.collection.known_corpora import was_read
 from retrieval.corpora import Corpus, CorpusOptions, open_corpus
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
+from retrieval.postgres_address import require_folder
 from retrieval.types import Limits, OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 def build(
     source: str | Path | Corpus,
-    collection: str | Path,
+    collection: str | CollectionPlace,
     *,
     model: str | Path | Encoder = "auto",
     options: CorpusOptions | None = None,
@@ -57,7 +58,7 @@ def build(
     Args:
         source: a folder, table, data set, tar (braces expanded) or list, as ``vlsearch index`` takes it; or what
             :func:`indexer.open_corpus` gave.
-        collection: folder of the collection, made if it is not there.
+        collection: folder of the collection, or its address on a server; made if it is not there.
         model: name, alias or folder of the encoder, or an encoder; ``auto`` keeps the collection's own.
         options: how to read a corpus that is named.
         limits: bytes, pixels and seconds that an image may take, and memory that all may take that are decoded.
@@ -89,12 +90,16 @@ def build(
     if shard is not None and (relative or regions):
         asked = "relative paths" if relative else "regions"
         raise UsageError(f"a shard keeps no {asked}; ask for them when the merged collection is indexed")
-    folder = common_folder(Path(collection), corpus.uri) if relative else None
-    if isinstance(model, str) and not is_collection(Path(collection)):
+    place = writable_place(collection)
+    options_of_folders = {"--relative": relative, "--regions": regions, "--shard": shard is not None}
+    for option in (name for name, is_asked in options_of_folders.items() if is_asked):
+        require_folder(place, f"index {option}")
+    folder = common_folder(require_folder(place), corpus.uri) if relative else None
+    if isinstance(model, str) and not is_made(place):
         model = load_encoder(model)  # so that a name that does not exist leaves no empty collection
     with (
         DecodePool(limits or Limits(), workers) as pool,
-        Writer(Path(collection), timeout) as writer,
+        open_place(place, timeout) as writer,
     ):
         claim_shard(writer, corpus.uri, shard)
         with writer.look_up() as connection:
@@ -139,7 +144,8 @@ def build(
                 made = make_regions(writer, encoder, pool, on_image=tell_regions)
                 whole = not made.interrupted
             compact_if_due(writer)
-            accelerate_if_due(writer, encoder.encode_texts)
+            if isinstance(place, Path):  # a server scans all vectors
+                accelerate_if_due(writer, encoder.encode_texts)
         report = run.counts.report(
             left_out=counts,
             removed=removed,

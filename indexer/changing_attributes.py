@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from sqlalchemy import select
 
@@ -13,11 +12,12 @@ from indexer.store.changes import Change
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.stored_values import parse_attributes
+from retrieval.places import CollectionPlace
 from retrieval.types import Attribute
 
 
 def set_attributes(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     names: Sequence[Name],
     attributes: Mapping[str, Attribute],
     *,

@@ -17,6 +17,7 @@ from indexer.store.changes import Change
 from indexer.store.maintenance import compact_if_due
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
+from retrieval.places import CollectionPlace
 from retrieval.uris import split_file_uri
 
 
@@ -33,7 +34,7 @@ class Deleted:
     still_there: bool
 
 
-def delete_items(collection: str | Path, names: Sequence[str], *, timeout: float = 0.0) -> Deleted:
+def delete_items(collection: str | CollectionPlace, names: Sequence[str], *, timeout: float = 0.0) -> Deleted:
     """Delete items by key, uri or path (a folder or tar: everything in it), and the failures recorded under them.
 
     Deleted too are failures under such a name, and those of a corpus under it. No file is touched. ``timeout``

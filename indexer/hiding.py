@@ -7,18 +7,18 @@ with it (indexer/store/hidden_rows.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from sqlalchemy import Connection, select
 
 from indexer.named import Name, existing_writer, find_named, is_named
 from indexer.store.changes import Change
 from retrieval.collection import schema
+from retrieval.places import CollectionPlace
 from retrieval.suffixes import is_image_name
 from retrieval.uris import split_file_uri, uri_of
 
 
-def hide_items(collection: str | Path, names: Sequence[Name], *, timeout: float = 0.0) -> int:
+def hide_items(collection: str | CollectionPlace, names: Sequence[Name], *, timeout: float = 0.0) -> int:
     """Hide items by key, uri, path (a folder or tar: every item in it) or id, and return how many.
 
     They keep their vectors, and no index run, rename or compaction shows them again: only :func:`unhide_items` does.
@@ -33,7 +33,7 @@ def hide_items(collection: str | Path, names: Sequence[Name], *, timeout: float 
     return _commit_uris(collection, names, timeout, _to_hide, lambda uris: Change(hidden=uris))
 
 
-def unhide_items(collection: str | Path, names: Sequence[Name], *, timeout: float = 0.0) -> int:
+def unhide_items(collection: str | CollectionPlace, names: Sequence[Name], *, timeout: float = 0.0) -> int:
     """Unhide items, named as for :func:`hide_items`, and return how many.
 
     ``timeout`` is how many seconds to wait for another process that writes to the collection.
@@ -47,7 +47,7 @@ def unhide_items(collection: str | Path, names: Sequence[Name], *, timeout: floa
 
 
 def _commit_uris(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     names: Sequence[Name],
     timeout: float,
     find: Callable[[Connection, Name], set[str]],

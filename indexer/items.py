@@ -27,12 +27,14 @@ from indexer.store.item_rules import image_text_fault
 from indexer.store.known import drop_encoded, find_encoded
 from indexer.store.maintenance import compact_if_due
 from indexer.store.writer import Writer
+from indexer.store.writers import open_place
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.prepare import EncodedImage, PreparedImage
 from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import UsageError
 from retrieval.identity import Identity
 from retrieval.locations.fetch import stamp
+from retrieval.places import CollectionPlace
 from retrieval.types import Attribute, Box, FileBytes, InlineBytes, Limits, Origin
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ _CORPUS = ("api:", "python")
 
 
 def open_writer(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     *,
     model: str | Path | Encoder | Identity = "auto",
     limits: Limits | None = None,
@@ -72,7 +74,7 @@ def open_writer(
         CollectionLocked: another process writes to the collection.
         IdentityMismatch: ``model`` is not the one the collection was built with.
     """
-    return ItemWriter(Writer(Path(collection), timeout), model, limits or Limits(), pace)
+    return ItemWriter(open_place(collection, timeout), model, limits or Limits(), pace)
 
 
 class ItemWriter:

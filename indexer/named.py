@@ -14,9 +14,11 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Connection, select
 
 from indexer.store.writer import Writer
+from indexer.store.writers import open_place
 from retrieval.collection import schema
 from retrieval.collection.schema import is_inside
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 from retrieval.texts import is_unicode
 from retrieval.uris import file_uri, uri_of
 
@@ -36,7 +38,7 @@ class NamedItem:
 
 @contextmanager
 def existing_writer(
-    collection: str | Path, names: Iterable[AnyName], timeout_s: float
+    collection: str | CollectionPlace, names: Iterable[AnyName], timeout_s: float
 ) -> Iterator[tuple[Writer, list[AnyName]]]:
     """Open the writer of a collection for a change of what names mean; the names are checked first.
 
@@ -46,7 +48,7 @@ def existing_writer(
         CollectionLocked: another process writes to it.
     """
     checked = checked_names(names)
-    with Writer.existing(Path(collection), timeout_s) as writer:
+    with open_place(collection, timeout_s, make=False) as writer:
         yield writer, checked
 
 

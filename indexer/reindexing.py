@@ -15,6 +15,7 @@ from indexer.region_making import make_regions
 from indexer.store.maintenance import compact_if_due
 from indexer.store.region_files import keeps_regions
 from indexer.store.writer import Writer
+from indexer.store.writers import open_place
 from indexer.stored_images import StoredContent, StoredContents, read_again
 from retrieval.collection import schema
 from retrieval.decoding.ordered import READ_AHEAD, map_in_order
@@ -24,6 +25,7 @@ from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.encoders.regions import region_encoder
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CollectionError, ImageError
+from retrieval.places import CollectionPlace
 from retrieval.types import Failure, Limits, Location, OnProgress, Progress
 from retrieval.uris import display
 
@@ -40,7 +42,7 @@ class Reindexed:
 
 
 def reindex(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     model: str | Path | Encoder,
     *,
     skip_unreadable: bool = False,
@@ -75,7 +77,7 @@ def reindex(
     """
     with (
         DecodePool(limits or Limits(), workers) as pool,
-        Writer.existing(Path(collection), timeout) as writer,
+        open_place(collection, timeout, make=False) as writer,
     ):
         pool.start()  # while the model is loaded
         encoder = load_encoder(model) if isinstance(model, (str, Path)) else model
@@ -87,7 +89,7 @@ def reindex(
         if not reencoding.run(pool, on_progress):
             raise KeyboardInterrupt
         if reencoding.unreadable and not skip_unreadable:
-            raise CollectionError(_refusal(writer.path, reencoding.unreadable, reencoding.first_failure))
+            raise CollectionError(_refusal(writer.place, reencoding.unreadable, reencoding.first_failure))
         if with_regions and make_regions(writer, encoder, pool, encoder_id=encoder_id).interrupted:
             raise KeyboardInterrupt
         writer.switch_encoder(encoder.identity)
@@ -171,7 +173,7 @@ def _read_again(pool: DecodePool, encoder: Encoder, content: StoredContent) -> P
     return read_again(content, prepare)
 
 
-def _refusal(collection: Path, unreadable: int, first: Failure | None) -> str:
+def _refusal(collection: CollectionPlace, unreadable: int, first: Failure | None) -> str:
     assert first is not None, "what is counted has a first"
     pictures = "1 picture" if unreadable == 1 else f"{unreadable:,} pictures"
     return (

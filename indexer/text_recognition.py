@@ -23,6 +23,7 @@ from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.preparations import Fit
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError
+from retrieval.places import CollectionPlace
 from retrieval.types import Failure, Limits, Location, OnProgress, Progress
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def read_texts(
     return TextReading(Path(collection), reader, limits, workers, timeout).read_unread(on_progress)
 
 
-def reads_text(collection: str | Path) -> bool:
+def reads_text(collection: str | CollectionPlace) -> bool:
     """Whether the text in new images of a collection is read after each run over a corpus.
 
     Raises:

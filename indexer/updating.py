@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from indexer.building import build
 from indexer.pipeline.report import Report
+from indexer.store.writers import writable_place
 from retrieval.collection import Collection, KnownCorpus
 from retrieval.corpora import CorpusSpec, open_corpus
 from retrieval.errors import CollectionLocked, UsageError, VlsearchError
-from retrieval.postgres_address import require_folder
+from retrieval.places import CollectionPlace
 from retrieval.types import Limits, OnProgress
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Updated:
 
 
 def update(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     *,
     model: str | Path | Encoder = "auto",
     limits: Limits | None = None,
@@ -106,14 +107,14 @@ def update(
             return
 
 
-def readable_corpora(collection: str | Path) -> list[tuple[KnownCorpus, CorpusSpec]]:
+def readable_corpora(collection: str | CollectionPlace) -> list[tuple[KnownCorpus, CorpusSpec]]:
     """Give the corpora of a collection of which it is known how they are read.
 
     Raises:
         CollectionNotFound: there is no collection.
         UsageError: there are none.
     """
-    with Collection.open(require_folder(Path(collection))) as opened:
+    with Collection.open(writable_place(collection)) as opened:
         known = [(corpus, corpus.spec) for corpus in opened.corpora() if corpus.spec is not None]
     if not known:
         raise UsageError(

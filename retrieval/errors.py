@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from retrieval.places import CollectionPlace, ServerAddress
+from retrieval.places import CollectionPlace
 from retrieval.shell import shell_command, shell_word
 
 
@@ -199,8 +199,6 @@ class CollectionNotFound(CollectionError):
 
     def __str__(self) -> str:
         make = shell_command("index", "CORPUS", "--collection", self.path)
-        if isinstance(self.path, ServerAddress):
-            make = shell_command("copy", "FOLDER", self.path)
         return f"there is no collection at {self.path}; make one with: {make}"
 
 
@@ -224,9 +222,6 @@ class CollectionDamaged(CollectionError):
         self.path, self.fault = path, fault
 
     def __str__(self) -> str:
-        if isinstance(self.path, ServerAddress):
-            again = shell_command("copy", "--replace", "FOLDER", self.path)
-            return f"collection {self.path} is damaged: {self.fault}. Copy it there again with: {again}"
         look = shell_command("doctor", "--collection", self.path)
         return f"collection {self.path} is damaged: {self.fault}. Look closer with: {look}"
 
@@ -269,8 +264,6 @@ class IdentityMismatch(CollectionError):
     def __str__(self) -> str:
         reindex = shell_command("reindex", "--model", self.given, "--collection", self.collection)
         again = f"re-encode with: {reindex}"
-        if isinstance(self.collection, ServerAddress):
-            again = "re-encode its folder, and copy that there again"
         if self.bound == self.given:
             return (
                 f"collection {self.collection} holds vectors of {self.bound} as it was, and the model of that name has "

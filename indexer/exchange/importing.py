@@ -29,6 +29,7 @@ from indexer.store.changes import Change, NewContent, NewFailure, NewItem
 from indexer.store.item_rules import uri_fault
 from indexer.store.known import drop_encoded
 from indexer.store.writer import Writer
+from indexer.store.writers import open_place
 from retrieval.collection import schema
 from retrieval.collection.albums import Album
 from retrieval.collection.catalogue import chunked
@@ -38,6 +39,7 @@ from retrieval.errors import CorpusFormatError, UsageError
 from retrieval.extras import require
 from retrieval.identity import Identity
 from retrieval.json_files import read_object
+from retrieval.places import CollectionPlace
 from retrieval.types import KINDS, Kind
 from retrieval.uris import file_uri
 
@@ -60,7 +62,7 @@ class Imported:
 
 def import_collection(
     folder: str | Path,
-    collection: str | Path,
+    collection: str | CollectionPlace,
     *,
     model: str | Path | Encoder | None = None,
     timeout: float = 0.0,
@@ -97,7 +99,7 @@ def import_collection(
     else:
         raise UsageError(f"{source} does not say which model made its vectors; name it with --model")
     partitions = [_opened(found, identity) for found in files]  # all, before anything is made
-    with Writer(Path(collection), timeout) as writer:
+    with open_place(collection, timeout) as writer:
         writer.check_identity(identity)
         if manifest is not None and manifest.hidden:  # first, so that a killed import shows none of them
             writer.commit_rows(Change(hidden=manifest.hidden))

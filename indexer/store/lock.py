@@ -53,7 +53,7 @@ def take_lock(collection: Path, timeout_s: float) -> FileLock:
         if catalogue_is_empty(collection) and has_segments(collection):
             raise without_catalogue(collection)
         _make_folders(collection)
-        lock = FileLock(collection / WRITER_LOCK, timeout=max(LEAST_WAIT_S, _checked_timeout(timeout_s)))
+        lock = FileLock(collection / WRITER_LOCK, timeout=max(LEAST_WAIT_S, checked_timeout(timeout_s)))
         lock.acquire()
     except Timeout as error:
         raise CollectionLocked(collection) from error
@@ -64,7 +64,12 @@ def take_lock(collection: Path, timeout_s: float) -> FileLock:
     return lock
 
 
-def _checked_timeout(timeout_s: float) -> float:
+def checked_timeout(timeout_s: float) -> float:
+    """Give seconds to wait for another writer.
+
+    Raises:
+        UsageError: they are negative, or no number.
+    """
     if not 0 <= timeout_s < LONGEST_WAIT_S:  # filelock takes -1 for "wait for ever"
         raise UsageError(f"the timeout is {timeout_s}; give seconds to wait for another writer, 0 or more")
     return timeout_s

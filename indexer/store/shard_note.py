@@ -34,18 +34,18 @@ def claim_shard(writer: Writer, corpus_uri: str, shard: Shard | None) -> None:
     if noted is not None:
         if any(uri != corpus_uri for uri in corpora):
             raise UsageError(
-                f"collection {writer.path} is shard {noted} of {corpora[0]}, and takes no other corpus; "
+                f"collection {writer.place} is shard {noted} of {corpora[0]}, and takes no other corpus; "
                 f"index {corpus_uri} into another collection"
             )
         if noted != asked:
             given = "without --shard" if asked is None else f"with --shard {asked}"
             raise UsageError(
-                f"collection {writer.path} is shard {noted} of its corpus, and cannot be indexed {given}; "
+                f"collection {writer.place} is shard {noted} of its corpus, and cannot be indexed {given}; "
                 f"pass --shard {noted}, or name another collection"
             )
     elif corpora:
         raise UsageError(
-            f"collection {writer.path} holds items of {corpora[0]} and is not a shard; "
+            f"collection {writer.place} holds items of {corpora[0]} and is not a shard; "
             f"index shard {asked} into a collection of its own"
         )
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, update
@@ -25,6 +25,10 @@ CHECKPOINT_WAIT_MS = 1000  # for readers in the middle of a query; the next writ
 class Transactions:
     """The catalogue of a collection, brought up to date; :meth:`close` it before the lock is freed.
 
+    Attributes:
+        path: of the folder that it lies in.
+        before_commit: called at the end of every transaction that writes; where it fails, nothing is committed.
+
     Raises:
         CollectionTooNew: a newer vlsearch wrote it.
         CollectionDamaged: SQLite cannot read it.
@@ -32,6 +36,7 @@ class Transactions:
 
     def __init__(self, collection: Path) -> None:
         self.path = collection
+        self.before_commit: Callable[[Connection], None] = _nothing
         self._engine = connect(collection, "write")
         self._is_open = True
         try:
@@ -78,6 +83,7 @@ class Transactions:
         try:
             with self._engine.begin() as connection:
                 yield connection
+                self.before_commit(connection)
         except DATABASE_ERRORS as error:
             raise damaged(self.path, error) from error
 
@@ -102,6 +108,7 @@ class Transactions:
                     .where(schema.settings.c.name == "generation")
                     .values(value=str(generation))
                 )
+                self.before_commit(connection)
         except DATABASE_ERRORS as error:
             self._engine.dispose()
             with self.look_up() as connection:
@@ -132,3 +139,7 @@ class Transactions:
                 check_readable(connection, self.path)
         except DATABASE_ERRORS as error:
             raise damaged(self.path, error) from error
+
+
+def _nothing(connection: Connection) -> None:
+    """Do nothing before a commit: of a catalogue that nothing follows."""

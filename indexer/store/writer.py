@@ -57,6 +57,7 @@ from retrieval.errors import (
     VlsearchError,
 )
 from retrieval.identity import Identity
+from retrieval.places import CollectionPlace
 from retrieval.types import KINDS, Kind
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Writer:
     """The only writer of a collection, holding its lock; a context manager. Creates the collection if there is none.
 
     Attributes:
-        path: the collection's folder.
+        place: the collection's, for messages.
+        path: the folder that its catalogue lies in.
         catalogue: transactions on its catalogue.
         vectors: where its vectors are written.
 
@@ -91,8 +93,11 @@ class Writer:
         UsageError: there is no collection yet, and the folder has other files in it.
     """
 
+    place: CollectionPlace
+    vectors: SegmentWriter
+
     def __init__(self, collection: Path, timeout_s: float = 0.0) -> None:
-        self.path = collection
+        self.path = self.place = collection
         self._lock = take_lock(collection, timeout_s)
         try:
             self.catalogue = Transactions(collection)
@@ -153,7 +158,7 @@ class Writer:
         """
         bound = self.identity
         if bound is not None and bound.digest != given.digest:
-            raise IdentityMismatch(self.path, bound.name, given.name, bound.difference(given))
+            raise IdentityMismatch(self.place, bound.name, given.name, bound.difference(given))
 
     def ensure_corpus(self, uri: str, format_: str) -> int:
         """Return the catalogue id of a corpus, adding the corpus if it is new."""
@@ -374,7 +379,7 @@ class Writer:
             if not isinstance(error, OSError):
                 raise
             raise CollectionError(
-                f"collection {self.path} could not be written ({error.strerror or error}); "
+                f"collection {self.place} could not be written ({error.strerror or error}); "
                 "what was committed before is safe, free some space and run this again"
             ) from error
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from retrieval.cli.completing import complete_paths
-from retrieval.cli.options import collection_option, wait_option
+from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_paths)
-@collection_option
+@place_option
 @wait_option
-def delete(names: tuple[str, ...], wait: float, collection: Path) -> None:
+def delete(names: tuple[str, ...], wait: float, collection: CollectionPlace) -> None:
     r"""Delete items from a collection.
 
     The files themselves stay where they are, and the next index run over them brings the items back: to keep

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from retrieval.cli.options import collection_option, wait_option
+from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted, one_line, printable
 from retrieval.errors import CollectionDamaged, CollectionError
+from retrieval.places import CollectionPlace
 from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ class NotExamined(click.ClickException):
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Drop what is damaged, so that index encodes it again.")
-@collection_option
+@place_option
 @wait_option
-def doctor(repair: bool, wait: float, collection: Path) -> None:
+def doctor(repair: bool, wait: float, collection: CollectionPlace) -> None:
     """Check a collection byte by byte, and repair it.
 
     Files that nothing refers to are not damage: the next writer removes those that a killed one left,
@@ -51,7 +51,7 @@ def doctor(repair: bool, wait: float, collection: Path) -> None:
         raise SystemExit(DAMAGED)
 
 
-def _show(diagnosis: Diagnosis, collection: Path) -> None:
+def _show(diagnosis: Diagnosis, collection: CollectionPlace) -> None:
     for fault in diagnosis.repaired:
         click.echo(f"repaired: {one_line(fault)}")
     for fault in diagnosis.faults:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from retrieval.cli.completing import complete_paths
-from retrieval.cli.options import collection_option, wait_option
+from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 from retrieval.shell import shell_command
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_paths)
-@collection_option
+@place_option
 @wait_option
-def hide(names: tuple[str, ...], wait: float, collection: Path) -> None:
+def hide(names: tuple[str, ...], wait: float, collection: CollectionPlace) -> None:
     r"""Keep items out of all hits, until they are unhidden.
 
     The files stay where they are, and no later index run, rename or --prune shows the items again. A NAME is
@@ -42,9 +41,9 @@ def hide(names: tuple[str, ...], wait: float, collection: Path) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_paths)
-@collection_option
+@place_option
 @wait_option
-def unhide(names: tuple[str, ...], wait: float, collection: Path) -> None:
+def unhide(names: tuple[str, ...], wait: float, collection: CollectionPlace) -> None:
     r"""Let hidden items be found again.
 
     A NAME is an item's key, its uri, or a path; a folder or a tar stands for everything hidden in it.

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from retrieval.cli.completing import complete_models
-from retrieval.cli.options import collection_option, wait_option
+from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import waiting
+from retrieval.places import CollectionPlace
 from retrieval.shell import shell_command
 
 
@@ -20,9 +21,9 @@ from retrieval.shell import shell_command
     shell_complete=complete_models,
     help="Model that made the vectors; export notes it, clip-retrieval does not.",
 )
-@collection_option
+@place_option
 @wait_option
-def import_(folder: Path, model: str | None, wait: float, collection: Path) -> None:
+def import_(folder: Path, model: str | None, wait: float, collection: CollectionPlace) -> None:
     r"""Read a folder of npy and Parquet files into a collection.
 
     FOLDER is one that export or clip-retrieval wrote.

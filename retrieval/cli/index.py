@@ -15,12 +15,14 @@ from retrieval.cli.cluster_options import OnCluster, cluster_options
 from retrieval.cli.completing import complete_models, complete_paths
 from retrieval.cli.corpus_options import CorpusCommand, corpus_options
 from retrieval.cli.model_note import say_model
-from retrieval.cli.options import collection_option, json_option, quiet_option, runtime_options, wait_option
+from retrieval.cli.options import json_option, place_option, quiet_option, runtime_options, wait_option
 from retrieval.cli.printing import counted, counted_kinds, one_line, printable, short_name
 from retrieval.cli.progress import duration, progress_display
 from retrieval.errors import UsageError
 from retrieval.extras import is_installed, require
 from retrieval.file_kinds import missing_extra
+from retrieval.places import CollectionPlace, ServerAddress
+from retrieval.postgres_address import require_folder
 from retrieval.shell import shell_command
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ INTERRUPTED = 130
 
 @click.command(cls=CorpusCommand)
 @click.argument("corpus", required=False, shell_complete=complete_paths)
-@collection_option
+@place_option
 @click.option(
     "--model",
     default="auto",
@@ -79,7 +81,7 @@ INTERRUPTED = 130
 def index(
     corpus: str | None,
     wait: float,
-    collection: Path,
+    collection: CollectionPlace,
     model: str,
     options: CorpusOptions,
     limits: Limits,
@@ -116,6 +118,8 @@ def index(
 
     if ocr:
         require("ocr", "index --ocr")
+    if ocr is not None:
+        require_folder(collection, "index --ocr")
     from retrieval.encoders.freed_memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
@@ -135,7 +139,9 @@ def index(
         outcomes = [_build(indexer.open_corpus(corpus, options), collection, settings, as_json, quiet)]
     interrupted = any(report is not None and report.interrupted for report in outcomes)
     texts = None
-    if _is_to_read_texts(ocr, collection, wait) and not interrupted:
+    if isinstance(collection, ServerAddress):
+        _say_text_is_not_read(collection)
+    elif _is_to_read_texts(ocr, collection, wait) and not interrupted:
         texts = _read_texts(collection, limits, workers, wait, as_json, quiet, bool(ocr))
     if interrupted or (texts is not None and texts.interrupted):
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
@@ -166,7 +172,9 @@ def is_failure(report: Report, strict: bool) -> bool:
     return (bool(report.failed) and (strict or nothing_taken)) or (strict and without_regions)
 
 
-def _build(corpus: Corpus, collection: Path, settings: dict[str, Any], as_json: bool, quiet: bool) -> Report:
+def _build(
+    corpus: Corpus, collection: CollectionPlace, settings: dict[str, Any], as_json: bool, quiet: bool
+) -> Report:
     import indexer
 
     if not quiet:
@@ -174,8 +182,11 @@ def _build(corpus: Corpus, collection: Path, settings: dict[str, Any], as_json: 
             click.echo(f"note: {printable(corpus.note)}", err=True)
         say_model(collection, settings["model"])
     with progress_display(quiet) as show:
-        run = indexer.build_on_ray if "address" in settings else indexer.build
-        report = run(corpus, collection, on_progress=show, **settings)
+        if "address" in settings:
+            folder = require_folder(collection, "index --ray")
+            report = indexer.build_on_ray(corpus, folder, on_progress=show, **settings)
+        else:
+            report = indexer.build(corpus, collection, on_progress=show, **settings)
     if as_json:
         click.echo(json_line(report_facts(report)).encode())
     elif not quiet:
@@ -183,7 +194,9 @@ def _build(corpus: Corpus, collection: Path, settings: dict[str, Any], as_json: 
     return report
 
 
-def _update(collection: Path, settings: dict[str, Any], as_json: bool, quiet: bool) -> list[Report | None]:
+def _update(
+    collection: CollectionPlace, settings: dict[str, Any], as_json: bool, quiet: bool
+) -> list[Report | None]:
     """Index all known corpora again; None stands for one that could not be read."""
     import indexer
 
@@ -206,6 +219,18 @@ def _update(collection: Path, settings: dict[str, Any], as_json: bool, quiet: bo
             elif updated.report is not None and not quiet:
                 show_report(updated.report, collection)
     return reports
+
+
+def _say_text_is_not_read(address: ServerAddress) -> None:
+    """Tell, where a collection on a server asks for it, that the text in new pictures stays unread."""
+    import indexer
+
+    if indexer.reads_text(address):
+        click.echo(
+            "note: this collection asks for reading the text in new pictures, which is not possible on a PostgreSQL "
+            "collection yet",
+            err=True,
+        )
 
 
 def _is_to_read_texts(ocr: bool | None, collection: Path, wait: float) -> bool:
@@ -256,7 +281,7 @@ def report_facts(report: Report) -> dict[str, object]:
     return asdict(report) | {"seen": report.seen}
 
 
-def show_report(report: Report, collection: Path, did: str = "encoded") -> None:
+def show_report(report: Report, collection: CollectionPlace, did: str = "encoded") -> None:
     """Print the counts of a run; ``did`` is what was done to contents that have a vector now and had none."""
     held = (
         counted(report.images, "image"),
@@ -305,7 +330,7 @@ def _missing_extras(left_out: Mapping[str, int]) -> Iterator[str]:
             )
 
 
-def _show_failures(report: Report, collection: Path) -> None:
+def _show_failures(report: Report, collection: CollectionPlace) -> None:
     left = _show_reasons(report.reasons)
     if report.failed > len(report.reasons) or left > 0:
         click.echo(f"  See all with: {shell_command('info', '--failures', '--collection', collection)}")

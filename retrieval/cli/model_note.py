@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from retrieval.places import CollectionPlace
 
-def say_model(collection: Path, model: str) -> None:
+
+def say_model(collection: CollectionPlace, model: str) -> None:
     """Tell which model ``auto`` chooses, unless the collection exists and so has its model."""
-    from retrieval.catalogue_name import is_collection
+    from indexer.store.writers import is_made
     from retrieval.encoders.registry import AUTO, auto_choice
 
-    if model == AUTO and not is_collection(collection):
+    if model == AUTO and not is_made(collection):
         click.echo(auto_choice()[1], err=True)

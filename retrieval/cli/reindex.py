@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from retrieval.cli.completing import complete_models
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import collection_option, quiet_option, runtime_options, wait_option
+from retrieval.cli.options import place_option, quiet_option, runtime_options, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import progress_display
+from retrieval.places import CollectionPlace
 from retrieval.types import Limits
 
 
@@ -24,11 +23,11 @@ from retrieval.types import Limits
 @click.option("--skip-unreadable", is_flag=True, help="Switch even if some pictures cannot be read again.")
 @limit_options
 @runtime_options
-@collection_option
+@place_option
 @quiet_option
 @wait_option
 def reindex(
-    model: str, skip_unreadable: bool, limits: Limits, wait: float, collection: Path, quiet: bool
+    model: str, skip_unreadable: bool, limits: Limits, wait: float, collection: CollectionPlace, quiet: bool
 ) -> None:
     r"""Encode a collection again with another model.
 

@@ -209,7 +209,7 @@ class ServerPlace:
     def write(
         self, generation: int, ids: NDArray[np.int64], blocks: Iterable[NDArray[np.float32]]
     ) -> PlainWritten:
-        from indexer.exchange.to_server import copy_vectors
+        from indexer.store.postgres.bulk import copy_vectors
 
         rows = np.concatenate(list(blocks))
         pages = iter([([(number, 0) for number in ids.tolist()], rows)])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from unittest.mock import patch
 
+import pytest
 from hypothesis import strategies as st
 
 import indexer
+from indexer.store import rows
 from indexer.store.changes import Change, NewFailure, NewImageText
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
@@ -19,42 +22,52 @@ from tests.builders import IDENTITY, HashEncoder, image_change, unit_rows
 
 QUERIES = unit_rows(3, seed=41)
 Step = tuple[str, int]
+NAMES = ("add", "copy", "text", "change", "delete", "hide", "unhide", "reindex", "optimize", "kill")
 STEPS: st.SearchStrategy[list[Step]] = st.lists(
-    st.tuples(
-        st.sampled_from(["add", "copy", "text", "change", "delete", "hide", "unhide", "reindex", "optimize"]),
-        st.integers(0, 9),
-    ),
-    min_size=1,
-    max_size=14,
+    st.tuples(st.sampled_from(NAMES), st.integers(0, 9)), min_size=1, max_size=14
 )
 
 
-def play(path: Path, steps: list[Step]) -> Path:
-    """Make a collection by a history of single items: add, change, delete, hide, encode again."""
+P = TypeVar("P", bound=CollectionPlace)
+
+
+class _Killed(BaseException):
+    """What ends a commit in the middle."""
+
+
+def play(place: P, steps: list[Step]) -> P:
+    """Make a collection by a history of single items: add, change, delete, hide, encode again, die in a commit."""
     encoder = HashEncoder()
-    with indexer.open_writer(path, model=encoder) as writer:
+    with indexer.open_writer(place, model=encoder) as writer:
         writer.upsert("p0", None, vector=unit_rows(1, seed=100)[0], attributes={"n": 1})
     for number, (name, which) in enumerate(steps):
-        _play(path, encoder, name, which, number)
-    return path
+        if name == "reindex":
+            encoder = HashEncoder(weights=f"{number:064x}")
+            indexer.reindex(place, encoder, skip_unreadable=True)
+        elif name == "kill":
+            with pytest.raises(_Killed), patch.object(rows, "mask_and_unmask", side_effect=_Killed):
+                _play(place, encoder, "change", which, number)
+        else:
+            _play(place, encoder, name, which, number)
+    return place
 
 
-def _play(path: Path, encoder: HashEncoder, name: str, which: int, number: int) -> None:
+def _play(place: CollectionPlace, encoder: HashEncoder, name: str, which: int, number: int) -> None:
     if name in ("add", "copy", "text", "change"):
-        with indexer.open_writer(path, model=encoder) as writer:
+        with indexer.open_writer(place, model=encoder) as writer:
             if name == "text":
                 writer.upsert(f"t{which}", f"words {number % 4}", describes=["p0"], lang="en")
             else:
                 seed = 100 if name == "copy" else 200 + (number if name == "change" else which)
                 writer.upsert(f"p{which}", None, vector=unit_rows(1, seed=seed)[0], attributes={"n": number})
     elif name == "delete" and which:
-        indexer.delete(path, [f"p{which}"])
+        indexer.delete(place, [f"p{which}"])
     elif name == "hide":
-        indexer.hide(path, [f"p{which}", f"t{which}"])
+        indexer.hide(place, [f"p{which}", f"t{which}"])
     elif name == "unhide":
-        indexer.unhide(path, [f"p{which}"])
-    elif name == "optimize":
-        indexer.optimize(path)
+        indexer.unhide(place, [f"p{which}"])
+    elif name == "optimize" and isinstance(place, Path):
+        indexer.optimize(place)
 
 
 def full_collection(path: Path) -> Path:

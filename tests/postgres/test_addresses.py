@@ -74,18 +74,9 @@ def test_a_folder_is_not_an_address(text: str) -> None:
 
 
 WRITES: dict[str, Callable[[Any], object]] = {
-    "build": lambda place: indexer.build(".", place, model=HashEncoder()),
-    "delete": lambda place: indexer.delete(place, ["x"]),
-    "hide": lambda place: indexer.hide(place, ["x"]),
-    "unhide": lambda place: indexer.unhide(place, ["x"]),
-    "open_writer": lambda place: indexer.open_writer(place, model=HashEncoder()),
     "optimize": lambda place: indexer.optimize(place),
-    "reindex": lambda place: indexer.reindex(place, model=HashEncoder()),
-    "doctor": lambda place: indexer.doctor(place),
-    "repair": lambda place: indexer.doctor(place, repair=True),
-    "set_attributes": lambda place: indexer.set_attributes(place, "x", {}),
     "relocate": lambda place: indexer.relocate(place, "/a", "."),
-    "update": lambda place: list(indexer.update(place)),
+    "rename_album": lambda place: indexer.rename_album(place, "a", "b"),
 }
 
 
@@ -103,15 +94,37 @@ def test_what_is_done_in_folders_alone_refuses_a_server_in_one_sentence_and_make
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("option", ["relative", "regions"])
+def test_what_an_index_run_makes_of_files_is_refused_on_a_server(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked: dict[str, Any] = {option: True}
+
+    with pytest.raises(UsageError, match=f"index --{option} is not possible on a PostgreSQL collection yet"):
+        indexer.build(".", ADDRESS, model=HashEncoder(), **asked)
+
+
+def test_an_address_in_a_path_is_refused_by_what_writes_to_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UsageError, match="named by a text, not by a path") as caught:
+        indexer.hide(Path(ADDRESS), ["x"])
+    assert SECRET not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ocr_of_what_is_indexed_is_refused_before_anything_is_made(run: Run) -> None:
+    done = run("index", ".", "--no-ocr", "--collection", ADDRESS)
+
+    assert done.exit_code == 2
+    assert "index --ocr is not possible on a PostgreSQL collection yet" in " ".join(done.stderr.split())
+
+
 COMMANDS = (
-    ["index", "."],
-    ["delete", "x"],
-    ["hide", "x"],
-    ["unhide", "x"],
     ["optimize"],
-    ["doctor"],
-    ["reindex"],
-    ["import", "."],
     ["watch"],
     ["duplicates"],
     ["cluster"],
@@ -157,10 +170,10 @@ def test_an_option_that_postgresql_does_not_know_is_one_sentence(option: str) ->
         retrieval.open(f"postgresql://me@localhost:1/db/photos?{option}")
 
 
-def test_a_collection_that_is_not_there_says_how_to_copy_one() -> None:
+def test_a_collection_that_is_not_there_says_how_to_make_one() -> None:
     place = new_place()
 
-    with pytest.raises(CollectionNotFound, match="make one with: vlsearch copy FOLDER"):
+    with pytest.raises(CollectionNotFound, match="make one with: vlsearch index CORPUS"):
         retrieval.open(place)
 
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 
 import indexer
 import retrieval
-from indexer.exchange import to_server
 from indexer.exchange.tables import TABLES
 from indexer.store.changes import Change, NewFailure
+from indexer.store.postgres.bulk import copy_vectors
 from indexer.store.writer import Writer
 from retrieval.collection import Collection, schema
 from retrieval.collection.postgres.server_connection import connect
@@ -160,7 +160,7 @@ def test_one_process_at_a_time_copies_to_a_name(tmp_path: Path) -> None:
 def test_a_copy_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = new_place()
     folder = collection_of(tmp_path / "c", (["a", "b"], unit_rows(2)))
-    monkeypatch.setattr(to_server, "copy_vectors", _one_bit_off(to_server.copy_vectors))
+    monkeypatch.setattr("indexer.exchange.to_server.copy_vectors", _one_bit_off(copy_vectors))
 
     with pytest.raises(CollectionError, match="the copy differs in its vectors of images"):
         indexer.copy_collection(folder, place)

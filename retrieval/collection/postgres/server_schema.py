@@ -142,12 +142,13 @@ TABLES = (
 )
 
 
-def vector_tables(dimension: int, extension: str) -> str:
+def vector_tables(dimension: int, extension: str, names: dict[Kind, str] = VECTORS) -> str:
     """Write the statements that make the tables of vectors.
 
     Args:
         dimension: of the vectors, 1 to :data:`LARGEST_DIMENSION`.
         extension: the schema, quoted, that pgvector is installed in.
+        names: of the tables, made of the program's own constants.
 
     A row of 512 dimensions is longer than what PostgreSQL moves out of the table by itself; a scan reads it where it
     lies if it stays.
@@ -160,5 +161,5 @@ def vector_tables(dimension: int, extension: str) -> str:
         "    encoding_id bigint PRIMARY KEY REFERENCES encodings (id),\n"
         f"    vector {extension}.vector({dimension:d}) STORAGE {storage} NOT NULL\n"
         ");\n"
-        for table in VECTORS.values()
+        for table in names.values()
     )

@@ -1,0 +1,154 @@
+"""Kills while a collection on a server is written: of the client, of a worker that decodes, of the postmaster.
+
+``python -m tests.postgres.killing N`` plays N kills on a server of its own, and says what they left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import indexer
+from retrieval.collection import Collection
+from retrieval.errors import CollectionError
+from retrieval.postgres_address import parse_address
+from tests.builders import HashEncoder, draw
+from tests.postgres_server import Server
+
+Killed = Literal["client", "worker", "postmaster"]
+KILLED: tuple[Killed, ...] = ("client", "worker", "postmaster")
+ROWS = 800
+SHORTEST_S, LONGEST_S = (
+    0.2,
+    2.0,
+)  # after the first commit, until something is killed; a run takes about as long
+
+_CLIENT = """
+import sys, indexer
+from indexer.pipeline.pace import CommitPace
+from indexer.store.writer import Writer
+from tests.builders import HashEncoder
+
+commit = Writer.commit
+
+def commit_and_tell(writer, change, identity):
+    ids = commit(writer, change, identity)
+    print(" ".join(change.items), flush=True)
+    return ids
+
+Writer.commit = commit_and_tell
+pace = CommitPace(contents=20)
+indexer.build(sys.argv[1], sys.argv[2], model=HashEncoder(), pace=pace, retry_failed=True, workers=1, timeout=30)
+print("done", flush=True)
+"""
+
+
+class Kills:
+    """A server, pictures, and a collection of them that is filled again and again, with what was acknowledged.
+
+    Args:
+        server: that the collection lies on.
+        folder: for the pictures.
+        rows: number of pictures.
+    """
+
+    def __init__(self, server: Server, folder: Path, rows: int = ROWS) -> None:
+        self.server, self.rows, self._number = server, rows, 0
+        self.pictures = folder / "pictures"
+        self.pictures.mkdir(parents=True)
+        for number in range(rows):
+            draw(self.pictures / f"{number:04}.png", (number % 256, number // 256, 7))
+        self._begin_again()
+
+    def _begin_again(self) -> None:
+        self._number += 1
+        self.address = self.server.address(f"killed{self._number}_{int(time.time())}")
+        self.acknowledged: set[str] = set()
+
+    def kill_once(self, killed: Killed, after_s: float) -> bool:
+        """Go on filling the collection, kill something after its first commit, and check; whether it was filled.
+
+        Raises:
+            AssertionError: an acknowledged picture is not there, or the doctor finds a fault.
+        """
+        client = subprocess.Popen(
+            [sys.executable, "-c", _CLIENT, str(self.pictures), self.address],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert client.stdout is not None
+        first = client.stdout.readline()
+        time.sleep(after_s)
+        self._kill(killed, client)
+        rest, said = client.communicate(timeout=600)
+        if killed == "postmaster":
+            self.server.restart()
+        told = [first, *rest.splitlines()]
+        is_filled = "done" in (line.strip() for line in told)
+        for line in told:
+            self.acknowledged |= {uri for uri in line.split() if uri.startswith("file:")}
+        self._check(is_filled, said)
+        if is_filled:
+            self._begin_again()
+        return is_filled
+
+    def _kill(self, killed: Killed, client: subprocess.Popen[str]) -> None:
+        if killed == "client":
+            client.kill()
+        elif killed == "postmaster":
+            self.server.kill()
+        else:
+            psutil: Any = importlib.import_module("psutil")
+            with contextlib.suppress(psutil.Error, IndexError):
+                psutil.Process(client.pid).children(recursive=True)[-1].kill()
+
+    def _check(self, is_filled: bool, said: str) -> None:
+        there = self._answered()
+        assert self.acknowledged <= there, f"lost: {sorted(self.acknowledged - there)[:3]} ({said[-500:]})"
+        if not self.acknowledged:  # it may not have been made yet
+            return
+        assert indexer.doctor(parse_address(self.address)).faults == ()
+        if is_filled:  # a picture whose worker was killed is a failure, which another run takes
+            indexer.build(self.pictures, self.address, model=HashEncoder(), retry_failed=True, workers=1)
+            assert len(self._answered()) == self.rows
+
+    def _answered(self) -> set[str]:
+        """Ask which pictures are there; a server that was killed takes a while until it answers."""
+        for attempt in range(100):
+            try:
+                with Collection.open(parse_address(self.address)) as opened, opened.reading() as view:
+                    return {item.uri for page in view.pages("image") for item in page}
+            except CollectionError as error:
+                if "there is no collection" in str(error):
+                    return set()
+                if attempt == 99:
+                    raise
+                time.sleep(0.1)
+        raise AssertionError("unreachable")
+
+
+def play(kills: int, seed: int, folder: Path, rows: int = ROWS) -> int:
+    """Play kills in turns; give how many runs came to their end all the same."""
+    chance, through = random.Random(seed), 0
+    (folder / "server").mkdir(parents=True)
+    harness = Kills(Server(folder / "server"), folder, rows)
+    for number in range(kills):
+        through += harness.kill_once(KILLED[number % 3], chance.uniform(SHORTEST_S, LONGEST_S))
+        if number % 20 == 19:
+            print(f"{number + 1} kills, {through} runs came through, nothing lost", flush=True)
+    harness.server.running.cleanup()
+    return through
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as parent:
+        ended = play(int(sys.argv[1]), int(time.time()), Path(parent) / "k")
+    print(f"{sys.argv[1]} kills, {ended} runs came through; no acknowledged picture lost, doctor clean")
