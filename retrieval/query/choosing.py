@@ -9,9 +9,10 @@ Vectors and words together (``hybrid``) where all of this holds, else vectors al
 - Images that may be found have a caption with a word of the query, other than words that half of the texts, or
   thousands of items, hold.
 
-Captions are the texts that are linked to images. File names, metadata, text that was read in images and captions that a
-model wrote count with ``mode="hybrid"`` and ``"words"`` alone: what they would add was not measured. Words change the
-order among images that have captions; an image without one keeps the place that its vector gives it
+Captions are the texts that are linked to images. Captions that a model wrote count with ``mode="hybrid"`` and
+``"words"`` alone: those of ``mini`` lose ten points of R@10 (benchmarks/search/machine_captions.md). So do file names,
+metadata and text that was read in images, where what they would add was not measured. Words change the order among
+images that have captions; an image without one keeps the place that its vector gives it
 (:func:`~retrieval.query.fuse.fuse_in_places`). docs/search.md has the figures.
 """
 
