@@ -19,6 +19,7 @@ from retrieval.collection import Collection
 from retrieval.collection.score import exact_scores
 from retrieval.errors import FilterError
 from retrieval.expressions import Expression
+from retrieval.identity import Identity
 from retrieval.types import Kind, Request
 from retrieval.uris import file_uri
 from tests.builders import IDENTITY, unit_rows
@@ -37,7 +38,13 @@ class Filled:
         self.collection, self.items, self.vectors, self.uris = collection, items, vectors, uris
 
 
-def fill(path: Path, items: list[PlainItem], vectors: NDArray[np.float32], parts: int = 3) -> list[str]:
+def fill(
+    path: Path,
+    items: list[PlainItem],
+    vectors: NDArray[np.float32],
+    parts: int = 3,
+    identity: Identity = IDENTITY,
+) -> list[str]:
     """Commit items in some parts; every seventh has the content of the one before it."""
     uris = []
     with Writer(path) as writer:
@@ -56,7 +63,7 @@ def fill(path: Path, items: list[PlainItem], vectors: NDArray[np.float32], parts
                     uri, item.kind, digest, corpus, item.key, item.lang, item.attributes, stamp
                 )
                 uris.append(uri)
-            writer.commit(change, IDENTITY)
+            writer.commit(change, identity)
     return uris
 
 
