@@ -35,7 +35,10 @@ TORCH = ("indexer/training/", *(f"retrieval/encoders/two_tower/{name}.py" for na
 IMPORTED_AT_ONCE = (
     (TORCH, {"torch", "torchvision"}),
     (("retrieval/server/",), {"fastapi", "mcp", "prometheus_client", "uvicorn"}),
-    (("retrieval/collection/postgres/", "indexer/exchange/to_server.py"), {"psycopg"}),
+    (
+        ("retrieval/collection/postgres/", "indexer/store/postgres/", "indexer/exchange/to_server.py"),
+        {"psycopg"},
+    ),
 )
 """What these places import at a module's top; each is imported behind a ``require`` of its extra."""
 
