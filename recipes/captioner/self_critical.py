@@ -125,7 +125,7 @@ def _drawn(decoder: Decoder, shown: Tensor, texts: Texts, language: str, count: 
 
 
 def _one_of(shares: Tensor) -> Tensor:
-    """Draw a column of each row by its share, (n, 1); torch.multinomial takes thirty times as long on a processor."""
+    """Draw a column of each row by its share, (n, 1); torch.multinomial took most of a step on a processor."""
     below = shares.cumsum(-1)
     drawn = (1 - torch.rand(len(shares), 1)) * below[
         :, -1:

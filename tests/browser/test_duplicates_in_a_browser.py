@@ -84,7 +84,9 @@ def test_a_kind_of_copies_is_chosen_and_stands_in_the_address(open_page: Any, co
     page.wait_for_function("() => location.search === '?view=duplicates&class=picture'")
     page.wait_for_function("() => document.querySelectorAll('.group').length === 1")
     assert page.evaluate(headings) == ["Same picture"]
-    assert page.inner_text(".group-head .quiet") == "The first is the best: most pixels"
+    page.wait_for_function(
+        "() => document.querySelector('.group-head .quiet').innerText === 'The first is the best: most pixels'"
+    )
 
 
 @pytest.mark.parametrize("width", [320, 768])

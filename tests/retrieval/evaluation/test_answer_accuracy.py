@@ -127,7 +127,7 @@ def test_the_accuracy_equals_the_scripts_for_any_answers(
     assert vqa_accuracy(answer, annotators) == pytest.approx(evaluate(answer, annotators), abs=1e-12)
 
 
-# What the organisers' own vqaEval.py gives (GT-Vision-Lab/VQA, commit a013f00), run apart from this project.
+# What the organisers' vqaEval.py gives (GT-Vision-Lab/VQA, commit a013f00; its functions copied to Python 3).
 PUBLISHED = {
     "The two dogs.": "2 dogs", "none": "0", "an": "", "a/b": "b", "dont!": "don't", "U.S.A.": "usa",
     "1,000 - 2,000": "1000 2000", "10,5 km/h": "105 kmh", "3.5 ft.": "3.5 ft", "1. 2 .5": "1 2 .5",
