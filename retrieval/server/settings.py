@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class ServerSettings:
         names: host names by which clients reach the server beside its own, as behind a reverse proxy.
         upload_bytes: of one picture to search with.
         kept_bytes: of all pictures that wait to be searched with; the longest unused go first.
-        searching: searches at a time; those that wait for a scan share the next one.
+        searching: searches at a time; more than there are cores only take turns, and the caches, from each other.
         waiting: requests that may wait for a search, or for a thumbnail, before others are turned away.
         seconds: for one request, with the time that it waits.
         writes: whether clients may hide, tag and index.
@@ -42,7 +43,7 @@ class ServerSettings:
     names: tuple[str, ...] = ()
     upload_bytes: int = 32 * 2**20
     kept_bytes: int = 128 * 2**20
-    searching: int = 8
+    searching: int = (os.cpu_count() or 1) + 1
     waiting: int = 256
     seconds: float = 60.0
     writes: bool = False
