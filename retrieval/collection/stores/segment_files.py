@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.stored_values import WrongValue
-from retrieval.collection.stores.byte_rows import CopyOf, Run
+from retrieval.collection.stores.byte_rows import CopyOf
 from retrieval.collection.stores.flat_scan import best_rows, best_selected
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import LARGEST_DIMENSION
@@ -90,10 +90,10 @@ class Segment:
         return best_rows(data, queries, min(k, len(data)))
 
     def search_copy(
-        self, queries: NDArray[np.float32], k: int, run: Run = map
+        self, queries: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
         """Search the copy of the rows in memory, as :meth:`search`; None where there is none, or it proves nothing."""
-        return self.copy.best(queries, min(k, self.rows), run=run)
+        return self.copy.best(queries, min(k, self.rows))
 
     def search_selected(
         self, rows: NDArray[np.int64], queries: NDArray[np.float32], k: int

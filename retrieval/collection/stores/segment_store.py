@@ -38,9 +38,6 @@ PARTS = (
 SHARED_DEPTH = 2048
 """Searches that want more of the best rows than this scan alone, as those of several queries do."""
 
-COPIED_ALONE = 64 * 2**20
-"""Bytes of copies that one thread scans in the time that handing them to several takes to be worth it."""
-
 CORES = os.cpu_count() or 1
 
 SCAN_ROWS = 4096  # deeper than this, and a tenth of a segment, an exact scan is faster than FAISS's heaps
@@ -107,9 +104,8 @@ class SegmentStore:
                 self._threads.submit(segment.copy.make)
         if any(segment.copy.rows is None for segment in large):
             return None
-        run = self._threads.map if sum(segment.copy.size for segment in large) > COPIED_ALONE else map
         found = [
-            segment.search(queries, depth) if segment.is_small else segment.search_copy(queries, depth, run)
+            segment.search(queries, depth) if segment.is_small else segment.search_copy(queries, depth)
             for segment in self.segments
         ]
         proven = [one for one in found if one is not None]

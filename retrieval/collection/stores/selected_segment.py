@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.stores.byte_rows import Run
 from retrieval.collection.stores.segment_files import ALL, EXACT_SCAN_BYTES, Segment
 
 
@@ -38,10 +37,10 @@ class SelectedSegment:
         return self._segment.search_selected(self._rows[part], queries, k)
 
     def search_copy(
-        self, queries: NDArray[np.float32], k: int, run: Run = map
+        self, queries: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
         """Search the segment's copy in memory; None where it has none, or that proves nothing."""
-        found = self.copy.best(queries, min(k, self.rows), self._rows, run)
+        found = self.copy.best(queries, min(k, self.rows), self._rows)
         return None if found is None else (found[0], np.searchsorted(self._rows, found[1]))
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 from retrieval.collection import Collection
 from retrieval.collection.score import error_bound, exact_scores
 from retrieval.collection.stores import SegmentStore, byte_rows, segment_files, selected_segment
-from retrieval.collection.stores.byte_rows import SCANS_BEFORE_COPY, ByteRows, CopyOf, copy_rows
+from retrieval.collection.stores.byte_rows import (
+    LARGEST_DIMENSION,
+    SCANS_BEFORE_COPY,
+    ByteRows,
+    CopyOf,
+    copy_rows,
+)
 from retrieval.expressions import field
 from retrieval.types import Request
 from tests.builders import collection_of, names_and_scores, rank_naively, unit_rows
 
-D = 16
+DIMENSIONS = st.sampled_from([8, 16, 100, 512])  # FAISS has kernels of their own for multiples of 16, of 64
 
 
 class Table:
@@ -40,25 +46,27 @@ def copied(table: NDArray[np.float32]) -> ByteRows:
 
 
 @pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Divide few rows as many are; look at few candidates."""
-    monkeypatch.setattr(byte_rows, "_CHUNK_BYTES", 4 * D * 70)
+    monkeypatch.setattr(byte_rows, "_BLOCK_BYTES", 4 * 16 * 70)
     monkeypatch.setattr(byte_rows, "_LEAST_CANDIDATES", 8)
+    monkeypatch.setattr(byte_rows, "_CANDIDATES_A_ROW", 3)
 
 
 @st.composite
 def tables(draw: st.DrawFn) -> NDArray[np.float32]:
-    """Unit rows: some equal, some near to each other, some with one large element."""
-    count = draw(st.integers(1, 300))
-    rows = unit_rows(count, D, seed=draw(st.integers(0, 50)))
+    """Unit rows: some equal, some near to each other, some with one large element, all near to one direction or not."""
+    count, dimension = draw(st.integers(1, 300)), draw(DIMENSIONS)
+    rows = unit_rows(count, dimension, seed=draw(st.integers(0, 50)))
     equal, near = draw(st.integers(0, count)), draw(st.integers(0, count))
     rows[:equal] = rows[0]
     rows[:near] = rows[:near] * 0.01 + rows[-1]
-    rows[draw(st.integers(0, count)) :, draw(st.integers(0, D - 1))] += draw(
-        st.sampled_from([0.0, 0.0, 50.0])
+    rows += draw(st.sampled_from([0.0, 3.0])) * unit_rows(1, dimension, seed=77)
+    rows[draw(st.integers(0, count)) :, draw(st.integers(0, dimension - 1))] += draw(
+        st.sampled_from([0.0, 50.0])
     )
     unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return unit
+    return unit.astype(np.float32)
 
 
 def some_of(table: NDArray[np.float32], share: float) -> NDArray[np.int64] | None:
@@ -76,19 +84,22 @@ SHARES = st.sampled_from([0.1, 0.5, 1.0])
 
 
 @given(table=tables(), seed=st.integers(0, 9), count=st.integers(1, 320), share=SHARES)
-def test_no_row_beside_the_candidates_scores_above_the_bound(
+def test_no_score_differs_from_the_copys_by_more_than_the_error_nor_is_above_the_bound(
     table: NDArray[np.float32], seed: int, count: int, share: float
 ) -> None:
-    query = unit_rows(1, D, seed=seed)[0]
+    query = unit_rows(1, table.shape[1], seed=seed)[0]
     selected = some_of(table, share)
     every = np.arange(len(table)) if selected is None else selected
 
-    numbers, bound = copied(table).candidates(query, count, selected)
+    found = copied(table).candidates(query, count, selected)
 
-    others = np.setdiff1d(every, numbers)
-    assert len(numbers) == len(np.intersect1d(numbers, every)) >= min(count, len(every))
-    assert exact_scores(table[others], query).max(initial=-np.inf) <= bound
-    assert (bound == -np.inf) == (not len(others))
+    exact = exact_scores(table, query)
+    others = np.setdiff1d(every, found.numbers)
+    assert len(found.numbers) == len(np.intersect1d(found.numbers, every)) == min(count, len(every))
+    assert (np.diff(found.scores) <= 0).all()
+    assert np.abs(exact[found.numbers] - found.scores).max() <= found.error
+    assert exact[others].max(initial=-np.inf) <= found.bound
+    assert (found.bound == -np.inf) == (not len(others))
 
 
 @given(table=tables(), seed=st.integers(0, 9), k=st.integers(1, 40), share=SHARES)
@@ -100,52 +111,72 @@ def test_what_a_copy_proves_to_be_the_best_is_what_a_scan_finds(
     source = Table(table)
     copy = CopyOf(source)
     copy.rows = copied(table)
-    queries = unit_rows(2, D, seed=seed)
+    queries = unit_rows(2, table.shape[1], seed=seed)
 
     found = copy.best(queries, min(k, len(every)), selected)
 
     if found is None:
         return
+    bound = error_bound(table.shape[1])
     for query, scores, numbers in zip(queries, *found, strict=True):
         exact = exact_scores(table, query)
         assert (np.diff(scores) <= 0).all()
         assert len(set(numbers.tolist()) & set(every.tolist())) == min(k, len(every))
-        assert np.abs(scores - exact[numbers]).max() <= error_bound(D)
-        assert exact[np.setdiff1d(every, numbers)].max(initial=-1) <= scores[-1] + error_bound(D)
+        assert np.abs(scores - exact[numbers]).max() <= bound
+        assert exact[np.setdiff1d(every, numbers)].max(initial=-1) <= scores[-1] + bound
 
 
-def test_rows_at_random_are_proved_by_a_few_candidates() -> None:
-    table = unit_rows(4000, 64, seed=1)
+@pytest.mark.parametrize("dimension", [64, 100, 512, 1024])
+def test_thousands_of_rows_are_proved_and_come_in_the_order_of_their_scores(
+    dimension: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    table = unit_rows(9000, dimension, seed=1)
     source = Table(table)
     copy = CopyOf(source)
     copy.rows = copied(table)
 
-    assert all(copy.best(unit_rows(1, 64, seed=seed), 10) is not None for seed in range(20))
+    for seed in range(10):
+        query = unit_rows(1, dimension, seed=100 + seed)
+        found = copy.best(query, 10)
+        assert found is not None
+        exact = exact_scores(table, query[0])
+        assert exact[found[1][0]].tolist() == sorted(exact.tolist(), reverse=True)[:10]
 
 
-def test_a_copy_that_proves_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(byte_rows, "_CHUNK_BYTES", 4 * D * 5000)
-    source = Table(np.repeat(unit_rows(1, D), 5000, axis=0))
+def test_a_copy_that_proves_nothing_is_dropped() -> None:
+    source = Table(np.repeat(unit_rows(1, 16), 5000, axis=0))
     copy = CopyOf(source)
     copy.rows = copied(source.table)
 
-    found = [copy.best(unit_rows(1, D), 5) for _ in range(40)]
+    found = [copy.best(unit_rows(1, 16), 5) for _ in range(40)]
 
     assert found == [None] * 40
     assert copy.rows is None
 
 
-def test_rows_that_are_not_numbers_have_no_copy() -> None:
+def test_rows_that_are_not_numbers_and_rows_too_long_for_exact_sums_have_no_copy() -> None:
     for wrong in (np.nan, np.inf):
-        table = unit_rows(200, D)
+        table = unit_rows(200, 16)
         table[130, 3] = wrong
         assert copy_rows(Table(table)) is None
+    assert copy_rows(Table(unit_rows(20, LARGEST_DIMENSION + 1))) is None
+    assert (np.float32(LARGEST_DIMENSION * 127 * 127) + 1) - np.float32(LARGEST_DIMENSION * 127 * 127) == 1
+
+
+def test_sums_that_are_not_those_of_the_numbers_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = byte_rows._search
+    monkeypatch.setattr(
+        byte_rows, "_search", lambda *given: (search(*given)[0] + np.float32(1), search(*given)[1])
+    )
+
+    assert copy_rows(Table(unit_rows(200, 16))) is None
 
 
 def test_copies_take_no_more_memory_than_they_may_and_give_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = byte_rows._budget._taken
-    monkeypatch.setattr(byte_rows, "MOST_BYTES", taken + 3 * 100 * D)
-    sources = [Table(unit_rows(100, D, seed=seed)) for seed in range(4)]
+    monkeypatch.setattr(byte_rows, "MOST_BYTES", taken + 3 * 100 * 16)
+    sources = [Table(unit_rows(100, 16, seed=seed)) for seed in range(4)]
     copies = [CopyOf(source) for source in sources]
 
     wanted = [[copy.scanned() for _ in range(3 * SCANS_BEFORE_COPY)].count(True) for copy in copies]
@@ -153,10 +184,13 @@ def test_copies_take_no_more_memory_than_they_may_and_give_it_back(monkeypatch: 
         copy.make()
 
     assert wanted == [1, 1, 1, 0]
-    assert byte_rows._budget._taken == taken + 3 * 100 * D
+    assert byte_rows._budget._taken == taken + 3 * 100 * 16
     del copies, copy
     gc.collect()
     assert byte_rows._budget._taken == taken
+
+
+D = 16
 
 
 @pytest.fixture
