@@ -97,8 +97,11 @@ class SegmentStore:
         return self._scan(queries, depth)
 
     def _in_copies(self, queries: NDArray[np.float32], depth: int) -> Found | None:
-        """Search small segments and the copies of all others; None where one has none yet, or it proves nothing."""
+        """Search the copies of large segments, and few small ones; None where one has none yet, or proves nothing."""
         large = [segment for segment in self.segments if not segment.is_small]
+        rows_of_small = self.rows - sum(segment.rows for segment in large)
+        if 4 * rows_of_small * queries.shape[1] > PART_BYTES:  # several threads scan those
+            return None
         for segment in large:
             if segment.copy.rows is None and segment.copy.scanned():
                 self._threads.submit(segment.copy.make)

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from retrieval.collection import Collection
 from retrieval.collection.score import error_bound, exact_scores
-from retrieval.collection.stores import SegmentStore, byte_rows, segment_files, selected_segment
+from retrieval.collection.stores import (
+    SegmentStore,
+    byte_rows,
+    segment_files,
+    segment_store,
+    selected_segment,
+)
 from retrieval.collection.stores.byte_rows import (
     LARGEST_DIMENSION,
     SCANS_BEFORE_COPY,
@@ -246,3 +252,27 @@ def test_a_store_asks_for_a_copy_after_so_many_scans_alone(
             collection.search(vectors[:1], "image", 5)
 
     assert (early, len(made)) == (0, 1)
+
+
+@pytest.mark.parametrize(("part_bytes", "is_in_one_thread"), [(4 * D * 60, True), (4 * D * 60 - 1, False)])
+def test_small_segments_are_searched_in_one_thread_only_where_they_are_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_bytes: int, is_in_one_thread: bool
+) -> None:
+    monkeypatch.setattr(segment_store, "PART_BYTES", part_bytes)
+    vectors = unit_rows(60, D)
+    names = [f"{number}" for number in range(60)]
+
+    with (
+        Collection.open(
+            collection_of(tmp_path, (names[:30], vectors[:30]), (names[30:], vectors[30:]))
+        ) as held,
+        held.reading() as view,
+    ):
+        store = view._store("image")
+        assert isinstance(store, SegmentStore)
+        assert len(store.segments) == 2
+        found = store._in_copies(vectors[:1], 5)
+        hits = view.search(vectors[:1], "image", Request(5))[0]
+
+    assert (found is not None) == is_in_one_thread
+    assert names_and_scores(hits) == rank_naively(names, vectors, vectors[0], 5)
