@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from functools import cache
 from typing import NamedTuple
 
@@ -116,15 +117,19 @@ def match_all(words: str) -> str:
     return " AND ".join(filter(None, terms))
 
 
-def holds_words(text: str, words: str) -> bool:
-    """Whether a text holds all words, as :func:`match_all` asks for them: for one text this is faster than asking."""
-    tokens = _WORD.findall(spaced(text))
-    terms = [_WORD.findall(spaced(quoted or plain)) for quoted, plain in _TERM.findall(words)]
-    return any(terms) and all(_is_within(term, tokens) for term in terms)
+def texts_hold_all(texts: Iterable[str], words: str) -> bool:
+    """Whether one of some texts holds all words, as :func:`holds_all` says of items.
 
+    SQLite cuts them here too, in memory: which characters make a word, and which accents it drops, only it knows.
 
-def _is_within(term: list[str], tokens: list[str]) -> bool:
-    return any(tokens[at : at + len(term)] == term for at in range(len(tokens) - len(term) + 1))
+    Raises:
+        FilterError: there is no word, or too much of them.
+    """
+    match = match_all(words)
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(CREATE)
+        connection.executemany(f"INSERT INTO {TABLE} (text) VALUES (?)", [(spaced(text),) for text in texts])
+        return bool(len(_MATCHING.array(connection, match)))
 
 
 def _phrase(term: str) -> str:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from retrieval.calibration import Asked, Calibration, with_caption
 from retrieval.collection import View
-from retrieval.collection.fulltext import LONGEST, holds_words
+from retrieval.collection.fulltext import LONGEST, texts_hold_all
 from retrieval.collection.score import exact_scores
 from retrieval.encoders.calibrations import calibration_of
 from retrieval.errors import UsageError
@@ -108,7 +108,7 @@ def _of_first(
     first, score = min(zip(hits, scores, strict=True), key=lambda pair: pair[0].rank)
     if words and "words" in first.ranks:
         bound = calibration.bound("doubtful")
-        if any(holds_words(caption.text, words) for caption in first.captions):
+        if texts_hold_all([caption.text for caption in first.captions], words):
             return max(with_caption(calibration.probability(asked, score)), bound)
         probability = calibration.probability(asked, best)
         return bound if probability < bound and view.holds_all_words([first.id], words) else probability

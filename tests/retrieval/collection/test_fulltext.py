@@ -180,24 +180,38 @@ def test_a_search_for_words_needs_no_encoder_and_takes_conditions_pages_and_orde
 
 
 @given(
-    text=st.lists(st.sampled_from(["dog", "Café", "cafe", "dogs", "狗", "雪地", "red-dog", "a_b", "3"]), max_size=6),
+    texts=st.lists(
+        st.lists(
+            st.sampled_from(["dog", "Café", "cafe", "cafe\u0301", "dogs", "狗", "雪地", "red-dog", "a_b", "3", "ø"]),
+            max_size=6,
+        ),
+        max_size=3,
+    ),
     words=st.lists(
-        st.sampled_from(["dog", "CAFÉ", '"red dog"', '"dog cafe"', "雪", "雪地", "狗 雪", "a", "3", "?"]),
+        st.sampled_from(["dog", "CAFÉ", "E\u0301", '"red dog"', '"dog cafe"', "雪", "雪地", "狗 雪", "a", "3", "Ø"]),
         min_size=1, max_size=3,
     ),
     between=st.sampled_from([" ", ", ", ""]),
 )  # fmt: skip
-def test_a_text_holds_the_words_that_the_full_text_finds_in_it(
-    text: list[str], words: list[str], between: str
+def test_texts_hold_the_words_that_the_full_text_finds_in_one_of_them(
+    texts: list[list[str]], words: list[str], between: str
 ) -> None:
-    asked, written = " ".join(words), between.join(text)
+    asked, written = " ".join(words), [between.join(text) for text in texts]
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(fulltext.CREATE)
-        connection.execute("INSERT INTO words (rowid, text) VALUES (1, ?)", (fulltext.spaced(written),))
-        if set(words) == {"?"}:
-            assert not fulltext.holds_words(written, asked)
-        else:
-            assert fulltext.holds_words(written, asked) == fulltext.holds_all(connection, [1], asked)
+        connection.executemany(
+            "INSERT INTO words (rowid, text) VALUES (?, ?)",
+            [(rowid, fulltext.spaced(text)) for rowid, text in enumerate(written)],
+        )
+        assert fulltext.texts_hold_all(written, asked) == fulltext.holds_all(
+            connection, range(len(written)), asked
+        )
+
+
+@pytest.mark.parametrize("asked", ["", "?", '" "', "dog " * 251])
+def test_texts_are_not_asked_for_no_words_nor_for_too_many(asked: str) -> None:
+    with pytest.raises(FilterError):
+        fulltext.texts_hold_all(["a dog"], asked)
 
 
 def test_hybrid_joins_the_ranks_of_both_sources(engine: SearchEngine) -> None:
