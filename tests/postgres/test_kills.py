@@ -38,4 +38,4 @@ def test_a_server_that_is_killed_is_one_sentence_and_answers_again_when_it_is_ba
             opened.count("image")
         server.restart()
         assert opened.count("image") == 1
-    server.running.cleanup()
+    server.end()

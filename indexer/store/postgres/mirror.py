@@ -19,6 +19,7 @@ from retrieval.collection.kept_duplicates import KEPT
 from retrieval.collection.known_corpora import CORPUS
 from retrieval.collection.left_out import LEFT_OUT
 from retrieval.collection.postgres.server_connection import ServerConnection
+from retrieval.collection.postgres.server_schema import CATALOGUE_TABLES
 from retrieval.collection.shard_note import SHARD
 from retrieval.collection.stores.held_vectors import name_segments
 from retrieval.errors import CollectionDamaged
@@ -65,24 +66,7 @@ def _table(name: str) -> MirrorTable:
     )
 
 
-TABLES = tuple(
-    _table(name)
-    for name in (
-        "settings",
-        "encoders",
-        "sources",
-        "contents",
-        "encodings",
-        "items",
-        "listings",
-        "links",
-        "image_texts",
-        "failures",
-        "dead",
-        "hidden",
-        "albums",
-    )
-)
+TABLES = tuple(map(_table, CATALOGUE_TABLES))
 """In an order in which each refers to those before it."""
 
 

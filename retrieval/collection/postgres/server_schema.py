@@ -122,10 +122,8 @@ MIGRATIONS: tuple[str, ...] = (_M001_FIRST_TABLES,)
 
 SERVER_SCHEMA = len(MIGRATIONS)
 
-TABLES = (
-    "migrations",
+CATALOGUE_TABLES = (
     "settings",
-    "last_ids",
     "encoders",
     "sources",
     "contents",
@@ -138,8 +136,11 @@ TABLES = (
     "dead",
     "hidden",
     "albums",
-    *VECTORS.values(),
 )
+"""Those that a folder's catalogue has as well, in an order in which each refers to those before it."""
+
+TABLES = ("migrations", "last_ids", *CATALOGUE_TABLES, *VECTORS.values())
+"""All of them."""
 
 
 def vector_tables(dimension: int, extension: str, names: dict[Kind, str] = VECTORS) -> str:
