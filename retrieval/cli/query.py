@@ -27,7 +27,7 @@ from retrieval.cli.printing import name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
 from retrieval.cli.request_options import OF_QUERY, request_options
 from retrieval.cli.rerank_options import SecondLookOptions, answer_twice, check_second_look, rerank_options
-from retrieval.cli.sheet import Drawn, checked_sheet, write_sheet
+from retrieval.cli.sheets import Drawn, checked_sheet, write_sheet
 from retrieval.cli.showing import show_or_open
 from retrieval.cli.typed_query import (
     QueryCommand,
@@ -72,7 +72,7 @@ BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that 
     "--sheet",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the hits with small pictures to an HTML file.",
+    help="Write the hits with small pictures to an HTML or PNG file.",
 )
 @click.option(
     "--explain",
@@ -154,7 +154,7 @@ def query(
 
     _check_uses(typed, request, source, sheet, explain, open_them)
     check_second_look(second, request, source is not None)
-    sheet, explain = checked_sheet(sheet), checked_folder(explain)
+    sheet, explain = checked_sheet(sheet, request.k), checked_folder(explain)
     typed, request = with_words(typed, request, alone=source is None)
     if explain is not None and request.mode == "words":
         raise UsageError(

@@ -27,14 +27,27 @@ def thumbnail(source: CorpusImage, pool: DecodePool) -> str:
 
 def thumbnail_of(location: Location, pool: DecodePool) -> str:
     """Make the thumbnail of the image at a location, as :func:`thumbnail` does."""
+    return jpeg_uri(jpeg_of(location, pool))
+
+
+def jpeg_of(location: Location, pool: DecodePool, height: int = HEIGHT) -> bytes:
+    """Make the thumbnail of the image at a location, as the bytes of a JPEG of a height of at most 264 pixels.
+
+    Raises:
+        ImageError: it cannot be read any more.
+    """
     array = pool.prepare(location, _TWICE).array
     assert array is not None, "every image is wanted"
     image = Image.fromarray(array)
-    width = max(1, min(round(image.width * HEIGHT / image.height), 3 * HEIGHT))
-    small = image.resize((width, HEIGHT))
+    width = max(1, min(round(image.width * height / image.height), 3 * height))
     file = io.BytesIO()
-    small.save(file, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    image.resize((width, height)).save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def jpeg_uri(jpeg: bytes) -> str:
+    """Write the bytes of a JPEG as a data URI."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 class Thumbnails:

@@ -7,10 +7,18 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.cli.sheet import write_sheet
+from retrieval.cli.printing import printable
+from retrieval.cli.sheets import write_sheet
+from retrieval.cli.sheets.entries import Entry, Run
+from retrieval.cli.sheets.fonts import fonts_of, pieces_of
+from retrieval.cli.sheets.picture import WIDTH, png_of
+from retrieval.cli.sheets.typeset import MOST_ROWS, set_line
 from retrieval.types import Hit, Item, Limits
 from tests.command_line import fill_photos, vlsearch
 
@@ -78,8 +86,12 @@ def test_a_picture_that_is_gone_is_said_to_be(collection: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["red", "--sheet", "s.pdf"], "a sheet is an HTML file; s.pdf does not end in .html"),
+        (["red", "--sheet", "s.pdf"], "a sheet is an HTML or PNG file; s.pdf does not end in .html or .png"),
         (["red", "--sheet", "no/such/s.html"], "for the sheet s.html; make it first"),
+        (
+            ["red", "-k", "201", "--sheet", "s.png"],
+            "shows at most 200 hits and 201 are asked for; write an .html",
+        ),
         (["--from", "-", "--sheet", "s.html"], "a sheet shows the hits of one query"),
     ],
 )
@@ -90,3 +102,54 @@ def test_a_sheet_that_cannot_be_is_refused_before_the_search(
 
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+def test_a_sheet_may_be_a_picture(collection: Path, tmp_path: Path) -> None:
+    done = vlsearch(
+        "query", "a red square", "-k", "3", "--sheet", tmp_path / "s.png", "--collection", collection
+    )
+
+    assert done.exit_code == 0, done.stderr
+    assert "3 hits in" in done.stderr
+    with Image.open(tmp_path / "s.png") as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.width == 3 * 300 + 2 * 20 + 2 * 30
+        pixels = np.asarray(sheet.convert("RGB"))
+    assert {int(pixels[sheet.height // 2, x].argmax()) for x in (40, 360, 680)} == {0, 1, 2}, (
+        "red, green, blue"
+    )
+
+
+@given(text=st.text(max_size=300), title=st.text(max_size=50))
+def test_any_text_is_set_inside_its_entry(text: str, title: str) -> None:
+    words = set_line((Run(printable(text)),), WIDTH, 14)
+
+    assert all(0 <= word.x <= WIDTH and word.row < MOST_ROWS for word in words)
+    assert [word.row for word in words] == sorted(word.row for word in words)
+    shown, _ = png_of(title, [Entry("a", None, "", "", ((Run(printable(text)),),))])
+    with Image.open(io.BytesIO(shown)) as image:
+        right = image.convert("L").crop((image.width - 10, 0, image.width, image.height))
+        assert right.getextrema() == (255, 255), "nothing leaves the sheet"
+
+
+def test_a_long_text_is_cut_with_an_ellipsis() -> None:
+    words = set_line((Run("a dog runs over the grass " * 40),), WIDTH, 14)
+
+    assert words[-1].text == "…"
+    assert words[-1].row == MOST_ROWS - 1
+
+
+def test_characters_that_no_font_has_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    item = Item(1, "text", "file:///a.txt", None, "\U0010fffe\U0010fffe and \U0010fffd", None, (), {})
+
+    write_sheet(tmp_path / "s.png", "x", [Hit(1, 0.5, item)], Limits())
+
+    assert "Note: no font here has 2 characters of the sheet, like '\\U0010fffe'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(len(fonts_of(14)) == 1, reason="no known font is installed")
+def test_what_pillows_font_lacks_is_drawn_by_a_font_of_the_system() -> None:
+    ((own, _, _), (other, font, is_drawn)) = pieces_of("dog\u4e00", 14)
+
+    assert (own, other) == ("dog", "\u4e00")
+    assert font is not fonts_of(14)[0] or not is_drawn
