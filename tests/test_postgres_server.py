@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +26,34 @@ time.sleep(600)
 """
 
 
-@pytest.mark.slow
-def test_a_server_ends_with_the_last_process_that_uses_it_however_that_ends() -> None:
+@pytest.fixture
+def users() -> Iterator[list[subprocess.Popen[str]]]:
+    """Two processes that use one server, whose process id each has printed; they end with the test."""
     require_server()
-    psutil: Any = importlib.import_module("psutil")
-    with tempfile.TemporaryDirectory(prefix="vlsearch-", dir="/tmp") as parent:
-        folder = Path(parent) / "s"
-        users = [_begin_to_use(folder) for _ in range(2)]
-        pids = {pid for _, pid in users}
-        (postmaster,) = map(psutil.Process, pids)
-
-        for process, _ in users:
-            assert postmaster.is_running()
+    with tempfile.TemporaryDirectory(prefix="vlsearch-", dir="/tmp", ignore_cleanup_errors=True) as parent:
+        command = [sys.executable, "-c", _USE, f"{parent}/s"]
+        begun = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        yield begun
+        for process in begun:
             process.kill()
             process.communicate()
-        psutil.wait_procs([postmaster], timeout=60)
-
-        assert not postmaster.is_running()
         end = time.monotonic() + 60
         while list(Path(parent).iterdir()) and time.monotonic() < end:
             time.sleep(0.05)
         assert list(Path(parent).iterdir()) == []
 
 
-def _begin_to_use(folder: Path) -> tuple[subprocess.Popen[str], int]:
-    """Start a process that uses a server; give it and the server's process id."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _USE, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    return process, int(process.stdout.readline())
+@pytest.mark.slow
+def test_a_server_ends_with_the_last_process_that_uses_it_however_that_ends(
+    users: list[subprocess.Popen[str]],
+) -> None:
+    psutil: Any = importlib.import_module("psutil")
+    (postmaster,) = {psutil.Process(int(process.stdout.readline())) for process in users if process.stdout}
+
+    for process in users:
+        assert postmaster.is_running()
+        process.kill()
+        process.wait()
+    psutil.wait_procs([postmaster], timeout=60)
+
+    assert not postmaster.is_running()

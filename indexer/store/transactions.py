@@ -29,15 +29,19 @@ class Transactions:
         path: of the folder that it lies in.
         before_commit: called at the end of every transaction that writes; where it fails, nothing is committed.
 
+    Args:
+        collection: the folder that it lies in.
+        is_durable: whether what is committed survives a power cut, for which the disk is waited for.
+
     Raises:
         CollectionTooNew: a newer vlsearch wrote it.
         CollectionDamaged: SQLite cannot read it.
     """
 
-    def __init__(self, collection: Path) -> None:
+    def __init__(self, collection: Path, is_durable: bool = True) -> None:
         self.path = collection
         self.before_commit: Callable[[Connection], None] = _nothing
-        self._engine = connect(collection, "write")
+        self._engine = connect(collection, "write", is_durable)
         self._is_open = True
         try:
             self._migrate()

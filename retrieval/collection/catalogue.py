@@ -46,12 +46,14 @@ class CatalogueFile:
         path: the file to open: the collection's own, or a private copy of it.
         mode: parameters of SQLite's uri: ``rwc`` for a writer, else ``ro``, perhaps with ``immutable=1``.
         is_copy: whether ``path`` lies in a folder of our own, to be removed when it is closed.
+        is_durable: whether what a writer commits survives a power cut.
     """
 
     collection: Path
     path: Path
     mode: Literal["ro", "ro&immutable=1", "rwc"]
     is_copy: bool = False
+    is_durable: bool = True
 
     @property
     def is_written(self) -> bool:
@@ -106,7 +108,7 @@ def open_catalogue(file: CatalogueFile) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         if file.is_written:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if file.is_durable else 'OFF'}")
             connection.execute("PRAGMA fullfsync = ON")
     except UnicodeDecodeError as error:  # of SQLite's own message, which quotes the damaged schema
         connection.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 from weakref import finalize
@@ -23,14 +24,19 @@ DATABASE_ERRORS = (DatabaseError, sqlite3.Error)
 """What reading and writing through SQLAlchemy raises: its own errors of the driver's, and wrong values as they are."""
 
 
-def connect(collection: Path, mode: Literal["read", "write"]) -> Engine:
+def connect(collection: Path, mode: Literal["read", "write"], is_durable: bool = True) -> Engine:
     """Make an engine over a collection's catalogue; dispose of it when done.
+
+    Args:
+        collection: its folder.
+        mode: what it is opened for.
+        is_durable: whether what is committed survives a power cut.
 
     Raises:
         CollectionNotFound, CollectionDamaged, CollectionError: as
             :func:`~retrieval.collection.catalogue.find_catalogue`.
     """
-    file = find_catalogue(collection, mode)
+    file = replace(find_catalogue(collection, mode), is_durable=is_durable)
     begin = "BEGIN IMMEDIATE" if file.is_written else "BEGIN"
     engine = create_engine(
         "sqlite://",

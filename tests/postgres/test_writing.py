@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 import indexer
 from indexer.store.changes import Change, NewFailure
+from indexer.store.writer import Writer
 from indexer.store.writers import open_place
 from retrieval.collection import Collection, schema
 from retrieval.collection.postgres.server_connection import connect
@@ -350,3 +352,14 @@ def test_vectors_arrive_bit_for_bit(place: ServerAddress) -> None:
         found = view.item_vectors([item.id for item in items if item is not None])
     stored = np.array([one.vector for one in found.values()])
     assert stored.tobytes() == rows.tobytes()
+
+
+def test_a_writers_copy_has_the_tables_and_indexes_of_a_folders_catalogue(
+    place: ServerAddress, tmp_path: Path
+) -> None:
+    def objects(folder: Path) -> set[tuple[str, ...]]:
+        with closing(sqlite3.connect(folder / "catalogue.sqlite")) as catalogue:
+            return set(catalogue.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+
+    with open_place(place) as writer, Writer(tmp_path / "folder"):
+        assert objects(writer.path) == objects(tmp_path / "folder")

@@ -48,7 +48,7 @@ class ServerWriter(Writer):
             folder = MirrorFolder()
             opened.callback(folder.release)
             self.path = folder.path
-            self.catalogue = Transactions(folder.path)
+            self.catalogue = Transactions(folder.path, is_durable=False)
             opened.callback(self.catalogue.close)
             self._new_vectors = HeldVectors(folder.path, self.catalogue.look_up)
             self.vectors = self._new_vectors
