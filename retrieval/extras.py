@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from retrieval.errors import MissingExtra
 
 EXTRAS = {
+    "cross-encoder": ("sentence_transformers",),
     "heic": ("pillow_heif",),
     "jxl": ("pillow_jxl",),
     "lora": ("peft",),

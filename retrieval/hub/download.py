@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import io
+import re
 import threading
 from collections.abc import Callable
 from fnmatch import fnmatch
@@ -13,14 +15,14 @@ from retrieval.errors import ModelError
 from retrieval.hub.checkpoint import INDEX, WEIGHTS
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import ModelInfo
+    from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 OnBytes = Callable[[int, int], None]
 """Called with the bytes received so far and the bytes expected, whenever some have arrived."""
 
-WANTED = ("*.safetensors", "*.json", "*.txt", "*.model")
-# Folders, files of other libraries, other precisions.
-UNWANTED = ("*/*", "open_clip*", "*.fp16.safetensors", "*.bf16.safetensors")
+WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "chat_template.jinja")
+UNWANTED = ("open_clip*", "*.fp16.safetensors", "*.bf16.safetensors")  # of other libraries, other precisions
+_MODULE = re.compile(r"\d+_[A-Za-z]+/config\.json")  # of sentence-transformers; no other folder is wanted
 
 
 def download_snapshot(repo: str, revision: str | None, progress: OnBytes | None = None) -> Path:
@@ -44,13 +46,13 @@ def download_snapshot(repo: str, revision: str | None, progress: OnBytes | None 
         info = HfApi(endpoint=constants.ENDPOINT).model_info(
             repo, revision=revision or constants.DEFAULT_REVISION, files_metadata=True
         )
+        wanted = _wanted(info, what)
         folder = snapshot_download(
             repo,
             revision=revision or constants.DEFAULT_REVISION,
             endpoint=constants.ENDPOINT,
-            allow_patterns=list(WANTED),
-            ignore_patterns=list(UNWANTED),
-            tqdm_class=_meter(_expected(info, what), progress),
+            allow_patterns=[glob.escape(file.rfilename) for file in wanted],
+            tqdm_class=_meter(sum(file.size or 0 for file in wanted), progress),
         )
     except errors.GatedRepoError as exc:
         raise ModelError(
@@ -76,24 +78,28 @@ def _transport_error() -> type[Exception]:
     return next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
 
 
-def _expected(info: ModelInfo, what: str) -> int:
-    """Sum up the bytes of the wanted files.
+def is_wanted(name: str) -> bool:
+    """Whether a file of a repository is downloaded."""
+    if "/" in name:
+        return _MODULE.fullmatch(name) is not None
+    return any(fnmatch(name, pattern) for pattern in WANTED) and not any(
+        fnmatch(name, pattern) for pattern in UNWANTED
+    )
+
+
+def _wanted(info: ModelInfo, what: str) -> list[RepoSibling]:
+    """List the files to download.
 
     Raises:
         ModelError: there are no safetensors among them.
     """
-    wanted = [
-        file
-        for file in info.siblings or ()
-        if any(fnmatch(file.rfilename, pattern) for pattern in WANTED)
-        and not any(fnmatch(file.rfilename, pattern) for pattern in UNWANTED)
-    ]
+    wanted = [file for file in info.siblings or () if is_wanted(file.rfilename)]
     names = {file.rfilename for file in wanted}
     if WEIGHTS not in names and INDEX not in names:
         raise ModelError(
             f"{what} has no {WEIGHTS}, and vlsearch opens no pickles; name a revision that has it (NAME@COMMIT)"
         )
-    return sum(file.size or 0 for file in wanted)
+    return wanted
 
 
 def _meter(total: int, progress: OnBytes | None) -> type[Any]:

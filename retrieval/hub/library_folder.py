@@ -44,12 +44,12 @@ def library_folder(checkpoint: Checkpoint, weights: list[Path]) -> Iterator[Path
             for key, value in checkpoint.tokenizer_config.items()
             if not key.endswith(("_file", "_files")) and key not in ("chat_template", "auto_map")
         }
-        _write(private / CONFIG, checkpoint.config)
-        _write(private / TOKENIZER_CONFIG, kept)
+        write_json(private / CONFIG, checkpoint.config)
+        write_json(private / TOKENIZER_CONFIG, kept)
         for file in weights:
             _link(file, private / file.name)
         if not weights:
-            _take_tokenizer(checkpoint.folder, private)
+            take_tokenizer(checkpoint.folder, private)
         elif len(weights) > 1:
             _write_index(private, weights)
         yield private
@@ -69,7 +69,12 @@ def check_weights(checkpoint: Checkpoint, files: list[Path]) -> int:
     return held
 
 
-def _take_tokenizer(folder: Path, private: Path) -> None:
+def take_tokenizer(folder: Path, private: Path) -> None:
+    """Copy the files of a tokenizer, checked, into a private folder.
+
+    Raises:
+        ModelError: one cannot be read, or is refused.
+    """
     for name in (*_LISTS, *SMALL):
         if (folder / name).is_file():
             limit = CONFIG_BYTES if name in SMALL else FILE_BYTES
@@ -97,13 +102,14 @@ def _parse(file: Path, data: bytes) -> dict[str, Any]:
         raise ModelError(f"{file} {error}; download the model again") from error
 
 
-def _write(file: Path, facts: Mapping[str, Any]) -> None:
+def write_json(file: Path, facts: Mapping[str, Any]) -> None:
+    """Write a configuration anew."""
     file.write_text(json.dumps(dict(facts)), encoding="utf-8")
 
 
 def _write_index(private: Path, weights: list[Path]) -> None:
     places = {name: file.name for file in weights for name in read_shapes(file)}
-    _write(private / INDEX, {"metadata": {}, "weight_map": places})
+    write_json(private / INDEX, {"metadata": {}, "weight_map": places})
 
 
 def _link(file: Path, target: Path) -> None:
