@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -188,8 +189,11 @@ class GraphTowers:
         """See :class:`retrieval.encoders.base.Towers`."""
         if kind not in self._towers:
             return self._in_torch().depends_on_place(kind)
+        if kind == "image":
+            with self._faults():
+                return self._towers[kind].depends_on_place()
         if kind not in self._depends:  # asked before every call, and answered by a whole pass
-            inputs = [part.repeat(PASS_IMAGES, 0) for part in _inputs(dict(self._facts())[kind], kind)]
+            inputs = [part.repeat(PASS_IMAGES, 0) for part in _inputs(self._graphs.text, kind)]
             rows = self._rows(kind, *inputs)
             self._towers[kind].release_activations()
             self._depends[kind] = not bool((rows == rows[:1]).all())
@@ -242,8 +246,13 @@ class GraphTowers:
         return self._rows_of(self._towers[kind], *inputs)
 
     def _rows_of(self, graph: OpenVinoGraph, *inputs: NDArray[Any]) -> NDArray[np.float32]:
-        try:
+        with self._faults():
             return _unit(graph.rows(*inputs))
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
         except (ImportError, RuntimeError) as error:  # of OpenVINO: the graph is compiled at its first use
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise ModelError(

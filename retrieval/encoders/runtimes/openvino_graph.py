@@ -88,7 +88,8 @@ class OpenVinoGraph:
         precision: that it computes in.
         pass_rows: rows of a pass of fixed shape, for all but single rows; a last pass is filled up. None for one pass
             of any shape a call.
-        check: given what computes rows of one size of pass, before it is first used; raises what it finds wrong.
+        check: given what computes rows of one size of pass, before it is first used; computes one, and raises what it
+            finds wrong.
         most_at_once: passes that are computed at the same time; each holds its activations in memory.
     """
 
@@ -117,6 +118,15 @@ class OpenVinoGraph:
         passes = self._of_size(size)
         starts = range(0, count, size)
         return np.concatenate([passes.rows([part[at : at + size] for part in inputs]) for at in starts])
+
+    def depends_on_place(self) -> bool:
+        """Whether a row has other last bits in another place of a full pass, as the check of the graph has shown.
+
+        Compiles the graph at its first use.
+        """
+        differ = self._of_size(self._pass_rows).equal_rows_differ
+        assert differ is not None, "the check computes one row"
+        return differ
 
     def release_activations(self) -> None:
         """Give the memory of activations back; what is computed next takes it anew.
@@ -150,10 +160,15 @@ class OpenVinoGraph:
 
 
 class _Passes:
-    """A compiled graph of one size of pass, with a request for every pass that runs at once."""
+    """A compiled graph of one size of pass, with a request for every pass that runs at once.
+
+    Attributes:
+        equal_rows_differ: whether they did in some pass that was filled up from one row; None before there was one.
+    """
 
     def __init__(self, compiled: Any, size: int | None) -> None:
         self._compiled, self._size = compiled, size
+        self.equal_rows_differ: bool | None = None
         self._lock = threading.Lock()
         self._idle: list[Any] = []
 
@@ -170,7 +185,10 @@ class _Passes:
 
     def rows_filled_up(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Compute rows as they stand in a pass that is full."""
-        return self.rows([_filled_up(part, self._size or 1) for part in inputs])
+        rows = self.rows([_filled_up(part, self._size or 1) for part in inputs])
+        if len(inputs[0]) == 1:
+            self.equal_rows_differ = bool(self.equal_rows_differ) or not bool((rows == rows[:1]).all())
+        return rows
 
     def release_activations(self) -> None:
         """See :meth:`OpenVinoGraph.release_activations`."""

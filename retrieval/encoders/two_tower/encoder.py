@@ -38,7 +38,7 @@ def load_two_tower_encoder(
     config = opened.config
     towers = TwoTowerTowers(opened, data, device or "cpu", asked)
     identity = replace(opened.identity(name, revision), precision=towers.precision, runtime=towers.runtime)
-    tokens = UnigramTokens(opened.tokenizer, config.text)
+    tokens = UnigramTokens(lambda: opened.tokenizer, config.text)
     return TowerEncoder(identity, config.image.preparation, tokens, towers)
 
 

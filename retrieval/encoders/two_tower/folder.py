@@ -6,16 +6,15 @@ float32 or float16, or as int8 with a quantisation scale a row; they are float32
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import mmap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import tokenizers
-from tokenizers import Tokenizer
 
 from retrieval.encoders.two_tower.config import TwoTowerConfig
 from retrieval.encoders.two_tower.weight_names import SCALE, WEIGHT, file_name, module_name, scales
@@ -26,6 +25,7 @@ from retrieval.hub.weights_digest import remembered_digest
 from retrieval.identity import Identity
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from torch import Tensor
 
     from retrieval.encoders.two_tower.model import TwoTowerModel
@@ -33,21 +33,35 @@ if TYPE_CHECKING:
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # a cached property needs a dictionary
 class TwoTowerFolder:
-    """A two-tower folder whose files were read and fit together.
+    """A two-tower folder whose files fit together.
 
     Attributes:
         path: of the folder.
         config: ``config.json``.
-        tokenizer: ``tokenizer.json``.
         digest: sha256 (hex) of the weights and the tokenizer.
+        loaded: the tokenizer, where computing the digest has loaded it.
     """
 
     path: Path
     config: TwoTowerConfig
-    tokenizer: Tokenizer
     digest: str
+    loaded: Tokenizer | None
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """``tokenizer.json``, the very one that the digest names; images do without its 13 MB.
+
+        Raises:
+            ModelError: it has gone or changed since :func:`open_folder`.
+        """
+        if self.loaded is not None:
+            return self.loaded
+        tokenizer = _load_tokenizer(self.path, self.config)
+        if _digest_and_tokenizer(self.path, self.config, None)[0] != self.digest:
+            raise _changed(self.path / TOKENIZER)
+        return tokenizer
 
     def read_again(self) -> bytes:
         """Read the very weights that the digest names.
@@ -57,7 +71,7 @@ class TwoTowerFolder:
         """
         data = _read_weights(self.path, self.config)
         if _digest(data, self.tokenizer) != self.digest:
-            raise ModelError(f"{self.path / WEIGHTS} has changed while it was in use; run the command again")
+            raise _changed(self.path / WEIGHTS)
         return data
 
     def identity(self, name: str | None, revision: str) -> Identity:
@@ -80,20 +94,16 @@ class TwoTowerFolder:
 def open_folder(path: Path) -> tuple[TwoTowerFolder, FileData]:
     """Read a folder; return it with the bytes of its weights, mapped, because one tower needs a part of them.
 
-    The digest comes from the user's cache where the files are as they were when it was computed.
+    The digest comes from the user's cache where the files are as they were when it was computed; then the tokenizer,
+    which was checked to compute it, is not loaded before a text needs it.
 
     Raises:
         ModelError: a file is missing, cut short, or of another model.
     """
     config = TwoTowerConfig.load(path / CONFIG)
-    tokenizer = load_tokenizer(path / TOKENIZER)
     data = _map_weights(path, config)
-    if tokenizer.get_vocab_size() > config.text.vocabulary:
-        raise ModelError(
-            f"{path / TOKENIZER} has {tokenizer.get_vocab_size()} tokens, {CONFIG} says "
-            f"{config.text.vocabulary}; the files are of different models, so copy the model folder again"
-        )
-    return TwoTowerFolder(path, config, tokenizer, _known_digest(path, data, tokenizer)), data
+    digest, tokenizer = _digest_and_tokenizer(path, config, data)
+    return TwoTowerFolder(path, config, digest, tokenizer), data
 
 
 def was_cut(data: FileData) -> bool:
@@ -219,17 +229,54 @@ def _map_weights(folder: Path, config: TwoTowerConfig) -> mmap.mmap:
 
 
 def _unreadable(folder: Path, error: OSError) -> ModelError:
-    return ModelError(
-        f"cannot read {folder / WEIGHTS}: {error.strerror}; give a complete model folder to --model"
-    )
+    file = error.filename or folder / WEIGHTS
+    return ModelError(f"cannot read {file}: {error.strerror}; give a complete model folder to --model")
 
 
-def _known_digest(folder: Path, data: FileData, tokenizer: Tokenizer) -> str:
-    """Give the digest of the weights and the tokenizer, from the cache if neither has changed."""
-    files = [folder / WEIGHTS, folder / TOKENIZER]
-    rule = f"two-tower weights, and the tokenizer as tokenizers {tokenizers.__version__} writes it"
+def _load_tokenizer(folder: Path, config: TwoTowerConfig) -> Tokenizer:
+    """Load a tokenizer that has no more tokens than the model has vectors.
+
+    Raises:
+        ModelError: it has more, or the file is missing or damaged.
+    """
+    tokenizer = load_tokenizer(folder / TOKENIZER)
+    if tokenizer.get_vocab_size() > config.text.vocabulary:
+        raise ModelError(
+            f"{folder / TOKENIZER} has {tokenizer.get_vocab_size()} tokens, {CONFIG} says "
+            f"{config.text.vocabulary}; the files are of different models, so copy the model folder again"
+        )
+    return tokenizer
+
+
+def _changed(file: Path) -> ModelError:
+    return ModelError(f"{file} has changed while it was in use; run the command again")
+
+
+def _digest_and_tokenizer(
+    folder: Path, config: TwoTowerConfig, data: FileData | None
+) -> tuple[str, Tokenizer | None]:
+    """Give the digest of the weights and the tokenizer, from the cache if neither has changed.
+
+    Also give the tokenizer, if it had to be loaded.
+
+    Args:
+        folder: of the model.
+        config: of the model.
+        data: of the weights; None for those that the folder holds now.
+    """
+    loaded: list[Tokenizer] = []
+
+    def compute() -> str:
+        loaded.append(_load_tokenizer(folder, config))
+        return _digest(_read_weights(folder, config) if data is None else data, loaded[0])
+
+    # As the installed tokenizers package writes a tokenizer; importing it for its version takes 10 ms.
+    package = find_spec("tokenizers")
+    assert package is not None, "vlsearch needs tokenizers"
+    files = [folder / WEIGHTS, folder / TOKENIZER, Path(str(package.origin))]
+    rule = f"two-tower weights, and the tokenizer as tokenizers writes it, of at most {config.text.vocabulary} tokens"
     try:
-        return remembered_digest(files, rule, lambda: _digest(data, tokenizer))
+        return remembered_digest(files, rule, compute), next(iter(loaded), None)
     except OSError as error:
         raise _unreadable(folder, error) from error
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from retrieval.encoders.two_tower.config import TextConfig
 from retrieval.hub.tokenizer_files import cut, tokenizer_faults
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from torch import Tensor
 
 PAD = 0
@@ -22,12 +22,21 @@ PAD = 0
 _LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 
 
-@dataclass(frozen=True, slots=True)
 class UnigramTokens:
-    """The tokenizer of a two-tower model, as :class:`retrieval.encoders.tower_encoder.Tokenization`."""
+    """The tokenizer of a two-tower model, as :class:`retrieval.encoders.tower_encoder.Tokenization`.
 
-    tokenizer: Tokenizer
-    config: TextConfig
+    Args:
+        load: gives it; called at the first text.
+        config: of the text tower.
+    """
+
+    def __init__(self, load: Callable[[], Tokenizer], config: TextConfig) -> None:
+        self._load, self.config = load, config
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, loaded when it is first needed."""
+        return self._load()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize each text; see :func:`token_ids`."""
@@ -90,7 +99,7 @@ def padded(rows: Sequence[Sequence[int]], length: int) -> NDArray[np.int64]:
 
 def train_tokenizer(texts: Sequence[str], vocabulary: int, lowercase: bool = True) -> Tokenizer:
     """Fit a unigram tokenizer (Kudo, 2018) to texts; id 0 is padding, id 1 an unknown piece."""
-    from tokenizers import normalizers, pre_tokenizers
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers  # late: images do without
     from tokenizers.models import Unigram
     from tokenizers.trainers import UnigramTrainer
 

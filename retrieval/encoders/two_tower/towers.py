@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from retrieval.encoders.relevance import PlacesExplainer
 from retrieval.encoders.reproducible import request_equal_bits, rows_depend_on_place
@@ -125,7 +124,10 @@ class TwoTowerTowers:
         if kind == "text" and self._is_bag:
             return False  # numpy's products gave equal rows equal bits in every place, at every size that was tried
         if kind == "image" and (images := self._openvino_images()) is not None:
-            return images.depends_on_place
+            try:
+                return images.depends_on_place
+            except RuntimeError as error:  # of OpenVINO: the graph is compiled at its first use
+                raise _cannot_compute(error) from error
         _check_torch(self._folder)
         return rows_depend_on_place(self._device)
 
@@ -370,6 +372,7 @@ def _build_model(folder: TwoTowerFolder, data: FileData, device: str) -> TwoTowe
     _check_torch(folder)
     import safetensors.torch  # late, with the model: torch and torchvision take seconds
     import torch
+    from safetensors import SafetensorError
 
     from retrieval.encoders.two_tower.backbones import fold_norms
     from retrieval.encoders.two_tower.fused import make_fast

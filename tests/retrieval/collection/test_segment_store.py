@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from indexer.store.acceleration import exact_best
+from indexer.store.accelerator_building import exact_best
 from retrieval.collection.search import search
 from retrieval.collection.stores import SegmentStore, search_threads
 from retrieval.collection.stores.segment_files import Segment

@@ -21,6 +21,7 @@ import retrieval.encoders
 from retrieval.encoders.registry import load_encoder
 from retrieval.encoders.runtimes import openvino_graph, processor
 from retrieval.encoders.runtimes.choice import Computation
+from retrieval.encoders.runtimes.openvino_images import PASS_IMAGES
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower import (
     ImageConfig,
@@ -120,6 +121,47 @@ def test_pictures_that_are_asked_with_are_in_float32_the_first_by_numpy(
     expected = exact.encode_prepared([prepared])[0]
     assert np.abs(by_numpy - expected).max() <= LARGEST_DEVIATION
     assert np.abs(by_openvino - expected).max() <= LARGEST_DEVIATION
+
+
+@needs_openvino
+def test_the_pass_that_checks_a_graph_also_shows_whether_rows_depend_on_their_place(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_reference(folder)
+    encoder = load_two_tower_encoder(folder, asked=Computation("openvino", "float32"))
+    passes: list[int] = []
+    rows = openvino_graph._Passes.rows
+
+    def counted(self: openvino_graph._Passes, inputs: list[np.ndarray]) -> np.ndarray:
+        passes.append(len(inputs[0]))
+        return rows(self, inputs)
+
+    monkeypatch.setattr(openvino_graph._Passes, "rows", counted)
+
+    depends = encoder.towers.depends_on_place("image")
+    assert passes == [PASS_IMAGES]
+
+    equal = encoder.towers.image_rows(pixels(64)[:1].repeat(PASS_IMAGES, 0))
+    assert passes == 2 * [PASS_IMAGES]
+    assert depends or (equal == equal[:1]).all()
+
+
+@needs_openvino
+def test_rows_that_differ_in_the_checking_pass_are_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_reference(folder)
+    rows = openvino_graph._Passes.rows
+
+    def last_bit_changed(self: openvino_graph._Passes, inputs: list[np.ndarray]) -> np.ndarray:
+        found = rows(self, inputs)
+        found[-1, 0] = np.nextafter(found[-1, 0], np.float32(2))
+        return found
+
+    monkeypatch.setattr(openvino_graph._Passes, "rows", last_bit_changed)
+
+    encoder = load_two_tower_encoder(folder, asked=Computation("openvino", "float32"))
+    assert encoder.towers.depends_on_place("image")
 
 
 @needs_openvino
