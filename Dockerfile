@@ -5,7 +5,7 @@ RUN pip wheel --no-deps --wheel-dir /wheels /src
 
 FROM python:3.12-slim
 COPY --from=build /wheels /wheels
-RUN pip install --no-cache-dir "$(echo /wheels/vlsearch-*.whl)[serve,mcp]" \
+RUN pip install --no-cache-dir "$(echo /wheels/vlsearch-*.whl)[serve,mcp,postgres]" \
  && useradd --uid 1000 --create-home vlsearch \
  && install --directory --owner vlsearch /data
 USER vlsearch

@@ -43,7 +43,7 @@ def test_the_build_sees_what_the_package_is_made_of_and_nothing_else() -> None:
 def test_the_extras_that_it_installs_exist() -> None:
     (extras,) = re.findall(r"\.whl\)\[([\w,]+)\]", TEXT)
 
-    assert set(extras.split(",")) == {"serve", "mcp"} <= set(EXTRAS)
+    assert set(extras.split(",")) == {"serve", "mcp", "postgres"} <= set(EXTRAS)
 
 
 def test_it_runs_a_command_that_there_is_with_options_that_it_takes_and_not_as_root() -> None:

@@ -35,7 +35,7 @@ class Plan:
     machines: int
     shards: int
     encode_h: float
-    listing_share: float
+    list_h: float
     merge_h: float
     core_h: float
     vectors_gb: float
@@ -55,10 +55,11 @@ def plan(cost: Mapping[str, float], pictures: int, machines: int, shards: int, c
     """Plan a corpus of pictures, each with so many captions."""
     items = pictures * (1 + captions)
     list_s = items * cost["list_s"]
-    work_s = (pictures * (cost["encode_s"] + cost["decode_s"]) + items * cost["index_s"]) / shards
-    encode_s = makespan(cost, machines * CORES, shards, list_s, work_s)
+    main_s = list_s + items * cost["index_s"] / shards
+    work_s = pictures * (cost["encode_s"] + cost["decode_s"]) / shards
+    encode_s = makespan(cost, machines * CORES, shards, main_s, work_s)
     merge_s = items * (cost["list_s"] + cost["merge_s"])
-    core_h = (shards * (list_s + work_s) + merge_s) / 3600
+    core_h = (shards * (main_s + work_s) + merge_s) / 3600
     vectors = pictures * (1 + captions) * cost["vector_bytes"]
     disk = vectors + items * cost["catalogue_bytes"]
     return Plan(
@@ -66,7 +67,7 @@ def plan(cost: Mapping[str, float], pictures: int, machines: int, shards: int, c
         machines,
         shards,
         encode_s / 3600,
-        list_s / (list_s + work_s),
+        list_s / 3600,
         merge_s / 3600,
         core_h,
         vectors / 1e9,
@@ -78,10 +79,11 @@ def plan(cost: Mapping[str, float], pictures: int, machines: int, shards: int, c
     )
 
 
-def makespan(cost: Mapping[str, float], cores: int, shards: int, list_s: float, work_s: float) -> float:
-    """Simulate the shards on cores, a shard's work divided among the cores that it gets; give seconds until all end.
+def makespan(cost: Mapping[str, float], cores: int, shards: int, main_s: float, work_s: float) -> float:
+    """Simulate the shards on cores; give seconds until all end.
 
-    A shard lists on one core, and has ``cores / shards`` cores for the rest, at least one.
+    A corpus is a stream, so that a shard's one process lists, looks up and commits (``main_s``) while its pictures are
+    decoded and encoded (``work_s``) on ``cores / shards`` cores, at least one: it takes the longer of the two.
     """
     rng = random.Random(26)
     at_once = min(shards, cores)
@@ -90,13 +92,16 @@ def makespan(cost: Mapping[str, float], cores: int, shards: int, list_s: float, 
     heapq.heapify(free)
     for _ in range(shards):
         now, speed = heapq.heappop(free)
-        left = work_s / each / speed
-        now += cost["start_s"] + list_s / speed
-        while (lost := rng.expovariate(1 / (3600 * cost["machine_lost_every_h"]))) < left:
-            left -= max(0.0, lost - cost["commit_s"])
-            now += lost + cost["start_s"] + list_s / speed
+        left = 1.0  # of the work; what is listed again after a loss is passed over
+        while True:
+            takes = max(main_s, left * work_s / each) / speed
+            lost = rng.expovariate(1 / (3600 * cost["machine_lost_every_h"]))
+            if lost >= takes:
+                break
+            left *= 1 - max(0.0, lost - cost["commit_s"]) / takes
+            now += lost + cost["start_s"]
             speed = math.exp(rng.gauss(0, cost["speed_spread"]))  # another machine
-        heapq.heappush(free, (now + left, speed))
+        heapq.heappush(free, (now + cost["start_s"] + takes, speed))
     return max(now for now, _ in free)
 
 
@@ -105,7 +110,7 @@ def table(plans: list[Plan]) -> Iterator[str]:
     figures = {
         "machines of 16 cores, and shards": lambda p: f"{p.machines} and {p.shards}",
         "hours to encode": lambda p: f"{p.encode_h:.1f}",
-        "of that, listing the corpus in each shard": lambda p: f"{p.listing_share:.1%}",
+        "hours in which a shard lists the corpus, one core": lambda p: f"{p.list_h:.1f}",
         "hours to merge, one core": lambda p: f"{p.merge_h:.1f}",
         "core hours": lambda p: f"{p.core_h:,.0f}",
         "dollars to encode": lambda p: f"{p.encode_usd:,.0f}",
