@@ -12,6 +12,7 @@ from psycopg import sql
 
 from indexer.exchange.tables import TABLES, Tallied, check_equal
 from indexer.store.postgres.bulk import check_dimension, copy_rows, copy_vectors, make_schema
+from indexer.store.postgres.derived import derive_all
 from indexer.store.postgres.session import LOCK_KEY, is_there
 from retrieval.collection.postgres.server_connection import ServerConnection, connect, server_fault
 from retrieval.collection.postgres.server_schema import TABLES as SERVER_TABLES
@@ -96,6 +97,7 @@ def _fill(connection: ServerConnection, source: Tallied, generation: int, dimens
     for kind in KINDS:
         copy_vectors(connection, VECTORS[kind], source.vectors(kind), dimension)
     copy_rows(connection, sql.Identifier("last_ids"), ("name", "number"), [source.last_ids()], "last_ids")
+    derive_all(connection)
     for name in SERVER_TABLES:
         connection.driver.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(name)))
 

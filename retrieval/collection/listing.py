@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.collection.filters.field_sql import field_sql
 from retrieval.collection.filters.fields import add_functions
 from retrieval.collection.migrations import ATTRIBUTES_SINCE
 from retrieval.collection.statement import ReadConnection, SelectIds
@@ -39,19 +40,18 @@ def in_order(
         raise UsageError(f"sort is {sort!r}; choose one of {', '.join(LIST_SORTS)}")
     if sort == "added":
         return ids
+    sql = field_sql(connection)
     if sort == "name":
         add_functions(connection)
-        ordered = SelectIds(_BY_NAME).array(connection, kind)
+        ordered = SelectIds(sql.by_name).array(connection, kind)
         return ordered[np.isin(ordered, ids)]
-    dated = _BY_DATE.array(connection) if schema >= ATTRIBUTES_SINCE else np.empty(0, np.int64)
+    by_date = SelectIds(_BY_DATE.format(sql.texts))
+    dated = by_date.array(connection) if schema >= ATTRIBUTES_SINCE else np.empty(0, np.int64)
     dated = dated[np.isin(dated, ids)]
     return np.concatenate([dated, np.setdiff1d(ids, dated, assume_unique=True)])
 
 
-_BY_NAME = (  # with a function of add_functions
-    "SELECT id FROM (SELECT id, vlsearch_name(uri) AS name FROM items WHERE kind = ?) ORDER BY name NULLS LAST, id"
-)
-_BY_DATE = SelectIds(
-    "SELECT item_id FROM attribute_values WHERE name_id = "
+_BY_DATE = (
+    "SELECT item_id FROM {} WHERE name_id = "
     "(SELECT id FROM attribute_names WHERE name = 'taken' AND type = 'date') ORDER BY value DESC, item_id"
 )

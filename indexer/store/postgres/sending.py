@@ -14,6 +14,7 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from indexer.store.postgres.bulk import check_dimension, copy_rows, copy_vectors
+from indexer.store.postgres.derived import derive_items, derive_sources
 from indexer.store.postgres.mirror import (
     NUMBERED,
     TABLES,
@@ -81,11 +82,23 @@ class Sender:
                     for name in _vector_tables_there(server, self._session.address.schema):
                         _delete(server, MirrorTable(name, (), ("encoding_id",), ""), gone)
                 _delete(server, table, gone)
+            self._derive(server, mirror)
             _write_last_ids(server, dict(last_ids.items() - self._last_ids.items()))
             forget_changes(mirror)
             mirror.execute("UPDATE sent SET times = ?", (self._sent + 1,))
         self._sent += 1
         self._generation, self._active, self._last_ids = generation, active, last_ids
+
+    def _derive(self, server: ServerConnection, mirror: sqlite3.Connection) -> None:
+        """Bring what is derived of the rows, for conditions, up to date."""
+        keys = {
+            table.name: changed_keys(mirror, table, gone=False)
+            for table in TABLES
+            if table.name in ("items", "sources")
+        }
+        derive_items(server, mirror, [number for (number,) in keys["items"]])
+        if keys["sources"]:
+            derive_sources(server)
 
     def _check_in_step(self, mirror: sqlite3.Connection) -> None:
         try:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from indexer.store import content_rows
 from indexer.store.catalogue_faults import catalogue_faults, encoder_faults, value_faults
 from indexer.store.many_rows import write_rows
+from indexer.store.postgres.derived import wrong_sources, wrongly_derived
 from indexer.store.postgres.mirror import load
 from indexer.store.postgres.mirror_folder import MirrorFolder
 from indexer.store.postgres.server_writer import ServerWriter
@@ -39,10 +40,12 @@ _PAGE_ROWS = 4096
 
 @dataclass(slots=True)
 class _Found:
-    """What is wrong, and the encodings whose vectors are damaged or missing."""
+    """What is wrong: the encodings whose vectors are damaged or missing, and what was derived wrongly of which rows."""
 
     faults: list[str] = field(default_factory=list)
     without_vector: list[int] = field(default_factory=list)
+    wrong_items: list[int] = field(default_factory=list)
+    wrong_sources: list[int] = field(default_factory=list)
 
 
 def examine_server(
@@ -59,18 +62,24 @@ def examine_server(
     if not repair or not before.faults:
         return tuple(before.faults), ()
     with ServerWriter.existing(address, timeout_s) as writer:
-        _mend(writer, _examine(address).without_vector)
+        _mend(writer, _examine(address))
     after = _examine(address).faults
     return tuple(after), tuple(fault for fault in before.faults if fault not in after)
 
 
-def _mend(writer: ServerWriter, without_vector: list[int]) -> None:
-    """Drop encodings whose vectors are damaged, so that their contents are encoded again, and mask what is unused."""
-    numbers = [(number,) for number in without_vector]
+def _mend(writer: ServerWriter, found: _Found) -> None:
+    """Drop encodings whose vectors are damaged, so that their contents are encoded again, and mask what is unused.
+
+    What is derived is made anew of the rows that are noted as changed.
+    """
+    numbers = [(number,) for number in found.without_vector]
     with writer.catalogue.switch(writer.catalogue.next_generation()) as connection:
         write_rows(connection, "DELETE FROM dead WHERE encoding_id = ?", numbers)
         write_rows(connection, "DELETE FROM encodings WHERE id = ?", numbers)
         content_rows.mask_unused(connection)
+        for table, wrong in (("items", found.wrong_items), ("sources", found.wrong_sources)):
+            note = f"INSERT OR IGNORE INTO changed_{table} (id) VALUES (?)"
+            write_rows(connection, note, [(number,) for number in wrong])
 
 
 def _examine(address: ServerAddress) -> _Found:
@@ -78,6 +87,11 @@ def _examine(address: ServerAddress) -> _Found:
         with _mirrored(address) as (connection, server):
             found = _Found([*catalogue_faults(connection), *value_faults(connection)])
             found.faults += encoder_faults(connection, address)
+            found.wrong_items, found.wrong_sources = wrongly_derived(server), wrong_sources(server)
+            if number := len(found.wrong_items) + len(found.wrong_sources):
+                found.faults.append(
+                    f"{number} items or corpora have other values for conditions than their rows"
+                )
             with contextlib.suppress(CollectionDamaged, WrongValue):  # of an encoder that was named above
                 _examine_vectors(connection, server, address, found)
             return found

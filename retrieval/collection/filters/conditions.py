@@ -116,22 +116,49 @@ def _beginning_with(prefix: str) -> Range:
     return Range(prefix, after_all_with_prefix(prefix), high_open=True)
 
 
-def clauses(test: ValueTest) -> Iterator[tuple[str, list[Stored]]]:
-    """Write a test of the column ``value`` as SQL conditions with their parameters; any of them suffices."""
+def clauses(
+    test: ValueTest, prefix: int | None = None, holds_nul: bool = True
+) -> Iterator[tuple[str, list[Stored]]]:
+    """Write a test of the column ``value`` as SQL conditions with their parameters; any of them suffices.
+
+    Args:
+        test: of the values.
+        prefix: how many characters of a value an index orders by; None for all, and for numbers.
+        holds_nul: whether values may have a NUL character; where they may not, no parameter has one.
+    """
     if isinstance(test, Substring):
-        yield "instr(value, ?) > 0", [test.text]
+        if holds_nul or _NUL not in test.text:
+            yield "instr(value, ?) > 0", [test.text]
         return
-    for start in range(0, len(test), RANGES_A_STATEMENT):
-        written = [_range_clause(one) for one in test[start : start + RANGES_A_STATEMENT]]
+    ranges = test if holds_nul else tuple(_without_nul(one) for one in test)
+    for start in range(0, len(ranges), RANGES_A_STATEMENT):
+        written = [_range_clause(one, prefix) for one in ranges[start : start + RANGES_A_STATEMENT]]
         yield " OR ".join(sql for sql, _ in written), [value for _, values in written for value in values]
 
 
-def _range_clause(one: Range) -> tuple[str, list[Stored]]:
+_NUL = "\0"
+
+
+def _without_nul(one: Range) -> Range:
+    """Give the range that has the same values without NUL: those before ``a NUL...`` are those up to ``a``."""
+    low, high, low_open, high_open = one.low, one.high, one.low_open, one.high_open
+    if isinstance(low, str) and _NUL in low:
+        low, low_open = low.partition(_NUL)[0], True
+    if isinstance(high, str) and _NUL in high:
+        high, high_open = high.partition(_NUL)[0], False
+    return Range(low, high, low_open, high_open)
+
+
+def _range_clause(one: Range, prefix: int | None) -> tuple[str, list[Stored]]:
     if one.low is not None and one.low == one.high and not (one.low_open or one.high_open):
-        return "value = ?", [one.low]
-    parts: list[tuple[str, Stored]] = []
-    if one.low is not None:
-        parts.append(("value > ?" if one.low_open else "value >= ?", one.low))
-    if one.high is not None:
-        parts.append(("value < ?" if one.high_open else "value <= ?", one.high))
-    return f"({' AND '.join(sql for sql, _ in parts) or '1'})", [value for _, value in parts]
+        ends = [("=", "=", one.low)]
+    else:
+        ends = []
+        if one.low is not None:
+            ends.append((">" if one.low_open else ">=", ">=", one.low))
+        if one.high is not None:
+            ends.append(("<" if one.high_open else "<=", "<=", one.high))
+    parts = [(f"value {operator} ?", end) for operator, _, end in ends]
+    if prefix is not None:  # the beginnings of ordered texts are in the same order, or equal
+        parts += [(f"left(value, {prefix}) {operator} ?", str(end)[:prefix]) for _, operator, end in ends]
+    return f"({' AND '.join(sql for sql, _ in parts) or 'true'})", [value for _, value in parts]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.filters.conditions import FieldCondition, ValueTest, clauses, value_test
+from retrieval.collection.filters.field_sql import field_sql, key_of
 from retrieval.collection.filters.fields import Column, Fields
 from retrieval.collection.filters.geography import ROUNDING_KM, box_around, distances_km
 from retrieval.collection.filters.values import Stored
@@ -52,11 +53,11 @@ class Evaluation:
     def __init__(self, connection: ReadConnection, kind: Kind, schema: int, items: NDArray[np.int64]) -> None:
         self._connection, self._items = connection, items
         self._kind: Kind = kind
-        self._schema = schema
+        self._schema, self._sql = schema, field_sql(connection)
 
     @cached_property
     def _fields(self) -> Fields:
-        """The fields; conditions on folders and ids need none, and a server has none."""
+        """The fields; conditions on folders and ids need none."""
         return Fields(self._connection, self._kind, self._schema)
 
     def mask(self, expression: Expression) -> Mask:
@@ -102,8 +103,11 @@ class Evaluation:
         return mask
 
     def _matching(self, column: Column, test: ValueTest) -> Iterable[NDArray[np.int64]]:
-        for clause, values in clauses(test):
-            yield self._ids(column.ids_where(clause), [*column.parameters, *values])
+        for clause, values in clauses(test, column.prefix, self._sql.holds_nul):
+            yield self._ids(column.ids_where(clause), [*column.parameters, *map(self._key, values)])
+
+    def _key(self, value: Stored) -> object:
+        return key_of(self._connection, value)
 
     def _all_with(self, name: str) -> Mask:
         mask = np.zeros(len(self._items), bool)
@@ -134,7 +138,8 @@ class Evaluation:
         numbers = [one.id for one in self._fields.attribute(name) if one.type == "number"]
         rows: list[tuple[object, object]] = []
         for number in numbers:
-            rows += self._connection.execute(_NUMBERS, (number, *limits)).fetchall()
+            sql = _NUMBERS.format(self._sql.numbers)
+            rows += self._connection.execute(sql, (number, *map(self._key, limits))).fetchall()
         if any(type(item) is not int or type(value) not in (int, float) for item, value in rows):
             raise WrongValue("the catalogue holds something else where a number of an item belongs")
         ids, values = (
@@ -143,7 +148,7 @@ class Evaluation:
         )
         return ids, values
 
-    def _ids(self, sql: str, parameters: Sequence[Stored]) -> NDArray[np.int64]:
+    def _ids(self, sql: str, parameters: Sequence[object]) -> NDArray[np.int64]:
         return SelectIds(sql).array(self._connection, *parameters)
 
     def _mark(self, mask: Mask, found: Iterable[NDArray[np.int64]]) -> None:
@@ -154,7 +159,7 @@ class Evaluation:
             mask[at[self._items[at] == ids[here]]] = True
 
 
-_NUMBERS = "SELECT item_id, value FROM attribute_values WHERE name_id = ? AND value BETWEEN ? AND ?"
+_NUMBERS = "SELECT item_id, value FROM {} WHERE name_id = ? AND value BETWEEN ? AND ?"
 
 
 def _uri_ranges(path: str) -> list[tuple[str, str]]:

@@ -10,12 +10,11 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from retrieval.collection.filters.field_sql import field_sql
 from retrieval.collection.filters.values import TYPES, Stored, Type
 from retrieval.collection.migrations import ATTRIBUTES_SINCE, LISTINGS_SINCE
 from retrieval.collection.statement import ReadConnection, Select
 from retrieval.errors import FilterError
-from retrieval.postgres_address import FORM
-from retrieval.shell import shell_command
 from retrieval.texts import fold
 from retrieval.types import Kind
 from retrieval.uris import display, is_url, split_file_uri
@@ -34,11 +33,13 @@ class Column:
         type: of the values.
         sql: a SELECT from columns ``item_id`` and ``value``, up to a condition; ``{}`` stands for what is selected.
         parameters: that it needs, before those of the condition.
+        prefix: how many characters of a text an index orders by, where that is not all of it.
     """
 
     type: Type
     sql: str
     parameters: tuple[Stored, ...]
+    prefix: int | None = None
 
     def ids_where(self, condition: str) -> str:
         """Give the SELECT of the items whose value meets a condition."""
@@ -51,58 +52,25 @@ class Column:
 
 
 class ItemField(NamedTuple):
-    """A field of every item: the type of its values, its meaning, and the SELECT of items of a kind with them."""
+    """A field of every item: the type of its values, and its meaning."""
 
     type: Type
     meaning: str
-    sql: str
 
-
-_ITEMS = "FROM items WHERE kind = ?"
-_CONTENTS = "FROM items JOIN contents ON contents.id = items.content_id WHERE items.kind = ?"
 
 ITEM_FIELDS: Mapping[str, ItemField] = {
-    "folder": ItemField(
-        "text",
-        "path of the folder, or archive, that the item is in",
-        f"SELECT id, vlsearch_folder(uri) {_ITEMS}",
-    ),
-    "name": ItemField(
-        "text", "name of its file, without the folder", f"SELECT id, vlsearch_name(uri) {_ITEMS}"
-    ),
-    "corpus": ItemField(
-        "text",
-        "path or URL of a corpus that lists it",
-        "SELECT items.id, vlsearch_shown(sources.uri) FROM items JOIN sources ON sources.id = items.source_id "
-        "WHERE items.kind = ?",
-    ),
-    "kind": ItemField("text", "image or text", f"SELECT id, kind {_ITEMS}"),
-    "lang": ItemField("text", "language of a text, such as en", f"SELECT id, vlsearch_fold(lang) {_ITEMS}"),
-    "width": ItemField(
-        "number", "of a picture, upright, in pixels", f"SELECT items.id, contents.width {_CONTENTS}"
-    ),
-    "height": ItemField(
-        "number", "of a picture, upright, in pixels", f"SELECT items.id, contents.height {_CONTENTS}"
-    ),
-    "bytes": ItemField(
-        "number",
-        "size of a picture's file",
-        f"SELECT id, vlsearch_bytes(stamp, extent) {_ITEMS} AND kind = 'image'",
-    ),
-    "key": ItemField("text", "the caller's own name for it", f"SELECT id, vlsearch_fold(key) {_ITEMS}"),
-    "indexed": ItemField(
-        "date",
-        "when it was first indexed, in UTC",
-        f"SELECT id, strftime('%Y-%m-%dT%H:%M:%S', indexed, 'unixepoch') {_ITEMS}",
-    ),
+    "folder": ItemField("text", "path of the folder, or archive, that the item is in"),
+    "name": ItemField("text", "name of its file, without the folder"),
+    "corpus": ItemField("text", "path or URL of a corpus that lists it"),
+    "kind": ItemField("text", "image or text"),
+    "lang": ItemField("text", "language of a text, such as en"),
+    "width": ItemField("number", "of a picture, upright, in pixels"),
+    "height": ItemField("number", "of a picture, upright, in pixels"),
+    "bytes": ItemField("number", "size of a picture's file"),
+    "key": ItemField("text", "the caller's own name for it"),
+    "indexed": ItemField("date", "when it was first indexed, in UTC"),
 }
-"""By name. A value of null is none."""
-
-LISTED_SQL = (
-    "SELECT items.id, vlsearch_shown(sources.uri) FROM listings JOIN items ON items.id = listings.item_id "
-    "JOIN sources ON sources.id = listings.source_id WHERE items.kind = ?"
-)
-"""The further corpora of items; ``corpus`` has these values too."""
+"""By name. A value of null is none; where the values are, :mod:`retrieval.collection.filters.field_sql` says."""
 
 
 class AttributeName(NamedTuple):
@@ -131,6 +99,7 @@ class Fields:
         add_functions(connection)
         self._connection, self._schema = connection, schema
         self._kind: Kind = kind
+        self._sql = field_sql(connection)
 
     def columns(self, name: str) -> list[Column]:
         """Give where the values of a field are, one column for each of its types.
@@ -142,7 +111,12 @@ class Fields:
         if isinstance(found, str):
             return self._of_item(found)
         return [
-            Column(row.type, "SELECT {} FROM attribute_values WHERE name_id = ? AND", (row.id,))
+            Column(
+                row.type,
+                f"SELECT {{}} FROM {self._sql.table(row.type)} WHERE name_id = ? AND",
+                (row.id,),
+                None if row.type in ("number", "boolean") else self._sql.prefix,
+            )
             for row in found
         ]
 
@@ -185,11 +159,10 @@ class Fields:
     def _of_item(self, name: str) -> list[Column]:
         if name == "indexed" and self._schema < ATTRIBUTES_SINCE:
             return []
-        item_field = ITEM_FIELDS[name]
-        selects = [item_field.sql]
+        selects = [self._sql.items[name]]
         if name == "corpus" and self._schema >= LISTINGS_SINCE:
-            selects.append(LISTED_SQL)
-        return [Column(item_field.type, _computed(sql), (self._kind,)) for sql in selects]
+            selects.append(self._sql.listed)
+        return [Column(ITEM_FIELDS[name].type, _computed(sql), (self._kind,)) for sql in selects]
 
     def _unknown(self, name: str) -> FilterError:
         attributes = sorted({row.name for row in self._all_names()})
@@ -217,16 +190,9 @@ def _computed(sql: str) -> str:
 
 
 def add_functions(connection: ReadConnection) -> None:
-    """Give a connection the functions that the SELECTs of fields call.
-
-    Raises:
-        FilterError: it is one to a server, which has no such functions.
-    """
+    """Give a connection to a folder's catalogue the functions that the SELECTs of fields call."""
     if not isinstance(connection, sqlite3.Connection):
-        raise FilterError(
-            "conditions on fields are not possible on a PostgreSQL collection yet (folders, --in, are); copy it to a "
-            "folder with: " + shell_command("copy", FORM, "FOLDER")
-        )
+        return
     for name, arguments, function in _FUNCTIONS:
         connection.create_function(name, arguments, function, deterministic=True)
 
@@ -239,6 +205,29 @@ def _fold(value: object) -> str | None:
 @lru_cache(1000)
 def _shown(uri: object) -> str | None:
     return fold(display(uri)) if isinstance(uri, str) else None
+
+
+class FieldsOfItem(NamedTuple):
+    """The values of fields that a server cannot compute, as conditions compare them."""
+
+    folder: str | None
+    name: str | None
+    key: str | None
+    lang: str | None
+    bytes: int | None
+
+
+def fields_of_item(
+    kind: Kind, uri: str, key: str | None, lang: str | None, stamp: str | None, extent: str | None
+) -> FieldsOfItem:
+    """Compute the values of fields of an item."""
+    size = bytes_of(stamp, extent) if kind == "image" else None
+    return FieldsOfItem(_folder(uri), _name(uri), _fold(key), _fold(lang), size)
+
+
+def corpus_field(uri: str) -> str | None:
+    """Compute the value of the field ``corpus`` for items of a source."""
+    return _shown(uri)
 
 
 def _folder(uri: object) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from retrieval.collection.filters.evaluate import WORDS
+from retrieval.collection.filters.field_sql import field_sql, key_of
 from retrieval.collection.filters.fields import ITEM_FIELDS
 from retrieval.collection.filters.values import Stored, Type
 from retrieval.collection.filters.written import as_written
@@ -46,19 +47,14 @@ class _Name(NamedTuple):
     type: Type
 
 
-_USED = "EXISTS (SELECT 1 FROM attribute_values WHERE name_id = attribute_names.id)"
-_NAMES = Select(
-    _Name,
+_NAMES = (
     "SELECT id, name, type FROM attribute_names WHERE (type <> 'number' OR substr(name, 1, ?) <> ?) "
-    f"AND {_USED} ORDER BY name, type LIMIT ?",
+    "AND {used} ORDER BY name, type LIMIT ?"
 )
-_TAGS = Select(
-    Number,
-    f"SELECT count(*) FROM attribute_names WHERE type = 'number' AND substr(name, 1, ?) = ? AND {_USED}",
-)
-_COUNT = Select(Number, "SELECT count(*) FROM attribute_values WHERE name_id = ?")
-_ENDS = "SELECT min(value), max(value) FROM attribute_values WHERE name_id = ?"
-_NEXT = "SELECT value, item_id FROM attribute_values WHERE name_id = ? AND value > ? ORDER BY value, item_id LIMIT 1"
+_TAGS = "SELECT count(*) FROM attribute_names WHERE type = 'number' AND substr(name, 1, ?) = ? AND {used}"
+_COUNT = "SELECT count(*) FROM {values} WHERE name_id = ?"
+_ENDS = "SELECT min(value), max(value) FROM {values} WHERE name_id = ?"
+_NEXT = "SELECT value, item_id FROM {values} WHERE name_id = ? AND value > ? ORDER BY value, item_id LIMIT 1"
 
 
 def describe_fields(connection: ReadConnection, schema: int) -> list[FieldFacts]:
@@ -70,22 +66,27 @@ def describe_fields(connection: ReadConnection, schema: int) -> list[FieldFacts]
     if schema < ATTRIBUTES_SINCE:
         return own
     prefix = len(PROBABILITY), PROBABILITY
-    found = [_describe(connection, row) for row in _NAMES.rows(connection, *prefix, MOST_ATTRIBUTES)]
-    if tags := _TAGS.rows(connection, *prefix)[0].number:
+    used = field_sql(connection).is_used
+    names = Select(_Name, _NAMES.format(used=used)).rows(connection, *prefix, MOST_ATTRIBUTES)
+    found = [_describe(connection, row) for row in names]
+    if tags := Select(Number, _TAGS.format(used=used)).rows(connection, *prefix)[0].number:
         meaning = f"probability of a tag NAME, as in {PROBABILITY}dog >= 0.8; there are {tags:,} names"
         found.append(FieldFacts(f"{PROBABILITY}NAME", "number", meaning))
     return own + found
 
 
 def _describe(connection: ReadConnection, row: _Name) -> FieldFacts:
-    count = _COUNT.rows(connection, row.id)[0].number
-    ((least, greatest),) = connection.execute(_ENDS, (row.id,)).fetchall()
+    table = field_sql(connection).table(row.type)
+    count = Select(Number, _COUNT.format(values=table)).rows(connection, row.id)[0].number
+    ((least, greatest),) = connection.execute(_ENDS.format(values=table), (row.id,)).fetchall()
     if not all(isinstance(value, (int, float, str)) for value in (least, greatest)):
         raise WrongValue("the catalogue holds something else where a value of an attribute belongs")
     examples: dict[Stored, int] = {}
     before: Stored = "" if isinstance(least, str) else -float("inf")
     while len(examples) < EXAMPLES:
-        found = connection.execute(_NEXT, (row.id, before)).fetchone()
+        found = connection.execute(
+            _NEXT.format(values=table), (row.id, key_of(connection, before))
+        ).fetchone()
         if found is None or type(found[1]) is not int:
             break
         before = found[0]

@@ -1,7 +1,8 @@
 """The read side's statements, which are SQLite's SQL, as PostgreSQL takes them.
 
-The statements are made of what both understand, but for three things: how parameters are marked, ``json_each`` for any
-number of values, and SQLite's name ``main`` of the file itself. A test prepares every statement on a server.
+The statements are made of what both understand, but for a few things: how parameters are marked, ``json_each`` for any
+number of values, and some names. What conditions on fields are made of is
+of two kinds (:mod:`retrieval.collection.filters.field_sql`). A test prepares every statement on a server.
 """
 
 from __future__ import annotations
@@ -10,12 +11,19 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
+from typing import Any
+
+from psycopg.abc import Buffer
+from psycopg.types.numeric import NumericBinaryLoader
 
 from retrieval.collection.postgres.server_schema import CATALOGUE_SCHEMA
 from retrieval.collection.statement import VERSION
 
 _PARAMETER = re.compile(r"IN \(SELECT value FROM json_each\(\?\)\)|\?1|\?")
+# a SELECT of columns alone is read with its condition; SQLite would call its functions twice a row
+_SPELLINGS = (("main.", ""), ("instr(", "strpos("), (" AS MATERIALIZED ", " AS "))
 _OTHERWISE = {VERSION.sql: f"SELECT {CATALOGUE_SCHEMA}"}
 
 
@@ -52,8 +60,19 @@ def translated(sql: str) -> Translated:
         plain += 1
         return "= ANY(%s)" if is_list else "%s"
 
-    text = _OTHERWISE.get(sql, sql).replace("%", "%%").replace("main.", "")
+    text = _OTHERWISE.get(sql, sql).replace("%", "%%")
+    for ours, theirs in _SPELLINGS:
+        text = text.replace(ours, theirs)
     return Translated(_PARAMETER.sub(mark, text), tuple(parameters))
+
+
+class NumberLoader(NumericBinaryLoader):
+    """Loads decimals of :func:`~retrieval.collection.filters.field_sql.number_key`: those with a point are doubles."""
+
+    def load(self, data: Buffer) -> Any:
+        """Load one value."""
+        value: Decimal = super().load(data)
+        return int(value) if value.as_tuple().exponent == 0 else float(value)
 
 
 def _list(value: object) -> object:

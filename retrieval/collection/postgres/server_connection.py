@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import errors, sql
 
-from retrieval.collection.postgres.dialect import translated
+from retrieval.collection.postgres.dialect import NumberLoader, translated
 from retrieval.collection.postgres.server_schema import SERVER_SCHEMA, TABLES
 from retrieval.collection.statement import Found
 from retrieval.collection.stored_values import WrongValue
@@ -109,6 +109,7 @@ def _prepare(driver: psycopg.Connection[Any], address: ServerAddress, timeout_s:
             f"the server of collection {address} is PostgreSQL {driver.info.server_version // 10_000}, and vlsearch "
             f"needs {OLDEST_SERVER // 10_000} or newer"
         )
+    driver.adapters.register_loader("numeric", NumberLoader)
     path = sql.SQL("SET search_path = pg_catalog, {}").format(sql.Identifier(address.schema))
     driver.execute(path)  # of pg_catalog first: a schema of strangers may have functions of the same names
     for name, milliseconds in (

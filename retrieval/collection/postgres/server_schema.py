@@ -1,13 +1,15 @@
 """The tables of a collection on a server, as numbered migrations: those of a folder's catalogue, and of vectors.
 
 Names, columns and keys are the catalogue's (:mod:`retrieval.collection.schema`; tests compare them), so that the same
-statements read both. What belongs to files is not here (segments, accelerators, regions), nor what is derived from
-other tables (values of attributes, words). Texts compare by their bytes, as SQLite's do. Vectors lie in a table for
-each kind, since a search looks for one; ``last_ids`` are the last ids ever used, so that none is used again.
+statements read both. What belongs to files is not here (segments, accelerators, regions). Texts compare by their bytes,
+as SQLite's do. Vectors lie in a table for each kind, since a search looks for one; ``last_ids`` are the last ids ever
+used, so that none is used again. What conditions compare is derived from the rows by the writer (:data:`DERIVED`):
+values of attributes, and of fields that this program computes; a server has none of its functions.
 """
 
 from __future__ import annotations
 
+from retrieval.collection.filters.field_sql import INDEXED_CHARACTERS
 from retrieval.types import Kind
 
 CATALOGUE_SCHEMA = 8
@@ -114,13 +116,50 @@ CREATE TABLE albums (
     name text COLLATE "C" NOT NULL UNIQUE,
     request text COLLATE "C" NOT NULL
 );
-"""
-# Uris and keys have hash indexes: a tree of PostgreSQL's takes values up to 2,704 bytes, and uris may be longer.
+CREATE TABLE attribute_names (
+    id bigint PRIMARY KEY,
+    name text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL CHECK (type IN ('boolean', 'date', 'list', 'number', 'text'))
+);
+CREATE INDEX attribute_names_by_name ON attribute_names USING hash (name);
+CREATE TABLE attribute_texts (
+    item_id bigint NOT NULL,
+    name_id bigint NOT NULL REFERENCES attribute_names (id),
+    value text COLLATE "C" NOT NULL
+);
+CREATE INDEX attribute_texts_by_value ON attribute_texts (name_id, left(value, {prefix}), item_id);
+CREATE INDEX attribute_texts_by_item ON attribute_texts (item_id);
+CREATE TABLE attribute_numbers (
+    item_id bigint NOT NULL,
+    name_id bigint NOT NULL REFERENCES attribute_names (id),
+    value numeric NOT NULL
+);
+CREATE INDEX attribute_numbers_by_value ON attribute_numbers (name_id, value, item_id);
+CREATE INDEX attribute_numbers_by_item ON attribute_numbers (item_id);
+CREATE TABLE item_fields (
+    item_id bigint PRIMARY KEY,
+    kind text COLLATE "C" NOT NULL,
+    folder text COLLATE "C",
+    name text COLLATE "C",
+    key text COLLATE "C",
+    lang text COLLATE "C",
+    bytes bigint
+);
+CREATE TABLE source_fields (
+    source_id bigint PRIMARY KEY,
+    corpus text COLLATE "C"
+);
+""".replace("{prefix}", str(INDEXED_CHARACTERS))
+# Uris and keys have hash indexes: a tree of PostgreSQL's takes values up to 2,704 bytes, and uris may be longer; of
+# attributes' texts the beginning is indexed.
 
 MIGRATIONS: tuple[str, ...] = (_M001_FIRST_TABLES,)
 """SQL scripts; the first makes schema 1."""
 
 SERVER_SCHEMA = len(MIGRATIONS)
+
+DERIVED = ("attribute_names", "attribute_texts", "attribute_numbers", "item_fields", "source_fields")
+"""Tables that are made of the others (:mod:`indexer.store.postgres.derived`)."""
 
 CATALOGUE_TABLES = (
     "settings",
@@ -139,7 +178,7 @@ CATALOGUE_TABLES = (
 )
 """Those that a folder's catalogue has as well, in an order in which each refers to those before it."""
 
-TABLES = ("migrations", "last_ids", *CATALOGUE_TABLES, *VECTORS.values())
+TABLES = ("migrations", "last_ids", *CATALOGUE_TABLES, *VECTORS.values(), *DERIVED)
 """All of them."""
 
 
