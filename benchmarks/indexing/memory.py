@@ -87,6 +87,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--encoder", choices=sorted(RUNS), help="measure this one alone")
+    parser.add_argument(
+        "--images", nargs="+", type=int, help="of each run, in place of the numbers of the table"
+    )
+    parser.add_argument("--table", type=Path, default=TABLE)
     parser.add_argument("--run", nargs=2, type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
@@ -95,13 +99,16 @@ def main() -> None:
     encoders = [options.encoder] if options.encoder else list(RUNS)
     with tempfile.TemporaryDirectory() as folder:
         rows = [
-            row for name in encoders for images in RUNS[name] for row in measure(name, images, Path(folder))
+            row
+            for name in encoders
+            for images in options.images or RUNS[name]
+            for row in measure(name, images, Path(folder))
         ]
-    command = "python -m benchmarks.indexing.memory" + (
-        f" --encoder {options.encoder}" if options.encoder else ""
-    )
+    command = "python -m benchmarks.indexing.memory"
+    command += f" --encoder {options.encoder}" if options.encoder else ""
+    command += f" --images {' '.join(map(str, options.images))}" if options.images else ""
     write_table(
-        TABLE,
+        options.table,
         [
             "# Peak memory of indexing",
             "",

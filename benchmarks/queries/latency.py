@@ -46,6 +46,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--repeats", type=int, default=41)
+    parser.add_argument("--table", type=Path, default=TABLE)
     args = parser.parse_args()
     encoder = retrieval.load_encoder("mini")
     rows = []
@@ -68,7 +69,8 @@ def main() -> None:
         .replace("\nRewrites latency.md.", "")
     )
     write_table(
-        TABLE, ["# Latency of warm queries", "", *head, "", intro.strip(), "", *markdown_table(HEAD, rows)]
+        args.table,
+        ["# Latency of warm queries", "", *head, "", intro.strip(), "", *markdown_table(HEAD, rows)],
     )
 
 
