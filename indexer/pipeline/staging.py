@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from indexer.pipeline.pace import CommitPace
 from indexer.store.changes import Change, NewContent, NewFailure, NewImageText, NewItem, NewLink
 from retrieval.decoding.prepare import PreparedImage
-from retrieval.encoders.batches import INDEXING
+from retrieval.encoders.base import indexing_batches
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Staged:
             return
         self.digests["image"].add(image.digest)
         self._images.append((image, image.array))
-        if len(self._images) >= INDEXING.images * _IMAGE_BATCHES:
+        if len(self._images) >= indexing_batches(encoder).images * _IMAGE_BATCHES:
             self._encode_images(encoder)
 
     def add_page_text(self, image: PreparedImage) -> None:
@@ -128,7 +128,7 @@ class Staged:
             return
         self.digests["text"].add(digest)
         self._texts.append((digest, normalised))
-        if len(self._texts) >= INDEXING.texts * _TEXT_BATCHES:
+        if len(self._texts) >= indexing_batches(encoder).texts * _TEXT_BATCHES:
             self._encode_texts(encoder)
 
     def encode_rest(self, encoder: Encoder) -> None:
@@ -139,7 +139,9 @@ class Staged:
     def _encode_images(self, encoder: Encoder) -> None:
         images, self._images = self._images, []
         if images:
-            vectors = encoder.encode_prepared([array for _, array in images], INDEXING.images)
+            vectors = encoder.encode_prepared(
+                [array for _, array in images], indexing_batches(encoder).images
+            )
             for (image, _), vector in zip(images, vectors, strict=True):
                 content = NewContent("image", image.digest, vector, None, image.width, image.height)
                 self.change.contents["image", image.digest] = content
@@ -147,6 +149,6 @@ class Staged:
     def _encode_texts(self, encoder: Encoder) -> None:
         texts, self._texts = self._texts, []
         if texts:
-            vectors = encoder.encode_texts([text for _, text in texts], INDEXING.texts)
+            vectors = encoder.encode_texts([text for _, text in texts], indexing_batches(encoder).texts)
             for (digest, text), vector in zip(texts, vectors, strict=True):
                 self.change.contents["text", digest] = NewContent("text", digest, vector, text)

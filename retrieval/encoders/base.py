@@ -4,7 +4,8 @@ A resumed run's vectors equal an uninterrupted run's bit for bit if every run en
 machine with one set of libraries. Then a row's bits depend on its image or text alone: not on its neighbours, not
 on its place in the batch, and not on how many rows of the batch count; the pipeline need not keep anything else
 equal. (With MKL in its strict mode, as here by default on x86, not on the number of threads either.) How torch is
-brought to that is in :mod:`retrieval.encoders.reproducible`. Another ``batch_size``, processor or version of torch may
+brought to that is in :mod:`retrieval.encoders.reproducible`. (On a GPU ``batch_size`` follows from its free memory; see
+:mod:`retrieval.encoders.gpu_passes`.) Another ``batch_size``, processor or version of torch may
 give other last bits, and ``batch_size=None`` promises nothing.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+from retrieval.encoders.batches import INDEXING, Batches
 from retrieval.identity import Identity as Identity
 
 if TYPE_CHECKING:
@@ -119,6 +121,15 @@ class Towers(Protocol):
 
 
 @runtime_checkable
+class SizedTowers(Protocol):
+    """Towers that choose how many rows a pass that indexes has."""
+
+    def indexing_batches(self) -> Batches:
+        """Give the rows of a pass of either tower; the same at every call in one process."""
+        ...
+
+
+@runtime_checkable
 class AskedTextTowers(Protocol):
     """Towers that compute a text that is asked with otherwise than one that is indexed: sooner in a new process."""
 
@@ -152,6 +163,20 @@ class AskedTextEncoder(Protocol):
     def encode_asked_text(self, text: str) -> NDArray[np.float32]:
         """Encode a text, to a unit vector (d,) float32 that may be compared with those of other methods."""
         ...
+
+
+@runtime_checkable
+class SizedEncoder(Protocol):
+    """An encoder that chooses how many rows a pass that indexes has."""
+
+    def indexing_batches(self) -> Batches:
+        """Give the rows of a pass of either tower; the same at every call in one process."""
+        ...
+
+
+def indexing_batches(encoder: Encoder) -> Batches:
+    """Give the ``batch_size`` of images and of texts by which everything that writes to a collection encodes."""
+    return encoder.indexing_batches() if isinstance(encoder, SizedEncoder) else INDEXING
 
 
 def encode_asked_text(encoder: Encoder, text: str) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ class Batches:
 
 
 INDEXING = Batches(32, 64)
-"""As everything that writes to a collection encodes."""
+"""As everything that writes to a collection encodes on the CPU."""
 
 QUERYING = Batches(1, 1)
 """As a query encodes: one at a time."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from retrieval.decoding.image_rule import ImageRule
 from retrieval.encoders.families.family import Attention, ImageInputs
+from retrieval.encoders.gpu_passes import GpuPasses, is_cuda
 from retrieval.encoders.legrad import LegradExplainer, can_explain
 from retrieval.encoders.reproducible import rows_depend_on_place
 from retrieval.hub.forward_errors import forward_errors_as_model_errors
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import dtype as torch_dtype
     from torch.nn import Module
 
+    from retrieval.encoders.batches import Batches
     from retrieval.encoders.relevance import ImageExplainer
     from retrieval.types import Kind
 
@@ -51,6 +53,7 @@ class HubTowers:
         self._type = next(model.parameters()).dtype
         self._images, self._attention = images, attention
         self._name, self._device = name, device
+        self._passes = GpuPasses(device, name)
 
     @property
     def tolerance(self) -> float:
@@ -61,22 +64,40 @@ class HubTowers:
         """See :class:`retrieval.encoders.base.Towers`."""
         return rows_depend_on_place(self._device, self._type)
 
+    def indexing_batches(self) -> Batches:
+        """See :class:`retrieval.encoders.base.SizedTowers`."""
+        return self._passes.batches(self._encode_grey)
+
     def image_rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.Towers`."""
+        return self._passes.rows(self._image_pass, prepared)
+
+    def text_rows(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """See :class:`retrieval.encoders.base.Towers`."""
+        return self._passes.rows(self._text_pass, ids, is_text)
+
+    def _image_pass(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         import torch
 
         with torch.inference_mode(), forward_errors_as_model_errors(self._name):
             rows: NDArray[np.float32] = self.image_vectors(to_device(prepared, self._device)).cpu().numpy()
         return rows
 
-    def text_rows(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """See :class:`retrieval.encoders.base.Towers`."""
+    def _text_pass(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
         import torch
 
         with torch.inference_mode(), forward_errors_as_model_errors(self._name):
             on_device = (to_device(part, self._device) for part in (ids, is_text))
             rows: NDArray[np.float32] = self.text_vectors(*on_device).cpu().numpy()
         return rows
+
+    def _encode_grey(self, count: int) -> NDArray[np.float32]:
+        """Compute the rows of so many equal images."""
+        import numpy as np
+        from PIL import Image
+
+        one = self._images.preparation.prepare(Image.new("RGB", (512, 512), (128, 128, 128)))
+        return self.image_rows(np.stack([one]).repeat(count, 0))
 
     @property
     def model(self) -> Any:
@@ -140,9 +161,7 @@ def to_device(array: NDArray[Any], device: str) -> Tensor:
     import torch
 
     tensor = torch.from_numpy(array)
-    if torch.device(device).type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.pin_memory().to(device, non_blocking=True) if is_cuda(device) else tensor.to(device)
 
 
 def attention_mask(is_text: Tensor, dtype: torch_dtype | None = None) -> Tensor:

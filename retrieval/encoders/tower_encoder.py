@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
-from retrieval.encoders.base import AskedImageTowers, AskedTextTowers, Identity, Towers, fixed_batches
+from retrieval.encoders.base import (
+    AskedImageTowers,
+    AskedTextTowers,
+    Identity,
+    SizedTowers,
+    Towers,
+    fixed_batches,
+)
+from retrieval.encoders.batches import INDEXING, Batches
 from retrieval.errors import ModelError
 
 if TYPE_CHECKING:
@@ -71,6 +79,10 @@ class TowerEncoder:
     def prepare_image(self, image: Image) -> NDArray[np.uint8]:
         """Prepare one image of any mode as one uint8 array; pure, and safe in many threads at once."""
         return self._preparation.prepare(image)
+
+    def indexing_batches(self) -> Batches:
+        """See :class:`retrieval.encoders.base.SizedEncoder`."""
+        return self.towers.indexing_batches() if isinstance(self.towers, SizedTowers) else INDEXING
 
     def encode_prepared(
         self, prepared: Sequence[NDArray[np.uint8] | NDArray[np.float32]], batch_size: int | None = None

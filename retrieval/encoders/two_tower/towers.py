@@ -7,24 +7,25 @@ takes, and so does a query of an image where OpenVINO is installed.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.encoders.gpu_passes import GpuPasses
 from retrieval.encoders.relevance import PlacesExplainer
 from retrieval.encoders.reproducible import request_equal_bits, rows_depend_on_place
-from retrieval.encoders.runtimes import openvino_graph, openvino_images
-from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation
+from retrieval.encoders.runtimes import openvino_images
+from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, Rows
-from retrieval.encoders.runtimes.processor import multiplies_bfloat16
 from retrieval.encoders.two_tower.folder import (
     TwoTowerFolder,
     foreign_weights,
     module_state,
     was_cut,
 )
-from retrieval.encoders.two_tower.image_layers import ImageLayers, has_layers, read_image_tower
+from retrieval.encoders.two_tower.image_computation import USE_FLOAT32, USE_TORCH, image_computation
+from retrieval.encoders.two_tower.image_layers import ImageLayers, read_image_tower
 from retrieval.encoders.two_tower.numpy_bag import VECTORS, NumpyBag, weight_shapes
 from retrieval.encoders.two_tower.numpy_images import image_row
 from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
@@ -42,6 +43,7 @@ from retrieval.identity import each_tower
 
 if TYPE_CHECKING:
     from retrieval.decoding.preparations import Squeeze
+    from retrieval.encoders.batches import Batches
     from retrieval.encoders.two_tower.model import TwoTowerModel
     from retrieval.types import Kind
 
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
 # layer: 80 images a second in place of 125. Where freed memory is retained, larger passes are no faster.
 CPU_IMAGES = 8
 _IN_NUMPY = 3  # images that a process is asked with before OpenVINO is set up for more
-_USE_TORCH = f"use the runtime torch, with {VARIABLE}=torch"
-_USE_FLOAT32 = f"use float32, with {PRECISION_VARIABLE}=float32"
 _BFLOAT16_DEVIATION = 0.05  # of an element; 0.014 was the largest of 64 photographs
 
 
@@ -73,8 +73,9 @@ class TwoTowerTowers:
         self, folder: TwoTowerFolder, data: FileData, device: str, asked: Computation | None = None
     ) -> None:
         self._folder, self._device = folder, device
+        self._passes = GpuPasses(device, str(folder.path))
         asked = asked or Computation()
-        self._runtime, self._precision = _image_computation(folder, device, asked)
+        self._runtime, self._precision = image_computation(folder, device, asked)
         of_any_kind = asked.runtime == "auto" and asked.precision != "bfloat16"
         self._may_ask_numpy = self._runtime == "openvino" and of_any_kind
         self._asked = 0
@@ -119,6 +120,13 @@ class TwoTowerTowers:
         images = self._openvino_images()
         return 1 if images is None else images.passes_at_once
 
+    def indexing_batches(self) -> Batches:
+        """See :class:`retrieval.encoders.base.SizedTowers`."""
+        size = self._folder.config.image.size
+        return self._passes.batches(
+            lambda count: self.image_rows(np.full((count, size, size, 3), 128, np.uint8))
+        )
+
     def depends_on_place(self, kind: Kind) -> bool:
         """See :class:`retrieval.encoders.base.Towers`."""
         if kind == "text" and self._is_bag:
@@ -135,13 +143,7 @@ class TwoTowerTowers:
         """See :class:`retrieval.encoders.base.Towers`."""
         if (images := self._openvino_images()) is not None:
             return _openvino_rows(images, prepared)
-        model = self.torch_model()
-        import torch  # late: a query of words to a bag does not need it
-
-        with torch.inference_mode():
-            pixels = torch.from_numpy(prepared).permute(0, 3, 1, 2).to(self._device)
-            rows: NDArray[np.float32] = model.encode_images(pixels).cpu().numpy()
-        return rows
+        return self._passes.rows(self._torch_images, prepared)
 
     def asked_image_row(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.AskedImageTowers`; in float32, where neither is chosen by the caller.
@@ -161,6 +163,18 @@ class TwoTowerTowers:
         """See :class:`retrieval.encoders.base.Towers`."""
         if self._is_bag:
             return self._numpy_bag().encode(ids)
+        return self._passes.rows(self._torch_texts, ids)
+
+    def _torch_images(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        model = self.torch_model()
+        import torch  # late: a query of words to a bag does not need it
+
+        with torch.inference_mode():
+            pixels = torch.from_numpy(prepared).permute(0, 3, 1, 2).to(self._device)
+            rows: NDArray[np.float32] = model.encode_images(pixels).cpu().numpy()
+        return rows
+
+    def _torch_texts(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         model = self.torch_model()
         import torch  # late: a bag does not need it
 
@@ -262,36 +276,6 @@ class TwoTowerTowers:
             return self._model
 
 
-def _image_computation(
-    folder: TwoTowerFolder, device: str, asked: Computation
-) -> tuple[Literal["torch", "openvino"], ComputedPrecision]:
-    """Decide what computes the image tower, in which precision.
-
-    Raises:
-        ModelError: what was asked for does not know the backbone, the device or the precision.
-        MissingExtra: it is not installed.
-    """
-    if asked.runtime == "torch":
-        require("models", "the runtime torch")
-    config = folder.config
-    knows = device == "cpu" and has_layers(config.image)
-    if asked.runtime == "openvino" and not knows:
-        raise ModelError(
-            f"the runtime openvino cannot compute {folder.path} ({config.image.backbone} on {device}); "
-            "use the runtime torch"
-        )
-    needed = asked.runtime == "openvino" or (knows and asked == Computation("auto", "bfloat16"))
-    if needed:
-        openvino_graph.check_installed()
-    proven = knows and openvino_graph.is_installed() and read_reference(folder.path, config) is not None
-    if needed or (asked.runtime == "auto" and proven):
-        fast = asked.precision == "auto" and multiplies_bfloat16()
-        return "openvino", "bfloat16" if fast or asked.precision == "bfloat16" else "float32"
-    if asked.precision == "bfloat16":
-        raise ModelError(f"torch computes {folder.path} in float32 alone; {_USE_FLOAT32}")
-    return "torch", "float32"
-
-
 def _build_openvino(
     folder: TwoTowerFolder, data: FileData, precision: ComputedPrecision
 ) -> openvino_images.OpenVinoImages:
@@ -311,7 +295,7 @@ def _build_openvino(
         try:
             check_row(row, folder.config, rows, precision)
         except ValueError as error:
-            instead = _USE_TORCH if precision == "float32" else _USE_FLOAT32
+            instead = USE_TORCH if precision == "float32" else USE_FLOAT32
             raise ModelError(f"{folder.path}: OpenVINO gives vectors that {error}; {instead}") from error
 
     try:
@@ -344,7 +328,7 @@ def _openvino_rows(
 
 def _cannot_compute(error: Exception) -> ModelError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return ModelError(f"OpenVINO cannot compute images on this machine ({reason}); {_USE_TORCH}")
+    return ModelError(f"OpenVINO cannot compute images on this machine ({reason}); {USE_TORCH}")
 
 
 def _check_bag(folder: TwoTowerFolder, data: FileData) -> None:

@@ -28,6 +28,7 @@ from retrieval.encoders.two_tower import (
     TextConfig,
     TwoTowerConfig,
     TwoTowerModel,
+    image_computation,
     load_two_tower_encoder,
 )
 from retrieval.encoders.two_tower import towers as two_tower_towers
@@ -444,7 +445,7 @@ def test_auto_computes_in_bfloat16_where_the_processor_multiplies_it(
     folder: Path, has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_reference(folder)
-    monkeypatch.setattr(two_tower_towers, "multiplies_bfloat16", lambda: has_it)
+    monkeypatch.setattr(image_computation, "multiplies_bfloat16", lambda: has_it)
 
     assert expected in load_encoder(folder).identity.precision
 
