@@ -22,8 +22,8 @@ from indexer.building import build
 from indexer.shard_schedule import Task, WorkerLost
 from indexer.shard_transfer import Piece, pieces_of, receive
 from retrieval.corpora import Shard, open_corpus
-from retrieval.encoders.runtimes.processor import usable_cores
 from retrieval.errors import ClusterError, CollectionLocked, VlsearchError
+from retrieval.processor import usable_cores
 
 if TYPE_CHECKING:
     from retrieval.corpora import CorpusSpec

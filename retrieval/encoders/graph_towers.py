@@ -19,16 +19,12 @@ from retrieval.encoders.families.family import Attention, FixedSizeInputs, Image
 from retrieval.encoders.runtimes import derived_cache
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation, Precision
 from retrieval.encoders.runtimes.numpy_graph import NumpyGraph
-from retrieval.encoders.runtimes.openvino_graph import (
-    ComputedPrecision,
-    OpenVinoGraph,
-    import_openvino,
-    openvino_core,
-)
+from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, OpenVinoGraph
 from retrieval.encoders.runtimes.openvino_mlps import mlps_as_convolutions
-from retrieval.encoders.runtimes.processor import multiplies_bfloat16
 from retrieval.errors import ModelError
 from retrieval.identity import each_tower
+from retrieval.openvino_runtime import import_openvino, openvino_core
+from retrieval.processor import multiplies_bfloat16
 
 if TYPE_CHECKING:
     from retrieval.encoders.families.tokens import Tokens

@@ -14,11 +14,11 @@ from retrieval.encoders.families.table import family_of
 from retrieval.encoders.graph_towers import Graphs, GraphTowers, find_or_make_graphs
 from retrieval.encoders.reproducible import request_equal_bits
 from retrieval.encoders.runtimes.choice import VARIABLE, Computation
-from retrieval.encoders.runtimes.openvino_graph import check_installed, is_installed
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.errors import ModelError
 from retrieval.hub.checkpoint import Checkpoint, read_checkpoint, weight_files
 from retrieval.hub.weights_digest import weights_digest
+from retrieval.openvino_runtime import check_installed, is_installed
 
 if TYPE_CHECKING:
     from retrieval.encoders.families.tokens import Tokens

@@ -1,16 +1,25 @@
-"""How much is done at a time: a few threads, a bounded queue before them, a deadline for each request."""
+"""How much is done at a time: a few threads, a bounded queue before them, a deadline for each request.
+
+Requests that wait and are alike are answered together, by the first thread that is free: nobody waits for company.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
 
+Asked = TypeVar("Asked")
 Result = TypeVar("Result")
+
+MOST_TOGETHER = 8
+"""Requests that are answered together."""
 
 
 class Overloaded(Exception):
@@ -23,6 +32,22 @@ class Overdue(Exception):
 
 class HungUp(Exception):
     """The client no longer waits for the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joint(Generic[Asked, Result]):
+    """What may be answered together with others that wait.
+
+    Attributes:
+        like: equal where requests may be answered together.
+        asked: by this request.
+        answer: answers what several ask, one or more; of each the result, or the error that its request is answered
+            with. What it raises is an error of all.
+    """
+
+    like: Hashable
+    asked: Asked
+    answer: Callable[[Sequence[Asked]], Sequence[Result | Exception]]
 
 
 class Lane:
@@ -39,6 +64,7 @@ class Lane:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix=f"vlsearch-{name}")
         self._most, self._seconds = workers + waiting, seconds
         self._inside = 0
+        self._waiting: deque[_Waiting] = deque()
         self._lock = threading.Lock()
 
     async def run(self, request: Request, call: Callable[[], Result]) -> Result:
@@ -49,30 +75,37 @@ class Lane:
             Overdue: the deadline has passed.
             HungUp: the client has gone.
         """
-        gone = asyncio.ensure_future(_until_hung_up(request))
-        try:
-            return await self.call(call, gone)
-        finally:
-            gone.cancel()
+        return await self._while_connected(request, _alone(call))
 
-    async def call(self, call: Callable[[], Result], gone: asyncio.Future[None] | None = None) -> Result:
+    async def run_together(self, request: Request, joint: Joint[Asked, Result]) -> Result:
+        """Answer a request, as :meth:`run`, together with those that wait and are like it.
+
+        Raises:
+            Exception: what ``joint`` gives for this request, or as :meth:`run`.
+        """
+        return await self._while_connected(request, joint)
+
+    async def call(self, call: Callable[[], Result]) -> Result:
         """Make a call in one of the threads.
 
-        A call that waits is given up when its time is over, its task is cancelled, or ``gone`` is done. One that runs
-        goes on to its end, because a thread cannot be stopped, and keeps its place until then.
+        A call that waits is given up when its time is over, or its task is cancelled. One that runs goes on to its end,
+        because a thread cannot be stopped, and keeps its place until then.
 
         Raises:
             Overloaded: too many wait.
             Overdue: the deadline has passed.
-            HungUp: ``gone`` was done first.
         """
-        with self._lock:
-            if self._inside >= self._most:
-                raise Overloaded
-            self._inside += 1
-        job = self._threads.submit(call)
-        job.add_done_callback(lambda _: self._leave())
-        answer = asyncio.wrap_future(job)
+        return await self._answered(_alone(call), None)
+
+    async def _while_connected(self, request: Request, joint: Joint[Asked, Result]) -> Result:
+        gone = asyncio.ensure_future(_until_hung_up(request))
+        try:
+            return await self._answered(joint, gone)
+        finally:
+            gone.cancel()
+
+    async def _answered(self, joint: Joint[Asked, Result], gone: asyncio.Future[None] | None) -> Result:
+        answer: asyncio.Future[Result] = asyncio.wrap_future(self._enter(joint))
         awaited: list[asyncio.Future[Any]] = [answer] if gone is None else [answer, gone]
         try:
             done, _ = await asyncio.wait(awaited, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -85,10 +118,65 @@ class Lane:
     def close(self) -> None:
         """Give up what waits; what runs ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            given_up, self._waiting = list(self._waiting), deque()
+        for one in given_up:
+            one.answer.cancel()
+
+    def _enter(self, joint: Joint[Any, Any]) -> Future[Any]:
+        one = _Waiting(joint)
+        with self._lock:
+            if self._inside >= self._most:
+                raise Overloaded
+            self._inside += 1
+            self._waiting.append(one)
+        one.answer.add_done_callback(lambda _: self._leave())
+        self._threads.submit(
+            self._answer_next
+        )  # a thread for each, which finds nothing where others answered it
+        return one.answer
+
+    def _answer_next(self) -> None:
+        """Answer the request that has waited longest, with those that are like it."""
+        together = self._take()
+        if not together:
+            return
+        try:
+            found = together[0].joint.answer([one.joint.asked for one in together])
+            assert len(found) == len(together), "each is answered"
+        except BaseException as error:  # of whoever waits, as a future of the threads' has it
+            found = [error for _ in together]
+        for one, result in zip(together, found, strict=True):
+            if isinstance(result, BaseException):
+                one.answer.set_exception(result)
+            else:
+                one.answer.set_result(result)
+
+    def _take(self) -> list[_Waiting]:
+        with self._lock:
+            together: list[_Waiting] = []
+            others: deque[_Waiting] = deque()
+            for one in self._waiting:
+                if len(together) == MOST_TOGETHER or (together and one.joint.like != together[0].joint.like):
+                    others.append(one)
+                elif one.answer.set_running_or_notify_cancel():
+                    together.append(one)
+            self._waiting = others
+        return together
 
     def _leave(self) -> None:
         with self._lock:
             self._inside -= 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    joint: Joint[Any, Any]
+    answer: Future[Any] = field(default_factory=Future)
+
+
+def _alone(call: Callable[[], Result]) -> Joint[None, Result]:
+    return Joint(object(), None, lambda _: [call()])
 
 
 async def _until_hung_up(request: Request) -> None:

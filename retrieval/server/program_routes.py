@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import partial
+from collections.abc import Hashable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -13,10 +13,10 @@ from starlette.responses import Response
 from retrieval.errors import QueryError, VlsearchError
 from retrieval.server.answers import Answer, is_local, item_answer
 from retrieval.server.bodies import ItemId, Key, LikeFields, Name, SearchBody
-from retrieval.server.context import Context, Shared, in_one_generation
+from retrieval.server.context import Context, Shared
 from retrieval.server.failures import answer_to, without_paths
 from retrieval.server.metrics import MEDIA_TYPE, Metrics
-from retrieval.server.search_routes import page_answer, read_by, request_of, search_answer
+from retrieval.server.search_answers import answer_alike, likeness, page_answer
 from retrieval.types import Hits, Item
 
 routes = APIRouter(prefix="/v1")
@@ -57,7 +57,7 @@ async def similar(request: Request, shared: Shared, asked: SimilarBody) -> Respo
         return Hits(served.engine.answer_similar(asked.items, asked.unlike, asked.request()))
 
     def answer() -> dict[str, object]:
-        return page_answer(request, served, hits, asked.k, asked.offset, None, ())
+        return page_answer(served, hits, asked.k, asked.offset, is_local(request))
 
     return Answer(await shared.searches.run(request, answer))
 
@@ -104,49 +104,19 @@ def _named(
 
 def _answers(request: Request, shared: Context, asked: BatchBody) -> list[dict[str, object]]:
     """Answer each search; those that differ in their query alone go over the vectors together."""
-    alike: dict[str, list[int]] = defaultdict(list)
+    local = is_local(request)
+    alike: dict[Hashable, list[int]] = defaultdict(list)
     for number, one in enumerate(asked.searches):
-        alike[one.model_dump_json(exclude={"parts"})].append(number)
+        alike[likeness(one)].append(number)
     answers: dict[int, dict[str, object]] = {}
     for numbers in alike.values():
-        answers |= _together(request, shared, asked.searches, numbers)
+        found = answer_alike(shared, [asked.searches[number] for number in numbers], local)
+        for number, answer in zip(numbers, found, strict=True):
+            answers[number] = _fault(answer, local) if isinstance(answer, Exception) else answer
     return [answers[number] for number in range(len(asked.searches))]
 
 
-def _together(
-    request: Request, shared: Context, searches: list[SearchBody], numbers: list[int]
-) -> dict[int, dict[str, object]]:
-    """Answer searches that differ in their query alone; one by one where one of them is at fault."""
-    first = searches[numbers[0]]
-    if first.cursor is not None:  # which is of one query
-        return {number: _alone(request, shared, searches[number]) for number in numbers}
-    try:
-        served, asked_for = shared.served(first.collection), request_of(first, shared)
-        read = [read_by(searches[number], shared) for number in numbers]
-
-        def answers() -> list[dict[str, object]]:
-            found = served.engine.answer([query for query, _ in read], asked_for)
-            page = partial(
-                page_answer, request, served, k=first.k, offset=first.offset, wanted=first.generation
-            )
-            return [
-                page(partial(_same, hits), readings=readings)
-                for hits, (_, readings) in zip(found, read, strict=True)
-            ]
-
-        _, made = in_one_generation(served, answers, first.generation)
-    except Exception:  # each is told what is wrong with it
-        return {number: _alone(request, shared, searches[number]) for number in numbers}
-    return dict(zip(numbers, made, strict=True))
-
-
-def _same(hits: Hits) -> Hits:
-    return hits
-
-
-def _alone(request: Request, shared: Context, asked: SearchBody) -> dict[str, object]:
-    try:
-        return search_answer(request, shared, asked)
-    except Exception as error:  # as where it is asked alone: each has its sentence
-        kind = type(error).__name__ if isinstance(error, VlsearchError) else None
-        return {"error": without_paths(answer_to(error)[1], is_local(request)), "type": kind}
+def _fault(error: Exception, local: bool) -> dict[str, object]:
+    """Say of an error what a search that is asked alone is answered with."""
+    kind = type(error).__name__ if isinstance(error, VlsearchError) else None
+    return {"error": without_paths(answer_to(error)[1], local), "type": kind}

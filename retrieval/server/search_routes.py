@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from retrieval.answers import answer_facts
 from retrieval.collection.filters.parse import parse_where
 from retrieval.desktop import has_desktop
-from retrieval.query.parts import Query as Parts
-from retrieval.query.requests import read_as_asked
-from retrieval.query.without import Reading
 from retrieval.server.answers import (
     Answer,
-    hits_answer,
     info_answer,
     is_local,
     item_answer,
     items_answer,
-    reading_answer,
 )
 from retrieval.server.areas import within_area
 from retrieval.server.bodies import (
@@ -37,11 +30,12 @@ from retrieval.server.bodies import (
     SearchBody,
     search_of,
 )
+from retrieval.server.capacity import Joint
 from retrieval.server.context import Context, Shared, in_one_generation, is_current
 from retrieval.server.failures import NoSuch
+from retrieval.server.search_answers import Facts, answer_alike, likeness, page_answer
 from retrieval.server.served import Served
 from retrieval.types import Distinct, Hit, Hits, Item, Kind
-from retrieval.types import Request as Limited
 
 routes = APIRouter(prefix="/v1")
 
@@ -86,14 +80,32 @@ async def search(
     request: Request, shared: Shared, asked: Annotated[SearchBody, Depends(search_of)]
 ) -> Response:
     """Search by words, items and uploaded pictures of equal weight; ``ETag`` goes by the collection's generation."""
-    served = shared.served(asked.collection)
-    return await _tagged(request, shared, served, lambda: search_answer(request, shared, asked))
+    served, local = shared.served(asked.collection), is_local(request)
+
+    def answers(waiting: Sequence[tuple[Request, SearchBody]]) -> list[tuple[str, Facts | None] | Exception]:
+        tag = _tag(local, served)
+        due = [number for number, (one, _) in enumerate(waiting) if not is_current(one, tag)]
+        made = dict(
+            zip(due, answer_alike(shared, [waiting[number][1] for number in due], local), strict=True)
+        )
+        found = (made.get(number) for number in range(len(waiting)))
+        return [one if isinstance(one, Exception) else (tag, one) for one in found]
+
+    joint = Joint(("tagged", local, likeness(asked)), (request, asked), answers)
+    return _with_tag(*await shared.searches.run_together(request, joint))
 
 
 @routes.post("/search")
 async def search_weighted(request: Request, shared: Shared, asked: SearchBody) -> Response:
     """Search by a weighted sum of words, items and uploaded pictures."""
-    return Answer(await shared.searches.run(request, lambda: search_answer(request, shared, asked)))
+    local = is_local(request)
+
+    def answers(waiting: Sequence[SearchBody]) -> list[Facts | Exception]:
+        return answer_alike(shared, waiting, local)
+
+    return Answer(
+        await shared.searches.run_together(request, Joint((local, likeness(asked)), asked, answers))
+    )
 
 
 @routes.get("/items")
@@ -178,7 +190,7 @@ async def similar(
                 id, unlike=less, k=k, find=find, distinct=distinct, offset=offset, exact=exact
             )
 
-        return page_answer(request, served, lambda: Hits(hits()), k, offset, None, ())
+        return page_answer(served, lambda: Hits(hits()), k, offset, is_local(request))
 
     return await _tagged(request, shared, served, answer)
 
@@ -204,69 +216,6 @@ def _usual_fields(served: Served) -> list[str]:
     return [name for name in USUAL_FIELDS if (name if name != "year" else "taken") in known]
 
 
-def search_answer(request: Request, shared: Context, asked: SearchBody) -> dict[str, object]:
-    """Search, and answer with one page of hits."""
-    served = shared.served(asked.collection)
-    (query, readings), asked_for = read_by(asked, shared), request_of(asked, shared)
-
-    def hits() -> Hits:
-        return served.engine.answer([query], asked_for, asked.cursor)[0]
-
-    return page_answer(request, served, hits, asked.k, asked.offset, asked.generation, readings)
-
-
-def read_by(asked: SearchBody, shared: Context) -> tuple[Parts, list[Reading]]:
-    """Give the query of a search as it is to be answered, and how its texts were read.
-
-    Raises:
-        NoSuch: an uploaded picture is no longer kept.
-        QueryError: a part cannot be used.
-    """
-    query = asked.query(shared.uploads)
-    return read_as_asked(query, asked.literal, asked.mode)
-
-
-def request_of(asked: SearchBody, shared: Context) -> Limited:
-    """Give the parameters of a search as the engine takes them, with the area of the map among its conditions.
-
-    Raises:
-        FilterError: the condition cannot be read.
-    """
-    limited = asked.request()
-    area = within_area(shared, shared.served(asked.collection), limited.where, asked.area)
-    return replace(limited, where=area)
-
-
-def page_answer(
-    request: Request,
-    served: Served,
-    search: Callable[[], Hits],
-    k: int,
-    offset: int,
-    wanted: int | None,
-    readings: Sequence[Reading],
-) -> dict[str, object]:
-    """Answer a search with a page of hits, and where the next one begins."""
-
-    def answer() -> tuple[Hits, list[dict[str, object]]]:
-        hits = search()
-        pictures = served.pictures.find(hit.id for hit in hits)
-        return hits, hits_answer(hits, pictures, is_local(request))
-
-    generation, (hits, shown) = in_one_generation(served, answer, wanted)
-    begins = min((hit.rank for hit in hits), default=offset + 1) - 1
-    return {
-        "collection": served.name,
-        "generation": generation,
-        "readings": [reading_answer(one) for one in readings],
-        **answer_facts(hits),
-        "offset": begins,
-        "next": begins + k if len(hits) == k else None,
-        "cursor": hits.cursor,
-        "hits": shown,
-    }
-
-
 async def _tagged(
     request: Request, shared: Context, served: Served, call: Callable[[], dict[str, object]]
 ) -> Response:
@@ -276,19 +225,18 @@ async def _tagged(
     """
 
     def answer() -> tuple[str, dict[str, object] | None]:
-        tag = _tag(request, served)
+        tag = _tag(is_local(request), served)
         return tag, None if is_current(request, tag) else call()
 
-    tag, facts = await shared.searches.run(request, answer)
+    return _with_tag(*await shared.searches.run(request, answer))
+
+
+def _with_tag(tag: str, facts: Facts | None) -> Response:
+    """Answer with facts and their tag; 304 where the client has them already."""
     headers = {"ETag": f"W/{tag}", "Cache-Control": "private, no-cache"}
     return Response(status_code=304, headers=headers) if facts is None else Answer(facts, headers=headers)
 
 
-def _tag(request: Request, served: Served) -> str:
-    state = (
-        served.name,
-        str(served.engine.collection.path),
-        served.engine.collection.generation,
-        is_local(request),
-    )
+def _tag(local: bool, served: Served) -> str:
+    state = served.name, str(served.engine.collection.path), served.engine.collection.generation, local
     return f'"{hashlib.sha256(repr(state).encode()).hexdigest()[:24]}"'

@@ -17,7 +17,7 @@ from retrieval.server.answers import is_local, items_answer
 from retrieval.server.bodies import LARGEST, MOST_HITS, Condition, Name, Offset, SearchBody
 from retrieval.server.context import Context, Shared
 from retrieval.server.failures import answer_to, without_paths
-from retrieval.server.search_routes import search_answer
+from retrieval.server.search_answers import search_answer
 from retrieval.types import Item, Kind
 
 routes = APIRouter(prefix="/v1")
@@ -48,7 +48,8 @@ async def search(request: Request, shared: Shared, asked: StreamBody) -> Respons
 
     def page(offset: int, k: int, generation: int | None) -> dict[str, object]:
         changed = {"offset": offset, "k": k, "generation": generation}
-        return search_answer(request, shared, SearchBody.model_construct(**{**dict(asked), **changed}))
+        one = SearchBody.model_construct(**{**dict(asked), **changed})
+        return search_answer(shared, one, is_local(request))
 
     first = await shared.searches.run(
         request, lambda: page(asked.offset, min(asked.k, MOST_HITS), asked.generation)

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from retrieval import openvino_runtime
 from retrieval.encoders.hub_encoder import load_hub_encoder
-from retrieval.encoders.runtimes import openvino_graph
 from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower import (
@@ -81,7 +81,7 @@ TOWERS: dict[str, Callable[[Path], TowerEncoder]] = {
 
 @pytest.fixture(scope="module", params=sorted(TOWERS))
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TowerEncoder:
-    if request.param.startswith("openvino") and not openvino_graph.is_installed():
+    if request.param.startswith("openvino") and not openvino_runtime.is_installed():
         pytest.skip("OpenVINO is not installed")
     return TOWERS[request.param](tmp_path_factory.mktemp(request.param))
 

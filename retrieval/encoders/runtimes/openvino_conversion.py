@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.runtimes.openvino_graph import PRECISION_HINTS, import_openvino, openvino_core
+from retrieval.encoders.runtimes.openvino_graph import PRECISION_HINTS
+from retrieval.openvino_runtime import import_openvino, openvino_core
 
 if TYPE_CHECKING:
     from torch import Tensor

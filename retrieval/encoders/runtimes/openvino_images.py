@@ -12,15 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders import windows
-from retrieval.encoders.runtimes.openvino_graph import (
-    PRECISION_HINTS,
-    ComputedPrecision,
-    OpenVinoGraph,
-    Rows,
-    import_openvino,
-    openvino_core,
-)
+from retrieval.encoders.runtimes.openvino_graph import PRECISION_HINTS, ComputedPrecision, OpenVinoGraph, Rows
 from retrieval.encoders.two_tower.image_layers import Block, Convolution, ImageTower
+from retrieval.openvino_runtime import import_openvino, openvino_core
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from retrieval.encoders.runtimes.openvino_graph import import_openvino
+from retrieval.openvino_runtime import import_openvino
 
 _ELEMENTWISE = {"Add", "Gelu", "Multiply", "Relu", "Sigmoid", "Swish", "Tanh"}
 

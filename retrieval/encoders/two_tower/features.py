@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.runtimes import openvino_images
-from retrieval.encoders.runtimes.openvino_graph import is_installed
-from retrieval.encoders.runtimes.processor import multiplies_bfloat16
 from retrieval.encoders.two_tower.folder import foreign_weights, open_folder
 from retrieval.encoders.two_tower.image_layers import ImageTower, has_layers, read_image_tower
 from retrieval.encoders.two_tower.numpy_images import tower_features
 from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
 from retrieval.encoders.two_tower.reference import check_row, read_reference
 from retrieval.errors import ModelError
+from retrieval.openvino_runtime import is_installed
+from retrieval.processor import multiplies_bfloat16
 
 if TYPE_CHECKING:
     from retrieval.decoding.preparations import Squeeze

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from retrieval.encoders.runtimes import openvino_graph
+from retrieval import openvino_runtime
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation
 from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision
-from retrieval.encoders.runtimes.processor import multiplies_bfloat16
 from retrieval.encoders.two_tower.folder import TwoTowerFolder
 from retrieval.encoders.two_tower.image_layers import has_layers
 from retrieval.encoders.two_tower.reference import read_reference
 from retrieval.errors import ModelError
 from retrieval.extras import require
+from retrieval.processor import multiplies_bfloat16
 
 USE_TORCH = f"use the runtime torch, with {VARIABLE}=torch"
 USE_FLOAT32 = f"use float32, with {PRECISION_VARIABLE}=float32"
@@ -38,8 +38,8 @@ def image_computation(
         )
     needed = asked.runtime == "openvino" or (knows and asked == Computation("auto", "bfloat16"))
     if needed:
-        openvino_graph.check_installed()
-    proven = knows and openvino_graph.is_installed() and read_reference(folder.path, config) is not None
+        openvino_runtime.check_installed()
+    proven = knows and openvino_runtime.is_installed() and read_reference(folder.path, config) is not None
     if needed or (asked.runtime == "auto" and proven):
         fast = asked.precision == "auto" and multiplies_bfloat16()
         return "openvino", "bfloat16" if fast or asked.precision == "bfloat16" else "float32"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -15,11 +19,13 @@ from retrieval.collection import Collection
 from retrieval.collection.score import error_bound, exact_scores
 from retrieval.collection.stores import (
     SegmentStore,
+    byte_products,
     byte_rows,
     segment_files,
     segment_store,
     selected_segment,
 )
+from retrieval.collection.stores.byte_products import ByteProducts
 from retrieval.collection.stores.byte_rows import (
     LARGEST_DIMENSION,
     SCANS_BEFORE_COPY,
@@ -28,10 +34,19 @@ from retrieval.collection.stores.byte_rows import (
     copy_rows,
 )
 from retrieval.expressions import field
+from retrieval.openvino_runtime import is_installed
 from retrieval.types import Request
 from tests.builders import collection_of, names_and_scores, rank_naively, unit_rows
 
 DIMENSIONS = st.sampled_from([8, 16, 100, 512])  # FAISS has kernels of their own for multiples of 16, of 64
+
+
+MADE_BY = [
+    "FAISS",
+    pytest.param(
+        "products", marks=pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed")
+    ),
+]
 
 
 class Table:
@@ -51,12 +66,21 @@ def copied(table: NDArray[np.float32]) -> ByteRows:
     return copy
 
 
+@pytest.fixture(autouse=True, params=MADE_BY)
+def made_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make copies in both ways, whatever this processor is good at."""
+    by = str(request.param)
+    monkeypatch.setattr(byte_products, "is_usable", lambda: by == "products")
+    return by
+
+
 @pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_blocks(monkeypatch: pytest.MonkeyPatch, made_by: str) -> None:
     """Divide few rows as many are; look at few candidates."""
     monkeypatch.setattr(byte_rows, "_BLOCK_BYTES", 4 * 16 * 70)
     monkeypatch.setattr(byte_rows, "_LEAST_CANDIDATES", 8)
     monkeypatch.setattr(byte_rows, "_CANDIDATES_A_ROW", 3)
+    monkeypatch.setattr(byte_rows, "_BLOCK_ROWS", 5)
 
 
 @st.composite
@@ -87,28 +111,36 @@ def some_of(table: NDArray[np.float32], share: float) -> NDArray[np.int64] | Non
 
 
 SHARES = st.sampled_from([0.1, 0.5, 1.0])
+few_tables = settings(  # a product is compiled for each; the fixtures only say how
+    max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
-@given(table=tables(), seed=st.integers(0, 9), count=st.integers(1, 320), share=SHARES)
+@given(table=tables(), seed=st.integers(0, 9), k=st.integers(1, 320), share=SHARES)
+@few_tables
 def test_no_score_differs_from_the_copys_by_more_than_the_error_nor_is_above_the_bound(
-    table: NDArray[np.float32], seed: int, count: int, share: float
+    table: NDArray[np.float32], seed: int, k: int, share: float
 ) -> None:
-    query = unit_rows(1, table.shape[1], seed=seed)[0]
+    queries = unit_rows(3, table.shape[1], seed=seed)
     selected = some_of(table, share)
     every = np.arange(len(table)) if selected is None else selected
 
-    found = copied(table).candidates(query, count, selected)
+    tried = copied(table).candidates(queries, min(k, len(every)), selected)
 
-    exact = exact_scores(table, query)
-    others = np.setdiff1d(every, found.numbers)
-    assert len(found.numbers) == len(np.intersect1d(found.numbers, every)) == min(count, len(every))
-    assert (np.diff(found.scores) <= 0).all()
-    assert np.abs(exact[found.numbers] - found.scores).max() <= found.error
-    assert exact[others].max(initial=-np.inf) <= found.bound
-    assert (found.bound == -np.inf) == (not len(others))
+    assert len(tried) == len(queries)
+    for query, tries in zip(queries, tried, strict=True):
+        exact = exact_scores(table, query)
+        for found in tries:
+            others = np.setdiff1d(every, found.numbers)
+            assert len(found.numbers) == len(np.intersect1d(found.numbers, every)) >= min(k, len(every))
+            assert (np.diff(found.scores) <= 0).all()
+            assert np.abs(exact[found.numbers] - found.scores).max() <= found.error
+            assert exact[others].max(initial=-np.inf) <= found.bound
+            assert (found.bound == -np.inf) == (not len(others))
 
 
 @given(table=tables(), seed=st.integers(0, 9), k=st.integers(1, 40), share=SHARES)
+@few_tables
 def test_what_a_copy_proves_to_be_the_best_is_what_a_scan_finds(
     table: NDArray[np.float32], seed: int, k: int, share: float
 ) -> None:
@@ -150,6 +182,23 @@ def test_thousands_of_rows_are_proved_and_come_in_the_order_of_their_scores(
         assert exact[found[1][0]].tolist() == sorted(exact.tolist(), reverse=True)[:10]
 
 
+def test_several_queries_have_what_each_has_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    source = Table(unit_rows(9000, 100, seed=1))
+    copy = CopyOf(source)
+    copy.rows = copied(source.table)
+    queries = unit_rows(byte_rows.FEW_QUERIES, 100, seed=2)
+
+    together = copy.best(queries, 20)
+
+    assert together is not None
+    for number in range(len(queries)):
+        alone = copy.best(queries[number : number + 1], 20)
+        assert alone is not None
+        assert together[0][number].tobytes() == alone[0][0].tobytes()
+        assert together[1][number].tolist() == alone[1][0].tolist()
+
+
 def test_a_copy_that_proves_nothing_is_dropped() -> None:
     source = Table(np.repeat(unit_rows(1, 16), 5000, axis=0))
     copy = CopyOf(source)
@@ -170,6 +219,7 @@ def test_rows_that_are_not_numbers_and_rows_too_long_for_exact_sums_have_no_copy
     assert (np.float32(LARGEST_DIMENSION * 127 * 127) + 1) - np.float32(LARGEST_DIMENSION * 127 * 127) == 1
 
 
+@pytest.mark.parametrize("made_by", ["FAISS"], indirect=True)
 def test_sums_that_are_not_those_of_the_numbers_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     search = byte_rows._search
     monkeypatch.setattr(
@@ -177,6 +227,23 @@ def test_sums_that_are_not_those_of_the_numbers_prove_nothing(monkeypatch: pytes
     )
 
     assert copy_rows(Table(unit_rows(200, 16))) is None
+
+
+@pytest.mark.parametrize("made_by", MADE_BY[1:], indirect=True)
+def test_products_that_are_added_in_too_few_bits_are_left_to_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+    sums = ByteProducts._sums
+
+    @contextmanager
+    def saturated(*given: Any) -> Iterator[NDArray[np.float32]]:
+        with sums(*given) as found:
+            yield np.minimum(found, 100 * 127 * 127 - 1)
+
+    exact = copied(Table(unit_rows(200, 100)).table)
+    monkeypatch.setattr(ByteProducts, "_sums", saturated)
+    other = copied(Table(unit_rows(200, 100)).table)
+
+    assert isinstance(exact._numbers, ByteProducts)
+    assert not isinstance(other._numbers, ByteProducts)
 
 
 def test_copies_take_no_more_memory_than_they_may_and_give_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,9 +294,10 @@ def test_a_collection_that_is_asked_often_answers_with_the_same_bits_from_copies
         with collection.reading() as view:
             store = view._store("image")
             assert isinstance(store, SegmentStore)
-            store.run(lambda: None)  # copies are made in its threads
-            store.run(lambda: None)
-            assert all(segment.copy.rows is not None for segment in store.segments)
+            ends = time.monotonic() + 60
+            while any(segment.copy.rows is None for segment in store.segments):  # made in its threads
+                assert time.monotonic() < ends
+                time.sleep(0.01)
         then = answers()
         whole = collection.search(queries[:1], "image", 60)[0]
 

@@ -14,17 +14,18 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from retrieval import openvino_runtime
 from retrieval.encoders import graph_towers, hub_encoder
 from retrieval.encoders.graph_towers import GraphTowers
 from retrieval.encoders.hub_encoder import load_hub_encoder
-from retrieval.encoders.runtimes import derived_cache, openvino_graph
+from retrieval.encoders.runtimes import derived_cache
 from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.runtimes.numpy_graph import UnknownOperation
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.errors import MissingExtra, ModelError
 from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
 
-pytestmark = pytest.mark.skipif(not openvino_graph.is_installed(), reason="OpenVINO is not installed")
+pytestmark = pytest.mark.skipif(not openvino_runtime.is_installed(), reason="OpenVINO is not installed")
 
 FLOAT32 = Computation("openvino", "float32")
 TEXTS = ["a dog", "", "two cats on the beach " * 30, "一只狗", "red ball"]
@@ -260,7 +261,7 @@ def test_where_the_cache_cannot_be_written_auto_takes_torch_and_openvino_is_refu
 def test_where_openvino_is_not_installed_auto_takes_torch(
     tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_graph, "is_installed", lambda: False)
+    monkeypatch.setattr(openvino_runtime, "is_installed", lambda: False)
     monkeypatch.setattr(hub_encoder, "is_installed", lambda: False)
 
     assert load(tiny("clip"), Computation("auto", "auto")).identity.runtime == "torch"

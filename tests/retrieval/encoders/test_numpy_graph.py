@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from retrieval.encoders.runtimes import openvino_graph
+from retrieval import openvino_runtime
 from retrieval.encoders.runtimes.numpy_graph import NumpyGraph, UnknownOperation
 
-pytestmark = pytest.mark.skipif(not openvino_graph.is_installed(), reason="OpenVINO is not installed")
+pytestmark = pytest.mark.skipif(not openvino_runtime.is_installed(), reason="OpenVINO is not installed")
 
 Op = Any
 Build = Callable[[Op, Any], Any]
@@ -91,7 +91,7 @@ OPERATIONS: dict[str, Build] = {
 
 def write(path: Path, build: Build) -> Any:
     """Write a graph of one input, (rows, 3, 4), and give it."""
-    openvino = openvino_graph.import_openvino()
+    openvino = openvino_runtime.import_openvino()
     op = openvino.opset13
     given = op.parameter([-1, 3, 4], np.float32)
     found = op.multiply(
@@ -105,7 +105,9 @@ def write(path: Path, build: Build) -> Any:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_gives_what_openvino_gives(name: str, tmp_path: Path) -> None:
     model = write(tmp_path / "m.xml", OPERATIONS[name])
-    compiled = openvino_graph.openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_runtime.openvino_core().compile_model(
+        model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
 
     found = NumpyGraph(tmp_path / "m.xml").rows(GIVEN)
 

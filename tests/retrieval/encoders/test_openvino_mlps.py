@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from retrieval.encoders.runtimes import openvino_graph
-from retrieval.encoders.runtimes.openvino_graph import import_openvino, openvino_core
+from retrieval import openvino_runtime
 from retrieval.encoders.runtimes.openvino_mlps import mlps_as_convolutions
+from retrieval.openvino_runtime import import_openvino, openvino_core
 
-pytestmark = pytest.mark.skipif(not openvino_graph.is_installed(), reason="OpenVINO is not installed")
+pytestmark = pytest.mark.skipif(not openvino_runtime.is_installed(), reason="OpenVINO is not installed")
 
 TOKENS, WIDTH, HIDDEN = 5, 24, 40
 

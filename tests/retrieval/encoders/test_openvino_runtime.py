@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 import indexer
 import retrieval
 import retrieval.encoders
+from retrieval import openvino_runtime, processor
 from retrieval.encoders.registry import load_encoder
-from retrieval.encoders.runtimes import openvino_graph, processor
+from retrieval.encoders.runtimes import openvino_graph
 from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.runtimes.openvino_images import PASS_IMAGES
 from retrieval.encoders.tower_encoder import TowerEncoder
@@ -48,7 +49,7 @@ from retrieval.errors import MissingExtra, ModelError, UsageError
 
 MINI = Path(retrieval.encoders.__file__).parent / "bundled" / "mini"
 
-needs_openvino = pytest.mark.skipif(not openvino_graph.is_installed(), reason="OpenVINO is not installed")
+needs_openvino = pytest.mark.skipif(not openvino_runtime.is_installed(), reason="OpenVINO is not installed")
 
 
 def write_model(folder: Path, image: ImageConfig, parts: tuple[int, ...] = ()) -> Path:
@@ -404,7 +405,7 @@ def test_a_backbone_that_openvino_does_not_know_is_a_sentence(tmp_path: Path) ->
 
 
 def test_a_runtime_that_is_not_installed_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_graph, "is_installed", lambda: False)
+    monkeypatch.setattr(openvino_runtime, "is_installed", lambda: False)
 
     with pytest.raises(MissingExtra, match=r"vlsearch\[openvino\]"):
         load_encoder(folder, runtime="openvino")

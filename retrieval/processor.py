@@ -9,12 +9,18 @@ from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 _FLAGS = re.compile(r"^flags\s*:(.*)$", re.MULTILINE)
+_MULTIPLIES_BYTES = {"amx_int8", "avx512_vnni", "avx_vnni"}
 _MULTIPLIES_BFLOAT16 = {"amx_bf16", "avx512_bf16"}  # two to five times as fast as float32
 
 
 def multiplies_bfloat16() -> bool:
     """Whether the processor has instructions for products of bfloat16; False where the system is not Linux."""
     return bool(_MULTIPLIES_BFLOAT16 & _flags())
+
+
+def multiplies_bytes() -> bool:
+    """Whether the processor has instructions for sums of products of bytes; False where the system is not Linux."""
+    return bool(_MULTIPLIES_BYTES & _flags())
 
 
 @cache
