@@ -363,3 +363,13 @@ def test_a_writers_copy_has_the_tables_and_indexes_of_a_folders_catalogue(
 
     with open_place(place) as writer, Writer(tmp_path / "folder"):
         assert objects(writer.path) == objects(tmp_path / "folder")
+
+
+def test_only_a_folders_catalogue_waits_for_the_disk(place: ServerAddress, tmp_path: Path) -> None:
+    def synchronous(writer: Writer) -> object:
+        with writer.catalogue.look_up() as connection:
+            return connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+
+    with open_place(place) as writer, Writer(tmp_path / "folder") as of_folder:
+        off, full = 0, 2
+        assert (synchronous(writer), synchronous(of_folder)) == (off, full)
