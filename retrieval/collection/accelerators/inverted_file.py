@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
@@ -26,6 +26,9 @@ from retrieval.collection.accelerators.faiss_factory import one_thread
 
 LARGEST_RANK = 192
 PART_DIMENSION = 2  # components a part of the product quantiser; 4 bits each
+SELECTED_SHARE = (
+    1 / 2
+)  # of the selected vectors expected in the cells visited first: fewer, and more are visited
 _FIT_ROWS = 20_000  # of the stored vectors that the balance is fitted to
 _CODEBOOK_ROWS = 40_000
 _CELL_ROWS = 40  # vectors a cell that k-means sees
@@ -78,6 +81,29 @@ class CodedRows:
     def rows(self) -> int:
         """Vectors that are coded."""
         return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """Which of the vectors may be proposed, as :meth:`InvertedFile.select` makes it.
+
+    Attributes:
+        bits: uint8, a bit for each id from 0 on, the lowest first; FAISS reads them where they lie.
+        in_cell: (cells,) int64, how many of the vectors of each cell.
+    """
+
+    bits: NDArray[np.uint8]
+    in_cell: NDArray[np.int64]
+
+
+class Proposed(NamedTuple):
+    """Vectors that probably score best: (n,) int64 ids, the best by codes first, and (n,) float32 scores by codes.
+
+    Scores by codes are those of balanced vectors: they differ from exact ones by an amount of the query's, and errors.
+    """
+
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
 
 
 def build_coded_rows(
@@ -134,12 +160,34 @@ class InvertedFile:
             np.asarray(coded.means),
             np.asarray(coded.radii),
         )
+        self._sizes = np.asarray(coded.sizes).astype(np.int64)
         self._index, self._quantizer = _to_index(coded)
 
     @property
     def cells(self) -> int:
         """Number of cells."""
         return len(self._radii)
+
+    def select(self, ids: NDArray[np.int64]) -> Selection:
+        """Select vectors by their ids, which are all >= 0; others than those held do no harm.
+
+        Takes a byte for each id up to the highest one while it works, and a bit afterwards.
+        """
+        chosen = np.zeros(int(ids.max(initial=-1)) + 1, bool)
+        chosen[ids] = True
+        lists = self._index.invlists
+        held = [
+            faiss.rev_swig_ptr(lists.get_ids(cell), size)
+            for cell, size in enumerate(self._sizes.tolist())
+            if size
+        ]
+        numbers = np.concatenate(held) if held else np.empty(0, np.int64)
+        known = (numbers >= 0) & (numbers < len(chosen))
+        is_chosen = np.zeros(len(numbers), bool)
+        is_chosen[known] = chosen[numbers[known]]
+        before = np.concatenate([[0], np.cumsum(is_chosen)])
+        ends = np.cumsum(self._sizes)
+        return Selection(np.packbits(chosen, bitorder="little"), before[ends] - before[ends - self._sizes])
 
     def propose(self, query: NDArray[np.float32], parameters: SearchParameters) -> NDArray[np.int64]:
         """Find ids of vectors that probably score best, at most ``parameters.rescored``, the best by their codes first.
@@ -148,23 +196,58 @@ class InvertedFile:
             query: (d,) float32.
             parameters: cells to visit, and candidates to give.
         """
+        return self.propose_some(query, parameters, None).ids
+
+    def propose_some(
+        self,
+        query: NDArray[np.float32],
+        parameters: SearchParameters,
+        selection: Selection | None,
+        most_codes: float = math.inf,
+    ) -> Proposed:
+        """Find, as :meth:`propose` does, the best of the selected vectors.
+
+        Args:
+            query: (d,) float32.
+            parameters: cells to visit, and candidates to give. Where the cells first visited hold much fewer of the
+                selected vectors than others do, more are visited.
+            selection: the vectors that may be proposed; None is all.
+            most_codes: that may be looked at; nothing is proposed where the cells to visit hold more.
+        """
         with np.errstate(over="ignore", invalid="ignore"):  # a damaged file may hold any numbers
             mapped = np.ascontiguousarray(self._balance.map_queries(query[None])[0])
             scores = self._means @ mapped
             visited = scores + np.float32(parameters.radius_weight * np.linalg.norm(mapped)) * self._radii
-        cells = _largest(visited, parameters.cells)
+        cells = self._cells_to_visit(visited, parameters.cells, selection)
+        if self._sizes[cells].sum() > most_codes:
+            return Proposed(np.empty(0, np.int64), np.empty(0, np.float32))
         wanted = min(parameters.rescored, self.rows)
         # Every array needs a name: FAISS gets addresses, and a temporary would be freed before it reads them.
         cell_scores = np.ascontiguousarray(scores[cells])
         ids, id_scores = np.empty(wanted, np.int64), np.empty(wanted, np.float32)
+        selector = None if selection is None else _selector(selection)
         # FAISS's wrapper for numpy takes no parameters here, and the index's own nprobe is shared by all threads.
         with one_thread():
             self._index.search_preassigned_c(
                 1, faiss.swig_ptr(mapped), wanted, faiss.swig_ptr(cells), faiss.swig_ptr(cell_scores),
-                faiss.swig_ptr(id_scores), faiss.swig_ptr(ids), False, _visits(len(cells)),
+                faiss.swig_ptr(id_scores), faiss.swig_ptr(ids), False, _visits(len(cells), selector),
             )  # fmt: skip
-        found: NDArray[np.int64] = ids[ids >= 0]
-        return found
+        return Proposed(ids[ids >= 0], id_scores[ids >= 0])
+
+    def _cells_to_visit(
+        self, visited: NDArray[np.float32], count: int, selection: Selection | None
+    ) -> NDArray[np.int64]:
+        """Choose the first cells to visit: so many, or more where a selection has to do with what is asked.
+
+        They are enough once they hold half as many selected vectors as the first ones would by chance.
+        """
+        cells = _largest(visited, count)
+        if selection is None:
+            return cells
+        least = SELECTED_SHARE * self._sizes[cells].sum() * selection.in_cell.sum() / max(1, self.rows)
+        while selection.in_cell[cells].sum() < least and len(cells) < self.cells:
+            cells = _largest(visited, 2 * len(cells))
+        return cells
 
 
 def _fill(
@@ -204,10 +287,17 @@ def _add_by_cell(sums: NDArray[np.float64], cell: NDArray[np.int64], rows: NDArr
     sums[some] += np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
 
 
-def _visits(cells: int) -> Any:
+def _visits(cells: int, selector: Any) -> Any:
     parameters = faiss.SearchParametersIVF()
     parameters.nprobe = cells
+    if selector is not None:
+        parameters.sel = selector
     return parameters
+
+
+def _selector(selection: Selection) -> Any:
+    """Make FAISS's view of a selection, which must outlive it."""
+    return faiss.IDSelectorBitmap(len(selection.bits), faiss.swig_ptr(selection.bits))
 
 
 def _to_index(coded: CodedRows) -> tuple[Any, Any]:

@@ -20,10 +20,14 @@ from retrieval.errors import CollectionDamaged
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
-    from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters
+    from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters, Selection
+    from retrieval.collection.stores import SegmentStore
 
 TUNED_FOR = 10
 """The k of the measured recall@k; searches for a larger k use larger search parameters."""
+
+IDS_A_VECTOR = 64
+"""Selections have a bit for each id: none is made where there are more ids, since nearly all vectors were deleted."""
 
 
 class AcceleratorFacts(NamedTuple):
@@ -88,6 +92,7 @@ class Accelerator:
             raise _damaged(collection, facts, f"it has {size} bytes, and should have {facts.size}")
         self._lock = threading.Lock()
         self._inverted: InvertedFile | None = None
+        self._selections: weakref.WeakKeyDictionary[SegmentStore, Selection] = weakref.WeakKeyDictionary()
 
     def parameters_for(self, k: int) -> SearchParameters:
         """Scale the tuned search parameters to k hits: ``rescored`` grows with k, ``cells`` with its square root."""
@@ -114,6 +119,23 @@ class Accelerator:
                 except AcceleratorDamaged as error:
                     raise _damaged(self._collection, self.facts, str(error)) from error
             return self._inverted
+
+    def selection(self, some: SegmentStore) -> Selection | None:
+        """Select the vectors of a store among those covered, the first time; None where ids are too far apart.
+
+        A selection lives as long as the store, which is kept for each condition and generation.
+        """
+        inverted, last = self.inverted(), self.facts.last_encoding
+        if last > IDS_A_VECTOR * (self.facts.rows + 1024):
+            return None
+        with self._lock:
+            known = self._selections.get(some)
+        if known is None:
+            ids = some.ids
+            known = inverted.select(ids[(ids >= 0) & (ids <= last)])
+            with self._lock:
+                self._selections[some] = known
+        return known
 
 
 def open_accelerators(

@@ -296,6 +296,12 @@ def give_attributes(path: Path) -> None:
         writer.commit_rows(Change(attributes=dict(attributes)))
 
 
+def ask_accelerators_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have accelerators answer filtered searches of few vectors, too, which would be scanned in less time."""
+    for cost in ("PROPOSING_COST", "RESCORED_COST", "CODE_COST"):
+        monkeypatch.setattr(f"retrieval.collection.accelerators.search.{cost}", 1e-6)
+
+
 @pytest.mark.parametrize(
     ("where", "k", "least"),
     [
@@ -311,9 +317,7 @@ def test_a_condition_costs_an_accelerator_no_hit_and_no_bit(
     accelerated: Path, monkeypatch: pytest.MonkeyPatch, where: str, k: int, least: float
 ) -> None:
     give_attributes(accelerated)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.EXACT_SHARE", 1.0)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.PASSING_COST", 0.3)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.PROPOSAL_COST", 0.03)
+    ask_accelerators_always(monkeypatch)
     asked = Request(k, where=parse_where(where))
 
     with Collection.open(accelerated) as collection, collection.reading() as view:
@@ -335,9 +339,7 @@ def test_where_a_condition_contradicts_the_query_the_exact_search_answers(
     accelerated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give_attributes(accelerated)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.EXACT_SHARE", 1.0)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.PASSING_COST", 0.0)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.PROPOSAL_COST", 0.0)
+    ask_accelerators_always(monkeypatch)
     farther_half = parse_where(f"side < {np.median(IMAGES @ CAPTIONS[400])}")
     asked = Request(10, where=farther_half)
 
@@ -377,18 +379,16 @@ def test_random_conditions_get_as_many_true_hits_as_there_are_in_their_order_and
     accelerated: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     give_attributes(accelerated)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.EXACT_SHARE", 1.0)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.PASSING_COST", 0.3)
-    monkeypatch.setattr("retrieval.collection.accelerators.search.PROPOSAL_COST", 0.03)
+    ask_accelerators_always(monkeypatch)
     rng, right, wanted, proposed = random.Random(7), 0, 0, 0
-    propose = InvertedFile.propose
+    propose = InvertedFile.propose_some
 
     def counted(*arguments: Any) -> Any:
         nonlocal proposed
         proposed += 1
         return propose(*arguments)
 
-    monkeypatch.setattr(InvertedFile, "propose", counted)
+    monkeypatch.setattr(InvertedFile, "propose_some", counted)
     with Collection.open(accelerated) as collection, collection.reading() as view:
         for _ in range(count):
             text, met = random_condition(rng)

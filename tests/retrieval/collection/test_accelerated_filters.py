@@ -59,7 +59,7 @@ def accelerated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accelerate
     uris = fill(path, items, vectors, parts=1, identity=IDENTITY)
     indexer.accelerate(path, from_rows=1)
     asked = 0
-    propose = InvertedFile.propose
+    propose = InvertedFile.propose_some
 
     def counted(*given: Any) -> Any:
         nonlocal asked
@@ -67,7 +67,7 @@ def accelerated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accelerate
         return propose(*given)
 
     with Collection.open(path) as collection, pytest.MonkeyPatch.context() as patched:
-        patched.setattr(InvertedFile, "propose", counted)
+        patched.setattr(InvertedFile, "propose_some", counted)
         yield Accelerated(Filled(collection, items, vectors, uris), texts[ITEMS:])
     print(f"the accelerator proposed in {asked} searches")
     assert asked, "conditions that leave many are asked of the accelerator"

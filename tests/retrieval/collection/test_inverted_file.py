@@ -76,6 +76,39 @@ def test_proposals_are_different_vectors_of_the_visited_cells_and_no_more_than_a
     assert set(found) <= visited
 
 
+@settings(max_examples=30)
+@given(st.integers(0, 999), st.integers(1, 60), st.integers(1, 700), st.integers(1, 40))
+def test_of_selected_vectors_those_of_the_visited_cells_alone_are_proposed(
+    coded: CodedRows, inverted: InvertedFile, seed: int, cells: int, rescored: int, one_in: int
+) -> None:
+    query = unit_rows(1, DIMENSION, seed)[0]
+    ids = np.sort(coded.ids)[::one_in]
+
+    selection = inverted.select(np.append(ids, 10**6))
+    found = inverted.propose_some(query, SearchParameters(cells, rescored, 0.3), selection)
+
+    order = cells_in_order(coded, query, 0.3)
+    held = [len(ids_of_cells(coded, order[at : at + 1]) & set(ids.tolist())) for at in range(len(order))]
+    assert selection.in_cell[order].tolist() == held
+    assert len(set(found.ids.tolist())) == len(found.ids) >= min(rescored, sum(held[:cells]))
+    assert set(found.ids.tolist()) <= set(ids.tolist())
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def test_more_cells_are_visited_where_the_first_ones_hold_none_that_are_selected(
+    coded: CodedRows, inverted: InvertedFile
+) -> None:
+    query = unit_rows(1, DIMENSION, seed=3)[0]
+    order = cells_in_order(coded, query, 0.3)
+    selection = inverted.select(np.array(sorted(ids_of_cells(coded, order[20:])), np.int64))
+
+    found = inverted.propose_some(query, SearchParameters(10, 50, 0.3), selection)
+    refused = inverted.propose_some(query, SearchParameters(10, 50, 0.3), selection, most_codes=100)
+
+    assert len(found.ids) == 50
+    assert len(refused.ids) == 0
+
+
 @pytest.mark.parametrize("rows", [1, 50])
 def test_cells_packed_some_at_a_time_answer_as_all_of_them_together(
     coded: CodedRows, inverted: InvertedFile, rows: int, monkeypatch: pytest.MonkeyPatch
