@@ -78,15 +78,14 @@ class OpenVinoPlaces:
     """Compute the vectors of the places of an image with a graph that takes any size; safe in several threads.
 
     Args:
-        tower: the layers.
-        precision: that they are computed in.
+        tower: the layers, which are computed in float32.
     """
 
-    def __init__(self, tower: ImageTower, precision: ComputedPrecision) -> None:
+    def __init__(self, tower: ImageTower) -> None:
         op = _Operations(import_openvino().opset13)
         pixels = op.parameter([1, -1, -1, 3], np.uint8, "pixels")
         model = import_openvino().Model([_places(op, pixels, tower)], [pixels], "places")
-        hints = {"INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+        hints = {"INFERENCE_PRECISION_HINT": PRECISION_HINTS["float32"], "PERFORMANCE_HINT": "LATENCY"}
         settings = hints | {"ENABLE_CPU_PINNING": False}
         self._compiled, self._kept = openvino_core().compile_model(model, "CPU", settings), op.kept
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -104,12 +105,16 @@ def photograph() -> Image.Image:
     return Image.fromarray(noise).resize((400, 300), Image.Resampling.BICUBIC)
 
 
-def test_contributions_of_mini_add_up_to_the_score_of_its_vector(photograph: Image.Image) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_contributions_of_mini_add_up_to_the_score_of_its_vector_in_float32_whatever_it_indexes_in(
+    photograph: Image.Image, precision: Literal["float32", "bfloat16"]
+) -> None:
     encoder = retrieval.load_encoder("mini", runtime="openvino", precision="float32")
     query = encoder.encode_texts(["a dog on a beach"], batch_size=1)[0]
     score = float(encoder.encode_images([photograph], batch_size=1)[0].astype(np.float64) @ query)
 
-    contributions = explained(encoder, photograph, query)
+    explaining = retrieval.load_encoder("mini", runtime="openvino", precision=precision)
+    contributions = explained(explaining, photograph, query)
 
     assert contributions.shape == (8, 8)
     assert abs(contributions.sum() - score) <= 1e-5
