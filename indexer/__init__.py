@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from indexer.exchange.importing import import_collection as import_collection
     from indexer.hiding import hide_items as hide
     from indexer.hiding import unhide_items as unhide
+    from indexer.index_request import IndexOptions as IndexOptions
+    from indexer.index_request import UpdateOptions as UpdateOptions
     from indexer.items import ItemWriter as ItemWriter
     from indexer.items import open_writer as open_writer
     from indexer.kept_duplicates import forget_kept_items as forget_kept
@@ -86,6 +88,7 @@ _WHERE = {
     "Exported": ("indexer.exchange.exporting", "Exported"),
     "FromModel": ("indexer.training.start", "FromModel"),
     "Imported": ("indexer.exchange.importing", "Imported"),
+    "IndexOptions": ("indexer.index_request", "IndexOptions"),
     "ItemWriter": ("indexer.items", "ItemWriter"),
     "Lora": ("indexer.training.trainable_hub", "Lora"),
     "NewTwoTower": ("indexer.training.start", "NewTwoTower"),
@@ -100,6 +103,7 @@ _WHERE = {
     "Tagged": ("indexer.tagging", "Tagged"),
     "TextsRead": ("indexer.text_recognition", "TextsRead"),
     "Trained": ("indexer.training.training_run", "Trained"),
+    "UpdateOptions": ("indexer.index_request", "UpdateOptions"),
     "Updated": ("indexer.updating", "Updated"),
     "Watching": ("indexer.watching", "Watching"),
     "build": ("indexer.building", "build"),
@@ -151,6 +155,7 @@ __all__ = [
     "Exported",
     "FromModel",
     "Imported",
+    "IndexOptions",
     "ItemWriter",
     "Lora",
     "NewTwoTower",
@@ -165,6 +170,7 @@ __all__ = [
     "Tagged",
     "TextsRead",
     "Trained",
+    "UpdateOptions",
     "Updated",
     "Watching",
     "accelerate",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from indexer.index_request import IndexOptions, IndexRequest, index_request
 from indexer.pipeline.bound_encoder import bound_encoder
-from indexer.pipeline.pace import INDEX_PACE, CommitPace
-from indexer.pipeline.report import Report
+from indexer.pipeline.report import RegionsMade, Report
 from indexer.pipeline.run import Run
 from indexer.pipeline.vanished import VanishedItems
 from indexer.region_making import make_regions, wants_regions
@@ -18,16 +19,17 @@ from indexer.store.acceleration import accelerate_if_due
 from indexer.store.maintenance import compact_if_due
 from indexer.store.relocation import common_folder, keep_relative
 from indexer.store.shard_note import claim_shard
+from indexer.store.writer import Writer
 from indexer.store.writers import is_made, open_place, writable_place
 from retrieval.collection.engine import driver_connection
 from retrieval.collection.known_corpora import was_read
-from retrieval.corpora import Corpus, CorpusOptions, open_corpus
+from retrieval.corpora import Corpus, Shard, open_corpus
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace
 from retrieval.postgres_address import require_folder
-from retrieval.types import Limits, OnProgress, Progress
+from retrieval.types import OnProgress, Progress
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -37,18 +39,8 @@ def build(
     source: str | Path | Corpus,
     collection: str | CollectionPlace,
     *,
-    model: str | Path | Encoder = "auto",
-    options: CorpusOptions | None = None,
-    limits: Limits | None = None,
-    prune: bool = False,
-    retry_failed: bool = False,
-    reread: bool = False,
-    relative: bool = False,
-    regions: bool | None = None,
-    workers: int | None = None,
-    timeout: float = 0.0,
-    pace: CommitPace = INDEX_PACE,
     on_progress: OnProgress | None = None,
+    **options: Unpack[IndexOptions],
 ) -> Report:
     """Index a corpus: encode what is new or changed, commit as it goes, and count.
 
@@ -59,22 +51,9 @@ def build(
         source: a folder, table, data set, tar (braces expanded) or list, as ``vlsearch index`` takes it; or what
             :func:`indexer.open_corpus` gave.
         collection: folder of the collection, or its address on a server; made if it is not there.
-        model: name, alias or folder of the encoder, or an encoder; ``auto`` keeps the collection's own.
-        options: how to read a corpus that is named.
-        limits: bytes, pixels and seconds that an image may take, and memory that all may take that are decoded.
-        prune: drop items of this corpus that have vanished from it, unless another corpus lists them too.
-        retry_failed: try images again that failed before, even where neither they nor what may be the cause has
-            changed since.
-        reread: read every image again, and download it again, even if nothing suggests that it has changed; only
-            one whose bytes have changed is encoded.
-        relative: keep the paths below the folder that holds the collection relative to it, so that both can be moved
-            together (to another mount point, another computer) and are found there.
-        regions: give each of the collection's images vectors of its regions too, so that small things are found: those
-            that are there, and from then on those that come. False drops them. By default as the collection has it.
-        workers: processes that decode; one a core by default, fewer where memory is short.
-        timeout: seconds to wait for another process that writes to the collection; by default none.
-        pace: how much work a commit takes.
         on_progress: called after each entry.
+        options: ``model``, ``options``, ``limits``, ``prune``, ``retry_failed``, ``reread``, ``relative``, ``regions``,
+            ``workers``, ``timeout`` and ``pace``, as :class:`indexer.index_request.IndexRequest` explains them.
 
     Raises:
         CorpusFormatError: the corpus cannot be read as asked.
@@ -85,72 +64,114 @@ def build(
         ModelError: ``regions``, and the model cannot encode them.
     """
     started = time.monotonic()
-    corpus = source if isinstance(source, Corpus) else open_corpus(str(source), options or CorpusOptions())
-    shard = None if corpus.spec is None else corpus.spec.options.shard
-    if shard is not None and (relative or regions):
-        asked = "relative paths" if relative else "regions"
-        raise UsageError(f"a shard keeps no {asked}; ask for them when the merged collection is indexed")
+    asked = index_request(options)
+    corpus = source if isinstance(source, Corpus) else open_corpus(str(source), asked.options)
     place = writable_place(collection)
-    options_of_folders = {"--relative": relative, "--regions": regions, "--shard": shard is not None}
-    for option in (name for name, is_asked in options_of_folders.items() if is_asked):
-        require_folder(place, f"index {option}")
-    folder = common_folder(require_folder(place), corpus.uri) if relative else None
-    if isinstance(model, str) and not is_made(place):
-        model = load_encoder(model)  # so that a name that does not exist leaves no empty collection
-    with (
-        DecodePool(limits or Limits(), workers) as pool,
-        open_place(place, timeout) as writer,
-    ):
-        claim_shard(writer, corpus.uri, shard)
-        with writer.look_up() as connection:
-            is_new = not was_read(driver_connection(connection), corpus.uri)
-        if is_new:  # while the model is loaded; of a corpus that is known, most runs have nothing to decode
+    _check_possible(place, asked, _shard_of(corpus))
+    folder = common_folder(require_folder(place), corpus.uri) if asked.relative else None
+    if isinstance(asked.model, str) and not is_made(place):
+        # So that a name that does not exist leaves no empty collection.
+        asked = replace(asked, model=load_encoder(asked.model))
+    with DecodePool(asked.limits, asked.workers) as pool, open_place(place, asked.timeout) as writer:
+        claim_shard(writer, corpus.uri, _shard_of(corpus))
+        if _is_new(
+            writer, corpus
+        ):  # while the model is loaded; of a known corpus, most runs have nothing to decode
             pool.start()
         if folder is not None:
             keep_relative(writer.catalogue, folder)
-        encoder = bound_encoder(writer, model)
-        with_regions = wants_regions(writer, encoder, regions)
-        run = Run(
+        report = _Indexing(writer, pool, place, corpus, asked, on_progress).report()
+        return replace(report, seconds=round(time.monotonic() - started, 3))
+
+
+def _shard_of(corpus: Corpus) -> Shard | None:
+    return None if corpus.spec is None else corpus.spec.options.shard
+
+
+def _check_possible(place: CollectionPlace, asked: IndexRequest, shard: Shard | None) -> None:
+    """Refuse what a shard, or a collection on a server, cannot have.
+
+    Raises:
+        UsageError: it is asked for.
+    """
+    if shard is not None and (asked.relative or asked.regions):
+        what = "relative paths" if asked.relative else "regions"
+        raise UsageError(f"a shard keeps no {what}; ask for them when the merged collection is indexed")
+    of_folders = {"--relative": asked.relative, "--regions": asked.regions, "--shard": shard is not None}
+    for option in (name for name, is_asked in of_folders.items() if is_asked):
+        require_folder(place, f"index {option}")
+
+
+def _is_new(writer: Writer, corpus: Corpus) -> bool:
+    with writer.look_up() as connection:
+        return not was_read(driver_connection(connection), corpus.uri)
+
+
+class _Indexing:
+    """One run with all that it takes: entries, what has vanished, regions, and the care of the collection."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        pool: DecodePool,
+        place: CollectionPlace,
+        corpus: Corpus,
+        asked: IndexRequest,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._writer, self._pool, self._place = writer, pool, place
+        self._corpus, self._asked = corpus, asked
+        self._on_progress = on_progress
+        self._encoder: Encoder = bound_encoder(writer, asked.model)
+        self._with_regions = wants_regions(writer, self._encoder, asked.regions)
+        self._run = Run(
             writer,
-            encoder,
+            self._encoder,
             (corpus.uri, corpus.format),
             pool,
-            retry_failed=retry_failed,
-            reread=reread,
-            pace=pace,
+            retry_failed=asked.retry_failed,
+            reread=asked.reread,
+            pace=asked.pace,
         )
 
-        def tell(done: int, failed: int) -> None:
-            if on_progress is not None:
-                on_progress(Progress("indexing", done, corpus.total, failed))
-
-        def tell_regions(done: int, total: int, failed: int) -> None:
-            if on_progress is not None:
-                on_progress(Progress("encoding regions", done, total, failed))
-
-        left_out: Counter[str] = Counter()
-        whole = run.take(corpus.entries(left_out), tell)
-        counts = dict(sorted(left_out.items()))
-        removed = remaining = 0
-        made = None
+    def report(self) -> Report:
+        """Index the corpus; give what was done, without its time."""
+        counted: Counter[str] = Counter()
+        whole = self._run.take(self._corpus.entries(counted), self._tell)
+        left_out = dict(sorted(counted.items()))
+        removed = vanished = 0
+        regions: RegionsMade | None = None
         if whole:
-            vanished = VanishedItems(writer, run.corpus_id, corpus.uri, corpus.format, run.counts.met)
-            if prune:
-                removed = vanished.prune(encoder.identity)
-            else:
-                remaining = vanished.count()
-            writer.note_run(run.corpus_id, counts, corpus.spec)
-            if with_regions:
-                made = make_regions(writer, encoder, pool, on_image=tell_regions)
-                whole = not made.interrupted
-            compact_if_due(writer)
-            if isinstance(place, Path):  # a server scans all vectors
-                accelerate_if_due(writer, encoder.encode_texts)
-        report = run.counts.report(
-            left_out=counts,
-            removed=removed,
-            vanished=remaining,
-            interrupted=not whole,
-            seconds=round(time.monotonic() - started, 3),
+            removed, vanished = self._settle_vanished()
+            regions = self._finish(left_out)
+            whole = regions is None or not regions.interrupted
+        report = self._run.counts.report(
+            left_out=left_out, removed=removed, vanished=vanished, interrupted=not whole, seconds=0.0
         )
-        return replace(report, regions=made)
+        return replace(report, regions=regions)
+
+    def _settle_vanished(self) -> tuple[int, int]:
+        """Drop what is no longer in the corpus, if that is asked for; count what was dropped, and what remains."""
+        run, corpus = self._run, self._corpus
+        items = VanishedItems(self._writer, run.corpus_id, corpus.uri, corpus.format, run.counts.met)
+        return (items.prune(self._encoder.identity), 0) if self._asked.prune else (0, items.count())
+
+    def _finish(self, left_out: Mapping[str, int]) -> RegionsMade | None:
+        """Note the run, and make what the collection is to have beside vectors of its items: regions, accelerators."""
+        writer = self._writer
+        writer.note_run(self._run.corpus_id, left_out, self._corpus.spec)
+        regions = None
+        if self._with_regions:
+            regions = make_regions(writer, self._encoder, self._pool, on_image=self._tell_regions)
+        compact_if_due(writer)
+        if isinstance(self._place, Path):  # a server scans all vectors
+            accelerate_if_due(writer, self._encoder.encode_texts)
+        return regions
+
+    def _tell(self, done: int, failed: int) -> None:
+        if self._on_progress is not None:
+            self._on_progress(Progress("indexing", done, self._corpus.total, failed))
+
+    def _tell_regions(self, done: int, total: int, failed: int) -> None:
+        if self._on_progress is not None:
+            self._on_progress(Progress("encoding regions", done, total, failed))

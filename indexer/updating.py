@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 from indexer.building import build
+from indexer.index_request import OF_UPDATE, UpdateOptions, index_request
 from indexer.pipeline.report import Report
 from indexer.store.writers import writable_place
 from retrieval.collection import Collection, KnownCorpus
 from retrieval.corpora import CorpusSpec, open_corpus
 from retrieval.errors import CollectionLocked, UsageError, VlsearchError
 from retrieval.places import CollectionPlace
-from retrieval.types import Limits, OnProgress
-
-if TYPE_CHECKING:
-    from retrieval.encoders.base import Encoder
+from retrieval.types import OnProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +35,10 @@ class Updated:
 def update(
     collection: str | CollectionPlace,
     *,
-    model: str | Path | Encoder = "auto",
-    limits: Limits | None = None,
-    prune: bool = False,
-    retry_failed: bool = False,
-    reread: bool = False,
-    relative: bool = False,
-    regions: bool | None = None,
-    workers: int | None = None,
-    timeout: float = 0.0,
     is_wanted: Callable[[KnownCorpus], bool] | None = None,
     on_corpus: Callable[[KnownCorpus], None] | None = None,
     on_progress: OnProgress | None = None,
+    **options: Unpack[UpdateOptions],
 ) -> Iterator[Updated]:
     """Index each corpus of a collection again as it was indexed before, one after the other, lazily.
 
@@ -59,44 +48,26 @@ def update(
 
     Args:
         collection: folder of the collection.
-        model: as for :func:`indexer.build`, as are the next ones.
-        limits: as there.
-        prune: as there.
-        retry_failed: as there.
-        reread: as there.
-        relative: as there.
-        regions: as there.
-        workers: as there.
-        timeout: as there.
         is_wanted: which corpora; by default all.
         on_corpus: called before each corpus.
         on_progress: called after each entry.
+        options: ``model``, ``limits``, ``prune``, ``retry_failed``, ``reread``, ``relative``, ``regions``, ``workers``
+            and ``timeout``, as :class:`indexer.index_request.IndexRequest` explains them.
 
     Raises:
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to the collection.
         UsageError: it has no corpus that can be read again.
     """
+    index_request(options, OF_UPDATE)  # so that a wrong keyword is told before anything is done
     for corpus, spec in readable_corpora(collection):
         if is_wanted is not None and not is_wanted(corpus):
             continue
         if on_corpus is not None:
             on_corpus(corpus)
         try:
-            report = build(
-                open_corpus(spec.source, spec.options),
-                collection,
-                model=model,
-                limits=limits,
-                prune=prune,
-                retry_failed=retry_failed,
-                reread=reread,
-                relative=relative,
-                regions=regions,
-                workers=workers,
-                timeout=timeout,
-                on_progress=on_progress,
-            )
+            corpus_again = open_corpus(spec.source, spec.options)
+            report = build(corpus_again, collection, on_progress=on_progress, **options)
         except CollectionLocked:
             raise
         except VlsearchError as error:
