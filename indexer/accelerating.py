@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +14,14 @@ from retrieval.collection.encoder_rows import active_encoder_id
 from retrieval.collection.engine import driver_connection
 from retrieval.encoders.registry import load_bound_encoder
 from retrieval.errors import UsageError
+from retrieval.extras import require
+from retrieval.identity import Identity
+from retrieval.places import CollectionPlace, ServerAddress
+from retrieval.postgres_address import place_of
 
 
 def accelerate(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     *,
     recall: float = DEFAULT_RECALL,
     from_rows: int = FROM_ROWS,
@@ -31,7 +34,7 @@ def accelerate(
     ``search(..., exact=True)`` does without.
 
     Args:
-        collection: its folder.
+        collection: its folder, or its address on a server, which builds an index of its own (docs/postgres.md).
         recall: of the exact 10 best, that a search must find in the mean, above 0 and below 1; measured on stored texts
             where images are searched, else on bundled texts, which loads the model.
         from_rows: vectors of a kind from which one is built, >= 1.
@@ -49,20 +52,34 @@ def accelerate(
         )
     if from_rows < 1 or threads < 1:
         raise UsageError("from_rows and threads must be at least 1")
-    with Writer.existing(Path(collection), timeout) as writer:
+    place = place_of(collection) if isinstance(collection, str) else collection
+    if isinstance(place, ServerAddress):
+        require("postgres", "a collection on a PostgreSQL server")
+        from indexer.store.postgres.server_acceleration import accelerate_server  # psycopg: for those alone
+
+        return accelerate_server(
+            place, _encode_with, recall=recall, from_rows=from_rows, threads=threads, timeout_s=timeout
+        )
+    with Writer.existing(place, timeout) as writer:
         return accelerate_if_due(
             writer, text_encoder(writer), recall=recall, from_rows=from_rows, threads=threads
         )
 
 
-def drop_accelerators(collection: str | Path, *, timeout: float = 0.0) -> int:
+def drop_accelerators(collection: str | CollectionPlace, *, timeout: float = 0.0) -> int:
     """Drop the accelerators of a collection, so that searches scan all vectors again, and return how many.
 
     Raises:
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
-    with Writer.existing(Path(collection), timeout) as writer:
+    place = place_of(collection) if isinstance(collection, str) else collection
+    if isinstance(place, ServerAddress):
+        require("postgres", "a collection on a PostgreSQL server")
+        from indexer.store.postgres.server_acceleration import drop_server_indexes  # psycopg: for those alone
+
+        return drop_server_indexes(place, timeout)
+    with Writer.existing(place, timeout) as writer:
         with writer.look_up() as connection:
             driver = driver_connection(connection)
             numbers = [facts.id for facts in read_accelerators(driver, active_encoder_id(driver))]
@@ -76,6 +93,10 @@ def text_encoder(writer: Writer) -> Callable[[list[str]], NDArray[np.float32]]:
     def encode(texts: list[str]) -> NDArray[np.float32]:
         identity = writer.identity
         assert identity is not None, "vectors have an encoder"
-        return load_bound_encoder(identity).encode_texts(texts)
+        return _encode_with(identity)(texts)
 
     return encode
+
+
+def _encode_with(identity: Identity) -> Callable[[list[str]], NDArray[np.float32]]:
+    return lambda texts: load_bound_encoder(identity).encode_texts(texts)

@@ -9,6 +9,7 @@ import numpy as np
 
 from indexer.store.writer import Writer
 from retrieval.collection.accelerators.opened import Measurement, read_accelerators
+from retrieval.collection.accelerators.outside import OutsideMeasurement
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import driver_connection
 from retrieval.collection.stores import SegmentStore, open_stores, search_threads
@@ -33,7 +34,7 @@ class Accelerated:
 
     kind: Kind
     rows: int
-    measurement: Measurement | None
+    measurement: Measurement | OutsideMeasurement | None
 
 
 def accelerate_if_due(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from retrieval.collection.accelerators.opened import Measurement
+    from retrieval.collection.accelerators.outside import OutsideMeasurement
 
 
-def described(measured: Measurement) -> str:
+def described(measured: Measurement | OutsideMeasurement) -> str:
     """Describe an accelerator's measured recall and speed in one line."""
     times = measured.exact_milliseconds / max(measured.milliseconds, 1e-3)
     return (

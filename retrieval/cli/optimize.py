@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from retrieval.cli.accelerators import described
-from retrieval.cli.options import collection_option, wait_option
+from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted
 from retrieval.cli.progress import waiting
+from retrieval.places import CollectionPlace, ServerAddress
 
 
 @click.command()
-@collection_option
+@place_option
 @click.option(
     "--recall",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -24,19 +23,22 @@ from retrieval.cli.progress import waiting
 )
 @click.option("--scan", is_flag=True, help="Drop accelerators: searches read all vectors again.")
 @wait_option
-def optimize(recall: float, scan: bool, wait: float, collection: Path) -> None:
+def optimize(recall: float, scan: bool, wait: float, collection: CollectionPlace) -> None:
     """Merge segments, drop deleted rows, speed up searches.
 
     For 100,000 images or more, or as many texts, an accelerator (an approximate index) is built, tuned and
     measured. Searches then read only a part of the vectors and find on average the share --recall of the exact
     10 best; the hits that they find keep their scores and order. "vlsearch query --exact" reads all vectors, and
     evaluations always do. Otherwise no answer changes. Indexing does all of this by itself when it is due.
+
+    A PostgreSQL server builds an index of its own (HNSW), which takes minutes to hours, and only this command does it.
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
-    with waiting("Merging segments"):
-        before, after = indexer.optimize(collection, timeout=wait)
-    click.echo(f"{counted(before, 'segment')} before, {counted(after, 'segment')} now")
+    if not isinstance(collection, ServerAddress):
+        with waiting("Merging segments"):
+            before, after = indexer.optimize(collection, timeout=wait)
+        click.echo(f"{counted(before, 'segment')} before, {counted(after, 'segment')} now")
     if scan:
         dropped = indexer.drop_accelerators(collection, timeout=wait)
         click.echo(f"{counted(dropped, 'accelerator')} dropped: searches scan all vectors")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.opened import Accelerator, open_accelerators
+from retrieval.collection.accelerators.outside import OutsideIndex
 from retrieval.collection.caption_words import has_caption_words
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.filters.allowed_cache import AllowedCache
@@ -50,6 +51,7 @@ class Snapshot:
         move: of the folder that the collection lies in, since the catalogue was last written; None if there was none.
         storage: measures the room that it takes, under the encoder of an id.
         allowed: what conditions have let through so far.
+        indexes: in the place of accelerators, those that a server keeps itself.
     """
 
     generation: int
@@ -69,6 +71,7 @@ class Snapshot:
     move: Move | None
     storage: Callable[[ReadConnection, int | None], Storage]
     allowed: AllowedCache = field(default_factory=AllowedCache)
+    indexes: Mapping[Kind, OutsideIndex] = field(default_factory=dict)
 
     def hides(self, item: int) -> bool:
         """Whether the item with this id is hidden."""

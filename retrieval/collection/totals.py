@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from retrieval.collection.accelerators.opened import Measurement
+from retrieval.collection.accelerators.outside import OutsideMeasurement
 from retrieval.collection.image_texts import count_image_texts, reads_text
 from retrieval.collection.left_out import read_left_out
 from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
@@ -66,7 +67,7 @@ class AcceleratorInfo:
 
     rows: int
     bytes: int
-    measurement: Measurement
+    measurement: Measurement | OutsideMeasurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,10 @@ def read_totals(connection: ReadConnection, path: CollectionPlace, snapshot: Sna
         accelerators={
             kind: AcceleratorInfo(one.facts.rows, one.facts.size, one.measurement)
             for kind, one in snapshot.accelerators.items()
+        }
+        | {
+            kind: AcceleratorInfo(index.facts.rows, index.facts.size, index.measurement)
+            for kind, index in snapshot.indexes.items()
         },
     )
 

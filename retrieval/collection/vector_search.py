@@ -74,7 +74,10 @@ class VectorSearch:
         if request.after is not None:
             later = (store if some is None else some).ids_after(request.after.last_encoding)
             masked = np.union1d(masked, later) if len(later) else masked
-        if accelerator is None:
+        index = None if exact else snapshot.indexes.get(self.find)
+        if index is not None:
+            whole = index.search(store, vectors, depth, masked, some)
+        elif accelerator is None:
             whole = search(store if some is None else some, vectors, depth, masked)
         else:
             assert isinstance(store, SegmentStore), "accelerators are of segments"

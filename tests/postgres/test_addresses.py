@@ -124,7 +124,6 @@ def test_ocr_of_what_is_indexed_is_refused_before_anything_is_made(run: Run) -> 
 
 
 COMMANDS = (
-    ["optimize"],
     ["watch"],
     ["duplicates"],
     ["cluster"],

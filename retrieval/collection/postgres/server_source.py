@@ -7,13 +7,17 @@ server that was killed costs the call that was under way; the next one connects 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import NamedTuple
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from retrieval.collection.catalogue import read_generation
+from retrieval.collection.filters.allowed import Allowed
 from retrieval.collection.filters.allowed_cache import AllowedCache
 from retrieval.collection.postgres.server_connection import (
     READ_TIMEOUT_S,
@@ -23,14 +27,15 @@ from retrieval.collection.postgres.server_connection import (
     is_missing,
     server_fault,
 )
+from retrieval.collection.postgres.server_index import read_indexes
 from retrieval.collection.postgres.server_schema import CATALOGUE_SCHEMA, LARGEST_DIMENSION, TABLES, VECTORS
 from retrieval.collection.postgres.server_store import ServerStore
 from retrieval.collection.snapshot import Snapshot, read_rows_of_state
 from retrieval.collection.statement import ReadConnection
 from retrieval.collection.storage import Storage
 from retrieval.collection.stored_values import WrongValue
-from retrieval.collection.stores import KindStore
 from retrieval.errors import CollectionNotFound
+from retrieval.expressions import Expression
 from retrieval.places import ServerAddress
 from retrieval.types import KINDS, Kind
 
@@ -45,7 +50,7 @@ class ServerSource:
         self._lock = threading.Lock()
         self._idle: list[ServerConnection] = []
         self._is_open = True
-        self._snapshot: tuple[object, Snapshot] | None = None
+        self._known: _Known | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[tuple[ReadConnection, Snapshot]]:
@@ -111,11 +116,51 @@ class ServerSource:
         # a collection in the place of this one has other tables, and may have the same generation
         table = connection.send("SELECT 'settings'::regclass::oid::bigint").fetchall()[0][0]
         generation = read_generation(connection)
-        known = self._snapshot
-        if known is None or known[0] != (table, generation):
-            known = self._snapshot = (table, generation), _read_snapshot(connection, self.path, generation)
-        last = known[1]
-        return replace(last, stores=_stores(connection, last), allowed=AllowedCache())
+        known = self._known
+        if known is None or known.of != (table, generation):
+            read = _read_snapshot(connection, self.path, generation)
+            known = self._known = _Known((table, generation), read, {}, AllowedCache())
+        stores = _stores(connection, known)
+        return replace(known.snapshot, stores=stores, allowed=_AllowedHere(known.allowed, stores))
+
+
+class _Known(NamedTuple):
+    """What is known of a generation, for all transactions.
+
+    Attributes:
+        of: the collection's table of settings, and the generation.
+        snapshot: without stores.
+        counts: of vectors of each kind, as far as they were counted.
+        allowed: what conditions have let through.
+    """
+
+    of: tuple[object, int]
+    snapshot: Snapshot
+    counts: dict[Kind, int]
+    allowed: AllowedCache
+
+
+class _AllowedHere(AllowedCache):
+    """What conditions let through in a generation, with the vectors as a transaction reads them."""
+
+    def __init__(self, shared: AllowedCache, stores: Mapping[Kind, ServerStore]) -> None:
+        self._shared, self._stores = shared, stores
+
+    def get(self, kind: Kind, where: Expression, find: Callable[[], Allowed]) -> Allowed:
+        """Give what a condition lets through, found now if it is not known."""
+
+        def find_and_count() -> Allowed:
+            allowed = find()
+            assert allowed.store.rows >= 0  # counted here: other threads must not use this connection
+            return allowed
+
+        allowed = self._shared.get(kind, where, find_and_count)
+        assert isinstance(allowed.store, ServerStore)
+        return replace(allowed, store=allowed.store.on(self._stores[kind]))
+
+    def items(self, kind: Kind, read: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Give the ids of all items of a kind, ascending, read now if they are not known."""
+        return self._shared.items(kind, read)
 
 
 def _read_snapshot(connection: ServerConnection, address: ServerAddress, generation: int) -> Snapshot:
@@ -126,6 +171,7 @@ def _read_snapshot(connection: ServerConnection, address: ServerAddress, generat
         generation=generation,
         stores={},
         accelerators={},
+        indexes={} if state.identity is None else read_indexes(connection, state.identity.dimension),
         regions=None,
         schema=CATALOGUE_SCHEMA,
         has_caption_words=False,
@@ -135,9 +181,10 @@ def _read_snapshot(connection: ServerConnection, address: ServerAddress, generat
     )
 
 
-def _stores(connection: ServerConnection, snapshot: Snapshot) -> dict[Kind, KindStore]:
-    dimension = 0 if snapshot.identity is None else snapshot.identity.dimension
-    return {kind: ServerStore(connection, kind, dimension) for kind in KINDS}
+def _stores(connection: ServerConnection, known: _Known) -> dict[Kind, ServerStore]:
+    identity = known.snapshot.identity
+    dimension = 0 if identity is None else identity.dimension
+    return {kind: ServerStore(connection, kind, dimension, counts=known.counts) for kind in KINDS}
 
 
 def _storage(connection: ReadConnection, _: int | None) -> Storage:

@@ -5,6 +5,7 @@ Scores are decided on this side, as for every store, so that orders are those of
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from retrieval.collection.stores.protocols import SAMPLE_ROWS
 from retrieval.types import Kind
 
 IDS_A_STATEMENT = 4096  # vectors that are read at a time: 8 MiB at 512 dimensions
+MOST_LISTED = 20_000  # ids that a statement lists; more are sent as bits
 DEEPER = 4  # times the rows, where those proposed do not suffice
 
 
@@ -30,6 +32,7 @@ class ServerStore:
         kind: of the vectors.
         dimension: of the vectors.
         chosen: encoding ids, ascending, where the store is of some of the vectors alone.
+        counts: how many vectors there are of each kind, as far as it was counted in this generation.
     """
 
     def __init__(
@@ -38,16 +41,17 @@ class ServerStore:
         kind: Kind,
         dimension: int,
         chosen: NDArray[np.int64] | None = None,
+        counts: dict[Kind, int] | None = None,
     ) -> None:
-        self._connection, self._kind, self.dimension, self._chosen = connection, kind, dimension, chosen
-        self._rows: int | None = None
+        self.connection, self.kind, self.dimension, self._chosen = connection, kind, dimension, chosen
+        self._counts: dict[Kind, int] = ({} if counts is None else counts) if chosen is None else {}
 
     @property
     def rows(self) -> int:
         """Number of vectors, masked ones included."""
-        if self._rows is None:
-            self._rows = int(self._send("SELECT count(*) FROM {table} WHERE {these}")[0][0])
-        return self._rows
+        if self.kind not in self._counts:
+            self._counts[self.kind] = int(self._send("SELECT count(*) FROM {table} WHERE {these}")[0][0])
+        return self._counts[self.kind]
 
     @property
     def ids(self) -> NDArray[np.int64]:
@@ -67,7 +71,13 @@ class ServerStore:
     def only(self, ids: NDArray[np.int64]) -> ServerStore:
         """Give a store of some of the vectors."""
         chosen = ids if self._chosen is None else np.intersect1d(ids, self._chosen)
-        return ServerStore(self._connection, self._kind, self.dimension, chosen)
+        return ServerStore(self.connection, self.kind, self.dimension, chosen)
+
+    def on(self, other: ServerStore) -> ServerStore:
+        """Give this store, whose ids and number of rows are known, for the transaction of another one."""
+        store = ServerStore(other.connection, self.kind, self.dimension, self._chosen)
+        store._counts = self._counts
+        return store
 
     def propose(
         self, queries: NDArray[np.float32], depth: int, masked: NDArray[np.int64]
@@ -84,9 +94,7 @@ class ServerStore:
             f"SELECT encoding_id, {product} AS product FROM {{table}} "
             "WHERE {these} AND encoding_id <> ALL(%s) ORDER BY product LIMIT %s"
         )
-        # decimals of a double that is a float32 are read as that float32
-        asked = f"[{','.join(map(repr, query.tolist()))}]"
-        rows = self._send(sql, asked, masked.tolist(), depth, first=1)
+        rows = self._send(sql, _written(query), masked.tolist(), depth, first=1)
         ids = np.array([number for number, _ in rows], np.int64)
         return ids, -np.array([product for _, product in rows], np.float32)
 
@@ -117,13 +125,90 @@ class ServerStore:
         )
         return self.vectors(_ids(self._send(sql, masked.tolist(), places.tolist()))), count
 
-    def _send(self, sql: str, *parameters: object, first: int = 0) -> list[Any]:
+    def passing(self, masked: NDArray[np.int64]) -> Passing | None:
+        """Give those of its vectors that are not masked, as a condition; None where these are all of the kind."""
+        if self._chosen is None and not len(masked):
+            return None
+        return Passing.of(self._all_ids() if self._chosen is None else self._chosen, masked)
+
+    def _all_ids(self) -> NDArray[np.int64]:
+        return np.arange(self.last + 1, dtype=np.int64)
+
+    def near(
+        self, query: NDArray[np.float32], count: int, passing: Passing | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Find vectors near a query through an index: ids, and the vectors, (n, d) float32.
+
+        Args:
+            query: (d,) float32.
+            count: of vectors.
+            passing: those that may be found; None is all.
+        """
+        condition, parameters = ("true", []) if passing is None else passing.condition()
+        rows = self._send(_NEAR, *parameters, _written(query), count, passing=condition)
+        ids = np.array([number for number, _ in rows], np.int64)
+        return ids, decoded([vector for _, vector in rows], self.dimension)
+
+    def plan(self) -> str:
+        """Give the plan of :meth:`near`."""
+        query = np.zeros(self.dimension, np.float32)
+        rows = self._send(f"EXPLAIN {_NEAR}", _written(query), 10, passing="true")
+        return "\n".join(str(line) for (line,) in rows)
+
+    def _send(self, sql: str, *parameters: object, first: int = 0, passing: str = "") -> list[Any]:
         """Send a statement over the vectors of this store; ``first`` parameters stand before their condition."""
-        these = "true" if self._chosen is None else "encoding_id = ANY(%s)"
-        chosen = [] if self._chosen is None else [self._chosen.tolist()]
-        text = sql.format(table=VECTORS[self._kind], these=these, extension=self._connection.extension)
+        these, chosen = self._these()
+        text = sql.format(
+            table=VECTORS[self.kind],
+            these=these,
+            extension=self.connection.extension,
+            dimension=self.dimension,
+            passing=passing,
+        )
         given = [*parameters[:first], *chosen, *parameters[first:]]
-        return self._connection.send(text, given).fetchall()
+        return self.connection.send(text, given).fetchall()
+
+    def _these(self) -> tuple[str, list[object]]:
+        """Write the condition of the vectors of this store, with its parameters."""
+        if self._chosen is None:
+            return "true", []
+        if len(self._chosen) <= MOST_LISTED:
+            return "encoding_id = ANY(%s)", [self._chosen.tolist()]
+        return Passing.of(self._chosen, np.empty(0, np.int64)).condition()
+
+
+_NEAR = (
+    "SELECT encoding_id, vector FROM {table} WHERE {passing} "
+    "ORDER BY (vector::{extension}.halfvec({dimension})) "
+    "OPERATOR({extension}.<#>) %s::{extension}.halfvec({dimension}) LIMIT %s"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """Encodings as bits, by id: a test of a row takes no search, and a million of them 125 kB."""
+
+    bits: bytes
+
+    @classmethod
+    def of(cls, ids: NDArray[np.int64], but: NDArray[np.int64]) -> Passing:
+        """Make it of ids, ascending, without some others."""
+        is_in = np.zeros(int(ids[-1]) + 1 if len(ids) else 0, bool)
+        is_in[ids] = True
+        is_in[but[but < len(is_in)]] = False
+        return cls(np.packbits(is_in, bitorder="little").tobytes())
+
+    def condition(self) -> tuple[str, list[object]]:
+        """Write it as SQL, with its parameters."""
+        return (
+            "CASE WHEN encoding_id < %s THEN get_bit(%s, encoding_id) = 1 ELSE false END",
+            [8 * len(self.bits), self.bits],
+        )
+
+
+def _written(query: NDArray[np.float32]) -> str:
+    """Write a query; decimals of a double that is a float32 are read as that float32."""
+    return f"[{','.join(map(repr, query.tolist()))}]"
 
 
 class ServerProposals:

@@ -1,0 +1,249 @@
+"""Approximate search on a server: pgvector's HNSW over vectors in half precision proposes, float32 decides.
+
+It is used where it was measured (``vlsearch optimize``), and where the plan is sure to use it: otherwise vectors are
+scanned. A condition that lets few vectors through is always answered by a scan of those.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.collection.accelerators.opened import TUNED_FOR
+from retrieval.collection.accelerators.search import EXACT_SHARE
+from retrieval.collection.postgres.server_connection import ServerConnection
+from retrieval.collection.postgres.server_schema import VECTORS
+from retrieval.collection.postgres.server_store import ServerStore
+from retrieval.collection.score import exact_scores
+from retrieval.collection.search import Candidates, best_of, search
+from retrieval.collection.statement import Select, Setting
+from retrieval.collection.stored_values import WrongValue
+from retrieval.types import KINDS, Kind
+
+LARGEST_DIMENSION = 4000  # that pgvector indexes in half precision
+OLDEST_EXTENSION = (0, 8)  # of pgvector, which has iterative scans from there on
+LARGEST_EF = 1000  # that pgvector takes
+
+EXACT_ROWS = 20_000
+"""Vectors that a condition lets through, below which they are scanned: that takes some 30 ms, and misses none."""
+
+MOST_PROPOSED = 4000
+"""Candidates of a query, each of which is sent; a search that needs more scans."""
+
+EF_A_DEPTH = 2
+"""Length of the list of a search by a condition, beside the depth at which enough candidates meet it."""
+
+MEASURED: Mapping[Kind, str] = {kind: f"hnsw_{kind}" for kind in KINDS}
+"""Names of the settings that hold what was measured of an index."""
+
+INDEXES: Mapping[Kind, str] = {kind: f"{table}_hnsw" for kind, table in VECTORS.items()}
+"""Names of the indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexMeasurement:
+    """Recall, speed and size of an index, measured when it was built.
+
+    Attributes:
+        ef_search: length of the list that a search keeps, 1 to :data:`LARGEST_EF`.
+        proposed: candidates that are scored exactly.
+        rows: vectors that there were.
+        recall, target, queries, queried_with, milliseconds, exact_milliseconds, bytes_per_vector: as
+            :class:`~retrieval.collection.accelerators.opened.Measurement` has them; times are a client's.
+    """
+
+    ef_search: int
+    proposed: int
+    rows: int
+    recall: float
+    target: float
+    queries: int
+    queried_with: str
+    milliseconds: float
+    exact_milliseconds: float
+    bytes_per_vector: float
+
+    def to_json(self) -> str:
+        """Write it as the setting keeps it."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+class IndexFacts(NamedTuple):
+    """Vectors in an index, and its bytes on the server's disk."""
+
+    rows: int
+    size: int
+
+
+class ServerIndex:
+    """The index of a kind in one generation; safe to share between threads.
+
+    Attributes:
+        facts: its size.
+        measurement: its measured recall and speed.
+    """
+
+    def __init__(self, facts: IndexFacts, measurement: IndexMeasurement) -> None:
+        self.facts, self.measurement = facts, measurement
+
+    def search(
+        self,
+        store: ServerStore,
+        queries: NDArray[np.float32],
+        k: int,
+        masked: NDArray[np.int64],
+        some: ServerStore | None = None,
+    ) -> list[Candidates]:
+        """Find for each query nearly all of its k best encodings, masked ones left out, and all that tie with the last.
+
+        Never fewer than k where there are k: a query that finds fewer is answered by a scan.
+
+        Args:
+            store: all vectors of the kind.
+            queries: (q, d) float32 unit rows.
+            k: >= 1.
+            masked: encoding ids that are not to be found, ascending.
+            some: those of the vectors that may be found; None is all.
+        """
+        searched = store if some is None else some
+        share = searched.rows / max(1, store.rows)
+        scan = None if some is not None and some.rows < EXACT_ROWS else self._scan(k, share)
+        if scan is None or scan.depth > EXACT_SHARE * store.rows:
+            return search(searched, queries, k, masked)
+        passing = searched.passing(masked)
+        found = []
+        with scanning(store.connection, scan.ef_search, scan.tuples):
+            for query in np.ascontiguousarray(queries, np.float32):
+                ids, vectors = store.near(query, scan.proposed, passing)
+                found.append(best_of(ids, exact_scores(vectors, query), k))
+        return [
+            one if len(one.ids) >= k else search(searched, queries[number : number + 1], k, masked)[0]
+            for number, one in enumerate(found)
+        ]
+
+    def _scan(self, k: int, share: float) -> _Scan | None:
+        """Scale what was tuned to k hits among a share of the vectors; None where that is too much."""
+        factor, measured = max(1.0, k / TUNED_FOR), self.measurement
+        proposed = math.ceil(measured.proposed * factor)
+        if proposed > MOST_PROPOSED or share <= 0:
+            return None
+        depth = math.ceil(proposed / share)
+        ef_search = max(math.ceil(measured.ef_search * math.sqrt(factor)), proposed)
+        if share < 1:
+            ef_search = max(ef_search, EF_A_DEPTH * depth)
+        return _Scan(proposed, min(ef_search, LARGEST_EF), depth)
+
+
+class _Scan(NamedTuple):
+    """What a search asks of an index: candidates, length of its list, and the rank at which enough will be found."""
+
+    proposed: int
+    ef_search: int
+    depth: int
+
+    @property
+    def tuples(self) -> int:
+        """Vectors after which an iterative scan gives up."""
+        return max(20_000, 8 * self.depth)
+
+
+@contextmanager
+def scanning(connection: ServerConnection, ef_search: int, tuples: int) -> Iterator[None]:
+    """Have statements of a block, in a transaction, search through indexes, and none after it.
+
+    Raises:
+        WrongValue: the server does not take a setting; pgvector would go on with another value, and say nothing.
+    """
+    settings = {
+        "enable_seqscan": "off",
+        "enable_bitmapscan": "off",
+        "enable_sort": "off",
+        "hnsw.ef_search": str(ef_search),
+        "hnsw.iterative_scan": "relaxed_order",
+        "hnsw.max_scan_tuples": str(tuples),
+    }
+    connection.driver.execute("SAVEPOINT scanning")
+    # settings of a library that is not loaded yet would not be checked
+    connection.send(f"SELECT '[1]'::{connection.extension}.vector")
+    sets = ", ".join("set_config(%s, %s, true)" for _ in settings)
+    connection.send(f"SELECT {sets}", [part for pair in settings.items() for part in pair])
+    reads = ", ".join("current_setting(%s)" for _ in settings)
+    [found] = connection.send(f"SELECT {reads}", list(settings)).fetchall()
+    if list(found) != list(settings.values()):
+        raise WrongValue(f"the server has other settings than were set ({', '.join(found)})")
+    yield
+    connection.driver.execute("ROLLBACK TO SAVEPOINT scanning")  # which takes the settings back
+
+
+def read_indexes(connection: ServerConnection, dimension: int) -> dict[Kind, ServerIndex]:
+    """Read, in a transaction, which kinds have an index that was measured, is whole, and is used by searches.
+
+    Raises:
+        WrongValue: what was measured cannot be read.
+    """
+    measured = {row.name: row.value for row in _SETTINGS.rows(connection)}
+    found: dict[Kind, ServerIndex] = {}
+    for kind in KINDS:
+        if MEASURED[kind] in measured and (size := index_size(connection, kind)) is not None:
+            store = ServerStore(connection, kind, dimension)
+            if is_used(store):
+                measurement = _parsed(measured[MEASURED[kind]])
+                found[kind] = ServerIndex(IndexFacts(store.rows, size), measurement)
+    return found
+
+
+def index_size(connection: ServerConnection, kind: Kind) -> int | None:
+    """Measure the index of a kind; None where there is none that is whole."""
+    rows = connection.send(
+        "SELECT pg_relation_size(indexrelid), indisvalid AND indisready FROM pg_index "
+        f"JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = '{VECTORS[kind]}'::regclass AND relname = %s",
+        [INDEXES[kind]],
+    ).fetchall()
+    return int(rows[0][0]) if rows and rows[0][1] is True else None
+
+
+def is_used(store: ServerStore) -> bool:
+    """Whether the plan of a search is one through the index, which is a matter of its expression and of the server."""
+    if store.dimension > LARGEST_DIMENSION or not has_iterative_scans(store.connection):
+        return False
+    with scanning(store.connection, LARGEST_EF, 20_000):
+        plan = store.plan()
+    return f" using {INDEXES[store.kind]} " in plan
+
+
+def has_iterative_scans(connection: ServerConnection) -> bool:
+    """Whether pgvector is new enough for searches under a condition."""
+    [(version,)] = connection.send("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchall()
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= OLDEST_EXTENSION
+
+
+def _parsed(stored: str) -> IndexMeasurement:
+    try:
+        found = json.loads(stored)
+        values = [found[one.name] for one in fields(IndexMeasurement)]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        values = []
+    numbers = [value for value in values if type(value) in (int, float)]
+    is_sound = len(numbers) == len(fields(IndexMeasurement)) - 1 and all(map(math.isfinite, numbers))
+    measurement = IndexMeasurement(*values) if is_sound else None
+    if (
+        measurement is None
+        or type(measurement.queried_with) is not str
+        or type(measurement.ef_search) is not int
+        or type(measurement.proposed) is not int
+        or min(measurement.ef_search, measurement.proposed) < 1
+    ):
+        raise WrongValue("what was measured of an index cannot be read")
+    return measurement
+
+
+_SETTINGS = Select(
+    Setting, f"SELECT name, value FROM settings WHERE name IN ('{MEASURED['image']}', '{MEASURED['text']}')"
+)

@@ -1,0 +1,238 @@
+"""An index of the server, which ``optimize`` builds: hits keep their scores, and conditions lose none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+import indexer
+from retrieval.collection import Collection
+from retrieval.collection.postgres import server_index
+from retrieval.collection.postgres.server_connection import connect
+from retrieval.collection.postgres.server_store import ServerStore
+from retrieval.collection.stored_values import WrongValue
+from retrieval.errors import CollectionDamaged, UsageError
+from retrieval.expressions import Expression, ItemIds
+from retrieval.places import ServerAddress
+from retrieval.types import Hit, Request
+from tests.builders import HashEncoder, collection_of, unit_rows
+from tests.command_line import Run
+from tests.postgres_server import new_place, require_server
+
+ROWS = 400
+QUERIES = unit_rows(5, seed=91)
+
+
+def fill(path: Path) -> Path:
+    """A collection of images, and of texts to measure with, some hidden."""
+    images = [f"i{number}" for number in range(ROWS)]
+    collection_of(path, (images, unit_rows(ROWS, seed=1)))
+    with indexer.open_writer(path) as writer:
+        for number, row in enumerate(unit_rows(120, seed=2)):
+            writer.add(f"t{number}", f"text {number}", vector=row)
+    indexer.hide(path, [f"test:i{number}" for number in range(0, ROWS, 7)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection in a folder."""
+    require_server()
+    return fill(tmp_path_factory.mktemp("approximate") / "collection")
+
+
+@pytest.fixture(scope="module")
+def both(folder: Path) -> tuple[Path, ServerAddress]:
+    """It, and its copy on a server with an index."""
+    place = new_place()
+    indexer.copy_collection(folder, place)
+    built = indexer.accelerate(place, from_rows=ROWS, recall=0.9)
+    assert [(one.kind, one.rows) for one in built] == [("image", ROWS)]
+    return folder, place
+
+
+def found(place: Any, **asked: Any) -> list[list[Hit]]:
+    with Collection.open(place) as opened, opened.reading() as view:
+        return view.search(QUERIES, "image", Request(**asked))
+
+
+@pytest.fixture
+def searched() -> Iterator[list[int]]:
+    """How many candidates indexes were asked for."""
+    asked: list[int] = []
+    near = ServerStore.near
+
+    def noted(store: Any, query: Any, count: int, passing: Any) -> Any:
+        asked.append(count)
+        return near(store, query, count, passing)
+
+    with (
+        patch.object(ServerStore, "near", noted),
+        patch.object(server_index, "EXACT_SHARE", 1.0),
+    ):
+        yield asked
+
+
+def test_a_search_goes_through_the_index_and_hits_keep_scores_and_order(
+    both: tuple[Path, ServerAddress], searched: list[int]
+) -> None:
+    folder, place = both
+    of_index, of_scan = found(place, k=10), found(folder, k=ROWS)
+
+    assert searched == [40] * len(QUERIES)
+    for hits, exact in zip(of_index, of_scan, strict=True):
+        by_id = {hit.id: hit.score for hit in exact}
+        assert len(hits) == 10
+        assert [by_id[hit.id] for hit in hits] == [hit.score for hit in hits]
+        assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.id))
+    shared = [
+        len({hit.id for hit in hits} & {hit.id for hit in exact[:10]})
+        for hits, exact in zip(of_index, of_scan, strict=True)
+    ]
+    assert np.mean(shared) >= 9
+
+
+def test_an_exact_search_does_without_the_index_and_is_the_folders_bit_for_bit(
+    both: tuple[Path, ServerAddress], searched: list[int]
+) -> None:
+    folder, place = both
+
+    assert found(place, k=10, exact=True) == found(folder, k=10, exact=True)
+    assert searched == []
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("exact_rows", [0, 20_000])
+def test_a_search_under_a_condition_gives_as_many_hits_as_there_are_and_the_folders_scores(
+    both: tuple[Path, ServerAddress], searched: list[int], share: float, exact_rows: int
+) -> None:
+    folder, place = both
+    chosen = np.sort(np.random.default_rng(4).permutation(np.arange(1, ROWS + 1))[: int(share * ROWS)])
+    where: Expression = ItemIds(chosen.astype(np.int64).tobytes())
+
+    with patch.object(server_index, "EXACT_ROWS", exact_rows):
+        of_server = found(place, k=10, where=where)
+    of_folder = found(folder, k=10, where=where)
+
+    assert [len(hits) for hits in of_server] == [len(hits) for hits in of_folder]
+    scores = {
+        (number, hit.id): hit.score for number, hits in enumerate(found(folder, k=ROWS)) for hit in hits
+    }
+    for number, hits in enumerate(of_server):
+        assert all(scores[number, hit.id] == hit.score and hit.id in chosen for hit in hits)
+    if exact_rows or not share:
+        assert of_server == of_folder
+        assert searched == []
+
+
+def test_a_condition_is_found_once_in_a_generation(both: tuple[Path, ServerAddress]) -> None:
+    where = ItemIds(np.arange(1, 60, dtype=np.int64).tobytes())
+    with Collection.open(both[1]) as opened:
+        first = opened.search(QUERIES, "image", 5)
+        with opened.reading() as view:
+            before = view.search(QUERIES, "image", Request(k=5, where=where))
+        with (
+            opened.reading() as view,
+            patch("retrieval.collection.view.check_size", side_effect=AssertionError, create=True),
+        ):
+            assert view.search(QUERIES, "image", Request(k=5, where=where)) == before
+        assert opened.search(QUERIES, "image", 5) == first
+
+
+def test_info_tells_what_was_measured(both: tuple[Path, ServerAddress], run: Run) -> None:
+    with Collection.open(both[1]) as opened, opened.reading() as view:
+        index = view.info().accelerators["image"]
+    assert index.rows == ROWS
+    assert index.measurement.recall >= 0.9
+    assert index.measurement.queried_with == "stored texts"
+    assert "of the exact 10 best (60 stored texts)" in " ".join(
+        run("info", "--collection", both[1].shown).stdout.split()
+    )
+
+
+@pytest.mark.slow
+def test_an_index_that_is_gone_or_not_whole_is_not_used_and_is_built_again(
+    folder: Path, searched: list[int]
+) -> None:
+    place = new_place()
+    indexer.copy_collection(folder, place)
+    exact = found(place, k=10)
+    indexer.accelerate(place, from_rows=ROWS, recall=0.9)
+    assert indexer.accelerate(place, from_rows=ROWS, recall=0.9) == []
+    with closing(connect(place, 60)) as connection:
+        connection.driver.execute("DROP INDEX image_vectors_hnsw")
+        connection.driver.execute(
+            "CREATE INDEX image_vectors_hnsw ON image_vectors (encoding_id, encoding_id)"
+        )
+
+    searched.clear()
+    assert found(place, k=10) == exact
+    assert searched == []
+    [again] = indexer.accelerate(place, from_rows=ROWS, recall=0.9)
+    assert again.measurement is not None
+    found(place, k=10)
+    assert searched
+    assert indexer.drop_accelerators(place) == 1
+    searched.clear()
+    assert found(place, k=10) == exact
+    assert searched == []
+    assert indexer.doctor(place).faults == ()
+
+
+def test_what_is_written_later_is_found_through_the_index(folder: Path, searched: list[int]) -> None:
+    place = new_place()
+    indexer.copy_collection(folder, place)
+    indexer.accelerate(place, from_rows=ROWS, recall=0.9)
+    with indexer.open_writer(place) as writer:
+        writer.add("new", None, vector=QUERIES[0])
+
+    assert found(place, k=1)[0][0].key == "new"
+    indexer.delete(place, ["new"])
+    assert found(place, k=1)[0][0].key is None
+    assert searched
+
+
+def test_a_setting_that_the_server_takes_for_another_is_an_error(both: tuple[Path, ServerAddress]) -> None:
+    with closing(connect(both[1], 60)) as connection:
+        connection.begin(both[1].schema)
+        ef_search: Any = "0x28"
+        scanning = server_index.scanning(connection, ef_search, 20_000)
+        with pytest.raises(WrongValue, match="other settings than were set"):
+            scanning.__enter__()
+
+
+def test_what_was_measured_and_is_damaged_is_told(folder: Path) -> None:
+    place = new_place()
+    indexer.copy_collection(folder, place)
+    indexer.accelerate(place, from_rows=ROWS, recall=0.9)
+    with closing(connect(place, 60)) as connection:
+        connection.driver.execute("UPDATE settings SET value = '{}' WHERE name = 'hnsw_image'")
+
+    with pytest.raises(CollectionDamaged, match="what was measured of an index cannot be read"):
+        found(place, k=1)
+
+
+def test_optimize_builds_and_drops_the_index_of_a_server(both: tuple[Path, ServerAddress], run: Run) -> None:
+    done = run("optimize", "--collection", both[1].shown, "--recall", "0.9")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == ""  # there are fewer than 100,000
+    with pytest.raises(UsageError):
+        indexer.accelerate(both[1], recall=1.5)
+
+
+def test_an_encoder_is_asked_for_texts_where_there_are_few(tmp_path: Path) -> None:
+    require_server()
+    place = new_place()
+    indexer.copy_collection(
+        collection_of(tmp_path / "c", ([f"i{number}" for number in range(50)], unit_rows(50))), place
+    )
+    with patch("indexer.accelerating.load_bound_encoder", return_value=HashEncoder()):
+        [built] = indexer.accelerate(place, from_rows=50, recall=0.5)
+    assert built.measurement is not None
+    assert built.measurement.queried_with == "bundled texts"
