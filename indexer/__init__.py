@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from indexer.text_recognition import reads_text as reads_text
     from indexer.text_recognition import set_reads_text as set_reads_text
     from indexer.training.augment import Augmentation as Augmentation
+    from indexer.training.entry import TrainOptions as TrainOptions
     from indexer.training.entry import train as train
     from indexer.training.loop import Saving as Saving
     from indexer.training.recipe import Recipe as Recipe
@@ -102,6 +103,7 @@ _WHERE = {
     "Saving": ("indexer.training.loop", "Saving"),
     "Tagged": ("indexer.tagging", "Tagged"),
     "TextsRead": ("indexer.text_recognition", "TextsRead"),
+    "TrainOptions": ("indexer.training.entry", "TrainOptions"),
     "Trained": ("indexer.training.training_run", "Trained"),
     "UpdateOptions": ("indexer.index_request", "UpdateOptions"),
     "Updated": ("indexer.updating", "Updated"),
@@ -169,6 +171,7 @@ __all__ = [
     "Shard",
     "Tagged",
     "TextsRead",
+    "TrainOptions",
     "Trained",
     "UpdateOptions",
     "Updated",

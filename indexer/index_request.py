@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from indexer.pipeline.pace import INDEX_PACE, CommitPace
 from retrieval.corpora import CorpusOptions
+from retrieval.keywords import checked_keywords
 from retrieval.types import Limits
 
 if TYPE_CHECKING:
@@ -84,7 +85,4 @@ def index_request(options: IndexOptions | UpdateOptions, known: frozenset[str] =
     Raises:
         TypeError: it does not take one of them.
     """
-    if unknown := sorted(options.keys() - known):
-        raise TypeError(f"unexpected keyword argument {unknown[0]!r}; options are {', '.join(sorted(known))}")
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    return IndexRequest(**given)
+    return IndexRequest(**checked_keywords(options, known))

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from retrieval.evaluation.captioning.evaluate import evaluate_captions as evaluate_captions
     from retrieval.evaluation.evaluate import classify as classify
     from retrieval.evaluation.evaluate import evaluate as evaluate
+    from retrieval.evaluation.request import EvaluateOptions as EvaluateOptions
     from retrieval.evaluation.reranking import evaluate_reranking as evaluate_reranking
     from retrieval.expressions import Expression as Expression
     from retrieval.expressions import field as field
@@ -128,6 +129,7 @@ _EXPORTS = {
     "CollectionMap": "retrieval.analysis.collection_map",
     "Corpus": "retrieval.corpora",
     "CorpusOptions": "retrieval.corpora",
+    "EvaluateOptions": "retrieval.evaluation.request",
     "DuplicateCopy": "retrieval.duplicates.groups",
     "DuplicateGroup": "retrieval.duplicates.groups",
     "Duplicates": "retrieval.duplicates.find",
@@ -209,6 +211,7 @@ __all__ = [
     "DuplicateGroup",
     "Duplicates",
     "Encoder",
+    "EvaluateOptions",
     "EvaluationError",
     "Explanation",
     "Expression",

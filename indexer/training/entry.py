@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from indexer.training.loop import Saving
 from indexer.training.recipe import Recipe
@@ -10,39 +12,15 @@ from indexer.training.start import FromModel, NewTwoTower, Start
 from indexer.training.training_run import CorpusSettings, Trained, train_corpus
 from retrieval.corpora import CorpusOptions
 from retrieval.errors import UsageError
+from retrieval.keywords import checked_keywords
 from retrieval.types import Limits, OnProgress
 
 
-def train(
-    corpus: str | Path,
-    out: str | Path,
-    *,
-    model: str | Path | Start | None = None,
-    recipe: Recipe | None = None,
-    val: str | Path | None = None,
-    val_split: str | None = None,
-    val_share: float = 0.1,
-    options: CorpusOptions | None = None,
-    teacher_images: str | Path | None = None,
-    teacher_texts: str | Path | None = None,
-    limits: Limits | None = None,
-    workers: int | None = None,
-    cache: str | Path | None = None,
-    data_licence: str | None = None,
-    saving: Saving | None = None,
-    device: str | None = None,
-    command: str = "",
-    on_progress: OnProgress | None = None,
-) -> Trained:
-    """Pre-train or fine-tune a dual encoder; ``out / "best"`` is then a model for :func:`indexer.build`.
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """How a model is trained on a corpus.
 
-    Called again with the same arguments after a kill, it goes on where the newest checkpoint is, and ends with the
-    weights of a run that was not killed, bit for bit, on the same machine with the same number of threads. Ctrl-C
-    finishes the step at hand and writes a checkpoint (``Trained.interrupted``).
-
-    Args:
-        corpus: a folder, table, data set, tar (braces expanded) or list with captions, as ``vlsearch train`` takes it.
-        out: folder of the run: new, or empty, or of the same run.
+    Attributes:
         model: alias, hub name or folder of a model to fine-tune; a :class:`FromModel` for adapters or frozen stages;
             a :class:`NewTwoTower` for a new model; None: a new ResNet-50 + BERT from scratch.
         recipe: how to train.
@@ -59,7 +37,91 @@ def train(
         saving: how often to write a checkpoint within an epoch.
         device: as torch names it; a GPU where there is one.
         command: how the run was called, for its records.
+
+    Raises:
+        UsageError: a number is out of its range.
+    """
+
+    model: str | Path | Start | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    val: str | Path | None = None
+    val_split: str | None = None
+    val_share: float = 0.1
+    options: CorpusOptions = field(default_factory=CorpusOptions)
+    teacher_images: str | Path | None = None
+    teacher_texts: str | Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    workers: int | None = None
+    cache: str | Path | None = None
+    data_licence: str | None = None
+    saving: Saving | None = None
+    device: str | None = None
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.val_share <= 0.5:
+            raise UsageError(f"val-share is {self.val_share}, and must be more than 0 and at most 0.5")
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers is {self.workers}, and must be 1 or more")
+
+    def corpus_settings(self, corpus: str | Path) -> CorpusSettings:
+        """Say what is learnt from and judged on."""
+        return CorpusSettings(
+            str(corpus),
+            self.options,
+            None if self.val is None else str(self.val),
+            self.val_split,
+            self.val_share,
+            _path(self.teacher_images),
+            _path(self.teacher_texts),
+            self.limits,
+            self.workers,
+            _path(self.cache),
+            self.data_licence,
+        )
+
+
+class TrainOptions(TypedDict, total=False):
+    """Keywords of :func:`indexer.train`; :class:`TrainRequest` explains them."""
+
+    model: str | Path | Start | None
+    recipe: Recipe | None
+    val: str | Path | None
+    val_split: str | None
+    val_share: float
+    options: CorpusOptions | None
+    teacher_images: str | Path | None
+    teacher_texts: str | Path | None
+    limits: Limits | None
+    workers: int | None
+    cache: str | Path | None
+    data_licence: str | None
+    saving: Saving | None
+    device: str | None
+    command: str
+
+
+OF_TRAIN = TrainOptions.__optional_keys__
+
+
+def train(
+    corpus: str | Path,
+    out: str | Path,
+    *,
+    on_progress: OnProgress | None = None,
+    **options: Unpack[TrainOptions],
+) -> Trained:
+    """Pre-train or fine-tune a dual encoder; ``out / "best"`` is then a model for :func:`indexer.build`.
+
+    Called again with the same arguments after a kill, it goes on where the newest checkpoint is, and ends with the
+    weights of a run that was not killed, bit for bit, on the same machine with the same number of threads. Ctrl-C
+    finishes the step at hand and writes a checkpoint (``Trained.interrupted``).
+
+    Args:
+        corpus: a folder, table, data set, tar (braces expanded) or list with captions, as ``vlsearch train`` takes it.
+        out: folder of the run: new, or empty, or of the same run.
         on_progress: called after each picture decoded and each step.
+        options: as :class:`TrainRequest` explains them.
 
     Raises:
         CorpusFormatError: a corpus cannot be read as asked.
@@ -70,31 +132,15 @@ def train(
 
     The paper of each loss is named in :mod:`indexer.training.losses`.
     """
-    if not 0 < val_share <= 0.5:
-        raise UsageError(f"val-share is {val_share}, and must be more than 0 and at most 0.5")
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers is {workers}, and must be 1 or more")
-    data = CorpusSettings(
-        str(corpus),
-        options or CorpusOptions(),
-        None if val is None else str(val),
-        val_split,
-        val_share,
-        _path(teacher_images),
-        _path(teacher_texts),
-        limits or Limits(),
-        workers,
-        _path(cache),
-        data_licence,
-    )
+    asked = TrainRequest(**checked_keywords(options, OF_TRAIN))
     return train_corpus(
-        data,
-        _start(model),
-        recipe or Recipe(),
+        asked.corpus_settings(corpus),
+        _start(asked.model),
+        asked.recipe,
         Path(out),
-        saving=saving,
-        device=device,
-        command=command,
+        saving=asked.saving,
+        device=asked.device,
+        command=asked.command,
         on_progress=on_progress,
     )
 

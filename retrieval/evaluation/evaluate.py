@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from retrieval.collection import Collection
 from retrieval.corpora import CorpusOptions, open_corpus
@@ -14,11 +14,11 @@ from retrieval.corpora.corpus import without_videos
 from retrieval.encoders.registry import auto_choice, load_bound_encoder, load_encoder
 from retrieval.errors import CollectionEmpty, UsageError
 from retrieval.evaluation.classification import TEMPLATE, Classification, classify_models, load_labelled
-from retrieval.evaluation.embedding import PLAIN
 from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.evaluation.protocols import ProtocolOptions, load_entries, load_protocol
 from retrieval.evaluation.protocols.protocol import Captions
-from retrieval.evaluation.run import Evaluation, EvaluationOptions, evaluate_models
+from retrieval.evaluation.request import EvaluateOptions, evaluation_request
+from retrieval.evaluation.run import Evaluation, evaluate_models
 from retrieval.types import Limits, OnProgress
 
 if TYPE_CHECKING:
@@ -28,52 +28,30 @@ if TYPE_CHECKING:
 def evaluate(
     corpus: str | Path,
     *,
-    models: Sequence[str | Path] = (),
-    protocol: str | None = None,
-    options: CorpusOptions | None = None,
-    captions: Captions = "all",
-    folds: int | None = None,
-    k: Sequence[int] | None = None,
-    templates: Sequence[str] = (),
-    collection: str | Path | None = None,
-    ann: bool = False,
-    indexes: Sequence[str] = (),
-    seed: int = 0,
-    limits: Limits | None = None,
-    cache: Path | None = None,
     on_progress: OnProgress | None = None,
+    **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """Measure how well models retrieve on a captioned corpus.
 
     Args:
         corpus: as :func:`load_evaluation` takes it.
-        models: names, aliases or folders; by default the collection's model, else the best one at hand.
-        protocol: a published one (:data:`retrieval.evaluation.protocols.PROTOCOLS`); None for all of the corpus.
-        options: how to read the corpus.
-        captions: ``first5`` keeps the first five captions of each image, ``all`` keeps all.
-        folds: number of equal parts that are evaluated separately and averaged.
-        k: where lists are cut; by default 1, 5 and 10, as far as the galleries reach.
-        templates: each holds ``{}``, where a text goes; of several, vectors are averaged.
-        collection: asked the same queries too, if given.
-        ann: compare approximate indexes with exact search, on the text queries.
-        indexes: which ones (:attr:`retrieval.evaluation.indexes.IndexFigures.name`); by default a range.
-        seed: of intervals and tests.
-        limits: what is accepted of an image.
-        cache: folder of embeddings; the user's cache folder by default.
         on_progress: called with the progress.
+        options: ``models``, ``protocol``, ``options``, ``captions``, ``folds``, ``k``, ``templates``, ``collection``,
+            ``ann``, ``indexes``, ``seed``, ``limits`` and ``cache``, as
+            :class:`retrieval.evaluation.request.EvaluationRequest` explains them.
 
     Raises:
         VlsearchError: the corpus, a model or the collection cannot be used as asked; the sentence says why.
     """
-    cuts = None if k is None else tuple(k)
-    measured = EvaluationOptions(
-        cuts, tuple(templates) or (PLAIN,), ann or bool(indexes), tuple(indexes), seed, limits or Limits()
+    asked = evaluation_request(options)
+    measured = asked.measured  # so that what is wrong in it is told before files are read
+    evaluated = load_evaluation(
+        corpus, protocol=asked.protocol, options=asked.options, captions=asked.captions, folds=asked.folds
     )
-    evaluated = load_evaluation(corpus, protocol=protocol, options=options, captions=captions, folds=folds)
     with ExitStack() as stack:
-        opened = None if collection is None else stack.enter_context(Collection.open(collection))
-        encoders = load_encoders(models) if models or opened is None else _bound_encoder(opened)
-        return evaluate_models(evaluated, encoders, measured, opened, cache, on_progress)
+        opened = None if asked.collection is None else stack.enter_context(Collection.open(asked.collection))
+        encoders = load_encoders(asked.models) if asked.models or opened is None else _bound_encoder(opened)
+        return evaluate_models(evaluated, encoders, measured, opened, asked.cache, on_progress)
 
 
 def classify(

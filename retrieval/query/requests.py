@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from retrieval.errors import UsageError
+from retrieval.keywords import checked_keywords
 from retrieval.query.parts import KeyPart, Query, Queryable
 from retrieval.query.without import Reading, read_query
 from retrieval.types import Distinct, Kind, Mode, Request
@@ -39,9 +40,7 @@ def request_of(
         UsageError: a value is out of range, or two contradict each other.
         TypeError: this search does not take one of the options.
     """
-    if unknown := sorted(options.keys() - known):
-        raise TypeError(f"unexpected keyword argument {unknown[0]!r}; options are {', '.join(sorted(known))}")
-    values: dict[str, Any] = {**options, "where": condition_of(options.get("where"))}
+    values = checked_keywords(options, known) | {"where": condition_of(options.get("where"))}
     return Request(k, find, distinct, **values)
 
 

@@ -1,23 +1,15 @@
-"""The keywords of a run: each has a place in the frozen request, None is the default, and others are refused."""
+"""The keywords of a run over a corpus: None is the default, and what a run does not take is refused."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import indexer
-from indexer.index_request import OF_INDEX, OF_UPDATE, IndexRequest, index_request
+from indexer.index_request import OF_INDEX, IndexRequest, index_request
 from retrieval.testing import HashEncoder
-
-
-def test_every_field_of_a_request_is_a_keyword_and_what_an_update_leaves_out_is_of_the_corpus_or_the_pace() -> (
-    None
-):
-    assert {field.name for field in fields(IndexRequest)} == OF_INDEX
-    assert {"options", "pace"} == OF_INDEX - OF_UPDATE
 
 
 @pytest.mark.parametrize("name", sorted(OF_INDEX))
