@@ -27,7 +27,7 @@ class CommitPace:
     """
 
     contents: int = 2048
-    rows: int = 16384
+    rows: int = 8192
     characters: int = 2**24
     seconds: float = 20.0
     merge_after: int = 32
