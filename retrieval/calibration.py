@@ -5,17 +5,19 @@ probability is a logistic function of a few statistics (Platt scaling: Platt 199
 performance from its scores (Shtok et al., "Predicting query performance by query-drift estimation", 2012): the
 highest score; mean and standard deviation of what may be found, and the logarithm of its number, which together say
 where the highest of so many chance scores lies (extreme values, as in Scheirer et al., "Meta-recognition", 2011); what
-a right hit of such a query usually scores; what it scores at images that have nothing to do with it; and whether the
-query is a sum or a difference of texts. All but the highest count with their squares and products too, except for sums,
-and a difference has slopes of its own. The bound below which there is probably nothing is a quantile of answerable
-queries (split conformal prediction: Vovk et al. 2005). The figures are fitted when a model is made and stored beside
-its weights; docs/search.md tells what they were measured on, and docs/models.md which models have them.
+a right hit of such a query usually scores; what it scores at images that have nothing to do with it; whether the
+query is a sum or a difference of texts; whether it is written in Chinese, and whether it is a name or a sentence. All
+statistics of scores but the highest count with their squares and products too, except for sums, and a difference has
+slopes of its own. The bound below which there is probably nothing is a quantile of answerable queries (split conformal
+prediction: Vovk et al. 2005). The figures are fitted when a model is made and stored beside its weights; docs/search.md
+tells what they were measured on, and docs/models.md which models have them.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -33,20 +35,35 @@ LARGEST_BYTES = 2**20
 PRIOR_COUNT = 20
 """So many scores of the background, beside those of what may be found: of a few images the spread is chance."""
 
-STATISTICS = ("highest", "mean", "deviation", "log_count", "expected", "background", "sum", "difference")
+STATISTICS = (
+    "highest", "mean", "deviation", "log_count", "expected", "background", "sum", "difference", "chinese", "sentence",
+)  # fmt: skip
 CURVED = STATISTICS[1:6]
 """Statistics of which squares and products count; the highest score has none, so that a probability rises with it."""
 
 _FARTHEST = 3.0  # spreads from its centre that a statistic is in a product: beyond, nothing was fitted
 _PRODUCTS = tuple(combinations_with_replacement(range(len(CURVED)), 2))
+_OF_WORDING = ("chinese", "sentence", "chinese sentence", "mean of a sentence")
 TERMS = (
-    *STATISTICS,
+    *STATISTICS[:8],
     *(f"{CURVED[one]} * {CURVED[other]}" for one, other in _PRODUCTS),
     *(f"{name} of a difference" for name in STATISTICS[:6]),
+    *_OF_WORDING,
 )
 """What the logistic function has coefficients of."""
 
-_CAPTIONED = (0.44, 2.64)
+FORMAT = 2
+"""Number of the file's format; 1, in which files tell no number, has no coefficients of a query's wording."""
+
+_CHARACTERS_A_WORD = 1.6  # of Chinese
+_NAME, _SENTENCE = (
+    1.5,
+    5.5,
+)  # words: up to the first a query is a name, from the second on a sentence, between partly
+_HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
+_WORD = re.compile(r"\w+")
+
+_CAPTIONED = (0.43, 2.53)
 """By how much the log odds of a hit with such a caption rise with those by its vector, and the constant; fitted by
 ``benchmarks/search/captioned_names.py`` on half of the validation photographs of Flickr8k, in both languages."""
 
@@ -64,6 +81,7 @@ class Asked:
         count: of what may be found, >= 1.
         is_sum: whether it is a sum of several texts.
         is_difference: whether something is subtracted.
+        texts: of the query, those that are wanted.
     """
 
     query: Row
@@ -71,6 +89,7 @@ class Asked:
     count: int
     is_sum: bool = False
     is_difference: bool = False
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +153,7 @@ class Calibration:
     def to_json(self) -> str:
         """Write what :func:`read_calibration` reads."""
         facts: dict[str, Any] = {
+            "format": FORMAT,
             "weights": self.weights,
             "expected": [round(float(value), 5) for value in self.expected],
             "expected_bias": self.expected_bias,
@@ -163,7 +183,7 @@ def with_caption(probability: float) -> float:
 
 
 def statistics(calibration: Calibration, asked: Asked, highest: float) -> NDArray[np.float64]:
-    """Compute the :data:`STATISTICS` of a query, (8,) float64; of few scores, drawn to those of the background."""
+    """Compute the :data:`STATISTICS` of a query, (10,) float64; of few scores, drawn to those of the background."""
     background = float(asked.query @ calibration.background)
     expected = float(asked.query @ calibration.expected) + calibration.expected_bias
     own = np.asarray(asked.scores, np.float64)
@@ -174,21 +194,38 @@ def statistics(calibration: Calibration, asked: Asked, highest: float) -> NDArra
     least, most = calibration.counts
     log_count = math.log(min(max(asked.count, least), most))
     flags = float(asked.is_sum), float(asked.is_difference)
-    return np.array([highest, mean, deviation, log_count, expected, background, *flags])
+    return np.array(
+        [highest, mean, deviation, log_count, expected, background, *flags, *wording(asked.texts)]
+    )
+
+
+def wording(texts: Sequence[str]) -> tuple[float, float]:
+    """Say how much of texts is Chinese, and how far the longest is a sentence and not a name; both in [0, 1]."""
+    chinese, lengths = 0.0, list[float]()
+    for text in texts:
+        own = len(_HAN.findall(text)) / _CHARACTERS_A_WORD
+        chinese += own
+        lengths.append(own + len(_WORD.findall(_HAN.sub(" ", text))))
+    longest, total = max(lengths, default=0.0), sum(lengths)
+    sentence = min(max((longest - _NAME) / (_SENTENCE - _NAME), 0.0), 1.0)
+    return (chinese / total if total else 0.0), sentence
 
 
 def terms(
     found: NDArray[np.float64], centres: Sequence[float], spreads: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Compute the :data:`TERMS` of a query from its :data:`STATISTICS`, (29,) float64."""
+    """Compute the :data:`TERMS` of a query from its :data:`STATISTICS`, (33,) float64."""
     curved = np.clip((found[1:6] - centres) / spreads, -_FARTHEST, _FARTHEST)
-    is_sum, is_difference = found[6:]
+    is_sum, is_difference, chinese, sentence = found[6:]
     products = [curved[one] * curved[other] * (1 - is_sum) for one, other in _PRODUCTS]
-    return np.array([*found, *products, *(is_difference * found[:6])])
+    of_wording = chinese, sentence, chinese * sentence, curved[0] * sentence
+    return np.array([*found[:8], *products, *(is_difference * found[:6]), *of_wording])
 
 
 def read_calibration(folder: Path, weights: str, dimension: int) -> Calibration | None:
     """Read the calibration beside a model's weights; None where it has none, or one that is damaged or of others.
+
+    A file of format 1 is read too, as one to which the wording of a query makes no difference.
 
     Args:
         folder: of the model.
@@ -217,6 +254,12 @@ def read_calibration(folder: Path, weights: str, dimension: int) -> Calibration 
 
 def _from_facts(facts: Mapping[str, Any]) -> Calibration:
     least, most = facts["counts"]
+    number = facts.get("format", 1)
+    if number not in (1, FORMAT):
+        raise ValueError(f"a calibration of format {number}")
+    coefficients = facts["coefficients"]
+    if number == 1:
+        coefficients = dict.fromkeys(_OF_WORDING, 0.0) | coefficients
     return Calibration(
         str(facts["weights"]),
         np.array(facts["expected"], np.float32),
@@ -226,7 +269,7 @@ def _from_facts(facts: Mapping[str, Any]) -> Calibration:
         (float(least), float(most)),
         tuple(float(facts["centres"][name]) for name in CURVED),
         tuple(float(facts["spreads"][name]) for name in CURVED),
-        tuple(float(facts["coefficients"][name]) for name in TERMS),
+        tuple(float(coefficients[name]) for name in TERMS),
         float(facts["intercept"]),
         float(facts["nothing_below"]),
     )

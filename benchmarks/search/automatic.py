@@ -275,7 +275,9 @@ def _answers(
             by_words = index.ranked(index.scores(text), held_out, among)
             first = [one.id for one in fuse_in_places(by_vector, by_words, among)[:10]]
             wanted = None if held_out is None else held_out[0]
-            said = calibration.probability(Asked(row, scores[:SAMPLE], len(shown)), float(scores.max()))
+            said = calibration.probability(
+                Asked(row, scores[:SAMPLE], len(shown), texts=(text,)), float(scores.max())
+            )
             yield f"{kind}, {language}", said, wanted in first, wanted in among, bool(by_words)
 
 

@@ -187,7 +187,7 @@ def ask(
             scores = of.images[shown] @ row
             nearest = shown[np.argsort(-scores, kind="stable")].tolist()[:FUSED_DEPTH]
             first = fuse_in_places(nearest, by_words, among)[0]
-            asked = Asked(row, scores[:SAMPLE], len(shown))
+            asked = Asked(row, scores[:SAMPLE], len(shown), texts=(text,))
             yield Answer(
                 calibration.probability(asked, float(scores.max())),
                 calibration.probability(asked, float(of.images[first.id] @ row)),

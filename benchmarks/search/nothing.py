@@ -41,7 +41,6 @@ HEAD = (
 )  # fmt: skip
 COMPOSED = ("sums", "without")
 BINS = 15
-DRAWS = 30
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,7 @@ def main() -> None:
     photographs = {name: read_set(name, args.data) for name in SETS}
     images = {name: kept.images(name, own) for name, own in photographs.items()}
     rng = np.random.default_rng(1)
-    answers = [
-        one for family in families(photographs, images, 1) for one in ask(family, kept.texts, DRAWS, rng)
-    ]
+    answers = [one for family in families(photographs, images, 1) for one in ask(family, kept.texts, rng)]
     kept.keep()
     begun = time.process_time()
     said = np.array([calibration.probability(one.asked, one.highest) for one in answers])

@@ -1,8 +1,9 @@
 """Answers to questions about pictures: by a generator, or within narrow limits by a dual encoder.
 
-A dual encoder knows how near a name is to an image. With the model's calibration (:mod:`retrieval.calibration`) that
-is a probability that an image found by the name is right, and a logistic function of its log-odds says how likely the
-thing is there. Of some things, the one with the nearest name is the answer. docs/captions.md has what both are worth.
+A dual encoder knows how near a name is to an image. The model's calibration (:mod:`retrieval.calibration`) knows what a
+right hit of such a name scores, and what it scores at foreign images; a logistic function (Platt 1999) of the three
+says how likely the thing is there. Of some things, the one with the nearest name is the answer. A name stands for the
+mean of several wordings (Radford et al., ICML 2021). docs/captions.md has what both are worth.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.calibration import Asked, Calibration
+from retrieval.calibration import Calibration
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.calibrations import calibration_of
 from retrieval.encoders.preparing import prepare_for_encoder
@@ -36,16 +37,19 @@ if TYPE_CHECKING:
 LIMITED = "mini"
 """The model that answers where there is none that was trained to."""
 
-# Fitted to balanced questions about one half of the photographs of COCO that mini was not trained on
-# (benchmarks/evaluation/questions.md); P(there) = 1 / (1 + exp(-(SLOPE * log-odds + OFFSET))).
-SLOPE, OFFSET = 0.834, 2.244
+SCORE, EXPECTED, BACKGROUND, INTERCEPT = 18.41, -4.40, 13.03, -2.66
+"""Figures of the logistic function: fitted to questions in both languages about one half of the photographs of COCO
+that mini was not trained on, half of the missing things being such as often come with what is there
+(``benchmarks/evaluation/questions.py --fit``)."""
+
 SHARPNESS = 20.0  # of the softmax over the scores of choices, fitted likewise
 
 WORDINGS = {
     "en": ("{}", "a photo of {}", "there is {} in the picture"),
-    "zh": ("{}", "一张{}的照片", "图里有{}", "照片里的{}"),
+    "zh": ("{}", "一张{}的照片", "照片里的{}", "图里有{}"),
 }
-"""What stands for a thing that is chosen among others: the mean of these, of which each errs in its own way."""
+"""What stands for a thing: the mean of these, of which each errs in its own way. The last is a sentence, which helps to
+tell things apart, but not to tell whether one is there."""
 
 _YES_NO = {"en": ("yes", "no"), "zh": ("有", "没有")}
 EXAMPLES = '"is there a dog?", "is it a cat or a dog?", "有狗吗？"'
@@ -118,19 +122,21 @@ def answer_by_encoder(
             f"the model {encoder.identity.name} has no calibration to answer questions by; use {LIMITED}"
         )
     if isinstance(question, Existence):
-        name = encoder.encode_texts([phrase(question.thing, question.language)])[0]
+        [name] = averaged_names(encoder, [question.thing], question.language, sentences=False)
         there = probability_of_existence(calibration, image, name)
         return Answer(_YES_NO[question.language][there < 0.5], (there, 1 - there))
-    names = _averaged_names(encoder, question)
+    names = averaged_names(encoder, question.things, question.language)
     scores = SHARPNESS * (names @ image).astype(np.float64)
     shares = np.exp(scores - scores.max())
     return Answer(question.things[int(np.argmax(shares))], tuple((shares / shares.sum()).tolist()))
 
 
-def _averaged_names(encoder: TextEncoder, question: Choice) -> NDArray[np.float32]:
-    """Encode each thing in several wordings, and give unit means, (things, d) float32."""
-    phrases = [phrase(thing, question.language) for thing in question.things]
-    wordings = WORDINGS[question.language]
+def averaged_names(
+    encoder: TextEncoder, things: Sequence[str], language: str, *, sentences: bool = True
+) -> NDArray[np.float32]:
+    """Encode each thing in several wordings, sentences among them or not, and give unit means, (things, d) float32."""
+    phrases = [phrase(thing, language) for thing in things]
+    wordings = WORDINGS[language] if sentences else WORDINGS[language][:-1]
     rows = encoder.encode_texts([wording.format(one) for one in phrases for wording in wordings])
     means = rows.reshape(len(phrases), len(wordings), -1).mean(1)
     unit: NDArray[np.float32] = means / np.linalg.norm(means, axis=1, keepdims=True)
@@ -141,10 +147,16 @@ def probability_of_existence(
     calibration: Calibration, image: NDArray[np.float32], name: NDArray[np.float32]
 ) -> float:
     """Estimate how likely an image shows a thing, by the vector of its name; both (d,) float32 unit rows."""
-    score = float(image @ name)
-    right = calibration.probability(Asked(name, np.array([score], np.float32), 1), score)
-    odds = math.log(max(right, 1e-12) / max(1 - right, 1e-12))
-    return 1 / (1 + math.exp(-(SLOPE * odds + OFFSET)))
+    log_odds = INTERCEPT + float(np.dot((SCORE, EXPECTED, BACKGROUND), evidence(calibration, image, name)))
+    return 1 / (1 + math.exp(-min(max(log_odds, -700.0), 700.0)))
+
+
+def evidence(
+    calibration: Calibration, image: NDArray[np.float32], name: NDArray[np.float32]
+) -> tuple[float, float, float]:
+    """Give what a name scores at an image, what a right hit of it usually scores, and its score at foreign ones."""
+    expected = float(name @ calibration.expected) + calibration.expected_bias
+    return float(image @ name), expected, float(name @ calibration.background)
 
 
 def phrase(thing: str, language: str) -> str:

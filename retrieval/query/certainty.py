@@ -126,12 +126,14 @@ def _asked(view: View, query: Query, row: NDArray[np.float32], kind: Kind, reque
     sample, count = view.sample(kind, request.where)
     scores = np.einsum("ij,j->i", sample, row)
     weights = [part.weight for part in query.parts]
+    wanted = tuple(part.words for part in query.parts if isinstance(part, TextPart) and part.weight > 0)
     return Asked(
         row,
         scores[np.isfinite(scores)],
         max(1, count),
         is_sum=sum(weight > 0 for weight in weights) > 1,
         is_difference=any(weight < 0 for weight in weights),
+        texts=wanted,
     )
 
 

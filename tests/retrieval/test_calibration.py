@@ -13,7 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.calibration import CURVED, FILE, TERMS, Asked, Calibration, read_calibration, statistics
+from retrieval.calibration import (
+    CURVED,
+    FILE,
+    FORMAT,
+    TERMS,
+    Asked,
+    Calibration,
+    read_calibration,
+    statistics,
+    wording,
+)
 from retrieval.encoders.calibrations import calibration_of
 from retrieval.encoders.registry import BUNDLED, load_encoder
 from retrieval.types import VERDICTS
@@ -29,22 +39,46 @@ CALIBRATION = Calibration(
     counts=(5.0, 1000.0),
     centres=(0.1, 0.09, 5.0, 0.4, 0.1),
     spreads=(0.03, 0.02, 1.5, 0.06, 0.04),
-    coefficients=(19.0, 3.0, 7.0, -0.5, -9.0, -10.0, 0.3, 1.0, *[0.1] * 15, -4.0, *[0.5] * 5),
+    coefficients=(
+        19.0,
+        3.0,
+        7.0,
+        -0.5,
+        -9.0,
+        -10.0,
+        0.3,
+        1.0,
+        *[0.1] * 15,
+        -4.0,
+        *[0.5] * 5,
+        0.2,
+        -0.3,
+        -0.8,
+        -0.1,
+    ),
     intercept=-2.0,
     nothing_below=0.07,
 )
 QUERY = np.array([1.0, 0.0, 0.0, 0.0], np.float32)
 
 
-def asked(scores: list[float], count: int = 100) -> Asked:
-    return Asked(QUERY, np.array(scores, np.float32), count)
+def asked(scores: list[float], count: int = 100, *texts: str) -> Asked:
+    return Asked(QUERY, np.array(scores, np.float32), count, texts=texts)
 
 
-@given(st.lists(SCORES, max_size=20), SCORES, SCORES, st.integers(1, 10**9), st.booleans(), st.booleans())
+@given(
+    st.lists(SCORES, max_size=20),
+    SCORES,
+    SCORES,
+    st.integers(1, 10**9),
+    st.booleans(),
+    st.booleans(),
+    st.text(),
+)
 def test_a_higher_first_score_is_never_less_likely_right(
-    scores: list[float], one: float, other: float, count: int, is_sum: bool, is_difference: bool
+    scores: list[float], one: float, other: float, count: int, is_sum: bool, is_difference: bool, text: str
 ) -> None:
-    query = replace(asked(scores, count), is_sum=is_sum, is_difference=is_difference)
+    query = replace(asked(scores, count, text), is_sum=is_sum, is_difference=is_difference)
     low, high = (CALIBRATION.probability(query, score) for score in sorted((one, other)))
 
     assert 0 <= low <= high <= 1
@@ -70,11 +104,42 @@ def test_each_verdict_begins_at_its_bound() -> None:
 
 
 def test_where_nothing_else_may_be_found_the_background_stands_for_it() -> None:
-    _, mean, deviation, *_, background, is_sum, is_difference = statistics(CALIBRATION, asked([]), 0.3)
+    _, mean, deviation, _, _, background, *flags = statistics(CALIBRATION, asked([]), 0.3)
 
     assert mean == background == pytest.approx(0.05)
     assert deviation == pytest.approx(0.06)
-    assert (is_sum, is_difference) == (0, 0)
+    assert flags == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ((), (0, 0)),
+        (("dog",), (0, 0)),
+        (("a red dog",), (0, 0.375)),
+        (("two dogs run over wet sand",), (0, 1)),
+        (("dog", "two dogs run over wet sand"), (0, 1)),
+        (("狗",), (1, 0)),
+        (("两只狗在湿的沙滩上奔跑。",), (1, 1)),
+        (("T台上的女人",), (5 / 6.6, 0.65625)),
+        (("dog", "狗"), (1 / 2.6, 0)),
+        (("!?",), (0, 0)),
+    ],
+)
+def test_the_wording_of_a_query_is_its_share_of_chinese_and_whether_it_is_a_sentence(
+    texts: tuple[str, ...], expected: tuple[float, float]
+) -> None:
+    assert wording(texts) == pytest.approx(expected)
+    assert statistics(CALIBRATION, asked([], 100, *texts), 0.3)[8:] == pytest.approx(expected)
+
+
+def test_a_probability_depends_on_the_wording_of_the_query() -> None:
+    name, sentence, chinese = (
+        CALIBRATION.probability(asked([0.1], 100, text), 0.3)
+        for text in ("dog", "two dogs run over wet sand", "狗")
+    )
+
+    assert sentence < name < chinese
 
 
 def test_counts_beyond_those_that_were_fitted_count_as_the_nearest() -> None:
@@ -90,12 +155,43 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
     assert read is not None
     assert read.to_json() == CALIBRATION.to_json()
+    assert read.probability(asked([0.1], 100, "两只狗"), 0.3) == pytest.approx(
+        CALIBRATION.probability(asked([0.1], 100, "两只狗"), 0.3), abs=1e-6
+    )
+
+
+def test_a_file_of_the_first_format_is_read_and_knows_no_wording(tmp_path: Path) -> None:
+    facts = json.loads(CALIBRATION.to_json())
+    del facts["format"]
+    for name in TERMS[-4:]:
+        del facts["coefficients"][name]
+    (tmp_path / FILE).write_text(json.dumps(facts), encoding="utf-8")
+
+    read = read_calibration(tmp_path, WEIGHTS, 4)
+
+    assert read is not None
+    expected = pytest.approx(CALIBRATION.probability(asked([0.1]), 0.3), abs=1e-6)
+    for text in ("", "dog", "两只狗在湿的沙滩上奔跑"):
+        assert read.probability(asked([0.1], 100, text), 0.3) == expected
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_file_of_this_format_has_every_coefficient(tmp_path: Path, name: str) -> None:
+    facts = json.loads(CALIBRATION.to_json())
+    del facts["coefficients"][name]
+    (tmp_path / FILE).write_text(json.dumps(facts), encoding="utf-8")
+
+    assert facts["format"] == FORMAT
+    assert read_calibration(tmp_path, WEIGHTS, 4) is None
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"weights": "cd" * 32},
+        {"format": FORMAT + 1},
+        {"format": "new"},
+        {"format": []},
         {"expected": [0.1]},
         {"background": [math.nan] * 4},
         {"background": "no"},

@@ -17,10 +17,9 @@ TRAINED = ("flickr_train", "coco_train", "classes")
 """Sets that say what right hits score; of ``classes``, the labels that training saw."""
 
 _RIDGE = 3.0
-_SHRINKAGE = 1e-3
+_SHRINKAGE = 1e-4
 _NAME_WEIGHT = 5  # of a name beside a caption
 _BEST = 20  # photographs of a name: small things are labelled that nobody would find
-_DRAWS = 30
 _MISSED = 0.04  # of answerable queries called nothing; 0.05 is promised
 _STEPS = 40
 Rows = NDArray[np.float32]
@@ -56,7 +55,7 @@ def fit(
         0.1,
     )
     rng = np.random.default_rng(0)
-    answers = [one for family in families(photographs, images, 0) for one in ask(family, encode, _DRAWS, rng)]
+    answers = [one for family in families(photographs, images, 0) for one in ask(family, encode, rng)]
     found = np.array([statistics(start, one.asked, one.highest) for one in answers])
     right = np.array([one.right for one in answers])
     curved = found[:, 1 : 1 + len(CURVED)]

@@ -26,7 +26,8 @@ SETS = ("classes", "coco_kept", "flickr_val")
 """What the galleries are drawn from; of ``classes``, the photographs whose labels were held out of training."""
 
 LEAST_IMAGES = 5
-MOST_QUERIES = 240  # of a family and gallery
+DRAWS = 400  # galleries of a family: of few, their sizes would be chance
+MOST_QUERIES = 20  # of a family and gallery
 DEEP = 10
 CAPTIONS_EACH = 3
 SAMPLE = 512
@@ -116,11 +117,11 @@ def rows_of(queries: Sequence[Weighted], encode: Encode) -> Rows:
     )
 
 
-def ask(family: Family, encode: Encode, draws: int, rng: np.random.Generator) -> Iterator[Answer]:
+def ask(family: Family, encode: Encode, rng: np.random.Generator) -> Iterator[Answer]:
     """Ask a family's queries of galleries of random sizes, half of the time without what answers them."""
     rows = rows_of(family.queries, encode)
     scores = rows @ family.images.T
-    for _ in range(draws):
+    for _ in range(DRAWS):
         count = _random_count(len(family.images), rng)
         gallery = rng.choice(len(family.images), count, replace=False)
         for query in _drawn_queries(family, gallery, rng):
@@ -136,7 +137,9 @@ def _answer(family: Family, row: Rows, query: int, scores: Rows, gallery: NDArra
     return Answer(
         family.name,
         family.language,
-        Asked(row, scores[:SAMPLE], len(gallery), *_flags(family.queries[query])),
+        Asked(
+            row, scores[:SAMPLE], len(gallery), *_flags(family.queries[query]), _wanted(family.queries[query])
+        ),
         float(scores[order[0]]),
         bool(right.any()),
         bool(right[order].any()),
@@ -146,6 +149,10 @@ def _answer(family: Family, row: Rows, query: int, scores: Rows, gallery: NDArra
 def _flags(query: Weighted) -> tuple[bool, bool]:
     """Whether texts are summed, and whether any is subtracted."""
     return sum(by > 0 for _, by in query) > 1, any(by < 0 for _, by in query)
+
+
+def _wanted(query: Weighted) -> tuple[str, ...]:
+    return tuple(text for text, by in query if by > 0)
 
 
 def _random_count(most: int, rng: np.random.Generator) -> int:

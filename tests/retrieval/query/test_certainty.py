@@ -80,6 +80,27 @@ def test_sums_and_what_is_excluded_have_a_probability_too(engine: retrieval.Sear
     assert engine.search(WORDS, where="width >= 1").probability is not None
 
 
+def test_the_wording_that_counts_is_that_of_the_wanted_texts(
+    engine: retrieval.SearchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = calibration_of(engine.encoder.identity)
+    assert made is not None
+    of_chinese = dict.fromkeys(TERMS, 0.0) | {"highest": 5.0, "chinese": -2.0}
+    monkeypatch.setattr(
+        certainty, "calibration_of", lambda _: replace(made, coefficients=tuple(of_chinese.values()))
+    )
+
+    def log_odds_by_wording(query: str | list[str | retrieval.TextPart]) -> float:
+        hits = engine.search(query, k=1, mode="vector")
+        assert hits.probability is not None
+        return float(np.log(hits.probability / (1 - hits.probability))) - 5 * hits[0].score
+
+    assert log_odds_by_wording("red") == pytest.approx(0, abs=1e-4)
+    assert log_odds_by_wording("红色") == pytest.approx(-2, abs=1e-4)
+    assert log_odds_by_wording(["红色", "red"]) == pytest.approx(-2 * 1.25 / 2.25, abs=1e-4)
+    assert log_odds_by_wording(["red", retrieval.TextPart("红色", -0.5)]) == pytest.approx(0, abs=1e-4)
+
+
 def test_what_was_not_calibrated_has_no_probability(engine: retrieval.SearchEngine, collection: Path) -> None:
     assert engine.search(collection.parent / "photographs" / "red.png", find="image").probability is None
     assert engine.search(WORDS, offset=1).probability is None

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import retrieval
+from retrieval.encoders.calibrations import calibration_of
+from retrieval.encoders.registry import load_encoder
 from retrieval.errors import ModelError, UsageError
+from retrieval.query.asking import answer_by_encoder, probability_of_existence
 from retrieval.query.questions import Choice, Existence, understand
 from tests.command_line import Run
 
@@ -106,6 +112,57 @@ def test_mini_answers_about_photographs(picture: str, question: str, answer: str
     assert found.probabilities is not None
     assert max(found.probabilities) > 0.5
     assert sum(found.probabilities) == pytest.approx(1)
+
+
+def test_a_thing_is_likelier_there_the_higher_its_name_scores() -> None:
+    calibration = calibration_of(load_encoder("mini").identity)
+    assert calibration is not None
+    name = np.zeros(512, np.float32)
+    name[0] = 1
+    said = []
+    for score in np.linspace(-1, 1, 21):
+        image = np.zeros(512, np.float32)
+        image[:2] = score, np.sqrt(1 - score**2)
+        said.append(probability_of_existence(calibration, image, name))
+
+    assert said == sorted(set(said))
+    assert 0 < said[0] < 0.001
+    assert 0.999 < said[-1] < 1
+
+
+@pytest.mark.parametrize(
+    ("question", "choices", "expected"),
+    [
+        ("is there a dog?", None, ["a dog", "a photo of a dog"]),
+        ("有狗吗？", None, ["狗", "一张狗的照片", "照片里的狗"]),
+        (
+            "what is it?",
+            ["dogs", "cat"],
+            [
+                *("dogs", "a photo of dogs", "there is dogs in the picture"),
+                *("a cat", "a photo of a cat", "there is a cat in the picture"),
+            ],
+        ),
+    ],
+)
+def test_a_name_stands_for_several_wordings_but_sentences_only_choose(
+    question: str, choices: list[str] | None, expected: list[str]
+) -> None:
+    mini = load_encoder("mini")
+    asked: list[str] = []
+
+    class Recorder:
+        identity = mini.identity
+
+        def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            asked.extend(texts)
+            return mini.encode_texts(texts)
+
+    understood = understand(question, choices)
+    assert understood is not None
+    answer_by_encoder(Recorder(), mini.encode_texts(["a dog"])[0], understood)
+
+    assert asked == expected
 
 
 def test_the_command_prints_the_answer_with_its_probability_and_json(run: Run) -> None:
