@@ -11,19 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.store.bundled_queries import bundled_queries
+from retrieval.collection.accelerators.coded_rows import CodedRows, build_coded_rows
 from retrieval.collection.accelerators.file import accelerator_bytes
-from retrieval.collection.accelerators.inverted_file import CodedRows, InvertedFile, build_coded_rows
+from retrieval.collection.accelerators.inverted_file import InvertedFile
 from retrieval.collection.accelerators.opened import TUNED_FOR, Measurement
 from retrieval.collection.accelerators.tuning import measure, tune
-from retrieval.collection.score import exact_scores
-from retrieval.collection.search import Candidates, best_of, search
+from retrieval.collection.search import Candidates, best_of, best_scored, search
 from retrieval.collection.stores import SegmentStore
 from retrieval.types import Kind
 
-_FIT_QUERIES, _TUNE_QUERIES, _HELD_OUT_QUERIES = 500, 200, 200
+_FIT_QUERIES, _TUNE_QUERIES, _HELD_OUT_QUERIES = 400, 400, 200
 _FEWEST_QUERIES = 200  # stored ones; with fewer of them, the queries are bundled texts
-# Of what a recall leaves to 1: what just reaches it on the queries that it is tuned on may miss it on others.
-_TUNED_BEYOND = 0.2
 _SCANS = 5  # timed
 _SCANNED_BYTES = 2**30
 
@@ -92,9 +90,7 @@ def build_accelerator(
     inverted = InvertedFile(coded)
     # The exact best come first: they are searched in the store's threads, of which there is one.
     best = exact_best(store, queries.tune, masked)
-    found = store.run(tune, inverted, queries.tune, best, recall + _TUNED_BEYOND * (1 - recall))
-    if found is None:
-        found = store.run(tune, inverted, queries.tune, best, recall)
+    found = store.run(tune, inverted, queries.tune, best, recall)
     if found is None:
         return None
     held_out = store.run(
@@ -102,8 +98,8 @@ def build_accelerator(
     )
 
     def accelerated(query: NDArray[np.float32]) -> None:
-        ids = inverted.propose(query, found.parameters)
-        best_of(ids, exact_scores(store.vectors(ids), query), TUNED_FOR)
+        ids = np.sort(inverted.propose(query, found.parameters))
+        best_scored(ids, store.vectors(ids), query, TUNED_FOR)
 
     measurement = Measurement(
         cells=found.parameters.cells,

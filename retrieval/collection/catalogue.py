@@ -31,6 +31,8 @@ from retrieval.shell import shell_command
 
 BUSY_TIMEOUT_S = 60.0  # a reader waits this long for a checkpoint or a WAL recovery, never for a whole commit
 SHARED_MEMORY_BYTES = 32_768
+# of pages a connection: those above the leaves of a million items, so that a hit costs one read a table, not three
+CACHE_KIB = 16 * 1024
 VALUE_BYTES = 256 * 2**20  # of one text: a damaged row that claims more is refused before it is read
 IN_CHUNK = 10_000  # values in one IN (...); SQLite's limit is 32,766 parameters a statement
 
@@ -106,6 +108,7 @@ def open_catalogue(file: CatalogueFile) -> sqlite3.Connection:
         _harden(connection)
         _check_schema(connection, file.collection)
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         if file.is_written:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if file.is_durable else 'OFF'}")

@@ -66,6 +66,25 @@ def _exact_best(store: VectorStore, found: Proposals, query: NDArray[np.float32]
     return best_of(ids, exact_scores(store.vectors(ids), query), k)
 
 
+def best_scored(
+    ids: NDArray[np.int64], vectors: NDArray[np.float32], query: NDArray[np.float32], k: int
+) -> Candidates:
+    """Score some encodings exactly and keep those that score at least as the k-th best of them.
+
+    Scores in float32 rule out most: a vector whose score lies below the k-th by more than both may err is not among
+    the best.
+
+    Args:
+        ids: of the encodings, (n,) int64.
+        vectors: theirs, (n, d) float32 unit rows, C-contiguous.
+        query: (d,) float32 unit row.
+        k: >= 1.
+    """
+    near = np.einsum("ij,j->i", vectors, query)  # not BLAS, whose threads wait for each other
+    likely = near >= _kth(near, k) - 2 * error_bound(len(query))
+    return best_of(ids[likely], exact_scores(vectors[likely], query), k)
+
+
 def best_of(ids: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Candidates:
     """Keep the encodings that score at least as the k-th best of them."""
     best = scores >= _kth(scores, k)

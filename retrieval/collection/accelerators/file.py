@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.balance import Balance
-from retrieval.collection.accelerators.inverted_file import PART_DIMENSION, CodedRows
+from retrieval.collection.accelerators.coded_rows import PART_DIMENSION, CodedRows
 from retrieval.identity import LARGEST_DIMENSION
 
 FORMAT = "vlsearch inverted file 1"

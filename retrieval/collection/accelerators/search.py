@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.opened import Accelerator
 from retrieval.collection.score import exact_scores
-from retrieval.collection.search import Candidates, best_of, search
+from retrieval.collection.search import Candidates, best_of, best_scored, search
 from retrieval.collection.stores import SegmentStore
 
 if TYPE_CHECKING:
@@ -79,24 +79,49 @@ def search_accelerated(
         return search(searched, queries, k, masked)
     inverted = accelerator.inverted()
     last = accelerator.facts.last_encoding
-    later = search(searched.since(last), queries, k, masked)
+    queries = np.ascontiguousarray(queries, np.float32)
+    later = None if store.last <= last else search(searched.since(last), queries, k, masked)
     found = []
-    for query, beside in zip(np.ascontiguousarray(queries, np.float32), later, strict=True):
+    for number, query in enumerate(queries):
         proposed = inverted.propose_some(query, *plan)
-        vectors, held = store.held_vectors(proposed.ids)
-        scores, by_codes = exact_scores(vectors, query), proposed.scores[held]
-        ids = proposed.ids[held]
-        live = (ids <= last) & ~np.isin(ids, masked)
-        candidates = best_of(
-            np.concatenate([ids[live], beside.ids[beside.ids > last]]),
-            np.concatenate([scores[live], beside.scores[beside.ids > last]]),
-            k,
-        )
-        is_deep = plan.selection is None or _is_deep(scores, by_codes, plan.parameters.rescored, k)
+        if plan.selection is None:
+            ids, is_deep = np.sort(proposed.ids), True
+            vectors, held = store.held_vectors(ids)
+        else:
+            vectors, held = store.held_vectors(proposed.ids)
+            scores, ids = exact_scores(vectors, query), proposed.ids
+            is_deep = _is_deep(scores, proposed.scores[held], plan.parameters.rescored, k)
+        candidates = _best_live(ids[held], vectors, query, k, (masked, last))
+        if later is not None:
+            candidates = _joined(candidates, later[number], last, k)
         if len(candidates.ids) < k or not is_deep:
             (candidates,) = search(searched, query[None], k, masked)
         found.append(candidates)
     return found
+
+
+def _best_live(
+    ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    query: NDArray[np.float32],
+    k: int,
+    hidden: tuple[NDArray[np.int64], int],
+) -> Candidates:
+    """Score proposals exactly; those that are masked, or after the last encoding that is covered, are left out."""
+    masked, last = hidden
+    live = ids <= last
+    if len(masked):
+        live &= masked[np.minimum(np.searchsorted(masked, ids), len(masked) - 1)] != ids
+    if not live.all():
+        ids, vectors = ids[live], vectors[live]
+    return best_scored(ids, vectors, query, k)
+
+
+def _joined(found: Candidates, later: Candidates, last: int, k: int) -> Candidates:
+    """Add encodings that the accelerator does not cover, since they came after its last one."""
+    new = later.ids > last
+    ids = np.concatenate([found.ids, later.ids[new]])
+    return best_of(ids, np.concatenate([found.scores, later.scores[new]]), k)
 
 
 def _is_deep(scores: NDArray[np.float32], by_codes: NDArray[np.float32], wanted: int, k: int) -> bool:

@@ -117,6 +117,11 @@ class Segment:
         vectors: NDArray[np.float32] = self._data.take(rows, axis=0).view(np.float32)
         return vectors
 
+    def read(self, rows: NDArray[np.int64], into: NDArray[np.float32]) -> None:
+        """Read rows by number, which the segment has, into (n, d) float32, C-contiguous."""
+        # clipped: numpy does not copy what it reads once more, and reads nothing beyond the file
+        self._data.take(rows, axis=0, out=into.view(np.uint8), mode="clip")
+
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Read all rows in order, as (first row number, (n, d) float32), a few MB at a time."""
         step = max(1, EXACT_SCAN_BYTES // (4 * self.dimension))

@@ -47,6 +47,10 @@ class SelectedSegment:
         """Read rows by number, (n, d) float32, C-contiguous."""
         return self._segment.vectors(self._rows[rows])
 
+    def read(self, rows: NDArray[np.int64], into: NDArray[np.float32]) -> None:
+        """Read rows by number into (n, d) float32; see :meth:`Segment.read`."""
+        self._segment.read(self._rows[rows], into)
+
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Read all the rows in order, as (first number, (n, d) float32), a few MB at a time."""
         step = max(1, EXACT_SCAN_BYTES // (4 * self.dimension))

@@ -12,14 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.balance import fit_balance
+from retrieval.collection.accelerators.coded_rows import CodedRows, build_coded_rows, cells_for
 from retrieval.collection.accelerators.file import AcceleratorDamaged, accelerator_bytes, read_accelerator
-from retrieval.collection.accelerators.inverted_file import (
-    CodedRows,
-    InvertedFile,
-    SearchParameters,
-    build_coded_rows,
-    cells_for,
-)
+from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters
 from retrieval.collection.accelerators.tuning import measure, tune
 
 ROWS, DIMENSION = 3000, 64
@@ -114,7 +109,7 @@ def test_a_tuned_parameters_holds_its_recall_on_queries_that_it_was_not_tuned_on
     tuned = tune(inverted, texts[300:450], exact_best(images, texts[300:450], ids), 0.95)
 
     assert tuned is not None
-    assert tuned.recall >= 0.95
+    assert tuned.recall > 0.95 + tuned.error
     assert tuned.parameters.cells < inverted.cells / 2
     held_out = measure(inverted, texts[450:], exact_best(images, texts[450:], ids), tuned.parameters)
     assert held_out.recall >= 0.9
@@ -140,7 +135,7 @@ def test_the_same_vectors_are_coded_the_same_whatever_the_blocks(images: Rows, t
 
 
 @pytest.mark.parametrize(
-    ("rows", "cells"), [(1, 1), (40, 2), (100_000, 1024), (1_000_000, 2048), (10_000_000, 8192)]
+    ("rows", "cells"), [(1, 1), (40, 2), (100_000, 1024), (1_000_000, 4096), (10_000_000, 8192)]
 )
 def test_cells_grow_with_the_root_of_the_rows(rows: int, cells: int) -> None:
     assert cells_for(rows) == cells

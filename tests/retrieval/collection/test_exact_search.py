@@ -18,6 +18,7 @@ from indexer.store.maintenance import optimize
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.collection.score import error_bound, exact_scores
+from retrieval.collection.search import best_of, best_scored
 from retrieval.errors import CollectionLocked, CollectionNotFound, IdentityMismatch
 from tests.builders import IDENTITY, collection_of, image_change, names_and_scores, rank_naively, unit_rows
 
@@ -50,6 +51,21 @@ def test_how_vectors_are_split_into_segments_never_changes_the_hits(
     for hits, query in zip(together, queries, strict=True):
         assert names_and_scores(hits) == rank_naively(names, vectors, query, k)
     assert alone == together
+
+
+@given(n=st.integers(0, 60), k=st.integers(1, 20), copies=st.integers(0, 30), seed=st.integers(0, 99))
+def test_the_best_of_scored_encodings_are_those_of_all_their_exact_scores(
+    n: int, k: int, copies: int, seed: int
+) -> None:
+    vectors, ids = unit_rows(n, seed=seed), np.arange(n, dtype=np.int64) * 3
+    vectors[: min(copies, n)] = vectors[:1]
+    query = unit_rows(1, seed=seed + 1000)[0]
+
+    found = best_scored(ids, vectors, query, k)
+
+    naive = best_of(ids, exact_scores(vectors, query), k)
+    assert found.ids.tolist() == naive.ids.tolist()
+    assert found.scores.tolist() == naive.scores.tolist()
 
 
 def test_a_burst_of_near_copies_hides_none_of_the_best(tmp_path: Path) -> None:

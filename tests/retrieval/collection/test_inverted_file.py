@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,16 +13,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from retrieval.collection.accelerators import inverted_file
-from retrieval.collection.accelerators.balance import fit_balance
-from retrieval.collection.accelerators.inverted_file import (
-    CodedRows,
-    InvertedFile,
-    SearchParameters,
-    build_coded_rows,
-)
+from retrieval.collection.accelerators.balance import Balance, fit_balance, fit_isotropic, paired_axes
+from retrieval.collection.accelerators.coded_rows import CodedRows, build_coded_rows
+from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters
 from tests.builders import unit_rows
 
 ROWS, DIMENSION = 600, 16
+Rows = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,8 @@ def inverted(coded: CodedRows) -> InvertedFile:
 
 def cells_in_order(coded: CodedRows, query: NDArray[np.float32], weight: float) -> NDArray[np.int64]:
     mapped = coded.balance.map_queries(query[None])[0].astype(np.float64)
-    order = coded.means.astype(np.float64) @ mapped + weight * np.linalg.norm(mapped) * coded.radii
+    means, radii = (values.astype(np.float16).astype(np.float64) for values in (coded.means, coded.radii))
+    order = means @ mapped + weight * np.linalg.norm(mapped) * radii
     return np.argsort(-order, kind="stable")
 
 
@@ -164,13 +166,63 @@ def test_balanced_inner_products_differ_from_plain_ones_by_a_constant_of_the_que
 
 
 @settings(max_examples=10)
-@given(st.integers(0, 99), st.integers(2, 15))
-def test_fewer_components_keep_fewer_and_equal_seeds_the_same(seed: int, rank: int) -> None:
+@given(st.integers(0, 99), st.integers(2, 15), st.sampled_from([fit_balance, fit_isotropic]))
+def test_fewer_components_keep_fewer_and_equal_vectors_give_the_same_maps(
+    seed: int, rank: int, fit: Callable[[Rows, Rows, int], Balance]
+) -> None:
     rows, queries = unit_rows(200, 16, seed), unit_rows(60, 16, seed + 1)
 
-    one, again = fit_balance(rows, queries, rank, seed), fit_balance(rows, queries, rank, seed)
+    one, again = fit(rows, queries, rank), fit(rows, queries, rank)
 
     assert one.rank == rank
     assert one.map_stored(rows).shape == (200, rank)
     assert np.array_equal(one.stored_map, again.stored_map)
     assert np.isfinite(one.query_map).all()
+
+
+def test_isotropic_queries_are_as_long_in_every_direction() -> None:
+    queries = unit_rows(5000, 16, 1) * np.linspace(0.2, 2, 16, dtype=np.float32)
+    rows = unit_rows(200, 16, 2) * np.float32(0.01)  # too short to count in the queries' second moment
+
+    asked = fit_isotropic(rows, queries, 16).map_queries(queries)
+
+    squared = np.linalg.eigvalsh(asked.T @ asked / len(asked))
+    assert squared.max() < 6 * squared.min()  # of 100 times before: a tenth is added to every direction
+
+
+@given(st.integers(0, 99))
+def test_paired_axes_are_orthonormal_and_pair_the_strongest_with_the_weakest(seed: int) -> None:
+    rows = np.multiply(unit_rows(300, 8, seed), np.arange(1, 9), dtype=np.float32)
+
+    axes = paired_axes(rows)
+
+    assert axes.T @ axes == pytest.approx(np.eye(8), abs=1e-5)
+    moments = ((rows @ axes) ** 2).mean(0)
+    assert moments[0::2].tolist() == sorted(moments[0::2], reverse=True)
+    assert moments[1::2].tolist() == sorted(moments[1::2])
+    assert moments[0::2].min() >= moments[1::2].max() - 1e-5
+
+
+def test_codes_along_paired_axes_of_isotropic_queries_err_less_in_score_than_balanced_ones_turned_at_random() -> (
+    None
+):
+    rng = np.random.default_rng(3)
+    stored = rng.standard_normal((4000, 16), np.float32) * np.geomspace(1, 0.05, 16, dtype=np.float32)
+    queries = rng.standard_normal((500, 16), np.float32) * np.geomspace(1, 0.1, 16, dtype=np.float32)
+    turned = np.linalg.qr(rng.standard_normal((16, 16)))[0].astype(np.float32)
+    balanced, isotropic = fit_balance(stored, queries, 16), fit_isotropic(stored, queries, 16)
+
+    paired = isotropic.turned(paired_axes(isotropic.map_stored(stored)))
+
+    assert error_of_scores(paired, stored, queries) < 0.8 * error_of_scores(
+        balanced.turned(turned), stored, queries
+    )
+
+
+def error_of_scores(balance: Balance, stored: Rows, queries: Rows) -> float:
+    """Standard deviation of what coding two components a part takes from or adds to a score."""
+    mapped = balance.map_stored(stored)
+    codec: Any = faiss.ProductQuantizer(16, 8, 4)
+    codec.train(mapped)
+    lost = codec.decode(codec.compute_codes(mapped)) - mapped
+    return float((balance.map_queries(queries) @ lost.T).std())
