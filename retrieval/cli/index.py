@@ -18,6 +18,7 @@ from retrieval.cli.model_note import say_model
 from retrieval.cli.options import json_option, place_option, quiet_option, runtime_options, wait_option
 from retrieval.cli.printing import counted, counted_kinds, one_line, printable, short_name
 from retrieval.cli.progress import duration, progress_display
+from retrieval.cli.run_options import RunChoice, run_options
 from retrieval.errors import UsageError
 from retrieval.extras import is_installed, require
 from retrieval.file_kinds import missing_extra
@@ -46,32 +47,7 @@ INTERRUPTED = 130
     help="Model for a new collection, by alias, hub name or folder; a collection keeps its model.",
 )
 @corpus_options
-@click.option("--prune", is_flag=True, help="Drop items that are no longer in CORPUS, nor in another.")
-@click.option("--retry-failed", is_flag=True, help="Try again what failed before, even if it is unchanged.")
-@click.option("--reread", is_flag=True, help="Read everything again; encode only what has changed.")
-@click.option(
-    "--relative",
-    is_flag=True,
-    help="Keep paths relative to the folder that holds the collection: for a drive that carries both.",
-)
-@click.option(
-    "--ocr/--no-ocr",
-    default=None,
-    help="Then read the text in the collection's pictures, so that words find them (pip install 'vlsearch[ocr]'). "
-    "A collection remembers it: index and watch read the text in new pictures until --no-ocr.",
-)
-@click.option(
-    "--regions/--no-regions",
-    default=None,
-    help="Also give pictures vectors of their regions, so that small things are found; or drop those. "
-    "[default: as the collection has it]",
-)
-@click.option(
-    "--shard",
-    "shard",
-    metavar="i/n",
-    help="Take the i-th of n disjoint parts of CORPUS alone: for n machines, and vlsearch merge.",
-)
+@run_options
 @cluster_options
 @click.option("--strict", is_flag=True, help="Exit with 1 if any item failed.")
 @runtime_options
@@ -86,13 +62,7 @@ def index(
     options: CorpusOptions,
     limits: Limits,
     workers: int | None,
-    prune: bool,
-    retry_failed: bool,
-    reread: bool,
-    relative: bool,
-    ocr: bool | None,
-    regions: bool | None,
-    shard: str | None,
+    choice: RunChoice,
     on_cluster: OnCluster | None,
     strict: bool,
     as_json: bool,
@@ -116,21 +86,22 @@ def index(
     """
     import indexer  # numpy, sqlalchemy: not for --help
 
-    if ocr:
+    if choice.ocr:
         require("ocr", "index --ocr")
-    if ocr is not None:
+    if choice.ocr is not None:
         require_folder(collection, "index --ocr")
     from retrieval.encoders.freed_memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
     settings: dict[str, Any] = {
-        "model": model, "limits": limits, "prune": prune, "retry_failed": retry_failed, "reread": reread,
-        "relative": relative, "regions": regions, "workers": workers, "timeout": wait,
+        "model": model, "limits": limits, "prune": choice.prune, "retry_failed": choice.retry_failed,
+        "reread": choice.reread, "relative": choice.relative, "regions": choice.regions, "workers": workers,
+        "timeout": wait,
     }  # fmt: skip
-    if shard is not None:
-        options = replace(options, shard=indexer.parse_shard(shard))
+    if choice.shard is not None:
+        options = replace(options, shard=indexer.parse_shard(choice.shard))
     if on_cluster is not None:
-        settings = _on_cluster(on_cluster, settings, corpus, shard)
+        settings = _on_cluster(on_cluster, settings, corpus, choice.shard)
     if corpus is None:
         if options != indexer.CorpusOptions():
             raise UsageError("options of how a corpus is read need a CORPUS; name it, or leave them out")
@@ -141,8 +112,8 @@ def index(
     texts = None
     if isinstance(collection, ServerAddress):
         _say_text_is_not_read(collection)
-    elif _is_to_read_texts(ocr, collection, wait) and not interrupted:
-        texts = _read_texts(collection, limits, workers, wait, as_json, quiet, bool(ocr))
+    elif _is_to_read_texts(choice.ocr, collection, wait) and not interrupted:
+        texts = _read_texts(collection, limits, workers, wait, as_json, quiet, bool(choice.ocr))
     if interrupted or (texts is not None and texts.interrupted):
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
         raise SystemExit(INTERRUPTED)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from retrieval.answers import answer_facts, hit_facts, json_line
 from retrieval.cli.certainty import sentence
 from retrieval.cli.explained import checked_folder, write_explanations
-from retrieval.cli.hit_output import list_options, shape_of
+from retrieval.cli.hit_output import Shape, shape_of
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.opening import open_hits, open_option
+from retrieval.cli.opening import open_hits
 from retrieval.cli.options import (
     json_option,
     moved_model_option,
@@ -22,9 +20,9 @@ from retrieval.cli.options import (
     runtime_options,
     use_one_blas_thread,
 )
-from retrieval.cli.previews import preview_option
-from retrieval.cli.printing import name_bytes, name_line, printable
 from retrieval.cli.progress import waiting
+from retrieval.cli.query_lines import answer_lines
+from retrieval.cli.query_output import QueryOutput, query_output_options
 from retrieval.cli.request_options import OF_QUERY, request_options
 from retrieval.cli.rerank_options import SecondLookOptions, answer_twice, check_second_look, rerank_options
 from retrieval.cli.sheets import Drawn, checked_sheet, write_sheet
@@ -39,17 +37,12 @@ from retrieval.cli.typed_query import (
 )
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace, ServerAddress
-from retrieval.query.parse import parse_line
 from retrieval.query.parts import Query
-from retrieval.query.without import read_query
 from retrieval.types import Hits, Limits, Request
-from retrieval.uris import hide_passwords
 
 if TYPE_CHECKING:
     from retrieval.query.engine import SearchEngine
     from retrieval.query.explanation import Explanation
-
-BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that answers flow
 
 
 @click.command(cls=QueryCommand)
@@ -65,21 +58,7 @@ BATCH_QUERIES = 32  # one pass over the collection for so many; few enough that 
 @rerank_options
 @moved_model_option
 @limit_options
-@list_options
-@preview_option
-@open_option
-@click.option(
-    "--sheet",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the hits with small pictures to an HTML or PNG file.",
-)
-@click.option(
-    "--explain",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Write why each hit is one to a folder: its picture with what counts drawn in, and JSON.",
-)
+@query_output_options
 @runtime_options
 @json_option("Print one JSON object a hit; with --from, one a query.")
 @place_option
@@ -90,12 +69,7 @@ def query(
     second: SecondLookOptions | None,
     model: str | None,
     limits: Limits,
-    as_list: bool | None,
-    null: bool,
-    preview: bool | None,
-    open_them: bool,
-    sheet: Path | None,
-    explain: Path | None,
+    output: QueryOutput,
     as_json: bool,
     collection: CollectionPlace,
 ) -> None:
@@ -152,45 +126,30 @@ def query(
         use_one_blas_thread()
     from retrieval.query.engine import open_engine  # numpy: not for --help
 
-    _check_uses(typed, request, source, sheet, explain, open_them)
+    _check_uses(typed, request, source, output)
     check_second_look(second, request, source is not None)
-    sheet, explain = checked_sheet(sheet, request.k), checked_folder(explain)
+    output = replace(
+        output, sheet=checked_sheet(output.sheet, request.k), explain=checked_folder(output.explain)
+    )
     typed, request = with_words(typed, request, alone=source is None)
-    if explain is not None and request.mode == "words":
+    if output.explain is not None and request.mode == "words":
         raise UsageError(
             "hits by words alone are not explained; give a query beside --words, or leave out --explain"
         )
-    shape = shape_of(as_json, as_list, null)
-    asked = single = None
-    if source is None:
-        asked = single = parse_typed(typed)
-        if not typed.literal:
-            single = read_aloud(single)
+    shape = shape_of(as_json, output.as_list, output.null)
+    asked = parse_typed(typed) if source is None else None
+    read = asked if asked is None or typed.literal else read_aloud(asked)
     with open_engine(collection, encoder=model, limits=limits) as engine:
         if request.mode is None and isinstance(collection, ServerAddress):
             click.echo(
                 "Note: on a server hits rank by vectors alone; --mode vector says that you know", err=True
             )
-        if single is None or asked is None:
-            assert source is not None
-            line = 0
-            for line, text, hits in _answer_lines(engine, source, request, typed.literal):
-                _show_answer(line, hide_passwords(text), hits, shape, null)
-            if not line:
-                click.echo(f"{printable(source.name)} holds no query; put one on each line", err=True)
-        else:
-            hits = _answer(engine, asked, single, request, second)
-            if request.where is not None and not hits and hits.probability is None:
-                click.echo("Note: nothing that could be found meets the condition", err=True)
-            if (said := sentence(hits)) is not None:
-                click.echo(said, err=True)
-            why = None if explain is None else write_explanations(explain, engine, single, hits)
-            if sheet is not None:
-                write_sheet(sheet, " + ".join(typed.parts), hits, limits, _drawn(engine, why))
-                if open_them:
-                    open_hits(engine.collection, hits, limits)
-            else:
-                show_or_open(engine, hits, shape, null, preview, open_them)
+        if source is not None:
+            answer_lines(engine, source, request, typed.literal, shape, output.null)
+        elif asked is not None and read is not None:
+            hits = _answer(engine, asked, read, request, second)
+            _say(hits, request)
+            _show(engine, read, hits, shape, output, " + ".join(typed.parts), limits)
 
 
 def _answer(
@@ -203,13 +162,38 @@ def _answer(
     return hits
 
 
+def _say(hits: Hits, request: Request) -> None:
+    """Tell on standard error what is known of the hits."""
+    if request.where is not None and not hits and hits.probability is None:
+        click.echo("Note: nothing that could be found meets the condition", err=True)
+    if (said := sentence(hits)) is not None:
+        click.echo(said, err=True)
+
+
+def _show(
+    engine: SearchEngine,
+    read: Query,
+    hits: Hits,
+    shape: Shape,
+    output: QueryOutput,
+    title: str,
+    limits: Limits,
+) -> None:
+    """Explain the hits, and list them, open them or write them to a sheet, as is asked."""
+    why = None if output.explain is None else write_explanations(output.explain, engine, read, hits)
+    if output.sheet is None:
+        show_or_open(engine, hits, shape, output.null, output.preview, output.open_them)
+        return
+    write_sheet(output.sheet, title, hits, limits, _drawn(engine, why))
+    if output.open_them:
+        open_hits(engine.collection, hits, limits)
+
+
 def _check_uses(
     typed: TypedQuery,
     request: Request,
     source: BinaryIO | None,
-    sheet: Path | None,
-    explain: Path | None,
-    open_them: bool,
+    output: QueryOutput,
 ) -> None:
     """Refuse options that contradict each other.
 
@@ -220,11 +204,11 @@ def _check_uses(
         raise UsageError("give the query as arguments or as lines of --from, not both")
     if source is not None and typed.crop is not None:
         raise UsageError("--crop is of the picture of one query; leave out --crop or --from")
-    if source is not None and sheet is not None:
+    if source is not None and output.sheet is not None:
         raise UsageError("a sheet shows the hits of one query; leave out --sheet or --from")
-    if source is not None and open_them:
+    if source is not None and output.open_them:
         raise UsageError("the hits of one query are opened; leave out --open or --from")
-    if explain is not None and (source is not None or request.mode == "words"):
+    if output.explain is not None and (source is not None or request.mode == "words"):
         raise UsageError(
             "explanations are of hits of one query by meaning; leave out --explain, --from or --mode words"
         )
@@ -235,49 +219,3 @@ def _drawn(engine: SearchEngine, why: Mapping[int, Explanation] | None) -> Drawn
     if why is None:
         return None
     return Drawn(why, lambda explanation: engine.overlay(explanation, "JPEG"))
-
-
-def _answer_lines(
-    engine: SearchEngine, source: BinaryIO, request: Request, literal: bool
-) -> Iterator[tuple[int, str, Hits]]:
-    queries = _read_queries(source)
-    while batch := list(islice(queries, BATCH_QUERIES)):
-        with waiting("Loading the model"):
-            answers = engine.answer(
-                [query if literal else read_query(query)[0] for _, _, query in batch], request
-            )
-        for (line, text, _), hits in zip(batch, answers, strict=True):
-            yield line, text, hits
-
-
-def _read_queries(source: BinaryIO) -> Iterator[tuple[int, str, Query]]:
-    """Yield line number, line and query of each line that is not blank."""
-    name = getattr(source, "name", "-")
-    for number, raw in enumerate(source, start=1):
-        place = f"{'standard input' if name in ('-', '<stdin>') else name}:{number}"
-        try:
-            text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{place}: the line is not UTF-8 ({error.reason}); convert the file") from error
-        if text.strip():
-            yield number, text, parse_line(text, place)
-
-
-def _show_answer(line: int, text: str, hits: Hits, shape: str, null: bool) -> None:
-    if shape == "json":
-        answer = {
-            "line": line,
-            "query": text,
-            **answer_facts(hits),
-            "hits": [hit_facts(hit) for hit in hits],
-        }
-        click.echo(json_line(answer).encode())
-    elif shape == "paths":
-        for hit in hits:
-            name = name_bytes(hit) + b"\0" if null else name_line(hit) + b"\n"
-            click.echo(b"%d\t%s" % (line, name), nl=False)
-    else:
-        from retrieval.cli.hits import show_hits  # rich: only for people
-
-        said = sentence(hits)
-        show_hits(hits, title=text if said is None else f"{text}  ({said})")
