@@ -14,6 +14,7 @@ import uvicorn
 from PIL import ExifTags, Image
 
 import indexer
+from retrieval.places import CollectionPlace
 from retrieval.query.thumbnail_cache import ThumbnailCache
 from retrieval.server.app import Server
 from retrieval.server.run import listen
@@ -40,7 +41,7 @@ class Serving:
 
 @contextmanager
 def serving(
-    paths: Sequence[Path], cache: Path, settings: ServerSettings | None = None, hashes: bool = True
+    paths: Sequence[CollectionPlace], cache: Path, settings: ServerSettings | None = None, hashes: bool = True
 ) -> Iterator[Serving]:
     """Serve collections that a HashEncoder made, or the models that they name."""
     settings = settings or ServerSettings(port=0)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 import click
 
 from retrieval.cli.completing import complete_collections
-from retrieval.cli.options import given_folders, runtime_options
+from retrieval.cli.options import given_places, runtime_options
 from retrieval.extras import require
+from retrieval.places import CollectionPlace
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -20,11 +20,11 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
     "collections",
     nargs=-1,
     metavar="[COLLECTION]...",
-    callback=given_folders,
+    callback=given_places,
     shell_complete=complete_collections,
 )
 @runtime_options
-def mcp(collections: list[Path]) -> None:
+def mcp(collections: list[CollectionPlace]) -> None:
     r"""Let assistants search and look at pictures (MCP).
 
     An assistant that speaks the Model Context Protocol starts this command and talks to it over standard input and

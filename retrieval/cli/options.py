@@ -32,10 +32,12 @@ def given_place(_: click.Context, __: click.Parameter, chosen: str | None) -> Co
     return given_folder(_, __, chosen)
 
 
-def given_folders(context: click.Context, argument: click.Parameter, chosen: tuple[str, ...]) -> list[Path]:
-    """Give the folders of the collections that are named, or that of the default one."""
+def given_places(
+    context: click.Context, argument: click.Parameter, chosen: tuple[str, ...]
+) -> list[CollectionPlace]:
+    """Give the folders, or addresses on servers, of the collections that are named, or that of the default one."""
     places = [given_place(context, argument, one) for one in chosen] or [None]
-    return [require_folder(collection_place(place), context.command_path) for place in places]
+    return [collection_place(place) for place in places]
 
 
 def _resolve_folder(context: click.Context, option: click.Parameter, chosen: str | None) -> Path:

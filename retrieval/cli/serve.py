@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 
 from retrieval.cli.completing import complete_collections
-from retrieval.cli.options import given_folders, runtime_options
+from retrieval.cli.options import given_places, runtime_options
 from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
 from retrieval.extras import require
+from retrieval.places import CollectionPlace
+from retrieval.postgres_address import require_folder
 
 TOKEN = "VLSEARCH_TOKEN"
 
@@ -22,7 +24,7 @@ TOKEN = "VLSEARCH_TOKEN"
     "collections",
     nargs=-1,
     metavar="[COLLECTION]...",
-    callback=given_folders,
+    callback=given_places,
     shell_complete=complete_collections,
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -75,7 +77,7 @@ TOKEN = "VLSEARCH_TOKEN"
 )
 @runtime_options
 def serve(
-    collections: list[Path],
+    collections: list[CollectionPlace],
     host: str,
     port: int,
     browser: bool,
@@ -97,6 +99,7 @@ def serve(
         pip install 'vlsearch[serve]'
         vlsearch serve
         vlsearch serve photos/ scans/ --no-browser --port 9000
+        vlsearch serve postgresql://me@db.example/pictures/photos --workers 4
     """
     require("serve", "vlsearch serve")
     from retrieval.query.pictures import default_cache  # numpy, faiss, fastapi: not for --help
@@ -110,6 +113,9 @@ def serve(
     settings = ServerSettings(host, port, token, allow_host, writes=write, add_to=add_to)
     if write and workers > 1:
         raise UsageError("one process alone may change collections; leave out --workers, or --write")
+    if write:
+        for place in collections:
+            require_folder(place, "serve --write")
     if log and workers == 1:
         run.log_requests()
     cache_bytes = cache_size * 10**6

@@ -27,7 +27,7 @@ log = logging.getLogger("retrieval.server")
 
 ERROR_HEADER = "Vlsearch-Error"  # names the class in retrieval.errors, for clients in Python
 CLIENT_CLOSED = 499  # nobody sees it but the log
-_PATH = re.compile(r"(?<![\w:/])(?:/|[A-Za-z]:[\\/])[^\s/\\]+[/\\]")
+_PATH = re.compile(r"(?<![\w:/])(?:/|[A-Za-z]:[\\/])[^\s/\\]+[/\\]|postgres(?:ql)?://")
 _LOCKED = "another process is writing to the collection; ask again when it has ended"
 _SECRET = "the collection cannot answer this now; the log of the server says why"
 
@@ -64,7 +64,7 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def without_paths(sentence: str, local: bool) -> str:
-    """Give a sentence, or another one where it names a path of this machine to a client elsewhere."""
+    """Give a sentence, or another one where it names a path of this machine, or its database, to a client elsewhere."""
     return _SECRET if not local and _PATH.search(sentence) else sentence
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from retrieval.errors import UsageError, VlsearchError
+from retrieval.places import CollectionPlace, ServerAddress
 from retrieval.query.engine import SearchEngine, open_engine
 from retrieval.query.pictures import Pictures, default_cache
 from retrieval.query.thumbnail_cache import ThumbnailCache
@@ -36,7 +36,7 @@ class Collections:
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[CollectionPlace],
         limits: Limits = DEFAULT_LIMITS,
         cache: ThumbnailCache | None = None,
         encoder: object = None,
@@ -86,11 +86,12 @@ class Collections:
                 log.warning("%s: %s", served.name, error)
 
 
-def distinct_names(paths: Sequence[Path]) -> list[str]:
+def distinct_names(paths: Sequence[CollectionPlace]) -> list[str]:
     """Name collections by the last part of their paths; a name that was given already gets a number."""
     names: list[str] = []
     for path in paths:
-        plain = path.resolve().name.encode(errors="replace").decode() or "collection"
+        last = path.schema if isinstance(path, ServerAddress) else path.resolve().name
+        plain = last.encode(errors="replace").decode() or "collection"
         name, number = plain, 1
         while name in names:
             number += 1

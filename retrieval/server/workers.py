@@ -23,6 +23,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from retrieval.decoding.budget import default_budget
 from retrieval.errors import VlsearchError
+from retrieval.places import CollectionPlace
 from retrieval.query.pictures import default_cache
 from retrieval.server.access import Tokens
 from retrieval.server.metrics import FOLDER
@@ -41,7 +42,7 @@ class WorkerTask:
     """What each process needs to serve.
 
     Attributes:
-        collections: folders.
+        collections: folders, or addresses on servers.
         settings: of the server.
         cache_bytes: of thumbnails on disk.
         logs: whether requests are told on standard error.
@@ -49,7 +50,7 @@ class WorkerTask:
         encoder: for tests; None loads what the collections name.
     """
 
-    collections: Sequence[Path]
+    collections: Sequence[CollectionPlace]
     settings: ServerSettings
     cache_bytes: int
     logs: bool
