@@ -139,6 +139,15 @@ class AskedTextTowers(Protocol):
 
 
 @runtime_checkable
+class SeveralAskedTextsTowers(Protocol):
+    """Towers that compute several texts that are asked with in less time than one after the other."""
+
+    def asked_text_rows(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Compute unit rows as :meth:`Towers.text_rows`, each with the bits that it has in a pass of its own."""
+        ...
+
+
+@runtime_checkable
 class AskedImageTowers(Protocol):
     """Towers that compute an image that is asked with otherwise than one that is indexed: sooner in a new process."""
 
@@ -166,6 +175,15 @@ class AskedTextEncoder(Protocol):
 
 
 @runtime_checkable
+class SeveralAskedTextsEncoder(Protocol):
+    """An encoder that takes less time for several texts that are asked with than for one after the other."""
+
+    def encode_asked_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts, (n, d) float32, each with the bits that :func:`encode_asked_text` gives it alone."""
+        ...
+
+
+@runtime_checkable
 class SizedEncoder(Protocol):
     """An encoder that chooses how many rows a pass that indexes has."""
 
@@ -185,6 +203,13 @@ def encode_asked_text(encoder: Encoder, text: str) -> NDArray[np.float32]:
         return encoder.encode_asked_text(text)
     row: NDArray[np.float32] = encoder.encode_texts([text], batch_size=1)[0]
     return row
+
+
+def encode_asked_texts(encoder: Encoder, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+    """Encode texts that are asked with, each to the bits that :func:`encode_asked_text` gives it alone."""
+    if isinstance(encoder, SeveralAskedTextsEncoder):
+        return list(encoder.encode_asked_texts(texts))
+    return [encode_asked_text(encoder, text) for text in texts]
 
 
 def encode_asked_image(

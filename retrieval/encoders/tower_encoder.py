@@ -10,6 +10,7 @@ from retrieval.encoders.base import (
     AskedImageTowers,
     AskedTextTowers,
     Identity,
+    SeveralAskedTextsTowers,
     SizedTowers,
     Towers,
     fixed_batches,
@@ -134,6 +135,23 @@ class TowerEncoder:
         padded, is_text = self.tokenization.pad([ids], self.tokenization.padded_length(ids))
         found: NDArray[np.float32] = self._checked(self.towers.asked_text_row(padded, is_text))[0]
         return found
+
+    def encode_asked_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See :class:`retrieval.encoders.base.SeveralAskedTextsEncoder`."""
+        import numpy as np
+
+        towers, out = self.towers, np.empty((len(texts), self.identity.dimension), np.float32)
+        if len(texts) < 2 or not isinstance(towers, SeveralAskedTextsTowers):
+            for place, text in enumerate(texts):
+                out[place] = self.encode_asked_text(text)
+            return out
+        ids = self.tokenization.encode(texts)
+        lengths = [self.tokenization.padded_length(row) for row in ids]
+        for length in set(lengths):
+            members = [place for place, its in enumerate(lengths) if its == length]
+            padded, is_text = self.tokenization.pad([ids[place] for place in members], length)
+            out[members] = self._checked(towers.asked_text_rows(padded, is_text))
+        return out
 
     def encode_asked_image(self, prepared: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.AskedImageEncoder`."""

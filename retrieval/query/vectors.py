@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from retrieval.collection import Collection, View
 from retrieval.collection.stored import StoredVector
 from retrieval.contents import pixel_digest, text_digest
-from retrieval.encoders.base import encode_asked_image, encode_asked_text
+from retrieval.encoders.base import encode_asked_image, encode_asked_texts
 from retrieval.errors import PlacedQueryError, QueryError
 from retrieval.identity import Identity
 from retrieval.query.compose import compose
@@ -153,7 +153,7 @@ class QueryVectors:
         return vector
 
     def _text_rows(self, view: View, identity: Identity) -> dict[str, Row]:
-        """Give the rows of all texts, each encoded alone: a batch's size changes the last bits of its rows."""
+        """Give the rows of all texts, each with the bits that it has alone."""
         texts = self._texts()
         digests: dict[tuple[Kind, bytes], str] = {("text", text_digest(words)): words for words in texts}
         rows = {digests[content]: row for content, row in view.content_vectors(digests).items()}
@@ -165,7 +165,7 @@ class QueryVectors:
             if encoder is None:
                 raise NotPrepared(identity)
             with _ENCODING:
-                encoded = {words: encode_asked_text(encoder, words) for words in missing}
+                encoded = dict(zip(missing, encode_asked_texts(encoder, list(missing)), strict=True))
             self._encoded |= encoded
             rows |= encoded
         return rows

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -65,6 +65,8 @@ class Lane:
         self._most, self._seconds = workers + waiting, seconds
         self._inside = 0
         self._waiting: deque[_Waiting] = deque()
+        self._groups: Counter[Hashable] = Counter()  # that are being answered, by what is alike in them
+        self._most_groups = max(1, workers - 1)
         self._lock = threading.Lock()
 
     async def run(self, request: Request, call: Callable[[], Result]) -> Result:
@@ -133,7 +135,7 @@ class Lane:
         one.answer.add_done_callback(lambda _: self._leave())
         self._threads.submit(
             self._answer_next
-        )  # a thread for each, which finds nothing where others answered it
+        )  # for each, which finds nobody where all were answered with others
         return one.answer
 
     def _answer_next(self) -> None:
@@ -141,32 +143,55 @@ class Lane:
         together = self._take()
         if not together:
             return
-        try:
-            found = together[0].joint.answer([one.joint.asked for one in together])
-            assert len(found) == len(together), "each is answered"
-        except BaseException as error:  # of whoever waits, as a future of the threads' has it
-            found = [error for _ in together]
-        for one, result in zip(together, found, strict=True):
-            if isinstance(result, BaseException):
-                one.answer.set_exception(result)
-            else:
-                one.answer.set_result(result)
+        _answer(together)
+        if self._give_back(together[0].joint.like):
+            self._threads.submit(self._answer_next)
 
     def _take(self) -> list[_Waiting]:
+        """Take who has waited longest, with those that are like it; not of what all threads but one are busy with.
+
+        So more of those come together, and others find a thread.
+        """
+        together: list[_Waiting] = []
+        others: deque[_Waiting] = deque()
         with self._lock:
-            together: list[_Waiting] = []
-            others: deque[_Waiting] = deque()
             for one in self._waiting:
-                if len(together) == MOST_TOGETHER or (together and one.joint.like != together[0].joint.like):
+                like = one.joint.like
+                if together:
+                    is_due = len(together) < MOST_TOGETHER and like == together[0].joint.like
+                else:
+                    is_due = self._groups.get(like, 0) < self._most_groups
+                if not is_due:
                     others.append(one)
                 elif one.answer.set_running_or_notify_cancel():
                     together.append(one)
             self._waiting = others
+            if together:
+                self._groups[together[0].joint.like] += 1
         return together
+
+    def _give_back(self, like: Hashable) -> bool:
+        """Note that a group has been answered; whether anybody waits, perhaps for just that."""
+        with self._lock:
+            self._groups -= Counter([like])
+            return bool(self._waiting)
 
     def _leave(self) -> None:
         with self._lock:
             self._inside -= 1
+
+
+def _answer(together: list[_Waiting]) -> None:
+    try:
+        found = together[0].joint.answer([one.joint.asked for one in together])
+        assert len(found) == len(together), "each is answered"
+    except BaseException as error:  # of whoever waits, as a future of the threads' has it
+        found = [error for _ in together]
+    for one, result in zip(together, found, strict=True):
+        if isinstance(result, BaseException):
+            one.answer.set_exception(result)
+        else:
+            one.answer.set_result(result)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -170,6 +170,14 @@ def test_with_a_fixed_batch_size_a_rows_bits_depend_on_its_own_content_alone(
         assert np.array_equal(encoder.encode_texts([texts[n] for n in order], size), of_texts[order])
 
 
+def test_texts_that_are_asked_together_have_the_bits_that_each_has_alone(encoder: TowerEncoder) -> None:
+    alone = np.stack([encoder.encode_asked_text(text) for text in TEXTS])
+
+    for order in ([0, 1, 2], [2], [1, 1, 0, 3, 2], []):
+        texts = [TEXTS[number] for number in order]
+        assert np.array_equal(encoder.encode_asked_texts(texts), alone[order])
+
+
 def test_an_encoder_gives_no_rows_for_no_images_and_no_texts(encoder: TowerEncoder) -> None:
     for rows in (encoder.encode_images([]), encoder.encode_texts([])):
         assert rows.shape == (0, encoder.identity.dimension)

@@ -45,6 +45,7 @@ _LEAST_CANDIDATES, _CANDIDATES_A_ROW = 2048, 16  # of the copy's best: so many, 
 _MORE = 4  # times as many where those prove nothing
 _SCORED_AT_FIRST = 2  # rows for each one wanted: their scores rule out most of the other candidates
 _BLOCK_BYTES = 8 * 2**20  # of float32 rows, copied at a time
+_SCORED_BYTES = 2**18  # of float32 rows, copied out at a time: memory that is there, and in a core's cache
 _ROUNDED_UP = 1.001  # lengths and products with the rotation are themselves computed in float32
 _TURNING = 1e-5  # by which a rotation in float32 may change a score
 _BLOCK_ROWS = 64  # of sums, whose highest are compared: a block of fewer where more rows are wanted
@@ -159,14 +160,13 @@ def _near_the_best(sums: Scores, asked: WholeQuery, k: int, selected: Numbers | 
     """
     of = sums if selected is None else sums[selected]
     least = float(_low_kth(of, k)) * asked.step - 2 * asked.error
-    scores = of * np.float32(asked.step)
-    near = np.flatnonzero(scores >= least)
+    near = np.flatnonzero(of >= np.float32(least / asked.step))
     if len(near) > max(_NEAR, len(of) // _NEAR_OF_ALL):
         return []
-    near = near[np.argsort(-scores[near], kind="stable")]
+    near = near[np.argsort(-of[near], kind="stable")]
     bound = -np.inf if len(near) == len(of) else least + asked.error
     numbers = near if selected is None else selected[near]
-    return [Candidates(numbers, scores[near], asked.error, bound)]
+    return [Candidates(numbers, of[near] * np.float32(asked.step), asked.error, bound)]
 
 
 def _low_kth(sums: Scores, k: int) -> np.float32:
@@ -358,8 +358,9 @@ def _best(
 
 
 def _inner_products(source: Rows, numbers: Numbers, query: NDArray[np.float32]) -> Scores:
-    products: Scores = np.einsum("ij,j->i", source.vectors(numbers), query)
-    return products
+    parts = range(0, len(numbers), max(1, _SCORED_BYTES // (4 * len(query))))
+    products = [np.einsum("ij,j->i", source.vectors(numbers[at : at + parts.step]), query) for at in parts]
+    return np.concatenate(products) if products else np.empty(0, np.float32)
 
 
 class _Budget:

@@ -82,37 +82,56 @@ class NumpyBag:
 
     def encode(self, ids: NDArray[np.int64]) -> Array:
         """Compute unit rows, (B, D), of padded token ids, (B, T)."""
+        return self._encode(ids, 1)
+
+    def encode_each(self, ids: NDArray[np.int64]) -> Array:
+        """Compute unit rows as :meth:`encode`, with the bits that each text has alone, whose products depend on size.
+
+        The weights stay in a core's cache from one text to the next, and all but the products is computed at once.
+        """
+        return self._encode(ids, len(ids))
+
+    def _encode(self, ids: NDArray[np.int64], products: int) -> Array:
+        """Compute unit rows; each product of rows and weights as so many, of as many texts each."""
         mask = ids != PAD
         vectors = self._vectors[ids]
         if self._attention:
-            vectors = vectors + self._self_attention(vectors, mask)
+            vectors = vectors + self._self_attention(vectors, mask, products)
         total = (vectors * mask[..., None]).sum(1)
         bag = total / np.sqrt(np.maximum(mask.sum(1, keepdims=True), 1)).astype(np.float32)
-        features = _layer_norm(bag + _linear(_gelu(_linear(bag, self._expand)), self._reduce), self._norm)
-        rows = _linear(features, self._project)
+        features = self._of_bag(bag, products)
+        rows = _linear(features, self._project, products)
         unit: Array = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _UNIT_EPSILON)
         return unit
 
-    def _self_attention(self, vectors: Array, mask: NDArray[np.bool_]) -> Array:
+    def _of_bag(self, bag: Array, products: int) -> Array:
+        expanded = _gelu(_linear(bag, self._expand, products))
+        return _layer_norm(bag + _linear(expanded, self._reduce, products), self._norm)
+
+    def _self_attention(self, vectors: Array, mask: NDArray[np.bool_], products: int) -> Array:
         """Compute what the attention layers add, (B, T, width), to sub-word vectors of that shape."""
         texts, length, width = vectors.shape
         states = positioned = vectors + self._positions[:length]
         for norm, query_key_value, output in self._attention:
-            rows = _linear(_layer_norm(states.reshape(-1, width), norm), query_key_value)
+            rows = _linear(_layer_norm(states.reshape(-1, width), norm), query_key_value, products)
             query, key, value = rows.reshape(texts, length, 3, self._heads, -1).transpose(2, 0, 3, 1, 4)
             scores = query @ key.swapaxes(-1, -2) / np.float32(np.sqrt(query.shape[-1]))
             scores = np.where(mask[:, None, None, :], scores, _LOWEST)
             weights = np.exp(scores - scores.max(-1, keepdims=True))
             attended = weights / weights.sum(-1, keepdims=True) @ value
             flat = attended.transpose(0, 2, 1, 3).reshape(texts * length, -1)
-            states = states + _linear(flat, output).reshape(texts, length, width)
+            states = states + _linear(flat, output, products).reshape(texts, length, width)
         added: Array = states - positioned
         return added
 
 
-def _linear(rows: Array, layer: tuple[Array, Array]) -> Array:
+def _linear(rows: Array, layer: tuple[Array, Array], products: int) -> Array:
     weight, bias = layer
-    found: Array = product_of_few(rows, weight) + bias
+    if products == 1:
+        whole: Array = product_of_few(rows, weight) + bias
+        return whole
+    found = np.concatenate([product_of_few(part, weight) for part in np.split(rows, products)])
+    found += bias
     return found
 
 

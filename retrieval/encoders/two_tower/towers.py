@@ -184,6 +184,13 @@ class TwoTowerTowers:
             )
         return rows
 
+    def asked_text_rows(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """See :class:`retrieval.encoders.base.SeveralAskedTextsTowers`."""
+        if self._is_bag:
+            return self._numpy_bag().encode_each(ids)
+        alone = (slice(row, row + 1) for row in range(len(ids)))
+        return np.concatenate([self.text_rows(ids[one], is_text[one]) for one in alone])
+
     def image_explainer(self) -> PlacesExplainer:
         """See :class:`retrieval.encoders.relevance.ExplainingTowers`."""
         config = self._folder.config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from retrieval.collection.stores import (
     segment_store,
     selected_segment,
 )
-from retrieval.collection.stores.byte_products import ByteProducts
+from retrieval.collection.stores.byte_products import ByteProducts, multiply_bytes
 from retrieval.collection.stores.byte_rows import (
     LARGEST_DIMENSION,
     SCANS_BEFORE_COPY,
@@ -217,6 +218,22 @@ def test_rows_that_are_not_numbers_and_rows_too_long_for_exact_sums_have_no_copy
         assert copy_rows(Table(table)) is None
     assert copy_rows(Table(unit_rows(20, LARGEST_DIMENSION + 1))) is None
     assert (np.float32(LARGEST_DIMENSION * 127 * 127) + 1) - np.float32(LARGEST_DIMENSION * 127 * 127) == 1
+
+
+@pytest.mark.parametrize("made_by", MADE_BY[1:], indirect=True)
+def test_several_threads_have_the_sums_of_their_own_queries() -> None:
+    random = np.random.default_rng(0)
+    rows = random.integers(-127, 128, (5000, 100))
+    products = multiply_bytes(5000, 100, 8, lambda table: np.copyto(table, rows, casting="unsafe"))
+    assert products is not None
+
+    def ask(count: int) -> bool:
+        queries = np.random.default_rng(count).integers(-127, 128, (1 + count % 8, 100))
+        with products.sums(queries.astype(np.float32)) as sums:
+            return np.array_equal(sums.astype(np.int64), queries @ rows.T)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(ask, range(100)))
 
 
 @pytest.mark.parametrize("made_by", ["FAISS"], indirect=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from retrieval.encoders.registry import load_encoder
+from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
 from retrieval.encoders.two_tower.numpy_bag import NumpyBag
 from tests.command_line import save_tiny_model
@@ -51,6 +54,29 @@ def test_the_bag_in_numpy_gives_the_rows_of_the_bag_in_torch(
     # little. The formula is held to in float64.
     vars(bag).update({name: doubled(value) for name, value in vars(bag).items()})
     np.testing.assert_allclose(bag.encode(np.array(ids)), exact, rtol=0, atol=5e-6)
+
+
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=9), seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_texts_together_have_the_bits_that_mini_gives_each_alone(lengths: list[int], seed: int) -> None:
+    mini = bundled()
+    random = np.random.default_rng(seed)
+    texts = [" ".join(random.choice(WORDS, length)) for length in lengths]
+
+    together = mini.encode_asked_texts(texts)
+
+    for text, row in zip(texts, together, strict=True):
+        assert row.tobytes() == mini.encode_asked_text(text).tobytes()
+
+
+@cache
+def bundled() -> TowerEncoder:
+    found = load_encoder("mini")
+    assert isinstance(found, TowerEncoder)
+    return found
+
+
+WORDS = ["dog", "a", "beach", "mountains", "running", "of", "red", "天空", "extraordinarily", "17"]
 
 
 def doubled(value: Any) -> Any:

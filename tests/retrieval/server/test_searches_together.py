@@ -84,6 +84,28 @@ def test_no_more_than_so_many_are_answered_together_and_nobody_is_passed_over() 
     assert len(found) == MOST_TOGETHER + 3
 
 
+def test_one_thread_is_left_to_what_is_not_like_the_others() -> None:
+    recorder, other = Recorder(), Recorder()
+
+    async def ask() -> tuple[list[Any], Any]:
+        lane = Lane("test", 2, 10, WAIT_S)
+        first = asyncio.ensure_future(lane._answered(recorder.joint("a", "held"), None))
+        while not recorder.groups:
+            await asyncio.sleep(0.001)
+        alike = [
+            asyncio.ensure_future(lane._answered(recorder.joint("a", number), None)) for number in (1, 2)
+        ]
+        aside = await lane._answered(other.joint("b", 3), None)
+        recorder.go_on.set()
+        found = await asyncio.gather(first, *alike)
+        assert not lane._groups
+        lane.close()
+        return found, aside
+
+    assert asyncio.run(ask()) == ([("held", 1), (1, 2), (2, 2)], (3, 1))
+    assert recorder.groups == [["held"], [1, 2]]
+
+
 def test_an_error_is_of_its_own_request_alone() -> None:
     fault = ValueError("mine")
 
