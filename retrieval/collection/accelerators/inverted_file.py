@@ -27,6 +27,7 @@ from retrieval.collection.accelerators.faiss_factory import one_thread
 SELECTED_SHARE = (
     1 / 2
 )  # of the selected vectors expected in the cells visited first: fewer, and more are visited
+_ONE_QUERY = 11  # FAISS's search of lists one after the other: a fifth faster than the one for batches
 _LANES = 16  # components that FAISS takes at a time
 _PACKED_ROWS = 2**20  # rows packed at a time: 110 MB beside the index
 
@@ -231,6 +232,7 @@ def _to_index(coded: CodedRows) -> tuple[Any, Any]:
         stop = max(start + 1, int(after))
         packed.merge_from(_packed(coded, quantizer, bounds[start : stop + 1], start), 0)
         start = stop
+    packed.implem = _ONE_QUERY
     return packed, quantizer
 
 
