@@ -93,7 +93,8 @@ def duplicates(
         moment   other pictures of the same moment: taken within seconds, and alike
 
     Files are looked at the first time, and what was seen is kept in your cache folder. The best copy is the one with
-    the most pixels (raw camera files first), then the most metadata, then the largest file; of equal files the one
+    the most pixels (raw camera files first), then metadata of a camera, the most metadata, no name like a copy's, then
+    the one that is not mirrored or turned, the first taken, the oldest and the largest file; of equal files the one
     with the most metadata that is not named like a copy.
 
     \b

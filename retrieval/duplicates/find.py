@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from retrieval.duplicates.groups import (
     group_of,
 )
 from retrieval.duplicates.same_moment import WITHIN_S, same_moments, seconds_of
-from retrieval.duplicates.same_picture import Prints, same_picture_groups, stack
+from retrieval.duplicates.same_picture import Prints, same_picture_groups, stack, turned_otherwise
 from retrieval.errors import UsageError
 from retrieval.locations.extents import location_of
 from retrieval.moments import video_of
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from retrieval.collection import Collection
 
 DEFAULT_LIMITS = Limits()
+_STAMP = re.compile(
+    r"[0-9]+:(?P<modified>[0-9]{1,19})(?![0-9])"
+)  # size and time, as retrieval.locations makes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +94,21 @@ def find_duplicates(
     failed = 0
     of_picture: list[list[int]] = []
     shares: dict[int, float] = {}
+    turned: set[int] = set()
     if not {"picture", "moment"}.isdisjoint(classes):
         prints, shares, failed = _looked_at(contents, limits, on_progress)
         of_picture = same_picture_groups(prints, matrix)
+        turned = turned_otherwise(prints, of_picture)
 
     def copies(numbers: Iterable[int]) -> list[DuplicateCopy]:
-        return [_copy(contents[number], shares.get(contents[number].id, 1.0)) for number in numbers]
+        return [
+            replace(
+                _copy(contents[number]),
+                inner_share=shares.get(contents[number].id, 1.0),
+                is_turned=number in turned,
+            )
+            for number in numbers
+        ]
 
     pictures = [group_of("picture", copies(numbers)) for numbers in of_picture]
     if "picture" in classes:
@@ -157,7 +170,7 @@ def _looked_at(
     return stack(found), shares, seen.failed
 
 
-def _copy(row: ItemRow, inner_share: float = 1.0) -> DuplicateCopy:
+def _copy(row: ItemRow) -> DuplicateCopy:
     attributes = _attributes(row)
     taken = attributes.get("taken")
     return DuplicateCopy(
@@ -170,8 +183,15 @@ def _copy(row: ItemRow, inner_share: float = 1.0) -> DuplicateCopy:
         bytes_of(row.stamp, row.extent),
         taken if isinstance(taken, str) else None,
         len(attributes),
-        inner_share,
+        has_camera=bool(attributes.get("camera")),
+        modified=_modified(row),
     )
+
+
+def _modified(row: ItemRow) -> int | None:
+    """Read when a file was last written from its stamp, in ns; None of a part of an archive."""
+    found = _STAMP.match(row.stamp) if row.extent is None and row.stamp is not None else None
+    return None if found is None else int(found["modified"])
 
 
 def _attributes(row: ItemRow) -> dict[str, Any]:

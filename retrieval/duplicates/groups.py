@@ -22,8 +22,13 @@ RAW_SUFFIXES = tuple(
     ".3fr .arw .cr2 .cr3 .dng .erf .iiq .nef .nrw .orf .pef .raf .raw .rw2 .srw .x3f".split()  # noqa: SIM905 - shorter
 )
 
-_COPY_MARK = re.compile(r"\(\d+\)$|[ _-]copy( \d+)?$|^copy of |副本|[ _-]kopie$", re.IGNORECASE)
+_COPY_MARK = re.compile(
+    r"\(\d+\)$|~\d+$|[ _-]copy( \d+)?$|^copy of |副本|[ _-]kopie$|^img_e\d+$"
+    r"|[ _-](edit|edited|bearbeitet|cropped|flipped|mirrored|resized|rotated)$",
+    re.IGNORECASE,
+)
 _NEARLY_MOST = 0.95  # of the most pixels: borders and crops are estimates
+_COPIED_TOGETHER_NS = 3600 * 10**9  # between the times of files that were copied together
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,9 @@ class DuplicateCopy:
         taken: when, as the metadata say.
         metadata: how many attributes it has.
         inner_share: of the picture's area, that within a border of one colour, in (0, 1].
+        has_camera: whether its metadata name a camera.
+        modified: when its file was last written, in ns since 1970; None where it is not a file of its own.
+        is_turned: whether it is mirrored or turned against most copies of its group.
     """
 
     id: int
@@ -53,6 +61,9 @@ class DuplicateCopy:
     taken: str | None
     metadata: int
     inner_share: float = 1.0
+    has_camera: bool = False
+    modified: int | None = None
+    is_turned: bool = False
 
     @property
     def missing(self) -> bool:
@@ -71,7 +82,7 @@ class DuplicateCopy:
 
     @property
     def is_named_a_copy(self) -> bool:
-        """Whether its name says that it is a copy: ``IMG_1 (2).jpg``."""
+        """Whether its name says that it is a copy, edited or not: ``IMG_1 (2).jpg``, ``IMG_1-edited.jpg``."""
         return _COPY_MARK.search(PurePosixPath(display(self.uri)).stem) is not None
 
 
@@ -90,7 +101,25 @@ class DuplicateGroup:
     why: str
 
 
-_Criterion = tuple[str, Callable[[DuplicateCopy, float], float]]
+@dataclass(frozen=True, slots=True)
+class _Extremes:
+    """The most pixels of a group, the first date in its metadata and the first in which a file was written."""
+
+    pixels: float
+    taken: str
+    modified: int
+
+    @classmethod
+    def of(cls, copies: Iterable[DuplicateCopy]) -> _Extremes:
+        copies = list(copies)
+        return cls(
+            max(copy.pixels for copy in copies),
+            min((copy.taken for copy in copies if copy.taken), default=""),
+            min((copy.modified for copy in copies if copy.modified is not None), default=0),
+        )
+
+
+_Criterion = tuple[str, Callable[[DuplicateCopy, _Extremes], float]]
 
 _SAME_BYTES: tuple[_Criterion, ...] = (
     ("its file is there", lambda copy, _: not copy.missing),
@@ -98,24 +127,35 @@ _SAME_BYTES: tuple[_Criterion, ...] = (
     ("not named a copy", lambda copy, _: not copy.is_named_a_copy),
     ("indexed first", lambda copy, _: -copy.id),
 )
+# An edited copy may well be the larger file, so that its size decides last.
 _OTHER_BYTES: tuple[_Criterion, ...] = (
     ("its file is there", lambda copy, _: not copy.missing),
     ("raw camera file", lambda copy, _: copy.is_raw),
-    ("most pixels", lambda copy, most: copy.pixels >= _NEARLY_MOST * most),
+    ("most pixels", lambda copy, of: copy.pixels >= _NEARLY_MOST * of.pixels),
     ("no border", lambda copy, _: copy.inner_share == 1),
+    ("metadata of a camera", lambda copy, _: copy.has_camera),
     ("most metadata", lambda copy, _: copy.metadata),
+    ("not named a copy", lambda copy, _: not copy.is_named_a_copy),
+    ("not mirrored or turned", lambda copy, _: not copy.is_turned),
+    ("taken first", lambda copy, of: copy.taken == of.taken),
+    ("oldest file", lambda copy, of: _is_as_old(copy, of.modified)),
     ("largest file", lambda copy, _: copy.bytes or 0),
     ("indexed first", lambda copy, _: -copy.id),
 )
+
+
+def _is_as_old(copy: DuplicateCopy, oldest: int) -> bool:
+    """Whether its file is not known to be newer than the oldest, by more than copying a disk may take."""
+    return copy.modified is None or copy.modified - oldest <= _COPIED_TOGETHER_NS
 
 
 def group_of(duplicates: DuplicateClass, copies: Iterable[DuplicateCopy]) -> DuplicateGroup:
     """Put copies into an order, the best first, and say why it is."""
     criteria = _SAME_BYTES if duplicates == "bytes" else _OTHER_BYTES
     copies = list(copies)
-    most = max(copy.pixels for copy in copies)
+    extremes = _Extremes.of(copies)
     # asked once each: whether a file is there is a question to the file system
-    values = {copy.id: [value(copy, most) for _, value in criteria] for copy in copies}
+    values = {copy.id: [value(copy, extremes) for _, value in criteria] for copy in copies}
     best, *others = sorted(copies, key=lambda copy: values[copy.id], reverse=True)
     number = next(at for at in range(len(criteria)) if values[best.id][at] > values[others[0].id][at])
     return DuplicateGroup(duplicates, (best, *others), criteria[number][0])
@@ -132,6 +172,11 @@ class Joined:
         """Whether the numbers of each of (m, 2) pairs are connected; other threads may join meanwhile."""
         same: NDArray[np.bool_] = self._label[pairs[:, 0]] == self._label[pairs[:, 1]]
         return same
+
+    def labels(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give a label of each number, which is the same for those that are connected now."""
+        labels: NDArray[np.int64] = self._label[numbers]
+        return labels
 
     def join(self, pairs: NDArray[np.int64]) -> None:
         """Connect the numbers of (m, 2) pairs; m may be of the order of n squared, where all are connected with all."""

@@ -45,6 +45,7 @@ def same_moments(
         Groups of numbers, by the least; each ascending.
     """
     base, joined = cosine_of_any_two(vectors), Joined(len(vectors))
+    least = base + LEAST_LIKENESS * (1 - base)
     timed = sorted((second, number) for number, second in enumerate(seconds) if second is not None)
     taken = np.array([second for second, _ in timed])
     order = np.array([number for _, number in timed], np.int64)
@@ -53,10 +54,41 @@ def same_moments(
         rows = np.arange(start, min(start + _BLOCK, len(order)))
         for later in range(start, int(last[rows[-1]]), _BLOCK):
             columns = np.arange(later, min(later + _BLOCK, int(last[rows[-1]])))
-            cosines = vectors[order[rows]] @ vectors[order[columns]].T
-            near = (cosines - base) / (1 - base) >= LEAST_LIKENESS
-            # of each two once, and close enough in time
-            near &= (columns > rows[:, None]) & (columns < last[rows][:, None])
-            row, column = np.nonzero(near)
-            joined.join(np.stack([order[rows[row]], order[columns[column]]], 1))
+            for some, others in _unknown(joined.labels(order[rows]), joined.labels(order[columns])):
+                cosines = vectors[order[rows[some]]] @ vectors[order[columns[others]]].T
+                near = cosines >= least
+                if not near.any():
+                    continue
+                # of each two once, and close enough in time
+                near &= (columns[others] > rows[some][:, None]) & (
+                    columns[others] < last[rows[some]][:, None]
+                )
+                _join(joined, order[rows[some]], order[columns[others]], near)
     return joined.groups()
+
+
+def _unknown(
+    of_rows: NDArray[np.int64], of_columns: NDArray[np.int64]
+) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Choose the rows and columns to compare, by their labels: not those of the largest group with each other.
+
+    So thousands of one moment are compared with the first ones alone, and not each with each.
+    """
+    labels, counts = np.unique(of_rows, return_counts=True)
+    largest = labels[counts.argmax()]
+    rows_in, columns_in = of_rows == largest, of_columns == largest
+    chosen = [(rows_in, ~columns_in), (~rows_in, np.ones_like(columns_in))]
+    return [(some, others) for some, others in chosen if some.any() and others.any()]
+
+
+def _join(
+    joined: Joined, rows: NDArray[np.int64], columns: NDArray[np.int64], near: NDArray[np.bool_]
+) -> None:
+    """Connect what is near, a row for each column at a time: pairs may be millions, and most say nothing new."""
+    while True:
+        near &= joined.labels(rows)[:, None] != joined.labels(columns)
+        first = near.argmax(0)
+        new = near[first, np.arange(len(columns))]
+        if not new.any():
+            return
+        joined.join(np.stack([rows[first[new]], columns[new]], 1))

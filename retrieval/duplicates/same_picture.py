@@ -7,7 +7,7 @@ thresholds were chosen on one half of the pairs that ``benchmarks/duplicates`` m
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.duplicates.alignment import (
+    ORIENTATIONS,
     Grey,
     Likeness,
     align,
@@ -114,6 +115,26 @@ def same_picture_groups(prints: Prints, vectors: NDArray[np.float32]) -> list[li
     for compared in compare_pictures(_different(prints, joined), vectors, joined=joined):
         joined.join(compared.pairs[is_same(compared.alike)])
     return joined.groups()
+
+
+def turned_otherwise(prints: Prints, groups: Iterable[Sequence[int]]) -> set[int]:
+    """Find the pictures that are mirrored or turned against more than half of their group's.
+
+    Args:
+        prints: of all pictures of the groups.
+        groups: of numbers of pictures; of two it cannot be told which one is turned.
+    """
+    row_of = dict(
+        zip(prints.owner.tolist(), range(len(prints.owner)), strict=True)
+    )  # the last one has no border
+    found: set[int] = set()
+    for numbers in groups:
+        small = _quarter(prints.grey[[row_of[number] for number in numbers]])
+        ways = orientation_scores(np.broadcast_to(small[:1], small.shape), small).argmax(1)
+        counts = np.bincount(ways, minlength=ORIENTATIONS)
+        if 2 * counts.max() > len(numbers):
+            found.update(np.asarray(numbers)[ways != counts.argmax()].tolist())
+    return found
 
 
 def _different(prints: Prints, joined: Joined) -> Prints:

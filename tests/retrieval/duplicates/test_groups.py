@@ -41,6 +41,20 @@ def copies(folder: Path, **facts: Sequence[Any]) -> list[DuplicateCopy]:
         ("picture", {"metadata": [1, 5, 3]}, 2, "most metadata"),
         ("picture", {"bytes": [100, 300, None]}, 2, "largest file"),
         ("picture", {"bytes": [100, 100]}, 1, "indexed first"),
+        ("picture", {"metadata": [3, 2], "has_camera": [False, True]}, 2, "metadata of a camera"),
+        ("picture", {"bytes": [300, 100], "name": ["IMG_7-edited.jpg", "IMG_7.jpg"]}, 2, "not named a copy"),
+        ("picture", {"bytes": [300, 100], "name": ["IMG_E7.jpg", "IMG_7.jpg"]}, 2, "not named a copy"),
+        (
+            "picture",
+            {"bytes": [300, 100], "is_turned": [True, False]},
+            2,
+            "not mirrored or turned",
+        ),
+        ("picture", {"bytes": [300, 100], "taken": ["2021-05-04", "2021-05-03"]}, 2, "taken first"),
+        ("picture", {"bytes": [300, 100], "modified": [10**13, 10**12]}, 2, "oldest file"),
+        ("picture", {"bytes": [300, 100], "modified": [10**12 + 10**9, 10**12]}, 1, "largest file"),
+        ("picture", {"bytes": [300, 100], "modified": [None, 10**12]}, 1, "largest file"),
+        ("bytes", {"is_turned": [True, False], "modified": [10**13, 0]}, 1, "indexed first"),
         ("picture", {"width": [40, 44], "inner_share": [1.0, 0.8]}, 1, "most pixels"),
         ("picture", {"width": [40, 41], "metadata": [9, 0]}, 1, "most metadata"),
         ("picture", {"width": [None, 10]}, 2, "most pixels"),
@@ -122,3 +136,24 @@ def test_groups_of_one_moment_are_what_all_pairs_connect(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(same_moment, "_BLOCK", block)
         assert same_moments(seconds, vectors, 10) == expected.groups()
+
+
+def test_each_of_many_pictures_of_one_moment_is_compared_with_the_first_ones_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(same_moment, "_BLOCK", 50)
+    compared = []
+    unknown = same_moment._unknown
+
+    def counted(*labels: Any) -> Any:
+        found = unknown(*labels)
+        compared.append(sum(int(some.sum()) * int(others.sum()) for some, others in found))
+        return found
+
+    monkeypatch.setattr(same_moment, "_unknown", counted)
+    vectors = np.repeat(np.array([[1, 0], [-1, 0]], np.float32), [995, 5], axis=0)
+
+    groups = same_moments([float(number % 7) for number in range(1000)], vectors, 10)
+
+    assert [len(group) for group in groups] == [995, 5]
+    assert sum(compared) < 1000 * 50 * 2

@@ -17,7 +17,14 @@ from retrieval.duplicates.alignment import _blur_weights
 from retrieval.duplicates.candidates import LEAST, candidate_pairs, descriptors
 from retrieval.duplicates.fingerprint import RULE, SIDE, Fingerprint, fingerprint_of
 from retrieval.duplicates.groups import Joined
-from retrieval.duplicates.same_picture import ComparedPairs, Prints, same_picture_groups, same_pictures, stack
+from retrieval.duplicates.same_picture import (
+    ComparedPairs,
+    Prints,
+    same_picture_groups,
+    same_pictures,
+    stack,
+    turned_otherwise,
+)
 from tests.builders import unit_rows
 from tests.photographs import PixelEncoder, photograph
 
@@ -119,6 +126,18 @@ def test_groups_are_those_that_all_pairs_connect() -> None:
     expected.join(same_pictures(prints, vectors))
 
     assert same_picture_groups(prints, vectors) == expected.groups() == [[0, 3, 4, 7], [1, 6], [2, 5]]
+
+
+@pytest.mark.parametrize(
+    "edit", ["mirrored", "mirrored and cropped", "turned: ROTATE_90", "turned with a border"]
+)
+def test_a_picture_is_turned_if_most_of_its_group_are_not(edit: str) -> None:
+    images = [COPIES[edit], ORIGINAL, COPIES["cropped by a tenth at a corner"], COPIES["with a white border"]]
+    prints = stack(dict(enumerate(map(fingerprint, images))))
+
+    assert turned_otherwise(prints, [[0, 1, 2, 3]]) == {0}
+    assert turned_otherwise(prints, [[0, 1]]) == set()
+    assert turned_otherwise(prints, [[1, 2, 3]]) == set()
 
 
 def test_blank_pictures_are_nobodys_copies() -> None:
