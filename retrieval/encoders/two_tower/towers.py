@@ -219,7 +219,7 @@ class TwoTowerTowers:
     def _image_places(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the vectors of the places of (1, side, side, 3) uint8, (rows, columns, d).
 
-        In float32, whatever images are indexed in: in bfloat16 they add up to the score to 3e-4 alone.
+        In float32, whatever images are indexed in, so that they add up to the model's score; in bfloat16 to 3e-4.
         """
         if (images := self._openvino_images()) is not None:
             try:
