@@ -154,6 +154,7 @@ def test_info_tells_what_was_measured(both: tuple[Path, ServerAddress], run: Run
     assert "of the exact 10 best (60 stored texts)" in " ".join(
         run("info", "--collection", both[1].shown).stdout.split()
     )
+    assert indexer.doctor(both[1]).faults == ()
 
 
 @pytest.mark.slow

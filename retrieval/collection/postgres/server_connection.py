@@ -112,12 +112,13 @@ def _prepare(driver: psycopg.Connection[Any], address: ServerAddress, timeout_s:
     driver.adapters.register_loader("numeric", NumberLoader)
     path = sql.SQL("SET search_path = pg_catalog, {}").format(sql.Identifier(address.schema))
     driver.execute(path)  # of pg_catalog first: a schema of strangers may have functions of the same names
-    for name, milliseconds in (
+    for name, value in (
         ("statement_timeout", timeout_s * 1000),
         ("lock_timeout", LOCK_TIMEOUT_S * 1000),
         ("idle_in_transaction_session_timeout", 0 if timeout_s == 0 else 10 * timeout_s * 1000),
+        ("jit", 0),  # compiling a scan of a million vectors would take as long as some of them
     ):
-        driver.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), milliseconds))
+        driver.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), value))
     found = driver.execute(
         "SELECT extversion, nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace "
         "WHERE extname = 'vector'"

@@ -180,6 +180,7 @@ def scanning(connection: ServerConnection, ef_search: int, tuples: int) -> Itera
         raise WrongValue(f"the server has other settings than were set ({', '.join(found)})")
     yield
     connection.driver.execute("ROLLBACK TO SAVEPOINT scanning")  # which takes the settings back
+    connection.driver.execute("RELEASE SAVEPOINT scanning")
 
 
 def read_indexes(connection: ServerConnection, dimension: int) -> dict[Kind, ServerIndex]:
