@@ -59,6 +59,11 @@ class Selection:
     bits: NDArray[np.uint8]
     in_cell: NDArray[np.int64]
 
+    @property
+    def size_bytes(self) -> int:
+        """Memory that it takes."""
+        return self.bits.nbytes + self.in_cell.nbytes
+
 
 class Proposed(NamedTuple):
     """Vectors that probably score best: (n,) int64 ids, the best by codes first, and (n,) float32 scores by codes.

@@ -30,6 +30,10 @@ IDS_A_VECTOR = 64
 """Selections have a bit for each id: none is made where there are more ids, since nearly all vectors were deleted."""
 
 
+SELECTIONS_BYTES = 64 * 2**20
+"""Of the selections that an accelerator keeps; each is made again in milliseconds."""
+
+
 class AcceleratorFacts(NamedTuple):
     """A row of the table ``accelerators``."""
 
@@ -123,7 +127,8 @@ class Accelerator:
     def selection(self, some: SegmentStore) -> Selection | None:
         """Select the vectors of a store among those covered, the first time; None where ids are too far apart.
 
-        A selection lives as long as the store, which is kept for each condition and generation.
+        A selection is kept as long as the store, which is kept for each condition and generation, or until others have
+        taken :data:`SELECTIONS_BYTES`.
         """
         inverted, last = self.inverted(), self.facts.last_encoding
         if last > IDS_A_VECTOR * (self.facts.rows + 1024):
@@ -134,6 +139,9 @@ class Accelerator:
             ids = some.ids
             known = inverted.select(ids[(ids >= 0) & (ids <= last)])
             with self._lock:
+                held = sum(one.size_bytes for one in self._selections.values())
+                if held + known.size_bytes > SELECTIONS_BYTES:
+                    self._selections.clear()
                 self._selections[some] = known
         return known
 

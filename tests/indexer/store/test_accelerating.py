@@ -349,6 +349,31 @@ def test_where_a_condition_contradicts_the_query_the_exact_search_answers(
         assert found == view.search(CAPTIONS[400:401], "image", replace(asked, exact=True))
 
 
+def test_what_conditions_select_is_kept_within_bounds(
+    accelerated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_attributes(accelerated)
+    ask_accelerators_always(monkeypatch)
+    made = 0
+    select = InvertedFile.select
+
+    def counted(*given: Any) -> Any:
+        nonlocal made
+        made += 1
+        return select(*given)
+
+    monkeypatch.setattr(InvertedFile, "select", counted)
+
+    with Collection.open(accelerated) as collection:
+        for most, expected in ((2**20, 2), (1, 6)):
+            monkeypatch.setattr("retrieval.collection.accelerators.opened.SELECTIONS_BYTES", most)
+            for _ in range(2):
+                for where in (f"bucket < {50 + most % 7}", f"bucket < {60 + most % 7}"):
+                    with collection.reading() as view:
+                        view.search(CAPTIONS[400:401], "image", Request(10, where=parse_where(where)))
+            assert made == expected
+
+
 def random_condition(rng: random.Random, depth: int = 0) -> tuple[str, NDArray[np.bool_]]:
     """Write a condition on what :func:`give_attributes` gives, and say which images meet it."""
     facts: dict[str, NDArray[np.float64]] = {
