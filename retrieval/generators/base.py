@@ -163,3 +163,13 @@ def checked_choices(choices: Sequence[str]) -> list[str]:
     if not 2 <= len(texts) <= MOST_CHOICES or len(set(texts)) < len(texts) or "" in texts:
         raise UsageError(f"choices are 2 to {MOST_CHOICES} different answers, as in red,green,blue")
     return texts
+
+
+def check_candidates(candidates: int) -> None:
+    """Refuse a number of captions of one image that no generator writes.
+
+    Raises:
+        UsageError: it is not one of 1 to :data:`MOST_CANDIDATES`.
+    """
+    if not 1 <= candidates <= MOST_CANDIDATES:
+        raise UsageError(f"{candidates} candidates were asked for; ask for 1 to {MOST_CANDIDATES}")

@@ -10,12 +10,12 @@ from retrieval.decoding.image_rule import ImageRule
 from retrieval.decoding.preparations import Fit
 from retrieval.errors import UsageError
 from retrieval.generators.base import (
-    MOST_CANDIDATES,
     Answer,
     GeneratorIdentity,
     Task,
     WrittenCaption,
     canonical,
+    check_candidates,
     checked_choices,
     checked_question,
 )
@@ -142,8 +142,7 @@ class HubGenerator:
                 f"{self._identity.name} answers questions and writes no captions; {_OTHER_MODEL}"
             )
         self._check_language(lang)
-        if not 1 <= candidates <= MOST_CANDIDATES:
-            raise UsageError(f"{candidates} candidates were asked for; ask for 1 to {MOST_CANDIDATES}")
+        check_candidates(candidates)
         if lang is not None:
             describe = self._family.translated.get(lang.split("-")[0].lower(), describe)
         found: list[tuple[WrittenCaption, ...]] = []

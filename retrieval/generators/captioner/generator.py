@@ -17,12 +17,12 @@ from retrieval.encoders.registry import resolve as resolve_encoder
 from retrieval.encoders.two_tower.features import ImageFeatures
 from retrieval.errors import ModelError, UsageError
 from retrieval.generators.base import (
-    MOST_CANDIDATES,
     Answer,
     GeneratorIdentity,
     Task,
     WrittenCaption,
     canonical,
+    check_candidates,
 )
 from retrieval.generators.captioner.beam import Found, search
 from retrieval.generators.captioner.config import Language
@@ -124,8 +124,7 @@ class Captioner:
     ) -> list[tuple[WrittenCaption, ...]]:
         """See :class:`retrieval.generators.base.Generator`."""
         language = self._language(lang)
-        if not 1 <= candidates <= MOST_CANDIDATES:
-            raise UsageError(f"{candidates} candidates were asked for; ask for 1 to {MOST_CANDIDATES}")
+        check_candidates(candidates)
         return [self._described(image, language, candidates) for image in prepared]
 
     def answer(

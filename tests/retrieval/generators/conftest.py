@@ -1,15 +1,16 @@
-"""Tiny generators, each saved once."""
+"""Tiny generators, each saved once, and the ids that they write."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from retrieval.hub.words import Words
 from tests.retrieval.generators.tiny_generators import BUILDERS
 
 
@@ -44,3 +45,17 @@ def pictures() -> list[Image.Image]:
     random = np.random.default_rng(5)
     shapes = [(40, 50), (64, 32), (33, 33)]
     return [Image.fromarray(random.integers(0, 255, (*shape, 3), dtype=np.uint8)) for shape in shapes]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The ids of every text that is decoded."""
+    rows: list[list[int]] = []
+    decode = Words.decode
+
+    def recording(words: Words, ids: Sequence[int]) -> str:
+        rows.append(list(ids))
+        return decode(words, ids)
+
+    monkeypatch.setattr(Words, "decode", recording)
+    return rows

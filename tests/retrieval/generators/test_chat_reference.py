@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE
 from retrieval.errors import ModelError
 from retrieval.generators.families import chat
 from retrieval.generators.hub_generator import load_hub_generator
-from retrieval.hub.words import Words
 from tests.retrieval.encoders.tiny_checkpoints import write
 from tests.retrieval.generators.tiny_generators import change_config
 
@@ -119,20 +118,6 @@ def _render(tokenizer: Any, messages: list[dict[str, Any]], template: str) -> st
             messages, chat_template=template, add_generation_prompt=True, tokenize=False
         )
     )
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """The ids of every text that is decoded."""
-    rows: list[list[int]] = []
-    decode = Words.decode
-
-    def recording(words: Words, ids: Sequence[int]) -> str:
-        rows.append(list(ids))
-        return decode(words, ids)
-
-    monkeypatch.setattr(Words, "decode", recording)
-    return rows
 
 
 @pytest.mark.parametrize("family", FAMILIES)

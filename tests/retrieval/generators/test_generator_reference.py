@@ -16,7 +16,6 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from retrieval.errors import UsageError
 from retrieval.generators.hub_generator import HubGenerator, load_hub_generator
-from retrieval.hub.words import Words
 
 QUESTION = "Is the dog on the beach?"
 PIXELS = {
@@ -109,20 +108,6 @@ class Library:
             length_penalty=0.6,
         )
         return [row[len(ids) :] for row in found.tolist()]
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """The ids of every text that is decoded."""
-    rows: list[list[int]] = []
-    decode = Words.decode
-
-    def recording(words: Words, ids: Sequence[int]) -> str:
-        rows.append(list(ids))
-        return decode(words, ids)
-
-    monkeypatch.setattr(Words, "decode", recording)
-    return rows
 
 
 def load(tiny: Callable[[str], Path], family: str) -> tuple[HubGenerator, Library]:
