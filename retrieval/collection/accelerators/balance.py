@@ -9,8 +9,8 @@ Cells are means in the *balanced* space, ``A = (S^-1/2 (S^1/2 C S^1/2)^1/2 S^-1/
 transport map between two Gaussians of covariance S and C: both sides have the same moment matrix there, which minimises
 the expected product of their squared lengths. Codes are of the space where queries are *isotropic*, ``A = C^1/2``: the
 squared error of a code, which a quantiser minimises, is there the squared error of its score, over all queries. Of a
-million vectors coded in 96 parts of 4 bits, half as many must then be scored exactly to find nine tenths of the best
-as where the balanced space was turned at random; but cells of the isotropic space must be visited twice as often.
+million vectors coded in 96 parts of 4 bits, the 150 best by their codes hold as many of the ten best as 300 did where
+the balanced space was turned at random; but 48 cells of the isotropic space hold 91 % of them, of the balanced 98 %.
 
 The first principal components are kept.
 """
