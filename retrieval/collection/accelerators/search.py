@@ -133,7 +133,7 @@ def _is_deep(scores: NDArray[np.float32], by_codes: NDArray[np.float32], wanted:
         wanted: proposals that were asked for.
         k: hits.
     """
-    if len(scores) < wanted:
+    if len(scores) < max(wanted, k):
         return False  # the cells that were visited hold hardly any of the selected vectors
     errors = scores.astype(np.float64) - by_codes
     kth = np.partition(scores, len(scores) - k)[len(scores) - k]

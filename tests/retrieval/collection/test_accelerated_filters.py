@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import indexer
 from retrieval.collection import Collection
 from retrieval.collection.accelerators.inverted_file import InvertedFile
+from retrieval.collection.accelerators.search import _is_deep
 from retrieval.collection.score import exact_scores
 from retrieval.errors import FilterError
 from retrieval.expressions import Expression
@@ -101,3 +102,25 @@ def test_ten_thousand_filtered_searches_lose_no_hit_no_bit_and_no_order(
     accelerated: Accelerated, where: Expression, number: int, k: int
 ) -> None:
     check(accelerated, where, number, k)
+
+
+@pytest.mark.parametrize(
+    ("scores", "by_codes", "wanted", "is_deep"),
+    [
+        ([0.9, 0.8, 0.3, 0.2], [0.91, 0.79, 0.31, 0.19], 4, True),
+        (
+            [0.32, 0.31, 0.3, 0.29],
+            [0.35, 0.31, 0.28, 0.27],
+            4,
+            False,
+        ),  # codes err by more than the hits differ
+        ([0.9, 0.8, 0.3], [0.91, 0.79, 0.31], 4, False),  # fewer than were asked for
+        ([0.9], [0.9], 1, False),  # fewer than are to be found
+    ],
+)
+def test_the_exact_search_answers_unless_the_hits_stand_clear_of_what_was_not_proposed(
+    scores: list[float], by_codes: list[float], wanted: int, is_deep: bool
+) -> None:
+    given = np.array(scores, np.float32), np.array(by_codes, np.float32)
+
+    assert _is_deep(*given, wanted, k=2) == is_deep
