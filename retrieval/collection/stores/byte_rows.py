@@ -30,7 +30,7 @@ from retrieval.collection.stores.byte_products import HIGHEST, ByteProducts, mul
 from retrieval.collection.stores.flat_scan import prepare_thread
 
 SCANS_BEFORE_COPY = 64
-"""Times that a segment is scanned before it is copied."""
+"""Times that a segment is scanned for a query before it is copied."""
 
 MOST_BYTES = 256 * 2**20
 """Of the copies of all segments of a process; segments whose copies do not fit are scanned as they are."""
@@ -160,7 +160,7 @@ def _near_the_best(sums: Scores, asked: WholeQuery, k: int, selected: Numbers | 
     """
     of = sums if selected is None else sums[selected]
     least = float(_low_kth(of, k)) * asked.step - 2 * asked.error
-    near = np.flatnonzero(of >= np.float32(least / asked.step))
+    near = np.flatnonzero(of >= np.float32(max(least / asked.step, float(np.finfo(np.float32).min))))
     if len(near) > max(_NEAR, len(of) // _NEAR_OF_ALL):
         return []
     near = near[np.argsort(-of[near], kind="stable")]
@@ -288,10 +288,10 @@ class CopyOf:
         self._is_asked_for = False
         self.rows: ByteRows | None = None
 
-    def scanned(self) -> bool:
-        """Count a scan; tell whether somebody is to call :meth:`make` now, which is so once at most."""
+    def scanned(self, queries: int) -> bool:
+        """Count a scan for each query; tell whether somebody is to call :meth:`make` now, which is so once at most."""
         with self._lock:
-            self._scans += 1
+            self._scans += queries
             if self._is_asked_for or self._scans < SCANS_BEFORE_COPY:
                 return False
             self._is_asked_for = True

@@ -104,7 +104,7 @@ class SegmentStore:
         if 4 * rows_of_small * queries.shape[1] > PART_BYTES:  # several threads scan those
             return None
         for segment in large:
-            if segment.copy.rows is None and segment.copy.scanned():
+            if segment.copy.rows is None and segment.copy.scanned(len(queries)):
                 self._threads.submit(segment.copy.make)
         if any(segment.copy.rows is None for segment in large):
             return None

@@ -211,6 +211,16 @@ def test_a_copy_that_proves_nothing_is_dropped() -> None:
     assert copy.rows is None
 
 
+def test_rows_without_a_length_are_searched_and_prove_nothing_or_what_is_so() -> None:
+    source = Table(np.zeros((5000, 16), np.float32))
+    copy = CopyOf(source)
+    copy.rows = copied(source.table)
+
+    found = copy.best(unit_rows(2, 16), 5)
+
+    assert found is None or (found[0] == 0).all()
+
+
 def test_rows_that_are_not_numbers_and_rows_too_long_for_exact_sums_have_no_copy() -> None:
     for wrong in (np.nan, np.inf):
         table = unit_rows(200, 16)
@@ -269,7 +279,7 @@ def test_copies_take_no_more_memory_than_they_may_and_give_it_back(monkeypatch: 
     sources = [Table(unit_rows(100, 16, seed=seed)) for seed in range(4)]
     copies = [CopyOf(source) for source in sources]
 
-    wanted = [[copy.scanned() for _ in range(3 * SCANS_BEFORE_COPY)].count(True) for copy in copies]
+    wanted = [[copy.scanned(1) for _ in range(3 * SCANS_BEFORE_COPY)].count(True) for copy in copies]
     for copy in copies[:3]:
         copy.make()
 
@@ -330,7 +340,8 @@ def test_a_store_asks_for_a_copy_after_so_many_scans_alone(
     vectors = unit_rows(200, D)
 
     with Collection.open(collection_of(tmp_path, ([f"{n}" for n in range(200)], vectors))) as collection:
-        for _ in range(SCANS_BEFORE_COPY - 1):
+        collection.search(vectors[:7], "image", 5)  # a scan for each of the queries
+        for _ in range(SCANS_BEFORE_COPY - 8):
             collection.search(vectors[:1], "image", 5)
         early = len(made)
         for _ in range(3):
