@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.opened import Accelerator
-from retrieval.collection.score import exact_scores
 from retrieval.collection.search import Candidates, best_of, best_scored, search
 from retrieval.collection.stores import SegmentStore
 
@@ -24,7 +23,7 @@ EXACT_SHARE = 0.25
 """Of the vectors: a search that would score more of them exactly scans them all instead."""
 
 ENOUGH = 1.25
-"""A filtered search looks for so many times k hits, since a filter lets through more here than there."""
+"""A filtered search scores as many as a search for so many times k hits does, so that they stand clear more often."""
 
 PROPOSING_COST, RESCORED_COST, CODE_COST = 250.0, 2.0, 0.05
 """Time of asking an accelerator at all, for each proposal and for each code looked at, in exact scans of a vector.
@@ -88,9 +87,11 @@ def search_accelerated(
             ids, is_deep = np.sort(proposed.ids), True
             vectors, held = store.held_vectors(ids)
         else:
-            vectors, held = store.held_vectors(proposed.ids)
-            scores, ids = exact_scores(vectors, query), proposed.ids
-            is_deep = _is_deep(scores, proposed.scores[held], plan.parameters.rescored, k)
+            order = np.argsort(proposed.ids)
+            ids = proposed.ids[order]
+            vectors, held = store.held_vectors(ids)
+            scores = np.einsum("ij,j->i", vectors, query)
+            is_deep = _is_deep(scores, proposed.scores[order][held], plan.parameters.rescored, k)
         candidates = _best_live(ids[held], vectors, query, k, (masked, last))
         if later is not None:
             candidates = _joined(candidates, later[number], last, k)
@@ -128,8 +129,8 @@ def _is_deep(scores: NDArray[np.float32], by_codes: NDArray[np.float32], wanted:
     """Whether vectors behind the proposals are unlikely to be among the k best, since codes do not err by so much.
 
     Args:
-        scores: exact scores of the proposals.
-        by_codes: their scores by codes, descending.
+        scores: of the proposals.
+        by_codes: their scores by codes.
         wanted: proposals that were asked for.
         k: hits.
     """
@@ -137,7 +138,7 @@ def _is_deep(scores: NDArray[np.float32], by_codes: NDArray[np.float32], wanted:
         return False  # the cells that were visited hold hardly any of the selected vectors
     errors = scores.astype(np.float64) - by_codes
     kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-    return bool(kth - (by_codes[-1] + errors.mean()) >= CODE_ERRORS * errors.std())
+    return bool(kth - (by_codes.min() + errors.mean()) >= CODE_ERRORS * errors.std())
 
 
 def _plan_all(accelerator: Accelerator, store: SegmentStore, k: int) -> _Plan | None:
@@ -158,7 +159,7 @@ def _plan_some(accelerator: Accelerator, store: SegmentStore, k: int, some: Segm
         return None
     inverted = accelerator.inverted()
     share = some.rows / store.rows
-    cells = min(inverted.cells, accelerator.parameters_for(math.ceil(ENOUGH * k / share)).cells)
+    cells = min(inverted.cells, accelerator.parameters_for(math.ceil(k / share)).cells)
     most_codes = scanned / CODE_COST
     if cells * inverted.rows / inverted.cells > most_codes:
         return None

@@ -340,6 +340,8 @@ def test_where_a_condition_contradicts_the_query_the_exact_search_answers(
 ) -> None:
     give_attributes(accelerated)
     ask_accelerators_always(monkeypatch)
+    # of so few vectors, more of which are looked at, hits stand clearer than of 100,000
+    monkeypatch.setattr("retrieval.collection.accelerators.search.CODE_ERRORS", 4.0)
     farther_half = parse_where(f"side < {np.median(IMAGES @ CAPTIONS[400])}")
     asked = Request(10, where=farther_half)
 
