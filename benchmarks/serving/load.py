@@ -1,6 +1,6 @@
 """Searches and thumbnails through HTTP, with several clients at once, of a large collection.
 
-    python -m benchmarks.serving.load PICTURES [--rows 80000] [--clients 8] [--seconds 60] [--workers 1] [--folder DIR]
+    python -m benchmarks.serving.load PICTURES [--rows 80000] [--clients 8] [--seconds 60] [--workers 1 2] [--folder F]
 
 PICTURES is a folder of photographs. Each becomes several items: its picture, small, with some bytes of its own behind
 it, and its vector by ``mini`` with noise, so that vectors are as real ones and thumbnails are made of real files.
@@ -35,7 +35,16 @@ TABLE = Path(__file__).with_suffix(".md")
 NOISE = 0.05  # of each element, against rows of length 1: copies are near and not equal
 SIDE = 320
 THUMBNAILS = 2000
-HEAD = ("what", "clients", "requests", "a second", "ms, median", "ms, 95th percentile", "ms, 99th percentile")
+HEAD = (
+    "processes",
+    "what",
+    "clients",
+    "requests",
+    "a second",
+    "ms, median",
+    "ms, 95th percentile",
+    "ms, 99th percentile",
+)
 WORDS = (
     "dog", "beach", "snow", "child", "red", "mountain", "water", "city", "night", "green", "car", "street", "grass",
     "two people", "running", "jumping", "ball", "bicycle", "a man in a hat", "woman", "blue shirt", "boat", "flowers",
@@ -182,6 +191,20 @@ def rows_of(running: ServerProcess, rows: int, clients: int, seconds: float) -> 
     )
 
 
+def _measure(
+    collection: Path, workers: int, scratch: Path, given: argparse.Namespace
+) -> tuple[list[tuple[object, ...]], str]:
+    """Measure a server of some processes; rows of the table, and a line on its memory."""
+    environment = {"VLSEARCH_QUERY_CACHE": "off", "XDG_CACHE_HOME": f"{scratch}/cache-{workers}"}
+    with server(collection, "--workers", str(workers), environment=environment) as running:
+        rows = [(workers, *row) for row in rows_of(running, given.rows, given.clients, given.seconds)]
+        parts = [found for pid in running.tree() if (found := usage(pid)) is not None]
+    memory = sum(one.proportional for one in parts) / 2**20
+    line = f"- Memory at the end with `--workers {workers}`: {memory:.0f} MiB in {len(parts)} processes (proportional)."
+    print(line)
+    return rows, line
+
+
 def main() -> None:
     """Measure, and rewrite the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -189,32 +212,27 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=80_000)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)
         collection = build(given.pictures, folder, given.rows)
-        environment = {"VLSEARCH_QUERY_CACHE": "off", "XDG_CACHE_HOME": f"{scratch}/cache"}
-        with server(collection, "--workers", str(given.workers), environment=environment) as running:
-            table = list(rows_of(running, given.rows, given.clients, given.seconds))
-            parts = [found for pid in running.tree() if (found := usage(pid)) is not None]
-            total = sum(one.proportional for one in parts) / 2**20
-            memory = f"{total:.0f} MiB in {len(parts)} processes (proportional)"
+        measured = [_measure(collection, workers, Path(scratch), given) for workers in given.workers]
+    table = [row for rows, _ in measured for row in rows]
     command = (
         f"python -m benchmarks.serving.load PICTURES --rows {given.rows} --clients {given.clients} "
-        f"--seconds {given.seconds:g} --workers {given.workers}"
+        f"--seconds {given.seconds:g} --workers {' '.join(map(str, given.workers))}"
     )
-    note = f"{given.rows:,} pictures, {given.workers} answering process(es), clients on the same machine"
+    note = f"{given.rows:,} pictures, clients on the same machine"
     write_table(
         TABLE,
         [
             "# Searches and thumbnails through HTTP", "",
             *provenance(command, packages=("numpy", "uvicorn", "fastapi", "faiss-cpu"), note=note), "",
-            *markdown_table(HEAD, table), "", f"Memory of the server at the end: {memory}.",
+            *markdown_table(HEAD, table), "", *(memory for _, memory in measured),
         ],
     )  # fmt: skip
-    print(memory)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from retrieval.processor import usable_cores
 ComputedPrecision = Literal["float32", "bfloat16"]
 Rows = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
+Finish = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
 PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -35,6 +37,7 @@ class OpenVinoGraph:
         check: given what computes rows of one size of pass, before it is first used; computes one, and raises what it
             finds wrong.
         most_at_once: passes that are computed at the same time; each holds its activations in memory.
+        finish: makes the rows of a pass of the graph's output, (n, ...) float32; by default they are its rows.
     """
 
     def __init__(
@@ -44,8 +47,10 @@ class OpenVinoGraph:
         pass_rows: int | None,
         check: Callable[[Callable[..., NDArray[np.float32]]], None],
         most_at_once: int,
+        finish: Finish | None = None,
     ) -> None:
         self._model, self._pass_rows, self._check = model, pass_rows, check
+        self._finish = finish or _as_they_are
         self.passes_at_once = 1 if pass_rows is None else min(usable_cores(), most_at_once)
         # Left alone, the CPU plug-in computes in bfloat16 where the processor has it. Threads that are tied to cores
         # would wait for the worker processes that decode there.
@@ -62,6 +67,11 @@ class OpenVinoGraph:
         passes = self._of_size(size)
         starts = range(0, count, size)
         return np.concatenate([passes.rows([part[at : at + size] for part in inputs]) for at in starts])
+
+    def unfinished(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Compute what the rows of inputs are made of, (n, ...), in a pass as :meth:`rows` computes them; n <= pass."""
+        size = None if self._pass_rows is None else 1 if len(inputs[0]) == 1 else self._pass_rows
+        return self._of_size(size).unfinished(inputs)
 
     def depends_on_place(self) -> bool:
         """Whether a row has other last bits in another place of a full pass, as the check of the graph has shown.
@@ -100,7 +110,7 @@ class OpenVinoGraph:
             model.reshape({one: [size, *list(one.get_partial_shape())[1:]] for one in model.inputs})
         several = size is not None and size > 1
         more = {"NUM_STREAMS": str(self.passes_at_once)} if several else {"PERFORMANCE_HINT": "LATENCY"}
-        return _Passes(openvino_core().compile_model(model, "CPU", self._settings | more), size)
+        return _Passes(openvino_core().compile_model(model, "CPU", self._settings | more), size, self._finish)
 
 
 class _Passes:
@@ -110,19 +120,27 @@ class _Passes:
         equal_rows_differ: whether they did in some pass that was filled up from one row; None before there was one.
     """
 
-    def __init__(self, compiled: Any, size: int | None) -> None:
-        self._compiled, self._size = compiled, size
+    def __init__(self, compiled: Any, size: int | None, finish: Finish) -> None:
+        self._compiled, self._size, self._finish = compiled, size, finish
         self.equal_rows_differ: bool | None = None
         self._lock = threading.Lock()
         self._idle: list[Any] = []
 
     def rows(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """Compute the rows of one pass; short inputs are filled up with their first row."""
+        return self._computed(inputs, self._finish)
+
+    def unfinished(self, inputs: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Give what the rows of one pass are made of."""
+        return self._computed(inputs, _as_they_are)
+
+    def _computed(self, inputs: Sequence[NDArray[Any]], finish: Finish) -> NDArray[np.float32]:
         count = len(inputs[0])
         request = self._request()
         try:
             whole = [np.ascontiguousarray(_filled_up(part, self._size or count)) for part in inputs]
-            return np.array(request.infer(whole, share_inputs=True)[0][:count], np.float32)
+            output = request.infer(whole, share_inputs=True, share_outputs=True)[0]
+            return np.array(finish(output)[:count], np.float32)
         finally:
             with self._lock:
                 self._idle.append(request)
@@ -142,6 +160,10 @@ class _Passes:
     def _request(self) -> Any:
         with self._lock:
             return self._idle.pop() if self._idle else self._compiled.create_infer_request()
+
+
+def _as_they_are(output: NDArray[np.float32]) -> NDArray[np.float32]:
+    return output
 
 
 def _filled_up(part: NDArray[Any], size: int) -> NDArray[Any]:

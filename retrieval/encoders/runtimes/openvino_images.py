@@ -6,6 +6,7 @@ The graph is built in memory from layers whose weights were checked; OpenVINO op
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from retrieval.encoders import windows
 from retrieval.encoders.runtimes.openvino_graph import PRECISION_HINTS, ComputedPrecision, OpenVinoGraph, Rows
 from retrieval.encoders.two_tower.image_layers import Block, Convolution, ImageTower
+from retrieval.encoders.two_tower.pooling import pooled_rows
 from retrieval.openvino_runtime import import_openvino, openvino_core
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ _UNIT_EPSILON = 1e-24  # under the root: the square of torch's, of functional.no
 class OpenVinoImages:
     """Compute unit rows of prepared images with a graph; safe in several threads.
 
+    The graph ends with the features of places. Their mean, the linear map and the length are computed in float32, so
+    that what the places contribute to a score adds up to the score of the row, in whatever precision the layers are.
+
     Args:
         tower: the layers.
         precision: that they are computed in.
@@ -40,17 +45,22 @@ class OpenVinoImages:
     def __init__(
         self, tower: ImageTower, precision: ComputedPrecision, check: Callable[[Rows], None]
     ) -> None:
-        openvino = import_openvino()
-        op = _Operations(openvino.opset13)
+        op = _Operations(import_openvino().opset13)
         pixels = op.parameter([-1, tower.size, tower.size, 3], np.uint8, "pixels")
-        model = openvino.Model([_unit_rows(op, pixels, tower)], [pixels], "image tower")
-        self._graph = OpenVinoGraph(model.clone, precision, PASS_IMAGES, check, _MOST_AT_ONCE)
+        model = import_openvino().Model([_channels_last(op, pixels, tower)], [pixels], "image tower")
+        self._graph = OpenVinoGraph(
+            model.clone, precision, PASS_IMAGES, check, _MOST_AT_ONCE, partial(pooled_rows, tower)
+        )
         self.passes_at_once = self._graph.passes_at_once
         self.tower, self._kept = tower, op.kept
 
     def rows(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute (n, d) float32 unit rows of (n, size, size, 3) uint8 images."""
         return self._graph.rows(prepared)
+
+    def features(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the features of places of one image, (1, size, size, 3) uint8: (1, rows, columns, features)."""
+        return self._graph.unfinished(prepared)
 
     @property
     def depends_on_place(self) -> bool:
@@ -74,25 +84,26 @@ class _Operations:
         return getattr(self._opset, name)
 
 
-class OpenVinoPlaces:
-    """Compute the vectors of the places of an image with a graph that takes any size; safe in several threads.
+class OpenVinoFeatures:
+    """Compute the features of the places of an image of any size with a graph; safe in several threads.
 
     Args:
-        tower: the layers, which are computed in float32.
+        tower: the layers.
+        precision: that they are computed in.
     """
 
-    def __init__(self, tower: ImageTower) -> None:
+    def __init__(self, tower: ImageTower, precision: ComputedPrecision) -> None:
         op = _Operations(import_openvino().opset13)
         pixels = op.parameter([1, -1, -1, 3], np.uint8, "pixels")
-        model = import_openvino().Model([_places(op, pixels, tower)], [pixels], "places")
-        hints = {"INFERENCE_PRECISION_HINT": PRECISION_HINTS["float32"], "PERFORMANCE_HINT": "LATENCY"}
+        model = import_openvino().Model([_channels_last(op, pixels, tower)], [pixels], "features")
+        hints = {"INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         settings = hints | {"ENABLE_CPU_PINNING": False}
         self._compiled, self._kept = openvino_core().compile_model(model, "CPU", settings), op.kept
 
     def __call__(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute (rows, columns, d) float32 vectors of (1, height, width, 3) uint8; their mean is not yet unit."""
+        """Compute (1, rows, columns, features) float32 of (1, height, width, 3) uint8 images."""
         request = self._compiled.create_infer_request()
-        return np.array(request.infer([np.ascontiguousarray(prepared)])[0][0], np.float32)
+        return np.array(request.infer([np.ascontiguousarray(prepared)])[0], np.float32)
 
 
 class OpenVinoWindows:
@@ -119,29 +130,6 @@ class OpenVinoWindows:
         return self._graph.rows(prepared)
 
 
-class OpenVinoFeatures:
-    """Compute the features of the places of images, before they are pooled, with a graph; safe in several threads.
-
-    Args:
-        tower: the layers.
-        precision: that they are computed in.
-    """
-
-    def __init__(self, tower: ImageTower, precision: ComputedPrecision) -> None:
-        op = _Operations(import_openvino().opset13)
-        pixels = op.parameter([-1, tower.size, tower.size, 3], np.uint8, "pixels")
-        places = op.transpose(_features(op, pixels, tower), op.constant([0, 2, 3, 1], np.int64))
-        flat = op.reshape(places, op.constant([0, -1, tower.weight.shape[1]], np.int64), True)
-        model = import_openvino().Model([flat], [pixels], "features")
-        # The layers are those of the image tower, whose rows are checked before they are used.
-        self._graph = OpenVinoGraph(model.clone, precision, PASS_IMAGES, lambda _: None, _MOST_AT_ONCE)
-        self._kept = op.kept
-
-    def places(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute (n, places, features) float32 of (n, size, size, 3) uint8 images."""
-        return self._graph.rows(prepared)
-
-
 def _window_rows(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
     """Build the graph: ``pixels`` to the unit rows of windows, whose places are pooled before the linear map."""
     features = _features(op, pixels, tower)
@@ -162,19 +150,9 @@ def _features(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
     return op.concat(branches, 1) if len(branches) > 1 else branches[0]
 
 
-def _places(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
-    """Build the graph up to the linear map, which is applied to each place and not to their mean."""
-    last = op.transpose(_features(op, pixels, tower), op.constant([0, 2, 3, 1], np.int64))
-    return op.add(op.matmul(last, _constant(op, tower.weight), False, True), _constant(op, tower.bias))
-
-
-def _unit_rows(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
-    """Build the graph: ``pixels``, (n, size, size, 3) uint8, to (n, d) float32 unit rows."""
-    shared = _shared(op, pixels, tower)
-    pooled = [_pooled(op, shared, branch) for branch in tower.branches]
-    features = op.concat(pooled, 1) if len(pooled) > 1 else pooled[0]
-    projected = op.matmul(features, _constant(op, tower.weight), False, True)
-    return _normalised(op, op.add(projected, _constant(op, tower.bias[None])), tower.parts)
+def _channels_last(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
+    """Build the graph up to the features of places, (n, rows, columns, c)."""
+    return op.transpose(_features(op, pixels, tower), op.constant([0, 2, 3, 1], np.int64))
 
 
 def _shared(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
@@ -188,10 +166,6 @@ def _constant(op: _Operations, values: NDArray[np.float32]) -> Any:
     """Make a constant that shares the memory of an array, which may not be changed any more."""
     op.kept.append(np.ascontiguousarray(values).view())
     return op.constant(op.kept[-1], shared_memory=True)
-
-
-def _pooled(op: _Operations, node: Any, branch: tuple[Block, ...]) -> Any:
-    return op.reduce_mean(_blocks(op, node, branch), op.constant([2, 3], np.int64), False)
 
 
 def _blocks(op: _Operations, node: Any, blocks: Sequence[Block]) -> Any:

@@ -17,6 +17,7 @@ from retrieval.encoders.two_tower.folder import foreign_weights, open_folder
 from retrieval.encoders.two_tower.image_layers import ImageTower, has_layers, read_image_tower
 from retrieval.encoders.two_tower.numpy_images import tower_features
 from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
+from retrieval.encoders.two_tower.pooling import pooled_rows
 from retrieval.encoders.two_tower.reference import check_row, read_reference
 from retrieval.errors import ModelError
 from retrieval.openvino_runtime import is_installed
@@ -24,7 +25,7 @@ from retrieval.processor import multiplies_bfloat16
 
 if TYPE_CHECKING:
     from retrieval.decoding.preparations import Squeeze
-    from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision
+    from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, Rows
 
 Array = NDArray[np.float32]
 
@@ -50,7 +51,7 @@ class ImageFeatures:
             raise foreign_weights(folder, error) from error
         self._opened = opened
         self._lock = threading.Lock()
-        self._graph: openvino_images.OpenVinoFeatures | None = None
+        self._graph: openvino_images.OpenVinoImages | None = None
 
     @property
     def digest(self) -> str:
@@ -85,30 +86,31 @@ class ImageFeatures:
                 if self._graph is None:
                     self._graph = self._checked_graph("bfloat16" if multiplies_bfloat16() else "float32")
             # One image a pass: its last bits do not depend on its neighbours.
-            return np.concatenate([self._graph.places(image[None]) for image in prepared])
+            return np.concatenate([_listed(self._graph.features(image[None])) for image in prepared])
         except (ImportError, OSError, RuntimeError) as error:  # of OpenVINO
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise ModelError(f"OpenVINO cannot compute images on this machine ({reason})") from error
 
-    def _checked_graph(self, precision: ComputedPrecision) -> openvino_images.OpenVinoFeatures:
-        """Build the graph, and compare the row of the made-up image with the model's reference, where it has one."""
-        graph = openvino_images.OpenVinoFeatures(self._tower, precision)
-        config = self._opened.config
-        if (reference := read_reference(self._opened.path, config)) is not None:
+    def _checked_graph(self, precision: ComputedPrecision) -> openvino_images.OpenVinoImages:
+        """Build the graph; its rows are compared with the model's reference, where it has one."""
+        path, config = self._opened.path, self._opened.config
+        reference = read_reference(path, config)
+
+        def check(rows: Rows) -> None:
+            if reference is None:
+                return
             try:
-                check_row(reference, config, lambda image: self.rows(graph.places(image)), precision)
+                check_row(reference, config, rows, precision)
             except ValueError as error:
-                raise ModelError(
-                    f"{self._opened.path}: OpenVINO gives features whose vectors {error}"
-                ) from error
-        return graph
+                raise ModelError(f"{path}: OpenVINO gives features whose vectors {error}") from error
+
+        return openvino_images.OpenVinoImages(self._tower, precision, check)
 
     def rows(self, places: Array) -> Array:
         """Pool (n, places, features) to the (n, d) unit rows that the encoder gives the images."""
-        tower = self._tower
-        rows = places.mean(1) @ tower.weight.T + tower.bias
-        share = np.float32(len(tower.parts) ** -0.5)
-        pieces = np.split(rows, np.cumsum(tower.parts)[:-1], 1)
-        return np.concatenate(
-            [share * piece / np.linalg.norm(piece, axis=1, keepdims=True) for piece in pieces], 1
-        )
+        return pooled_rows(self._tower, places)
+
+
+def _listed(features: Array) -> Array:
+    """Give (n, rows, columns, features) as (n, places, features)."""
+    return features.reshape(len(features), -1, features.shape[-1])

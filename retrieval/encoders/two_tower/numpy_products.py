@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-_ONE_THREAD = 2**18  # multiplications up to which OpenBLAS stays in the calling thread (interface/gemm.c)
+ONE_THREAD = 2**18
+"""Multiplications up to which OpenBLAS stays in the calling thread (interface/gemm.c)."""
 
 
 def product_of_few(rows: Array, weight: Array) -> Array:
@@ -19,7 +20,7 @@ def product_of_few(rows: Array, weight: Array) -> Array:
     if len(rows) == 1:
         one: Array = np.einsum("bi,io->bo", rows, weight)
         return one
-    columns = _ONE_THREAD // rows.size // 16 * 16
+    columns = ONE_THREAD // rows.size // 16 * 16
     if not 16 <= columns < weight.shape[1]:
         whole: Array = rows @ weight
         return whole

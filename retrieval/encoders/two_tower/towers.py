@@ -29,6 +29,7 @@ from retrieval.encoders.two_tower.image_layers import ImageLayers, read_image_to
 from retrieval.encoders.two_tower.numpy_bag import VECTORS, NumpyBag, weight_shapes
 from retrieval.encoders.two_tower.numpy_images import image_row
 from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
+from retrieval.encoders.two_tower.pooling import place_rows
 from retrieval.encoders.two_tower.reference import (
     LARGEST_DEVIATION,
     check_row,
@@ -80,7 +81,7 @@ class TwoTowerTowers:
         self._may_ask_numpy = self._runtime == "openvino" and of_any_kind
         self._asked = 0
         self._images: dict[ComputedPrecision, openvino_images.OpenVinoImages] = {}
-        self._places: openvino_images.OpenVinoPlaces | None = None
+        self._larger: openvino_images.OpenVinoFeatures | None = None
         self._windows: openvino_images.OpenVinoWindows | None = None
         self._lock = threading.Lock()
         self._data: FileData | None = data  # until something is built of them
@@ -219,16 +220,20 @@ class TwoTowerTowers:
     def _image_places(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the vectors of the places of (1, side, side, 3) uint8, (rows, columns, d).
 
-        In float32, whatever images are indexed in, so that they add up to the model's score; in bfloat16 to 3e-4.
+        Of the tower's own size by the graph that images are indexed with: their mean is the stored vector's.
         """
         if (images := self._openvino_images()) is not None:
             try:
-                with self._lock:
-                    if self._places is None:
-                        self._places = openvino_images.OpenVinoPlaces(images.tower)
-                return self._places(prepared)
+                if prepared.shape[1] == images.tower.size:
+                    features = images.features(prepared)
+                else:
+                    with self._lock:
+                        if self._larger is None:
+                            self._larger = openvino_images.OpenVinoFeatures(images.tower, self._precision)
+                    features = self._larger(prepared)
             except RuntimeError as error:  # of OpenVINO
                 raise _cannot_compute(error) from error
+            return place_rows(images.tower, features[0])
         places: NDArray[np.float32] = self._torch_places(prepared)[0]
         return places
 
