@@ -206,11 +206,8 @@ def _checked(file: Path) -> dict[str, Any]:
     """
     read = read_json(file)
     modalities = read.get("modality_config", {})
-    methods = (
-        [one.get("method") for one in modalities.values() if isinstance(one, dict)]
-        if isinstance(modalities, dict)
-        else [None]
-    )
+    listed = list(modalities.values()) if isinstance(modalities, dict) else [None]
+    methods = [one.get("method") if isinstance(one, dict) else None for one in listed]
     if "auto_map" in json.dumps(read) or any(method not in _METHODS for method in methods):
         raise ModelError(f"{file} asks for code that vlsearch does not run; use another model")
     return read

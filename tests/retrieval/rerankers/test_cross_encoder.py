@@ -134,11 +134,17 @@ def test_a_damaged_list_of_modules_is_one_sentence(changed: Path, contents: str)
         load_reranker(changed)
 
 
-def test_methods_that_do_not_compute_are_refused(changed: Path) -> None:
-    edit(
-        changed / "sentence_bert_config.json",
-        modality_config={"text": {"method": "save_pretrained", "method_output_name": "logits"}},
-    )
+@pytest.mark.parametrize(
+    "modalities",
+    [
+        {"text": {"method": "save_pretrained", "method_output_name": "logits"}},
+        {"text": ["save_pretrained", "logits"]},
+        {"text": {"method_output_name": "logits"}},
+        ["text"],
+    ],
+)
+def test_methods_that_do_not_compute_are_refused(changed: Path, modalities: object) -> None:
+    edit(changed / "sentence_bert_config.json", modality_config=modalities)
 
     with pytest.raises(ModelError, match="asks for code that vlsearch does not run"):
         load_reranker(changed)
