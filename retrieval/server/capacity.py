@@ -143,8 +143,14 @@ class Lane:
         together = self._take()
         if not together:
             return
-        _answer(together)
-        if self._give_back(together[0].joint.like):
+        results = _results(together)
+        goes_on = self._give_back(together[0].joint.like)  # first: who has his answer finds its place free
+        for one, result in zip(together, results, strict=True):
+            if isinstance(result, BaseException):
+                one.answer.set_exception(result)
+            else:
+                one.answer.set_result(result)
+        if goes_on:
             self._threads.submit(self._answer_next)
 
     def _take(self) -> list[_Waiting]:
@@ -181,17 +187,14 @@ class Lane:
             self._inside -= 1
 
 
-def _answer(together: list[_Waiting]) -> None:
+def _results(together: list[_Waiting]) -> Sequence[Any]:
+    """What each is answered with: a result, or the error of its own or of all."""
     try:
         found = together[0].joint.answer([one.joint.asked for one in together])
         assert len(found) == len(together), "each is answered"
     except BaseException as error:  # of whoever waits, as a future of the threads' has it
-        found = [error for _ in together]
-    for one, result in zip(together, found, strict=True):
-        if isinstance(result, BaseException):
-            one.answer.set_exception(result)
-        else:
-            one.answer.set_result(result)
+        return [error for _ in together]
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

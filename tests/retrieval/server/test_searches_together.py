@@ -23,7 +23,7 @@ WAIT_S = 30.0
 
 
 class Recorder:
-    """Answers that say what was asked together; those to whom ``held`` is asked wait until they are let go."""
+    """Answers that say what was asked together; ``held`` is answered when it is let go."""
 
     def __init__(self) -> None:
         self.groups: list[list[object]] = []
@@ -40,31 +40,31 @@ class Recorder:
 
 
 def answered(
-    asked: Sequence[tuple[str, object]], seconds: float = WAIT_S, then: Callable[[Lane], None] | None = None
+    asked: Sequence[tuple[str, object]], seconds: float = WAIT_S
 ) -> tuple[list[Any], list[list[object]]]:
-    """Ask a lane of one thread, which is held until all wait: what each gets, and what was answered together."""
+    """Ask a lane whose one thread is held until all wait, or are given up after less time than this waits.
+
+    Returns:
+        What each gets, and what was answered together.
+    """
     recorder = Recorder()
 
     async def ask() -> list[Any]:
         lane = Lane("test", 1, 100, seconds)
-        first = asyncio.ensure_future(lane._answered(recorder.joint("held", "held"), None))
-        while not recorder.groups:
-            await asyncio.sleep(0.001)
+        lane._threads.submit(recorder.go_on.wait, WAIT_S)
         others = [asyncio.ensure_future(lane._answered(recorder.joint(*one), None)) for one in asked]
         while len(lane._waiting) < len(asked):
             await asyncio.sleep(0.001)
-        if then is not None:
-            await asyncio.sleep(2 * seconds)
+        if seconds < WAIT_S:
+            await asyncio.wait(others)
         recorder.go_on.set()
         found = await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.gather(first, return_exceptions=True)
         while lane._inside:
             await asyncio.sleep(0.001)
         lane.close()
         return found
 
-    found = asyncio.run(ask())
-    return found, recorder.groups[1:]
+    return asyncio.run(ask()), recorder.groups
 
 
 def test_requests_that_are_alike_are_answered_together_and_the_longest_waiting_first() -> None:
@@ -131,7 +131,7 @@ def test_what_fails_as_a_whole_is_an_error_of_each_and_the_lane_goes_on() -> Non
 
 
 def test_a_request_whose_time_is_over_is_given_up_and_not_answered_with_the_others() -> None:
-    found, groups = answered([("a", 1), ("a", 2)], seconds=0.05, then=lambda _: None)
+    found, groups = answered([("a", 1), ("a", 2)], seconds=0.05)
 
     assert [type(one) for one in found] == [Overdue, Overdue]
     assert groups == []
