@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexer.store.writer import Writer
-from retrieval.collection.accelerators.opened import Measurement, read_accelerators
-from retrieval.collection.accelerators.outside import OutsideMeasurement
+from retrieval.collection.accelerators.measurement import Measurement
+from retrieval.collection.accelerators.opened import read_accelerators
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import driver_connection
 from retrieval.collection.stores import SegmentStore, open_stores, search_threads
@@ -34,7 +34,7 @@ class Accelerated:
 
     kind: Kind
     rows: int
-    measurement: Measurement | OutsideMeasurement | None
+    measurement: Measurement | None
 
 
 def accelerate_if_due(

@@ -14,7 +14,8 @@ from indexer.store.bundled_queries import bundled_queries
 from retrieval.collection.accelerators.coded_rows import CodedRows, build_coded_rows
 from retrieval.collection.accelerators.file import accelerator_bytes
 from retrieval.collection.accelerators.inverted_file import InvertedFile
-from retrieval.collection.accelerators.opened import TUNED_FOR, Measurement
+from retrieval.collection.accelerators.measurement import AcceleratorMeasurement
+from retrieval.collection.accelerators.planning import TUNED_FOR
 from retrieval.collection.accelerators.tuning import measure, tune
 from retrieval.collection.search import Candidates, best_of, best_scored, search
 from retrieval.collection.stores import SegmentStore
@@ -40,7 +41,7 @@ class BuiltAccelerator:
     """
 
     coded: CodedRows
-    measurement: Measurement
+    measurement: AcceleratorMeasurement
     last_encoding: int
 
     def pieces(self) -> Iterator[bytes | memoryview]:
@@ -101,7 +102,7 @@ def build_accelerator(
         ids = np.sort(inverted.propose(query, found.parameters))
         best_scored(ids, store.vectors(ids), query, TUNED_FOR)
 
-    measurement = Measurement(
+    measurement = AcceleratorMeasurement(
         cells=found.parameters.cells,
         rescored=found.parameters.rescored,
         radius_weight=found.parameters.radius_weight,

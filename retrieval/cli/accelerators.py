@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from retrieval.collection.accelerators.opened import Measurement
-    from retrieval.collection.accelerators.outside import OutsideMeasurement
+    from retrieval.collection.accelerators.measurement import Measurement
 
 
-def described(measured: Measurement | OutsideMeasurement) -> str:
+def described(measured: Measurement) -> str:
     """Describe an accelerator's measured recall and speed in one line."""
     times = measured.exact_milliseconds / max(measured.milliseconds, 1e-3)
     return (

@@ -56,13 +56,24 @@ def hit_of(facts: Facts) -> Hit:
 
 def info_of(facts: Facts) -> CollectionInfo:
     """Make the totals of a collection; its path is empty where it is not told."""
-    from retrieval.collection.accelerators.opened import Measurement  # late: few programs ask
+    from retrieval.collection.accelerators.measurement import (  # late: few programs ask
+        AcceleratorMeasurement,
+        IndexMeasurement,
+    )
     from retrieval.collection.totals import AcceleratorInfo
 
     known = {one.name: facts[one.name] for one in fields(CollectionInfo) if one.name in facts}
     known["accelerators"] = {
-        kind: AcceleratorInfo(**{**one, "measurement": Measurement(**one["measurement"])})
+        kind: AcceleratorInfo(
+            **{
+                **one,
+                "measurement": (IndexMeasurement if "ef_search" in measured else AcceleratorMeasurement)(
+                    **measured
+                ),
+            }
+        )
         for kind, one in facts.get("accelerators", {}).items()
+        for measured in [one["measurement"]]
     }
     return CollectionInfo(**{**known, "path": known["path"] or ""})
 

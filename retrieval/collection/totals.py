@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from retrieval.collection.accelerators.opened import Measurement
-from retrieval.collection.accelerators.outside import OutsideMeasurement
+from retrieval.collection.accelerators.measurement import Measurement
 from retrieval.collection.image_texts import count_image_texts, reads_text
 from retrieval.collection.left_out import read_left_out
 from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
@@ -67,7 +66,7 @@ class AcceleratorInfo:
 
     rows: int
     bytes: int
-    measurement: Measurement | OutsideMeasurement
+    measurement: Measurement
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def searched() -> Iterator[list[int]]:
 
     with (
         patch.object(ServerStore, "near", noted),
-        patch.object(server_index, "EXACT_SHARE", 1.0),
+        patch("retrieval.collection.accelerators.planning.EXACT_SHARE", 1.0),
     ):
         yield asked
 

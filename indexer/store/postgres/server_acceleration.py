@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ from indexer.store.acceleration import STALE_SHARE, Accelerated
 from indexer.store.accelerator_building import Encode
 from indexer.store.bundled_queries import bundled_queries
 from indexer.store.postgres.session import WriterSession
-from retrieval.collection.accelerators.opened import TUNED_FOR
+from retrieval.collection.accelerators.measurement import IndexMeasurement
+from retrieval.collection.accelerators.planning import TUNED_FOR
 from retrieval.collection.postgres.server_connection import ServerConnection, server_fault
 from retrieval.collection.postgres.server_index import (
     INDEXES,
@@ -28,7 +30,6 @@ from retrieval.collection.postgres.server_index import (
     MEASURED,
     OLDEST_EXTENSION,
     IndexFacts,
-    IndexMeasurement,
     ServerIndex,
     has_iterative_scans,
     index_size,
@@ -196,30 +197,28 @@ def _measured(
     queries, what = _queries(server, kind, state, encode)
     tuned, held_out = queries[: len(queries) // 2], queries[len(queries) // 2 :]
     best = _best(store, tuned, masked)[0]
+    unknown = IndexMeasurement(
+        recall=0.0,
+        target=recall,
+        queries=len(held_out),
+        queried_with=what,
+        milliseconds=0.0,
+        exact_milliseconds=0.0,
+        bytes_per_vector=round(size / max(1, store.rows), 1),
+        ef_search=LARGEST_EF,
+        proposed=_PROPOSED,
+        rows=store.rows,
+    )
     for ef_search in _EF_SEARCH:
-        tried = ServerIndex(
-            IndexFacts(store.rows, size),
-            IndexMeasurement(
-                ef_search, _PROPOSED, store.rows, 0.0, recall, len(held_out), what, 0.0, 0.0, 0.0
-            ),
-        )
+        tried = ServerIndex(IndexFacts(store.rows, size), replace(unknown, ef_search=ef_search))
         if _recall(tried, store, tuned, masked, best)[0] >= recall:
             break
     else:
         return None
     best, exact_ms = _best(store, held_out, masked)
     found, spent_ms = _recall(tried, store, held_out, masked, best)
-    return IndexMeasurement(
-        ef_search=ef_search,
-        proposed=_PROPOSED,
-        rows=store.rows,
-        recall=round(found, 4),
-        target=recall,
-        queries=len(held_out),
-        queried_with=what,
-        milliseconds=spent_ms,
-        exact_milliseconds=exact_ms,
-        bytes_per_vector=round(size / max(1, store.rows), 1),
+    return replace(
+        tried.measurement, recall=round(found, 4), milliseconds=spent_ms, exact_milliseconds=exact_ms
     )
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from retrieval.collection.accelerators.measurement import AcceleratorMeasurement, parse_measurement
+from retrieval.collection.accelerators.planning import scaled
 from retrieval.collection.folder import SegmentsFolder
 from retrieval.collection.migrations import ACCELERATORS_SINCE
 from retrieval.collection.statement import VERSION, Select
@@ -23,12 +22,8 @@ if TYPE_CHECKING:
     from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters, Selection
     from retrieval.collection.stores import SegmentStore
 
-TUNED_FOR = 10
-"""The k of the measured recall@k; searches for a larger k use larger search parameters."""
-
 IDS_A_VECTOR = 64
 """Selections have a bit for each id: none is made where there are more ids, since nearly all vectors were deleted."""
-
 
 SELECTIONS_BYTES = 64 * 2**20
 """Of the selections that an accelerator keeps; each is made again in milliseconds."""
@@ -47,37 +42,6 @@ class AcceleratorFacts(NamedTuple):
     measured: str
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """Recall, speed and memory of an accelerator, measured when it was built.
-
-    Attributes:
-        cells, rescored, radius_weight: as :class:`SearchParameters` has them.
-        recall: share of the exact 10 best that a query found, mean over queries that it was not tuned on, 0 to 1.
-        target: the recall that was asked for.
-        queries: how many queries it was measured on.
-        queried_with: what they were: ``stored texts``, ``stored images`` or ``bundled texts``.
-        milliseconds: a query took on one thread, exact scores included; median.
-        exact_milliseconds: a scan of all vectors takes, counted up from a scan of up to 1 GiB of them; median.
-        bytes_per_vector: in memory.
-    """
-
-    cells: int
-    rescored: int
-    radius_weight: float
-    recall: float
-    target: float
-    queries: int
-    queried_with: str
-    milliseconds: float
-    exact_milliseconds: float
-    bytes_per_vector: float
-
-    def to_json(self) -> str:
-        """Write it as the catalogue keeps it."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-
 class Accelerator:
     """An inverted file that a generation names; safe to share between threads.
 
@@ -88,7 +52,12 @@ class Accelerator:
 
     def __init__(self, collection: Path, facts: AcceleratorFacts) -> None:
         self.facts, self._collection = facts, collection
-        self.measurement = _measurement(collection, facts)
+        try:
+            self.measurement = parse_measurement(AcceleratorMeasurement, facts.measured)
+        except ValueError as error:
+            raise _damaged(
+                collection, facts, "its measurement in the catalogue is missing or malformed"
+            ) from error
         with SegmentsFolder(collection) as folder:
             self._descriptor = folder.open(facts.name)
         weakref.finalize(self, os.close, self._descriptor)
@@ -99,12 +68,11 @@ class Accelerator:
         self._selections: weakref.WeakKeyDictionary[SegmentStore, Selection] = weakref.WeakKeyDictionary()
 
     def parameters_for(self, k: int) -> SearchParameters:
-        """Scale the tuned search parameters to k hits: ``rescored`` grows with k, ``cells`` with its square root."""
+        """Scale the tuned search parameters to k hits."""
         from retrieval.collection.accelerators.inverted_file import SearchParameters  # late: faiss
 
-        factor, measured = max(1.0, k / TUNED_FOR), self.measurement
-        cells = math.ceil(measured.cells * math.sqrt(factor))
-        return SearchParameters(cells, math.ceil(measured.rescored * factor), measured.radius_weight)
+        measured = self.measurement
+        return SearchParameters(*scaled(measured.cells, measured.rescored, k), measured.radius_weight)
 
     def inverted(self) -> InvertedFile:
         """Read the file, the first time.
@@ -181,30 +149,6 @@ _ACCELERATORS = Select(
     AcceleratorFacts,
     f"SELECT {', '.join(AcceleratorFacts._fields)} FROM accelerators WHERE encoder_id = ? ORDER BY id",
 )
-
-
-def _measurement(collection: Path, facts: AcceleratorFacts) -> Measurement:
-    """Read what stands in the catalogue, which may come from a stranger."""
-    try:
-        found: dict[str, Any] = json.loads(facts.measured)
-        kinds = {
-            name: {"int": int, "float": float, "str": str}[str(kind)]
-            for name, kind in Measurement.__annotations__.items()
-        }
-        measured = Measurement(**{name: kind(found[name]) for name, kind in kinds.items()})
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise _damaged(
-            collection, facts, "its measurement in the catalogue is missing or malformed"
-        ) from error
-    numbers = (measured.cells, measured.rescored, measured.radius_weight, measured.recall)
-    if (
-        not all(map(math.isfinite, numbers))
-        or min(numbers) < 0
-        or not measured.cells > 0
-        or not 0 < measured.rescored < 2**31
-    ):
-        raise _damaged(collection, facts, "the search parameters in its measurement are out of range")
-    return measured
 
 
 def _damaged(collection: Path, facts: AcceleratorFacts, why: str) -> CollectionDamaged:

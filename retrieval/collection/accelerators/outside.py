@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.collection.accelerators.measurement import Measurement
 from retrieval.collection.search import Candidates
 
 
@@ -24,47 +25,6 @@ class OutsideFacts(Protocol):
         ...
 
 
-class OutsideMeasurement(Protocol):
-    """What was measured of an index; see :class:`~retrieval.collection.accelerators.opened.Measurement`."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def recall(self) -> float:
-        """Share of the exact 10 best that a query found, mean over queries, 0 to 1."""
-        ...
-
-    @property
-    def target(self) -> float:
-        """The recall that was asked for."""
-        ...
-
-    @property
-    def queries(self) -> int:
-        """How many queries it was measured on."""
-        ...
-
-    @property
-    def queried_with(self) -> str:
-        """What they were."""
-        ...
-
-    @property
-    def milliseconds(self) -> float:
-        """A query took, exact scores included; median."""
-        ...
-
-    @property
-    def exact_milliseconds(self) -> float:
-        """A scan of all vectors takes."""
-        ...
-
-    @property
-    def bytes_per_vector(self) -> float:
-        """Of the index."""
-        ...
-
-
 class OutsideIndex(Protocol):
     """An approximate index, whose hits have the scores and the order of the exact search."""
 
@@ -74,7 +34,7 @@ class OutsideIndex(Protocol):
         ...
 
     @property
-    def measurement(self) -> OutsideMeasurement:
+    def measurement(self) -> Measurement:
         """Its measured recall and speed."""
         ...
 

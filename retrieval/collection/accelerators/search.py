@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.opened import Accelerator
+from retrieval.collection.accelerators.planning import IndexCost, is_too_deep
 from retrieval.collection.search import Candidates, best_of, best_scored, search
 from retrieval.collection.stores import SegmentStore
 
 if TYPE_CHECKING:
     from retrieval.collection.accelerators.inverted_file import SearchParameters, Selection
-
-EXACT_SHARE = 0.25
-"""Of the vectors: a search that would score more of them exactly scans them all instead."""
 
 ENOUGH = 1.25
 """A filtered search scores as many as a search for so many times k hits does, so that they stand clear more often."""
@@ -152,7 +150,7 @@ def _is_deep(scores: NDArray[np.float32], by_codes: NDArray[np.float32], wanted:
 def _plan_all(accelerator: Accelerator, store: SegmentStore, k: int) -> _Plan | None:
     """Plan a search of all vectors; None where scanning them takes less."""
     parameters = accelerator.parameters_for(k)
-    return None if parameters.rescored > EXACT_SHARE * store.rows else _Plan(parameters)
+    return None if is_too_deep(parameters.rescored, store.rows) else _Plan(parameters)
 
 
 def _plan_some(accelerator: Accelerator, store: SegmentStore, k: int, some: SegmentStore) -> _Plan | None:
@@ -162,8 +160,8 @@ def _plan_some(accelerator: Accelerator, store: SegmentStore, k: int, some: Segm
     only those k are scored.
     """
     parameters = accelerator.parameters_for(math.ceil(ENOUGH * k))
-    scanned = some.rows - PROPOSING_COST - RESCORED_COST * parameters.rescored
-    if scanned <= 0:
+    scanned = IndexCost(PROPOSING_COST, RESCORED_COST).saved(some.rows, parameters.rescored)
+    if scanned < 0:
         return None
     inverted = accelerator.inverted()
     share = some.rows / store.rows

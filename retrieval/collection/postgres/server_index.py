@@ -6,18 +6,16 @@ scanned. A condition that lets few vectors through is always answered by a scan 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.collection.accelerators.opened import TUNED_FOR
-from retrieval.collection.accelerators.search import EXACT_SHARE
+from retrieval.collection.accelerators.measurement import IndexMeasurement, parse_measurement
+from retrieval.collection.accelerators.planning import IndexCost, is_too_deep, scaled
 from retrieval.collection.postgres.server_connection import ServerConnection
 from retrieval.collection.postgres.server_schema import VECTORS
 from retrieval.collection.postgres.server_store import ServerStore
@@ -45,34 +43,6 @@ MEASURED: Mapping[Kind, str] = {kind: f"hnsw_{kind}" for kind in KINDS}
 
 INDEXES: Mapping[Kind, str] = {kind: f"{table}_hnsw" for kind, table in VECTORS.items()}
 """Names of the indexes."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexMeasurement:
-    """Recall, speed and size of an index, measured when it was built.
-
-    Attributes:
-        ef_search: length of the list that a search keeps, 1 to :data:`LARGEST_EF`.
-        proposed: candidates that are scored exactly.
-        rows: vectors that there were.
-        recall, target, queries, queried_with, milliseconds, exact_milliseconds, bytes_per_vector: as
-            :class:`~retrieval.collection.accelerators.opened.Measurement` has them; times are a client's.
-    """
-
-    ef_search: int
-    proposed: int
-    rows: int
-    recall: float
-    target: float
-    queries: int
-    queried_with: str
-    milliseconds: float
-    exact_milliseconds: float
-    bytes_per_vector: float
-
-    def to_json(self) -> str:
-        """Write it as the setting keeps it."""
-        return json.dumps(asdict(self), sort_keys=True)
 
 
 class IndexFacts(NamedTuple):
@@ -114,8 +84,12 @@ class ServerIndex:
         """
         searched = store if some is None else some
         share = searched.rows / max(1, store.rows)
-        scan = None if some is not None and some.rows < EXACT_ROWS else self._scan(k, share)
-        if scan is None or scan.depth > EXACT_SHARE * store.rows:
+        scan = self._scan(k, share)
+        if (
+            scan is None
+            or is_too_deep(scan.depth, store.rows)
+            or (some is not None and IndexCost(EXACT_ROWS).saved(some.rows, scan.proposed) < 0)
+        ):
             return search(searched, queries, k, masked)
         passing = searched.passing(masked)
         found = []
@@ -130,12 +104,11 @@ class ServerIndex:
 
     def _scan(self, k: int, share: float) -> _Scan | None:
         """Scale what was tuned to k hits among a share of the vectors; None where that is too much."""
-        factor, measured = max(1.0, k / TUNED_FOR), self.measurement
-        proposed = math.ceil(measured.proposed * factor)
+        visited, proposed = scaled(self.measurement.ef_search, self.measurement.proposed, k)
         if proposed > MOST_PROPOSED or share <= 0:
             return None
         depth = math.ceil(proposed / share)
-        ef_search = max(math.ceil(measured.ef_search * math.sqrt(factor)), proposed)
+        ef_search = max(visited, proposed)
         if share < 1:
             ef_search = max(ef_search, EF_A_DEPTH * depth)
         return _Scan(proposed, min(ef_search, LARGEST_EF), depth)
@@ -227,22 +200,9 @@ def has_iterative_scans(connection: ServerConnection) -> bool:
 
 def _parsed(stored: str) -> IndexMeasurement:
     try:
-        found = json.loads(stored)
-        values = [found[one.name] for one in fields(IndexMeasurement)]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        values = []
-    numbers = [value for value in values if type(value) in (int, float)]
-    is_sound = len(numbers) == len(fields(IndexMeasurement)) - 1 and all(map(math.isfinite, numbers))
-    measurement = IndexMeasurement(*values) if is_sound else None
-    if (
-        measurement is None
-        or type(measurement.queried_with) is not str
-        or type(measurement.ef_search) is not int
-        or type(measurement.proposed) is not int
-        or min(measurement.ef_search, measurement.proposed) < 1
-    ):
-        raise WrongValue("what was measured of an index cannot be read")
-    return measurement
+        return parse_measurement(IndexMeasurement, stored)
+    except ValueError as error:
+        raise WrongValue("what was measured of an index cannot be read") from error
 
 
 _SETTINGS = Select(
