@@ -1,11 +1,12 @@
-"""What the other kinds of files cost: raw files, videos, documents.
+"""What the other kinds of files cost: raw files, videos, documents; and what metadata cost.
 
     python -m benchmarks.indexing.kinds
 
 Everything is made first: a DNG of 24 megapixels with and without a picture inside, ten minutes of 1080p video with a
 key frame every five seconds and one every second, a PDF of texts and two of scanned pages. Opened as workers do, in
 this process, for a tower of 256 pixels. Medians of wall-clock seconds; the demosaicing is LibRaw's own, at full size.
-Rewrites kinds.md.
+Metadata are those of a camera in a JPEG's EXIF, and with them what Lightroom writes into the file, digiKam's sidecar
+and Takeout's beside it. Rewrites kinds.md.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from PIL import Image
 from benchmarks.provenance import markdown_table, provenance, write_table
 from retrieval.images.decoders.decoder import Source, Wanted
 from retrieval.images.decoders.table import list_parts, open_source
+from retrieval.metadata.read import Sidecar, read_metadata
 from tests.pdf_files import pdf
 from tests.raw_files import dng
+from tests.sidecar_files import DIGIKAM, LIGHTROOM, takeout
 from tests.videos import COLOURS, make_video
 
 TABLE = Path(__file__).with_suffix(".md")
@@ -131,6 +134,41 @@ def document_rows(runs: int, pages: int = 40) -> list[tuple[str, ...]]:
     return rows
 
 
+def metadata_rows(runs: int, times: int = 200) -> list[tuple[str, ...]]:
+    """Measure the milliseconds of a picture's metadata, read apart from its pixels."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x010E] = "Canon", "Canon EOS R5", "A jetty"
+    exif.get_ifd(0x8769).update(
+        {0x9003: "2022:07:30 17:45:31", 0x9011: "+02:00", 0x829D: 2.8, 0x829A: 0.004, 0x8827: 100}
+        | {0x920A: 50.0, 0xA434: "RF50mm F1.2 L USM"}
+    )
+    exif.get_ifd(0x8825).update({1: "N", 2: (46.0, 37.0, 12.0), 3: "E", 4: (14.0, 18.0, 36.0)})
+    image = photograph(640, 480)
+
+    def written(**options: bytes) -> bytes:
+        file = io.BytesIO()
+        image.save(file, "JPEG", exif=exif, **options)
+        return file.getvalue()
+
+    all_kinds = [
+        Sidecar("a.jpg.xmp", DIGIKAM),
+        Sidecar("a.jpg.json", takeout("a.jpg", "A jetty in the evening")),
+    ]
+    rows = []
+    for name, data, beside in (
+        ("EXIF", written(), ()),
+        ("EXIF, XMP inside, two sidecars", written(xmp=LIGHTROOM), all_kinds),
+    ):
+        assert read_metadata(data, "a.jpg", beside)["camera"] == "Canon EOS R5"
+
+        def each(data: bytes = data, beside: Sequence[Sidecar] = beside) -> None:
+            for _ in range(times):
+                read_metadata(data, "a.jpg", beside)
+
+        rows.append(row(f"metadata of a picture, {name}", seconds(each, runs), 1000 / times, "ms"))
+    return rows
+
+
 def main() -> None:
     """Rewrite the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -138,6 +176,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         rows = [*raw_rows(args.runs), *video_rows(Path(name), args.runs), *document_rows(args.runs)]
+    rows += metadata_rows(args.runs)
     head = provenance("python -m benchmarks.indexing.kinds", packages=("pillow", "rawpy", "av", "pypdfium2"))
     write_table(TABLE, ["# Other kinds of files", "", *head, "", *markdown_table(HEAD, rows)])
 

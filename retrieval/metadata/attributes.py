@@ -26,7 +26,9 @@ class AttributeRule(NamedTuple):
 def _text(value: object) -> str | None:
     if not isinstance(value, str):
         return None
-    text = normalise_text("".join(c for c in value if c.isprintable() or c in "\n\t"))
+    if not value.isprintable():  # most are, and each character costs
+        value = "".join(c for c in value if c.isprintable() or c in "\n\t")
+    text = normalise_text(value)
     return text if text and len(text) <= MOST_CHARACTERS and is_unicode(text) else None
 
 

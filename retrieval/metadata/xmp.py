@@ -144,20 +144,21 @@ class _Collector:
     def end(self, _tag: str) -> None:
         text = "".join(self._text)
         self._text.clear()
-        owner = next((tag for tag in reversed(self._stack) if not tag.startswith(_RDF)), None)
+        if not text.isspace():
+            owner = next((tag for tag in reversed(self._stack) if not tag.startswith(_RDF)), None)
+            if owner is not None:
+                self._add(owner, text)
         self._stack.pop()
-        if owner is not None:
-            self._add(owner, text)
 
     def close(self) -> None:
         pass
 
     def _add(self, name: str, value: str) -> None:
-        if value.strip():
+        if value := value.strip():
             self._count += 1
             if self._count > _MOST_VALUES:
                 raise XmpError(f"holds more than {_MOST_VALUES:,} values")
-            self.properties[name].append(value.strip())
+            self.properties[name].append(value)
 
 
 def _properties(packet: bytes) -> dict[str, list[str]]:
