@@ -55,11 +55,12 @@ def add(place: ServerAddress, key: str, seed: int) -> None:
         writer.add(key, None, vector=unit_rows(1, seed=seed)[0])
 
 
-def cut_connections(place: ServerAddress) -> None:
+def cut_writer(place: ServerAddress) -> None:
+    """Cut the connection that holds the lock of the writer, and no other: tests that run beside use the same server."""
     send(
         place,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE pid <> pg_backend_pid() AND application_name = 'vlsearch'",
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
+        "AND (classid::bigint << 32 | objid::bigint) = hashtextextended('vlsearch ~', 0)",
     )
 
 
@@ -158,7 +159,7 @@ def test_a_connection_that_is_cut_costs_what_was_not_committed_and_ends_the_writ
     with indexer.open_writer(place, model=HashEncoder()) as writer:
         writer.add("kept", None, vector=unit_rows(1, seed=50)[0])
         writer.commit()
-        cut_connections(place)
+        cut_writer(place)
         for key in ("lost", "later"):
             writer.add(key, None, vector=unit_rows(1, seed=len(key))[0])
             with pytest.raises(CollectionError, match="cannot be reached"):
