@@ -14,6 +14,7 @@ from indexer.exchange.tables import TABLES, Tallied, check_equal
 from indexer.store.postgres.bulk import check_dimension, copy_rows, copy_vectors, make_schema
 from indexer.store.postgres.derived import derive_all
 from indexer.store.postgres.session import LOCK_KEY, is_there
+from indexer.store.postgres.token_rows import check_cutting, rebuild_tokens
 from retrieval.collection.postgres.server_connection import ServerConnection, connect, server_fault
 from retrieval.collection.postgres.server_schema import TABLES as SERVER_TABLES
 from retrieval.collection.postgres.server_schema import VECTORS
@@ -34,6 +35,7 @@ def load_server(
     end: readers of a collection that is replaced wait for that moment alone.
     """
     check_dimension(identity.dimension)
+    check_cutting(address)
     with _transaction(address) as connection:
         is_replaced = _take(connection, address, replace)
         building = _make_tables(connection, address, identity.dimension)
@@ -98,6 +100,7 @@ def _fill(connection: ServerConnection, source: Tallied, generation: int, dimens
         copy_vectors(connection, VECTORS[kind], source.vectors(kind), dimension)
     copy_rows(connection, sql.Identifier("last_ids"), ("name", "number"), [source.last_ids()], "last_ids")
     derive_all(connection)
+    rebuild_tokens(connection)
     for name in SERVER_TABLES:
         connection.driver.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(name)))
 

@@ -15,6 +15,7 @@ from retrieval.collection.schema import schema_version
 from retrieval.collection.statement import id_list
 from retrieval.collection.stored_values import WrongValue, parse_attributes
 from retrieval.errors import CollectionError
+from retrieval.types import Kind
 
 PAGE_ITEMS = 1000
 
@@ -99,14 +100,19 @@ def _read(connection: Connection, condition: str, parameter: int | str) -> Itera
     for item, kind, uri, text, attributes, other in connection.exec_driver_sql(
         _DOCUMENTS.format(texts) + condition, (parameter,)
     ).all():
-        try:
-            found = parse_attributes(attributes)
-        except (WrongValue, TypeError):  # the doctor names them
-            found = {}
         if isinstance(uri, str) and isinstance(text, (str, NoneType)) and isinstance(other, (str, NoneType)):
-            yield item, fulltext.document_of(kind, uri, text, found, other)
+            yield item, document_from(kind, uri, text, attributes, other)
         else:
             yield item, ""
+
+
+def document_from(kind: Kind, uri: str, text: str | None, attributes: str, texts: str | None) -> str:
+    """Give what the words of an item are taken from, by its row."""
+    try:
+        found = parse_attributes(attributes)
+    except (WrongValue, TypeError):  # the doctor names them
+        found = {}
+    return fulltext.document_of(kind, uri, text, found, texts)
 
 
 def _insert(connection: Connection, documents: Iterable[tuple[int, str]]) -> None:

@@ -36,7 +36,7 @@ from retrieval.cli.typed_query import (
     with_words,
 )
 from retrieval.errors import UsageError
-from retrieval.places import CollectionPlace, ServerAddress
+from retrieval.places import CollectionPlace
 from retrieval.query.parts import Query
 from retrieval.types import Hits, Limits, Request
 
@@ -140,10 +140,6 @@ def query(
     asked = parse_typed(typed) if source is None else None
     read = asked if asked is None or typed.literal else read_aloud(asked)
     with open_engine(collection, encoder=model, limits=limits) as engine:
-        if request.mode is None and isinstance(collection, ServerAddress):
-            click.echo(
-                "Note: on a server hits rank by vectors alone; --mode vector says that you know", err=True
-            )
         if source is not None:
             answer_lines(engine, source, request, typed.literal, shape, output.null)
         elif asked is not None and read is not None:

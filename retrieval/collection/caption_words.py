@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,7 +11,7 @@ from retrieval.collection import fulltext
 from retrieval.collection.statement import Number, ReadConnection, Select, SelectIds, id_list
 
 
-def has_caption_words(connection: sqlite3.Connection) -> bool:
+def has_caption_words(connection: ReadConnection) -> bool:
     """Whether images have captions whose words can be looked for."""
     return (
         bool(_ANY_LINK.rows(connection)[0].number)
@@ -25,11 +24,10 @@ def images_by_words(connection: ReadConnection, text: str, hidden: NDArray[np.in
     """Find the images with a caption that holds any rare word of a text; each has the BM25 score of its best caption.
 
     Args:
-        connection: to a catalogue with :func:`has_caption_words`.
+        connection: to a collection with :func:`has_caption_words`.
         text: whose words count, but for those that very many items, or half of the texts, hold.
         hidden: ids of texts that do not count.
     """
-    assert isinstance(connection, sqlite3.Connection), "a server has no words"
     found = fulltext.find_rare(connection, text)
     seen = ~np.isin(found.ids, hidden)
     matches = fulltext.Matches(found.ids[seen], found.scores[seen])
@@ -44,8 +42,8 @@ def with_captions(
     return frozenset(found.tolist())
 
 
-_ANY_LINK = Select(Number, "SELECT EXISTS (SELECT 1 FROM links)")
+_ANY_LINK = Select(Number, "SELECT count(*) FROM (SELECT 1 FROM links LIMIT 1)")
 _CAPTIONED = SelectIds(
-    "SELECT value FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM links WHERE image_item = value "
-    "AND text_item NOT IN (SELECT value FROM json_each(?2))) ORDER BY value"
+    "SELECT DISTINCT image_item FROM links WHERE image_item IN (SELECT value FROM json_each(?)) "
+    "AND NOT text_item IN (SELECT value FROM json_each(?)) ORDER BY image_item"
 )

@@ -1,16 +1,17 @@
 """Full text: which items hold some words, in their captions, titles, keywords and file names.
 
-SQLite's FTS5 keeps the words, one document for each item, in the table ``words`` of the catalogue. Texts are folded as
-in conditions, and a blank is put around every CJK character, so that each is a token and a phrase of them is found
-wherever it stands. (Of 420,000 Chinese captions, a segmentation into words loses nine in ten of those with 雪, which
-hides in 雪地.)
+SQLite's FTS5 keeps the words, one document for each item, in the table ``words`` of a folder's catalogue; a server
+keeps the tokens that FTS5 cuts (:mod:`retrieval.collection.postgres.server_words`), and gives the same answers. Texts
+are folded as in conditions, and a blank is put around every CJK character, so that each is a token and a phrase of them
+is found wherever it stands. (Of 420,000 Chinese captions, a segmentation into words loses nine in ten of those with 雪,
+which hides in 雪地.)
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import cache
 from typing import NamedTuple
@@ -20,14 +21,14 @@ from numpy.typing import NDArray
 
 from retrieval.collection.filters.fields import place_of
 from retrieval.collection.statement import Number, ReadConnection, Select, SelectIds, id_list
+from retrieval.collection.word_index import TOKENIZER, Joined, WordIndex
 from retrieval.errors import CollectionError, FilterError
-from retrieval.postgres_address import FORM
 from retrieval.shell import shell_command
 from retrieval.texts import fold
 from retrieval.types import Attribute, Kind
 
 TABLE = "words"
-CREATE = "CREATE VIRTUAL TABLE words USING fts5(text, tokenize = 'unicode61 remove_diacritics 2')"
+CREATE = f"CREATE VIRTUAL TABLE words USING fts5(text, tokenize = '{TOKENIZER}')"
 
 MOST_RANKED = 10_000
 """Matches that are ranked by their words; more would take longer than the search for vectors. Others come after."""
@@ -73,8 +74,11 @@ def document_of(
     return spaced("\n".join(part for part in parts if isinstance(part, str)))
 
 
-def has_fts5(connection: sqlite3.Connection) -> bool:
-    """Whether this SQLite can search for words."""
+def has_fts5(connection: ReadConnection) -> bool:
+    """Whether this SQLite can search for words; on a server it cuts them."""
+    if not isinstance(connection, sqlite3.Connection):
+        with closing(sqlite3.connect(":memory:")) as memory:
+            return has_fts5(memory)
     try:
         connection.execute("SELECT fts5_source_id()")
     except sqlite3.OperationalError:
@@ -82,9 +86,15 @@ def has_fts5(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def has_words(connection: sqlite3.Connection) -> bool:
-    """Whether the catalogue holds the words of its items."""
-    return bool(_HAS.rows(connection, TABLE)[0].number)
+def has_words(connection: ReadConnection) -> bool:
+    """Whether a collection holds the words of its items."""
+    if isinstance(connection, sqlite3.Connection):
+        return bool(_HAS.rows(connection, TABLE)[0].number)
+    from retrieval.collection.postgres.server_words import (
+        ServerWords,
+    )  # late: for collections on a server alone
+
+    return ServerWords.on(connection).are_there()
 
 
 @cache
@@ -102,7 +112,12 @@ def objects_of_words() -> frozenset[tuple[str, str, str, str | None]]:
 
 
 def match_all(words: str) -> str:
-    """Write the FTS5 query for all of some words; words in double quotes are a phrase.
+    """Write the FTS5 query for all of some words, as :func:`all_phrases`."""
+    return " AND ".join(all_phrases(words))
+
+
+def all_phrases(words: str) -> list[str]:
+    """Cut words into FTS5 phrases of which all must be held; words in double quotes are one.
 
     Raises:
         FilterError: there is no word, or too much of them.
@@ -114,7 +129,7 @@ def match_all(words: str) -> str:
     terms = [_phrase(quoted or plain) for quoted, plain in _TERM.findall(words)]
     if not any(terms):
         raise FilterError(f"{words!r} has no word to look for")
-    return " AND ".join(filter(None, terms))
+    return list(filter(None, terms))
 
 
 def texts_hold_all(texts: Iterable[str], words: str) -> bool:
@@ -173,8 +188,7 @@ def ids_with_all(connection: ReadConnection, words: str) -> NDArray[np.int64]:
         FilterError: there is no word among them.
         CollectionError: the catalogue, or this SQLite, has no full text.
     """
-    check_words(connection)
-    own = _MATCHING.array(connection, match_all(words))
+    own = check_words(connection).matching(all_phrases(words), "AND")
     return np.union1d(own, _IMAGES_OF.array(connection, id_list(own.tolist())))
 
 
@@ -184,7 +198,7 @@ def holds_all(connection: ReadConnection, ids: Iterable[int], words: str) -> boo
     Raises:
         FilterError, CollectionError: as :func:`ids_with_all`.
     """
-    return bool(_ANY_HOLDS.rows(check_words(connection), match_all(words), id_list(ids))[0].number)
+    return check_words(connection).any_holds(all_phrases(words), ids)
 
 
 def find_all(connection: ReadConnection, words: str) -> Matches:
@@ -193,7 +207,7 @@ def find_all(connection: ReadConnection, words: str) -> Matches:
     Raises:
         FilterError, CollectionError: as :func:`ids_with_all`.
     """
-    return _ranked(check_words(connection), match_all(words))
+    return _ranked(check_words(connection), all_phrases(words), "AND")
 
 
 def find_any(connection: ReadConnection, text: str) -> Matches:
@@ -202,23 +216,23 @@ def find_any(connection: ReadConnection, text: str) -> Matches:
     Raises:
         CollectionError: the catalogue, or this SQLite, has no full text.
     """
-    return find_rare(check_words(connection), text, at_least_one=True)
+    check_words(connection)
+    return find_rare(connection, text, at_least_one=True)
 
 
-def find_rare(connection: sqlite3.Connection, text: str, at_least_one: bool = False) -> Matches:
-    """Find items that hold any rare word of a text, ranked by BM25, in a catalogue that has words.
+def find_rare(connection: ReadConnection, text: str, at_least_one: bool = False) -> Matches:
+    """Find items that hold any rare word of a text, ranked by BM25, in a collection that has words.
 
     Words that more than half of the texts hold tell nothing of any and are passed over, and so are words that too many
     items hold.
 
     Args:
-        connection: to the catalogue.
+        connection: to a collection with :func:`has_words`.
         text: whose words count.
         at_least_one: take the rarest word even so.
     """
-    counted = sorted(
-        (_COUNT.rows(connection, phrase, MOST_ANY)[0].number, phrase) for phrase in phrases_of(text)
-    )
+    index, phrases = _index(connection), phrases_of(text)
+    counted = sorted(zip(index.counts(phrases, MOST_ANY), phrases, strict=True))
     chosen: list[str] = []
     left, bound = MOST_ANY, _more_than_half(connection)
     for count, phrase in counted:
@@ -227,26 +241,21 @@ def find_rare(connection: sqlite3.Connection, text: str, at_least_one: bool = Fa
             left -= count
     if not chosen:
         return Matches(np.empty(0, np.int64), np.empty(0))
-    return _ranked(connection, " OR ".join(chosen))
+    return _ranked(index, chosen, "OR")
 
 
-def _more_than_half(connection: sqlite3.Connection) -> int:
+def _more_than_half(connection: ReadConnection) -> int:
     """Give the least number of items that is more than half of the texts, and more than two; at most MOST_ANY."""
     texts = _COUNT_TEXTS.rows(connection, 2 * MOST_ANY)[0].number
     return min(MOST_ANY, max(texts // 2 + 1, 3))
 
 
-def check_words(connection: ReadConnection) -> sqlite3.Connection:
-    """Refuse to look for words where that cannot be done; give the connection, which is SQLite's.
+def check_words(connection: ReadConnection) -> WordIndex:
+    """Refuse to look for words where that cannot be done; give where they are looked up.
 
     Raises:
-        CollectionError: the catalogue, or this SQLite, has no full text.
+        CollectionError: the collection, or this SQLite, has no full text.
     """
-    if not isinstance(connection, sqlite3.Connection):
-        raise CollectionError(
-            "searching for words is not possible on a PostgreSQL collection yet; copy it to a folder with: "
-            + shell_command("copy", FORM, "FOLDER")
-        )
     if not has_fts5(connection):
         raise CollectionError(
             "the SQLite of this Python cannot search for words (it lacks FTS5); use another Python"
@@ -256,16 +265,50 @@ def check_words(connection: ReadConnection) -> sqlite3.Connection:
             "the collection has no index of words yet, because an earlier version wrote it; bring it up to date with: "
             + shell_command("optimize")
         )
-    return connection
+    return _index(connection)
 
 
-def _ranked(connection: sqlite3.Connection, match: str) -> Matches:
-    ids = _MATCHING.array(connection, match)
+def _index(connection: ReadConnection) -> WordIndex:
+    if isinstance(connection, sqlite3.Connection):
+        return FolderWords(connection)
+    from retrieval.collection.postgres.server_words import (
+        ServerWords,
+    )  # late: for collections on a server alone
+
+    return ServerWords.on(connection)
+
+
+class FolderWords:
+    """The words of a folder's catalogue, as FTS5 keeps them; see :class:`retrieval.collection.word_index.WordIndex`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def matching(self, phrases: Sequence[str], joined: Joined) -> NDArray[np.int64]:
+        """Find the items that hold all or any of some phrases."""
+        return _MATCHING.array(self._connection, f" {joined} ".join(phrases))
+
+    def scores(self, phrases: Sequence[str], joined: Joined, ids: NDArray[np.int64]) -> list[float]:
+        """Score the first items that match."""
+        match = f" {joined} ".join(phrases)
+        rows = self._connection.execute(_SCORED, (match, int(ids[-1]))).fetchall()
+        return [-score if type(score) is float else 0.0 for _, score in rows]
+
+    def counts(self, phrases: Sequence[str], most: int) -> list[int]:
+        """Count the items that hold each phrase, up to so many."""
+        return [_COUNT.rows(self._connection, phrase, most)[0].number for phrase in phrases]
+
+    def any_holds(self, phrases: Sequence[str], ids: Iterable[int]) -> bool:
+        """Whether one of some items holds all phrases."""
+        return bool(_ANY_HOLDS.rows(self._connection, " AND ".join(phrases), id_list(ids))[0].number)
+
+
+def _ranked(index: WordIndex, phrases: Sequence[str], joined: Joined) -> Matches:
+    ids = index.matching(phrases, joined)
     scores = np.zeros(len(ids))
     if len(ids):
-        last = int(ids[min(len(ids), MOST_RANKED) - 1])
-        rows = connection.execute(_SCORED, (match, last)).fetchall()
-        scores[: len(rows)] = [-score if type(score) is float else 0.0 for _, score in rows]
+        ranked = ids[:MOST_RANKED]
+        scores[: len(ranked)] = index.scores(phrases, joined, ranked)
     return Matches(ids, scores)
 
 

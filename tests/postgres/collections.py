@@ -111,6 +111,11 @@ def answers(place: CollectionPlace, where: Expression | None = None) -> dict[str
             told[f"{kind} sample"] = view.sample(kind)[0].tobytes(), view.sample(kind)[1]
             ids = [row.id for page in view.pages(kind) for row in page]
             told[f"{kind} links"] = view.links(kind, ids)
+            told[f"{kind} words"] = [
+                view.search_words(words, kind, any_word=any_word)
+                for words in ("words", '"words 1"', "3 stop", "ünï 雪")
+                for any_word in (False, True)
+            ]
             told[f"{kind} texts"] = view.image_texts(ids)
             told[f"{kind} by id"] = {
                 number: one.vector is not None and one.vector.tobytes()

@@ -45,6 +45,14 @@ def both(tmp_path_factory: pytest.TempPathFactory, model: Path, run: Run) -> tup
             "width > 3 and name = *.png or folder contains o",
         ],
         ["query", "red", "--mode", "vector", "--where", "no_such = 3"],
+        ["query", "a red square"],
+        ["query", "a red square", "--json", "-k", "2"],
+        ["query", "a red square", "--mode", "hybrid", "--json"],
+        ["query", "--words", "red"],
+        ["query", "--words", '"red square" a', "--find", "text", "--json"],
+        ["query", "red", "--mode", "words", "--where", "width > 3 and words contains square"],
+        ["query", "a red square", "--words", "red"],
+        ["query", "--words", "..."],
         ["list", "--sort", "name", "--where", "bytes > 1"],
         ["info", "--attributes"],
         ["info", "--hidden", "--json"],
@@ -56,7 +64,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, model: Path, run: Run) -> tup
 def test_a_command_prints_the_same(run: Run, both: tuple[str, str], arguments: list[str]) -> None:
     of_folder, of_server = (run(*arguments, "--collection", place) for place in both)
 
-    assert of_folder.exit_code == of_server.exit_code == (2 if "no_such = 3" in arguments else 0)
+    assert of_folder.exit_code == of_server.exit_code == (2 if {"no_such = 3", "..."} & {*arguments} else 0)
     assert of_server.output == of_folder.output
 
 
@@ -86,27 +94,6 @@ def test_info_says_what_a_server_holds(run: Run, both: tuple[str, str]) -> None:
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert "items 3 images, 6 texts, 6 links" in lines
     assert "vectors 9" in lines
-
-
-@pytest.mark.parametrize("arguments", [["--words", "red"], ["--mode", "words"]])
-def test_words_that_a_server_does_not_know_are_said(
-    run: Run, both: tuple[str, str], arguments: list[str]
-) -> None:
-    done = run("query", "red", *arguments, "--collection", both[1])
-
-    assert done.exit_code in (1, 2)
-    assert "not possible on a PostgreSQL collection yet" in done.stderr
-    assert "vlsearch copy" in done.stderr
-
-
-def test_a_query_without_a_mode_ranks_by_vectors_and_says_so(run: Run, both: tuple[str, str]) -> None:
-    told, named = (
-        run("query", "a red square", *mode, "--collection", both[1]) for mode in ([], ["--mode", "vector"])
-    )
-
-    assert told.stdout == named.stdout
-    assert "on a server hits rank by vectors alone" in told.stderr
-    assert "rank by vectors" not in named.stderr
 
 
 def test_a_copy_into_a_place_that_is_taken_is_a_mistake_of_usage(run: Run, both: tuple[str, str]) -> None:

@@ -23,11 +23,23 @@ def make_schema(connection: ServerConnection, schema: sql.Identifier, dimension:
     driver = connection.driver
     driver.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
     driver.execute(sql.SQL("SET LOCAL search_path = {}, pg_catalog").format(schema))
-    for number, script in enumerate(MIGRATIONS, start=1):
-        driver.execute(script.encode())
-        driver.execute("INSERT INTO migrations (number) VALUES (%s)", [number])
+    _migrate(connection, 0)
     driver.execute(vector_tables(dimension, connection.extension).encode())
     driver.execute(sql.SQL("SET LOCAL search_path = pg_catalog, {}").format(schema))
+
+
+def migrate_schema(connection: ServerConnection, schema: sql.Identifier, number: int) -> None:
+    """Bring the tables of a collection, which have the schema of a number, up to date, in a transaction."""
+    driver = connection.driver
+    driver.execute(sql.SQL("SET LOCAL search_path = {}, pg_catalog").format(schema))
+    _migrate(connection, number)
+    driver.execute(sql.SQL("SET LOCAL search_path = pg_catalog, {}").format(schema))
+
+
+def _migrate(connection: ServerConnection, since: int) -> None:
+    for number, script in enumerate(MIGRATIONS[since:], start=since + 1):
+        connection.driver.execute(script.encode())
+        connection.driver.execute("INSERT INTO migrations (number) VALUES (%s)", [number])
 
 
 def check_dimension(dimension: int) -> None:

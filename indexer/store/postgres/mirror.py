@@ -2,7 +2,8 @@
 
 The rules of what a change does are statements on a folder's catalogue (:mod:`indexer.store.rows` and others). Here
 they run on such a catalogue, which has the server's rows and no vector; triggers note the keys of the rows that they
-change. Values of attributes and words are not copied: they are derived from the rows, and no change looks at them.
+change. Values of attributes and words are not copied: they are derived from the rows, and no change looks at them. So
+there is no full text here, which would be kept in vain.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def load(mirror: sqlite3.Connection, server: ServerConnection, address: ServerAd
     """
     mirror.execute("PRAGMA defer_foreign_keys = ON")
     mirror.execute("DELETE FROM settings")
+    mirror.execute("DROP TABLE words")
     indexes = _drop_indexes(mirror)
     for table in TABLES:
         names = [*table.columns, *(_OF_FILES if table.name == "encodings" else ())]

@@ -7,7 +7,7 @@ commit afterwards, it has fallen behind, which the next one notices.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from psycopg import sql
@@ -24,6 +24,7 @@ from indexer.store.postgres.mirror import (
     forget_changes,
 )
 from indexer.store.postgres.session import WriterSession
+from indexer.store.postgres.token_rows import replace_tokens
 from retrieval.collection.catalogue import read_generation
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import driver_connection
@@ -90,13 +91,15 @@ class Sender:
         self._generation, self._active, self._last_ids = generation, active, last_ids
 
     def _derive(self, server: ServerConnection, mirror: sqlite3.Connection) -> None:
-        """Bring what is derived of the rows, for conditions, up to date."""
+        """Bring what is derived of the rows, for conditions and words, up to date."""
         keys = {
             table.name: changed_keys(mirror, table, gone=False)
             for table in TABLES
             if table.name in ("items", "sources")
         }
-        derive_items(server, mirror, [number for (number,) in keys["items"]])
+        items = {number for (number,) in keys["items"]}
+        derive_items(server, mirror, items)
+        replace_tokens(server, mirror, items | set(_with_other_texts(mirror)))
         if keys["sources"]:
             derive_sources(server)
 
@@ -162,6 +165,14 @@ class Sender:
             copy_vectors(
                 server, tables[kind], [([(number, 0) for number in new.ids.tolist()], new.rows)], dimension
             )
+
+
+def _with_other_texts(mirror: sqlite3.Connection) -> Iterator[int]:
+    """Find the items whose contents have got or lost texts that are no captions."""
+    for (number,) in mirror.execute(
+        "SELECT id FROM items WHERE content_id IN (SELECT content_id FROM changed_image_texts)"
+    ):
+        yield number
 
 
 def _tables_of(encoder_id: int) -> dict[Kind, str]:

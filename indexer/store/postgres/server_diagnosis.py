@@ -18,9 +18,12 @@ from indexer.store.postgres.derived import wrong_sources, wrongly_derived
 from indexer.store.postgres.mirror import load
 from indexer.store.postgres.mirror_folder import MirrorFolder
 from indexer.store.postgres.server_writer import ServerWriter
+from indexer.store.postgres.session import WriterSession
+from indexer.store.postgres.token_rows import rebuild_tokens, wrong_tokens
 from indexer.store.transactions import Transactions
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import driver_connection
+from retrieval.collection.fulltext import has_words
 from retrieval.collection.postgres.server_connection import (
     ServerConnection,
     check_tables,
@@ -46,6 +49,7 @@ class _Found:
     without_vector: list[int] = field(default_factory=list)
     wrong_items: list[int] = field(default_factory=list)
     wrong_sources: list[int] = field(default_factory=list)
+    has_wrong_words: bool = False
 
 
 def examine_server(
@@ -61,10 +65,21 @@ def examine_server(
     before = _examine(address)
     if not repair or not before.faults:
         return tuple(before.faults), ()
+    if before.has_wrong_words:
+        _mend_words(address, timeout_s)
     with ServerWriter.existing(address, timeout_s) as writer:
         _mend(writer, _examine(address))
     after = _examine(address).faults
     return tuple(after), tuple(fault for fault in before.faults if fault not in after)
+
+
+def _mend_words(address: ServerAddress, timeout_s: float) -> None:
+    """Make the words of all items anew; the generation that the next transaction makes has readers see it."""
+    with (
+        contextlib.closing(WriterSession(address, timeout_s, make=False)) as session,
+        session.transaction() as server,
+    ):
+        rebuild_tokens(server)
 
 
 def _mend(writer: ServerWriter, found: _Found) -> None:
@@ -92,6 +107,9 @@ def _examine(address: ServerAddress) -> _Found:
                 found.faults.append(
                     f"{number} items or corpora have other values for conditions than their rows"
                 )
+            of_words = wrong_tokens(server) if has_words(server) else []
+            found.has_wrong_words = bool(of_words)
+            found.faults += of_words
             with contextlib.suppress(CollectionDamaged, WrongValue):  # of an encoder that was named above
                 _examine_vectors(connection, server, address, found)
             return found

@@ -10,13 +10,15 @@ import psycopg
 from psycopg import sql
 
 from indexer.store.lock import LEAST_WAIT_S, checked_timeout
-from indexer.store.postgres.bulk import make_schema
+from indexer.store.postgres.bulk import make_schema, migrate_schema
+from indexer.store.postgres.token_rows import check_cutting, rebuild_tokens
 from retrieval.collection.postgres.server_connection import (
     ServerConnection,
     check_tables,
     connect,
     server_fault,
 )
+from retrieval.collection.postgres.server_schema import SERVER_SCHEMA, WORDS_SINCE
 from retrieval.errors import CollectionLocked, CollectionNotFound, UsageError
 from retrieval.places import ServerAddress
 
@@ -39,6 +41,8 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 class WriterSession:
     """A connection that holds the lock of a collection's one writer, for as long as it lives.
 
+    A collection that an earlier version wrote is brought up to date first.
+
     Where it breaks, the server frees the lock, and nothing more is written through it: it is never made again.
 
     Attributes:
@@ -59,6 +63,7 @@ class WriterSession:
 
     def __init__(self, address: ServerAddress, timeout_s: float, make: bool) -> None:
         checked_timeout(timeout_s)
+        check_cutting(address)
         self.address = address
         self.connection = connect(address, timeout_s=0)
         try:
@@ -69,7 +74,11 @@ class WriterSession:
                     if not make:
                         raise CollectionNotFound(address)
                     self._make()
-                check_tables(connection, address)
+                number = check_tables(connection, address)
+                if number < SERVER_SCHEMA:
+                    migrate_schema(connection, sql.Identifier(address.schema), number)
+                if number < WORDS_SINCE:
+                    rebuild_tokens(connection)
         except psycopg.Error as error:
             self.close()
             raise server_fault(address, error) from error

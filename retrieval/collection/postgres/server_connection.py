@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import errors, sql
 
 from retrieval.collection.postgres.dialect import NumberLoader, translated
-from retrieval.collection.postgres.server_schema import SERVER_SCHEMA, TABLES
+from retrieval.collection.postgres.server_schema import (
+    SERVER_SCHEMA,
+    TABLES,
+    WORD_TABLES,
+    WORDS_SINCE,
+)
 from retrieval.collection.statement import Found
 from retrieval.collection.stored_values import WrongValue
 from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound, CollectionTooNew
@@ -116,6 +121,7 @@ def _prepare(driver: psycopg.Connection[Any], address: ServerAddress, timeout_s:
         ("statement_timeout", timeout_s * 1000),
         ("lock_timeout", LOCK_TIMEOUT_S * 1000),
         ("idle_in_transaction_session_timeout", 0 if timeout_s == 0 else 10 * timeout_s * 1000),
+        ("gin_fuzzy_search_limit", 0),  # else an index gives some of what it finds
         ("jit", 0),  # compiling a scan of a million vectors would take as long as some of them
     ):
         driver.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), value))
@@ -135,8 +141,8 @@ def _prepare(driver: psycopg.Connection[Any], address: ServerAddress, timeout_s:
     return sql.Identifier(schema).as_string(driver)
 
 
-def check_tables(connection: ServerConnection, address: ServerAddress) -> None:
-    """Check, in a transaction, that the schema holds plain tables that this program knows.
+def check_tables(connection: ServerConnection, address: ServerAddress) -> int:
+    """Check, in a transaction, that the schema holds plain tables that this program knows; give its number.
 
     A view, a rule or a policy of rows in the place of a table would be code of a stranger's that our statements run.
 
@@ -153,14 +159,24 @@ def check_tables(connection: ServerConnection, address: ServerAddress) -> None:
     kinds = {name: (kind, is_special) for name, kind, is_special in rows}
     if "migrations" not in kinds:
         raise CollectionNotFound(address)
+    number = _number(connection, address, kinds)
     for table in TABLES:
-        if kinds.get(table) != ("r", False):
+        if kinds.get(table) != ("r", False) and not (table in WORD_TABLES and number < WORDS_SINCE):
             raise CollectionDamaged(address, f"its schema has no plain table {table}")
+    return number
+
+
+def _number(
+    connection: ServerConnection, address: ServerAddress, kinds: Mapping[str, tuple[str, bool]]
+) -> int:
+    if kinds["migrations"] != ("r", False):
+        raise CollectionDamaged(address, "its schema has no plain table migrations")
     number = connection.send("SELECT max(number) FROM migrations").fetchall()[0][0]
     if type(number) is not int or number < 1:
         raise CollectionDamaged(address, "it does not say which schema it has")
     if number > SERVER_SCHEMA:
         raise CollectionTooNew(address, number, SERVER_SCHEMA)
+    return number
 
 
 def server_fault(address: ServerAddress, error: Exception) -> CollectionError:

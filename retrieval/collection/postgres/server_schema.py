@@ -153,12 +153,42 @@ CREATE TABLE source_fields (
 # Uris and keys have hash indexes: a tree of PostgreSQL's takes values up to 2,704 bytes, and uris may be longer; of
 # attributes' texts the beginning is indexed.
 
-MIGRATIONS: tuple[str, ...] = (_M001_FIRST_TABLES,)
+_M002_WORDS = """
+CREATE TABLE word_tokens (
+    id integer PRIMARY KEY,
+    token text COLLATE "C" NOT NULL,
+    EXCLUDE USING hash (token WITH =)
+);
+CREATE TABLE item_words (
+    item_id bigint PRIMARY KEY,
+    tokens integer[] NOT NULL
+);
+CREATE INDEX item_words_by_token ON item_words USING gin (tokens) WITH (fastupdate = off);
+CREATE TABLE word_totals (
+    items bigint NOT NULL,
+    tokens bigint NOT NULL
+);
+INSERT INTO word_totals (items, tokens) VALUES (0, 0);
+"""
+# No two tokens are equal; that is excluded by a hash because a token may be longer than a tree of PostgreSQL's takes.
+
+MIGRATIONS: tuple[str, ...] = (_M001_FIRST_TABLES, _M002_WORDS)
 """SQL scripts; the first makes schema 1."""
 
 SERVER_SCHEMA = len(MIGRATIONS)
 
-DERIVED = ("attribute_names", "attribute_texts", "attribute_numbers", "item_fields", "source_fields")
+WORDS_SINCE = 2
+WORD_TABLES = ("word_tokens", "item_words", "word_totals")
+"""Tables of the words of items: tokens by id, those of each item in their order, and the numbers of all together."""
+
+DERIVED = (
+    "attribute_names",
+    "attribute_texts",
+    "attribute_numbers",
+    "item_fields",
+    "source_fields",
+    *WORD_TABLES,
+)
 """Tables that are made of the others (:mod:`indexer.store.postgres.derived`)."""
 
 CATALOGUE_TABLES = (

@@ -16,6 +16,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
+from retrieval.collection.caption_words import has_caption_words
 from retrieval.collection.catalogue import read_generation
 from retrieval.collection.filters.allowed import Allowed
 from retrieval.collection.filters.allowed_cache import AllowedCache
@@ -113,22 +114,26 @@ class ServerSource:
 
     def _current(self, connection: ServerConnection) -> Snapshot:
         """Give the snapshot of the transaction's generation, with stores and conditions of this transaction."""
-        # a collection in the place of this one has other tables, and may have the same generation
-        table = connection.send("SELECT 'settings'::regclass::oid::bigint").fetchall()[0][0]
+        # a collection in the place of this one has other tables, and may have the same generation; a writer of a
+        # newer version may have added words
+        tables = connection.send(_STATE).fetchall()[0]
         generation = read_generation(connection)
         known = self._known
-        if known is None or known.of != (table, generation):
+        if known is None or known.of != (tables, generation):
             read = _read_snapshot(connection, self.path, generation)
-            known = self._known = _Known((table, generation), read, {}, AllowedCache())
+            known = self._known = _Known((tables, generation), read, {}, AllowedCache())
         stores = _stores(connection, known)
         return replace(known.snapshot, stores=stores, allowed=_AllowedHere(known.allowed, stores))
+
+
+_STATE = "SELECT 'settings'::regclass::oid::bigint, max(number) FROM migrations"
 
 
 class _Known(NamedTuple):
     """What is known of a generation, for all transactions.
 
     Attributes:
-        of: the collection's table of settings, and the generation.
+        of: the collection's tables, which are those of a schema, and the generation.
         snapshot: without stores.
         counts: of vectors of each kind, as far as they were counted.
         allowed: what conditions have let through.
@@ -174,7 +179,7 @@ def _read_snapshot(connection: ServerConnection, address: ServerAddress, generat
         indexes={} if state.identity is None else read_indexes(connection, state.identity.dimension),
         regions=None,
         schema=CATALOGUE_SCHEMA,
-        has_caption_words=False,
+        has_caption_words=has_caption_words(connection),
         move=None,
         storage=_storage,
         **state._asdict(),
