@@ -28,6 +28,7 @@ EXTRAS = {
     "raw": ("rawpy",),
     "ray": ("ray",),
     "report": ("jinja2", "matplotlib"),
+    "s3": ("botocore",),
     "serve": ("fastapi", "prometheus_client", "uvicorn"),
     "video": ("av",),
     "watch": ("watchfiles",),

@@ -1,5 +1,7 @@
 """Names of items: ``file:///photos/a.jpg`` for a file, ``file:///data/x.tar#a.jpg`` for a place inside one.
 
+``s3://bucket/photos/a.jpg`` is an object in an S3 store.
+
 Paths are percent-encoded byte by byte, so that any name a file system allows (``#``, blanks, bytes that are no
 UTF-8) survives the way into the catalogue and back. The fragment names a tar member, or a caption's place.
 """
@@ -13,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 _SCHEME = "file://"
+_STORE = "s3://"
 _WORD = re.compile(r"[^\s\"<>]+")
 _HTTP = re.compile(r"https?://", re.IGNORECASE)
 _AUTHORITY = re.compile(r"[^/?#]*")
@@ -30,6 +33,26 @@ def file_uri(path: Path, fragment: str | None = None) -> str:
         encoded = f"/{encoded}"
     mark = "" if fragment is None else f"#{quote(fragment, errors='backslashreplace')}"
     return f"{_SCHEME}{encoded}{mark}"
+
+
+def object_uri(bucket: str, key: str, fragment: str | None = None) -> str:
+    """Make the uri of an object in an S3 store, or of a place inside it; keys are percent-encoded as paths are."""
+    mark = "" if fragment is None else f"#{quote(fragment, errors='backslashreplace')}"
+    return f"{_STORE}{bucket}/{quote(key)}{mark}"
+
+
+def is_object_uri(text: str) -> bool:
+    """Whether a text is spelt like the uri or the address of an object in an S3 store."""
+    return text.startswith(_STORE)
+
+
+def split_object_uri(uri: str) -> tuple[str, str, str | None] | None:
+    """Split the uri of an object into bucket, key and fragment; None where ``uri`` is of another scheme."""
+    if not is_object_uri(uri):
+        return None
+    encoded, mark, fragment = uri.removeprefix(_STORE).partition("#")
+    bucket, _, key = encoded.partition("/")
+    return bucket, unquote(key), unquote(fragment) if mark else None
 
 
 def uri_of(name: str) -> str:

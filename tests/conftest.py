@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from tests.command_line import Run, fill_photos, save_tiny_model, vlsearch
+from tests.s3_server import Bucket, endpoint, settings_of
 
 # No property has a deadline and none is failed for drawing slowly: neither is about the product, and both fail on a
 # machine that is busy with something else. On CI the examples follow from the test alone, so that one commit has one
@@ -77,3 +78,10 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr("retrieval.collection.catalogue.sqlite3.connect", traced)
     return seen
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
+    """An empty bucket of an S3 server on loopback, to which the settings of this test lead."""
+    with settings_of(endpoint()):
+        yield Bucket()

@@ -14,7 +14,16 @@ from retrieval.errors import ImageError
 from retrieval.locations.fetch import stamp
 from retrieval.metadata.attributes import RULES
 from retrieval.metadata.sidecars import Described
-from retrieval.types import Attribute, CorpusImage, FileBytes, MemberBytes, PartBytes, UrlBytes
+from retrieval.types import (
+    Attribute,
+    CorpusImage,
+    FileBytes,
+    MemberBytes,
+    ObjectBytes,
+    PartBytes,
+    StoredObject,
+    UrlBytes,
+)
 
 _MARK = " m1="
 
@@ -24,7 +33,7 @@ def described(image: CorpusImage) -> Described:
     location = image.location
     if isinstance(location, FileBytes | PartBytes):
         return Described(location.path.name, image.sidecars)
-    name = location.name if isinstance(location, MemberBytes) else ""
+    name = location.name if isinstance(location, MemberBytes | ObjectBytes) else ""
     return Described(name.rpartition("/")[2], image.sidecars)
 
 
@@ -37,10 +46,12 @@ def stamp_of_files(image: CorpusImage) -> str | None:
     own = stamp(image.location)
     if own is None or not image.sidecars:
         return own
-    return " ".join([own, *(_stamp_of_sidecar(path) for path in image.sidecars)])
+    return " ".join([own, *(_stamp_of_sidecar(one) for one in image.sidecars)])
 
 
-def _stamp_of_sidecar(path: Path) -> str:
+def _stamp_of_sidecar(path: Path | StoredObject) -> str:
+    if isinstance(path, StoredObject):
+        return path.stamp
     try:
         return stamp(FileBytes(path)) or ""
     except ImageError:

@@ -26,7 +26,7 @@ from retrieval.corpora.sharded import name_of
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError, UsageError
 from retrieval.locations.fetch import stamp
-from retrieval.types import CorpusImage, Entry, Failure, FileBytes, Kind, MemberBytes, Origin
+from retrieval.types import CorpusImage, Entry, Failure, Kind, Origin, WholeFile
 
 
 class FailedImage(NamedTuple):
@@ -98,7 +98,7 @@ class HeldEntries:
 
     def _pictures(self, entry: Entry, image: CorpusImage) -> Iterator[Entry | Failure | Unlisted]:
         location = image.location
-        if not isinstance(location, FileBytes | MemberBytes):
+        if not isinstance(location, WholeFile):
             yield entry
             return
         try:

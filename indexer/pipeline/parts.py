@@ -23,11 +23,23 @@ from retrieval.decoding.pool import DecodePool
 from retrieval.errors import ImageError
 from retrieval.file_kinds import MOST_PARTS
 from retrieval.locations.fetch import stamp
-from retrieval.types import Attribute, CorpusImage, Entry, Failure, FileBytes, MemberBytes, PartBytes, part_of
+from retrieval.types import (
+    Attribute,
+    CorpusImage,
+    Entry,
+    Failure,
+    FileBytes,
+    MemberBytes,
+    ObjectBytes,
+    PartBytes,
+    WholeFile,
+    part_of,
+)
 
 _BATCH = 256  # entries that wait while files among them are listed
 _STAMP = re.compile(
-    r"(?P<file>\d+:\d+(?::\d+\+\d+)?):(?P<number>\d{1,6})/(?P<count>\d{1,6})(?:@(?P<rate>[0-9.e+-]+))?(?: |$)"
+    r"(?P<file>\d+:\d+(?::e[0-9a-f]{16})?(?::\d+\+\d+)?)"
+    r":(?P<number>\d{1,6})/(?P<count>\d{1,6})(?:@(?P<rate>[0-9.e+-]+))?(?: |$)"
 )
 
 
@@ -72,7 +84,7 @@ class PartsExpander:
         if image is None or not image.may_be_several:
             return entry
         location = image.location
-        if not isinstance(location, FileBytes | MemberBytes):
+        if not isinstance(location, WholeFile):
             return entry
         try:
             file_stamp, whole_stamp = stamp(location), stamp_of_files(image)
@@ -114,20 +126,21 @@ class _Listing:
     """A file with what a worker process found in it: the names of its pictures, or why they cannot be listed."""
 
     entry: Entry
-    location: FileBytes | MemberBytes
+    location: WholeFile
     must_be_listed: bool
     found: list[str] | ImageError | None = None
 
 
-def mark_of(location: FileBytes | MemberBytes) -> str:
+def mark_of(location: WholeFile) -> str:
     """Give what stands in a uri between a file and the name of a picture in it: in a fragment, # is quoted."""
-    return quote("#") if isinstance(location, MemberBytes) else "#"
+    is_member = isinstance(location, MemberBytes) or (isinstance(location, ObjectBytes) and location.member)
+    return quote("#") if is_member else "#"
 
 
 def file_uri_of(image: CorpusImage) -> str:
     """Give the uri of the file that an image is, or is in."""
     location, part = image.location, part_of(image.location)
-    if not part or not isinstance(location, PartBytes | MemberBytes):
+    if not part or not isinstance(location, PartBytes | MemberBytes | ObjectBytes):
         return image.uri
     file = FileBytes(location.path) if isinstance(location, PartBytes) else location
     return image.uri.removesuffix(f"{mark_of(file)}{quote(part)}")
@@ -161,7 +174,7 @@ def names_of(
     return [names[number] for number in sorted(names)]
 
 
-def expanded(entry: Entry, location: FileBytes | MemberBytes, names: list[str]) -> list[Entry | Failure]:
+def expanded(entry: Entry, location: WholeFile, names: list[str]) -> list[Entry | Failure]:
     """Give an entry for each picture of a file; texts beside the file describe the first."""
     image = entry.image
     assert image is not None, "of a file"
@@ -176,9 +189,7 @@ def expanded(entry: Entry, location: FileBytes | MemberBytes, names: list[str]) 
     return found
 
 
-def _part_of(
-    image: CorpusImage, location: FileBytes | MemberBytes, name: str, number: int, count: int
-) -> CorpusImage:
+def _part_of(image: CorpusImage, location: WholeFile, name: str, number: int, count: int) -> CorpusImage:
     attributes: dict[str, Attribute] = {}
     rate = rate_of(image)
     kind, _, value = name.partition("=")

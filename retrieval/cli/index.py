@@ -71,13 +71,15 @@ def index(
     r"""Index a corpus of pictures and texts into a collection.
 
     CORPUS is a folder of pictures, or a file in one of the formats below; "train-{000..005}.tar" is six
-    files. Run it again at any time: only what is new or changed is encoded. Ctrl-C keeps what is done. Without
-    CORPUS, all corpora of the collection are indexed again, as they were before.
+    files, and s3://bucket/photos a folder in an S3 store. Run it again at any time: only what is new or changed is
+    encoded. Ctrl-C keeps what is done. Without CORPUS, all corpora of the collection are indexed again, as they were
+    before.
 
     \b
         vlsearch index ~/Pictures
         vlsearch index --prune                      what changed in all of the collection's corpora
         vlsearch index --regions                    find small things too, at twice the work
+        vlsearch index s3://bucket/photos           as the AWS settings say who asks, and where
         vlsearch index captions.csv --image-column file --caption-column title:en
         vlsearch index /media/usb/Pictures --collection /media/usb/photos.collection --relative
         vlsearch index dataset_flickr8k.json --images Images/ --split test

@@ -18,7 +18,8 @@ from retrieval.corpora.sharded import sharded
 from retrieval.corpora.spec import CorpusSpec, spec_of
 from retrieval.corpora.textfile import unreadable
 from retrieval.errors import CorpusFormatError, UsageError
-from retrieval.uris import is_url
+from retrieval.extras import require
+from retrieval.uris import is_object_uri, is_url
 
 __all__ = [
     "FORMATS",
@@ -41,7 +42,8 @@ def open_corpus(source: str, options: CorpusOptions, formats: Sequence[Format] =
     """Recognise a corpus, unless ``options.format`` says what it is, and check that it can be read.
 
     Args:
-        source: path of a file or folder, or of several tars with braces (``train-{000..005}.tar``).
+        source: path of a file or folder, or of several tars with braces (``train-{000..005}.tar``); or the same in
+            an S3 store (``s3://bucket/photos``).
         options: how to read it.
         formats: those that it may be in, in the order in which they are asked; one of them reads folders.
 
@@ -55,21 +57,47 @@ def open_corpus(source: str, options: CorpusOptions, formats: Sequence[Format] =
         raise UsageError(
             f"{source} is a URL, and corpora are read from disk; download it, or list it in a .txt file"
         )
+    if is_object_uri(source):
+        corpus = replace(_opened_in_store(source, options, formats), spec=spec_of(source, options))
+        return corpus if options.shard is None else sharded(corpus, options.shard)
     path = Path(source)
     try:
         if path.name.startswith(CATALOGUE):
             raise CorpusFormatError(
                 source, "belongs to a collection, and is not a corpus", "Name pictures or captions"
             )
-        if options.format is None:
-            found = recognise(path, formats)
-        else:
-            found = Recognised(_named(options.format, formats), CorpusPath(path))
-            _check_place(found.format, path)
-        corpus = replace(_opened(found, options), spec=spec_of(source, options))
+        corpus = replace(_opened_file(path, options, formats), spec=spec_of(source, options))
         return corpus if options.shard is None else sharded(corpus, options.shard)
     except OSError as error:  # a name that is too long, a folder that may not be searched
         raise CorpusFormatError(source, unreadable(error), "Check the path and its permissions") from error
+
+
+def _opened_file(
+    path: Path, options: CorpusOptions, formats: Sequence[Format], images: Path | None = None
+) -> Corpus:
+    """Open a file or folder of this machine; ``images`` is the folder that names in it count from, if that is known."""
+    if options.format is None:
+        found = recognise(path, formats)
+    else:
+        found = Recognised(_named(options.format, formats), CorpusPath(path))
+        _check_place(found.format, path)
+    return _opened(found if images is None else replace(found, images=images), options)
+
+
+def _opened_in_store(source: str, options: CorpusOptions, formats: Sequence[Format]) -> Corpus:
+    from retrieval.corpora.object_corpus import open_object_corpus  # late: few corpora lie in a store
+
+    require("s3", "reading s3://")
+    of_folders = next(one for one in formats if one.reads == "folder")
+    named = None if options.format is None else _named(options.format, formats)
+    return open_object_corpus(
+        source,
+        options,
+        may_be_folder=named is None or named is of_folders,
+        may_be_file=named is not of_folders,
+        check_folder=lambda: _check_options(of_folders, source, options),
+        open_file=lambda path: _opened_file(path, options, formats, images=path.parent),
+    )
 
 
 def _named(name: str, formats: Sequence[Format]) -> Format:
@@ -93,18 +121,16 @@ def _check_place(format: Format, path: Path) -> None:
 
 
 def _opened(found: Recognised, options: CorpusOptions) -> Corpus:
-    _check_options(found, options)
+    _check_options(found.format, str(found.at.path), options)
     if found.images is not None and options.images is None:
         options = replace(options, images=found.images)
     corpus = found.format.open(found.at, options)
     return replace(corpus, note="; ".join(note for note in (found.note, corpus.note) if note) or None)
 
 
-def _check_options(found: Recognised, options: CorpusOptions) -> None:
+def _check_options(format: Format, place: str, options: CorpusOptions) -> None:
     """Refuse options that mean nothing for a format: what is ignored in silence is missed hours later."""
     for name, spelling in SPELLINGS.items():
         is_given = getattr(options, name) != getattr(_DEFAULTS, name)
-        if is_given and name not in found.format.options:
-            raise UsageError(
-                f"{spelling} has no meaning for {found.at.path}, read as {found.format.name}; leave it out"
-            )
+        if is_given and name not in format.options:
+            raise UsageError(f"{spelling} has no meaning for {place}, read as {format.name}; leave it out")

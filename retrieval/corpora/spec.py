@@ -11,6 +11,7 @@ from pathlib import Path
 from retrieval.corpora.options import CaptionColumn, CorpusOptions
 from retrieval.corpora.shard import Shard
 from retrieval.errors import UsageError
+from retrieval.uris import is_object_uri
 
 _LIMIT = 2**16  # characters: a collection may come from strangers
 _TEXTS = ("format", "image_column", "split", "lang")
@@ -21,7 +22,7 @@ class CorpusSpec:
     """What :func:`retrieval.corpora.open_corpus` was called with, whatever the working directory is later.
 
     Attributes:
-        source: the absolute path, braces and all.
+        source: the absolute path, or the address in a store; braces and all.
         options: how it was read; paths in it are absolute.
     """
 
@@ -41,7 +42,7 @@ class CorpusSpec:
         """Give the spec after its files were moved; ``path`` gives the path of today for an absolute one."""
         images = self.options.images
         options = replace(self.options, images=None if images is None else Path(path(str(images))))
-        return CorpusSpec(path(self.source), options)
+        return CorpusSpec(self.source if is_object_uri(self.source) else path(self.source), options)
 
     @classmethod
     def from_json(cls, text: str) -> CorpusSpec | None:
@@ -54,14 +55,17 @@ class CorpusSpec:
             source = whole["source"]
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError, UsageError):
             return None
-        is_path = isinstance(source, str) and os.path.isabs(source) and "\0" not in source  # noqa: PTH117
-        return cls(source, options) if is_path else None
+        if not isinstance(source, str) or "\0" in source:
+            return None
+        is_place = is_object_uri(source) or os.path.isabs(source)  # noqa: PTH117
+        return cls(source, options) if is_place else None
 
 
 def spec_of(source: str, options: CorpusOptions) -> CorpusSpec:
     """Make the spec of a corpus from what the caller said."""
     images = options.images and Path(os.path.abspath(options.images))  # noqa: PTH100  resolve() would follow links
-    return CorpusSpec(os.path.abspath(source), replace(options, images=images))  # noqa: PTH100
+    place = source if is_object_uri(source) else os.path.abspath(source)  # noqa: PTH100
+    return CorpusSpec(place, replace(options, images=images))
 
 
 def _options(given: dict[str, object]) -> CorpusOptions:

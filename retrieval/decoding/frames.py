@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import IO
 
 from retrieval.metadata.sidecars import Described
-from retrieval.types import FileBytes, InlineBytes, Limits, Location, MemberBytes, PartBytes, part_of
+from retrieval.types import (
+    FileBytes,
+    InlineBytes,
+    Limits,
+    Location,
+    MemberBytes,
+    PartBytes,
+    StoredObject,
+    part_of,
+)
 
 SHARED_BYTES = 128 * 2**20
 """Size of the largest array. Untouched pages of the memory that a worker and the run share take nothing."""
@@ -138,7 +147,9 @@ def read_request(file: IO[bytes]) -> Request | None:
 
 
 def _beside(described: Described) -> bytes:
-    paths = (os.path.abspath(path) for path in described.sidecars)  # noqa: PTH100
+    if any(isinstance(path, StoredObject) for path in described.sidecars):
+        raise TypeError("a worker does not read objects of a store")
+    paths = (os.path.abspath(path) for path in described.sidecars if isinstance(path, Path))  # noqa: PTH100
     return b"\0".join(map(os.fsencode, (described.name.replace("\0", ""), *paths)))
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from retrieval.decoding.budget import PROCESS_BYTES, default_budget, divide
 from retrieval.decoding.frames import LIST_PARTS, PAGE_TEXT, Reply, Request, Status
+from retrieval.decoding.object_sidecars import sidecars_as_files
 from retrieval.decoding.preparations import Preparation, to_json
 from retrieval.decoding.prepare import PageText, PreparedImage
 from retrieval.decoding.process import ProcessEnded, WorkerProcess
@@ -29,8 +30,10 @@ from retrieval.types import (
     Limits,
     Location,
     MemberBytes,
+    ObjectBytes,
     PartBytes,
     UrlBytes,
+    WholeFile,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +72,8 @@ class DecodePool:
         self._waiting_alone = 0
         self._closed = threading.Event()
         self._watcher: threading.Thread | None = None
+        self._reading_object = threading.Lock()
+        self._last_object: tuple[object, bytes] | None = None
         self._finalizer = weakref.finalize(self, _kill_all, self._all)
 
     def __enter__(self) -> Self:
@@ -111,7 +116,7 @@ class DecodePool:
         is_wanted: Callable[[bytes], bool] | None = None,
         described: Described | None = None,
     ) -> PreparedImage:
-        """Read, decode and prepare one image in a worker; URLs and tables are read in this thread.
+        """Read, decode and prepare one image in a worker; URLs, objects and tables are read in this thread.
 
         Args:
             location: where its bytes are.
@@ -128,27 +133,42 @@ class DecodePool:
         """
         if isinstance(location, UrlBytes | CellBytes):  # tables are read by a limited process of their own
             location = InlineBytes(read_bytes(location, self.limits))
-        reply, array = self._decode(location, to_json(preparation), is_wanted, described)
+        elif isinstance(location, ObjectBytes):
+            location = InlineBytes(self._object(location), location.part)
+        with sidecars_as_files(described, self.limits) as files:
+            reply, array = self._decode(location, to_json(preparation), is_wanted, files)
         return _outcome(reply, array)
 
-    def list_parts(
-        self, location: FileBytes | MemberBytes, frames_per_minute: float | None = None
-    ) -> list[str]:
+    def _object(self, location: ObjectBytes) -> bytes:
+        """Read an object, of which several pictures are asked for one after the other, only once for them."""
+        if not (location.place or location.part):
+            return read_bytes(location, self.limits)
+        file = (location.object, location.offset)
+        with self._reading_object:
+            if self._last_object is None or self._last_object[0] != file:
+                self._last_object = None
+                self._last_object = (file, read_bytes(location, self.limits))
+            return self._last_object[1]
+
+    def list_parts(self, location: WholeFile, frames_per_minute: float | None = None) -> list[str]:
         """List the pictures in a file by what names them behind ``#``, in a worker; the file alone names the empty one.
 
         Args:
-            location: of the file, or of the archive's member.
+            location: of the file, of the archive's member, or of the object.
             frames_per_minute: pictures of a video, at most; None for the usual number.
 
         Raises:
             ImageUnreadable, ImageTooLarge, ImageGivenUp, ImageError, VlsearchError: as :meth:`prepare`.
         """
         wanted = LIST_PARTS if frames_per_minute is None else f"{LIST_PARTS} {frames_per_minute!r}"
-        whole, name = (
-            (location, location.name)
-            if isinstance(location, MemberBytes)
-            else (PartBytes(location.path, ""), location.path.name)
-        )
+        whole: Location
+        match location:
+            case MemberBytes():
+                whole, name = location, location.name
+            case ObjectBytes():
+                whole, name = InlineBytes(read_bytes(location, self.limits)), location.name
+            case FileBytes():
+                whole, name = PartBytes(location.path, ""), location.path.name
         prepared = _outcome(*self._decode(whole, wanted, None, None))
         return _names(name, prepared.array)
 

@@ -1,15 +1,14 @@
-"""Encoded bytes of an image from where they are, within limits: regular files, tar members, URLs, memory."""
+"""Encoded bytes of an image from where they are, within limits: regular files, tar members, URLs, objects, memory."""
 
 from __future__ import annotations
 
 import os
 import stat
-import threading
 import time
-from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
-from retrieval.errors import ImageError, ImageGivenUp, MissingExtra
+from retrieval.errors import ImageError, ImageGivenUp, ImageUnreadable, MissingExtra
+from retrieval.locations.deadline import within
 from retrieval.types import (
     CellBytes,
     FileBytes,
@@ -17,6 +16,7 @@ from retrieval.types import (
     Limits,
     Location,
     MemberBytes,
+    ObjectBytes,
     PartBytes,
     UrlBytes,
 )
@@ -37,6 +37,7 @@ def read_bytes(location: Location, limits: Limits) -> bytes:
 
     Raises:
         ImageGivenUp: a download was over time.
+        ImageUnreadable: an object store does not give the bytes now.
         ImageError: with the reason, in one clause.
     """
     match location:
@@ -48,6 +49,8 @@ def read_bytes(location: Location, limits: Limits) -> bytes:
             return _read_cell(table, column, row, limits)
         case UrlBytes(url):
             return _download(url, limits)
+        case ObjectBytes():
+            return _read_object(location, limits)
         case InlineBytes(data):
             if len(data) > limits.file_bytes:
                 raise _too_large(len(data), limits)
@@ -85,6 +88,11 @@ def stamp(location: Location) -> str | None:
             return f"{_file_stamp(archive)}:{offset}+{size}" + (f":{place}" if place else "")
         case CellBytes(table, _, row):
             return f"{_file_stamp(table)}:row={row}"
+        case ObjectBytes(at) if at.size is None:
+            raise ImageError("cannot be read (there is no such object)")
+        case ObjectBytes(at, _, offset, length, _, place):
+            extent = "" if length is None else f":{offset}+{length}"
+            return f"{at.stamp}{extent}" + (f":{place}" if place else "")
         case UrlBytes():
             return "url"
         case InlineBytes():
@@ -102,6 +110,26 @@ def _read_cell(table: Path, column: str, row: int, limits: Limits) -> bytes:
         return read_cell(table.absolute(), column or None, row, limits.file_bytes)
     except (ParquetFault, MissingExtra) as fault:
         raise ImageError(f"cannot be read from the table ({fault})") from fault
+
+
+def _read_object(location: ObjectBytes, limits: Limits) -> bytes:
+    from retrieval.locations.object_copies import read_copy  # late: few corpora lie in a store
+    from retrieval.locations.object_store import StoreFault, read_object
+
+    at, offset, length = location.object, location.offset, location.length
+    try:
+        copied = read_copy(at, offset, length, limits.file_bytes) if length is not None else None
+        if copied is not None:
+            return copied
+        return read_object(at, limits.file_bytes, limits.seconds, offset, length)
+    except OverflowError as error:
+        raise _too_large(error.args[0], limits) from error
+    except TimeoutError:
+        raise _too_long(limits) from None
+    except StoreFault as fault:
+        raise ImageUnreadable(f"cannot be read ({fault})") from fault
+    except MissingExtra as missing:
+        raise ImageUnreadable(str(missing)) from missing
 
 
 def _file_stamp(path: Path) -> str:
@@ -136,30 +164,14 @@ def _read_file(path: Path, offset: int, size: int | None, limits: Limits) -> byt
 
 
 def _download(url: str, limits: Limits) -> bytes:
-    """Download the bytes behind a URL within the deadline, whatever the server does.
-
-    In a thread that is left behind at the deadline: a host name that is looked up for minutes, or headers that come
-    a byte at a time, pass every timeout of a client, because each of those counts from the last byte.
-    """
+    """Download the bytes behind a URL within the deadline, whatever the server does."""
     if not is_url(url):
         raise ImageError("only http and https URLs are fetched")
-    outcome: Queue[bytes | Exception] = Queue(1)
     deadline = time.monotonic() + limits.seconds
-
-    def work() -> None:
-        try:
-            outcome.put(_transfer(url, limits, deadline))
-        except Exception as error:  # raised again below, in the thread that asked
-            outcome.put(error)
-
-    threading.Thread(target=work, name="vlsearch-download", daemon=True).start()
     try:
-        found = outcome.get(timeout=limits.seconds)
-    except Empty:
+        return within(limits.seconds, lambda: _transfer(url, limits, deadline))
+    except TimeoutError:
         raise _too_long(limits) from None
-    if isinstance(found, Exception):
-        raise found
-    return found
 
 
 def _transfer(url: str, limits: Limits, deadline: float) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from retrieval.json_files import read_regular
@@ -40,6 +41,7 @@ def read_described(source: Source, described: Described) -> dict[str, Attribute]
     """
     sidecars = []
     for path in described.sidecars:
+        assert isinstance(path, Path), "objects are fetched before a worker is asked"
         with contextlib.suppress(OSError, ValueError):
             sidecars.append(Sidecar(path.name, read_regular(path, MOST_BYTES)))
     return _read_metadata(source, described.name, sidecars)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from retrieval.types import StoredObject
+
 SIDECAR_SUFFIXES = (".xmp", ".json")
 
 _TAKEOUT_SUFFIX = ".supplemental-metadata"
@@ -23,11 +25,11 @@ class Described:
 
     Attributes:
         name: of its file, for the date that may be in it.
-        sidecars: files beside it that describe it.
+        sidecars: files or objects beside it that describe it; a worker process takes files alone.
     """
 
     name: str = ""
-    sidecars: tuple[Path, ...] = ()
+    sidecars: tuple[Path | StoredObject, ...] = ()
 
 
 def sidecars_of(image: str, there: Mapping[str, str]) -> list[str]:

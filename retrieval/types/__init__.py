@@ -25,8 +25,11 @@ from retrieval.types.locations import (
     Limits,
     Location,
     MemberBytes,
+    ObjectBytes,
     PartBytes,
+    StoredObject,
     UrlBytes,
+    WholeFile,
     part_of,
 )
 from retrieval.types.progress import OnProgress, Progress, ignore_progress
@@ -61,6 +64,7 @@ __all__ = [
     "Location",
     "MemberBytes",
     "Mode",
+    "ObjectBytes",
     "OnProgress",
     "Origin",
     "PartBytes",
@@ -70,8 +74,10 @@ __all__ = [
     "Scalar",
     "SecondLook",
     "Sort",
+    "StoredObject",
     "UrlBytes",
     "Verdict",
+    "WholeFile",
     "ignore_progress",
     "part_of",
 ]

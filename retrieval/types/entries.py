@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrieval.types.items import Attribute
-from retrieval.types.locations import Location
+from retrieval.types.locations import Location, StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +16,16 @@ class CorpusImage:
     """An image listed by a corpus, not yet read.
 
     ``uri`` identifies it in the collection (see :mod:`retrieval.uris`); ``key`` is the caller's own name for it;
-    ``sidecars`` are files beside it that describe it (XMP, Google Takeout's JSON). Where ``may_be_several``, the file
-    may hold further pictures, each of which becomes an item; of a video, at most ``frames_per_minute``.
+    ``sidecars`` are files or objects beside it that describe it (XMP, Google Takeout's JSON). Where
+    ``may_be_several``, the file may hold further pictures, each of which becomes an item; of a video, at most
+    ``frames_per_minute``.
     """
 
     uri: str
     location: Location
     key: str | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
-    sidecars: tuple[Path, ...] = ()
+    sidecars: tuple[Path | StoredObject, ...] = ()
     may_be_several: bool = False
     frames_per_minute: float | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 
@@ -70,6 +71,61 @@ class UrlBytes:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object of an S3 store, in one version where that was listed.
+
+    Attributes:
+        bucket: that it is in.
+        key: its name there, of which nothing is ever a path of this machine.
+        size: in bytes; None where it was not listed.
+        modified_ns: nanoseconds since 1970, to the millisecond.
+        etag: what the store calls this version; empty where it was not listed.
+    """
+
+    bucket: str
+    key: str
+    size: int | None = None
+    modified_ns: int = 0
+    etag: str = ""
+
+    @property
+    def name(self) -> str:
+        """What stands behind the key's last slash."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def stamp(self) -> str:
+        """Size, time and ETag in a form that a catalogue keeps."""
+        return f"{self.size or 0}:{self.modified_ns}:e{sha256(self.etag.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectBytes:
+    """Bytes of an object in an S3 store: all of it, or a member of the uncompressed tar that it is.
+
+    Attributes:
+        object: that they are in.
+        member: name of the tar's member; empty for the whole object.
+        offset: of the member's bytes in the object.
+        length: in bytes, of the member.
+        part: which of the pictures in it, as of :class:`PartBytes`.
+        place: likewise.
+    """
+
+    object: StoredObject
+    member: str = ""
+    offset: int = 0
+    length: int | None = None
+    part: str = ""
+    place: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the file that it would be: of the member, or behind the key's last slash."""
+        return (self.member or self.object.key).rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
 class InlineBytes:
     """Bytes that the caller passed in memory; ``part`` is which of the pictures in them, as of :class:`PartBytes`."""
 
@@ -77,13 +133,16 @@ class InlineBytes:
     part: str = ""
 
 
-Location = FileBytes | PartBytes | MemberBytes | CellBytes | UrlBytes | InlineBytes
+Location = FileBytes | PartBytes | MemberBytes | CellBytes | UrlBytes | ObjectBytes | InlineBytes
 """Where the encoded bytes (JPEG, PNG, ...) of an image are."""
+
+WholeFile = FileBytes | MemberBytes | ObjectBytes
+"""Where the bytes of a file are that may hold several pictures."""
 
 
 def part_of(location: Location) -> str:
     """Give which of the pictures in a file a location is; empty where it is the whole file, or the first of them."""
-    return location.part if isinstance(location, PartBytes | MemberBytes | InlineBytes) else ""
+    return location.part if isinstance(location, PartBytes | MemberBytes | ObjectBytes | InlineBytes) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from retrieval.expressions import (
     Under,
 )
 from retrieval.types import Kind
-from retrieval.uris import expand_home, file_uri, is_url
+from retrieval.uris import expand_home, file_uri, is_object_uri, is_url, object_uri
 
 Mask = NDArray[np.bool_]
 
@@ -166,6 +166,10 @@ def _uri_ranges(path: str) -> list[tuple[str, str]]:
     """Give the ranges of uris inside a folder (``/`` follows it), an archive (``#`` does) or a folder in one."""
     if is_url(path):
         places = [path]
+    elif is_object_uri(path):  # an address, or a uri as it is shown
+        bucket, _, key = path.removeprefix("s3://").partition("/")
+        archive, mark, inner = key.partition("#")
+        places = [path, object_uri(bucket, key), *([object_uri(bucket, archive, inner)] if mark else [])]
     else:
         archive, mark, inner = path.partition("#")
         places = [file_uri(expand_home(path)), *([file_uri(expand_home(archive), inner)] if mark else [])]

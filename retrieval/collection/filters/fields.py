@@ -17,7 +17,7 @@ from retrieval.collection.statement import ReadConnection, Select
 from retrieval.errors import FilterError
 from retrieval.texts import fold
 from retrieval.types import Kind
-from retrieval.uris import display, is_url, split_file_uri
+from retrieval.uris import display, is_url, split_file_uri, split_object_uri
 
 NAMES_SHOWN = 40
 
@@ -249,6 +249,11 @@ def place_of(uri: str) -> tuple[str, str] | None:
             return _characters(str(path.parent)), _characters(path.name)
         inner, _, name = fragment.rpartition("/")
         return _characters(f"{path}#{inner}" if inner else str(path)), _characters(name)
+    if (stored := split_object_uri(uri)) is not None:
+        bucket, key, fragment = stored
+        inner, _, name = (key if fragment is None else fragment).rpartition("/")
+        parts = (inner,) if fragment is None else (f"{key}#{inner}" if inner else key,)
+        return "/".join((f"s3://{bucket}", *filter(None, parts))), name
     if is_url(uri):
         folder, _, name = uri.partition("#")[0].partition("?")[0].rpartition("/")
         return display(folder), _characters(unquote(name))

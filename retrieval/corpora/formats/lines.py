@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from retrieval.corpora.corpus import Corpus, Entries
 from retrieval.corpora.corpus_path import CorpusPath
 from retrieval.corpora.format import Format
 from retrieval.corpora.names import FileNames
 from retrieval.corpora.options import CorpusOptions
-from retrieval.corpora.textfile import estimate_lines, read_lines
+from retrieval.corpora.textfile import Line, estimate_lines, read_lines
 from retrieval.corpora.values import text_at
 from retrieval.types import Entry, Failure
 
@@ -26,8 +28,13 @@ def open_lines(at: CorpusPath, options: CorpusOptions) -> Corpus:
 
 def read_captions(names: FileNames, lang: str | None) -> Entries:
     """Stream the texts of a file, one a line that is not blank."""
-    for number, line, fault in read_lines(names.path):
-        uri = names.part(f"L{number}")
+    return captions_in(read_lines(names.path), names.whole, lang)
+
+
+def captions_in(lines: Iterable[Line], whole: str, lang: str | None) -> Entries:
+    """Stream the texts in the lines of what the uri ``whole`` names."""
+    for number, line, fault in lines:
+        uri = f"{whole}#L{number}"
         if fault:
             yield Failure(uri, fault)
             continue

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from retrieval.corpora import CorpusOptions
-from retrieval.corpora.formats import folder
+from retrieval.corpora.corpus import LeftOut
+from retrieval.corpora.trees import LocalFolder, LocalTree
 from retrieval.errors import UsageError
 from tests.builders import Index, draw, uris
 
@@ -136,14 +137,14 @@ def test_prune_spares_what_lies_in_a_folder_that_cannot_be_listed_and_nothing_el
     index(photos)
     (photos / "red.png").rename(photos / ".red.png")
     (photos / "red.txt").unlink()
-    listed = folder._list_folder
+    found = LocalTree.folder
 
-    def refuse(path: str, relative: str, rules: folder._Rules) -> object:
+    def refuse(tree: LocalTree, relative: str, left_out: LeftOut) -> LocalFolder | None:
         if relative == "sub/":
             raise PermissionError(13, "Permission denied")
-        return listed(path, relative, rules)
+        return found(tree, relative, left_out)
 
-    monkeypatch.setattr(folder, "_list_folder", refuse)
+    monkeypatch.setattr(LocalTree, "folder", refuse)
     report = index(photos, prune=True)
 
     assert (report.failed, report.removed) == (1, 2)

@@ -1,0 +1,188 @@
+"""Indexing from an S3 store: what is as it was is not read again, and nothing but what is gone is ever dropped."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import tarfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import indexer
+from indexer import CorpusOptions, Shard, open_corpus
+from retrieval.collection import Collection
+from retrieval.errors import CorpusFormatError, ImageUnreadable
+from retrieval.locations.object_store import StoredFolder, StoreFault, list_folder
+from tests.builders import HashEncoder, Index, uris
+from tests.command_line import Run
+from tests.faults.states import state_of
+from tests.hostile_s3 import hostile_store, refuse
+from tests.s3_server import SECRET, Bucket, requests_counted, settings_of
+
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="{}"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def encoded(*colours: str, format: str = "PNG") -> bytes:
+    first, *others = (Image.new("RGB", (16, 12), colour) for colour in colours)
+    file = io.BytesIO()
+    first.save(file, format, **({"save_all": True, "append_images": others} if others else {}))
+    return file.getvalue()
+
+
+@pytest.fixture
+def stored(bucket: Bucket) -> Bucket:
+    """A bucket with the folder ``p``: two pictures with captions, one of them below, and a TIFF of two pages."""
+    bucket.put("p/red.png", encoded("red"))
+    bucket.put("p/red.txt", "a red square")
+    bucket.put("p/red.xmp", XMP.format(4))
+    bucket.put("p/sub/blue.png", encoded("blue"))
+    bucket.put("p/sub/blue.txt", "a blue square")
+    bucket.put("p/pages.tif", encoded("green", "white", format="TIFF"))
+    return bucket
+
+
+def pictures_asked(asked: list[tuple[str, str]]) -> list[str]:
+    return [key for name, key in asked if name == "GetObject" and not key.endswith(".txt")]
+
+
+def test_what_is_as_it_was_is_known_from_the_listing_alone(
+    stored: Bucket, index: Index, collection: Path
+) -> None:
+    first = index(f"s3://{stored.name}/p")
+    with requests_counted() as asked:
+        again = index(f"s3://{stored.name}/p")
+
+    assert (first.images, first.captions, first.links, first.failed) == (4, 2, 2, 0)
+    assert (again.unchanged, again.encoded, again.failed) == (6, 0, 0)
+    assert pictures_asked(asked) == []
+    assert uris(collection).keys() == {"pages.tif", "pages.tif#page%3D2", "red.png", "blue.png"}
+
+
+def test_an_object_with_another_etag_is_read_again_though_its_size_is_the_same(
+    stored: Bucket, index: Index
+) -> None:
+    index(f"s3://{stored.name}/p")
+    pages = bytearray(encoded("green", "white", format="TIFF"))
+    pages[-1] ^= 1  # a pixel
+    stored.put("p/pages.tif", bytes(pages))
+    stored.put("p/sub/blue.png", encoded("blue"))  # a newer time, as it is
+    with requests_counted() as asked:
+        again = index(f"s3://{stored.name}/p")
+
+    assert set(pictures_asked(asked)) == {"p/pages.tif", "p/sub/blue.png"}
+    assert (again.encoded, again.failed) == (2, 0)
+
+
+def test_a_sidecar_that_changed_gives_its_picture_new_attributes(
+    stored: Bucket, index: Index, collection: Path
+) -> None:
+    index(f"s3://{stored.name}/p")
+    stored.put("p/red.xmp", XMP.format(5))
+    index(f"s3://{stored.name}/p")
+
+    with Collection.open(collection) as opened:
+        rated = {
+            one.uri: one.attributes["rating"] for one in opened.items(range(9)) if "rating" in one.attributes
+        }
+    assert rated == {f"s3://{stored.name}/p/red.png": 5}
+
+
+def test_prune_drops_what_is_gone_and_nothing_while_the_store_cannot_be_listed(
+    stored: Bucket, index: Index, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    index(f"s3://{stored.name}/p")
+    stored.delete("p/sub/blue.png")
+
+    def refused(bucket: str, prefix: str) -> StoredFolder:
+        if prefix == "p/sub/":
+            raise StoreFault("the store answered AccessDenied (403)")
+        return list_folder(bucket, prefix)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("retrieval.corpora.object_tree.list_folder", refused)
+        failed = index(f"s3://{stored.name}/p", prune=True)
+    with hostile_store() as down, settings_of(down.url):
+        down.respond = refuse(403, "AccessDenied")
+        with pytest.raises(CorpusFormatError, match="the store answered"):
+            index(f"s3://{stored.name}/p", prune=True)
+
+    assert (failed.failed, failed.removed, len(uris(collection))) == (1, 0, 4)
+    assert [group.reason for group in failed.reasons] == [
+        "the folder cannot be read (the store answered AccessDenied (403))"
+    ]
+    assert index(f"s3://{stored.name}/p", prune=True).removed == 2
+
+
+def test_a_connection_that_is_lost_fails_the_items_that_were_to_be_read_and_they_are_tried_again(
+    stored: Bucket, index: Index, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+
+    def lost(*_: object) -> bytes:
+        raise ImageUnreadable("cannot be read (no connection to the store can be made)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("retrieval.locations.fetch._read_object", lost)
+        report = index(f"s3://{stored.name}/p")
+    again = index(f"s3://{stored.name}/p")
+
+    assert [(group.count, group.reason) for group in report.reasons] == [
+        (3, "cannot be read (no connection to the store can be made)")
+    ]
+    assert report.captions == 2
+    assert (again.images, again.failed) == (4, 0)
+
+
+def test_shards_of_a_corpus_in_a_store_merge_to_what_a_single_run_makes(
+    stored: Bucket, tmp_path: Path
+) -> None:
+    members = {f"{number}.png": encoded(colour) for number, colour in enumerate(["tan", "navy", "lime"])}
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    stored.put("x.tar", (tmp_path / "x.tar").read_bytes())
+    for number, source in enumerate([f"s3://{stored.name}/p", f"s3://{stored.name}/x.tar"]):
+        place = tmp_path / str(number)
+        place.mkdir()
+        single, shards = place / "single", [place / "1", place / "2"]
+        indexer.build(open_corpus(source, CorpusOptions()), single, model=HashEncoder(), workers=1)
+        for which, path in enumerate(shards, start=1):
+            corpus = open_corpus(source, CorpusOptions(shard=Shard(which, 2)))
+            indexer.build(corpus, path, model=HashEncoder(), workers=1)
+
+        indexer.merge(shards, place / "merged")
+
+        assert state_of(place / "merged") == state_of(single)
+
+
+def test_the_command_line_indexes_from_a_store_updates_and_finds_and_repeats_no_secret(
+    stored: Bucket, run: Run, tmp_path: Path
+) -> None:
+    collection = tmp_path / "collection"
+    indexed = run("index", f"s3://{stored.name}/p", "--collection", collection, "--model", "mini")
+    stored.put("p/new.png", encoded("yellow"))
+    updated = run("index", "--collection", collection)
+    inside = ("--in", f"s3://{stored.name}/p/sub", "--find", "image")
+    alike = run("similar", f"s3://{stored.name}/p/new.png", "--collection", collection, *inside)
+
+    assert (indexed.exit_code, updated.exit_code, alike.exit_code) == (0, 0, 0)
+    assert "4 images, 2 captions" in indexed.stdout
+    assert "1 encoded" in updated.stdout
+    assert [line for line in alike.stdout.splitlines() if "s3://" in line] == [
+        line for line in alike.stdout.splitlines() if f"s3://{stored.name}/p/sub/blue.png" in line
+    ]
+    assert "blue.png" in alike.stdout
+    with closing(sqlite3.connect(collection / "catalogue.sqlite")) as catalogue:
+        everything = "\n".join(catalogue.iterdump())
+    said = "".join(done.stdout + done.stderr for done in (indexed, updated, alike))
+    assert SECRET not in everything + said
+    assert "someone" not in everything + said
