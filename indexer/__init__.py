@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from indexer.store.diagnosis import Diagnosis as Diagnosis
     from indexer.store.diagnosis import doctor as doctor
     from indexer.store.maintenance import optimize as optimize
+    from indexer.stored_shards import send_shard as send_shard
     from indexer.tagging import Tagged as Tagged
     from indexer.tagging import tag_items as tag
     from indexer.tagging import untag_items as untag
@@ -131,6 +132,7 @@ _WHERE = {
     "relocate": ("indexer.relocating", "relocate"),
     "rename_album": ("indexer.albums", "rename_album"),
     "save_album": ("indexer.albums", "save_album"),
+    "send_shard": ("indexer.stored_shards", "send_shard"),
     "set_attributes": ("indexer.changing_attributes", "set_attributes"),
     "set_reads_text": ("indexer.text_recognition", "set_reads_text"),
     "tag": ("indexer.tagging", "tag_items"),
@@ -201,6 +203,7 @@ __all__ = [
     "relocate",
     "rename_album",
     "save_album",
+    "send_shard",
     "set_attributes",
     "set_reads_text",
     "tag",

@@ -7,6 +7,7 @@ killed merge goes on as a killed run does.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,12 +29,14 @@ from indexer.store.maintenance import compact_if_due
 from indexer.store.shard_note import claim_shard
 from indexer.store.text_rows import note_reads_text
 from indexer.store.writer import Writer
+from indexer.stored_shards import StoredShards
 from retrieval.corpora import Corpus, open_corpus
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.registry import load_bound_encoder
 from retrieval.errors import ImageError, UsageError
 from retrieval.identity import Identity
 from retrieval.types import Limits, OnProgress, Progress
+from retrieval.uris import is_object_uri
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +60,9 @@ def merge(
     twice. Killed at any moment, it has lost nothing committed and goes on from there. Ctrl-C commits what is done.
 
     Args:
-        shards: folders of all the shards of a corpus, each indexed to its end, in any order.
+        shards: folders of all the shards of a corpus, each indexed to its end, in any order; or the address in an S3
+            store that :func:`indexer.send_shard` sent them to. Those are fetched into ``NAME.fetched`` beside the
+            collection, checked by size and hash, and removed when they are merged.
         collection: folder of the collection, made if it is not there.
         timeout: seconds to wait for another process that writes to the collection; by default none.
         pace: how much work a commit takes.
@@ -73,10 +78,12 @@ def merge(
         CollectionNotFound: there is no collection where a shard is named.
         IdentityMismatch: the collection is there, and was built with another model.
         CollectionLocked: another process writes to it.
+        ClusterError: shards cannot be fetched, or are not what was sent.
     """
     started = time.monotonic()
     target = Path(collection)
-    paths = [Path(shard) for shard in shards]
+    fetched = target.with_name(f"{target.name}.fetched")
+    paths = list(_on_this_machine(shards, fetched, on_progress))
     if target.resolve() in [path.resolve() for path in paths]:
         raise UsageError(f"{target} is one of the shards; merge them into another collection")
     with open_shards(paths) as opened:
@@ -90,7 +97,21 @@ def merge(
             claim_shard(writer, corpus.uri, None)
             merging = _Merging(writer, opened, corpus, pace)
             whole = merging.take(on_progress)
-            return merging.finished(whole, started)
+            report = merging.finished(whole, started)
+    if whole and any(path.parent == fetched for path in paths):
+        shutil.rmtree(fetched)
+    return report
+
+
+def _on_this_machine(
+    shards: Sequence[str | Path], folder: Path, on_progress: OnProgress | None
+) -> Iterator[Path]:
+    """Give the folders of shards, those in a store once they are fetched into a folder."""
+    for shard in shards:
+        if is_object_uri(str(shard)):
+            yield from StoredShards(str(shard)).fetch(folder, on_progress)
+        else:
+            yield Path(shard)
 
 
 class _Merging:

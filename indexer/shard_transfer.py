@@ -1,4 +1,4 @@
-"""A finished shard as a stream of pieces, from the machine that made it to the one that merges."""
+"""A finished shard as a stream of pieces, from the machine that made it to the one that merges, by whatever way."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def receive(pieces: Iterable[Piece], folder: Path) -> Path:
     for name, data in pieces:
         place, _, file = name.rpartition("/")
         if not (name == CATALOGUE or (place == SEGMENTS and _is_kept(file))):
-            raise ClusterError(f"a worker sent {name!r}, which is not a file of a collection")
+            raise ClusterError(f"a shard came with {name!r}, which is not a file of a collection")
         with (partial / name).open("ab") as out:
             out.write(data)
     if not (partial / CATALOGUE).exists():

@@ -77,7 +77,7 @@ class Bucket:
         """Delete an object."""
         self._client.delete_object(Bucket=self.name, Key=key)
 
-    def keys(self) -> list[str]:
+    def listed(self) -> list[str]:
         """List the keys of all objects."""
         return [one["Key"] for one in self._client.list_objects_v2(Bucket=self.name).get("Contents", ())]
 

@@ -94,6 +94,20 @@ def open_shards(paths: Sequence[Path]) -> Iterator[OpenedShards]:
         yield OpenedShards(ordered, spec, _identity_of(ordered), wants_texts)
 
 
+def finished_shard(path: Path) -> tuple[Shard, str]:
+    """Say which shard a collection is, and the uri of its corpus.
+
+    Raises:
+        UsageError: it is not a shard, was not indexed to its end, or holds what a merge would not take over.
+        CollectionNotFound: there is no collection.
+    """
+    with ExitStack() as stack:
+        threads = search_threads(1)
+        stack.callback(threads.shutdown)
+        opened = _open(path, stack, threads)
+        return opened.shard, opened.corpus.uri
+
+
 def _open(path: Path, stack: ExitStack, threads: Executor) -> OpenedShard:
     connections = ReadConnections(path)
     stack.callback(connections.close)

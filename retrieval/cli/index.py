@@ -84,6 +84,7 @@ def index(
         vlsearch index /media/usb/Pictures --collection /media/usb/photos.collection --relative
         vlsearch index dataset_flickr8k.json --images Images/ --split test
         vlsearch index /data/pictures --shard 2/8 --collection /scratch/shard-2
+        vlsearch index s3://bucket/photos --shard 2/8 --collection /scratch/shard-2 --send-to s3://bucket/run-1
         vlsearch index /data/pictures --ray head:6379
     """
     import indexer  # numpy, sqlalchemy: not for --help
@@ -92,6 +93,8 @@ def index(
         require("ocr", "index --ocr")
     if choice.ocr is not None:
         require_folder(collection, "index --ocr")
+    if choice.send_to is not None:
+        _check_place(choice.send_to, choice.shard, corpus)
     from retrieval.encoders.freed_memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
@@ -119,6 +122,8 @@ def index(
     if interrupted or (texts is not None and texts.interrupted):
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
         raise SystemExit(INTERRUPTED)
+    if choice.send_to is not None:
+        _send(require_folder(collection, "index --send-to"), choice.send_to, as_json, quiet)
     failed = strict and texts is not None and texts.failed
     if failed or any(report is None or is_failure(report, strict) for report in outcomes):
         raise SystemExit(1)
@@ -136,6 +141,26 @@ def _on_cluster(
         raise UsageError(f"--ray makes a new collection of a whole CORPUS; {remedy}")
     kept = {name: settings[name] for name in ("model", "limits", "timeout")}
     return kept | asdict(on_cluster) | {"workers": settings["workers"] or 1}
+
+
+def _check_place(address: str, shard: str | None, corpus: str | None) -> None:
+    """Refuse, before hours of work, a place that nothing can be sent to."""
+    from indexer.stored_shards import StoredShards  # late, as above
+
+    if shard is None or corpus is None:
+        raise UsageError("--send-to sends a shard; pass --shard i/n and CORPUS, or leave it out")
+    StoredShards(address).check()
+
+
+def _send(collection: Path, address: str, as_json: bool, quiet: bool) -> None:
+    import indexer
+
+    with progress_display(quiet) as show:
+        manifest = indexer.send_shard(collection, address, on_progress=show)
+    if as_json:
+        click.echo(json_line({"sent": manifest}).encode())
+    elif not quiet:
+        click.echo(f"sent to {printable(manifest)}")
 
 
 def is_failure(report: Report, strict: bool) -> bool:

@@ -19,25 +19,27 @@ from retrieval.cli.progress import progress_display
     metavar="SHARD...",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(),  # a Path would lose a slash of an address
     shell_complete=complete_paths,
 )
 @collection_option
 @json_option("Print one JSON object of counts at the end.")
 @quiet_option
 @wait_option
-def merge(shards: tuple[Path, ...], collection: Path, as_json: bool, quiet: bool, wait: float) -> None:
+def merge(shards: tuple[str, ...], collection: Path, as_json: bool, quiet: bool, wait: float) -> None:
     r"""Make one collection of the shards of a corpus.
 
     SHARD are all n collections that "vlsearch index CORPUS --shard i/n" made, each to its end. The corpus is listed
     again, but no picture is opened and nothing is encoded; the collection holds what a single run would have made:
     the same items in the same order, the same vectors and failures, and the same answers. Shards are only read. Run
-    the same command again after a kill: it goes on. Later, "vlsearch index" keeps the merged collection up to date.
+    the same command again after a kill: it goes on. Where shards were sent to an S3 store, SHARD is that address; they
+    are fetched and checked by size and hash. Later, "vlsearch index" keeps the merged collection up to date.
 
     \b
         vlsearch index /data/pictures --shard 1/2 --collection shard-1
         vlsearch index /data/pictures --shard 2/2 --collection shard-2
         vlsearch merge shard-1 shard-2 --collection photos.collection
+        vlsearch merge s3://bucket/run-1 --collection photos.collection
     """
     import indexer  # numpy, sqlalchemy: not for --help
 

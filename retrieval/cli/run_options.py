@@ -22,6 +22,7 @@ class RunChoice:
         prune, retry_failed, reread, relative, regions: keywords of :func:`indexer.build`.
         ocr: read the text in pictures; None: as the collection has it.
         shard: ``i/n``, as :func:`indexer.parse_shard` reads it.
+        send_to: address in an S3 store that the finished shard is sent to.
     """
 
     prune: bool
@@ -31,6 +32,7 @@ class RunChoice:
     ocr: bool | None
     regions: bool | None
     shard: str | None
+    send_to: str | None
 
 
 _OPTIONS = (
@@ -61,6 +63,11 @@ _OPTIONS = (
         "shard",
         metavar="i/n",
         help="Take the i-th of n disjoint parts of CORPUS alone: for n machines, and vlsearch merge.",
+    ),
+    click.option(
+        "--send-to",
+        metavar="S3://BUCKET/PREFIX",
+        help="Then send the finished shard there, as a whole, for vlsearch merge (pip install 'vlsearch[s3]').",
     ),
 )
 
