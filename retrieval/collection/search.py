@@ -71,16 +71,34 @@ def best_scored(
 ) -> Candidates:
     """Score some encodings exactly and keep those that score at least as the k-th best of them.
 
-    Scores in float32 rule out most: a vector whose score lies below the k-th by more than both may err is not among
-    the best.
-
     Args:
         ids: of the encodings, (n,) int64.
         vectors: theirs, (n, d) float32 unit rows, C-contiguous.
         query: (d,) float32 unit row.
         k: >= 1.
     """
-    near = np.einsum("ij,j->i", vectors, query)  # not BLAS, whose threads wait for each other
+    return best_near(ids, vectors, near_scores(vectors, query), query, k)
+
+
+def near_scores(vectors: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Score vectors, (n, d) float32 unit rows, by float32 arithmetic: (n,), in a fraction of the exact scores' time."""
+    near: NDArray[np.float32] = np.einsum(
+        "ij,j->i", vectors, query
+    )  # not BLAS, whose threads wait for each other
+    return near
+
+
+def best_near(
+    ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    near: NDArray[np.float32],
+    query: NDArray[np.float32],
+    k: int,
+) -> Candidates:
+    """Score encodings as :func:`best_scored`, their :func:`near_scores` being known.
+
+    Those rule out most: a vector whose score lies below the k-th by more than both may err is not among the best.
+    """
     likely = near >= _kth(near, k) - 2 * error_bound(len(query))
     return best_of(ids[likely], exact_scores(vectors[likely], query), k)
 

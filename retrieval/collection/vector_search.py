@@ -99,14 +99,17 @@ class VectorSearch:
         content_of: dict[int, int] = {}
         items_of: dict[int, list[int]] = {}
         last = self.snapshot.last_item if request.after is None else request.after.last_item
-        for row in _ITEMS_OF.rows(self.connection, id_list(encodings)):
+        rows = _ITEMS_OF.rows(self.connection, id_list(encodings))
+        owners = [row.item for row in rows if row.item is not None]
+        if len(owners) < len(rows):
+            raise WrongValue("the catalogue holds encodings of no item that are not masked")
+        hides = self.snapshot.hides
+        admitted = [not hides(item) for item in owners] if allowed is None else allowed.admits(owners)
+        for row, item, is_admitted in zip(rows, owners, admitted, strict=True):
             content_of[row.encoding] = row.content
             items = items_of.setdefault(row.content, [])
-            if row.item is None:
-                raise WrongValue("the catalogue holds encodings of no item that are not masked")
-            admitted = not self.snapshot.hides(row.item) if allowed is None else allowed.admits(row.item)
-            if admitted and row.item <= last:
-                items.append(row.item)
+            if is_admitted and item <= last:
+                items.append(item)
         if len(content_of) < len(encodings):
             raise WrongValue("segments hold encodings that the catalogue does not know")
         if not request.distinct:

@@ -200,11 +200,12 @@ class View:
     ) -> list[tuple[int, float]]:
         """Order items that may be found by their scores, best first."""
         allowed = None if where is None else self._allowed(find, where)
-        kept = [
-            (item, score)
-            for item, score in scores.items()
-            if (not self._snapshot.hides(item) if allowed is None else allowed.admits(item))
-        ]
+        admitted = (
+            [not self._snapshot.hides(item) for item in scores]
+            if allowed is None
+            else allowed.admits([*scores])
+        )
+        kept = [pair for pair, is_admitted in zip(scores.items(), admitted, strict=True) if is_admitted]
         return sorted(kept, key=lambda pair: (-pair[1], pair[0]))
 
     def contents_of(self, ids: Sequence[int]) -> dict[int, int]:

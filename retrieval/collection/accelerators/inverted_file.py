@@ -28,6 +28,7 @@ SELECTED_SHARE = (
     1 / 2
 )  # of the selected vectors expected in the cells visited first: fewer, and more are visited
 _ONE_QUERY = 11  # FAISS's search of lists one after the other: a fifth faster than the one for batches
+_KNOWN_VISITS = 64  # FAISS's parameters that are kept: making some takes a tenth of the search
 _LANES = 16  # components that FAISS takes at a time
 _PACKED_ROWS = 2**20  # rows packed at a time: 110 MB beside the index
 
@@ -47,22 +48,37 @@ class SearchParameters:
     radius_weight: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Selection:
-    """Which of the vectors may be proposed, as :meth:`InvertedFile.select` makes it.
+    """Which of the vectors may be proposed, as :meth:`InvertedFile.select` makes it; safe to share between threads.
 
-    Attributes:
+    Args:
         bits: uint8, a bit for each id from 0 on, the lowest first; FAISS reads them where they lie.
         in_cell: (cells,) int64, how many of the vectors of each cell.
+        rows: of the inverted file.
+
+    Attributes:
+        in_cell: as given.
+        share: of all vectors, 0 to 1.
+        size_bytes: memory that it takes.
     """
 
-    bits: NDArray[np.uint8]
-    in_cell: NDArray[np.int64]
+    def __init__(self, bits: NDArray[np.uint8], in_cell: NDArray[np.int64], rows: int) -> None:
+        self._bits, self.in_cell = bits, in_cell
+        self.share = int(in_cell.sum()) / max(1, rows)
+        self.size_bytes = bits.nbytes + in_cell.nbytes
+        self._selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+        self._visits: dict[int, Any] = {}
 
-    @property
-    def size_bytes(self) -> int:
-        """Memory that it takes."""
-        return self.bits.nbytes + self.in_cell.nbytes
+    def visits(self, cells: int) -> Any:
+        """Give FAISS's parameters for visits of so many cells, which must not outlive the selection."""
+        visits = self._visits.get(cells)
+        if visits is None:
+            visits = faiss.SearchParametersIVF()
+            visits.nprobe, visits.sel = cells, self._selector
+            if len(self._visits) >= _KNOWN_VISITS:
+                self._visits.clear()
+            self._visits[cells] = visits
+        return visits
 
 
 class Proposed(NamedTuple):
@@ -109,7 +125,8 @@ class InvertedFile:
         is_chosen[known] = chosen[numbers[known]]
         before = np.concatenate([[0], np.cumsum(is_chosen)])
         ends = np.cumsum(self._sizes)
-        return Selection(np.packbits(chosen, bitorder="little"), before[ends] - before[ends - self._sizes])
+        in_cell = before[ends] - before[ends - self._sizes]
+        return Selection(np.packbits(chosen, bitorder="little"), in_cell, self.rows)
 
     def propose(self, query: NDArray[np.float32], parameters: SearchParameters) -> NDArray[np.int64]:
         """Find ids of vectors that probably score best, at most ``parameters.rescored``, the best by their codes first.
@@ -145,12 +162,11 @@ class InvertedFile:
         with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             mapped[:] = self._balance.map_queries(query)
             asked[len(mapped)] = parameters.radius_weight * np.linalg.norm(mapped)
-            cells, cell_scores = self._cells_to_visit(asked, parameters.cells, selection)
-            if self._sizes[cells].sum() > most_codes:
+            cells, cell_scores, codes = self._cells_to_visit(asked, parameters.cells, selection)
+            if codes > most_codes:
                 return Proposed(np.empty(0, np.int64), np.empty(0, np.float32))
             cell_scores -= asked[len(mapped)] * self._radii[cells]
-            selector = None if selection is None else _selector(selection)
-            visits = _visits(len(cells)) if selector is None else _selected_visits(len(cells), selector)
+            visits = _visits(len(cells)) if selection is None else selection.visits(len(cells))
             # FAISS's wrapper for numpy takes no parameters here, and the index's own nprobe is shared by all threads.
             self._index.search_preassigned_c(
                 1, faiss.swig_ptr(mapped), wanted, faiss.swig_ptr(cells), faiss.swig_ptr(cell_scores),
@@ -160,20 +176,22 @@ class InvertedFile:
 
     def _cells_to_visit(
         self, asked: NDArray[np.float32], count: int, selection: Selection | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], int]:
         """Choose the first cells to visit: so many, or more where a selection has to do with what is asked.
 
         They are enough once they hold half as many selected vectors as the first ones would by chance. Cells come with
-        what orders them: the scores of their means, and for their radii.
+        what orders them, the scores of their means, and for their radii; and with the number of their codes.
         """
         cells, scores = self._first_cells(asked, count)
+        codes = int(self._sizes.take(cells).sum())
         if selection is None:
-            return cells, scores
-        least = SELECTED_SHARE * self._sizes[cells].sum() * selection.in_cell.sum() / max(1, self.rows)
-        while selection.in_cell[cells].sum() < least and count < self.cells:
+            return cells, scores, codes
+        least = SELECTED_SHARE * codes * selection.share
+        while selection.in_cell.take(cells).sum() < least and count < self.cells:
             count *= 2
             cells, scores = self._first_cells(asked, count)
-        return cells, scores
+            codes = int(self._sizes.take(cells).sum())
+        return cells, scores, codes
 
     def _first_cells(
         self, asked: NDArray[np.float32], count: int
@@ -202,22 +220,11 @@ def _to_coarse(coded: CodedRows) -> Any:
     return coarse
 
 
-@lru_cache(maxsize=64)  # making one takes a tenth of the search
+@lru_cache(maxsize=_KNOWN_VISITS)
 def _visits(cells: int) -> Any:
     parameters = faiss.SearchParametersIVF()
     parameters.nprobe = cells
     return parameters
-
-
-def _selected_visits(cells: int, selector: Any) -> Any:
-    parameters = faiss.SearchParametersIVF()
-    parameters.nprobe, parameters.sel = cells, selector
-    return parameters
-
-
-def _selector(selection: Selection) -> Any:
-    """Make FAISS's view of a selection, which must outlive it."""
-    return faiss.IDSelectorBitmap(len(selection.bits), faiss.swig_ptr(selection.bits))
 
 
 def _to_index(coded: CodedRows) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.opened import Accelerator
 from retrieval.collection.accelerators.planning import IndexCost, is_too_deep
-from retrieval.collection.search import Candidates, best_of, best_scored, search
+from retrieval.collection.search import Candidates, best_near, best_of, near_scores, search
 from retrieval.collection.stores import SegmentStore
 
 if TYPE_CHECKING:
@@ -89,16 +89,14 @@ def search_accelerated(
     found = []
     for number, query in enumerate(queries):
         proposed = inverted.propose_some(query, *plan)
-        if plan.selection is None:
-            ids, is_deep = np.sort(proposed.ids), True
-            vectors, held = store.held_vectors(ids)
-        else:
-            order = np.argsort(proposed.ids)
-            ids = proposed.ids[order]
-            vectors, held = store.held_vectors(ids)
-            scores = np.einsum("ij,j->i", vectors, query)
-            is_deep = _is_deep(scores, proposed.scores[order][held], plan.parameters.rescored, k)
-        candidates = _best_live(ids[held], vectors, query, k, (masked, last))
+        order = np.argsort(proposed.ids)
+        ids = proposed.ids[order]
+        vectors, held = store.held_vectors(ids)
+        near = near_scores(vectors, query)
+        is_deep = plan.selection is None or _is_deep(
+            near, proposed.scores[order][held], plan.parameters.rescored, k
+        )
+        candidates = _best_live(ids[held], vectors, near, query, k, (masked, last))
         if later is not None:
             candidates = _joined(candidates, later[number], last, k)
         if len(candidates.ids) < k or not is_deep:
@@ -110,6 +108,7 @@ def search_accelerated(
 def _best_live(
     ids: NDArray[np.int64],
     vectors: NDArray[np.float32],
+    near: NDArray[np.float32],
     query: NDArray[np.float32],
     k: int,
     hidden: tuple[NDArray[np.int64], int],
@@ -120,8 +119,8 @@ def _best_live(
     if len(masked):
         live &= masked[np.minimum(np.searchsorted(masked, ids), len(masked) - 1)] != ids
     if not live.all():
-        ids, vectors = ids[live], vectors[live]
-    return best_scored(ids, vectors, query, k)
+        ids, vectors, near = ids[live], vectors[live], near[live]
+    return best_near(ids, vectors, near, query, k)
 
 
 def _joined(found: Candidates, later: Candidates, last: int, k: int) -> Candidates:
@@ -142,9 +141,11 @@ def _is_deep(scores: NDArray[np.float32], by_codes: NDArray[np.float32], wanted:
     """
     if len(scores) < max(wanted, k):
         return False  # the cells that were visited hold hardly any of the selected vectors
-    errors = scores.astype(np.float64) - by_codes
+    errors = np.subtract(scores, by_codes, dtype=np.float64)
+    mean = errors.sum() / len(errors)  # numpy's own mean() and std() take several times as long
+    errors -= mean
     kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-    return bool(kth - (by_codes.min() + errors.mean()) >= CODE_ERRORS * errors.std())
+    return bool(kth - (by_codes.min() + mean) >= CODE_ERRORS * math.sqrt(errors.dot(errors) / len(errors)))
 
 
 def _plan_all(accelerator: Accelerator, store: SegmentStore, k: int) -> _Plan | None:

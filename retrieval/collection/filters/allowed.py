@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +30,15 @@ class Allowed:
     items: NDArray[np.int64]
     store: KindStore
 
-    def admits(self, item: int) -> bool:
-        """Whether the item with this id is among them."""
-        at = int(np.searchsorted(self.items, item))
-        return at < len(self.items) and int(self.items[at]) == item
+    def admits(self, items: Sequence[int]) -> list[bool]:
+        """Tell for each item, by its id, whether it is among them."""
+        if not len(self.items):
+            return [False] * len(items)
+        asked = np.array(items, np.int64)
+        found: list[bool] = (
+            self.items.take(np.searchsorted(self.items, asked), mode="clip") == asked
+        ).tolist()
+        return found
 
     @property
     def size_bytes(self) -> int:

@@ -47,7 +47,8 @@ def best_selected(
 ) -> tuple[Scores, Numbers]:
     """Find the k best of some rows, as :func:`best_rows` finds those of all; the numbers given count in ``rows``.
 
-    The rows are copied out a block at a time: a scan of half of them takes half as long as one of all.
+    FAISS reads the rows of one query where they lie: in half the time that copying them out takes, a block at a time,
+    as numpy and several queries need it.
 
     Args:
         data: as of :func:`best_rows`.
@@ -56,12 +57,9 @@ def best_selected(
         k: 1 to n.
     """
     if len(queries) == 1:
-        step = max(1, _BLOCK_BYTES // data.shape[1])
-        parts = [
-            _inner_products(data.take(rows[start : start + step], axis=0), queries[0])
-            for start in range(0, len(rows), step)
-        ]
-        scores, numbers = _best_of(np.concatenate(parts), k)
+        in_numpy = _numpy.takes(len(rows) * data.shape[1])
+        products = (_selected_in_numpy if in_numpy else _selected_in_faiss)(data, rows, queries[0])
+        scores, numbers = _best_of(products, k)
         return scores[None], numbers[None]
     step = max(1, _BATCH_BLOCK_BYTES // data.shape[1])
     best = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
@@ -129,6 +127,24 @@ def _best_in_numpy(data: NDArray[np.uint8], query: NDArray[np.float32], k: int) 
     step = max(1, _BLOCK_BYTES // data.shape[1])
     blocks = (np.array(data[start : start + step]) for start in range(0, len(data), step))
     return _best_of(np.concatenate([_inner_products(block, query) for block in blocks]), k)
+
+
+def _selected_in_numpy(data: NDArray[np.uint8], rows: Numbers, query: NDArray[np.float32]) -> Scores:
+    step = max(1, _BLOCK_BYTES // data.shape[1])
+    blocks = (data.take(rows[start : start + step], axis=0) for start in range(0, len(rows), step))
+    return np.concatenate([_inner_products(block, query) for block in blocks])
+
+
+def _selected_in_faiss(data: NDArray[np.uint8], rows: Numbers, query: NDArray[np.float32]) -> Scores:
+    prepare_thread()
+    import faiss
+
+    numbers, products = np.ascontiguousarray(rows), np.empty(len(rows), np.float32)
+    faiss.fvec_inner_products_by_idx(  # type: ignore[attr-defined]
+        faiss.swig_ptr(products), faiss.swig_ptr(query), faiss.swig_ptr(data.view("<f4")), faiss.swig_ptr(numbers),
+        len(query), 1, len(rows),
+    )  # fmt: skip
+    return products
 
 
 def _best_of(scores: Scores, k: int) -> tuple[Scores, Numbers]:

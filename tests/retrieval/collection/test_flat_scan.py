@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.score import error_bound, exact_scores
 from retrieval.collection.stores import flat_scan
-from retrieval.collection.stores.flat_scan import best_rows
+from retrieval.collection.stores.flat_scan import best_rows, best_selected
 from tests.builders import unit_rows
 
 Scan = Callable[[NDArray[np.uint8], NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
@@ -46,6 +46,20 @@ def test_the_best_rows_come_first_with_scores_within_the_bound(
     assert np.abs(scores[0] - exact[numbers[0]]).max() <= bound
     assert len(set(numbers[0])) == k
     assert np.delete(exact, numbers[0]).max(initial=-1) <= scores[0, -1] + bound
+
+
+@pytest.mark.parametrize("one_in", [1, 3, 700])
+def test_some_rows_are_scanned_as_a_file_of_those_alone(tmp_path: Path, scan: Scan, one_in: int) -> None:
+    rows, query = unit_rows(700, seed=1), unit_rows(1, seed=2)
+    rows[7] = np.nan
+    some = np.arange(699, -1, -one_in)[::-1]
+    k = min(5, len(some))
+
+    scores, numbers = best_selected(mapped(tmp_path / "rows", rows), some, query, k)
+
+    alone = scan(mapped(tmp_path / "some", rows[some]), query, k)
+    assert numbers.tolist() == alone[1].tolist()
+    assert scores == pytest.approx(alone[0], abs=error_bound(rows.shape[1]))
 
 
 def test_rows_that_are_not_numbers_are_never_proposed(tmp_path: Path, scan: Scan) -> None:
