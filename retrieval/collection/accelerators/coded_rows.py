@@ -36,7 +36,7 @@ class CodedRows:
         radii: (cells,) float32, root mean square distance of a cell's vectors from its mean.
         codebooks: (parts, 16, r / parts) float32.
         sizes: (cells,) int32, vectors a cell.
-        codes: (n, parts / 2) uint8, cell by cell; two parts a byte, the first in its low half.
+        codes: (n, parts / 2) uint8, cell by cell; two parts a byte, the first in its low half. Mapped, from a file.
         ids: (n,) int64, encoding ids in the order of the codes.
     """
 

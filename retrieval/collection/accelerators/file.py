@@ -49,7 +49,7 @@ def accelerator_bytes(coded: CodedRows) -> Iterator[bytes | memoryview]:
 
 
 def read_accelerator(path: Path, rows: int) -> CodedRows:
-    """Read an inverted file that says that it holds so many vectors.
+    """Read an inverted file that says that it holds so many vectors; its codes are mapped.
 
     Args:
         path: a regular file that nobody writes to, or ``/proc/self/fd/N`` of one.
@@ -66,12 +66,22 @@ def read_accelerator(path: Path, rows: int) -> CodedRows:
                 raise AcceleratorDamaged("it is not an inverted file of a version that is known here")
             names = list(file.keys())
             _check_shapes({name: file.get_slice(name) for name in names}, rows)
-            arrays = {name: file.get_tensor(name) for name in names}
+            arrays = {name: file.get_tensor(name) for name in names if name != "codes"}
+        arrays["codes"] = _map_codes(path)
     except SafetensorError as error:
         raise AcceleratorDamaged(f"it cannot be read ({error})") from error
     _check_values(arrays, rows)
     balance = Balance(arrays.pop("mean"), arrays.pop("stored"), arrays.pop("asked"))
     return CodedRows(balance, **arrays)
+
+
+def _map_codes(path: Path) -> NDArray[np.uint8]:
+    """Map the codes of a file that the library has read: a selection reads some of them, now and then."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        codes = json.loads(file.read(length))["codes"]
+        start = file.tell() + codes["data_offsets"][0]
+        return np.asarray(np.memmap(file, np.uint8, "r", start, tuple(codes["shape"])))
 
 
 def _arrays(coded: CodedRows) -> dict[str, NDArray[Any]]:

@@ -19,7 +19,8 @@ from retrieval.errors import CollectionDamaged
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
-    from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters, Selection
+    from retrieval.collection.accelerators.coded_lists import Selection
+    from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters
     from retrieval.collection.stores import SegmentStore
 
 IDS_A_VECTOR = 64

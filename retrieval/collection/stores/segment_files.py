@@ -129,15 +129,8 @@ class Segment:
             yield start, self._data[start : start + step].copy().view(np.float32)
 
     def release(self) -> None:
-        """Drop what was read of the mapping from this process's resident memory; the next read maps it anew.
-
-        For a pass over all rows that nothing follows soon, of which the kernel would keep every page resident.
-        """
-        mapped: object = self._data
-        while isinstance(mapped, np.ndarray) and mapped.base is not None:
-            mapped = mapped.base
-        if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            mapped.madvise(mmap.MADV_DONTNEED)
+        """Drop what was read of the mapping from this process's resident memory; see :func:`release_mapped`."""
+        release_mapped(self._data)
 
 
 def open_segment(collection: Path, facts: SegmentFacts) -> Segment:
@@ -157,6 +150,19 @@ def open_segment(collection: Path, facts: SegmentFacts) -> Segment:
             dimension = _check_header(collection, facts, descriptor)
             data = _map(descriptor, np.uint8, _VECTORS_HEAD.size, (facts.rows, 4 * dimension))
     return Segment(data, ids)
+
+
+def release_mapped(array: NDArray[Any]) -> None:
+    """Drop what was read of a mapped array from this process's resident memory; the next read maps it anew.
+
+    For a pass over all of it that nothing follows soon, of which the kernel would keep every page resident. An array
+    that is not mapped stays.
+    """
+    mapped: object = array
+    while isinstance(mapped, np.ndarray) and mapped.base is not None:
+        mapped = mapped.base
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _check_size(collection: Path, name: str, descriptor: int, size: int) -> None:

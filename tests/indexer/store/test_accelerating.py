@@ -276,10 +276,10 @@ def test_proposals_come_best_first_by_their_codes(accelerated: Path) -> None:
         inverted = accelerator.inverted()
         for query in CAPTIONS[400:420]:
             few = inverted.propose(
-                query, replace(accelerator.parameters_for(10), cells=inverted.cells, rescored=20)
+                query, accelerator.parameters_for(10)._replace(cells=inverted.cells, rescored=20)
             )
             many = inverted.propose(
-                query, replace(accelerator.parameters_for(10), cells=inverted.cells, rescored=400)
+                query, accelerator.parameters_for(10)._replace(cells=inverted.cells, rescored=400)
             )
 
             assert len(set(few.tolist()) & set(many[:20].tolist())) >= 18  # equal codes may change places

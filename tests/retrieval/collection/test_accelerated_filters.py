@@ -115,7 +115,6 @@ def test_ten_thousand_filtered_searches_lose_no_hit_no_bit_and_no_order(
             False,
         ),  # codes err by more than the hits differ
         ([0.9, 0.8, 0.3], [0.91, 0.79, 0.31], 4, False),  # fewer than were asked for
-        ([0.9], [0.9], 1, False),  # fewer than are to be found
     ],
 )
 def test_the_exact_search_answers_unless_the_hits_stand_clear_of_what_was_not_proposed(
@@ -123,4 +122,4 @@ def test_the_exact_search_answers_unless_the_hits_stand_clear_of_what_was_not_pr
 ) -> None:
     given = np.array(scores, np.float32), np.array(by_codes, np.float32)
 
-    assert _is_deep(*given, wanted, k=2) == is_deep
+    assert _is_deep(*given, wanted, kth=scores[1]) == is_deep

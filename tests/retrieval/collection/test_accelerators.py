@@ -151,12 +151,14 @@ def test_a_file_gives_back_what_was_written(
 ) -> None:
     (tmp_path / "file").write_bytes(written)
 
-    again = read_accelerator(tmp_path / "file", ROWS)
+    read, made = InvertedFile(read_accelerator(tmp_path / "file", ROWS)), InvertedFile(coded)
 
-    parameters = SearchParameters(5, 100, 0.3)
+    parameters, some = SearchParameters(5, 100, 0.3), np.sort(coded.ids)[::3]
     for query in texts[:20]:
+        np.testing.assert_array_equal(read.propose(query, parameters), made.propose(query, parameters))
         np.testing.assert_array_equal(
-            InvertedFile(again).propose(query, parameters), InvertedFile(coded).propose(query, parameters)
+            read.propose_some(query, parameters, read.select(some)).ids,
+            made.propose_some(query, parameters, made.select(some)).ids,
         )
 
 
@@ -196,4 +198,6 @@ def test_a_changed_file_is_refused_or_searched_without_harm(
         coded = read_accelerator(path, ROWS)
     except AcceleratorDamaged:
         return
-    InvertedFile(coded).propose(texts[0], SearchParameters(5, 100, 0.3))
+    inverted, parameters = InvertedFile(coded), SearchParameters(5, 100, 0.3)
+    inverted.propose(texts[0], parameters)
+    inverted.propose_some(texts[0], parameters, inverted.select(np.arange(0, ROWS, 3)))

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from retrieval.collection.accelerators import inverted_file
+from retrieval.collection.accelerators import coded_lists, inverted_file
 from retrieval.collection.accelerators.balance import Balance, fit_balance, fit_isotropic, paired_axes
+from retrieval.collection.accelerators.coded_lists import Selection
 from retrieval.collection.accelerators.coded_rows import CodedRows, build_coded_rows
 from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters
 from tests.builders import unit_rows
@@ -85,16 +86,27 @@ def test_of_selected_vectors_those_of_the_visited_cells_alone_are_proposed(
 ) -> None:
     query = unit_rows(1, DIMENSION, seed)[0]
     ids = np.sort(coded.ids)[::one_in]
+    parameters = SearchParameters(cells, rescored, 0.3)
 
     selection = inverted.select(np.append(ids, 10**6))
-    found = inverted.propose_some(query, SearchParameters(cells, rescored, 0.3), selection)
+    found = inverted.propose_some(query, parameters, selection)
+    in_lists_of_all = inverted.propose_some(query, parameters, select_in_lists_of_all(inverted, ids))
 
+    assert found.scores == pytest.approx(in_lists_of_all.scores)
     order = cells_in_order(coded, query, 0.3)
     held = [len(ids_of_cells(coded, order[at : at + 1]) & set(ids.tolist())) for at in range(len(order))]
     assert selection.in_cell[order].tolist() == held
     assert len(set(found.ids.tolist())) == len(found.ids) >= min(rescored, sum(held[:cells]))
     assert set(found.ids.tolist()) <= set(ids.tolist())
     assert (np.diff(found.scores) <= 0).all()
+
+
+def select_in_lists_of_all(inverted: InvertedFile, ids: NDArray[np.int64]) -> Selection:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(inverted_file, "OWN_LISTS_BYTES", 0)
+        selection = inverted.select(ids)
+    assert selection.lists is inverted._lists
+    return selection
 
 
 def test_more_cells_are_visited_where_the_first_ones_hold_none_that_are_selected(
@@ -115,7 +127,7 @@ def test_more_cells_are_visited_where_the_first_ones_hold_none_that_are_selected
 def test_cells_packed_some_at_a_time_answer_as_all_of_them_together(
     coded: CodedRows, inverted: InvertedFile, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inverted_file, "_PACKED_ROWS", rows)
+    monkeypatch.setattr(coded_lists, "_PACKED_ROWS", rows)
     parameters = SearchParameters(inverted.cells // 2, 100, 0.3)
 
     again = InvertedFile(coded)
