@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -40,6 +41,11 @@ def provenance(
     if note:
         yield f"- conditions: {note}"
     yield f"- command: `{command}`"
+
+
+def introduction(docstring: str | None) -> str:
+    """Give what a benchmark's docstring says of the measurement: its third paragraph, up to what is rewritten."""
+    return re.split(r"\s+Rewrites ", (docstring or "").split("\n\n")[2])[0].strip()
 
 
 def write_table(path: Path, lines: Iterable[str]) -> None:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 import indexer
 from benchmarks.duplicates.folder import make_folder
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from retrieval.collection import Collection
 from retrieval.duplicates.fingerprinting import fingerprints
 from retrieval.duplicates.same_picture import (
@@ -77,7 +77,7 @@ def main() -> None:
         "",
         *provenance("python -m benchmarks.duplicates.measure SHARED WORK", note="model mini"),
         "",
-        (__doc__ or "").split("\n\n")[2].replace(" Rewrites measure.md.", "").replace("\n", " ").strip(),
+        introduction(__doc__).replace("\n", " "),
         "",
         "Photographs with odd numbers (three settings were looked at on them before this one was kept, so they are "
         "not untouched):",

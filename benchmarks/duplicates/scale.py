@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from indexer.store.changes import Change, NewContent, NewItem
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
@@ -85,7 +85,7 @@ def main() -> None:
         "",
         *provenance("python -m benchmarks.duplicates.scale WORK", packages=("numpy",), note=args.note),
         "",
-        (__doc__ or "").split("\n\n")[2].replace(" Rewrites scale.md.", "").replace("\n", " ").strip(),
+        introduction(__doc__).replace("\n", " "),
         "",
         *markdown_table(head, [measure(collection, own_cache, args.pictures)]),
     ]

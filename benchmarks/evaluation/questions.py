@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from recipes.mini.calibration.fit import logistic
 from recipes.mini.calibration.vectors import KeptVectors
 from recipes.mini.names import Names
@@ -90,11 +90,10 @@ def main() -> None:
             choices.append(choice(texts, drawn, language, names, missing))
     lines = [*markdown_table(HEAD, existences), "", *markdown_table(CHOICE_HEAD, choices)]
     print("\n".join(lines))
-    intro = (__doc__ or "").split("\n\n")[2].partition("\nRewrites")[0]
     head = provenance(
         "python -m benchmarks.evaluation.questions DATA", packages=("numpy",), note="model mini"
     )
-    write_table(TABLE, ["# Questions", "", *head, "", intro, "", *lines])
+    write_table(TABLE, ["# Questions", "", *head, "", introduction(__doc__), "", *lines])
 
 
 def draw(labels: Sequence[Sequence[str]], images: NDArray[np.float32], half: int) -> list[Drawn]:

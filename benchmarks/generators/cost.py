@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 
 TABLE = Path(__file__).with_suffix(".md")
 HEAD = ("model", "threads", "numbers, millions", "tokens read", "tokens written", "sees, s", "reads, s",
@@ -141,10 +141,18 @@ def main() -> None:
                 rows.append((name, threads, *in_a_process(name, Path(folder), threads)))
                 print(*rows[-1], sep="\t", flush=True)
     command = "python -m benchmarks.generators.cost"
-    intro = (__doc__ or "").split("\n\n")[2].replace(" Rewrites cost.md.", "").strip()
     head = provenance(command, packages=("numpy", "torch", "transformers"))
     write_table(
-        TABLE, ["# Captions by models of the hub", "", *head, "", intro, "", *markdown_table(HEAD, rows)]
+        TABLE,
+        [
+            "# Captions by models of the hub",
+            "",
+            *head,
+            "",
+            introduction(__doc__),
+            "",
+            *markdown_table(HEAD, rows),
+        ],
     )
 
 

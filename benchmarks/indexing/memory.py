@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.provenance import ROOT, markdown_table, provenance, write_table
+from benchmarks.provenance import ROOT, introduction, markdown_table, provenance, write_table
 from retrieval.testing import HashEncoder
 
 TABLE = Path(__file__).with_suffix(".md")
@@ -116,7 +116,7 @@ def main() -> None:
                 command, packages=("numpy", "torch", "faiss-cpu", "pillow", "sqlalchemy"), note="one repeat"
             ),
             "",
-            *(__doc__ or "").split("\n\n")[2].strip().replace(" Rewrites memory.md.", "").splitlines(),
+            introduction(__doc__),
             "Peak resident memory as the kernel counts it for the process, mapped files included.",
             "",
             *markdown_table(HEAD, rows),

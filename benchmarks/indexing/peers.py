@@ -21,21 +21,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from benchmarks.encoders.throughput import save_vit
 from benchmarks.indexing.decoding import make_large
+from benchmarks.processes import Run, timed
 from benchmarks.provenance import markdown_table, provenance, write_table
 
 TABLE = Path(__file__).with_suffix(".md")
@@ -91,31 +89,6 @@ np.save(out, vectors)
 """
 
 
-@dataclass(frozen=True)
-class Run:
-    """What one command took, in seconds: of the clock, and of its processes."""
-
-    wall: float
-    cpu: float
-
-
-def timed(command: list[str | Path], **environment: str) -> Run:
-    """Run a command, silent unless it fails."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}:\n{done.stdout[-2000:]}")
-    return Run(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-
-
 def environment(folder: Path, name: str, packages: Sequence[str], python: str = sys.executable) -> Path:
     """Give the folder of a virtual environment's programs; it is made if it is not there."""
     programs = folder / name / "bin"
@@ -159,7 +132,10 @@ def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callabl
             "--quiet",
         ]
         try:
-            return timed([*command, "--collection", collection], XDG_CACHE_HOME=str(scratch / "cache"))
+            return timed(
+                [*command, "--collection", collection],
+                os.environ | {"XDG_CACHE_HOME": str(scratch / "cache")},
+            )
         finally:
             shutil.rmtree(collection, ignore_errors=True)
 
@@ -175,12 +151,12 @@ def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callabl
             "--filepath-only",
             f"./{question}",
         ]
-        return timed(command, RCLIP_DATADIR=str(data), HF_HUB_OFFLINE="1")
+        return timed(command, os.environ | {"RCLIP_DATADIR": str(data), "HF_HUB_OFFLINE": "1"})
 
     def with_sentence_transformers(precision: str) -> Callable[[Path], Run]:
         command: list[str | Path] = [others / "python", "-c", ENCODE, checkpoint]
         return lambda pictures: timed(
-            [*command, pictures, precision, scratch / "vectors.npy"], HF_HUB_OFFLINE="1"
+            [*command, pictures, precision, scratch / "vectors.npy"], os.environ | {"HF_HUB_OFFLINE": "1"}
         )
 
     return {

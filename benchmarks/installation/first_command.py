@@ -14,14 +14,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import resource
 import shutil
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.processes import timed
 from benchmarks.provenance import ROOT, markdown_table, provenance, write_table
 
 TABLE = Path(__file__).with_suffix(".md")
@@ -74,21 +73,8 @@ def run(folder: Path, cache: Path | None) -> Cost:
     unset = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     environment = kept | {name: str(path) for name, path in private.items()} | pip
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        ["bash", "-ec", command],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise SystemExit(f"{command}:\n{done.stdout[-2000:]}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(seconds, cpu, disk_bytes(folder / ".venv"))
+    taken = timed(["bash", "-ec", command], environment, folder)
+    return Cost(taken.wall, taken.cpu, disk_bytes(folder / ".venv"))
 
 
 def measure(commit: str, needs_gb: float, cache: Path | None) -> Cost:

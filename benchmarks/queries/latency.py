@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from indexer.store.changes import Change, NewContent, NewItem, NewLink
 from indexer.store.writer import Writer
 from retrieval.collection.connections import ReadConnections
@@ -64,15 +64,9 @@ def main() -> None:
         packages=("numpy", "faiss-cpu"),
         note=f"{args.repeats} repeats, k = 10 unless said",
     )
-    intro = (
-        (__doc__ or "")
-        .split("\n\n")[2]
-        .replace(" Rewrites latency.md.", "")
-        .replace("\nRewrites latency.md.", "")
-    )
     write_table(
         args.table,
-        ["# Latency of warm queries", "", *head, "", intro.strip(), "", *markdown_table(HEAD, rows)],
+        ["# Latency of warm queries", "", *head, "", introduction(__doc__), "", *markdown_table(HEAD, rows)],
     )
 
 

@@ -18,7 +18,6 @@ Rewrites automatic.md.
 
 from __future__ import annotations
 
-import argparse
 import sqlite3
 import tempfile
 import time
@@ -31,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
+from benchmarks.search.calibrated import calibrated_mini, parser_of
 from benchmarks.search.nothing import auroc, ece
 from indexer.store.changes import Change, NewContent, NewItem, NewLink
 from indexer.store.writer import Writer
@@ -43,7 +43,6 @@ from retrieval.calibration import Asked, Calibration
 from retrieval.collection import fulltext
 from retrieval.collection.caption_words import images_by_words
 from retrieval.contents import text_digest
-from retrieval.encoders.calibrations import calibration_of
 from retrieval.query.by_words import FUSED_DEPTH
 from retrieval.query.fuse import fuse, fuse_in_places
 from retrieval.types import Mode
@@ -120,16 +119,10 @@ class Captions:
 
 def main() -> None:
     """Rewrite the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
+    parser = parser_of(__doc__)
     parser.add_argument("--every", type=int, default=1, help="ask with every n-th caption alone")
-    parser.add_argument("--vectors", type=Path, help="keep vectors in this folder, or take them from there")
     args = parser.parse_args()
-    encoder = retrieval.load_encoder("mini")
-    calibration = calibration_of(encoder.identity)
-    assert calibration is not None, "mini has a calibration"
+    encoder, calibration = calibrated_mini()
     kept = KeptVectors(encoder, args.vectors)
     photographs = read_set("flickr_val", args.data)
     images = kept.images("flickr_val", photographs)
@@ -144,10 +137,9 @@ def main() -> None:
     of_words = [row for count in (1_000, 100_000) for row in cost_of_words(lines_of_texts, count)]
     note = "model mini"
     command = f"python -m benchmarks.search.automatic DATA --every {args.every}"
-    intro = (__doc__ or "").split("\n\n")[2].replace("\nRewrites automatic.md.", "").strip()
     lines = [
         "# Words beside vectors where no mode is named", "", *provenance(command, packages=("numpy",), note=note),
-        "", intro, "", *markdown_table(FOUND, found), "", *markdown_table(CERTAIN, certain), "",
+        "", introduction(__doc__), "", *markdown_table(FOUND, found), "", *markdown_table(CERTAIN, certain), "",
         *markdown_table(COST, costs), "", *markdown_table(COST_OF_WORDS, of_words), "", "Times in milliseconds.",
     ]  # fmt: skip
     print("\n".join(lines))

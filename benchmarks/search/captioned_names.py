@@ -16,7 +16,6 @@ Rewrites captioned_names.md.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -26,9 +25,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from benchmarks.search.automatic import Captions
+from benchmarks.search.calibrated import calibrated_mini, parser_of
 from benchmarks.search.nothing import auroc, ece
 from recipes.mini.calibration.fit import logistic
 from recipes.mini.calibration.questions import LEAST_IMAGES, SAMPLE, rows_of_half
@@ -37,7 +36,6 @@ from recipes.mini.names import Name, Names
 from recipes.mini.photographs import read_set
 from retrieval.calibration import Asked, Calibration, with_caption
 from retrieval.collection import fulltext
-from retrieval.encoders.calibrations import calibration_of
 from retrieval.query.by_words import FUSED_DEPTH
 from retrieval.query.fuse import fuse_in_places
 from retrieval.texts import fold
@@ -87,15 +85,9 @@ class Answer:
 
 def main() -> None:
     """Rewrite the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--vectors", type=Path, help="keep vectors in this folder, or take them from there")
+    parser = parser_of(__doc__)
     args = parser.parse_args()
-    encoder = retrieval.load_encoder("mini")
-    calibration = calibration_of(encoder.identity)
-    assert calibration is not None, "mini has a calibration"
+    encoder, calibration = calibrated_mini()
     kept, rng = KeptVectors(encoder, args.vectors), np.random.default_rng(7)
     fitted, table = [], []
     for language in ("english", "chinese"):
@@ -110,7 +102,7 @@ def main() -> None:
     lines = [
         "# Names that captions hold", "",
         *provenance("python -m benchmarks.search.captioned_names DATA", packages=("numpy",), note="model mini"),
-        "", (__doc__ or "").split("\n\n")[2].replace("\nRewrites captioned_names.md.", "").strip(), "",
+        "", introduction(__doc__), "",
         *markdown_table(HEAD, table), "",
         f"Fitted: {slope:.2f} times the log odds by vectors, and {constant:.2f}.",
     ]  # fmt: skip

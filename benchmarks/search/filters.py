@@ -7,13 +7,12 @@ models like CLIP (512 dimensions). Each image has a date, a camera and three num
 evenly, so that ``bucket < n`` lets through a known share. One text query at a time, from Python, through
 ``View.search`` in a transaction of its own, without a condition and with each condition in turn, so that all rows of a
 table are measured in the same minutes. A condition is met for the first time in each generation (``first, ms``), and
-known from then on. ``recall@10`` compares with the exact filtered search. A collection in ``--work`` stays and is
-measured again; ``--only-make`` makes it alone. Rewrites filters.md.
+known from then on. ``recall@10`` compares with the exact filtered search. Rewrites filters.md. A collection in
+``--work`` stays and is measured again; ``--only-make`` makes it alone.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -26,13 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import indexer
-from benchmarks.provenance import markdown_table, provenance, write_table
-from benchmarks.search.generated_collection import (
-    STORED_TEXTS,
-    load_generator,
-    texts,
-    write_collection,
-)
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
+from benchmarks.search.generated_collection import asked_texts, load_generator, parser_of, write_collection
 from indexer.store.changes import Change
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
@@ -130,20 +124,13 @@ def search(collection: Collection, query: NDArray[np.float32], request: Request)
 
 def main() -> None:
     """Rewrite the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("generator", type=Path)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--queries", type=int, default=300)
-    parser.add_argument("--work", type=Path, help="keep the collection in this folder, or take it from there")
+    parser = parser_of(__doc__, rows=100_000, queries=300)
     parser.add_argument(
         "--only-make", action="store_true", help="make the collection, and measure another time"
     )
-    parser.add_argument("--note", default="", help="what else a reader must know of the machine meanwhile")
     options = parser.parse_args()
     model = load_generator(options.generator)
-    queries = texts(model, options.rows, STORED_TEXTS + options.queries)[STORED_TEXTS:]
+    queries = asked_texts(model, options.rows, options.queries)
     table: list[tuple[object, ...]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = (options.work or Path(folder)) / "collection"
@@ -153,7 +140,6 @@ def main() -> None:
             return
         for exact in (True, False):
             table += measure(path, queries, exact)
-    intro = (__doc__ or "").split("\n\n")[2].partition(" A collection in ``--work``")[0]
     lines = [
         "# Filtered search",
         "",
@@ -163,7 +149,7 @@ def main() -> None:
             note=options.note,
         ),
         "",
-        *intro.strip().splitlines(),
+        introduction(__doc__),
         "",
         *markdown_table(HEAD, table),
     ]

@@ -6,6 +6,7 @@ a larger one. Beside a row's image vector it makes the vectors of texts about it
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import sys
 import time
@@ -38,6 +39,24 @@ def load_generator(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.Model(0)
+
+
+def parser_of(docstring: str | None, rows: int, queries: int) -> argparse.ArgumentParser:
+    """Make a parser of the options of benchmarks of one collection: GENERATOR, how much of it is asked, and where."""
+    parser = argparse.ArgumentParser(
+        description=docstring, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("generator", type=Path)
+    parser.add_argument("--rows", type=int, default=rows)
+    parser.add_argument("--queries", type=int, default=queries)
+    parser.add_argument("--work", type=Path, help="keep the collection in this folder, or take it from there")
+    parser.add_argument("--note", default="", help="what else a reader must know of the machine meanwhile")
+    return parser
+
+
+def asked_texts(model: Any, rows: int, count: int) -> NDArray[np.float32]:
+    """Make so many text vectors, (count, d) float32 unit rows, that a collection of so many images does not hold."""
+    return texts(model, rows, STORED_TEXTS + count)[STORED_TEXTS:]
 
 
 def texts(model: Any, rows: int, count: int) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 import indexer
 import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from recipes.mini.photographs import Photograph, read_set
 from retrieval.evaluation.intervals import bootstrap_intervals
 from retrieval.types import Mode
@@ -71,10 +71,10 @@ def main() -> None:
             rows += table_rows(language, some, without[language], with_them)
     command = f"python -m benchmarks.search.machine_captions DATA --every {args.every}"
     note = f"model mini; captions by {', '.join(makers)}"
-    intro = (__doc__ or "").split("\n\n")[2].replace("\nRewrites machine_captions.md.", "").strip()
     lines = [
         "# Captions of a machine, and search by people's words", "",
-        *provenance(command, packages=("numpy",), note=note), "", intro, "", *markdown_table(HEAD, rows),
+        *provenance(command, packages=("numpy",), note=note), "",
+        introduction(__doc__), "", *markdown_table(HEAD, rows),
     ]  # fmt: skip
     print("\n".join(lines))
     write_table(TABLE, lines)

@@ -16,7 +16,6 @@ Rewrites nothing.md.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,13 +24,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
+from benchmarks.search.calibrated import calibrated_mini, parser_of
 from recipes.mini.calibration.fit import family_weights
 from recipes.mini.calibration.questions import SETS, Answer, ask, families
 from recipes.mini.calibration.vectors import KeptVectors
 from recipes.mini.photographs import read_set
-from retrieval.encoders.calibrations import calibration_of
 from retrieval.types import VERDICTS
 
 TABLE = Path(__file__).with_suffix(".md")
@@ -55,15 +53,9 @@ class Judged:
 
 def main() -> None:
     """Rewrite the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--vectors", type=Path, help="keep vectors in this folder, or take them from there")
+    parser = parser_of(__doc__)
     args = parser.parse_args()
-    encoder = retrieval.load_encoder("mini")
-    calibration = calibration_of(encoder.identity)
-    assert calibration is not None, "mini has a calibration"
+    encoder, calibration = calibrated_mini()
     kept = KeptVectors(encoder, args.vectors)
     photographs = {name: read_set(name, args.data) for name in SETS}
     images = {name: kept.images(name, own) for name, own in photographs.items()}
@@ -83,14 +75,8 @@ def main() -> None:
         "",
         *markdown_table(("verdict", "share of queries", "right"), words(judged)),
     ]
-    intro = (
-        (__doc__ or "")
-        .split("\n\n")[2]
-        .replace(" Rewrites nothing.md.", "")
-        .replace("\nRewrites nothing.md.", "")
-    )
     print("\n".join(lines))
-    write_table(TABLE, ["# Nothing matches", "", *head, "", intro.strip(), "", *lines])
+    write_table(TABLE, ["# Nothing matches", "", *head, "", introduction(__doc__), "", *lines])
 
 
 def rows(judged: Judged) -> list[tuple[object, ...]]:

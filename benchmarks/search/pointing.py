@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from retrieval.encoders.relevance import ExplainingTowers, ImageExplainer, ImageRelevance, positive_shares
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.query.picture_shares import picture_share
@@ -82,8 +82,7 @@ def main() -> None:
         packages=("numpy", "openvino"),
         note=f"{len(pairs)} pairs",
     )
-    intro = (__doc__ or "").split("\n\n")[2].replace(" Rewrites pointing.md.", "")
-    write_table(TABLE, ["# Pointing", "", *head, "", intro.strip(), "", *markdown_table(HEAD, rows)])
+    write_table(TABLE, ["# Pointing", "", *head, "", introduction(__doc__), "", *markdown_table(HEAD, rows)])
 
 
 def measured(model: str, pairs: Sequence[Pair], areas: NDArray[np.float64]) -> list[Sequence[object]]:

@@ -12,7 +12,6 @@ the exact search of the folder; ``fewer than 10`` counts queries that got fewer 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import statistics
@@ -27,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import indexer
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from benchmarks.search.filters import BUCKETS, make, search
-from benchmarks.search.generated_collection import STORED_TEXTS, load_generator, texts
+from benchmarks.search.generated_collection import asked_texts, load_generator, parser_of
 from retrieval.collection import Collection
 from retrieval.expressions import Comparison, Expression
 from retrieval.places import CollectionPlace
@@ -113,21 +112,14 @@ def measure(
 
 def main() -> None:
     """Rewrite the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("generator", type=Path)
-    parser.add_argument("--rows", type=int, default=50_000)
-    parser.add_argument("--queries", type=int, default=200)
+    parser = parser_of(__doc__, rows=50_000, queries=200)
     parser.add_argument(
         "--server", help="the address of a collection, which is replaced; by default a server is run"
     )
     parser.add_argument("--recall", type=float, default=0.98, help="that the index is tuned to")
-    parser.add_argument("--work", type=Path, help="keep the folder's collection here, or take it from there")
-    parser.add_argument("--note", default="", help="what else a reader must know of the machine meanwhile")
     options = parser.parse_args()
     model = load_generator(options.generator)
-    queries = texts(model, options.rows, STORED_TEXTS + options.queries)[STORED_TEXTS:]
+    queries = asked_texts(model, options.rows, options.queries)
     with contextlib.ExitStack() as opened:
         work = options.work or Path(opened.enter_context(tempfile.TemporaryDirectory()))
         work.mkdir(parents=True, exist_ok=True)
@@ -157,7 +149,7 @@ def main() -> None:
             note=options.note,
         ),
         "",
-        *(__doc__ or "").split("\n\n")[2].strip().splitlines(),
+        introduction(__doc__),
         "",
         f"Copying {rows:,} items took {loading:.1f} s ({rows / loading:,.0f} a second, read again and compared); "
         f"building and measuring the indexes took {building:.1f} s:",

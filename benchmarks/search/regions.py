@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from benchmarks.search.pointing import Pair, read_pairs
 from retrieval.encoders.relevance import ExplainingTowers, PlacesExplainer
 from retrieval.encoders.tower_encoder import TowerEncoder
@@ -72,8 +72,7 @@ def main() -> None:
         note=f"model {args.model}, images in {encoder.identity.precision}; {len(paths)} images; "
         f"{len(small)} queries for small things, {len(every)} for all",
     )
-    intro = (__doc__ or "").split("\n\n")[2].replace(" Rewrites regions.md.", "")
-    write_table(TABLE, ["# Regions", "", *head, "", intro.strip(), "", *markdown_table(HEAD, rows)])
+    write_table(TABLE, ["# Regions", "", *head, "", introduction(__doc__), "", *markdown_table(HEAD, rows)])
 
 
 def ways(encoder: TowerEncoder) -> list[tuple[str, Vectors]]:

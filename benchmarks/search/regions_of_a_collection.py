@@ -29,7 +29,7 @@ from PIL import Image
 
 import indexer
 import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from benchmarks.search.pointing import read_pairs
 from benchmarks.search.regions import SMALL, bound, judgements, measured
 from retrieval.collection.stores.region_file import RegionFacts, RegionFile, quantised
@@ -93,9 +93,8 @@ def main() -> None:
         note=f"model {args.model}; {len(paths)} images with boxes; {len(judged[0])} queries for small things, "
         f"{len(judged[1])} for all",
     )
-    intro = (__doc__ or "").split("\n\n")[2].replace("Rewrites regions_of_a_collection.md.", "").strip()
     tables = [*markdown_table(HEAD, rows), "", *markdown_table(SCALED, scaled)]
-    write_table(TABLE, ["# Regions of a collection", "", *head, "", intro.strip(), "", *tables])
+    write_table(TABLE, ["# Regions of a collection", "", *head, "", introduction(__doc__), "", *tables])
 
 
 def warm(model: str) -> Encoder:

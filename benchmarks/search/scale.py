@@ -27,12 +27,11 @@ from pathlib import Path
 from typing import Any
 
 import retrieval
-from benchmarks.provenance import ROOT, commit, markdown_table, provenance, write_table
+from benchmarks.provenance import ROOT, commit, introduction, markdown_table, provenance, write_table
 from benchmarks.search.generated_collection import (
-    STORED_TEXTS,
+    asked_texts,
     held,
     load_generator,
-    texts,
     write_collection,
 )
 from benchmarks.search.searches_of_many import measure_search, measure_texts
@@ -71,7 +70,7 @@ def build(path: Path, generator: Path, rows: int) -> dict[str, Any]:
 
 def search(path: Path, generator: Path, rows: int) -> dict[str, Any]:
     """Measure searches with texts that are not stored."""
-    return measure_search(path, texts(load_generator(generator), rows, STORED_TEXTS + QUERIES)[STORED_TEXTS:])
+    return measure_search(path, asked_texts(load_generator(generator), rows, QUERIES))
 
 
 def ask(path: Path, generator: Path, rows: int) -> dict[str, Any]:
@@ -166,7 +165,7 @@ def table(sizes: Sequence[dict[str, dict[str, Any]]], options: argparse.Namespac
             note=options.note,
         ),
         "",
-        *(__doc__ or "").split("\n\n")[2].strip().replace(" Rewrites scale.md.", "").splitlines(),
+        introduction(__doc__),
         "",
         *markdown_table(SEARCH_HEAD, (row for of in sizes for row in search_rows(of["search"]))),
         "",

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from recipes.mini.names import Names
 from recipes.mini.photographs import Photograph, read_set
 from retrieval.analysis.tag_probabilities import calibrated_probabilities, softmax_shares
@@ -89,15 +89,11 @@ def main() -> None:
         for said, languages in SAID[:2]:
             shares = _shares(encoder, vocabulary, wanted, languages, judged.images)
             rows += _figures(judged, said, "softmax", shares)
-    intro = (
-        (__doc__ or "")
-        .split("\n\n")[2]
-        .replace("Rewrites tags.md.", f"Fitted: {slope:.2f} times the log odds {intercept:+.2f}.")
-    )
+    intro = f"{introduction(__doc__)} Fitted: {slope:.2f} times the log odds {intercept:+.2f}."
     head = provenance(
         "python -m benchmarks.search.tags DATA", packages=("numpy", "openvino"), note="model mini"
     )
-    write_table(TABLE, ["# Tags", "", *head, "", intro.strip(), "", *markdown_table(HEAD, rows)])
+    write_table(TABLE, ["# Tags", "", *head, "", intro, "", *markdown_table(HEAD, rows)])
 
 
 def _encoded(encoder: retrieval.Encoder, photographs: Sequence[Photograph]) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from retrieval.query.compose import compose
 from retrieval.query.without import WEIGHT, read_text
 
@@ -73,8 +73,7 @@ def main() -> None:
     head = provenance(
         "python -m benchmarks.search.without FLICKR8K", packages=("numpy",), note=f"model {args.model}"
     )
-    intro = (__doc__ or "").split("\n\n")[2].replace(" Rewrites without.md.", "")
-    write_table(TABLE, ["# Without", "", *head, "", intro.strip(), "", *markdown_table(HEAD, rows)])
+    write_table(TABLE, ["# Without", "", *head, "", introduction(__doc__), "", *markdown_table(HEAD, rows)])
 
 
 def read(folder: Path) -> tuple[list[Image.Image], list[str], list[str]]:

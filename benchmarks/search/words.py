@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 import indexer
 import retrieval
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from indexer.store.word_rows import rebuild_words
 from indexer.store.writer import Writer
 from retrieval.collection import Collection, View, fulltext
@@ -72,7 +72,7 @@ def main() -> None:
             note=f"model {args.model}",
         ),
         "",
-        (__doc__ or "").split("\n\n")[2].replace(" Rewrites words.md.", "").strip(),
+        introduction(__doc__),
         "",
         *markdown_table(HEAD, rows),
         "",
