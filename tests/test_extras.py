@@ -17,7 +17,8 @@ from PIL import Image
 from retrieval.errors import ImageError, MissingExtra
 from retrieval.extras import EXTRAS, is_installed, require
 from retrieval.locations.fetch import read_bytes
-from retrieval.types import CellBytes, Limits
+from retrieval.locations.object_store import forget_client
+from retrieval.types import CellBytes, Limits, ObjectBytes, StoredObject
 from tests.command_line import Run
 from tests.pdf_files import pdf
 from tests.raw_files import dng
@@ -134,6 +135,24 @@ def test_an_image_in_a_table_that_cannot_be_read_without_the_extra_is_a_failure_
 
     with pytest.raises(ImageError, match=r"pip install 'vlsearch\[parquet\]'"):
         read_bytes(CellBytes(table, "image", 1), Limits())
+
+
+def test_a_store_needs_its_extra_as_a_corpus_for_shards_and_for_a_picture_that_was_indexed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    forget_client()
+
+    corpus = run("index", "s3://bucket/photos", "--collection", tmp_path / "a")
+    shards = run("merge", "s3://bucket/run", "--collection", tmp_path / "b")
+
+    for done, purpose in ((corpus, "reading s3://"), (shards, "shards in an S3 store")):
+        assert (done.exit_code, done.stderr) == (
+            1,
+            f"Error: {purpose} needs an optional package; install it with: pip install 'vlsearch[s3]'\n",
+        )
+    with pytest.raises(ImageError, match=r"pip install 'vlsearch\[s3\]'"):
+        read_bytes(ObjectBytes(StoredObject("bucket", "a.png")), Limits())
 
 
 def test_files_that_only_a_missing_extra_reads_are_counted_with_its_name_and_taken_once_it_is_there(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from retrieval.catalogue_name import CATALOGUE
 from retrieval.corpora.braces import expand_braces
 from retrieval.corpora.corpus import Corpus, Entries, LeftOut
 from retrieval.corpora.formats.folder import open_tree
@@ -76,6 +77,10 @@ def open_object_corpus(
         prefix = f"{key.rstrip('/')}/" if key.rstrip("/") else ""
         if may_be_folder and is_folder(bucket, prefix):
             check_folder()
+            if find_object(bucket, prefix + CATALOGUE) is not None:
+                raise CorpusFormatError(
+                    source, "is a collection, not a corpus", "Name the folder of the pictures"
+                )
             return open_tree(
                 object_uri(bucket, prefix).removesuffix("/"), lambda: ObjectTree(bucket, prefix), options
             )

@@ -108,10 +108,9 @@ class ObjectFolder:
     def is_image(self, name: str) -> bool:
         """As :meth:`retrieval.corpora.trees.Folder.is_image`; True where it cannot be read, and reading it says so."""
         at = self._found.objects[name]
+        assert at.size is not None, "it was listed"
         try:
-            return looks_like_image(
-                read_object(at, HEAD_BYTES, _SECONDS, 0, min(HEAD_BYTES, at.size or HEAD_BYTES))
-            )
+            return looks_like_image(read_object(at, HEAD_BYTES, _SECONDS, 0, min(HEAD_BYTES, at.size)))
         except (StoreFault, TimeoutError):
             return True
 

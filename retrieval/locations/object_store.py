@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from retrieval.errors import UsageError
+from retrieval.errors import UsageError, VlsearchError
 from retrieval.extras import require
 from retrieval.locations.deadline import within
 from retrieval.types import StoredObject
@@ -165,9 +165,9 @@ def read_object(
             try:
                 with _told():
                     answer = _client().get_object(Bucket=at.bucket, Key=at.key, **wanted, **unchanged)
-                    if wanted and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
-                        raise StoreFault("the store gives no parts of objects")
                     with closing(answer["Body"]) as body:
+                        if wanted and answer["ResponseMetadata"]["HTTPStatusCode"] != 206:
+                            raise StoreFault("the store gives no parts of objects")
                         return _body(body, most, known)
             except StoreFault as fault:
                 if fault.status is not None or attempt + 1 == _BODIES:
@@ -274,7 +274,7 @@ def _told() -> Iterator[None]:
     """Give every fault of the client as a StoreFault; however hostile the answer."""
     try:
         yield
-    except (StoreFault, OverflowError, UsageError):
+    except (StoreFault, OverflowError, VlsearchError):
         raise
     except Exception as error:  # on a hostile answer, a parser may raise anything at all
         raise _fault(error) from error
@@ -347,11 +347,15 @@ def _client_of(process: int) -> Any:
     client = session.create_client("s3", config=config)
     host = urlsplit(client.meta.endpoint_url).hostname or ""
     is_chosen = "addressing_style" in (session.get_scoped_config().get("s3") or {})
-    if "amazonaws.com" not in host and not is_chosen:  # few other stores have a host name for each bucket
+    is_address = host.replace(".", "").isdigit() or ":" in host  # of which the client makes paths by itself
+    if "amazonaws.com" not in host and not is_chosen and not is_address:
+        # few other stores have a host name for each bucket
         client = session.create_client("s3", config=config.merge(Config(s3={"addressing_style": "path"})))
     return client
 
 
 def forget_client() -> None:
     """Let the next request read the user's settings again."""
+    if _client_of.cache_info().currsize:
+        _client().close()
     _client_of.cache_clear()

@@ -35,7 +35,7 @@ def shards_of(corpus: Path, count: int = 2) -> list[Path]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a corpus, both its shards, and what a single run makes; only read."""
     folder = tmp_path_factory.mktemp("made")
-    corpus = make_corpus(folder / "corpus")
+    corpus = make_corpus(folder / "corpus", pictures=6)
     shards_of(corpus)
     indexer.build(corpus, folder / "single", model=HashEncoder(), workers=1)
     return folder
@@ -64,7 +64,7 @@ def test_a_shard_that_is_there_is_not_sent_again(sent: str, made: Path) -> None:
 
 
 def test_a_shard_that_changed_takes_the_place_of_what_was_sent(bucket: Bucket, tmp_path: Path) -> None:
-    corpus, address = make_corpus(tmp_path / "corpus"), f"s3://{bucket.name}/run"
+    corpus, address = make_corpus(tmp_path / "corpus", pictures=4), f"s3://{bucket.name}/run"
     for shard in shards_of(corpus):
         indexer.send_shard(shard, address)
     (corpus / "new.png").write_bytes((corpus / "001.png").read_bytes() + b"behind its end")

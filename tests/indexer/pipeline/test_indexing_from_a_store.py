@@ -7,6 +7,7 @@ import sqlite3
 import tarfile
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 import indexer
 from indexer import CorpusOptions, Shard, open_corpus
 from retrieval.collection import Collection
+from retrieval.corpora import Corpus
 from retrieval.errors import CorpusFormatError, ImageUnreadable
 from retrieval.locations.object_store import StoredFolder, StoreFault, list_folder
 from tests.builders import HashEncoder, Index, uris
@@ -33,6 +35,16 @@ def encoded(*colours: str, format: str = "PNG") -> bytes:
     file = io.BytesIO()
     first.save(file, format, **({"save_all": True, "append_images": others} if others else {}))
     return file.getvalue()
+
+
+@pytest.fixture
+def index(collection: Path, encoder: HashEncoder) -> Index:
+    """``vlsearch index SOURCE --workers 1`` on the collection."""
+
+    def run(source: Path | str | Corpus, **options: Any) -> indexer.Report:
+        return indexer.build(source, collection, model=encoder, workers=1, **options)
+
+    return run
 
 
 @pytest.fixture

@@ -37,6 +37,8 @@ TREE = {
     "nobody's.txt": b"left out, too",
     "with blank & #.png": png("blue"),
     "no-suffix": png("green"),
+    "no-suffix-and-no-bytes": b"",
+    "empty.jpg": b"",
     "sub/deep/c.gif": b"GIF89a",
     "sub/d.tiff": b"II*\0",
     "sub/d.txt": b"two\xff pages",
@@ -207,6 +209,7 @@ def test_a_corpus_in_a_store_is_opened_again_by_what_a_collection_keeps_of_it(bu
             "s3://{bucket}/one.png: is one picture, and not a corpus",
         ),
         ("s3://{bucket}/a.csv", CorpusFormatError, "s3://{bucket}/a.csv"),
+        ("s3://{bucket}/c/", CorpusFormatError, "is a collection, not a corpus"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_sentence_about_the_address(
@@ -214,6 +217,7 @@ def test_what_cannot_be_read_is_said_in_one_sentence_about_the_address(
 ) -> None:
     bucket.put("one.png", png())
     bucket.put("a.csv", "nothing\nof use\n")
+    bucket.put("c/catalogue.sqlite", "")
 
     with pytest.raises(kind) as caught:
         open_corpus(address.format(bucket=bucket.name), CorpusOptions())
