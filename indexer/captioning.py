@@ -13,21 +13,19 @@ from sqlalchemy import ColumnElement, select
 
 from indexer.pipeline.interrupts import interrupts_noted
 from indexer.pipeline.report import FailureGroup, Failures
-from indexer.store.changes import Change, NewImageText
+from indexer.staged_texts import StagedTexts
 from indexer.store.writer import Writer
-from indexer.stored_images import StoredContent, StoredContents, read_again
+from indexer.stored_images import StoredContent, StoredContents, prepare_again
 from retrieval.collection import schema
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError
 from retrieval.generators.pictures import BATCH, DECODED_AHEAD, captioner
-from retrieval.types import Failure, Limits, Location, OnProgress, Progress, ignore_progress
+from retrieval.types import Failure, Limits, OnProgress, Progress, ignore_progress
 
 if TYPE_CHECKING:
     from retrieval.generators.base import Generator
-
-COMMIT_SECONDS = 10.0  # what a kill costs at most, beside the batch that is being written
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class _Captioning:
         self.maker = generator.identity.maker(lang)
         self.written = 0
         self.failures = Failures()
-        self._change, self._since = Change(), time.monotonic()
+        self._staged = StagedTexts(writer, "written", self.maker)
 
     def run(self, pool: DecodePool, stop: Event, tell: OnProgress) -> None:
         """Write, and commit on the way and at the end, until ``stop`` is set."""
@@ -131,7 +129,7 @@ class _Captioning:
             if not stop.is_set():
                 self._describe(waiting)
         finally:
-            self._commit()
+            self._staged.commit()
 
     def _decoded(
         self, pool: DecodePool, undescribed: StoredContents, stop: Event
@@ -139,10 +137,7 @@ class _Captioning:
         rule = self._generator.preparation
 
         def read(content: StoredContent) -> PreparedImage:
-            def prepare(location: Location) -> PreparedImage:
-                return pool.prepare(location, rule, content.sha256.__eq__)
-
-            return read_again(content, prepare)
+            return prepare_again(pool, content, rule)
 
         return map_in_order(read, undescribed, pool.workers, DECODED_AHEAD, stop)
 
@@ -152,16 +147,10 @@ class _Captioning:
         for (content, _), captions in zip(
             batch, self._generator.describe_prepared(arrays, self._lang), strict=True
         ):
-            self._change.texts[content.sha256, "written"] = NewImageText(self.maker, captions[0].text, ())
+            self._staged.add(content.sha256, captions[0].text)
         self.written += len(batch)
-        if time.monotonic() - self._since > COMMIT_SECONDS:
-            self._commit()
-
-    def _commit(self) -> None:
-        change, self._change = self._change, Change()
-        if change:
-            self._writer.commit_rows(change)
-        self._since = time.monotonic()
+        if self._staged.is_due:
+            self._staged.commit()
 
 
 def _is_undescribed(maker: str) -> tuple[ColumnElement[bool], ...]:

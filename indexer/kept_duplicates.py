@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from indexer.named import Name, existing_writer, find_named
+from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.errors import UsageError
@@ -26,9 +27,7 @@ def keep_items(collection: str | Path, names: Sequence[Name], *, timeout: float 
         CollectionLocked: another process writes to it.
     """
     with existing_writer(collection, names, timeout) as (writer, checked):
-        with writer.look_up() as connection:
-            digests = {_digest(connection, collection, name) for name in checked}
-        if digests:
+        if digests := _digests(writer, collection, checked):
             writer.note_kept(digests)
         return len(digests)
 
@@ -42,9 +41,13 @@ def forget_kept_items(collection: str | Path, names: Sequence[Name], *, timeout:
         CollectionLocked: another process writes to it.
     """
     with existing_writer(collection, names, timeout) as (writer, checked):
-        with writer.look_up() as connection:
-            digests = {_digest(connection, collection, name) for name in checked}
-        return writer.forget_kept(digests)
+        return writer.forget_kept(_digests(writer, collection, checked))
+
+
+def _digests(writer: Writer, collection: str | Path, names: Sequence[Name]) -> set[bytes]:
+    """Find the sha256 of the pictures that names mean, one each."""
+    with writer.look_up() as connection:
+        return {_digest(connection, collection, name) for name in names}
 
 
 def _digest(connection: Connection, collection: str | Path, name: Name) -> bytes:

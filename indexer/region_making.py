@@ -26,14 +26,14 @@ from indexer.store.region_files import (
     keeps_regions,
 )
 from indexer.store.writer import Writer
-from indexer.stored_images import StoredContent, StoredContents, read_again
+from indexer.stored_images import StoredContent, StoredContents, prepare_again
 from retrieval.collection import schema
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.regions import RegionEncoder, region_encoder
 from retrieval.errors import CollectionError, ImageError
-from retrieval.types import Failure, Location
+from retrieval.types import Failure
 from retrieval.unit_rows import first_not_unit
 
 if TYPE_CHECKING:
@@ -122,10 +122,7 @@ class _Making:
         missing = encodings_without_regions(self._writer, self._encoder_id, self._regions.rule)
 
         def read(one: _Missing) -> PreparedImage:
-            def prepare(location: Location) -> PreparedImage:
-                return pool.prepare(location, self._regions.preparation, one.content.sha256.__eq__)
-
-            return read_again(one.content, prepare)
+            return prepare_again(pool, one.content, self._regions.preparation)
 
         outcomes = map_in_order(read, self._contents(missing), pool.workers, _READ_AHEAD, stop)
         for done, (one, image) in enumerate(outcomes, start=1):

@@ -9,6 +9,8 @@ from sqlalchemy import ColumnElement, func, select
 
 from indexer.store.writer import Writer
 from retrieval.collection import schema
+from retrieval.decoding.pool import DecodePool
+from retrieval.decoding.preparations import Preparation
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError
 from retrieval.locations.extents import location_of
@@ -65,6 +67,15 @@ class StoredContents:
             ):
                 places[item.content_id].append((item.uri, location_of(item.uri, item.extent)))
         return [StoredContent(row.id, row.sha256, row.text, tuple(places[row.id])) for row in page]
+
+
+def prepare_again(pool: DecodePool, content: StoredContent, rule: Preparation) -> PreparedImage:
+    """Prepare an image by a rule, as :func:`read_again` does."""
+
+    def prepare(location: Location) -> PreparedImage:
+        return pool.prepare(location, rule, content.sha256.__eq__)
+
+    return read_again(content, prepare)
 
 
 def read_again(content: StoredContent, prepare: Callable[[Location], PreparedImage]) -> PreparedImage:

@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, select
 
 from indexer.pipeline.interrupts import interrupts_noted
 from indexer.pipeline.report import FailureGroup, Failures
-from indexer.store.changes import Change, NewImageText
+from indexer.staged_texts import StagedTexts
 from indexer.store.text_rows import note_reads_text
 from indexer.store.writer import Writer
-from indexer.stored_images import StoredContent, StoredContents, read_again
+from indexer.stored_images import StoredContent, StoredContents, prepare_again
 from retrieval.collection import Collection, schema
 from retrieval.decoding.ordered import map_in_order
 from retrieval.decoding.pool import DecodePool
@@ -24,12 +24,11 @@ from retrieval.decoding.preparations import Fit
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError
 from retrieval.places import CollectionPlace
-from retrieval.types import Failure, Limits, Location, OnProgress, Progress
+from retrieval.types import Failure, Limits, OnProgress, Progress
 
 if TYPE_CHECKING:
     from retrieval.ocr import ReadLine, TextReader
 
-COMMIT_SECONDS = 10.0  # what a kill costs at most
 COMMIT_IMAGES = 1000
 DECODED_AHEAD = 8  # images of up to 8 MB each, while a reader takes a tenth of a second and more for one
 
@@ -190,7 +189,7 @@ class _Recognition:
         self._writer, self._reader, self._given_up = writer, reader, given_up
         self.with_text = self.without_text = 0
         self.failures = Failures()
-        self._change, self._since = Change(), time.monotonic()
+        self._staged = StagedTexts(writer, "read", reader.maker)
 
     def run(
         self,
@@ -214,13 +213,13 @@ class _Recognition:
                 self.failures.add(Failure(content.uri, str(error)))
             if on_progress is not None:
                 on_progress(Progress("reading text", done, total, len(self.failures)))
-            if time.monotonic() - self._since > COMMIT_SECONDS or len(self._change.texts) >= COMMIT_IMAGES:
-                self._commit()
+            if self._staged.is_due or len(self._staged) >= COMMIT_IMAGES:
+                self._staged.commit()
             if is_over():
                 break
         else:
             is_whole = not interrupted.is_set()
-        self._commit()
+        self._staged.commit()
         return 0 if is_whole else max(1, total - done)
 
     def _decoded(
@@ -230,10 +229,7 @@ class _Recognition:
         passed_over = frozenset(self._given_up)
 
         def read(content: StoredContent) -> PreparedImage:
-            def prepare(location: Location) -> PreparedImage:
-                return pool.prepare(location, rule, content.sha256.__eq__)
-
-            return read_again(content, prepare)
+            return prepare_again(pool, content, rule)
 
         wanted = (content for content in unread if content.sha256 not in passed_over)
         return map_in_order(read, wanted, pool.workers, DECODED_AHEAD, stop)
@@ -247,15 +243,9 @@ class _Recognition:
     def _stage(self, content: StoredContent, lines: list[ReadLine]) -> None:
         text = "\n".join(line.text for line in lines)
         boxes = tuple(line.box for line in lines)
-        self._change.texts[content.sha256, "read"] = NewImageText(self._reader.maker, text, boxes)
+        self._staged.add(content.sha256, text, boxes)
         self.with_text += bool(lines)
         self.without_text += not lines
-
-    def _commit(self) -> None:
-        change, self._change = self._change, Change()
-        if change:
-            self._writer.commit_rows(change)
-        self._since = time.monotonic()
 
 
 def _is_unread(maker: str) -> tuple[ColumnElement[bool], ...]:

@@ -16,7 +16,7 @@ from retrieval.collection.stores import SegmentStore, open_stores, search_thread
 from retrieval.types import KINDS, Kind
 
 if TYPE_CHECKING:
-    from indexer.store.accelerator_building import Encode
+    from indexer.store.tuning_queries import Encode
 
 FROM_ROWS = 100_000
 """Vectors of a kind from which an accelerator is built: below them an exact scan takes a few milliseconds."""

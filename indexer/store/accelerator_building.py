@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.store.bundled_queries import bundled_queries
+from indexer.store.tuning_queries import Encode, choose_queries
 from retrieval.collection.accelerators.coded_rows import CodedRows, build_coded_rows
 from retrieval.collection.accelerators.file import accelerator_bytes
 from retrieval.collection.accelerators.inverted_file import InvertedFile
@@ -25,9 +25,6 @@ _FIT_QUERIES, _TUNE_QUERIES, _HELD_OUT_QUERIES = 400, 400, 200
 _FEWEST_QUERIES = 200  # stored ones; with fewer of them, the queries are bundled texts
 _SCANS = 5  # timed
 _SCANNED_BYTES = 2**30
-
-Encode = Callable[[list[str]], NDArray[np.float32]]
-"""Texts to (n, d) float32 unit rows, by the collection's encoder."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,17 +115,9 @@ def build_accelerator(
 
 
 def _queries(other: SegmentStore, kind: Kind, masked: NDArray[np.int64], encode: Encode) -> _Queries:
-    """Choose stored vectors of the other kind, or bundled texts where there are too few."""
+    """Choose queries, and share them out."""
     wanted = _FIT_QUERIES + _TUNE_QUERIES + _HELD_OUT_QUERIES
-    rng = np.random.default_rng(0)
-    ids = np.concatenate([np.empty(0, np.int64), *(segment.ids for segment in other.segments)])
-    ids = np.setdiff1d(ids, masked)
-    what = f"stored {'texts' if kind == 'image' else 'images'}"
-    if len(ids) < _FEWEST_QUERIES:
-        rows, what = encode(bundled_queries()), "bundled texts"
-        rows = rows[rng.permutation(len(rows))[:wanted]]
-    else:
-        rows = other.vectors(ids[rng.permutation(len(ids))[:wanted]])
+    rows, what = choose_queries(other, kind, masked, encode, _FEWEST_QUERIES, wanted)
     shares = np.cumsum([_FIT_QUERIES, _TUNE_QUERIES]) * len(rows) // wanted
     fit, to_tune, held_out = np.split(rows, shares)
     return _Queries(fit, to_tune, held_out, what)

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from indexer.store.acceleration import STALE_SHARE, Accelerated
-from indexer.store.accelerator_building import Encode
-from indexer.store.bundled_queries import bundled_queries
 from indexer.store.postgres.session import WriterSession
+from indexer.store.tuning_queries import Encode, choose_queries
 from retrieval.collection.accelerators.measurement import IndexMeasurement
 from retrieval.collection.accelerators.planning import TUNED_FOR
 from retrieval.collection.postgres.server_connection import ServerConnection, server_fault
@@ -194,7 +193,9 @@ def _measured(
     if size is None or not is_used(state.store):
         raise CollectionError(f"the server of collection {address} does not use the index that it has built")
     store, masked = state.store, state.masked
-    queries, what = _queries(server, kind, state, encode)
+    other = ServerStore(server, "text" if kind == "image" else "image", store.dimension)
+    wanted = _TUNE_QUERIES + _HELD_OUT_QUERIES
+    queries, what = choose_queries(other, kind, masked, encode, _FEWEST_QUERIES, wanted)
     tuned, held_out = queries[: len(queries) // 2], queries[len(queries) // 2 :]
     best = _best(store, tuned, masked)[0]
     unknown = IndexMeasurement(
@@ -220,20 +221,6 @@ def _measured(
     return replace(
         tried.measurement, recall=round(found, 4), milliseconds=spent_ms, exact_milliseconds=exact_ms
     )
-
-
-def _queries(
-    server: ServerConnection, kind: Kind, state: _State, encode: Encode
-) -> tuple[NDArray[np.float32], str]:
-    """Choose stored vectors of the other kind, or bundled texts where there are too few; and say what they are."""
-    wanted, rng = _TUNE_QUERIES + _HELD_OUT_QUERIES, np.random.default_rng(0)
-    other = ServerStore(server, "text" if kind == "image" else "image", state.store.dimension)
-    ids = np.setdiff1d(other.ids, state.masked)
-    if len(ids) < _FEWEST_QUERIES:
-        rows = encode(bundled_queries())
-        return rows[rng.permutation(len(rows))[:wanted]], "bundled texts"
-    chosen = ids[rng.permutation(len(ids))[:wanted]]
-    return other.vectors(chosen), f"stored {'texts' if kind == 'image' else 'images'}"
 
 
 def _best(
