@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -30,6 +29,7 @@ from indexer.store.relocation import follow_move
 from indexer.store.sweeping import set_unknown_files_aside, sweep
 from indexer.store.transactions import Transactions
 from indexer.store.word_rows import items_with_other_words, rebuild_words
+from retrieval.closing import Closing
 from retrieval.collection import kept_duplicates, schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
@@ -73,7 +73,7 @@ class _NewVectors:
     written: WrittenSegment
 
 
-class Writer:
+class Writer(Closing):
     """The only writer of a collection, holding its lock; a context manager. Creates the collection if there is none.
 
     Attributes:
@@ -122,14 +122,6 @@ class Writer:
         """
         require_collection(collection)
         return cls(collection, timeout_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Fold the write-ahead log into the catalogue, as far as readers allow, and free the lock."""

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 from urllib.parse import quote
 
 from retrieval.client.connection import Connection
 from retrieval.client.faults import told
 from retrieval.client.values import explanation_of, hits_of, info_of, item_of
+from retrieval.closing import Closing
 from retrieval.errors import PlacedQueryError, QueryError, UsageError
 from retrieval.query.parts import ItemPart, KeyPart, Part, Query, Queryable, Source, TextPart
 from retrieval.query.requests import OF_SEARCH, OF_SIMILAR, query_of, request_of
@@ -61,7 +61,7 @@ def connect(
     return RemoteEngine(Connection(address, token, timeout), collection, limits)
 
 
-class RemoteEngine:
+class RemoteEngine(Closing):
     """A collection at a server; many threads may share it. Made by :func:`retrieval.connect`.
 
     Its methods are those of :class:`retrieval.SearchEngine`, give the same values, and raise the same exceptions with
@@ -262,14 +262,6 @@ class RemoteEngine:
     def close(self) -> None:
         """Close the connections to the server."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _similar(
         self,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.closing import Closing
 from retrieval.collection.catalogue_items import PAGE_ITEMS
 from retrieval.collection.folder_source import FolderSource
 from retrieval.collection.known_corpora import KnownCorpus
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from retrieval.expressions import Expression
 
 
-class Collection:
+class Collection(Closing):
     """A collection opened for reading; safe to share between threads. Make one with :meth:`open`."""
 
     def __init__(self, source: Source) -> None:
@@ -201,14 +201,6 @@ class Collection:
     def close(self) -> None:
         """Close the catalogue; mapped files go when the last thread lets go of them."""
         self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _source_of(place: CollectionPlace) -> Source:

@@ -9,9 +9,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from retrieval.closing import Closing
 from retrieval.decoding.budget import PROCESS_BYTES, default_budget, divide
 from retrieval.decoding.frames import LIST_PARTS, PAGE_TEXT, Reply, Request, Status
 from retrieval.decoding.object_sidecars import sidecars_as_files
@@ -50,7 +50,7 @@ _DEADLINE_CHECK_S = 0.1
 MOST_PAGE_TEXT = 10_000  # characters, of the text of a page
 
 
-class DecodePool:
+class DecodePool(Closing):
     """Worker processes, started when they are needed; close it, or use it in a ``with`` statement.
 
     Any number of threads may ask it; so many images are under way as there are workers. A worker that crashes, is
@@ -75,14 +75,6 @@ class DecodePool:
         self._reading_object = threading.Lock()
         self._last_object: tuple[object, bytes] | None = None
         self._finalizer = weakref.finalize(self, _kill_all, self._all)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Begin to start workers, and return at once: they come up while a model is loaded."""

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from retrieval.closing import Closing
 from retrieval.extras import require
 
 ANSWER_SECONDS = 120.0  # to wait for the next message; the process's own limit on processor time comes first
@@ -49,7 +49,7 @@ class ParquetRow:
     damage: bool = False
 
 
-class ParquetProcess:
+class ParquetProcess(Closing):
     """A worker process that reads Parquet; a context manager that ends it. Not for several threads at once.
 
     Raises:
@@ -72,14 +72,6 @@ class ParquetProcess:
             },
         )
         self._buffer = bytearray()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def is_running(self) -> bool:

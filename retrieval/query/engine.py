@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
+from retrieval.closing import Closing
 from retrieval.collection import Collection, CollectionInfo
 from retrieval.places import CollectionPlace
 from retrieval.query.location import collection_place
@@ -64,7 +64,7 @@ def open_engine(
     return SearchEngine(Collection.open(collection_place(path)), encoder, limits)
 
 
-class SearchEngine:
+class SearchEngine(Closing):
     """A collection and its encoder, which is loaded when a query first needs it; many threads may share it.
 
     Owns the collection: :meth:`close` closes it. Make one with :func:`retrieval.open`.
@@ -480,14 +480,6 @@ class SearchEngine:
     def close(self) -> None:
         """Close the collection and let go of the encoder."""
         self._resources.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _id_of(item: Item | Hit | int) -> int:
