@@ -106,6 +106,23 @@ def open_folder(path: Path) -> tuple[TwoTowerFolder, FileData]:
     return TwoTowerFolder(path, config, digest, tokenizer), data
 
 
+class WeightBytes:
+    """The bytes of a model's weights: at the first call those that came with the folder, and then read again."""
+
+    def __init__(self, folder: TwoTowerFolder, data: FileData) -> None:
+        self._folder = folder
+        self._data: FileData | None = data  # until something is built of them
+
+    def take(self) -> FileData:
+        """Give them.
+
+        Raises:
+            ModelError: they have gone or changed since they were first read.
+        """
+        data, self._data = self._data, None
+        return self._folder.read_again() if data is None or was_cut(data) else data
+
+
 def was_cut(data: FileData) -> bool:
     """Whether a mapped file is shorter now than it was: to read it to its end would kill the process."""
     return isinstance(data, mmap.mmap) and data.size() < len(data)
