@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,25 @@ from retrieval.collection.catalogue_items import (
     read_rows,
     read_videos,
 )
+from retrieval.collection.catalogue_lookups import (
+    contents_of,
+    count_items,
+    ids_by_key,
+    ids_by_uri,
+    keyed_after,
+    read_failures,
+    read_hidden,
+)
 from retrieval.collection.filters.ordering import ordered
 from retrieval.collection.fulltext import find_all, find_any, holds_all, of_kind
 from retrieval.collection.image_texts import read_image_texts
 from retrieval.collection.kept_duplicates import read_kept
 from retrieval.collection.kind_vectors import KindVectors, read_kind_vectors
 from retrieval.collection.known_corpora import KnownCorpus, read_corpora
-from retrieval.collection.migrations import HIDDEN_SINCE, IMAGE_TEXTS_SINCE
+from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
 from retrieval.collection.ranking import Ranked
 from retrieval.collection.snapshot import Snapshot
-from retrieval.collection.statement import VERSION, Number, ReadConnection, Select, id_list
+from retrieval.collection.statement import ReadConnection
 from retrieval.collection.stored import StoredVector, read_by_id, read_keyed, read_vectors
 from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores import KindStore
@@ -210,7 +219,7 @@ class View:
 
     def contents_of(self, ids: Sequence[int]) -> dict[int, int]:
         """Read the content of each item, by item id."""
-        return {row.item: row.content for row in _CONTENTS_OF.rows(self._connection, id_list(ids))}
+        return contents_of(self._connection, ids)
 
     def videos_of(self, ids: Iterable[int]) -> dict[int, str]:
         """Read the video that items are frames of, its uri by item id; other items are left out."""
@@ -223,15 +232,14 @@ class View:
 
     def item(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""
-        found = self.items(row.number for row in _BY_KEY.rows(self._connection, key))
+        found = self.items(ids_by_key(self._connection, key))
         return found[0] if found else None
 
     def named(self, name: str) -> Item | None:
         """Read the item that a name means: a key, else a uri or the path of a file; None if there is none."""
         found = self.item(name)
         if found is None:
-            rows = _BY_URI.rows(self._connection, uri_of(name))
-            found = next(iter(self.items(row.number for row in rows)), None)
+            found = next(iter(self.items(ids_by_uri(self._connection, uri_of(name)))), None)
         return found
 
     def newest(
@@ -261,7 +269,7 @@ class View:
         Returns:
             The keys, and what to pass as ``after`` for more; None at the end.
         """
-        rows = _KEYS.rows(self._connection, after, KEYS_A_PAGE)
+        rows = keyed_after(self._connection, after, KEYS_A_PAGE)
         keys = [row.key for row in rows if not self._snapshot.hides(row.number)]
         return keys, rows[-1].number if len(rows) == KEYS_A_PAGE else None
 
@@ -324,17 +332,11 @@ class View:
 
     def count(self, kind: Kind) -> int:
         """Count the items of a kind that are not hidden."""
-        return _COUNT.rows(self._connection, kind)[0].number - len(self._snapshot.hidden[kind])
+        return count_items(self._connection, kind) - len(self._snapshot.hidden[kind])
 
     def hidden(self) -> list[HiddenItem]:
         """Read what is hidden, by uri: items, and uris that no item has now."""
-        if VERSION.rows(self._connection)[0].number < HIDDEN_SINCE:
-            return []
-        move = self._snapshot.move
-        return [
-            HiddenItem(row.uri if move is None else move.uri(row.uri), row.key, row.kind)
-            for row in _HIDDEN.rows(self._connection)
-        ]
+        return read_hidden(self._connection, self._snapshot.move)
 
     def hidden_ids(self, kind: Kind) -> list[int]:
         """Give the ids of the hidden items of a kind, ascending; :meth:`rows` reads them."""
@@ -342,7 +344,7 @@ class View:
 
     def failures(self, source: str | None = None) -> list[Failure]:
         """Read the items that failed to index, of all corpora or of one (by uri), in the order of first failure."""
-        return [Failure(*row) for row in _FAILURES.rows(self._connection, source)]
+        return read_failures(self._connection, source)
 
     def corpora(self) -> list[KnownCorpus]:
         """Read the corpora that the collection was made from, in the order in which they came."""
@@ -464,43 +466,3 @@ class View:
             raise WrongValue("the ids of a segment are not in order") from error
         except IndexError as error:
             raise CollectionDamaged(self.path, str(error)) from error
-
-
-class _ItemContent(NamedTuple):
-    item: int
-    content: int
-
-
-class _Keyed(NamedTuple):
-    number: int
-    key: str
-
-
-class _Hidden(NamedTuple):
-    uri: str
-    key: str | None
-    kind: Kind | None
-
-
-class _Failure(NamedTuple):
-    uri: str
-    reason: str
-
-
-_CONTENTS_OF = Select(
-    _ItemContent, "SELECT id, content_id FROM items WHERE id IN (SELECT value FROM json_each(?))"
-)
-_BY_KEY = Select(Number, "SELECT id FROM items WHERE key = ?")
-_BY_URI = Select(Number, "SELECT id FROM items WHERE uri = ?")
-_KEYS = Select(_Keyed, "SELECT id, key FROM items WHERE key IS NOT NULL AND id > ? ORDER BY id LIMIT ?")
-_COUNT = Select(Number, "SELECT count(*) FROM items WHERE kind = ?")
-_HIDDEN = Select(  # of the tables themselves, which are joined by index, where views stand in their places
-    _Hidden,
-    "SELECT hidden.uri, items.key, items.kind FROM main.hidden LEFT JOIN main.items ON items.uri = hidden.uri "
-    "ORDER BY hidden.uri",
-)
-_FAILURES = Select(
-    _Failure,
-    "SELECT uri, reason FROM failures "
-    "WHERE CAST(?1 AS TEXT) IS NULL OR source_id IN (SELECT id FROM sources WHERE uri = ?1) ORDER BY id",
-)
