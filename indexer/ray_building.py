@@ -81,12 +81,8 @@ def build_on_ray(
         raise UsageError(
             "a task reserves CPUs above 0 and GPUs from 0, and has at least 1 process that decodes"
         )
-    corpus = source if isinstance(source, Corpus) else open_corpus(str(source), options or CorpusOptions())
-    spec = corpus.spec
-    if spec is None or spec.options.shard is not None:
-        raise UsageError("a corpus is indexed on a cluster as a whole and by its name; leave its shard out")
     target = Path(collection)
-    _refuse_known(target, corpus.uri)
+    spec = _whole_corpus(source, options, target)
     received = target.with_name(f"{target.name}.shards")
     work = ShardWork(spec, shards or 0, model, limits or Limits(), workers, cpus, gpus, "")
     received.mkdir(parents=True, exist_ok=True)
@@ -107,6 +103,19 @@ def build_on_ray(
     if not report.interrupted:
         shutil.rmtree(received)
     return report
+
+
+def _whole_corpus(source: str | Path | Corpus, options: CorpusOptions | None, target: Path) -> CorpusSpec:
+    """Open a corpus that is to be split, and give how the machines open it too.
+
+    Raises:
+        UsageError: it has no name to open it by, or is a shard, or the collection holds it.
+    """
+    corpus = source if isinstance(source, Corpus) else open_corpus(str(source), options or CorpusOptions())
+    if corpus.spec is None or corpus.spec.options.shard is not None:
+        raise UsageError("a corpus is indexed on a cluster as a whole and by its name; leave its shard out")
+    _refuse_known(target, corpus.uri)
+    return corpus.spec
 
 
 def _run(cluster: RayCluster, work: ShardWork, received: Path, on_progress: OnProgress | None) -> None:

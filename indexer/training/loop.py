@@ -116,52 +116,28 @@ def fit(
     Raises:
         TrainingError: the checkpoint is damaged or of another run, or the loss is not a number any more.
     """
-    # --- how long
-    steps = steps_an_epoch(len(data.train), recipe.batch_size)
-    total = recipe.steps or recipe.epochs * steps
-    epochs = -(-total // steps)
-    size = min(recipe.batch_size, len(data.train))
-
-    # --- what learns
+    # --- what learns, and how long
+    length = _length(recipe, len(data.train))
     torch.manual_seed(_seed(recipe.seed, 0))
     objective = Objective(recipe, model.facts, data.teacher).to(_device(model.module))
-    plans = _plans(model, recipe, steps, total)
+    task = _Task(model, data.train, recipe, objective, _plans(model, recipe, length))
     learning = _initial_state(model, objective, recipe)
 
     # --- where an earlier call stopped
-    position = read_position(folder) or TrainingPosition(run)
-    if position.run != run:
-        raise TrainingError(f"{folder} holds a run with other settings; repeat them or name another --out")
-    if (position.epoch, position.step) != (0, 0):
-        load_checkpoint(folder, learning)
-    observer.log.cut(position.log_bytes)
+    position = _resume(folder, run, learning, observer.log)
     begun, saved = time.monotonic() - position.seconds, time.monotonic()
     r1: float | None = None
 
     # --- the loop
     with ThreadPoolExecutor(max_workers=_threads(), thread_name_prefix="vlsearch-vary") as threads:
-        for epoch in range(position.epoch, epochs):
+        for epoch in range(position.epoch, length.epochs):
             losses = list(position.losses)
             pace = _Throughput(len(losses))
             for batch in batches(data.train, model, recipe, epoch, position.step, threads):
-                step = epoch * steps + batch.step
-                if step >= total:
+                step = epoch * length.epoch_steps + batch.step
+                if step >= length.steps:
                     break
-                locked = {part for part, plan in plans.items() if plan.is_locked(step)}
-                _set_modes(model, locked, recipe.norms)
-                for group in learning.optimizer.param_groups:
-                    group["lr"] = plans[group["part"]].rate(step)
-                learning.optimizer.zero_grad(set_to_none=True)
-                loss = _backward(model, objective, batch, data.train, recipe, (epoch, batch.step))
-                if not math.isfinite(loss):
-                    raise TrainingError(
-                        f"the loss is {loss} at step {step + 1}; lower the learning rates, or take --clip down"
-                    )
-                _clip(learning.optimizer, recipe.clip)
-                learning.optimizer.step()
-                objective.clamp()
-                _average(learning, recipe.ema, step)
-                losses.append(loss)
+                losses.append(_learn(task, learning, batch, epoch, step))
 
                 position = replace(
                     position,
@@ -171,9 +147,9 @@ def fit(
                     seconds=time.monotonic() - begun,
                 )
                 if len(losses) % LOG_STEPS == 0:
-                    rate = pace.images_per_second(len(losses), size)
-                    observer.log.write(_step_line(position, losses, objective, rate, total - step - 1, size))
-                observer.show(_progress(position, losses[-1], r1, epochs, step + 1, total, size))
+                    rate = pace.images_per_second(len(losses), length.batch)
+                    observer.log.write(_step_line(position, losses, objective, rate, length.left_after(step)))
+                observer.show(_progress(position, losses[-1], r1, step + 1, length))
                 if observer.stop.is_set() or _is_due(saving, saved, batch.step + 1):
                     position = replace(position, log_bytes=observer.log.size())
                     write_checkpoint(folder, learning, position)
@@ -182,10 +158,9 @@ def fit(
                         return Outcome(position, interrupted=True)
 
             figures = _validate_and_save(model, learning, objective, data.val, folder, position)
-            score = mean_r1(figures)
-            r1 = score
-            if score > position.best:
-                position = replace(position, best=score, best_epoch=epoch + 1)
+            r1 = mean_r1(figures)
+            if r1 > position.best:
+                position = replace(position, best=r1, best_epoch=epoch + 1)
             position = replace(position, epoch=epoch + 1, step=0, losses=(), seconds=time.monotonic() - begun)
             observer.log.write({"epoch": epoch + 1, "loss": float(np.mean(losses)), "val": figures})
             position = replace(position, log_bytes=observer.log.size())
@@ -194,26 +169,94 @@ def fit(
     return Outcome(position)
 
 
+@dataclass(frozen=True, slots=True)
+class _Length:
+    """How long a run is: steps of an epoch and in all, epochs (the last may be cut short), images in a batch."""
+
+    epoch_steps: int
+    steps: int
+    epochs: int
+    batch: int
+
+    def left_after(self, step: int) -> int:
+        """Count the images of the steps after one, from 0."""
+        return (self.steps - step - 1) * self.batch
+
+
+def _length(recipe: Recipe, images: int) -> _Length:
+    an_epoch = steps_an_epoch(images, recipe.batch_size)
+    steps = recipe.steps or recipe.epochs * an_epoch
+    return _Length(an_epoch, steps, -(-steps // an_epoch), min(recipe.batch_size, images))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """What is trained, on what, how and when; none of it is state."""
+
+    model: Trainable
+    train: ImageCache
+    recipe: Recipe
+    objective: Objective
+    plans: dict[Part, Plan]
+
+
+def _resume(folder: Path, run: str, learning: TrainingState, log: MetricsLog) -> TrainingPosition:
+    """Load the checkpoint of a run, if there is one, and cut the log to it; give where it stands.
+
+    Raises:
+        TrainingError: it is damaged, or of another run.
+    """
+    position = read_position(folder) or TrainingPosition(run)
+    if position.run != run:
+        raise TrainingError(f"{folder} holds a run with other settings; repeat them or name another --out")
+    if (position.epoch, position.step) != (0, 0):
+        load_checkpoint(folder, learning)
+    log.cut(position.log_bytes)
+    return position
+
+
+def _learn(task: _Task, learning: TrainingState, batch: Batch, epoch: int, step: int) -> float:
+    """Take a step, counted from the start of the run; give its loss.
+
+    Raises:
+        TrainingError: the loss is not a number.
+    """
+    locked = {part for part, plan in task.plans.items() if plan.is_locked(step)}
+    _set_modes(task.model, locked, task.recipe.norms)
+    for group in learning.optimizer.param_groups:
+        group["lr"] = task.plans[group["part"]].rate(step)
+    learning.optimizer.zero_grad(set_to_none=True)
+    loss = _backward(task, batch, epoch)
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss is {loss} at step {step + 1}; lower the learning rates, or take --clip down"
+        )
+    _clip(learning.optimizer, task.recipe.clip)
+    learning.optimizer.step()
+    task.objective.clamp()
+    _average(learning, task.recipe.ema, step)
+    return loss
+
+
 def derived(model: Trainable, recipe: Recipe, images: int) -> dict[str, object]:
     """Compute the numbers that follow from a recipe, a model and the count of images, for a run's records."""
-    steps = steps_an_epoch(images, recipe.batch_size)
-    total = recipe.steps or recipe.epochs * steps
-    plans = _plans(model, recipe, steps, total)
+    length = _length(recipe, images)
+    plans = _plans(model, recipe, length)
     return {
-        "steps_an_epoch": steps,
-        "steps_in_all": total,
+        "steps_an_epoch": length.epoch_steps,
+        "steps_in_all": length.steps,
         **{f"{part}_rate": plan.peak for part, plan in plans.items()},
         **{f"{part}_warmup_steps": plan.warmup for part, plan in plans.items()},
     }
 
 
-def _plans(model: Trainable, recipe: Recipe, steps: int, total: int) -> dict[Part, Plan]:
+def _plans(model: Trainable, recipe: Recipe, length: _Length) -> dict[Part, Plan]:
     """Plan when each part is trained, and its learning rate."""
     own = model.facts.rates
 
     def plan(peak: float, locked_epochs: int = 0) -> Plan:
-        start = min(locked_epochs * steps, total)
-        return Plan(start, max(1, round(recipe.warmup * (total - start))), total, peak)
+        start = min(locked_epochs * length.epoch_steps, length.steps)
+        return Plan(start, max(1, round(recipe.warmup * (length.steps - start))), length.steps, peak)
 
     return {
         "image": plan(_given(recipe.image_rate, own.image), recipe.locked_image_epochs),
@@ -258,21 +301,15 @@ def _set_modes(model: Trainable, locked: set[Part], norms: str | None) -> None:
         weight.requires_grad_(part is not None and part not in locked)
 
 
-def _backward(
-    model: Trainable,
-    objective: Objective,
-    batch: Batch,
-    train: ImageCache,
-    recipe: Recipe,
-    position: tuple[int, int],
-) -> float:
+def _backward(task: _Task, batch: Batch, epoch: int) -> float:
     """Compute the loss of a batch and the gradients of everything that is not locked."""
+    model, recipe = task.model, task.recipe
 
     def chunks(count: int, side: int, encode: Callable[[slice], Tensor]) -> list[Encode]:
         size = recipe.chunk_size or count
 
         def run(start: int) -> Tensor:
-            torch.manual_seed(_seed(recipe.seed, DROPOUT, *position, side, start))
+            torch.manual_seed(_seed(recipe.seed, DROPOUT, epoch, batch.step, side, start))
             with _autocast(model.module) if recipe.bfloat16 else nullcontext():
                 return encode(slice(start, start + size)).float()
 
@@ -281,7 +318,7 @@ def _backward(
     images = chunks(len(batch.images), 0, lambda part: model.encode_images(batch.images[part]))
     texts = chunks(len(batch.tokens), 1, lambda part: model.encode_tokens(batch.tokens[part]))
     backward = plain_backward if recipe.chunk_size is None else cached_backward
-    return backward(images, texts, lambda i, t: objective.loss(i, t, batch, train))
+    return backward(images, texts, lambda i, t: task.objective.loss(i, t, batch, task.train))
 
 
 @contextmanager
@@ -347,7 +384,6 @@ def _step_line(
     objective: Objective,
     rate: float,
     left: int,
-    batch_size: int,
 ) -> dict[str, object]:
     return {
         "epoch": position.epoch + 1,
@@ -355,22 +391,16 @@ def _step_line(
         "loss": float(np.mean(losses[-LOG_STEPS:])),
         "scale": math.exp(objective.learned[0]),
         "images_per_second": round(rate, 1),
-        "eta_s": round(left * batch_size / max(rate, 1e-9), 1),
+        "eta_s": round(left / max(rate, 1e-9), 1),
     }
 
 
 def _progress(
-    position: TrainingPosition,
-    loss: float,
-    r1: float | None,
-    epochs: int,
-    done: int,
-    total: int,
-    batch_size: int,
+    position: TrainingPosition, loss: float, r1: float | None, done: int, length: _Length
 ) -> Progress:
-    words = [f"epoch {position.epoch + 1} of {epochs}", f"loss {loss:.3f}"]
+    words = [f"epoch {position.epoch + 1} of {length.epochs}", f"loss {loss:.3f}"]
     words += [] if r1 is None else [f"R@1 {r1:.1f}"]
-    return Progress("training", done * batch_size, total * batch_size, 0, ", ".join(words))
+    return Progress("training", done * length.batch, length.steps * length.batch, 0, ", ".join(words))
 
 
 def _seed(*path: int) -> int:

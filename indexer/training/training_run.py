@@ -137,95 +137,70 @@ def train_corpus(
         recipe = replace(recipe, norms="batch" if _is_from_scratch(start) else "stored")
     try:
         with FileLock(out / LOCK, timeout=0), interrupts_noted() as stop:
-            return _run(
-                data, start, recipe, out, before, saving or Saving(), _device(device), command, show, stop
-            )
+            asked = _Asked(data, start, recipe, out, saving or Saving(), _device(device), command)
+            return _run(asked, before, show, stop)
     except Timeout as error:
         raise TrainingError(
             f"another process is training in {out}; wait for it, or name another --out"
         ) from error
 
 
-def _run(
-    data: CorpusSettings,
-    start: Start,
-    recipe: Recipe,
-    out: Path,
-    before: dict[str, Any] | None,
-    saving: Saving,
-    device: str,
-    command: str,
-    show: OnProgress,
-    stop: Event,
-) -> Trained:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Arguments of a run, with their defaults filled in."""
+
+    data: CorpusSettings
+    start: Start
+    recipe: Recipe
+    out: Path
+    saving: Saving
+    device: str
+    command: str
+
+
+def _run(asked: _Asked, before: dict[str, Any] | None, show: OnProgress, stop: Event) -> Trained:
+    data, recipe, out = asked.data, asked.recipe, asked.out
+
     # --- what the corpus offers
     listed = _list(data, recipe.seed)
     teacher = _teacher(data, listed.train)
     if before is None:
-        write_settings(out, {"command": command})  # from here on the folder is known as a run's
+        write_settings(out, {"command": asked.command})  # from here on the folder is known as a run's
 
     # --- the model, and its images
     captions = (caption.text for one in listed.train.entries for caption in one.captions)
-    model = build(start, captions, recipe.seed, device)
+    model = build(asked.start, captions, recipe.seed, asked.device)
     train, val = _decode(listed, model, data, out, show, stop)
-    notes = [f"{name} is read as {note}" for name, note in listed.notes]
-    if twins := set(train.digests) & set(val.digests):
-        train = train.without(twins)
-        notes.append(
-            f"{len(twins):,} pictures to judge on are also among those to learn from; left out there"
-        )
-    if not len(val):
-        raise no_validation(len(val.failures) + len(listed.val.failures))
-    if len(train) < 2:
-        failed = len(train.failures) + len(listed.train.failures)
-        raise no_pairs(len(train), failed, len(val) if data.val is None else len(twins))
-
-    if recipe.batch_size > len(train):
-        notes.append(
-            f"a batch of {recipe.batch_size:,} is more than there is: each step takes all {len(train):,} pictures"
-        )
+    train, notes = _usable(train, val, listed, asked)
+    notes = [*(f"{name} is read as {note}" for name, note in listed.notes), *notes]
 
     # --- what the run is
-    settings = {
-        "recipe": asdict(recipe),
-        "start": {**asdict(start), "kind": type(start).__name__},
-        "weights": weights_digest(model),
-        "train": _digest(train),
-        "val": _digest(val),
-        "teacher": [_file_digest(file) for file in (data.teacher_images, data.teacher_texts)],
-    }
+    settings = _settings(asked, model, train, val)
     run = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
     if before is not None and "settings" in before and (changed := differences(before["settings"], settings)):
         raise TrainingError(
             f"{out} holds a run with other settings ({changed}); repeat its settings or name another --out"
         )
     failures = (*listed.train.failures, *listed.val.failures, *train.failures, *val.failures)
-    counts = {
-        "train_pictures": len(train),
-        "train_captions": sum(map(len, train.captions)),
-        "val_pictures": len(val),
-        "val_captions": sum(map(len, val.captions)),
-        "failed": len(failures),
-    }
     facts = {
-        "command": command,
+        "command": asked.command,
         "corpus": data.corpus,
         "val": listed.val_name,
         "terms": data.terms,
-        "counts": counts,
+        "counts": _counts(train, val) | {"failed": len(failures)},
         "settings": settings,
         "derived": derived(model, recipe, len(train)),
-        "environment": _environment(device),
+        "environment": _environment(asked.device),
         "failures": [asdict(failure) for failure in failures],
     }
     write_settings(out, facts)
 
-    # --- training
+    # --- training, and what tells about it
     log = MetricsLog(out / METRICS)
-    outcome = fit(model, Data(train, val, teacher), recipe, run, out, saving, RunObserver(log, show, stop))
-
-    # --- what tells about it
-    notes += _write_reports(out, facts, start, outcome.position, log)
+    outcome = fit(
+        model, Data(train, val, teacher), recipe, run, out, asked.saving, RunObserver(log, show, stop)
+    )
+    notes += _write_reports(out, facts, asked.start, outcome.position, log)
     if not outcome.interrupted and data.cache is None:
         shutil.rmtree(out / _CACHE, ignore_errors=True)
     figures = {int(line["epoch"]): line["val"] for line in log.lines() if "val" in line}
@@ -235,6 +210,54 @@ def _run(
             f"{out / BEST} was deleted and its weights cannot be restored; train again with another --out"
         )
     return Trained(out, figures.get(best, {}), best, failures, tuple(notes), outcome.interrupted)
+
+
+def _usable(
+    train: ImageCache, val: ImageCache, listed: _Listed, asked: _Asked
+) -> tuple[ImageCache, list[str]]:
+    """Leave out what is judged on; give what is left to learn from, and notes.
+
+    Raises:
+        TrainingError: there is too little to learn from, or nothing to judge on.
+    """
+    notes = []
+    if twins := set(train.digests) & set(val.digests):
+        train = train.without(twins)
+        notes.append(
+            f"{len(twins):,} pictures to judge on are also among those to learn from; left out there"
+        )
+    if not len(val):
+        raise no_validation(len(val.failures) + len(listed.val.failures))
+    if len(train) < 2:
+        failed = len(train.failures) + len(listed.train.failures)
+        raise no_pairs(len(train), failed, len(val) if asked.data.val is None else len(twins))
+    if (batch := asked.recipe.batch_size) > len(train):
+        notes.append(
+            f"a batch of {batch:,} is more than there is: each step takes all {len(train):,} pictures"
+        )
+    return train, notes
+
+
+def _settings(asked: _Asked, model: Trainable, train: ImageCache, val: ImageCache) -> dict[str, object]:
+    """Give all that decides the weights: a run goes on only where it is equal."""
+    teachers = asked.data.teacher_images, asked.data.teacher_texts
+    return {
+        "recipe": asdict(asked.recipe),
+        "start": {**asdict(asked.start), "kind": type(asked.start).__name__},
+        "weights": weights_digest(model),
+        "train": _digest(train),
+        "val": _digest(val),
+        "teacher": [_file_digest(file) for file in teachers],
+    }
+
+
+def _counts(train: ImageCache, val: ImageCache) -> dict[str, int]:
+    return {
+        "train_pictures": len(train),
+        "train_captions": sum(map(len, train.captions)),
+        "val_pictures": len(val),
+        "val_captions": sum(map(len, val.captions)),
+    }
 
 
 @dataclass(frozen=True, slots=True)
