@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from retrieval.cli.completing import complete_models
+from retrieval.cli.corpus_options import corpus_options
 from retrieval.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -201,6 +202,54 @@ _RECIPE = (
     ),
 )
 
+_VALIDATION = (
+    click.option("--val", metavar="CORPUS", help="Validate on another corpus, read with the same options."),
+    click.option("--val-split", metavar="NAMES", help="Validate on other splits of a Karpathy JSON."),
+    click.option(
+        "--val-share",
+        type=click.FloatRange(0, 0.5, min_open=True),
+        default=0.1,
+        show_default=True,
+        help="Without --val and --val-split: hold out this share of the pictures for validation, drawn with --seed.",
+    ),
+)
+
+_TEACHER = (
+    click.option(
+        "--teacher-images",
+        type=click.Path(path_type=Path),
+        metavar="NPY",
+        help="Distil from a teacher: its image vectors, one row per picture of CORPUS, in order.",
+    ),
+    click.option(
+        "--teacher-texts",
+        type=click.Path(path_type=Path),
+        metavar="NPY",
+        help="Distil from a teacher: its text vectors, one row per caption, in order.",
+    ),
+)
+
+_RUN = (
+    click.option(
+        "--checkpoint-minutes",
+        type=click.FloatRange(min=0),
+        default=5.0,
+        show_default=True,
+        help="Minutes between two checkpoints within an epoch.",
+    ),
+    click.option(
+        "--checkpoint-steps", type=click.IntRange(1), help="Steps between two checkpoints within an epoch."
+    ),
+    click.option(
+        "--cache",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Keep decoded pictures here, for other runs. [default: in --out, deleted at the end]",
+    ),
+    click.option("--data-licence", metavar="TEXT", help="Licence terms of the data, for the model card."),
+    click.option("--device", metavar="NAME", help="cpu, cuda, mps. [default: a GPU where there is one]"),
+)
+
 _AUGMENTATION = ("area", "aspect", "flip", "colour", "soft", "token_dropout")
 _OF_NEW = (
     "image_backbone",
@@ -211,6 +260,26 @@ _OF_NEW = (
     "text_weights",
     "text_layers",
 )
+
+
+def train_options(command: Command) -> Command:
+    """Add the options of training; the command receives ``settings``, keywords of :func:`indexer.train`."""
+
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any, start: Any, checkpoint_minutes: float, checkpoint_steps: int | None, **others: Any
+    ) -> Any:
+        from indexer import Saving  # torch: not for --help
+        from indexer.training.entry import OF_TRAIN
+
+        settings = {name: others.pop(name) for name in OF_TRAIN & others.keys()}
+        settings |= {"model": start, "saving": Saving(checkpoint_minutes, checkpoint_steps)}
+        return command(*args, settings=settings, **others)
+
+    with_recipe = recipe_options(_decorated(wrapped, _RUN))
+    with_corpus = corpus_options(_decorated(with_recipe, _TEACHER))
+    decorated: Command = model_options(_decorated(with_corpus, _VALIDATION))
+    return decorated
 
 
 def model_options(command: Command) -> Command:
