@@ -128,14 +128,8 @@ def query(
 
     _check_uses(typed, request, source, output)
     check_second_look(second, request, source is not None)
-    output = replace(
-        output, sheet=checked_sheet(output.sheet, request.k), explain=checked_folder(output.explain)
-    )
     typed, request = with_words(typed, request, alone=source is None)
-    if output.explain is not None and request.mode == "words":
-        raise UsageError(
-            "hits by words alone are not explained; give a query beside --words, or leave out --explain"
-        )
+    output = _checked_output(output, request)
     shape = shape_of(as_json, output.as_list, output.null)
     asked = parse_typed(typed) if source is None else None
     read = asked if asked is None or typed.literal else read_aloud(asked)
@@ -183,6 +177,20 @@ def _show(
     write_sheet(output.sheet, title, hits, limits, _drawn(engine, why))
     if output.open_them:
         open_hits(engine.collection, hits, limits)
+
+
+def _checked_output(output: QueryOutput, request: Request) -> QueryOutput:
+    """Check where a sheet and explanations are to be written.
+
+    Raises:
+        UsageError: they cannot be, or there is nothing to explain.
+    """
+    sheet, folder = checked_sheet(output.sheet, request.k), checked_folder(output.explain)
+    if folder is not None and request.mode == "words":
+        raise UsageError(
+            "hits by words alone are not explained; give a query beside --words, or leave out --explain"
+        )
+    return replace(output, sheet=sheet, explain=folder)
 
 
 def _check_uses(
