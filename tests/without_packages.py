@@ -71,8 +71,10 @@ def hide(packages: Sequence[str]) -> set[str]:
 def _main() -> None:
     packages, commands = json.load(sys.stdin)
     imported = hide(packages)
+    from retrieval.cli import progress
     from tests.command_line import vlsearch
 
+    progress.QUICK_SECONDS = 3600  # what is told on the way depends on how fast the machine is
     done = [vlsearch(*command) for command in commands]
     for result in done:
         if result.exception is not None and not isinstance(result.exception, SystemExit):
