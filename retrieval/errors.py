@@ -329,3 +329,13 @@ class ImageTooLarge(ImageError):
 
 class ImageGivenUp(ImageError):
     """Decoding one image was ended by a deadline or a crash; a later run may succeed."""
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of what an error of a library says; the name of its class where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def last_line(error: BaseException) -> str:
+    """Give the last line, for libraries that put what happened after where it happened."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]

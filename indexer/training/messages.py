@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from retrieval.errors import TrainingError
+from retrieval.errors import TrainingError, first_line
 
 
 def no_pairs(left: int, failed: int, held_out: int = 0) -> TrainingError:
@@ -44,7 +44,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, OSError) as error:  # the library has its own error for a full disk
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise TrainingError(
             f"{path} cannot be written ({reason}); make room, and the same command goes on"
         ) from error

@@ -31,7 +31,7 @@ from retrieval.encoders.two_tower.folder import (
 from retrieval.encoders.two_tower.model import TwoTowerModel
 from retrieval.encoders.two_tower.text_towers import BertTower
 from retrieval.encoders.two_tower.tokenization import pad, padded_length, token_ids
-from retrieval.errors import ModelError, TrainingError
+from retrieval.errors import ModelError, TrainingError, first_line
 from retrieval.hub.safetensors_header import read_shapes
 from retrieval.hub.tokenizer_files import load_tokenizer
 
@@ -171,7 +171,7 @@ def load_image_weights(model: TwoTowerModel, path: Path) -> None:
         read_shapes(path)  # a pipe, a header that lies
         model.image.load_state_dict(torchvision_state(model.config.image, load_file(path)))
     except (OSError, SafetensorError, RuntimeError, ModelError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise TrainingError(
             f"{path} holds no weights of {model.config.image.backbone} ({reason}); name others"
         ) from error

@@ -40,7 +40,7 @@ from retrieval.corpora import CorpusOptions, open_corpus
 from retrieval.corpora.corpus import without_videos
 from retrieval.decoding.preparations import Shrink
 from retrieval.encoders.reproducible import request_equal_bits
-from retrieval.errors import MissingExtra, TrainingError, UsageError
+from retrieval.errors import MissingExtra, TrainingError, UsageError, first_line
 from retrieval.types import Failure, Limits, OnProgress, ignore_progress
 
 _CACHE = "cache"
@@ -388,7 +388,7 @@ def _device(asked: str | None) -> str:
     try:
         torch.zeros(1, device=device).item()  # the device meta has no numbers to read
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch without CUDA
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise TrainingError(f"device {device} cannot be used ({reason}); try --device cpu") from error
     return device
 

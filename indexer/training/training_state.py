@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from indexer.training.messages import writing
-from retrieval.errors import TrainingError
+from retrieval.errors import TrainingError, first_line
 
 FILE = "checkpoint.safetensors"
 
@@ -129,7 +129,7 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
 
 
 def _damaged(path: Path, error: Exception) -> TrainingError:
-    reason = str(error).splitlines()[0]
+    reason = first_line(error)
     return TrainingError(f"checkpoint {path} is damaged ({reason}); delete it to start again")
 
 

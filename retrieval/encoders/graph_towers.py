@@ -21,7 +21,7 @@ from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Com
 from retrieval.encoders.runtimes.numpy_graph import NumpyGraph
 from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, OpenVinoGraph
 from retrieval.encoders.runtimes.openvino_mlps import mlps_as_convolutions
-from retrieval.errors import ModelError
+from retrieval.errors import ModelError, last_line
 from retrieval.identity import each_tower
 from retrieval.openvino_runtime import import_openvino, openvino_core
 from retrieval.processor import multiplies_bfloat16
@@ -250,7 +250,7 @@ class GraphTowers:
         try:
             yield
         except (ImportError, RuntimeError) as error:  # of OpenVINO: the graph is compiled at its first use
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            reason = last_line(error)
             raise ModelError(
                 f"OpenVINO cannot compute {self._name} on this machine ({reason}); "
                 f"use the runtime torch, with {VARIABLE}=torch"

@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrieval.errors import ModelError
+from retrieval.errors import ModelError, first_line
 from retrieval.hub.checkpoint import INDEX, WEIGHTS
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def download_snapshot(repo: str, revision: str | None, progress: OnBytes | None 
     except errors.RepositoryNotFoundError as exc:
         raise ModelError(f"the hub has no model {repo}; check its name") from exc
     except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, _transport_error(), OSError) as exc:
-        reason = str(exc).strip().split("\n")[0] or type(exc).__name__
+        reason = first_line(exc)
         raise ModelError(
             f"{what} cannot be downloaded ({reason}); check the network, or copy the model's folder here "
             "and give its path"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrieval.errors import ModelError
+from retrieval.errors import ModelError, first_line
 from retrieval.hub.checkpoint import Checkpoint, weight_files
 from retrieval.hub.library_folder import check_weights, library_folder
 
@@ -53,7 +53,7 @@ def load_model(checkpoint: Checkpoint, architecture: str, device: str) -> Module
         raise
     # What the files say reaches every corner of transformers, which raises anything at all.
     except Exception as exc:
-        reason = (str(exc).strip() or type(exc).__name__).split("\n")[0]
+        reason = first_line(exc)
         raise ModelError(
             f"{checkpoint.folder} cannot be loaded as {architecture} ({reason}); use another model"
         ) from exc
@@ -61,7 +61,7 @@ def load_model(checkpoint: Checkpoint, architecture: str, device: str) -> Module
     try:
         return _frozen(model, device)
     except (RuntimeError, AssertionError, ValueError) as exc:  # AssertionError: torch without CUDA
-        reason = str(exc).strip().split("\n")[0]
+        reason = first_line(exc)
         raise ModelError(f"the model cannot be put on device {device} ({reason}); try --device cpu") from exc
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrieval.errors import ModelError
+from retrieval.errors import ModelError, first_line
 from retrieval.json_files import parse_object, read_regular
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def tokenizer_faults(place: str) -> Iterator[None]:
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        reason = first_line(error)
         raise ModelError(f"{place}: its tokenizer cannot be used ({reason}); {_AGAIN}") from error
 
 

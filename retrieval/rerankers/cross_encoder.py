@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval.decoding.preparations import Fit
-from retrieval.errors import ModelError
+from retrieval.errors import ModelError, first_line
 from retrieval.hub.checkpoint import CONFIG, Checkpoint, read_checkpoint, read_json, weight_files
 from retrieval.hub.inference import inference
 from retrieval.hub.library_folder import check_weights, library_folder, take_tokenizer, write_json
@@ -230,7 +230,7 @@ def _refusals(folder: Path) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        reason = first_line(error)
         raise ModelError(
             f"{folder} cannot be loaded as a cross-encoder ({reason:.300}); use another model"
         ) from error

@@ -156,3 +156,11 @@ def test_python_and_the_shell_have_their_own_words_where_they_differ() -> None:
 def test_a_picture_that_is_too_large_names_the_option(needed: int | None, said: str) -> None:
     assert said in str(ImageTooLarge(needed))
     assert "--max-memory" in str(ImageTooLarge(needed))
+
+
+@pytest.mark.parametrize(
+    ("said", "first", "last"),
+    [("", "OSError", "OSError"), ("\n \n", "OSError", "OSError"), ("\na: b\nc\n", "a: b", "c")],
+)
+def test_a_line_of_a_library_s_error_is_never_empty(said: str, first: str, last: str) -> None:
+    assert (errors.first_line(OSError(said)), errors.last_line(OSError(said))) == (first, last)

@@ -19,7 +19,7 @@ from retrieval.encoders.two_tower.numpy_images import tower_features
 from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
 from retrieval.encoders.two_tower.pooling import pooled_rows
 from retrieval.encoders.two_tower.reference import check_row, read_reference
-from retrieval.errors import ModelError
+from retrieval.errors import ModelError, last_line
 from retrieval.openvino_runtime import is_installed
 from retrieval.processor import multiplies_bfloat16
 
@@ -88,7 +88,7 @@ class ImageFeatures:
             # One image a pass: its last bits do not depend on its neighbours.
             return np.concatenate([_listed(self._graph.features(image[None])) for image in prepared])
         except (ImportError, OSError, RuntimeError) as error:  # of OpenVINO
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            reason = last_line(error)
             raise ModelError(f"OpenVINO cannot compute images on this machine ({reason})") from error
 
     def _checked_graph(self, precision: ComputedPrecision) -> openvino_images.OpenVinoImages:

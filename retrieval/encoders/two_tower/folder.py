@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.encoders.two_tower.config import TwoTowerConfig
 from retrieval.encoders.two_tower.weight_names import SCALE, WEIGHT, file_name, module_name, scales
-from retrieval.errors import ModelError
+from retrieval.errors import ModelError, first_line
 from retrieval.hub.safetensors_header import FileData, check_memory, numbers, read_shapes
 from retrieval.hub.tokenizer_files import load_tokenizer
 from retrieval.hub.weights_digest import remembered_digest
@@ -143,7 +143,7 @@ def check_weights(folder: Path, config: TwoTowerConfig) -> None:
 
 def foreign_weights(folder: Path, error: Exception) -> ModelError:
     """Make the error of weights that do not fit the model."""
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = first_line(error)
     return ModelError(
         f"{folder / WEIGHTS} holds no weights of this model ({reason}); copy the model folder again"
     )

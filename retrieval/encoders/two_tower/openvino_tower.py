@@ -18,7 +18,7 @@ from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
 from retrieval.encoders.two_tower.pooling import place_rows
 from retrieval.encoders.two_tower.reference import check_row, read_reference, reference_image
 from retrieval.encoders.two_tower.torch_towers import TorchTowers
-from retrieval.errors import ModelError
+from retrieval.errors import ModelError, last_line
 
 
 class OpenVinoTower:
@@ -126,5 +126,5 @@ def _faults_translated(faults: tuple[type[Exception], ...] = (RuntimeError,)) ->
     try:
         yield
     except faults as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        reason = last_line(error)
         raise ModelError(f"OpenVINO cannot compute images on this machine ({reason}); {USE_TORCH}") from error
