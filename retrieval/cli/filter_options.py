@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce, wraps
 from operator import and_
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -51,51 +51,46 @@ def filter_options(command: Command) -> Command:
     """``--where``, ``--in`` and the other conditions, passed on as ``where``: an expression, or None."""
 
     @wraps(command)
-    def with_where(
-        *arguments: Any,
-        conditions: tuple[str, ...],
-        folders: tuple[str, ...],
-        after: str | None,
-        before: str | None,
-        camera: str | None,
-        near: str | None,
-        **options: Any,
-    ) -> Any:
-        where = _joined(conditions, folders, after, before, camera, near)
-        return command(*arguments, where=where, **options)
+    def with_where(*arguments: Any, **options: Any) -> Any:
+        asked = _Asked(**{name: options.pop(name) for name in _Asked._fields})
+        return command(*arguments, where=_joined(asked), **options)
 
     for option in reversed(_OPTIONS):
         with_where = option(with_where)
     return with_where  # type: ignore[return-value]  # a command with other parameters
 
 
-def _joined(
-    conditions: tuple[str, ...],
-    folders: tuple[str, ...],
-    after: str | None,
-    before: str | None,
-    camera: str | None,
-    near: str | None,
-) -> Expression | None:
+class _Asked(NamedTuple):
+    """Values of the options."""
+
+    conditions: tuple[str, ...]
+    folders: tuple[str, ...]
+    after: str | None
+    before: str | None
+    camera: str | None
+    near: str | None
+
+
+def _joined(asked: _Asked) -> Expression | None:
     """Join what was asked for by "and"; nothing is asked for where all are empty."""
-    if not (conditions or folders) and after is before is camera is near is None:
+    if all(one is None or one == () for one in asked):
         return None
     from retrieval.collection.filters.parse import (
         parse_where,  # late: neither for --help nor for most queries
     )
     from retrieval.expressions import Comparison, Contains
 
-    parts = [parse_where(text) for text in conditions]
-    if folders:
-        parts.append(reduce(lambda one, other: one | other, [_under(folder) for folder in folders]))
-    if after is not None:
-        parts.append(Comparison("taken", ">=", _date(after, "--after")))
-    if before is not None:
-        parts.append(Comparison("taken", "<", _date(before, "--before")))
-    if camera is not None:
-        parts.append(Contains("camera", camera))
-    if near is not None:
-        parts.append(_near(near))
+    parts = [parse_where(text) for text in asked.conditions]
+    if asked.folders:
+        parts.append(reduce(lambda one, other: one | other, [_under(folder) for folder in asked.folders]))
+    if asked.after is not None:
+        parts.append(Comparison("taken", ">=", _date(asked.after, "--after")))
+    if asked.before is not None:
+        parts.append(Comparison("taken", "<", _date(asked.before, "--before")))
+    if asked.camera is not None:
+        parts.append(Contains("camera", asked.camera))
+    if asked.near is not None:
+        parts.append(_near(asked.near))
     return reduce(and_, parts)
 
 
