@@ -40,6 +40,17 @@ class ItemRow(NamedTuple):
     encoding: int | None
 
 
+class PictureRow(NamedTuple):
+    """Where an image is, and what it was when it was indexed; see :class:`ItemRow`."""
+
+    id: int
+    uri: str
+    extent: str | None
+    sha256: bytes
+    width: int | None
+    height: int | None
+
+
 class LinkRow(NamedTuple):
     """A link from a text to the image that it describes; both by item id."""
 
@@ -103,6 +114,11 @@ def read_rows(connection: ReadConnection, encoder_id: int | None, ids: Iterable[
     return _BY_ID.rows(connection, encoder_id, id_list(ids))
 
 
+def read_pictures(connection: ReadConnection, ids: Iterable[int]) -> list[PictureRow]:
+    """Read images by item id, ascending; texts and ids of no item are left out."""
+    return _PICTURES.rows(connection, id_list(ids))
+
+
 def read_links(connection: ReadConnection, kind: Kind, ids: Iterable[int]) -> list[LinkRow]:
     """Read the links of items of a kind, by image, and those of one image in their order."""
     return _LINKS[kind].rows(connection, id_list(ids))
@@ -122,6 +138,12 @@ _COLUMNS = (
 )
 _PAGE = Select(ItemRow, f"{_COLUMNS}WHERE items.kind = ? AND items.id > ? ORDER BY items.id LIMIT ?")
 _BY_ID = Select(ItemRow, f"{_COLUMNS}WHERE items.id IN (SELECT value FROM json_each(?)) ORDER BY items.id")
+_PICTURES = Select(
+    PictureRow,
+    "SELECT items.id, items.uri, items.extent, contents.sha256, contents.width, contents.height FROM items "
+    "JOIN contents ON contents.id = items.content_id "
+    "WHERE items.id IN (SELECT value FROM json_each(?)) AND contents.text IS NULL ORDER BY items.id",
+)
 _LINKS_BY = (
     "SELECT image_item, text_item FROM links WHERE {} IN (SELECT value FROM json_each(?)) "
     "ORDER BY image_item, rank, text_item"

@@ -14,9 +14,11 @@ from retrieval.collection.catalogue_items import (
     PAGE_ITEMS,
     ItemRow,
     LinkRow,
+    PictureRow,
     read_items,
     read_links,
     read_pages,
+    read_pictures,
     read_rows,
     read_videos,
 )
@@ -301,6 +303,11 @@ class View:
     def rows(self, ids: Iterable[int]) -> list[ItemRow]:
         """Read items by id as :meth:`pages` gives them, hidden ones too, ascending; ids of no item are left out."""
         return read_rows(self._connection, self._snapshot.encoder_id, ids)
+
+    def pictures(self, ids: Iterable[int]) -> list[PictureRow]:
+        """Read images by item id, ascending; texts, hidden items and ids of no item are left out."""
+        rows = read_pictures(self._connection, ids)
+        return [row for row in rows if not self._snapshot.hides(row.id)]
 
     def links(self, kind: Kind, ids: Iterable[int]) -> list[LinkRow]:
         """Read the links of items of a kind, hidden ones too, by image, and those of one image in their order."""

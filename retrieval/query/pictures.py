@@ -149,11 +149,7 @@ class Pictures:
 
 def find_pictures(view: View, ids: Iterable[int]) -> dict[int, Picture]:
     """Find pictures in one generation, as :meth:`Pictures.find` does."""
-    return {
-        row.id: Picture(row.id, row.uri, row.extent, row.sha256, row.width, row.height)
-        for row in view.rows(ids)
-        if row.text is None and not view.hides(row.id)
-    }
+    return {row.id: Picture(*row) for row in view.pictures(ids)}
 
 
 def prepare_indexed(pool: DecodePool, picture: Picture, rule: Preparation) -> PreparedImage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 from hypothesis import given
@@ -19,6 +19,7 @@ from retrieval.uris import (
     hide_passwords,
     is_missing,
     is_url,
+    split_file_name,
     split_file_uri,
 )
 
@@ -65,6 +66,14 @@ def test_any_text_after_the_scheme_is_split_without_an_error(text: str) -> None:
     path, place = split
     assert isinstance(path, Path)
     assert (place is not None) == ("#" in text)
+
+
+@given(st.text("/.a%2Fé\n", max_size=12))
+def test_a_file_name_is_the_path_as_text_however_it_is_spelt(text: str) -> None:
+    split = split_file_name(f"file://{text}")
+
+    assert split is not None
+    assert split[0] == str(Path(os.fsdecode(unquote_to_bytes(text.encode()))))
 
 
 @given(ANYTHING.filter(lambda text: not text.startswith("file://")))
