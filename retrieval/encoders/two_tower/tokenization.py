@@ -20,6 +20,7 @@ PAD = 0
 """Token id of the padding."""
 
 _LENGTHS = (8, 16, 32, 64, 128, 256, 512)
+_FEW = 16  # texts that are cut one after the other: waking the threads of a batch takes longer
 
 
 class UnigramTokens:
@@ -71,7 +72,9 @@ def token_ids(tokenizer: Tokenizer, config: TextConfig, texts: Sequence[str]) ->
     short = [cut(text, config.context) for text in texts]
     words = [text.lower() if config.lowercase else text for text in short]
     with tokenizer_faults("the model"):
-        rows = [encoding.ids[: config.context] or [1] for encoding in tokenizer.encode_batch(words)]
+        few = len(words) <= _FEW
+        encodings = map(tokenizer.encode, words) if few else tokenizer.encode_batch(words)
+        rows = [encoding.ids[: config.context] or [1] for encoding in encodings]
         largest = max((max(row) for row in rows), default=0)
         if largest >= config.vocabulary:
             raise ValueError(

@@ -56,6 +56,15 @@ def test_the_bag_in_numpy_gives_the_rows_of_the_bag_in_torch(
     np.testing.assert_allclose(bag.encode(np.array(ids)), exact, rtol=0, atol=5e-6)
 
 
+def test_a_few_texts_are_cut_into_the_tokens_that_they_have_among_many() -> None:
+    mini = bundled()
+    texts = [f"A {word} 狗 {number}!" for number, word in enumerate(["dog", "", "ünïcode", "BEACH\n"] * 6)]
+
+    many = mini.tokenization.encode(texts)
+
+    assert [mini.tokenization.encode([text])[0] for text in texts] == many
+
+
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=9), seed=st.integers(0, 99))
 @settings(max_examples=25, deadline=None)
 def test_texts_together_have_the_bits_that_mini_gives_each_alone(lengths: list[int], seed: int) -> None:

@@ -326,8 +326,8 @@ def test_a_vocabulary_whose_entries_are_not_pieces_is_a_sentence(folder: Path, v
 
 
 def test_a_token_id_beyond_the_vectors_of_a_two_tower_model_is_a_sentence() -> None:
-    encodings = [SimpleNamespace(ids=[3, 4_294_967_295])]
-    tokenizer: Any = SimpleNamespace(encode_batch=lambda texts: encodings)
+    encoding = SimpleNamespace(ids=[3, 4_294_967_295])
+    tokenizer: Any = SimpleNamespace(encode=lambda text: encoding)
 
     with pytest.raises(ModelError, match=r"gives the token id 4294967295, and the model has 15 vectors"):
         token_ids(tokenizer, TextConfig(vocabulary=15), ["words"])
