@@ -58,7 +58,7 @@ def best_selected(
     """
     if len(queries) == 1:
         in_numpy = _numpy.takes(len(rows) * data.shape[1])
-        products = (_selected_in_numpy if in_numpy else _selected_in_faiss)(data, rows, queries[0])
+        products = (_selected_in_numpy if in_numpy else products_of)(data, rows, queries[0])
         scores, numbers = _best_of(products, k)
         return scores[None], numbers[None]
     step = max(1, _BATCH_BLOCK_BYTES // data.shape[1])
@@ -68,6 +68,28 @@ def best_selected(
         scores, numbers = _best_in_faiss(block, queries, min(k, len(block)))
         best = best_of_parts([best, (scores, np.where(numbers < 0, -1, numbers + start))], k)
     return best
+
+
+def products_of(data: NDArray[np.uint8], rows: Numbers, query: NDArray[np.float32]) -> Scores:
+    """Compute the inner products of some rows with a query, (n,) float32, by some float32 summation; imports FAISS.
+
+    It reads the rows where they are, which takes half as long as copying them out.
+
+    Args:
+        data: as of :func:`best_rows`.
+        rows: (n,) numbers of rows, in any order.
+        query: (d,) float32, C-contiguous.
+    """
+    prepare_thread()
+    import faiss
+
+    products = np.empty(len(rows), np.float32)
+    numbers = np.ascontiguousarray(rows, np.int64)
+    faiss.fvec_inner_products_by_idx(  # type: ignore[attr-defined]
+        faiss.swig_ptr(products), faiss.swig_ptr(query), faiss.swig_ptr(data.view("<f4")), faiss.swig_ptr(numbers),
+        len(query), 1, len(numbers),
+    )  # fmt: skip
+    return products
 
 
 def best_of_parts(parts: Sequence[tuple[Scores, Numbers]], k: int) -> tuple[Scores, Numbers]:
@@ -133,18 +155,6 @@ def _selected_in_numpy(data: NDArray[np.uint8], rows: Numbers, query: NDArray[np
     step = max(1, _BLOCK_BYTES // data.shape[1])
     blocks = (data.take(rows[start : start + step], axis=0) for start in range(0, len(rows), step))
     return np.concatenate([_inner_products(block, query) for block in blocks])
-
-
-def _selected_in_faiss(data: NDArray[np.uint8], rows: Numbers, query: NDArray[np.float32]) -> Scores:
-    prepare_thread()
-    import faiss
-
-    numbers, products = np.ascontiguousarray(rows), np.empty(len(rows), np.float32)
-    faiss.fvec_inner_products_by_idx(  # type: ignore[attr-defined]
-        faiss.swig_ptr(products), faiss.swig_ptr(query), faiss.swig_ptr(data.view("<f4")), faiss.swig_ptr(numbers),
-        len(query), 1, len(rows),
-    )  # fmt: skip
-    return products
 
 
 def _best_of(scores: Scores, k: int) -> tuple[Scores, Numbers]:

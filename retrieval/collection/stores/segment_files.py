@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores.byte_rows import CopyOf
-from retrieval.collection.stores.flat_scan import best_rows, best_selected
+from retrieval.collection.stores.flat_scan import best_rows, best_selected, products_of
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import LARGEST_DIMENSION
 
@@ -116,6 +116,10 @@ class Segment:
             raise WrongValue(f"the catalogue names rows that a segment of {self.rows} rows does not have")
         vectors: NDArray[np.float32] = self._data.take(rows, axis=0).view(np.float32)
         return vectors
+
+    def products(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the inner products of rows by number, which the segment has, with a query, (n,) float32."""
+        return products_of(self._data, rows, query)
 
     def read(self, rows: NDArray[np.int64], into: NDArray[np.float32]) -> None:
         """Read rows by number, which the segment has, into (n, d) float32, C-contiguous."""

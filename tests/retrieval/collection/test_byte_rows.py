@@ -60,6 +60,10 @@ class Table:
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         return self.table[rows]
 
+    def products(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
+        products: NDArray[np.float32] = np.einsum("ij,j->i", self.table[rows], query)
+        return products
+
 
 def copied(table: NDArray[np.float32]) -> ByteRows:
     copy = copy_rows(Table(table))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.score import error_bound, exact_scores
 from retrieval.collection.stores import flat_scan
-from retrieval.collection.stores.flat_scan import best_rows, best_selected
+from retrieval.collection.stores.flat_scan import best_rows, best_selected, products_of
 from tests.builders import unit_rows
 
 Scan = Callable[[NDArray[np.uint8], NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
@@ -69,6 +69,15 @@ def test_rows_that_are_not_numbers_are_never_proposed(tmp_path: Path, scan: Scan
     _, numbers = scan(mapped(tmp_path / "rows", rows), unit_rows(1, seed=1), 5)
 
     assert sorted(numbers[0]) == [-1, -1, 0, 1, 8]
+
+
+def test_products_of_some_rows_are_theirs_within_the_bound_in_the_order_asked_for(tmp_path: Path) -> None:
+    rows, query = unit_rows(300), unit_rows(1, seed=1)[0]
+    numbers = np.random.default_rng(2).permutation(300)[:77]
+
+    products = products_of(mapped(tmp_path / "rows", rows), numbers, query)
+
+    assert np.abs(products - exact_scores(rows[numbers], query)).max() <= error_bound(len(query))
 
 
 def test_a_batch_and_a_query_alone_propose_the_same_rows(tmp_path: Path) -> None:
