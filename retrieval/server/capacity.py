@@ -1,6 +1,8 @@
 """How much is done at a time: a few threads, a bounded queue before them, a deadline for each request.
 
-Requests that wait and are alike are answered together, by the first thread that is free: nobody waits for company.
+Requests that wait and are alike are answered together. The first one waits for no company; those that come while it is
+answered wait for its end, or until they are enough for a second thread: of eight together each takes half of the CPU
+time that it takes alone.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ Result = TypeVar("Result")
 
 MOST_TOGETHER = 8
 """Requests that are answered together."""
+
+ENOUGH = 4
+"""Of those that wait while others like them are answered, for a thread of their own."""
 
 
 class Overloaded(Exception):
@@ -64,9 +69,9 @@ class Lane:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix=f"vlsearch-{name}")
         self._most, self._seconds = workers + waiting, seconds
         self._inside = 0
-        self._waiting: deque[_Waiting] = deque()
-        self._groups: Counter[Hashable] = Counter()  # that are being answered, by what is alike in them
-        self._most_groups = max(1, workers - 1)
+        self._waiting: dict[Hashable, deque[_Waiting]] = {}  # by what is alike in them
+        self._groups: Counter[Hashable] = Counter()  # of them that have a thread, or get the next
+        self._most_groups = max(1, workers - 1)  # of one sort: so others find a thread
         self._lock = threading.Lock()
 
     async def run(self, request: Request, call: Callable[[], Result]) -> Result:
@@ -121,9 +126,10 @@ class Lane:
         """Give up what waits; what runs ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
-            given_up, self._waiting = list(self._waiting), deque()
-        for one in given_up:
-            one.answer.cancel()
+            given_up, self._waiting = list(self._waiting.values()), {}
+        for alike in given_up:
+            for one in alike:
+                one.answer.cancel()
 
     def _enter(self, joint: Joint[Any, Any]) -> Future[Any]:
         one = _Waiting(joint)
@@ -131,56 +137,47 @@ class Lane:
             if self._inside >= self._most:
                 raise Overloaded
             self._inside += 1
-            self._waiting.append(one)
+            self._waiting.setdefault(joint.like, deque()).append(one)
+            is_due = self._begin_group(joint.like)
         one.answer.add_done_callback(lambda _: self._leave())
-        self._threads.submit(
-            self._answer_next
-        )  # for each, which finds nobody where all were answered with others
+        if is_due:
+            self._threads.submit(self._answer_group, joint.like)
         return one.answer
 
-    def _answer_next(self) -> None:
-        """Answer the request that has waited longest, with those that are like it."""
-        together = self._take()
-        if not together:
-            return
-        results = _results(together)
-        goes_on = self._give_back(together[0].joint.like)  # first: who has his answer finds its place free
+    def _begin_group(self, like: Hashable) -> bool:
+        """Note that a group of those that wait and are alike is to be answered now, if it is. With the lock held."""
+        begun, waiting = self._groups[like], len(self._waiting.get(like, ()))
+        is_due = waiting > 0 if begun == 0 else waiting >= ENOUGH and begun < self._most_groups
+        if is_due:
+            self._groups[like] += 1
+        return is_due
+
+    def _answer_group(self, like: Hashable) -> None:
+        """Answer those that have waited longest of what is alike; none where they gave up, or went with other ones."""
+        together = self._take(like)
+        results = _results(together) if together else ()
+        with self._lock:  # first: who has his answer finds its place free
+            self._groups -= Counter([like])
+            is_due = self._begin_group(like)
         for one, result in zip(together, results, strict=True):
             if isinstance(result, BaseException):
                 one.answer.set_exception(result)
             else:
                 one.answer.set_result(result)
-        if goes_on:
-            self._threads.submit(self._answer_next)
+        if is_due:
+            self._threads.submit(self._answer_group, like)
 
-    def _take(self) -> list[_Waiting]:
-        """Take who has waited longest, with those that are like it; not of what all threads but one are busy with.
-
-        So more of those come together, and others find a thread.
-        """
+    def _take(self, like: Hashable) -> list[_Waiting]:
         together: list[_Waiting] = []
-        others: deque[_Waiting] = deque()
         with self._lock:
-            for one in self._waiting:
-                like = one.joint.like
-                if together:
-                    is_due = len(together) < MOST_TOGETHER and like == together[0].joint.like
-                else:
-                    is_due = self._groups.get(like, 0) < self._most_groups
-                if not is_due:
-                    others.append(one)
-                elif one.answer.set_running_or_notify_cancel():
+            waiting = self._waiting.get(like, deque())
+            while waiting and len(together) < MOST_TOGETHER:
+                one = waiting.popleft()
+                if one.answer.set_running_or_notify_cancel():
                     together.append(one)
-            self._waiting = others
-            if together:
-                self._groups[together[0].joint.like] += 1
+            if not waiting:
+                self._waiting.pop(like, None)
         return together
-
-    def _give_back(self, like: Hashable) -> bool:
-        """Note that a group has been answered; whether anybody waits, perhaps for just that."""
-        with self._lock:
-            self._groups -= Counter([like])
-            return bool(self._waiting)
 
     def _leave(self) -> None:
         with self._lock:

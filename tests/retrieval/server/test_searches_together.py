@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrieval.server import search_answers
-from retrieval.server.capacity import MOST_TOGETHER, Joint, Lane, Overdue
+from retrieval.server.capacity import ENOUGH, MOST_TOGETHER, Joint, Lane, Overdue
 from tests.serving import Serving
 
 WAIT_S = 30.0
@@ -39,6 +39,10 @@ class Recorder:
         return Joint(like, asked, self.answer)
 
 
+def waiting_in(lane: Lane) -> int:
+    return sum(map(len, [*lane._waiting.values()]))
+
+
 def answered(
     asked: Sequence[tuple[str, object]], seconds: float = WAIT_S
 ) -> tuple[list[Any], list[list[object]]]:
@@ -53,7 +57,7 @@ def answered(
         lane = Lane("test", 1, 100, seconds)
         lane._threads.submit(recorder.go_on.wait, WAIT_S)
         others = [asyncio.ensure_future(lane._answered(recorder.joint(*one), None)) for one in asked]
-        while len(lane._waiting) < len(asked):
+        while waiting_in(lane) < len(asked):
             await asyncio.sleep(0.001)
         if seconds < WAIT_S:
             await asyncio.wait(others)
@@ -79,8 +83,8 @@ def test_no_more_than_so_many_are_answered_together_and_nobody_is_passed_over() 
 
     found, groups = answered([*asked[:-1], ("b", "other"), asked[-1]])
 
-    assert [len(group) for group in groups] == [MOST_TOGETHER, 2, 1]
-    assert groups[1] == [MOST_TOGETHER, MOST_TOGETHER + 1]
+    assert [len(group) for group in groups] == [MOST_TOGETHER, 1, 2]
+    assert groups[2] == [MOST_TOGETHER, MOST_TOGETHER + 1]
     assert len(found) == MOST_TOGETHER + 3
 
 
@@ -104,6 +108,29 @@ def test_one_thread_is_left_to_what_is_not_like_the_others() -> None:
 
     assert asyncio.run(ask()) == ([("held", 1), (1, 2), (2, 2)], (3, 1))
     assert recorder.groups == [["held"], [1, 2]]
+
+
+def test_those_that_come_while_others_are_answered_get_a_thread_once_they_are_enough() -> None:
+    recorder = Recorder()
+
+    async def ask() -> list[Any]:
+        lane = Lane("test", 3, 10, WAIT_S)
+        first = asyncio.ensure_future(lane._answered(recorder.joint("a", "held"), None))
+        while not recorder.groups:
+            await asyncio.sleep(0.001)
+        few = [
+            asyncio.ensure_future(lane._answered(recorder.joint("a", one), None)) for one in range(ENOUGH - 1)
+        ]
+        while waiting_in(lane) < ENOUGH - 1:
+            await asyncio.sleep(0.001)
+        assert lane._groups["a"] == 1
+        found = [await lane._answered(recorder.joint("a", "enough"), None), *await asyncio.gather(*few)]
+        recorder.go_on.set()
+        await first
+        lane.close()
+        return found
+
+    assert asyncio.run(ask()) == [(one, ENOUGH) for one in ("enough", *range(ENOUGH - 1))]
 
 
 def test_an_error_is_of_its_own_request_alone() -> None:
@@ -144,7 +171,7 @@ def test_a_request_that_waits_when_the_lane_closes_is_given_up() -> None:
         lane = Lane("test", 1, 10, WAIT_S)
         running = asyncio.ensure_future(lane.call(lambda: go_on.wait(WAIT_S)))
         waiting = asyncio.ensure_future(lane.call(lambda: None))
-        while len(lane._waiting) != 1:
+        while waiting_in(lane) != 1:
             await asyncio.sleep(0.001)
         lane.close()
         go_on.set()
@@ -199,7 +226,7 @@ def test_searches_that_wait_are_answered_as_each_is_alone(
     with ThreadPoolExecutor(len(searches)) as clients:
         with held(served) as lane:
             asked = [clients.submit(served.client.post, "/v1/search", json=one) for one in searches]
-            wait_until(lambda: len(lane._waiting) == len(searches))
+            wait_until(lambda: waiting_in(lane) == len(searches))
         together = [one.result(WAIT_S) for one in asked]
 
     assert [facts(one) for one in together] == [facts(one) for one in alone]
@@ -224,9 +251,9 @@ def test_searches_of_an_address_share_a_pass_and_each_has_its_tag(
         with held(served) as lane:
             known = {"If-None-Match": alone[0].headers["etag"]}
             fresh = clients.submit(served.client.get, paths[0], headers=known)
-            wait_until(lambda: len(lane._waiting) == 1)
+            wait_until(lambda: waiting_in(lane) == 1)
             asked = [clients.submit(served.client.get, path) for path in paths]
-            wait_until(lambda: len(lane._waiting) == len(paths) + 1)
+            wait_until(lambda: waiting_in(lane) == len(paths) + 1)
         together = [one.result(WAIT_S) for one in asked]
 
     assert passes == [len(paths)]
