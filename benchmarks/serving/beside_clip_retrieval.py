@@ -14,7 +14,6 @@ import argparse
 import http.client
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import tempfile
@@ -28,7 +27,7 @@ from urllib.parse import unquote
 import retrieval
 from benchmarks.provenance import markdown_table, provenance, write_table
 from benchmarks.serving.load import ask, searches
-from benchmarks.serving.processes import server
+from benchmarks.serving.processes import cpu_s, server
 
 TABLE = Path(__file__).with_suffix(".md")
 BACKEND = Path(__file__).with_name("clip_retrieval_backend.py")
@@ -118,12 +117,6 @@ def backend(python: Path, folder: Path) -> Iterator[int]:
             yield process.pid
         finally:
             process.terminate()
-
-
-def cpu_s(pids: Sequence[int]) -> float:
-    """Give the CPU time that processes have taken, in seconds."""
-    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
-    return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(

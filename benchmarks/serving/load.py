@@ -19,7 +19,7 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,7 +29,7 @@ from PIL import Image
 import indexer
 import retrieval
 from benchmarks.provenance import markdown_table, provenance, write_table
-from benchmarks.serving.processes import ServerProcess, server, usage
+from benchmarks.serving.processes import ServerProcess, cpu_s, server, usage
 
 TABLE = Path(__file__).with_suffix(".md")
 NOISE = 0.05  # of each element, against rows of length 1: copies are near and not equal
@@ -41,6 +41,7 @@ HEAD = (
     "clients",
     "requests",
     "a second",
+    "ms of CPU each",
     "ms, median",
     "ms, 95th percentile",
     "ms, 99th percentile",
@@ -165,14 +166,16 @@ def thumbnails(rows: int) -> list[str]:
     ]
 
 
-def measure(name: str, clients: int, call: Callable[[], list[float]]) -> Sequence[object]:
-    """Give a row of the table."""
-    began = time.perf_counter()
-    took = sorted(call())
-    seconds = time.perf_counter() - began
+def measure(
+    running: ServerProcess, name: str, clients: int, paths: Iterator[str], seconds: float
+) -> Sequence[object]:
+    """Ask for paths, and give a row of the table; the CPU time is the server's."""
+    before, began = cpu_s(running.tree()), time.perf_counter()
+    took = sorted(ask(running.port, paths, seconds, clients))
+    whole, used = time.perf_counter() - began, cpu_s(running.tree()) - before
     cuts = statistics.quantiles(took, n=100)
-    figures = (f"{1000 * one:.1f}" for one in (statistics.median(took), cuts[94], cuts[98]))
-    row = (name, clients, f"{len(took):,}", f"{len(took) / seconds:.0f}", *figures)
+    figures = (f"{1000 * one:.1f}" for one in (used / len(took), statistics.median(took), cuts[94], cuts[98]))
+    row = (name, clients, f"{len(took):,}", f"{len(took) / whole:.0f}", *figures)
     print(*row, sep="  ")
     return row
 
@@ -180,15 +183,11 @@ def measure(name: str, clients: int, call: Callable[[], list[float]]) -> Sequenc
 def rows_of(running: ServerProcess, rows: int, clients: int, seconds: float) -> Iterator[Sequence[object]]:
     """Measure searches, then thumbnails that are made and the same ones from the cache."""
     ask(running.port, itertools.islice(searches(), 20), 60, 1)  # the model is loaded, files are mapped
-    yield measure(
-        "search for words, one client", 1, lambda: ask(running.port, searches(), min(seconds, 10), 1)
-    )
-    yield measure("search for words", clients, lambda: ask(running.port, searches(), seconds, clients))
+    yield measure(running, "search for words, one client", 1, searches(), min(seconds, 10))
+    yield measure(running, "search for words", clients, searches(), seconds)
     wanted = thumbnails(rows)
-    yield measure("thumbnail, made", clients, lambda: ask(running.port, iter(wanted), seconds, clients))
-    yield measure(
-        "thumbnail, from the cache", clients, lambda: ask(running.port, iter(wanted), seconds, clients)
-    )
+    yield measure(running, "thumbnail, made", clients, iter(wanted), seconds)
+    yield measure(running, "thumbnail, from the cache", clients, iter(wanted), seconds)
 
 
 def _measure(

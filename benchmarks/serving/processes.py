@@ -1,4 +1,4 @@
-"""A server as its user starts it, and what its processes take: memory and descriptors, from /proc."""
+"""A server as its user starts it, and what its processes take: memory, descriptors and CPU time, from /proc."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,12 @@ def usage(pid: int) -> Usage | None:
             _bytes(status["VmRSS"]), _bytes(status["VmHWM"]), pss * 1024, len(list((folder / "fd").iterdir()))
         )
     return None
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """Give the CPU time that processes have taken, in seconds."""
+    fields = [(PROC / str(pid) / "stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def _bytes(value: str) -> int:

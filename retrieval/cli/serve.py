@@ -62,7 +62,8 @@ TOKEN = "VLSEARCH_TOKEN"
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Processes that answer, each with a model of its own in memory.",
+    help="Processes that answer, each with a model of its own in memory. One answers those who ask at a time together; "
+    "more are for many clients, take longer to start, and cannot --write.",
 )
 @click.option(
     "--cache-size",

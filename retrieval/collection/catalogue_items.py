@@ -71,7 +71,7 @@ def read_items(
 
 def _item(row: _FoundItem, captions: tuple[LinkedText, ...], texts: tuple[ImageText, ...]) -> Item:
     attributes = parse_attributes(row.attributes)
-    described = tuple(described_by(attributes)) if row.kind == "image" else ()
+    described = tuple(described_by(attributes)) if attributes and row.kind == "image" else ()
     return Item(
         id=row.id,
         kind=row.kind,
