@@ -206,26 +206,25 @@ def probabilities(
         for one in _answers(photographs, images, kept, calibration, language, rng)
     ]
     kinds = np.array([one[0] for one in answers])
-    said, right, able, by_words = (np.array([one[at] for one in answers]) for at in (1, 2, 3, 4))
+    said, nothing, right, able, by_words = (np.array([one[at] for one in answers]) for at in range(1, 6))
     for name in ("all", *dict.fromkeys(kinds.tolist())):
         own = np.ones(len(kinds), bool) if name == "all" else kinds == name
-        yield _judged(name, own, said, right, able, calibration.nothing_below)
+        yield _judged(name, own, said, nothing, right, able)
         if name == "all":
-            yield _judged("all that full text finds", by_words, said, right, able, calibration.nothing_below)
+            yield _judged("all that full text finds", by_words, said, nothing, right, able)
 
 
 def _judged(
     name: str,
     own: NDArray[np.bool_],
     said: NDArray[np.float64],
+    nothing: NDArray[np.bool_],
     right: NDArray[np.bool_],
     able: NDArray[np.bool_],
-    bound: float,
 ) -> tuple[object, ...]:
-    said, right, able = said[own], right[own], able[own]
+    said, nothing, right, able = said[own], nothing[own], right[own], able[own]
     weights = np.ones(len(said))
     area = auroc(said, right, weights)
-    nothing = said < bound
     return (
         name, len(said), f"{right.mean():.3f}", f"{said.mean():.3f}", f"{ece(said, right, weights):.3f}",
         "" if area is None else f"{area:.3f}",
@@ -240,8 +239,8 @@ def _answers(
     calibration: Calibration,
     language: str,
     rng: np.random.Generator,
-) -> Iterator[tuple[str, float, bool, bool, bool]]:
-    """Ask; give kind, probability, whether right and answerable, and whether full text finds anything."""
+) -> Iterator[tuple[str, float, bool, bool, bool, bool]]:
+    """Ask; give kind, probability, whether nothing, right and answerable, and whether full text finds anything."""
     own = rows_of_half(len(photographs), HALF)
     documents = [(int(at), text) for at in own for text in getattr(photographs[at], language)]
     index = Captions.of(documents)
@@ -267,10 +266,10 @@ def _answers(
             by_words = index.ranked(index.scores(text), held_out, among)
             first = [one.id for one in fuse_in_places(by_vector, by_words, among)[:10]]
             wanted = None if held_out is None else held_out[0]
-            said = calibration.probability(
-                Asked(row, scores[:SAMPLE], len(shown), texts=(text,)), float(scores.max())
-            )
-            yield f"{kind}, {language}", said, wanted in first, wanted in among, bool(by_words)
+            judge = calibration.judge(Asked(row, scores[:SAMPLE], len(shown), texts=(text,)))
+            said = judge.probability(float(scores.max()))
+            nothing = said < judge.nothing_below
+            yield f"{kind}, {language}", said, nothing, wanted in first, wanted in among, bool(by_words)
 
 
 def cost_of_words(lines: Sequence[str], count: int) -> Iterator[tuple[object, ...]]:

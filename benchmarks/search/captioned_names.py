@@ -69,10 +69,11 @@ class Captioned:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The first hit of a name: its probabilities, whether a caption holds all words, whether it is right."""
+    """The first hit of a name: its probabilities, and below which there is nothing; and what is true of it."""
 
     by_best: float
     by_first: float
+    nothing_below: float
     held: bool
     right: bool
     answerable: bool
@@ -94,9 +95,9 @@ def main() -> None:
         fitted += list(ask(flickr(args.data, kept, 0, language, rng), kept, calibration, language, rng))
     for language in ("english", "chinese"):
         found = list(ask(flickr(args.data, kept, 1, language, rng), kept, calibration, language, rng))
-        table.append(row(f"flickr8k, {language}", found, calibration.nothing_below))
+        table.append(row(f"flickr8k, {language}", found))
     found = list(ask(coco_mini(args.data, kept), kept, calibration, "english", rng))
-    table.append(row("coco_mini, english", found, calibration.nothing_below))
+    table.append(row("coco_mini, english", found))
     kept.keep()
     slope, constant = fit(fitted)
     lines = [
@@ -179,10 +180,11 @@ def ask(
             scores = of.images[shown] @ row
             nearest = shown[np.argsort(-scores, kind="stable")].tolist()[:FUSED_DEPTH]
             first = fuse_in_places(nearest, by_words, among)[0]
-            asked = Asked(row, scores[:SAMPLE], len(shown), texts=(text,))
+            judge = calibration.judge(Asked(row, scores[:SAMPLE], len(shown), texts=(text,)))
             yield Answer(
-                calibration.probability(asked, float(scores.max())),
-                calibration.probability(asked, float(of.images[first.id] @ row)),
+                judge.probability(float(scores.max())),
+                judge.probability(float(of.images[first.id] @ row)),
+                judge.nothing_below,
                 "words" in first.ranks and is_held(index, first.id, text),
                 label in of.shown[first.id],
                 any(label in of.shown[one] for one in among),
@@ -203,13 +205,14 @@ def fit(answers: Sequence[Answer]) -> NDArray[np.float64]:
     return logistic(np.log(said / (1 - said))[:, None], right, np.ones(len(held)))
 
 
-def row(name: str, answers: Sequence[Answer], bound: float) -> tuple[object, ...]:
+def row(name: str, answers: Sequence[Answer]) -> tuple[object, ...]:
     """Give a row of the table."""
     before, now = (np.array([getattr(one, fact) for one in answers]) for fact in ("by_best", "now"))
     held, right, able = (
         np.array([getattr(one, fact) for one in answers]) for fact in ("held", "right", "answerable")
     )
-    alike, nothing = np.ones(len(answers)), now < bound
+    alike = np.ones(len(answers))
+    nothing = now < np.array([one.nothing_below for one in answers])
     return (
         name, len(answers), f"{right.mean():.3f}", f"{held.mean():.3f}", f"{right[held].mean():.3f}",
         f"{before[held].mean():.3f}", f"{now[held].mean():.3f}",

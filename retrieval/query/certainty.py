@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.calibration import Asked, Calibration, with_caption
+from retrieval.calibration import Asked, Judge, with_caption
 from retrieval.collection import View
 from retrieval.collection.fulltext import LONGEST, texts_hold_all
 from retrieval.collection.score import exact_scores
@@ -60,7 +60,7 @@ def with_probability(
         return Hits(hits)
     if not hits:
         return Hits()
-    asked = _asked(view, query, row, kind, request)
+    judge = calibration.judge(_asked(view, query, row, kind, request))
     if request.regions and view.has_regions(kind):
         whole = replace(request, k=1, offset=0, distinct=False, min_score=None, regions=False, after=None)
         [nearest] = view.ranked(row[None], kind, whole)
@@ -69,15 +69,12 @@ def with_probability(
         scores = [hit.score if hit.cosine is None else hit.cosine for hit in hits]
         best = max(scores) if best is None else best
     words = " ".join(part.words for part in query.parts if isinstance(part, TextPart) and part.weight > 0)
-    return _judged(
-        view, calibration, asked, words if len(words) <= LONGEST else "", request, hits, scores, best
-    )
+    return _judged(view, judge, words if len(words) <= LONGEST else "", request, hits, scores, best)
 
 
 def _judged(
     view: View,
-    calibration: Calibration,
-    asked: Asked,
+    judge: Judge,
     words: str,
     request: Request,
     hits: list[Hit],
@@ -87,18 +84,17 @@ def _judged(
     """Judge hits by the scores of whole images: a calibration knows no others."""
     found = Hits(hits)
     if not request.offset and request.after is None:  # else the first hit of all is not among these
-        found.probability = _of_first(view, calibration, asked, words, hits, scores, best)
-        found.verdict = calibration.verdict(found.probability)
+        found.probability = _of_first(view, judge, words, hits, scores, best)
+        found.verdict = judge.verdict(found.probability)
     if request.only is not None:
-        least = calibration.least_score(asked, calibration.bound(request.only))
+        least = judge.least_score(judge.bound(request.only))
         found[:] = [hit for hit, score in zip(hits, scores, strict=True) if score >= least]
     return found
 
 
 def _of_first(
     view: View,
-    calibration: Calibration,
-    asked: Asked,
+    judge: Judge,
     words: str,
     hits: list[Hit],
     scores: list[float],
@@ -107,12 +103,12 @@ def _of_first(
     """Estimate how likely the first hit is right."""
     first, score = min(zip(hits, scores, strict=True), key=lambda pair: pair[0].rank)
     if words and "words" in first.ranks:
-        bound = calibration.bound("doubtful")
+        bound = judge.nothing_below
         if texts_hold_all([caption.text for caption in first.captions], words):
-            return max(with_caption(calibration.probability(asked, score)), bound)
-        probability = calibration.probability(asked, best)
+            return max(with_caption(judge.probability(score)), bound)
+        probability = judge.probability(best)
         return bound if probability < bound and view.holds_all_words([first.id], words) else probability
-    return calibration.probability(asked, best)
+    return judge.probability(best)
 
 
 def _whole_scores(view: View, row: NDArray[np.float32], hits: list[Hit]) -> list[float]:

@@ -31,12 +31,15 @@ CALIBRATION = Calibration(
     expected_bias=0.8,
     background=np.zeros(256, np.float32),
     deviation=0.06,
+    sense=np.zeros(256, np.float32),
+    sense_bias=1.0,
     counts=(1.0, 2.0),
     centres=(0.0,) * len(CURVED),
     spreads=(1.0,) * len(CURVED),
     coefficients=(20.0, *[0.0] * (len(TERMS) - 1)),
     intercept=-10.0,
-    nothing_below=0.07,
+    nothing=(20.0, *[0.0] * (len(TERMS) - 1)),
+    nothing_intercept=-7.0,
 )
 """A name is likely from a score of about a half on: (2.06 + 0.8 * 9.66) / 20.73."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from retrieval.calibration import (
@@ -22,6 +22,7 @@ from retrieval.calibration import (
     Calibration,
     read_calibration,
     statistics,
+    terms,
     wording,
 )
 from retrieval.encoders.calibrations import calibration_of
@@ -36,6 +37,8 @@ CALIBRATION = Calibration(
     expected_bias=0.25,
     background=np.array([0.05, 0.05, 0.0, 0.0], np.float32),
     deviation=0.06,
+    sense=np.array([-1.0, 0.0, 0.0, 0.0], np.float32),
+    sense_bias=0.6,
     counts=(5.0, 1000.0),
     centres=(0.1, 0.09, 5.0, 0.4, 0.1),
     spreads=(0.03, 0.02, 1.5, 0.06, 0.04),
@@ -55,9 +58,11 @@ CALIBRATION = Calibration(
         -0.3,
         -0.8,
         -0.1,
+        4.0,
     ),
     intercept=-2.0,
-    nothing_below=0.07,
+    nothing=(9.0, *[0.1] * (len(TERMS) - 1)),
+    nothing_intercept=-1.0,
 )
 QUERY = np.array([1.0, 0.0, 0.0, 0.0], np.float32)
 
@@ -79,7 +84,7 @@ def test_a_higher_first_score_is_never_less_likely_right(
     scores: list[float], one: float, other: float, count: int, is_sum: bool, is_difference: bool, text: str
 ) -> None:
     query = replace(asked(scores, count, text), is_sum=is_sum, is_difference=is_difference)
-    low, high = (CALIBRATION.probability(query, score) for score in sorted((one, other)))
+    low, high = (CALIBRATION.judge(query).probability(score) for score in sorted((one, other)))
 
     assert 0 <= low <= high <= 1
 
@@ -90,21 +95,41 @@ def test_the_least_score_of_a_probability_has_that_probability(
 ) -> None:
     query = replace(asked(scores), is_sum=is_sum, is_difference=is_difference)
 
-    least = CALIBRATION.least_score(query, wanted)
+    judge = CALIBRATION.judge(query)
 
-    assert CALIBRATION.probability(query, least) == pytest.approx(wanted, abs=1e-9)
+    assert judge.probability(judge.least_score(wanted)) == pytest.approx(wanted, abs=1e-9)
 
 
-def test_each_verdict_begins_at_its_bound() -> None:
-    bounds = [CALIBRATION.bound(word) for word in VERDICTS[:-1]]
+@given(st.lists(SCORES, max_size=20), st.integers(1, 10**4), st.booleans(), st.booleans(), st.text())
+def test_each_verdict_begins_at_its_bound(
+    scores: list[float], count: int, is_sum: bool, is_difference: bool, text: str
+) -> None:
+    query = replace(asked(scores, count, text), is_sum=is_sum, is_difference=is_difference)
+    judge = CALIBRATION.judge(query)
+    bounds = [judge.bound(word) for word in VERDICTS[:-1]]
 
     assert bounds == sorted(bounds, reverse=True)
-    assert [CALIBRATION.verdict(bound) for bound in bounds] == list(VERDICTS[:-1])
-    assert CALIBRATION.verdict(math.nextafter(bounds[-1], 0)) == "probably nothing"
+    assert [judge.verdict(bound) for bound in bounds] == list(VERDICTS[:-1])
+    assert judge.verdict(math.nextafter(bounds[-1], 0)) == "probably nothing"
+    assert bounds[-1] <= 0.2
+
+
+@given(st.lists(SCORES, max_size=20), SCORES, st.booleans(), st.booleans())
+def test_there_is_probably_nothing_where_the_sum_of_its_terms_is_below_zero(
+    scores: list[float], highest: float, is_sum: bool, is_difference: bool
+) -> None:
+    query = replace(asked(scores), is_sum=is_sum, is_difference=is_difference)
+    found = terms(statistics(CALIBRATION, query, highest), CALIBRATION.centres, CALIBRATION.spreads)
+    total = float(np.dot(CALIBRATION.nothing, found)) + CALIBRATION.nothing_intercept
+    judge = CALIBRATION.judge(query)
+    probability = judge.probability(highest)
+    assume(abs(total) > 1e-6)
+
+    assert (judge.verdict(probability) == "probably nothing") == (total < 0 and probability < 0.2)
 
 
 def test_where_nothing_else_may_be_found_the_background_stands_for_it() -> None:
-    _, mean, deviation, _, _, background, *flags = statistics(CALIBRATION, asked([]), 0.3)
+    _, mean, deviation, _, _, background, *flags, _ = statistics(CALIBRATION, asked([]), 0.3)
 
     assert mean == background == pytest.approx(0.05)
     assert deviation == pytest.approx(0.06)
@@ -130,20 +155,29 @@ def test_the_wording_of_a_query_is_its_share_of_chinese_and_whether_it_is_a_sent
     texts: tuple[str, ...], expected: tuple[float, float]
 ) -> None:
     assert wording(texts) == pytest.approx(expected)
-    assert statistics(CALIBRATION, asked([], 100, *texts), 0.3)[8:] == pytest.approx(expected)
+    assert statistics(CALIBRATION, asked([], 100, *texts), 0.3)[8:10] == pytest.approx(expected)
 
 
 def test_a_probability_depends_on_the_wording_of_the_query() -> None:
     name, sentence, chinese = (
-        CALIBRATION.probability(asked([0.1], 100, text), 0.3)
+        CALIBRATION.judge(asked([0.1], 100, text)).probability(0.3)
         for text in ("dog", "two dogs run over wet sand", "狗")
     )
 
     assert sentence < name < chinese
 
 
+def test_a_query_that_makes_no_sense_is_less_likely_answered_and_others_alike() -> None:
+    none, little, enough, much = (
+        replace(CALIBRATION, sense_bias=bias).judge(asked([0.1])).probability(0.3)
+        for bias in (0.2, 0.6, 1, 9)
+    )
+
+    assert none < little < enough == much
+
+
 def test_counts_beyond_those_that_were_fitted_count_as_the_nearest() -> None:
-    said = [CALIBRATION.probability(asked([0.1], count), 0.3) for count in (1, 5, 1000, 10**9)]
+    said = [CALIBRATION.judge(asked([0.1], count)).probability(0.3) for count in (1, 5, 1000, 10**9)]
 
     assert said[0] == said[1] > said[2] == said[3]
 
@@ -155,30 +189,61 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
     assert read is not None
     assert read.to_json() == CALIBRATION.to_json()
-    assert read.probability(asked([0.1], 100, "两只狗"), 0.3) == pytest.approx(
-        CALIBRATION.probability(asked([0.1], 100, "两只狗"), 0.3), abs=1e-6
+    assert read.judge(asked([0.1], 100, "两只狗")).probability(0.3) == pytest.approx(
+        CALIBRATION.judge(asked([0.1], 100, "两只狗")).probability(0.3), abs=1e-6
     )
 
 
-def test_a_file_of_the_first_format_is_read_and_knows_no_wording(tmp_path: Path) -> None:
-    facts = json.loads(CALIBRATION.to_json())
-    del facts["format"]
-    for name in TERMS[-4:]:
+def earlier(number: int) -> dict[str, Any]:
+    """Facts of a file of an earlier format."""
+    facts: dict[str, Any] = json.loads(CALIBRATION.to_json()) | {"format": number, "nothing_below": 0.07}
+    for name in ("sense", "sense_bias", "nothing", "nothing_intercept"):
+        del facts[name]
+    for name in TERMS[-1:] if number == 2 else TERMS[-5:]:
         del facts["coefficients"][name]
+    return facts
+
+
+def test_a_file_of_the_second_format_is_read_and_knows_no_sense_and_one_bound(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(json.dumps(earlier(2)), encoding="utf-8")
+
+    read = read_calibration(tmp_path, WEIGHTS, 4)
+
+    assert read is not None
+    coefficients = (*CALIBRATION.coefficients[:-1], 0.0)
+    for text in ("", "dog", "两只狗在湿的沙滩上奔跑"):
+        query = asked([0.1, 0.2], 50, text)
+        expected = replace(CALIBRATION, coefficients=coefficients).judge(query).probability(0.3)
+        assert read.judge(query).probability(0.3) == pytest.approx(expected, abs=1e-6)
+        assert read.judge(query).nothing_below == pytest.approx(0.07)
+
+
+@pytest.mark.parametrize("bound", [0, 0.9, None])
+def test_a_file_of_an_earlier_format_with_no_sound_bound_is_none(tmp_path: Path, bound: float | None) -> None:
+    (tmp_path / FILE).write_text(json.dumps(earlier(2) | {"nothing_below": bound}), encoding="utf-8")
+
+    assert read_calibration(tmp_path, WEIGHTS, 4) is None
+
+
+def test_a_file_of_the_first_format_is_read_and_knows_no_wording(tmp_path: Path) -> None:
+    facts = earlier(1)
+    del facts["format"]
     (tmp_path / FILE).write_text(json.dumps(facts), encoding="utf-8")
 
     read = read_calibration(tmp_path, WEIGHTS, 4)
 
     assert read is not None
-    expected = pytest.approx(CALIBRATION.probability(asked([0.1]), 0.3), abs=1e-6)
+    without_sense = replace(CALIBRATION, coefficients=(*CALIBRATION.coefficients[:-1], 0.0))
+    expected = pytest.approx(without_sense.judge(asked([0.1])).probability(0.3), abs=1e-6)
     for text in ("", "dog", "两只狗在湿的沙滩上奔跑"):
-        assert read.probability(asked([0.1], 100, text), 0.3) == expected
+        assert read.judge(asked([0.1], 100, text)).probability(0.3) == expected
 
 
+@pytest.mark.parametrize("of", ["coefficients", "nothing"])
 @pytest.mark.parametrize("name", TERMS)
-def test_a_file_of_this_format_has_every_coefficient(tmp_path: Path, name: str) -> None:
+def test_a_file_of_this_format_has_every_coefficient(tmp_path: Path, name: str, of: str) -> None:
     facts = json.loads(CALIBRATION.to_json())
-    del facts["coefficients"][name]
+    del facts[of][name]
     (tmp_path / FILE).write_text(json.dumps(facts), encoding="utf-8")
 
     assert facts["format"] == FORMAT
@@ -202,7 +267,10 @@ def test_a_file_of_this_format_has_every_coefficient(tmp_path: Path, name: str) 
         {"counts": [1]},
         {"centres": {}},
         {"spreads": dict.fromkeys(CURVED, 0.0)},
-        {"nothing_below": 0.9},
+        {"nothing": {}},
+        {"nothing_intercept": math.nan},
+        {"sense": [0.1]},
+        {"sense_bias": None},
         {"deviation": None},
     ],
 )
@@ -221,11 +289,12 @@ def test_a_file_that_is_no_json_or_not_there_is_no_calibration(tmp_path: Path) -
     assert read_calibration(tmp_path, WEIGHTS, 4) is None
 
 
+@pytest.mark.parametrize("of", ["coefficients", "nothing"])
 @pytest.mark.parametrize("name", ["highest", "highest of a difference"])
-def test_a_calibration_that_falls_with_the_score_is_refused(tmp_path: Path, name: str) -> None:
-    coefficients = dict(zip(TERMS, CALIBRATION.coefficients, strict=True)) | {name: -20.0}
-    falling = replace(CALIBRATION, coefficients=tuple(coefficients.values()))
-    (tmp_path / FILE).write_text(falling.to_json(), encoding="utf-8")
+def test_a_calibration_that_falls_with_the_score_is_refused(tmp_path: Path, name: str, of: str) -> None:
+    facts = json.loads(CALIBRATION.to_json())
+    facts[of][name] = -20.0
+    (tmp_path / FILE).write_text(json.dumps(facts), encoding="utf-8")
 
     assert read_calibration(tmp_path, WEIGHTS, 4) is None
 

@@ -29,8 +29,9 @@ def main() -> None:
     calibration = fit(photographs, images, kept.texts, encoder.identity.weights)
     kept.keep()
     (args.model / FILE).write_text(calibration.to_json(), encoding="utf-8")
-    print(f"{args.model / FILE}: nothing below {calibration.nothing_below:.3f}")
+    print(args.model / FILE)
     print(dict(zip(TERMS, calibration.coefficients, strict=True)))
+    print(dict(zip(TERMS, calibration.nothing, strict=True)))
 
 
 if __name__ == "__main__":

@@ -57,12 +57,51 @@ _CHARACTERS = (
     "新颖法令动机财政因此配额成语前提副词分数盈余条约公理"
 )
 
+_FOREIGN = (
+    "Hund", "gato", "maison", "Baum", "pájaro", "voiture", "Schloss", "playa", "montagne", "Fahrrad", "zapato",
+    "fenêtre", "Blumen", "cocina", "poisson", "Straße", "caballo", "fromage", "Himmel", "iglesia", "cheval", "Kinder",
+    "mesa", "arbre", "talo", "hevonen", "järvi", "samochód", "kobieta", "dziecko", "köpek", "araba", "deniz",
+    "ragazzo", "albero", "spiaggia", "cavallo", "menino", "cachorro", "bicicleta", "fiets", "huisje", "meisje",
+    "hund på stranden", "flicka", "kuća", "drvo", "pes", "kočka", "ház", "kutya", "собака", "машина", "дерево",
+    "σπίτι", "θάλασσα", "いぬ", "くるま", "개", "나무", "un perro en la playa", "ein Mann mit Hut",
+    "une femme dans la rue", "due ragazze al mare",
+)  # fmt: skip
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+
 EVERY = 25  # of each kind and language, and twice as many impossible things
+MANY = 300
+_LETTERS = string.ascii_lowercase + "  "
 
 
 def nonsense(half: int) -> list[tuple[str, str]]:
-    """Give (language, text) pairs of half 0 or 1; the same at every call."""
-    rng = random.Random(half)
+    """Give (language, text) pairs of half 0 or 1, which are asked; the same at every call."""
+    found = _made(half, random.Random(half), EVERY, "q")
+    found += [("en", text) for text in _ABSTRACT[half::2]] + [
+        ("zh", text) for text in _CHINESE_ABSTRACT[half::2]
+    ]
+    return list(dict.fromkeys(found))
+
+
+def much_nonsense(half: int) -> list[str]:
+    """Give texts made of the words of half 0 or 1, some 2,000 of them, which say what nonsense is like."""
+    rng = random.Random(100 + half)
+    made = _made(half, rng, MANY, "")
+    asked = {text for _, text in nonsense(half)}
+    texts = [text for _, text in made] + list(_FOREIGN[half::2]) + [_along_keys(rng) for _ in range(MANY)]
+    return [text for text in dict.fromkeys(texts) if text and text not in asked]
+
+
+def _along_keys(rng: random.Random) -> str:
+    """Type along rows of the keyboard."""
+    words = []
+    for _ in range(rng.randint(1, 3)):
+        row, start = rng.choice(_ROWS), rng.randint(0, 4)
+        words.append(row[start : start + rng.randint(3, 7)])
+    return " ".join(words)
+
+
+def _made(half: int, rng: random.Random, every: int, first: str) -> list[tuple[str, str]]:
+    """Draw impossible things, words that show nothing and typed noise, which begins with ``first``."""
 
     def part(words: Sequence[str]) -> list[str]:
         return list(words[half::2])
@@ -71,14 +110,13 @@ def nonsense(half: int) -> list[tuple[str, str]]:
     chinese = part(_CHINESE_COLOURS), part(_CHINESE_THINGS), part(_CHINESE_PLACES)
     words, characters = part(_WORDS), part(_CHARACTERS)
     found: list[tuple[str, str]] = []
-    for _ in range(2 * EVERY):
+    for _ in range(2 * every):
         found.append(("en", f"a {rng.choice(colours)} {rng.choice(things)} {rng.choice(places)}"))
         found.append(("zh", f"{rng.choice(chinese[2])}的{rng.choice(chinese[0])}{rng.choice(chinese[1])}"))
-    for _ in range(EVERY):
+    for _ in range(every):
         found.append(("en", " ".join(rng.sample(words, rng.choice((1, 2, 3, 4))))))
         found.append(("zh", "".join(rng.sample(characters, rng.choice((2, 3, 4, 6))))))
-        typed = "".join(rng.choice(string.ascii_lowercase + "  ") for _ in range(rng.randint(5, 16)))
-        found.append(("en", f"q{typed.strip()}"))
+        typed = "".join(rng.choice(_LETTERS) for _ in range(rng.randint(5, 16)))
+        found.append(("en", f"{first}{typed.strip()}"))
         found.append(("zh", "".join(chr(rng.randint(0x4E00, 0x9FA5)) for _ in range(rng.randint(2, 6)))))
-    found += [("en", text) for text in part(_ABSTRACT)] + [("zh", text) for text in part(_CHINESE_ABSTRACT)]
-    return list(dict.fromkeys(found))
+    return found

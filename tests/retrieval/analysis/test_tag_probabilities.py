@@ -24,12 +24,15 @@ CALIBRATION = Calibration(
     expected_bias=0.25,
     background=0.1 * unit_rows(1, seed=8)[0],
     deviation=0.06,
+    sense=0.1 * unit_rows(1, seed=9)[0],
+    sense_bias=1.0,
     counts=(5.0, 1000.0),
     centres=(0.1, 0.1, 4.0, 0.3, 0.1),
     spreads=(0.05, 0.02, 1.0, 0.1, 0.05),
     coefficients=(19.0, 3.0, 7.0, -0.5, -9.0, -10.0, 0.3, 1.0, *[0.1] * (len(TERMS) - 8)),
     intercept=-2.0,
-    nothing_below=0.07,
+    nothing=(19.0, *[0.0] * (len(TERMS) - 1)),
+    nothing_intercept=-3.0,
 )
 NAMES = [unit_rows(2, seed=1), unit_rows(1, seed=2), unit_rows(2, seed=3)]
 IMAGES = unit_rows(9, seed=4)

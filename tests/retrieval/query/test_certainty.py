@@ -33,8 +33,9 @@ def calibrated(model: Path, folder: Path) -> Path:
     coefficients = (5.0, *[0.0] * (len(TERMS) - 1))
     centres, spreads = (0.0,) * len(CURVED), (1.0,) * len(CURVED)
     made = Calibration(
-        identity.weights, nothing, 0.2, nothing, 0.1, (1, 100), centres, spreads, coefficients, 0.0, 0.1
-    )
+        identity.weights, nothing, 0.2, nothing, 0.1, nothing, 1.0, (1, 100), centres, spreads, coefficients, 0.0,
+        coefficients, float(np.log(9)),
+    )  # fmt: skip
     (folder / FILE).write_text(made.to_json(), encoding="utf-8")
     return folder
 
@@ -188,7 +189,9 @@ def test_a_first_hit_that_holds_all_the_words_is_never_probably_nothing(
 ) -> None:
     made = calibration_of(engine.encoder.identity)
     assert made is not None
-    monkeypatch.setattr(certainty, "calibration_of", lambda _: replace(made, intercept=-9.0))
+    monkeypatch.setattr(
+        certainty, "calibration_of", lambda _: replace(made, intercept=-9.0, nothing_intercept=-6.8)
+    )
 
     red = "name = red.png"
     vector, both = engine.search(WORDS, where=red, mode="vector"), engine.search(WORDS, where=red)
