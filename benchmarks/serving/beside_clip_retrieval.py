@@ -114,6 +114,8 @@ def backend(python: Path, folder: Path) -> Iterator[int]:
                     break
                 except OSError:
                     time.sleep(0.5)
+            else:
+                raise SystemExit("clip-retrieval's back end has ended, as it says above")
             yield process.pid
         finally:
             process.terminate()
