@@ -6,6 +6,7 @@ The arithmetic is :class:`retrieval.encoders.two_tower.text_towers.BagTower`'s; 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,14 @@ from retrieval.encoders.two_tower.config import TextConfig
 from retrieval.encoders.two_tower.numpy_products import product_of_few
 from retrieval.encoders.two_tower.numpy_weights import Rows
 from retrieval.encoders.two_tower.tokenization import PAD
+from retrieval.processor import usable_cores
 
 Array = NDArray[np.float32]
 
 _NORM_EPSILON = 1e-5  # torch's, of LayerNorm
 _LOWEST = np.finfo(np.float32).min
 _UNIT_EPSILON = 1e-12  # torch's, of functional.normalize
+_TEXTS_OF_A_THREAD = 16  # at least: fewer take less time than a thread takes to come up
 
 
 VECTORS = "text.vectors.weight"
@@ -81,56 +84,54 @@ class NumpyBag:
         self._project = weights["text_projection.weight"].T, weights["text_projection.bias"]
 
     def encode(self, ids: NDArray[np.int64]) -> Array:
-        """Compute unit rows, (B, D), of padded token ids, (B, T)."""
-        return self._encode(ids, 1)
+        """Compute unit rows, (B, D), of padded token ids, (B, T); each has the bits that its text has alone.
 
-    def encode_each(self, ids: NDArray[np.int64]) -> Array:
-        """Compute unit rows as :meth:`encode`, with the bits that each text has alone, whose products depend on size.
-
-        The weights stay in a core's cache from one text to the next, and all but the products is computed at once.
+        Some kernels of OpenBLAS, those for Haswell and Zen, give a row other last bits by the number of rows beside it.
+        So products are of one text at a time, whose weights stay in a core's cache, and all else is computed at once.
         """
-        return self._encode(ids, len(ids))
+        parts = min(usable_cores(), len(ids) // _TEXTS_OF_A_THREAD)
+        if parts < 2:
+            return self._encode(ids)
+        with ThreadPoolExecutor(parts) as threads:
+            return np.concatenate(list(threads.map(self._encode, np.array_split(ids, parts))))
 
-    def _encode(self, ids: NDArray[np.int64], products: int) -> Array:
-        """Compute unit rows; each product of rows and weights as so many, of as many texts each."""
+    def _encode(self, ids: NDArray[np.int64]) -> Array:
         mask = ids != PAD
         vectors = self._vectors[ids]
         if self._attention:
-            vectors = vectors + self._self_attention(vectors, mask, products)
+            vectors = vectors + self._self_attention(vectors, mask)
         total = (vectors * mask[..., None]).sum(1)
         bag = total / np.sqrt(np.maximum(mask.sum(1, keepdims=True), 1)).astype(np.float32)
-        features = self._of_bag(bag, products)
-        rows = _linear(features, self._project, products)
+        features = self._of_bag(bag)
+        rows = _linear(features, self._project, len(ids))
         unit: Array = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _UNIT_EPSILON)
         return unit
 
-    def _of_bag(self, bag: Array, products: int) -> Array:
-        expanded = _gelu(_linear(bag, self._expand, products))
-        return _layer_norm(bag + _linear(expanded, self._reduce, products), self._norm)
+    def _of_bag(self, bag: Array) -> Array:
+        expanded = _gelu(_linear(bag, self._expand, len(bag)))
+        return _layer_norm(bag + _linear(expanded, self._reduce, len(bag)), self._norm)
 
-    def _self_attention(self, vectors: Array, mask: NDArray[np.bool_], products: int) -> Array:
+    def _self_attention(self, vectors: Array, mask: NDArray[np.bool_]) -> Array:
         """Compute what the attention layers add, (B, T, width), to sub-word vectors of that shape."""
         texts, length, width = vectors.shape
         states = positioned = vectors + self._positions[:length]
         for norm, query_key_value, output in self._attention:
-            rows = _linear(_layer_norm(states.reshape(-1, width), norm), query_key_value, products)
+            rows = _linear(_layer_norm(states.reshape(-1, width), norm), query_key_value, texts)
             query, key, value = rows.reshape(texts, length, 3, self._heads, -1).transpose(2, 0, 3, 1, 4)
             scores = query @ key.swapaxes(-1, -2) / np.float32(np.sqrt(query.shape[-1]))
             scores = np.where(mask[:, None, None, :], scores, _LOWEST)
             weights = np.exp(scores - scores.max(-1, keepdims=True))
             attended = weights / weights.sum(-1, keepdims=True) @ value
             flat = attended.transpose(0, 2, 1, 3).reshape(texts * length, -1)
-            states = states + _linear(flat, output, products).reshape(texts, length, width)
+            states = states + _linear(flat, output, texts).reshape(texts, length, width)
         added: Array = states - positioned
         return added
 
 
-def _linear(rows: Array, layer: tuple[Array, Array], products: int) -> Array:
+def _linear(rows: Array, layer: tuple[Array, Array], texts: int) -> Array:
+    """Apply a layer to the rows of so many texts, as many of each."""
     weight, bias = layer
-    if products == 1:
-        whole: Array = product_of_few(rows, weight) + bias
-        return whole
-    found = np.concatenate([product_of_few(part, weight) for part in np.split(rows, products)])
+    found = np.concatenate([product_of_few(part, weight) for part in np.split(rows, texts)])
     found += bias
     return found
 

@@ -115,7 +115,7 @@ class TwoTowerTowers:
     def depends_on_place(self, kind: Kind) -> bool:
         """See :class:`retrieval.encoders.base.Towers`."""
         if kind == "text" and self._bag is not None:
-            return False  # numpy's products gave equal rows equal bits in every place, at every size that was tried
+            return False
         if kind == "image" and self._openvino is not None:
             return self._openvino.depends_on_place()
         return self._torch.depends_on_place()
@@ -143,7 +143,7 @@ class TwoTowerTowers:
     def asked_text_rows(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.SeveralAskedTextsTowers`."""
         if self._bag is not None:
-            return self._bag.built().encode_each(ids)
+            return self._bag.built().encode(ids)
         alone = (slice(row, row + 1) for row in range(len(ids)))
         return np.concatenate([self.text_rows(ids[one], is_text[one]) for one in alone])
 

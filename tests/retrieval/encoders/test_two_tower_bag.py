@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from retrieval.encoders.registry import load_encoder
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
-from retrieval.encoders.two_tower.numpy_bag import NumpyBag
+from retrieval.encoders.two_tower.numpy_bag import NumpyBag, weight_shapes
 from tests.command_line import save_tiny_model
 
 
@@ -128,3 +128,18 @@ def test_weights_that_are_cut_short_after_loading_end_in_vectors_or_in_a_sentenc
     else:
         assert done.returncode == 1
         assert "ModelError" in done.stderr.splitlines()[-1]
+
+
+def test_a_text_has_the_same_bits_alone_and_among_many() -> None:
+    text = TextConfig("bag", 50, 32, 64, heads=2, context=32, attention_layers=2, attention_width=16)
+    rng = np.random.default_rng(3)
+    weights = {
+        name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in weight_shapes(text, 16).items()
+    }
+    bag = NumpyBag(weights, text)
+    ids = rng.integers(1, text.vocabulary, (67, 8)) * (np.arange(8) < rng.integers(1, 9, (67, 1)))
+
+    alone = np.concatenate([bag.encode(one[None]) for one in ids])
+
+    assert np.array_equal(bag.encode(ids), alone)
+    assert np.array_equal(bag.encode(ids[:5]), alone[:5])
