@@ -79,7 +79,10 @@ class Answer:
 
 
 class Generator(Protocol):
-    """Images to words. What it writes is a function of its image, and of the other arguments, alone."""
+    """Images to words. What it writes is a function of its image, and of the other arguments, alone.
+
+    Probabilities are so to rounding: some processors round a product by how many rows stand beside it.
+    """
 
     @property
     def identity(self) -> GeneratorIdentity:
