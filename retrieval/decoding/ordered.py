@@ -37,12 +37,13 @@ def map_in_order(
     """Yield ``(task, function(task))`` in the order of the tasks, at most ``window`` of them under way.
 
     An ImageError, OSError or MemoryError of one task is its outcome; anything else is raised. Once ``stop`` is
-    set, the iterator ends without waiting for tasks that are still running.
+    set, the iterator ends without waiting for tasks that are still running. Where none is, its threads have ended with
+    it: one that lived on could be the last to hold a model, and take it down while the interpreter ends, which aborts.
     """
     waiting: queue.SimpleQueue[_Job[T, R] | None] = queue.SimpleQueue()
     under_way: deque[_Job[T, R]] = deque()
     over = threading.Event()
-    started = 0
+    started: list[threading.Thread] = []
 
     def work() -> None:
         while (job := waiting.get()) is not None and not over.is_set():
@@ -68,20 +69,25 @@ def map_in_order(
                     break
                 job: _Job[T, R] = _Job(task)
                 under_way.append(job)
-                if started < threads:
-                    threading.Thread(target=work, daemon=True, name="vlsearch-images").start()
-                    started += 1
+                if len(started) < threads:
+                    started.append(threading.Thread(target=work, daemon=True, name="vlsearch-images"))
+                    started[-1].start()
                 waiting.put(job)
             if not under_way or stop.is_set():
                 return
-            first = under_way.popleft()
+            first = under_way[0]
             while not first.done.wait(0.2):
                 if stop.is_set():
                     return
+            under_way.popleft()
             if first.fault is not None:
                 raise first.fault
             yield first.task, first.outcome  # type: ignore[misc]
     finally:
         over.set()
-        for _ in range(started):
+        for _ in started:
             waiting.put(None)
+        if not under_way:
+            for thread in started:
+                if thread is not threading.current_thread():  # which may be what collects a dropped iterator
+                    thread.join()

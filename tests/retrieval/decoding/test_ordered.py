@@ -108,6 +108,14 @@ def test_once_it_is_to_stop_nothing_more_is_waited_for() -> None:
     assert found in ([], [(0, 0)])
 
 
+def test_its_threads_have_ended_when_all_tasks_are_done() -> None:
+    before = set(threading.enumerate())
+
+    for _ in range(100):
+        assert len(list(map_in_order(lambda number: number, range(5), 3, 4, NEVER))) == 5
+        assert set(threading.enumerate()) <= before
+
+
 def test_no_thread_is_left_when_an_iterator_is_dropped_on_the_way() -> None:
     before = threading.active_count()
     iterator = map_in_order(lambda number: number, range(100), 4, 8, NEVER)
