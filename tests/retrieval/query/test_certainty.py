@@ -190,7 +190,7 @@ def test_a_first_hit_that_holds_all_the_words_is_never_probably_nothing(
     made = calibration_of(engine.encoder.identity)
     assert made is not None
     monkeypatch.setattr(
-        certainty, "calibration_of", lambda _: replace(made, intercept=-9.0, nothing_intercept=-6.8)
+        certainty, "calibration_of", lambda _: replace(made, intercept=-7.0, nothing_intercept=-6.8)
     )
 
     red = "name = red.png"
