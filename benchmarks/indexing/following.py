@@ -176,7 +176,7 @@ def follow(folder: Path, pictures: int, idle: float) -> list[tuple[str, str]]:
         (f"deleted, {tenth}: seconds", f"{deleted.seen - deleted.done:.1f}"),
         ("equal to a fresh collection, of its pictures", f"{equal} of {len(anew)}"),
         ("in the followed collection alone", str(len(followed.keys() - anew.keys()))),
-        ("doctor", doctor.stdout.strip().splitlines()[-1]),
+        ("doctor", doctor.stdout.strip().rpartition(" is ")[2]),
         (f"CPU seconds in {idle:.0f} s without a change", f"{spent:.2f} = {spent / idle:.3%} of a core"),
     ]
 
