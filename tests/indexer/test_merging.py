@@ -432,14 +432,14 @@ def test_a_corpus_that_is_gone_is_said(tmp_path: Path) -> None:
 
 def test_texts_read_in_pictures_and_the_wish_to_read_them_come_along(tmp_path: Path) -> None:
     folder = _pictures(tmp_path / "pictures")
-    shards = build_shards(folder, 2, tmp_path)
+    shards, empty = build_shards(folder, 2, tmp_path), 0
     for shard in shards:
         indexer.set_reads_text(shard, True)
         with closing(sqlite3.connect(shard / "catalogue.sqlite")) as catalogue:
             catalogue.execute(
                 "INSERT INTO image_texts SELECT id, 'read', 'reader 1', 'words ' || id, '[]' FROM contents"
             )
-            catalogue.execute("UPDATE image_texts SET text = '' WHERE content_id = 1")
+            empty += catalogue.execute("UPDATE image_texts SET text = '' WHERE content_id = 1").rowcount
             catalogue.commit()
 
     indexer.merge(shards, tmp_path / "merged")
@@ -448,7 +448,7 @@ def test_texts_read_in_pictures_and_the_wish_to_read_them_come_along(tmp_path: P
     with closing(sqlite3.connect(tmp_path / "merged" / "catalogue.sqlite")) as catalogue:
         texts = [text for (text,) in catalogue.execute("SELECT text FROM image_texts")]
     assert len(texts) == 6
-    assert texts.count("") == 2
+    assert texts.count("") == empty  # one a shard, unless the folder's name gave one all the pictures
 
 
 def test_the_corpus_is_spelt_with_its_shard_where_it_is_remembered(corpus: Path) -> None:
