@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
+from tests.loopback import running
+
 Respond = Callable[["Handler"], None]
 
 TIME = "2026-01-02T03:04:05.000Z"
@@ -115,13 +117,5 @@ def cut_off(handler: Handler) -> None:
 @contextmanager
 def hostile_store() -> Iterator[HostileStore]:
     """Run one."""
-    server = HostileStore()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with running(HostileStore()) as server:
         yield server
-    finally:
-        server.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol, TypeVar
 
 
 class Server(ThreadingHTTPServer):
@@ -138,8 +139,27 @@ WAYS: dict[str, Callable[[_Handler], None]] = {
 
 @contextmanager
 def server_on_loopback() -> Iterator[Server]:
-    server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    with running(Server()) as server:
+        yield server
+
+
+class Stoppable(Protocol):
+    """A server whose handlers go on until ``over`` is set."""
+
+    over: threading.Event
+
+    def serve_forever(self, poll_interval: float) -> None: ...
+    def shutdown(self) -> None: ...
+    def server_close(self) -> None: ...
+
+
+Running = TypeVar("Running", bound=Stoppable)
+
+
+@contextmanager
+def running(server: Running) -> Iterator[Running]:
+    """Answer in a thread until the block ends."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         yield server
