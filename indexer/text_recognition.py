@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from indexer.pipeline.report import FailureGroup, Failures
 from indexer.staged_texts import StagedTexts
 from indexer.store.text_rows import note_reads_text
 from indexer.store.writer import Writer
+from indexer.store.writers import open_place, writable_place
 from indexer.stored_images import StoredContent, StoredContents, prepare_again
 from retrieval.collection import Collection, schema
 from retrieval.decoding.ordered import map_in_order
@@ -59,7 +59,7 @@ class TextsRead:
 
 
 def read_texts(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     *,
     reader: TextReader | None = None,
     limits: Limits | None = None,
@@ -73,7 +73,7 @@ def read_texts(
     any moment, it has lost a few seconds of work, and goes on from there when it is run again.
 
     Args:
-        collection: its folder.
+        collection: its folder, or its address on a server.
         reader: what reads; by default RapidOCR (extra ``ocr``).
         limits: bytes, pixels and seconds that an image may take, and memory that all may take that are decoded.
         workers: processes that decode; one a core by default.
@@ -85,7 +85,8 @@ def read_texts(
         CollectionLocked: another process writes to it.
         MissingExtra: RapidOCR is not installed.
     """
-    return TextReading(Path(collection), reader, limits, workers, timeout).read_unread(on_progress)
+    place = writable_place(collection)
+    return TextReading(place, reader, limits, workers, timeout).read_unread(on_progress)
 
 
 def reads_text(collection: str | CollectionPlace) -> bool:
@@ -94,17 +95,17 @@ def reads_text(collection: str | CollectionPlace) -> bool:
     Raises:
         CollectionNotFound: there is none.
     """
-    with Collection.open(collection) as opened:
+    with Collection.open(writable_place(collection)) as opened:
         return opened.info().reads_text
 
 
-def set_reads_text(collection: str | Path, on: bool, *, timeout: float = 0.0) -> None:
+def set_reads_text(collection: str | CollectionPlace, on: bool, *, timeout: float = 0.0) -> None:
     """Have ``vlsearch index`` and ``vlsearch watch`` read the text in new images of a collection, or no longer.
 
     What was read stays. Nothing is written where it is so already.
 
     Args:
-        collection: its folder.
+        collection: its folder, or its address on a server.
         on: whether to read it.
         timeout: seconds to wait for another process that writes to the collection; by default none.
 
@@ -115,7 +116,7 @@ def set_reads_text(collection: str | Path, on: bool, *, timeout: float = 0.0) ->
     if reads_text(collection) == on:
         return
     with (
-        Writer.existing(Path(collection), timeout) as writer,
+        open_place(collection, timeout, make=False) as writer,
         writer.catalogue.without_generation() as connection,
     ):
         note_reads_text(connection, on)
@@ -126,7 +127,7 @@ class TextReading:
     """Reads the text in a collection's images in one or several goes.
 
     Attributes:
-        collection: its folder.
+        collection: its place.
         reader: what reads; None for RapidOCR, which is loaded for a go that finds images to read.
         limits: as for :func:`read_texts`, as are the next ones.
         workers: as there.
@@ -134,7 +135,7 @@ class TextReading:
         given_up: sha256 of the contents that could not be read; the goes that follow pass over them.
     """
 
-    collection: Path
+    collection: CollectionPlace
     reader: TextReader | None = None
     limits: Limits | None = None
     workers: int | None = None
@@ -159,7 +160,7 @@ class TextReading:
             reader = RapidReader()
         with (
             DecodePool(self.limits or Limits(), self.workers) as pool,
-            Writer.existing(self.collection, self.timeout) as writer,
+            open_place(self.collection, self.timeout, make=False) as writer,
         ):
             recognition = _Recognition(writer, reader, self.given_up)
             with interrupts_noted() as interrupted:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retrieval.answers import json_line
-from retrieval.catalogue_name import is_collection
 from retrieval.cli.cluster_options import OnCluster, cluster_options
 from retrieval.cli.completing import complete_models, complete_paths
 from retrieval.cli.corpus_options import CorpusCommand, corpus_options
@@ -22,7 +21,7 @@ from retrieval.cli.run_options import RunChoice, run_options
 from retrieval.errors import UsageError
 from retrieval.extras import is_installed, require
 from retrieval.file_kinds import missing_extra
-from retrieval.places import CollectionPlace, ServerAddress
+from retrieval.places import CollectionPlace
 from retrieval.postgres_address import require_folder
 from retrieval.shell import shell_command
 
@@ -91,8 +90,6 @@ def index(
 
     if choice.ocr:
         require("ocr", "index --ocr")
-    if choice.ocr is not None:
-        require_folder(collection, "index --ocr")
     if choice.send_to is not None:
         _check_place(choice.send_to, choice.shard, corpus)
     from retrieval.encoders.freed_memory import retain_freed_memory
@@ -115,9 +112,7 @@ def index(
         outcomes = [_build(indexer.open_corpus(corpus, options), collection, settings, as_json, quiet)]
     interrupted = any(report is not None and report.interrupted for report in outcomes)
     texts = None
-    if isinstance(collection, ServerAddress):
-        _say_text_is_not_read(collection)
-    elif _is_to_read_texts(choice.ocr, collection, wait) and not interrupted:
+    if _is_to_read_texts(choice.ocr, collection, wait) and not interrupted:
         texts = _read_texts(collection, limits, workers, wait, as_json, quiet, bool(choice.ocr))
     if interrupted or (texts is not None and texts.interrupted):
         click.echo("Interrupted; what is done is kept. Run the same command again to go on.", err=True)
@@ -219,27 +214,16 @@ def _update(
     return reports
 
 
-def _say_text_is_not_read(address: ServerAddress) -> None:
-    """Tell, where a collection on a server asks for it, that the text in new pictures stays unread."""
-    import indexer
-
-    if indexer.reads_text(address):
-        click.echo(
-            "note: this collection asks for reading the text in new pictures, which is not possible on a PostgreSQL "
-            "collection yet",
-            err=True,
-        )
-
-
-def _is_to_read_texts(ocr: bool | None, collection: Path, wait: float) -> bool:
+def _is_to_read_texts(ocr: bool | None, collection: CollectionPlace, wait: float) -> bool:
     """Whether it is asked for, or was before and has not been ended; note in the collection what is asked for."""
     import indexer
+    from indexer.store.writers import is_made
 
     if ocr is not None:
-        if is_collection(collection):  # an empty corpus makes none
+        if is_made(collection):  # an empty corpus makes none
             indexer.set_reads_text(collection, ocr, timeout=wait)
         return ocr
-    if not is_collection(collection) or not indexer.reads_text(collection):
+    if not is_made(collection) or not indexer.reads_text(collection):
         return False
     if not is_installed("ocr"):
         need = "needs vlsearch[ocr]; install it with: pip install 'vlsearch[ocr]'"
@@ -251,7 +235,7 @@ def _is_to_read_texts(ocr: bool | None, collection: Path, wait: float) -> bool:
 
 
 def _read_texts(
-    collection: Path,
+    collection: CollectionPlace,
     limits: Limits,
     workers: int | None,
     wait: float,

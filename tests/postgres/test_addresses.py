@@ -116,13 +116,6 @@ def test_an_address_in_a_path_is_refused_by_what_writes_to_servers(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ocr_of_what_is_indexed_is_refused_before_anything_is_made(run: Run) -> None:
-    done = run("index", ".", "--no-ocr", "--collection", ADDRESS)
-
-    assert done.exit_code == 2
-    assert "index --ocr is not possible on a PostgreSQL collection yet" in " ".join(done.stderr.split())
-
-
 COMMANDS = (
     ["watch"],
     ["duplicates"],
