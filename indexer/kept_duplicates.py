@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from sqlalchemy import Connection, select
 
@@ -12,9 +11,10 @@ from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 
 
-def keep_items(collection: str | Path, names: Sequence[Name], *, timeout: float = 0.0) -> int:
+def keep_items(collection: str | CollectionPlace, names: Sequence[Name], *, timeout: float = 0.0) -> int:
     """Keep pictures although they are duplicates of each other; give how many different ones they are.
 
     The decision goes by the pictures' bytes: it outlives renames, and a further copy is listed again. ``names`` are
@@ -27,12 +27,14 @@ def keep_items(collection: str | Path, names: Sequence[Name], *, timeout: float 
         CollectionLocked: another process writes to it.
     """
     with existing_writer(collection, names, timeout) as (writer, checked):
-        if digests := _digests(writer, collection, checked):
+        if digests := _digests(writer, checked):
             writer.note_kept(digests)
         return len(digests)
 
 
-def forget_kept_items(collection: str | Path, names: Sequence[Name], *, timeout: float = 0.0) -> int:
+def forget_kept_items(
+    collection: str | CollectionPlace, names: Sequence[Name], *, timeout: float = 0.0
+) -> int:
     """Take back every decision of :func:`keep_items` about any of these pictures; give how many there were.
 
     Raises:
@@ -41,16 +43,16 @@ def forget_kept_items(collection: str | Path, names: Sequence[Name], *, timeout:
         CollectionLocked: another process writes to it.
     """
     with existing_writer(collection, names, timeout) as (writer, checked):
-        return writer.forget_kept(_digests(writer, collection, checked))
+        return writer.forget_kept(_digests(writer, checked))
 
 
-def _digests(writer: Writer, collection: str | Path, names: Sequence[Name]) -> set[bytes]:
+def _digests(writer: Writer, names: Sequence[Name]) -> set[bytes]:
     """Find the sha256 of the pictures that names mean, one each."""
     with writer.look_up() as connection:
-        return {_digest(connection, collection, name) for name in names}
+        return {_digest(connection, writer.place, name) for name in names}
 
 
-def _digest(connection: Connection, collection: str | Path, name: Name) -> bytes:
+def _digest(connection: Connection, place: CollectionPlace, name: Name) -> bytes:
     """Find the sha256 of the one picture that a name means."""
     items, contents = schema.items, schema.contents
     digests: set[bytes] = set()
@@ -61,7 +63,7 @@ def _digest(connection: Connection, collection: str | Path, name: Name) -> bytes
         )
     if len(digests) != 1:
         many = "names several pictures; name each" if digests else "names no picture in it; index it first"
-        raise UsageError(f"collection {collection}: {_called(name)} {many}")
+        raise UsageError(f"collection {place}: {_called(name)} {many}")
     return digests.pop()
 
 

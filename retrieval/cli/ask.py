@@ -11,9 +11,10 @@ import click
 from retrieval.answers import item_facts, json_line
 from retrieval.cli.completing import complete_paths
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import collection_option, json_option
+from retrieval.cli.options import json_option, place_option
 from retrieval.cli.printing import counted, name_line, printable
 from retrieval.errors import ImageError, UsageError
+from retrieval.places import CollectionPlace
 from retrieval.types import Limits
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _choices(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 )
 @limit_options
 @json_option("Print one JSON object; of a collection, one a picture.")
-@collection_option
+@place_option
 def ask(
     picture: str,
     question: str | None,
@@ -62,7 +63,7 @@ def ask(
     model: str | None,
     limits: Limits,
     as_json: bool,
-    collection: Path,
+    collection: CollectionPlace,
 ) -> None:
     r"""Answer a question about a picture, or about pictures of the collection.
 

@@ -11,8 +11,9 @@ import click
 
 from retrieval.answers import json_line
 from retrieval.cli.filter_options import filter_options
-from retrieval.cli.options import collection_option, json_option, quiet_option, runtime_options
+from retrieval.cli.options import json_option, place_option, quiet_option, runtime_options
 from retrieval.cli.printing import counted, printable, short_name, uri_bytes
+from retrieval.places import CollectionPlace
 
 if TYPE_CHECKING:
     from retrieval.analysis.clusters import Cluster, Clusters
@@ -47,7 +48,7 @@ PAGE_ITEMS = 1000
 @runtime_options
 @quiet_option
 @json_option("Print one JSON object a group.")
-@collection_option
+@place_option
 def cluster(
     count: int | None,
     vocabulary: Path | None,
@@ -55,7 +56,7 @@ def cluster(
     where: Expression | None,
     quiet: bool,
     as_json: bool,
-    collection: Path,
+    collection: CollectionPlace,
 ) -> None:
     r"""Put the pictures into groups by what they show.
 

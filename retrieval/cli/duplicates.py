@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,8 +11,8 @@ import click
 from retrieval.answers import json_line
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.options import (
-    collection_option,
     json_option,
+    place_option,
     quiet_option,
     use_one_blas_thread,
     wait_option,
@@ -21,6 +20,7 @@ from retrieval.cli.options import (
 from retrieval.cli.printing import bytes_size, counted, printable
 from retrieval.cli.progress import progress_display
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 from retrieval.shell import shell_command
 from retrieval.types import Limits
 
@@ -67,7 +67,7 @@ _OF_CLASS: dict[DuplicateClass, str] = {
 @quiet_option
 @wait_option
 @json_option("Print one JSON object a group.")
-@collection_option
+@place_option
 def duplicates(
     names: tuple[str, ...],
     classes: tuple[DuplicateClass, ...],
@@ -80,7 +80,7 @@ def duplicates(
     quiet: bool,
     wait: float,
     as_json: bool,
-    collection: Path,
+    collection: CollectionPlace,
 ) -> None:
     r"""Find copies among the pictures, the best of each first.
 
@@ -130,7 +130,7 @@ def duplicates(
         _summarize(found, collection)
 
 
-def _decide(collection: Path, names: Sequence[str], keep: bool, forget: bool, wait: float) -> None:
+def _decide(collection: CollectionPlace, names: Sequence[str], keep: bool, forget: bool, wait: float) -> None:
     if keep and forget:
         raise UsageError("--keep and --forget contradict each other; give one of them")
     if not names:
@@ -147,7 +147,7 @@ def _decide(collection: Path, names: Sequence[str], keep: bool, forget: bool, wa
         click.echo(f"{counted(count, 'decision')} taken back")
 
 
-def _summarize(found: Duplicates, collection: Path) -> None:
+def _summarize(found: Duplicates, collection: CollectionPlace) -> None:
     """Tell on stderr what was looked at, and what was not."""
     said = [f"{counted(found.images, 'picture')} in {printable(str(collection))}"]
     for kind, what in _OF_CLASS.items():

@@ -118,8 +118,6 @@ def test_an_address_in_a_path_is_refused_by_what_writes_to_servers(
 
 COMMANDS = (
     ["watch"],
-    ["duplicates"],
-    ["cluster"],
     ["tag", "x"],
     ["relocate", "/a", "/b"],
 )

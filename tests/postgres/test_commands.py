@@ -58,6 +58,10 @@ def both(tmp_path_factory: pytest.TempPathFactory, model: Path, run: Run) -> tup
         ["info", "--hidden", "--json"],
         ["info", "--failures"],
         ["info", "--corpora", "--json"],
+        ["cluster", "--json"],
+        ["cluster", "-n", "2", "--where", "name != red.png"],
+        ["cluster", "--where", "no_such = 3"],
+        ["ask", "which pictures show a cat?", "--model", "mini", "--json"],
     ],
     ids=" ".join,
 )

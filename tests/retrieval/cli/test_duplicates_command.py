@@ -8,37 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageOps
 
 import indexer
 import retrieval
 from retrieval.duplicates import print_cache
 from tests.command_line import Run
-from tests.photographs import PixelEncoder, photograph
-
-
-def save(image: Image.Image, path: Path, taken: str = "") -> Path:
-    exif = Image.Exif()
-    if taken:
-        exif[0x0132] = exif[0x9003] = taken
-    image.save(path, quality=90, exif=exif)
-    return path
+from tests.photographs import PixelEncoder, fill_with_copies, photograph, save_photograph
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """a.jpg with an equal file and a mirrored one; two frames of one moment; and a picture of its own."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    save(photograph(1), folder / "a.jpg")
-    shutil.copy(folder / "a.jpg", folder / "a (1).jpg")
-    save(ImageOps.mirror(photograph(1)).resize((160, 120)), folder / "mirrored.jpg")
-    frame = photograph(2)
-    save(frame, folder / "frame1.jpg", "2021:05:03 10:20:30")
-    frame.paste(Image.new("RGB", (60, 50), "white"), (100, 100))
-    save(frame, folder / "frame2.jpg", "2021:05:03 10:20:33")
-    save(photograph(3), folder / "alone.jpg", "2021:05:03 10:20:31")
-    return folder
+    return fill_with_copies(tmp_path / "pictures")
 
 
 @pytest.fixture
@@ -106,7 +86,7 @@ def test_what_is_kept_is_not_listed_again_until_a_further_copy_comes(
     assert ALL[1] in named(groups_of(run, collection, "--kept"))
 
     (folder / "mirrored.jpg").rename(folder / "renamed.jpg")
-    save(photograph(1).resize((200, 150)), folder / "further.jpg")
+    save_photograph(photograph(1).resize((200, 150)), folder / "further.jpg")
     indexer.build(folder, collection, model=PixelEncoder(), prune=True)
 
     assert ("picture", ["a.jpg", "further.jpg", "renamed.jpg"]) in named(groups_of(run, collection))
