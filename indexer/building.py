@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -13,6 +14,7 @@ from indexer.index_request import IndexOptions, IndexRequest, index_request
 from indexer.pipeline.bound_encoder import bound_encoder
 from indexer.pipeline.report import RegionsMade, Report
 from indexer.pipeline.run import Run
+from indexer.pipeline.unchanged_objects import ObjectsOfRun
 from indexer.pipeline.vanished import VanishedItems
 from indexer.region_making import make_regions, wants_regions
 from indexer.store.acceleration import accelerate_if_due
@@ -21,15 +23,18 @@ from indexer.store.relocation import common_folder, keep_relative
 from indexer.store.shard_note import claim_shard
 from indexer.store.writer import Writer
 from indexer.store.writers import is_made, open_place, writable_place
+from retrieval.collection import Collection
 from retrieval.collection.engine import driver_connection
 from retrieval.collection.known_corpora import was_read
-from retrieval.corpora import Corpus, Shard, open_corpus
+from retrieval.corpora import Corpus, CorpusOptions, Shard, open_corpus
+from retrieval.corpora.spec import spec_of
 from retrieval.decoding.pool import DecodePool
 from retrieval.encoders.registry import load_encoder
-from retrieval.errors import UsageError
+from retrieval.errors import UsageError, VlsearchError
 from retrieval.places import CollectionPlace
 from retrieval.postgres_address import require_folder
 from retrieval.types import OnProgress, Progress
+from retrieval.uris import is_object_uri
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -65,8 +70,12 @@ def build(
     """
     started = time.monotonic()
     asked = index_request(options)
-    corpus = source if isinstance(source, Corpus) else open_corpus(str(source), asked.options)
     place = writable_place(collection)
+    corpus = (
+        source
+        if isinstance(source, Corpus)
+        else open_for(place, str(source), asked.options, reads_all(asked))
+    )
     _check_possible(place, asked, _shard_of(corpus))
     folder = common_folder(require_folder(place), corpus.uri) if asked.relative else None
     if isinstance(asked.model, str) and not is_made(place):
@@ -82,6 +91,31 @@ def build(
             keep_relative(writer.catalogue, folder)
         report = _Indexing(writer, pool, place, corpus, asked, on_progress).report()
         return replace(report, seconds=round(time.monotonic() - started, 3))
+
+
+def open_for(place: CollectionPlace, source: str, options: CorpusOptions, read_all: bool) -> Corpus:
+    """Open a corpus for a run into a collection; objects in a store that are as it noted them are not fetched for that.
+
+    Args:
+        place: of the collection, which need not be there.
+        source: the corpus, as :func:`retrieval.corpora.open_corpus` takes it.
+        options: how to read it.
+        read_all: whether the run reads again what is as it was.
+
+    Raises:
+        CorpusFormatError, UsageError: as :func:`retrieval.corpora.open_corpus`.
+    """
+    noted = None
+    if is_object_uri(source) and not read_all and is_made(place):
+        # What is wrong with the collection, the run says when it writes to it.
+        with suppress(VlsearchError), Collection.open(place) as opened, opened.reading() as view:
+            noted = view.noted_objects(spec_of(source, options))
+    return open_corpus(source, options, noted=noted)
+
+
+def reads_all(asked: IndexRequest) -> bool:
+    """Whether a run reads again what is as it was."""
+    return asked.reread or asked.retry_failed
 
 
 def _shard_of(corpus: Corpus) -> Shard | None:
@@ -133,11 +167,15 @@ class _Indexing:
             reread=asked.reread,
             pace=asked.pace,
         )
+        run = self._run
+        self._objects = ObjectsOfRun(writer, corpus, run.corpus_id, run.encoder_id, run.counts)
 
     def report(self) -> Report:
         """Index the corpus; give what was done, without its time."""
         counted: Counter[str] = Counter()
-        whole = self._run.take(self._corpus.entries(counted), self._tell)
+        if not reads_all(self._asked):
+            self._objects.skip_unchanged(self._run.look_up)
+        whole = self._run.take(self._objects.entries(counted), self._tell)
         left_out = dict(sorted(counted.items()))
         removed = vanished = 0
         regions: RegionsMade | None = None
@@ -159,7 +197,7 @@ class _Indexing:
     def _finish(self, left_out: Mapping[str, int]) -> RegionsMade | None:
         """Note the run, and make what the collection is to have beside vectors of its items: regions, accelerators."""
         writer = self._writer
-        writer.note_run(self._run.corpus_id, left_out, self._corpus.spec)
+        writer.note_run(self._run.corpus_id, left_out, self._corpus.spec, self._objects.note())
         regions = None
         if self._with_regions:
             regions = make_regions(writer, self._encoder, self._pool, on_image=self._tell_regions)

@@ -23,6 +23,7 @@ from indexer.pipeline.look_up import LookedUp, LookUp
 from indexer.pipeline.pace import IMPORT_PACE, CommitPace
 from indexer.pipeline.report import Report
 from indexer.pipeline.shards import OpenedShards, open_shards
+from indexer.pipeline.unchanged_objects import ObjectsOfRun
 from indexer.pipeline.vanished import VanishedItems, forget_settled
 from indexer.store.acceleration import accelerate_if_due
 from indexer.store.maintenance import compact_if_due
@@ -125,6 +126,7 @@ class _Merging:
         self._counts = Counts()
         self._left_out: Counter[str] = Counter()
         self._commits = Commits(writer, self._encoder, self._corpus_id, self._counts, pace)
+        self._objects = ObjectsOfRun(writer, corpus, self._corpus_id, self._commits.encoder_id, self._counts)
         self._held = HeldEntries(shards)
         self._look_up = LookUp(
             writer, self._commits.encoder_id, self._corpus_id, Limits(), retry_failed=False
@@ -140,7 +142,7 @@ class _Merging:
         """Take all entries over, committing on the way; False: Ctrl-C came and work is committed."""
         done = 0
         with interrupts_noted() as interrupted:
-            entries = self._held.entries(self._corpus.entries(self._left_out))
+            entries = self._held.entries(self._objects.entries(self._left_out))
             try:
                 for batch in _batches(self._look_up.entries(entries)):
                     held = self._held.held(batch)
@@ -167,7 +169,7 @@ class _Merging:
         if whole:
             met = self._counts.met
             remaining = VanishedItems(writer, self._corpus_id, corpus.uri, corpus.format, met).count()
-            writer.note_run(self._corpus_id, left_out, corpus.spec)
+            writer.note_run(self._corpus_id, left_out, corpus.spec, self._objects.note())
             if self._shards.reads_text:
                 with writer.catalogue.without_generation() as connection:
                     note_reads_text(connection, on=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Unpack
 
-from indexer.building import build
+from indexer.building import build, open_for, reads_all
 from indexer.index_request import OF_UPDATE, UpdateOptions, index_request
 from indexer.pipeline.report import Report
 from indexer.store.writers import writable_place
 from retrieval.collection import Collection, KnownCorpus
-from retrieval.corpora import CorpusSpec, open_corpus
+from retrieval.corpora import CorpusSpec
 from retrieval.errors import CollectionLocked, UsageError, VlsearchError
 from retrieval.places import CollectionPlace
 from retrieval.types import OnProgress
@@ -59,14 +59,14 @@ def update(
         CollectionLocked: another process writes to the collection.
         UsageError: it has no corpus that can be read again.
     """
-    index_request(options, OF_UPDATE)  # so that a wrong keyword is told before anything is done
+    asked = index_request(options, OF_UPDATE)  # so that a wrong keyword is told before anything is done
     for corpus, spec in readable_corpora(collection):
         if is_wanted is not None and not is_wanted(corpus):
             continue
         if on_corpus is not None:
             on_corpus(corpus)
         try:
-            corpus_again = open_corpus(spec.source, spec.options)
+            corpus_again = open_for(writable_place(collection), spec.source, spec.options, reads_all(asked))
             report = build(corpus_again, collection, on_progress=on_progress, **options)
         except CollectionLocked:
             raise

@@ -120,6 +120,12 @@ class LookUp:
             failed = find_failures(connection, [uri]).get(uri)
         return failed is not None and self._is_hopeless(LookedUp(stamp=stamp), failed)
 
+    def fails_again(self, stamp: str) -> bool:
+        """Whether an image that failed fails again, if its bytes are as they were; ``stamp`` is that of the failure."""
+        cause, _, tried = stamp.partition(_TRIED)
+        is_settled = not tried or (tried.isdigit() and int(tried) >= ATTEMPTS)
+        return is_settled and cause.endswith(f" {self._conditions}")
+
     def failure_stamp(self, entry: LookedUp) -> str | None:
         """Say what must change before a failed image is worth another try, and how often its decoding was given up."""
         cause = self._cause(entry)

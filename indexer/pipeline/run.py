@@ -44,7 +44,9 @@ class Run:
 
     Attributes:
         corpus_id: catalogue id of the corpus.
+        encoder_id: catalogue id of the encoder.
         counts: what the run has met so far.
+        look_up: what the catalogue knows already.
 
     Raises:
         IdentityMismatch: the collection is bound to another encoder.
@@ -67,10 +69,10 @@ class Run:
         self.counts = Counts()
         self._writer, self._identity, self._pool = writer, encoder.identity, pool
         self._commits = Commits(writer, encoder, self.corpus_id, self.counts, pace)
-        encoder_id = self._commits.encoder_id
-        self._look_up = LookUp(writer, encoder_id, self.corpus_id, pool.limits, retry_failed, reread)
-        self._parts = PartsExpander(writer, self._look_up, pool, reread)
-        self._stager = EntryStager(encoder, self.corpus_id, self.counts, self._look_up.failure_stamp)
+        self.encoder_id = encoder_id = self._commits.encoder_id
+        self.look_up = LookUp(writer, encoder_id, self.corpus_id, pool.limits, retry_failed, reread)
+        self._parts = PartsExpander(writer, self.look_up, pool, reread)
+        self._stager = EntryStager(encoder, self.corpus_id, self.counts, self.look_up.failure_stamp)
         self._reader = ImageReader(pool, encoder, writer.path, encoder_id, self._commits.is_staged, window)
 
     def take(
@@ -89,7 +91,7 @@ class Run:
         broken: list[CorpusFormatError] = []
         with interrupts_noted() as interrupted, self._reader:
             expanded = self._parts.entries(_up_to_a_break(entries, broken), interrupted)
-            looked_up = self._look_up.entries(expanded)
+            looked_up = self.look_up.entries(expanded)
             outcomes = self._reader.read_all(looked_up, interrupted)
             for done, (entry, outcome) in enumerate(outcomes, start=1):
                 self._stager.stage(self._commits.staged, entry, outcome)

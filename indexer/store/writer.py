@@ -37,7 +37,7 @@ from retrieval.collection.engine import driver_connection
 from retrieval.collection.folder import (
     require_collection,
 )
-from retrieval.collection.known_corpora import CORPUS, note_of
+from retrieval.collection.known_corpora import CORPUS, OBJECTS, note_of
 from retrieval.collection.left_out import LEFT_OUT
 from retrieval.collection.stores import SegmentWriter
 from retrieval.collection.stores.segment_rows import (
@@ -61,6 +61,7 @@ from retrieval.places import CollectionPlace
 from retrieval.types import KINDS, Kind
 
 if TYPE_CHECKING:
+    from retrieval.corpora.noted_objects import NotedObjects
     from retrieval.corpora.spec import CorpusSpec
 
 
@@ -172,12 +173,23 @@ class Writer(Closing):
         with self.catalogue.without_generation() as connection:
             return content_rows.ensure_encoder(connection, self.path, identity, activate=False)
 
-    def note_run(self, corpus_id: int, left_out: Mapping[str, int], spec: CorpusSpec | None) -> None:
-        """Keep what the last whole run over a corpus passed over, and how it is read again; no new generation."""
+    def note_run(
+        self,
+        corpus_id: int,
+        left_out: Mapping[str, int],
+        spec: CorpusSpec | None,
+        objects: NotedObjects | None = None,
+    ) -> None:
+        """Keep what the last whole run over a corpus passed over, and how it is read again; no new generation.
+
+        ``objects`` are those of a store that it was read from.
+        """
         notes = {f"{LEFT_OUT}{corpus_id}": json.dumps(dict(left_out), sort_keys=True)}
         if spec is not None:
             now = datetime.now(UTC).isoformat(timespec="seconds")
             notes[f"{CORPUS}{corpus_id}"] = note_of(spec, now)
+        if objects is not None:
+            notes[f"{OBJECTS}{corpus_id}"] = objects.to_json()
         upsert = sqlite_insert(schema.settings)
         upsert = upsert.on_conflict_do_update(index_elements=["name"], set_={"value": upsert.excluded.value})
         with self.catalogue.without_generation() as connection:

@@ -87,6 +87,7 @@ def index(
         vlsearch index /data/pictures --ray head:6379
     """
     import indexer  # numpy, sqlalchemy: not for --help
+    from indexer.building import open_for
 
     if choice.ocr:
         require("ocr", "index --ocr")
@@ -109,7 +110,8 @@ def index(
             raise UsageError("options of how a corpus is read need a CORPUS; name it, or leave them out")
         outcomes = _update(collection, settings, as_json, quiet)
     else:
-        outcomes = [_build(indexer.open_corpus(corpus, options), collection, settings, as_json, quiet)]
+        opened = open_for(collection, corpus, options, choice.reread or choice.retry_failed)
+        outcomes = [_build(opened, collection, settings, as_json, quiet)]
     interrupted = any(report is not None and report.interrupted for report in outcomes)
     texts = None
     if _is_to_read_texts(choice.ocr, collection, wait) and not interrupted:

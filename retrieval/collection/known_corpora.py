@@ -12,10 +12,14 @@ from retrieval.collection.moved import Move
 from retrieval.collection.statement import Number, ReadConnection, Select, Setting
 
 if TYPE_CHECKING:
+    from retrieval.corpora.noted_objects import NotedObjects
     from retrieval.corpora.spec import CorpusSpec
 
 CORPUS = "corpus:"
 """Prefix of the setting's name, followed by the corpus id; its value is JSON: when it was read last, and how."""
+
+OBJECTS = "objects:"
+"""Likewise, of the setting with the objects of a store that its last whole run noted; its value is JSON."""
 
 _LIMIT = 2**17  # characters of a value: a collection may come from strangers
 
@@ -72,6 +76,17 @@ def read_corpora(connection: ReadConnection, move: Move | None) -> list[KnownCor
 def was_read(connection: ReadConnection, uri: str) -> bool:
     """Whether a corpus, by uri, has been read to its end before."""
     return bool(_READ.rows(connection, CORPUS, uri)[0].number)
+
+
+def read_noted_objects(connection: ReadConnection, spec: CorpusSpec) -> NotedObjects | None:
+    """Read what the last whole run over a corpus, read as ``spec`` says, noted of its objects; None if nothing."""
+    from retrieval.corpora.noted_objects import NotedObjects  # late: for runs alone
+
+    for value in _settings(connection, OBJECTS).values():
+        noted = NotedObjects.from_json(value)
+        if noted is not None and noted.spec == spec.to_json():
+            return noted
+    return None
 
 
 def _settings(connection: ReadConnection, prefix: str) -> dict[str, str]:

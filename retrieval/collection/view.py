@@ -36,7 +36,7 @@ from retrieval.collection.fulltext import find_all, find_any, holds_all, of_kind
 from retrieval.collection.image_texts import read_image_texts
 from retrieval.collection.kept_duplicates import read_kept
 from retrieval.collection.kind_vectors import KindVectors, read_kind_vectors
-from retrieval.collection.known_corpora import KnownCorpus, read_corpora
+from retrieval.collection.known_corpora import KnownCorpus, read_corpora, read_noted_objects
 from retrieval.collection.migrations import IMAGE_TEXTS_SINCE
 from retrieval.collection.ranking import Ranked
 from retrieval.collection.snapshot import Snapshot
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from retrieval.collection.filters.allowed import Allowed, Searched
     from retrieval.collection.filters.listing import FieldFacts
     from retrieval.collection.listing import ListSort
+    from retrieval.corpora import CorpusSpec, NotedObjects
     from retrieval.expressions import Expression
 
 KEYS_A_PAGE = 1000
@@ -356,6 +357,10 @@ class View:
     def corpora(self) -> list[KnownCorpus]:
         """Read the corpora that the collection was made from, in the order in which they came."""
         return read_corpora(self._connection, self._snapshot.move)
+
+    def noted_objects(self, spec: CorpusSpec) -> NotedObjects | None:
+        """Read what the last whole run over a corpus noted of the objects that it was read from."""
+        return read_noted_objects(self._connection, spec)
 
     def info(self) -> CollectionInfo:
         """Count what there is."""

@@ -11,6 +11,7 @@ from retrieval.corpora.corpus import Corpus
 from retrieval.corpora.corpus_path import CorpusPath
 from retrieval.corpora.format import Format, format_names
 from retrieval.corpora.known_formats import FORMATS
+from retrieval.corpora.noted_objects import NotedObjects
 from retrieval.corpora.options import SPELLINGS, CaptionColumn, CorpusOptions, parse_caption_column
 from retrieval.corpora.recognise import Recognised, recognise
 from retrieval.corpora.shard import Shard, parse_shard
@@ -29,6 +30,7 @@ __all__ = [
     "CorpusPath",
     "CorpusSpec",
     "Format",
+    "NotedObjects",
     "Shard",
     "open_corpus",
     "parse_caption_column",
@@ -38,7 +40,12 @@ __all__ = [
 _DEFAULTS = CorpusOptions()
 
 
-def open_corpus(source: str, options: CorpusOptions, formats: Sequence[Format] = FORMATS) -> Corpus:
+def open_corpus(
+    source: str,
+    options: CorpusOptions,
+    formats: Sequence[Format] = FORMATS,
+    noted: NotedObjects | None = None,
+) -> Corpus:
     """Recognise a corpus, unless ``options.format`` says what it is, and check that it can be read.
 
     Args:
@@ -46,6 +53,7 @@ def open_corpus(source: str, options: CorpusOptions, formats: Sequence[Format] =
             an S3 store (``s3://bucket/photos``).
         options: how to read it.
         formats: those that it may be in, in the order in which they are asked; one of them reads folders.
+        noted: what a collection noted of the objects of this corpus in a store, when it was read with these options.
 
     Raises:
         CorpusFormatError: it is missing, unreadable, or in none of the formats.
@@ -58,7 +66,7 @@ def open_corpus(source: str, options: CorpusOptions, formats: Sequence[Format] =
             f"{source} is a URL, and corpora are read from disk; download it, or list it in a .txt file"
         )
     if is_object_uri(source):
-        corpus = replace(_opened_in_store(source, options, formats), spec=spec_of(source, options))
+        corpus = replace(_opened_in_store(source, options, formats, noted), spec=spec_of(source, options))
         return corpus if options.shard is None else sharded(corpus, options.shard)
     path = Path(source)
     try:
@@ -84,7 +92,9 @@ def _opened_file(
     return _opened(found if images is None else replace(found, images=images), options)
 
 
-def _opened_in_store(source: str, options: CorpusOptions, formats: Sequence[Format]) -> Corpus:
+def _opened_in_store(
+    source: str, options: CorpusOptions, formats: Sequence[Format], noted: NotedObjects | None
+) -> Corpus:
     from retrieval.corpora.object_corpus import open_object_corpus  # late: few corpora lie in a store
 
     require("s3", "reading s3://")
@@ -97,6 +107,7 @@ def _opened_in_store(source: str, options: CorpusOptions, formats: Sequence[Form
         may_be_file=named is not of_folders,
         check_folder=lambda: _check_options(of_folders, source, options),
         open_file=lambda path: _opened_file(path, options, formats, images=path.parent),
+        noted=noted,
     )
 
 

@@ -26,6 +26,27 @@ LeftOut: TypeAlias = "Counter[str]"
 
 
 @dataclass(frozen=True, slots=True)
+class CorpusObject:
+    """One of the objects of a store that a corpus is read from, one after the other; each is fetched to be read.
+
+    Attributes:
+        uri: of the object.
+        stamp: size, time and ETag.
+        read: what is in it; as of :class:`Corpus`.
+        stamp_of: the stamp now of an object beside it, by uri; None where it is not there, or cannot be listed.
+    """
+
+    uri: str
+    stamp: str
+    read: Callable[[LeftOut], Entries] = field(repr=False)
+    stamp_of: Callable[[str], str | None] = field(repr=False)
+
+    def entries(self, left_out: LeftOut) -> Entries:
+        """Stream what is in it, as :meth:`Corpus.entries` does."""
+        return _checked(self.read(left_out))
+
+
+@dataclass(frozen=True, slots=True)
 class Corpus:
     """A corpus, recognised and checked but not yet read.
 
@@ -35,6 +56,7 @@ class Corpus:
         total: about how many entries it has, for a progress bar; None where that would not be cheap to know.
         note: a sentence on what was decided for the caller, where they might have expected otherwise.
         spec: how it was named, so that it can be opened again; None where it was made by other means.
+        objects: of a store, that it is read from one after the other; none where it is read otherwise.
     """
 
     uri: str
@@ -43,6 +65,7 @@ class Corpus:
     total: int | None = None
     note: str | None = None
     spec: CorpusSpec | None = None
+    objects: tuple[CorpusObject, ...] = ()
 
     def entries(self, left_out: LeftOut | None = None) -> Entries:
         """Stream the corpus from its start, in an order that is the same on every run; no image is decoded.
@@ -53,11 +76,15 @@ class Corpus:
         Raises:
             CorpusFormatError: while iterating, the corpus has become unreadable.
         """
-        for found in self.read(Counter() if left_out is None else left_out):
-            if isinstance(found, Failure):
-                yield _valid_unicode(found)
-            else:
-                yield from _within_limits(found)
+        return _checked(self.read(Counter() if left_out is None else left_out))
+
+
+def _checked(entries: Entries) -> Entries:
+    for found in entries:
+        if isinstance(found, Failure):
+            yield _valid_unicode(found)
+        else:
+            yield from _within_limits(found)
 
 
 def without_videos(entries: Entries) -> Entries:

@@ -10,12 +10,14 @@ import posixpath
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from retrieval.catalogue_name import CATALOGUE
 from retrieval.corpora.braces import expand_braces
-from retrieval.corpora.corpus import Corpus, Entries, LeftOut
+from retrieval.corpora.corpus import Corpus, CorpusObject, Entries, LeftOut
 from retrieval.corpora.formats.folder import open_tree
+from retrieval.corpora.noted_objects import NotedObjects
 from retrieval.corpora.object_tree import ObjectTree
 from retrieval.corpora.options import CorpusOptions
 from retrieval.errors import CorpusFormatError, UsageError
@@ -41,7 +43,7 @@ from retrieval.types import (
     ObjectBytes,
     StoredObject,
 )
-from retrieval.uris import file_uri, object_uri
+from retrieval.uris import file_uri, object_uri, split_object_uri
 
 _NAMES_KEPT = 200_000  # of objects in the folders that a table names pictures in; about 100 MB
 _KEPT_COPIES = 2  # tars: pictures of the one before are still on their way while the next one is read
@@ -54,6 +56,7 @@ def open_object_corpus(
     may_be_file: bool,
     check_folder: Callable[[], None],
     open_file: Callable[[Path], Corpus],
+    noted: NotedObjects | None,
 ) -> Corpus:
     """Open a folder or a file in a store, or several tars with braces.
 
@@ -64,6 +67,7 @@ def open_object_corpus(
         may_be_file: whether it may be read as a file.
         check_folder: refuses options that mean nothing for a folder.
         open_file: opens a file of this machine.
+        noted: of this corpus, read in this way; what is as it was noted is not fetched to be opened.
 
     Raises:
         CorpusFormatError: it is not there, cannot be asked for, or is in none of the formats.
@@ -73,7 +77,7 @@ def open_object_corpus(
     try:
         at = find_object(bucket, key) if may_be_file and key and not key.endswith("/") else None
         if at is not None:
-            return _Copied([at], open_file, options).corpus()
+            return _Copied([at], open_file, options).corpus(noted)
         prefix = f"{key.rstrip('/')}/" if key.rstrip("/") else ""
         if may_be_folder and is_folder(bucket, prefix):
             check_folder()
@@ -85,7 +89,7 @@ def open_object_corpus(
                 object_uri(bucket, prefix).removesuffix("/"), lambda: ObjectTree(bucket, prefix), options
             )
         if may_be_file and "{" in key and suffix_of(key) == ".tar":
-            return _Copied(_archives(source), open_file, options).corpus(object_uri(bucket, key))
+            return _Copied(_archives(source), open_file, options).corpus(noted, object_uri(bucket, key))
     except StoreFault as fault:
         raise _unreadable(source, fault) from fault
     raise CorpusFormatError(source, "there is no such object, and none below it", "Check the address")
@@ -130,31 +134,42 @@ class _Copied:
                 "--images has no meaning for a table in a store, whose pictures lie beside it; leave it out"
             )
         self._objects, self._open_file = objects, open_file
-        self._copies = CopiesFolder()
+        self._copies: CopiesFolder | None = None
         self._opened: OrderedDict[int, tuple[Corpus, _Names]] = OrderedDict()
 
-    def corpus(self, uri: str | None = None) -> Corpus:
-        """Open the first of them and check it; ``uri`` names several."""
-        opened, names = self._open(0)
-        sizes = sum(at.size or 0 for at in self._objects)
-        share = sizes / max(self._objects[0].size or 0, 1)
-        return Corpus(
-            uri or names.uri,
-            opened.format,
-            self._read,
-            None if opened.total is None else round(opened.total * share),
+    def corpus(self, noted: NotedObjects | None, uri: str | None = None) -> Corpus:
+        """Open the first of them and check it, unless it is as ``noted``; ``uri`` names several."""
+        uris = [object_uri(at.bucket, at.key) for at in self._objects]
+        total = None
+        if noted is not None and noted.has(uris[0], self._objects[0].stamp):
+            format = noted.format
+        else:
+            opened, _ = self._open(0)
+            format = opened.format
+            sizes = [at.size or 0 for at in self._objects]
+            if opened.total is not None:
+                total = round(opened.total * sum(sizes) / max(sizes[0], 1))
+        objects = tuple(
+            CorpusObject(name, at.stamp, partial(self._read, number), _Beside.of(at).stamp)
+            for number, (name, at) in enumerate(zip(uris, self._objects, strict=True))
         )
+        return Corpus(uri or uris[0], format, self._read_all, total, objects=objects)
 
-    def _read(self, left_out: LeftOut) -> Entries:
-        for number, at in enumerate(self._objects):
-            try:
-                corpus, names = self._open(number)
-            except StoreFault as fault:
-                yield Failure(object_uri(at.bucket, at.key), f"cannot be read ({fault})")
-            except CorpusFormatError as error:
-                yield Failure(object_uri(at.bucket, at.key), error.fault)
-            else:
-                yield from names.told(corpus.read(left_out))
+    def _read_all(self, left_out: LeftOut) -> Entries:
+        for number in range(len(self._objects)):
+            yield from self._read(number, left_out)
+
+    def _read(self, number: int, left_out: LeftOut) -> Entries:
+        at = self._objects[number]
+        try:
+            corpus, names = self._open(number)
+        except StoreFault as fault:
+            yield Failure(object_uri(at.bucket, at.key), f"cannot be read ({fault})")
+        except (CorpusFormatError, UsageError) as error:
+            reason = error.fault if isinstance(error, CorpusFormatError) else str(error)
+            yield Failure(object_uri(at.bucket, at.key), reason)
+        else:
+            yield from names.told(corpus.read(left_out))
 
     def _open(self, number: int) -> tuple[Corpus, _Names]:
         """Copy a file and open the copy; the copies before the last one are deleted."""
@@ -163,6 +178,7 @@ class _Copied:
                 gone, _ = self._opened.popitem(last=False)
                 drop_copy(self._objects[gone])
             at = self._objects[number]
+            self._copies = self._copies or CopiesFolder()
             folder = self._copies.path / str(number)
             folder.mkdir(exist_ok=True)
             path = copy_to(at, folder / f"copy{suffix_of(at.name)}")
@@ -186,6 +202,22 @@ class _Beside:
     bucket: str
     prefix: str
     listed: OrderedDict[str, StoredFolder]
+
+    @classmethod
+    def of(cls, at: StoredObject) -> _Beside:
+        """Give the objects beside one."""
+        return cls(at.bucket, at.key.removesuffix(at.name), OrderedDict())
+
+    def stamp(self, uri: str) -> str | None:
+        """Give the stamp of an object by its uri; None where it is not beside the file, or cannot be listed."""
+        bucket, key, _ = split_object_uri(uri) or ("", "", None)
+        if bucket != self.bucket or not key.startswith(self.prefix):
+            return None
+        try:
+            found = self.find(key.removeprefix(self.prefix))
+        except StoreFault:
+            return None
+        return None if found.size is None else found.stamp
 
     def find(self, path: str) -> StoredObject:
         """Find an object; one that is not there has no size.
@@ -215,9 +247,8 @@ class _Names:
         self._at, self._path = at, path
         self.uri = object_uri(at.bucket, at.key)
         self._file, self._folder = file_uri(path), file_uri(path.parent) + "/"
-        prefix = at.key.removesuffix(at.name)
-        self._folder_uri = object_uri(at.bucket, prefix)
-        self._beside = _Beside(at.bucket, prefix, OrderedDict())
+        self._beside = _Beside.of(at)
+        self._folder_uri = object_uri(at.bucket, self._beside.prefix)
 
     def told(self, found: Entries) -> Iterator[Entry | Failure]:
         """Give entries and failures with names and places in the store."""

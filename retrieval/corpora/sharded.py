@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from retrieval.corpora.corpus import Corpus, Entries, LeftOut
 from retrieval.corpora.shard import Shard, shard_number
@@ -16,13 +18,14 @@ def sharded(corpus: Corpus, shard: Shard) -> Corpus:
     own, so that it stays with that. All entries of one picture (a table with a row a caption) are in one shard.
     """
 
-    def read(left_out: LeftOut) -> Entries:
-        for entry in corpus.read(left_out):
+    def taken(read: Callable[[LeftOut], Entries], left_out: LeftOut) -> Entries:
+        for entry in read(left_out):
             if shard_number(name_of(entry), shard.count) == shard.number:
                 yield entry
 
     total = None if corpus.total is None else round(corpus.total / shard.count)
-    return replace(corpus, read=read, total=total)
+    objects = tuple(replace(one, read=partial(taken, one.read)) for one in corpus.objects)
+    return replace(corpus, read=partial(taken, corpus.read), total=total, objects=objects)
 
 
 def name_of(entry: Entry | Failure) -> str:

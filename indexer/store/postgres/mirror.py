@@ -17,7 +17,7 @@ from psycopg import sql
 from retrieval.collection import schema
 from retrieval.collection.image_texts import READS_TEXT
 from retrieval.collection.kept_duplicates import KEPT
-from retrieval.collection.known_corpora import CORPUS
+from retrieval.collection.known_corpora import CORPUS, OBJECTS
 from retrieval.collection.left_out import LEFT_OUT
 from retrieval.collection.postgres.server_connection import ServerConnection
 from retrieval.collection.postgres.server_schema import CATALOGUE_TABLES
@@ -28,7 +28,9 @@ from retrieval.places import ServerAddress
 
 _OF_FILES = ("segment_id", "row")  # where an encoding's vector lies in a folder
 _PAGE_ROWS = 5000
-_SETTINGS = (*(f"substr(name, 1, {len(prefix)}) = '{prefix}'" for prefix in (LEFT_OUT, CORPUS, KEPT)),)
+_SETTINGS = (
+    *(f"substr(name, 1, {len(prefix)}) = '{prefix}'" for prefix in (LEFT_OUT, CORPUS, OBJECTS, KEPT)),
+)
 _SHARED = {
     "settings": f"(name IN ('generation', 'active_encoder', '{READS_TEXT}', '{SHARD}') OR {' OR '.join(_SETTINGS)})"
 }
