@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy import delete, insert, select, update
 
 from indexer.store.writer import Writer
+from indexer.store.writers import open_place
 from retrieval.collection import schema
 from retrieval.collection.albums import Album, check_new_name
 from retrieval.errors import AlbumTaken, NoSuchAlbum, UsageError
+from retrieval.places import CollectionPlace
 from retrieval.texts import is_unicode
 
 
-def save_album(collection: str | Path, album: Album, *, replace: bool = False, timeout: float = 0.0) -> None:
+def save_album(
+    collection: str | CollectionPlace, album: Album, *, replace: bool = False, timeout: float = 0.0
+) -> None:
     """Keep an album, made by ``SearchEngine.make_album``.
 
     Args:
-        collection: its folder.
+        collection: its folder, or its address on a server.
         album: what is asked, under which name.
         replace: take the place of an album of that name.
         timeout: seconds to wait for another process that writes to the collection.
@@ -31,15 +33,15 @@ def save_album(collection: str | Path, album: Album, *, replace: bool = False, t
     check_new_name(album.name)
     request = album.to_json()
     albums = schema.albums
-    with Writer.existing(Path(collection), timeout) as writer:
+    with open_place(collection, timeout, make=False) as writer:
         if _is_there(writer, album.name) and not replace:
-            raise AlbumTaken(Path(collection), album.name)
+            raise AlbumTaken(writer.place, album.name)
         with writer.catalogue.without_generation() as connection:
             connection.execute(delete(albums).where(albums.c.name == album.name))
             connection.execute(insert(albums).values(name=album.name, request=request))
 
 
-def rename_album(collection: str | Path, old: str, new: str, *, timeout: float = 0.0) -> None:
+def rename_album(collection: str | CollectionPlace, old: str, new: str, *, timeout: float = 0.0) -> None:
     """Give an album another name; ``timeout`` is how many seconds to wait for another process that writes.
 
     Raises:
@@ -50,18 +52,18 @@ def rename_album(collection: str | Path, old: str, new: str, *, timeout: float =
     """
     check_new_name(new)
     albums = schema.albums
-    with Writer.existing(Path(collection), timeout) as writer:
+    with open_place(collection, timeout, make=False) as writer:
         if not _is_there(writer, old):
-            raise NoSuchAlbum(Path(collection), old)
+            raise NoSuchAlbum(writer.place, old)
         if new != old and _is_there(writer, new):
             raise UsageError(
-                f"collection {collection} has an album {new!r} already; delete that one first, or take another name"
+                f"collection {writer.place} has an album {new!r} already; delete that one first, or take another name"
             )
         with writer.catalogue.without_generation() as connection:
             connection.execute(update(albums).where(albums.c.name == old).values(name=new))
 
 
-def delete_album(collection: str | Path, name: str, *, timeout: float = 0.0) -> None:
+def delete_album(collection: str | CollectionPlace, name: str, *, timeout: float = 0.0) -> None:
     """Delete an album, also one that cannot be read; the pictures that it shows stay.
 
     Raises:
@@ -70,9 +72,9 @@ def delete_album(collection: str | Path, name: str, *, timeout: float = 0.0) -> 
         CollectionLocked: another process writes to it. ``timeout`` is how many seconds to wait for it.
     """
     albums = schema.albums
-    with Writer.existing(Path(collection), timeout) as writer:
+    with open_place(collection, timeout, make=False) as writer:
         if not _is_there(writer, name):
-            raise NoSuchAlbum(Path(collection), name)
+            raise NoSuchAlbum(writer.place, name)
         with writer.catalogue.without_generation() as connection:
             connection.execute(delete(albums).where(albums.c.name == name))
 

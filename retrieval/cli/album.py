@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
@@ -14,9 +13,9 @@ from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.opening import open_option
 from retrieval.cli.options import (
-    collection_option,
     json_option,
     moved_model_option,
+    place_option,
     runtime_options,
     use_one_blas_thread,
     wait_option,
@@ -34,6 +33,7 @@ from retrieval.cli.typed_query import (
     typed_query,
     with_words,
 )
+from retrieval.places import CollectionPlace
 from retrieval.shell import shell_command
 from retrieval.types import Limits, Request
 
@@ -59,9 +59,9 @@ def album() -> None:
 @request_options(OF_QUERY)
 @click.option("--replace", is_flag=True, help="Take the place of an album of that name.")
 @wait_option
-@collection_option
+@place_option
 def save(
-    name: str, typed: TypedQuery, request: Request, replace: bool, wait: float, collection: Path
+    name: str, typed: TypedQuery, request: Request, replace: bool, wait: float, collection: CollectionPlace
 ) -> None:
     r"""Keep a search as album NAME; parts and options are those of vlsearch query.
 
@@ -86,8 +86,8 @@ def save(
 
 @album.command(name="list")
 @json_option("Print one JSON object an album.")
-@collection_option
-def list_albums(as_json: bool, collection: Path) -> None:
+@place_option
+def list_albums(as_json: bool, collection: CollectionPlace) -> None:
     """List albums by name: the name, a tab, and the search that each is."""
     from retrieval.collection import Collection  # numpy: not for --help
     from retrieval.query.albums import command_of
@@ -111,7 +111,7 @@ def list_albums(as_json: bool, collection: Path) -> None:
 @open_option
 @runtime_options
 @json_option("Print one JSON object a hit.")
-@collection_option
+@place_option
 def show(
     name: str,
     model: str | None,
@@ -121,7 +121,7 @@ def show(
     preview: bool | None,
     open_them: bool,
     as_json: bool,
-    collection: Path,
+    collection: CollectionPlace,
 ) -> None:
     """Ask what album NAME asks, and print its hits as vlsearch query does."""
     use_one_blas_thread()
@@ -139,8 +139,8 @@ def show(
 @click.argument("name", shell_complete=complete_albums)
 @click.argument("new_name")
 @wait_option
-@collection_option
-def rename(name: str, new_name: str, wait: float, collection: Path) -> None:
+@place_option
+def rename(name: str, new_name: str, wait: float, collection: CollectionPlace) -> None:
     """Call album NAME NEW_NAME."""
     import indexer  # numpy, sqlalchemy: not for --help
 
@@ -151,8 +151,8 @@ def rename(name: str, new_name: str, wait: float, collection: Path) -> None:
 @album.command()
 @click.argument("name", shell_complete=complete_albums)
 @wait_option
-@collection_option
-def delete(name: str, wait: float, collection: Path) -> None:
+@place_option
+def delete(name: str, wait: float, collection: CollectionPlace) -> None:
     """Delete album NAME; the pictures that it shows stay."""
     import indexer  # numpy, sqlalchemy: not for --help
 

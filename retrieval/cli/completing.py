@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from retrieval.catalogue_name import is_collection
 from retrieval.errors import VlsearchError
+from retrieval.places import CollectionPlace
 
 _SAFE = re.compile(r"[\w.+/@:-]+")  # names are of strangers; a shell's own characters would need quotes
 _CACHED = re.compile(r"models--([^/]+?)--([^/]+)")
@@ -53,11 +54,10 @@ def complete_models(_: click.Context, __: click.Parameter, incomplete: str) -> l
 
 def complete_fields(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the fields that a condition may begin with: those of every item, and the collection's attributes."""
-    from retrieval.query.location import collection_path
+    from retrieval.query.location import collection_place
 
-    collection = context.params.get("collection") or collection_path()
     try:
-        names = _fields(collection)
+        names = _fields(context.params.get("collection") or collection_place())
     except (VlsearchError, OSError):
         names = {}
     return [
@@ -69,23 +69,23 @@ def complete_fields(context: click.Context, _: click.Parameter, incomplete: str)
 
 def complete_albums(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the names of the collection's albums, those that a shell takes as they are."""
-    from retrieval.query.location import collection_path
+    from retrieval.query.location import collection_place
 
     try:
-        names = _albums(context.params.get("collection") or collection_path())
+        names = _albums(context.params.get("collection") or collection_place())
     except (VlsearchError, OSError):
         names = []
     return [CompletionItem(name) for name in names if name.startswith(incomplete) and _SAFE.fullmatch(name)]
 
 
-def _albums(collection: Path) -> list[str]:
+def _albums(collection: CollectionPlace) -> list[str]:
     from retrieval.collection import Collection  # numpy: only where an album is typed
 
     with Collection.open(collection) as opened, opened.reading() as view:
         return [album.name for album in view.albums()]
 
 
-def _fields(collection: Path) -> dict[str, str]:
+def _fields(collection: CollectionPlace) -> dict[str, str]:
     from retrieval.collection import Collection  # numpy: only where a condition is typed
     from retrieval.collection.filters.fields import ITEM_FIELDS
 

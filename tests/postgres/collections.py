@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -15,6 +16,8 @@ from indexer.store import rows
 from indexer.store.changes import Change, NewFailure, NewImageText
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
+from retrieval.collection.albums import Album, AlbumPart
+from retrieval.errors import AlbumTaken, NoSuchAlbum
 from retrieval.expressions import Expression
 from retrieval.places import CollectionPlace
 from retrieval.types import KINDS, Request
@@ -22,7 +25,8 @@ from tests.builders import IDENTITY, HashEncoder, image_change, unit_rows
 
 QUERIES = unit_rows(3, seed=41)
 Step = tuple[str, int]
-NAMES = ("add", "copy", "text", "change", "delete", "hide", "unhide", "reindex", "optimize", "kill")
+ALBUMS = ("save", "rename", "drop")
+NAMES = ("add", "copy", "text", "change", "delete", "hide", "unhide", "reindex", "optimize", "kill", *ALBUMS)
 STEPS: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(st.sampled_from(NAMES), st.integers(0, 9)), min_size=1, max_size=14
 )
@@ -68,6 +72,19 @@ def _play(place: CollectionPlace, encoder: HashEncoder, name: str, which: int, n
         indexer.unhide(place, [f"p{which}"])
     elif name == "optimize" and isinstance(place, Path):
         indexer.optimize(place)
+    elif name in ALBUMS:
+        with suppress(NoSuchAlbum, AlbumTaken):
+            _change_albums(place, name, which, number)
+
+
+def _change_albums(place: CollectionPlace, name: str, which: int, number: int) -> None:
+    if name == "save":
+        part = AlbumPart(key=f"p{which}") if which % 2 else AlbumPart(text=f"words {number}")
+        indexer.save_album(place, Album(f"a{which % 3}", (part,), Request()), replace=which > 2)
+    elif name == "rename":
+        indexer.rename_album(place, f"a{which % 3}", f"a{3 + which}")
+    else:
+        indexer.delete_album(place, f"a{which % 3}")
 
 
 def full_collection(path: Path) -> Path:

@@ -76,7 +76,6 @@ def test_a_folder_is_not_an_address(text: str) -> None:
 WRITES: dict[str, Callable[[Any], object]] = {
     "optimize": lambda place: indexer.optimize(place),
     "relocate": lambda place: indexer.relocate(place, "/a", "."),
-    "rename_album": lambda place: indexer.rename_album(place, "a", "b"),
 }
 
 

@@ -100,6 +100,28 @@ def test_info_says_what_a_server_holds(run: Run, both: tuple[str, str]) -> None:
     assert "vectors 9" in lines
 
 
+def test_commands_that_write_metadata_print_the_same_and_leave_the_same(
+    run: Run, both: tuple[str, str]
+) -> None:
+    for arguments, exit_code in (
+        (["album", "save", "Reds", "a red square", "--where", "width > 3"], 0),
+        (["album", "save", "Reds", "a red square"], 2),
+        (["album", "save", "Reds", "a red square", "-k", "2", "--replace"], 0),
+        (["album", "rename", "Reds", "Crimson"], 0),
+        (["album", "rename", "Reds", "Blues"], 2),
+        (["album", "show", "Crimson", "--json"], 0),
+        (["album", "save", "Gone", "x"], 0),
+        (["album", "delete", "Gone"], 0),
+        (["album", "list", "--json"], 0),
+    ):
+        of_folder, of_server = (run(*arguments, "--collection", place) for place in both)
+
+        assert of_folder.exit_code == of_server.exit_code == exit_code, of_server.output
+        told = of_server.output.replace(f"'{both[1]}'", both[0]).replace(both[1], both[0])
+        assert told == of_folder.output
+    assert run("doctor", "--collection", both[1]).exit_code == 0
+
+
 def test_a_copy_into_a_place_that_is_taken_is_a_mistake_of_usage(run: Run, both: tuple[str, str]) -> None:
     for source, target in (both, both[::-1]):
         done = run("copy", source, target)

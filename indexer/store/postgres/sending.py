@@ -34,9 +34,10 @@ from retrieval.collection.stores.held_vectors import NewVectors
 from retrieval.errors import CollectionError
 from retrieval.types import Kind
 
-_WITHOUT_KEY = frozenset(
-    {"hidden"}
-)  # tables whose key is no key on the server, where a uri may be too long for one
+_REPLACED = frozenset({"hidden", "albums"})
+"""Tables that nothing refers to, whose changed rows go before they are sent, and are not looked for by their key.
+
+A uri, the key of what is hidden, may be too long for a key on the server; and one album's name may be another's now."""
 
 
 class Sender:
@@ -193,7 +194,7 @@ def _write(server: ServerConnection, table: MirrorTable, mirror: sqlite3.Connect
     """Add or change rows: copied to a table of this session's own, and from there to theirs in one statement."""
     pages = changed_rows(mirror, table)
     first = next(pages, None)
-    if table.name in _WITHOUT_KEY:
+    if table.name in _REPLACED:
         _delete(server, table, changed_keys(mirror, table, gone=False))
     if first is None:
         return
@@ -212,7 +213,7 @@ def _write(server: ServerConnection, table: MirrorTable, mirror: sqlite3.Connect
     copy_rows(server, sent, table.columns, all_pages(), table.name)
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
     statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(ours, columns, columns, sent)
-    if table.name not in _WITHOUT_KEY:
+    if table.name not in _REPLACED:
         statement += _on_conflict(table)
     execute(statement)
 
