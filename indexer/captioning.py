@@ -15,6 +15,7 @@ from indexer.pipeline.interrupts import interrupts_noted
 from indexer.pipeline.report import FailureGroup, Failures
 from indexer.staged_texts import StagedTexts
 from indexer.store.writer import Writer
+from indexer.store.writers import open_place
 from indexer.stored_images import StoredContent, StoredContents, prepare_again
 from retrieval.collection import schema
 from retrieval.decoding.ordered import map_in_order
@@ -22,6 +23,7 @@ from retrieval.decoding.pool import DecodePool
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError
 from retrieval.generators.pictures import BATCH, DECODED_AHEAD, captioner
+from retrieval.places import CollectionPlace
 from retrieval.types import Failure, Limits, OnProgress, Progress, ignore_progress
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class CaptionsWritten:
 
 
 def write_captions(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     model: Generator | str | Path | None = None,
     *,
     lang: str | None = None,
@@ -66,7 +68,7 @@ def write_captions(
     described once by each model; killed at any moment, a run has lost a few seconds of work, and goes on from there.
 
     Args:
-        collection: its folder.
+        collection: its folder, or its address on a server.
         model: a generator, or a name or folder to load one from; by default the best on this machine.
         lang: BCP 47 tag; the model's first language by default.
         limits: bytes, pixels and seconds that an image may take, and memory that all may take that are decoded.
@@ -82,7 +84,7 @@ def write_captions(
         MissingExtra: the extra ``models`` is not installed.
     """
     started = time.monotonic()
-    with Writer.existing(Path(collection), timeout) as writer:
+    with open_place(collection, timeout, make=False) as writer:
         generator = captioner(model)
         generator.describe_prepared([], lang)
         run = _Captioning(writer, generator, lang or generator.languages[0])

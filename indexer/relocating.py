@@ -9,10 +9,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from indexer.store.relocation import MovingRows, find_moving, find_taken, move_rows
-from indexer.store.writer import Writer
+from indexer.store.writers import open_place
 from retrieval.collection import Collection
 from retrieval.collection.moved import Move
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 from retrieval.shell import shell_command
 from retrieval.uris import display, file_uri, is_missing, split_file_uri
 
@@ -42,12 +43,17 @@ class Relocated:
 
 
 def relocate(
-    collection: str | Path, old: str | Path, new: str | Path, *, dry_run: bool = False, timeout: float = 0.0
+    collection: str | CollectionPlace,
+    old: str | Path,
+    new: str | Path,
+    *,
+    dry_run: bool = False,
+    timeout: float = 0.0,
 ) -> Relocated:
     """Change the paths of items and corpora that lay in a folder, or an archive, to another one, in one commit.
 
     Args:
-        collection: folder of the collection.
+        collection: its folder, or its address on a server.
         old: where they lay: a path or uri of this or, as the catalogue has it, of another computer.
         new: where they lie.
         dry_run: change nothing, and tell what would change.
@@ -60,11 +66,11 @@ def relocate(
             has items of its own of the same names.
     """
     move = _move(old, new)
-    with Writer.existing(Path(collection), timeout) as writer:
+    with open_place(collection, timeout, make=False) as writer:
         with writer.look_up() as connection:
             moving = find_moving(connection, move)
             taken = find_taken(connection, move)
-        found = _checked(Path(collection), move, moving, taken)
+        found = _checked(writer.place, move, moving, taken)
         if not dry_run:
             with writer.catalogue.switch(writer.catalogue.next_generation()) as connection:
                 move_rows(connection, move)
@@ -98,7 +104,7 @@ def _uri(name: str | Path) -> str:
     return file_uri(Path(text))
 
 
-def _checked(collection: Path, move: Move, moving: MovingRows, taken: str | None) -> Relocated:
+def _checked(collection: CollectionPlace, move: Move, moving: MovingRows, taken: str | None) -> Relocated:
     """Refuse a move that makes no sense."""
     if not (moving.items or moving.corpora or moving.failures):
         raise UsageError(_nothing_there(collection, move))
@@ -119,7 +125,7 @@ def _checked(collection: Path, move: Move, moving: MovingRows, taken: str | None
     return Relocated(moving.items, moving.corpora, moving.failures, len(after), missing, example)
 
 
-def _nothing_there(collection: Path, move: Move) -> str:
+def _nothing_there(collection: CollectionPlace, move: Move) -> str:
     with Collection.open(collection) as opened:
         corpora = [display(corpus.uri) for corpus in opened.corpora() if split_file_uri(corpus.uri)]
     said = f"nothing in collection {collection} lies in {display(move.old)}"

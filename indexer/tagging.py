@@ -13,7 +13,7 @@ import numpy as np
 
 from indexer.pipeline.bound_encoder import bound_encoder
 from indexer.store.changes import Change
-from indexer.store.writer import Writer
+from indexer.store.writers import open_place
 from retrieval.analysis.name_probabilities import name_probabilities
 from retrieval.analysis.vocabulary import Vocabulary, VocabularyName, find_vocabulary
 from retrieval.collection import Collection
@@ -27,6 +27,7 @@ from retrieval.machine_tags import (
     machine_tags,
     without_machine_tags,
 )
+from retrieval.places import CollectionPlace
 from retrieval.types import Attribute, OnProgress, Progress, ignore_progress
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Tagged:
 
 
 def tag_items(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     *,
     vocabulary: str | Path | Sequence[str] | None = None,
     min_probability: float = 0.5,
@@ -112,7 +113,7 @@ def tag_items(
     pictures are one commit: killed, a run has tagged some.
 
     Args:
-        collection: its folder.
+        collection: its folder, or its address on a server.
         vocabulary: a file with one name a line, with a tab and the same in another language if known (the first decides
             who gets the tag); or names; by default bundled ones, in English and Chinese.
         min_probability: of a name that is kept, above 0 and up to 1.
@@ -139,10 +140,10 @@ def tag_items(
     if most < 1:
         raise UsageError(f"{most} tags a picture are none; give 1 or more")
     started, names = time.monotonic(), find_vocabulary(vocabulary)
-    with Writer.existing(Path(collection), timeout) as writer, Collection.open(Path(collection)) as opened:
+    with open_place(collection, timeout, make=False) as writer, Collection.open(writer.place) as opened:
         identity = writer.identity
         if identity is None:
-            raise CollectionEmpty(Path(collection))
+            raise CollectionEmpty(writer.place)
         found = _vectors(opened, where)
         rule = _Rule(names, identity, min_probability, most, found, bound_encoder(writer, model))
         counts = Counter[str]()
@@ -163,7 +164,7 @@ def tag_items(
 
 
 def untag_items(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     *,
     where: str | Expression | None = None,
     dry_run: bool = False,
@@ -177,7 +178,7 @@ def untag_items(
         CollectionLocked: another process writes to it.
     """
     removed = 0
-    with Writer.existing(Path(collection), timeout) as writer, Collection.open(Path(collection)) as opened:
+    with open_place(collection, timeout, make=False) as writer, Collection.open(writer.place) as opened:
         wanted = _wanted(opened, where)
         for attributes in _pages(opened, wanted):
             change = Change()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,10 +10,11 @@ import click
 from retrieval.answers import file_path, json_line
 from retrieval.cli.completing import complete_paths
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import collection_option, json_option, quiet_option, wait_option
+from retrieval.cli.options import json_option, place_option, quiet_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import duration, progress_display
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 from retrieval.types import Limits
 from retrieval.uris import display
 
@@ -49,7 +49,7 @@ MOST_CANDIDATES = 10
 @json_option("Print one JSON object a picture; with --add, one of counts.")
 @quiet_option
 @wait_option
-@collection_option
+@place_option
 def caption(
     pictures: tuple[str, ...],
     model: str | None,
@@ -60,7 +60,7 @@ def caption(
     as_json: bool,
     quiet: bool,
     wait: float,
-    collection: Path,
+    collection: CollectionPlace,
 ) -> None:
     r"""Write captions of pictures.
 
@@ -113,7 +113,7 @@ def _show(found: CaptionedPicture, is_named: bool, has_scores: bool, as_json: bo
 
 
 def _add(
-    collection: Path,
+    collection: CollectionPlace,
     model: str | None,
     lang: str | None,
     limits: Limits,

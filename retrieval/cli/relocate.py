@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from retrieval.cli.completing import complete_paths
-from retrieval.cli.options import collection_option, wait_option
+from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted, printable, short_name
+from retrieval.places import CollectionPlace
 
 
 @click.command()
 @click.argument("old", shell_complete=complete_paths)
 @click.argument("new", shell_complete=complete_paths)
 @click.option("--dry-run", is_flag=True, help="Change nothing, and tell what would change.")
-@collection_option
+@place_option
 @wait_option
-def relocate(old: str, new: str, dry_run: bool, wait: float, collection: Path) -> None:
+def relocate(old: str, new: str, dry_run: bool, wait: float, collection: CollectionPlace) -> None:
     r"""Tell a collection where its pictures have been moved.
 
     What lay in the folder (or archive) OLD lies in NEW now: a drive is mounted elsewhere, the pictures are on

@@ -9,10 +9,11 @@ import click
 
 from retrieval.answers import file_path, json_line
 from retrieval.cli.filter_options import filter_options
-from retrieval.cli.options import collection_option, json_option, quiet_option, runtime_options, wait_option
+from retrieval.cli.options import json_option, place_option, quiet_option, runtime_options, wait_option
 from retrieval.cli.printing import counted, printable, short_name
 from retrieval.cli.progress import progress_display
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
 
 if TYPE_CHECKING:
     from indexer.tagging import Tagged, TaggedImage
@@ -54,7 +55,7 @@ MOST_SHOWN = 20
 @quiet_option
 @wait_option
 @json_option("Print one JSON object a picture.")
-@collection_option
+@place_option
 def tag(
     vocabulary: Path | None,
     min_probability: float,
@@ -65,7 +66,7 @@ def tag(
     quiet: bool,
     wait: float,
     as_json: bool,
-    collection: Path,
+    collection: CollectionPlace,
 ) -> None:
     r"""Tag pictures with what they are likely to show.
 

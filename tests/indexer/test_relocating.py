@@ -21,10 +21,12 @@ from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.collection.moved import Move
 from retrieval.errors import CollectionError, UsageError
+from retrieval.places import CollectionPlace
 from retrieval.query.pictures import Pictures
 from retrieval.types import Kind
 from retrieval.uris import file_uri
 from tests.builders import IDENTITY, HashEncoder, image_change, unit_rows
+from tests.postgres_server import new_place
 
 Place = Callable[[Path], tuple[Path, Path]]
 NAMES = ("a.png", "b #1.png", "雪/c%.png")
@@ -51,7 +53,13 @@ def drive(tmp_path: Path, encoder: HashEncoder) -> Path:
     return drive
 
 
-def everything(collection: Path) -> dict[str, Any]:
+@pytest.fixture(params=["folder", "server"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> CollectionPlace:
+    """Where a collection is made, in a folder or on a server."""
+    return new_place() if request.param == "server" else tmp_path / "collection"
+
+
+def everything(collection: CollectionPlace) -> dict[str, Any]:
     """What readers see of a collection."""
     with Collection.open(collection) as opened, opened.reading() as view:
         kinds: tuple[Kind, Kind] = ("image", "text")
@@ -78,13 +86,9 @@ def moved(facts: Any, old: Path, new: Path) -> Any:
 
 
 def test_what_is_relocated_is_found_at_its_new_place_and_nothing_is_encoded(
-    tmp_path: Path, encoder: HashEncoder
+    tmp_path: Path, encoder: HashEncoder, anywhere: CollectionPlace
 ) -> None:
-    old, new, collection = (
-        fill(tmp_path / "old" / "Pictures"),
-        tmp_path / "new place",
-        tmp_path / "collection",
-    )
+    old, new, collection = fill(tmp_path / "old" / "Pictures"), tmp_path / "new place", anywhere
     indexer.build(old, collection, model=encoder)
     indexer.hide(collection, [str(old / "a.png")])
     before = everything(collection)
@@ -166,9 +170,11 @@ def test_an_archive_that_has_another_name_keeps_its_members(tmp_path: Path, enco
         assert pictures.original(found) == (tmp_path / "p" / "a.png").read_bytes()
 
 
-def test_a_file_that_has_another_name_is_found_by_its_new_words(tmp_path: Path, encoder: HashEncoder) -> None:
+def test_a_file_that_has_another_name_is_found_by_its_new_words(
+    tmp_path: Path, encoder: HashEncoder, anywhere: CollectionPlace
+) -> None:
     fill(tmp_path / "p")
-    collection = tmp_path / "collection"
+    collection = anywhere
     indexer.build(tmp_path / "p", collection, model=encoder)
     (tmp_path / "p" / "a.png").rename(tmp_path / "p" / "sunset.png")
 

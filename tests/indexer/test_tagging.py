@@ -17,12 +17,15 @@ import retrieval
 from indexer import tagging
 from indexer.store.changes import Change, NewContent, NewItem
 from indexer.store.writer import Writer
+from indexer.store.writers import open_place
 from indexer.tagging import TaggedImage
 from retrieval.analysis import name_probabilities
 from retrieval.calibration import CURVED, TERMS, Calibration
 from retrieval.errors import CollectionEmpty, CollectionNotFound, FilterError, UsageError
+from retrieval.places import CollectionPlace
 from retrieval.testing import HashEncoder
 from retrieval.types import Attribute
+from tests.postgres_server import new_place
 
 ENCODER = HashEncoder(dimension=256)
 CALIBRATION = Calibration(
@@ -55,9 +58,10 @@ def showing(*names: str) -> Any:
     return (row / np.linalg.norm(row)).astype(np.float32)
 
 
-@pytest.fixture
-def collection(tmp_path: Path) -> Path:
+@pytest.fixture(params=["folder", "server"])
+def collection(request: pytest.FixtureRequest, tmp_path: Path) -> CollectionPlace:
     """Pictures of a dog, of a cat, of both, and of nothing that has a name; the cat has tags of its own."""
+    place = new_place() if request.param == "server" else tmp_path / "c"
     pictures: dict[str, tuple[Any, dict[str, Attribute]]] = {
         "dog": (showing("dog"), {"rating": 4}),
         "cat": (showing("cat"), {"tags": ["mine"]}),
@@ -65,7 +69,7 @@ def collection(tmp_path: Path) -> Path:
         "nothing": (showing("something else"), {}),
     }
     change = Change()
-    with Writer(tmp_path / "c") as writer:
+    with open_place(place) as writer:
         corpus = writer.ensure_corpus("test:", "test")
         for number, (name, (vector, attributes)) in enumerate(pictures.items()):
             digest = bytes([number]) * 32
@@ -74,26 +78,26 @@ def collection(tmp_path: Path) -> Path:
                 f"test:{name}", "image", digest, corpus, key=name, attributes=attributes
             )
         writer.commit(change, ENCODER.identity)
-    return tmp_path / "c"
+    return place
 
 
-def tag(collection: Path, **options: Any) -> indexer.Tagged:
+def tag(collection: CollectionPlace, **options: Any) -> indexer.Tagged:
     return indexer.tag(
         collection, **{"vocabulary": ["dog", "cat", "owl"], "model": ENCODER, "most": 5, **options}
     )
 
 
-def attributes(collection: Path) -> dict[str, Mapping[str, Attribute]]:
+def attributes(collection: CollectionPlace) -> dict[str, Mapping[str, Attribute]]:
     with retrieval.open(collection) as engine:
         return {str(item.key): item.attributes for item in engine.items()}
 
 
-def found(collection: Path, where: str) -> list[str | None]:
+def found(collection: CollectionPlace, where: str) -> list[str | None]:
     with retrieval.open(collection) as engine:
         return [item.key for item in engine.items(where=where)]
 
 
-def test_pictures_get_their_likely_names_and_the_others_none(collection: Path) -> None:
+def test_pictures_get_their_likely_names_and_the_others_none(collection: CollectionPlace) -> None:
     done = tag(collection)
 
     assert (done.images, done.tagged, done.untagged, done.own, done.changed) == (4, 2, 1, 1, 2)
@@ -103,7 +107,7 @@ def test_pictures_get_their_likely_names_and_the_others_none(collection: Path) -
     assert found(collection, "tags is null") == ["nothing"]
 
 
-def test_what_others_gave_stays_and_their_tags_are_not_replaced(collection: Path) -> None:
+def test_what_others_gave_stays_and_their_tags_are_not_replaced(collection: CollectionPlace) -> None:
     tag(collection)
 
     after = attributes(collection)
@@ -111,7 +115,7 @@ def test_what_others_gave_stays_and_their_tags_are_not_replaced(collection: Path
     assert after["cat"] == {"tags": ["mine"]}
 
 
-def test_the_probability_and_who_gave_the_tags_stand_beside_them(collection: Path) -> None:
+def test_the_probability_and_who_gave_the_tags_stand_beside_them(collection: CollectionPlace) -> None:
     seen: list[TaggedImage] = []
 
     done = tag(collection, on_image=seen.append)
@@ -125,7 +129,7 @@ def test_the_probability_and_who_gave_the_tags_stand_beside_them(collection: Pat
     assert [image.has_own for image in seen] == [False, True, False, False]
 
 
-def test_a_second_run_replaces_the_tags_of_the_first(collection: Path) -> None:
+def test_a_second_run_replaces_the_tags_of_the_first(collection: CollectionPlace) -> None:
     tag(collection)
 
     again, other = tag(collection), tag(collection, vocabulary=["dog"])
@@ -135,7 +139,9 @@ def test_a_second_run_replaces_the_tags_of_the_first(collection: Path) -> None:
     assert "tag:cat" not in attributes(collection)["both"]
 
 
-def test_names_in_two_languages_are_both_tags_of_one_probability(collection: Path, tmp_path: Path) -> None:
+def test_names_in_two_languages_are_both_tags_of_one_probability(
+    collection: CollectionPlace, tmp_path: Path
+) -> None:
     (tmp_path / "names.tsv").write_text("dog\tdog\nowl\tuhu\n", encoding="utf-8")
     tag(collection, vocabulary=tmp_path / "names.tsv")
 
@@ -147,20 +153,20 @@ def test_names_in_two_languages_are_both_tags_of_one_probability(collection: Pat
     assert found(collection, "tags contains 狗") == found(collection, "tags contains dog")
 
 
-def test_a_condition_and_a_limit_narrow_down_what_is_tagged(collection: Path) -> None:
+def test_a_condition_and_a_limit_narrow_down_what_is_tagged(collection: CollectionPlace) -> None:
     assert tag(collection, where="key = both", most=1).images == 1
     assert [name for name, known in attributes(collection).items() if "tagged_by" in known] == ["both"]
     assert len(attributes(collection)["both"]["tags"]) == 1  # type: ignore[arg-type]  # a list
 
 
-def test_a_dry_run_changes_nothing(collection: Path) -> None:
+def test_a_dry_run_changes_nothing(collection: CollectionPlace) -> None:
     before = attributes(collection)
 
     assert tag(collection, dry_run=True).changed == 2
     assert attributes(collection) == before
 
 
-def test_tags_are_taken_off_again_and_nothing_else(collection: Path) -> None:
+def test_tags_are_taken_off_again_and_nothing_else(collection: CollectionPlace) -> None:
     before = attributes(collection)
     tag(collection)
 
@@ -170,9 +176,9 @@ def test_tags_are_taken_off_again_and_nothing_else(collection: Path) -> None:
     assert attributes(collection) == before
 
 
-def test_hidden_pictures_get_no_tags_and_lose_those_that_they_have(collection: Path) -> None:
+def test_hidden_pictures_get_no_tags_and_lose_those_that_they_have(collection: CollectionPlace) -> None:
     tag(collection)
-    with Writer(collection) as writer:
+    with open_place(collection) as writer:
         writer.commit_rows(Change(hidden=["test:dog"]))
 
     assert tag(collection).images == 3
@@ -180,7 +186,7 @@ def test_hidden_pictures_get_no_tags_and_lose_those_that_they_have(collection: P
 
 
 def test_killed_between_two_commits_a_run_has_tagged_the_first_pictures(
-    collection: Path, monkeypatch: pytest.MonkeyPatch
+    collection: CollectionPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tagging, "PAGE_ITEMS", 1)
 
@@ -205,7 +211,7 @@ def test_killed_between_two_commits_a_run_has_tagged_the_first_pictures(
     ],
 )
 def test_what_cannot_be_used_is_refused(
-    collection: Path, options: dict[str, Any], error: type[Exception]
+    collection: CollectionPlace, options: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         tag(collection, **options)
@@ -221,7 +227,7 @@ def test_no_collection_is_made_and_an_empty_one_says_so(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_calibration_tags_by_a_softmax_over_these_names_and_the_bundled_ones(
-    collection: Path, monkeypatch: pytest.MonkeyPatch
+    collection: CollectionPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(name_probabilities, "calibration_of", lambda identity: None)
 
@@ -247,7 +253,7 @@ def tagged_folder(tmp_path: Path) -> tuple[Path, Path]:
     return folder, collection
 
 
-def tags(collection: Path) -> dict[str, list[str]]:
+def tags(collection: CollectionPlace) -> dict[str, list[str]]:
     with retrieval.open(collection) as engine:
         return {
             item.uri.rpartition("/")[2]: list(item.attributes.get("tags", ()))  # type: ignore[arg-type]  # a list

@@ -20,7 +20,9 @@ from retrieval.decoding.preparations import Fit
 from retrieval.errors import CollectionNotFound, UsageError
 from retrieval.evaluation.evaluate import load_evaluation
 from retrieval.generators.base import Answer, GeneratorIdentity, Task, WrittenCaption
+from retrieval.places import CollectionPlace
 from tests.builders import HashEncoder, draw
+from tests.postgres_server import new_place
 
 
 @dataclass
@@ -64,8 +66,13 @@ class ColourGenerator:
         raise UsageError("colours answers no questions")
 
 
+@pytest.fixture(params=["folder", "server"])
+def collection(request: pytest.FixtureRequest, tmp_path: Path) -> CollectionPlace:
+    return new_place() if request.param == "server" else tmp_path / "collection"
+
+
 @pytest.fixture
-def photos(tmp_path: Path, collection: Path) -> Path:
+def photos(tmp_path: Path, collection: CollectionPlace) -> Path:
     """Twelve pictures, which are two batches, with a caption by a person beside each."""
     folder = tmp_path / "photos"
     for red in range(0, 120, 10):
@@ -75,14 +82,14 @@ def photos(tmp_path: Path, collection: Path) -> Path:
     return folder
 
 
-def names_with(collection: Path, words: str) -> list[str]:
+def names_with(collection: CollectionPlace, words: str) -> list[str]:
     with retrieval.open(collection, encoder=HashEncoder()) as engine:
         hits = engine.search(words, mode="words", find="image")
     return sorted(hit.uri.rpartition("/")[2] for hit in hits)
 
 
 def test_words_find_pictures_by_captions_that_hits_show_apart_with_their_maker(
-    photos: Path, collection: Path
+    photos: Path, collection: CollectionPlace
 ) -> None:
     generator = ColourGenerator()
 
@@ -97,7 +104,7 @@ def test_words_find_pictures_by_captions_that_hits_show_apart_with_their_maker(
 
 
 def test_a_content_is_described_once_by_each_model_and_language_and_the_last_replaces_the_others(
-    photos: Path, collection: Path
+    photos: Path, collection: CollectionPlace
 ) -> None:
     indexer.write_captions(collection, ColourGenerator())
     again, newer = ColourGenerator(), ColourGenerator("2")
@@ -114,7 +121,7 @@ def test_a_content_is_described_once_by_each_model_and_language_and_the_last_rep
 
 
 def test_no_evaluation_and_no_export_of_captions_takes_them_for_peoples(
-    photos: Path, collection: Path
+    photos: Path, collection: CollectionPlace
 ) -> None:
     indexer.write_captions(collection, ColourGenerator())
 
@@ -124,7 +131,7 @@ def test_no_evaluation_and_no_export_of_captions_takes_them_for_peoples(
 
 
 def test_pictures_that_cannot_be_read_are_counted_with_their_reasons_and_tried_again(
-    photos: Path, collection: Path
+    photos: Path, collection: CollectionPlace
 ) -> None:
     (photos / "20.png").unlink()
     draw(photos / "30.png", (31, 0, 0))
@@ -137,7 +144,7 @@ def test_pictures_that_cannot_be_read_are_counted_with_their_reasons_and_tried_a
 
 
 def test_what_was_committed_stays_when_a_run_dies_and_the_next_one_goes_on(
-    photos: Path, collection: Path
+    photos: Path, collection: CollectionPlace
 ) -> None:
     def die(count: int) -> None:
         if count > 8:
@@ -152,7 +159,7 @@ def test_what_was_committed_stays_when_a_run_dies_and_the_next_one_goes_on(
     assert len(names_with(collection, "crimson")) == 10  # of twelve, as a query gives by default
 
 
-def test_ctrl_c_keeps_what_was_written(photos: Path, collection: Path) -> None:
+def test_ctrl_c_keeps_what_was_written(photos: Path, collection: CollectionPlace) -> None:
     def interrupt(count: int) -> None:
         if count == 8:
             os.kill(os.getpid(), signal.SIGINT)
@@ -165,7 +172,7 @@ def test_ctrl_c_keeps_what_was_written(photos: Path, collection: Path) -> None:
 
 
 def test_a_language_that_the_model_does_not_write_and_a_missing_collection_are_sentences(
-    photos: Path, collection: Path, tmp_path: Path
+    photos: Path, collection: CollectionPlace, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="writes en, zh alone"):
         indexer.write_captions(collection, ColourGenerator(), lang="fr")

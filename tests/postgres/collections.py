@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -12,21 +16,31 @@ import pytest
 from hypothesis import strategies as st
 
 import indexer
+from indexer.staged_texts import StagedTexts
 from indexer.store import rows
-from indexer.store.changes import Change, NewFailure, NewImageText
+from indexer.store.changes import Change, NewContent, NewFailure, NewImageText, NewItem
 from indexer.store.writer import Writer
-from retrieval.collection import Collection
+from indexer.store.writers import open_place
+from indexer.stored_images import StoredContents
+from retrieval.collection import Collection, schema
 from retrieval.collection.albums import Album, AlbumPart
-from retrieval.errors import AlbumTaken, NoSuchAlbum
+from retrieval.errors import AlbumTaken, NoSuchAlbum, UsageError
 from retrieval.expressions import Expression
 from retrieval.places import CollectionPlace
 from retrieval.types import KINDS, Request
+from retrieval.uris import file_uri
 from tests.builders import IDENTITY, HashEncoder, image_change, unit_rows
 
 QUERIES = unit_rows(3, seed=41)
 Step = tuple[str, int]
 ALBUMS = ("save", "rename", "drop")
-NAMES = ("add", "copy", "text", "change", "delete", "hide", "unhide", "reindex", "optimize", "kill", *ALBUMS)
+METADATA = ("tag", "untag", "caption", "keep", "forget", "move")
+NAMES = (
+    *("add", "copy", "text", "change", "file", "delete", "hide", "unhide", "reindex", "optimize", "kill"),
+    *ALBUMS,
+    *METADATA,
+)
+WORDS = ("dog", "cat", "red", "sky", "words")
 STEPS: st.SearchStrategy[list[Step]] = st.lists(
     st.tuples(st.sampled_from(NAMES), st.integers(0, 9)), min_size=1, max_size=14
 )
@@ -75,6 +89,11 @@ def _play(place: CollectionPlace, encoder: HashEncoder, name: str, which: int, n
     elif name in ALBUMS:
         with suppress(NoSuchAlbum, AlbumTaken):
             _change_albums(place, name, which, number)
+    elif name == "file":
+        _list_file(place, encoder, which, number)
+    elif name in METADATA:
+        with suppress(UsageError):  # of names that mean no picture, or several; of places where nothing lies
+            _change_metadata(place, encoder, name, which, number)
 
 
 def _change_albums(place: CollectionPlace, name: str, which: int, number: int) -> None:
@@ -85,6 +104,61 @@ def _change_albums(place: CollectionPlace, name: str, which: int, number: int) -
         indexer.rename_album(place, f"a{which % 3}", f"a{3 + which}")
     else:
         indexer.delete_album(place, f"a{which % 3}")
+
+
+def _list_file(place: CollectionPlace, encoder: HashEncoder, which: int, number: int) -> None:
+    """Add a picture that is listed as a file of one of two folders, and a failure and a hidden uri beside it.
+
+    These two have the same names in both folders, so that they meet when files are moved.
+    """
+    folder = _folders()[which % 2]
+    uri = file_uri(folder / f"{which // 2}.png")
+    with open_place(place) as writer:
+        source = writer.ensure_corpus(file_uri(folder if which > 6 else _folders()[0].parent), "folder")
+        digest = bytes([50 + which]) * 32
+        vector = unit_rows(1, seed=300 + which)[0]
+        change = Change(hidden=[file_uri(folder / "secret.png")])
+        change.contents["image", digest] = NewContent("image", digest, vector)
+        change.items[uri] = NewItem(uri, "image", digest, source, attributes={"n": number})
+        broken = file_uri(folder / "broken.png")
+        change.failures[broken] = NewFailure(broken, f"cut short {number}", source)
+        writer.commit(change, encoder.identity)
+
+
+@cache
+def _folders() -> tuple[Path, Path]:
+    """Two folders in which files of the same names lie, that are never read."""
+    kept = tempfile.TemporaryDirectory(prefix="vlsearch-moved-")
+    atexit.register(kept.cleanup)
+    folders = Path(kept.name) / "a", Path(kept.name) / "a" / "b"
+    for folder in folders:
+        folder.mkdir()
+        for number in range(5):
+            (folder / f"{number}.png").touch()
+    return folders
+
+
+def _change_metadata(
+    place: CollectionPlace, encoder: HashEncoder, name: str, which: int, number: int
+) -> None:
+    if name == "tag":
+        names = WORDS[which % 3 :][:3]
+        where = "n < 5" if which > 6 else None
+        indexer.tag(place, vocabulary=names, model=encoder, min_probability=0.001, most=2, where=where)
+    elif name == "untag":
+        indexer.untag(place, where="tags contains dog" if which % 2 else None)
+    elif name == "caption":
+        with open_place(place) as writer:
+            staged = StagedTexts(writer, "written", f"maker {which % 2}")
+            for content in islice(StoredContents(writer, schema.contents.c.kind == "image"), which):
+                staged.add(content.sha256, f"{WORDS[number % 5]} {content.id}" if which % 4 else "")
+            staged.commit()
+    elif name == "move":
+        old, new = _folders() if which % 2 else _folders()[::-1]
+        indexer.relocate(place, old, new)
+    else:
+        kept: Callable[..., int] = indexer.keep if name == "keep" else indexer.forget_kept
+        kept(place, ["p0", f"p{which}"])
 
 
 def full_collection(path: Path) -> Path:

@@ -75,7 +75,6 @@ def test_a_folder_is_not_an_address(text: str) -> None:
 
 WRITES: dict[str, Callable[[Any], object]] = {
     "optimize": lambda place: indexer.optimize(place),
-    "relocate": lambda place: indexer.relocate(place, "/a", "."),
 }
 
 
@@ -115,11 +114,7 @@ def test_an_address_in_a_path_is_refused_by_what_writes_to_servers(
     assert list(tmp_path.iterdir()) == []
 
 
-COMMANDS = (
-    ["watch"],
-    ["tag", "x"],
-    ["relocate", "/a", "/b"],
-)
+COMMANDS = (["watch"],)
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])

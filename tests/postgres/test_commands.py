@@ -113,6 +113,12 @@ def test_commands_that_write_metadata_print_the_same_and_leave_the_same(
         (["album", "save", "Gone", "x"], 0),
         (["album", "delete", "Gone"], 0),
         (["album", "list", "--json"], 0),
+        (["tag", "--quiet", "--min-probability", "1e-9", "--json", "--dry-run"], 0),
+        (["tag", "--quiet", "--min-probability", "1e-9", "--most", "2"], 0),
+        (["list", "--json", "--where", "tagged_by is not null"], 0),
+        (["tag", "--remove", "--where", "width > 3"], 0),
+        (["relocate", "/nowhere", "."], 2),
+        (["info", "--attributes"], 0),
     ):
         of_folder, of_server = (run(*arguments, "--collection", place) for place in both)
 

@@ -136,6 +136,8 @@ def note_changes(mirror: sqlite3.Connection) -> None:
 
     Tables and triggers are temporary, so that the catalogue is like any other; they end with the connection.
     """
+    # else a row that "OR REPLACE" deletes to make room fires no trigger; no trigger here can fire another
+    mirror.execute("PRAGMA recursive_triggers = ON")
     mirror.execute("CREATE TEMP TABLE sent (times INTEGER NOT NULL)")
     mirror.execute("INSERT INTO sent (times) VALUES (0)")
     for table in TABLES:
