@@ -1,4 +1,4 @@
-"""Kills while a collection on a server is written: of the client, of a worker that decodes, of the postmaster.
+"""Kills while a collection on a server is filled or tagged: of the client, of a worker that decodes, of the postmaster.
 
 ``python -m tests.postgres.killing N`` plays N kills on a server of its own, and says what they left. Killed processes
 lose nothing that they have written to files, so that these may lie in memory: ``TMPDIR=/dev/shm`` saves waiting for a
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import random
 import subprocess
 import sys
@@ -51,6 +52,23 @@ indexer.build(sys.argv[1], sys.argv[2], model=HashEncoder(), pace=pace, retry_fa
 print("done", flush=True)
 """
 
+_TAGGER = """
+import json, sys, indexer
+from indexer import tagging
+from indexer.store.writer import Writer
+from tests.builders import HashEncoder
+
+commit_rows = Writer.commit_rows
+
+def commit_and_tell(writer, change):
+    commit_rows(writer, change)
+    print(json.dumps(change.attributes), flush=True)
+
+Writer.commit_rows, tagging.PAGE_ITEMS = commit_and_tell, 20
+indexer.tag(sys.argv[1], vocabulary=sys.argv[2:], model=HashEncoder(), min_probability=1e-6, most=2, timeout=30)
+print("done", flush=True)
+"""
+
 
 class Kills:
     """A server, pictures, and a collection of them that is filled again and again, with what was acknowledged.
@@ -62,7 +80,7 @@ class Kills:
     """
 
     def __init__(self, server: Server, folder: Path, rows: int = ROWS) -> None:
-        self.server, self.rows, self._number = server, rows, 0
+        self.server, self.rows, self._number, self._tagged = server, rows, 0, 0
         self.pictures = folder / "pictures"
         self.pictures.mkdir(parents=True)
         for number in range(rows):
@@ -80,11 +98,36 @@ class Kills:
         Raises:
             AssertionError: an acknowledged picture is not there, or the doctor finds a fault.
         """
+        told, said = self._told([_CLIENT, str(self.pictures), self.address], killed, after_s)
+        is_filled = "done" in told
+        for line in told:
+            self.acknowledged |= {uri for uri in line.split() if uri.startswith("file:")}
+        self._check(is_filled, said)
+        if is_filled:
+            self._begin_again()
+        return is_filled
+
+    def kill_tagging(self, killed: Killed, after_s: float) -> bool:
+        """Tag the pictures that are there, kill something after the first commit, and check; whether all were tagged.
+
+        Raises:
+            AssertionError: a tag that was acknowledged is not there, or the doctor finds a fault.
+        """
+        self._tagged += 1
+        names = [f"name {self._tagged} {number}" for number in range(3)]
+        told, said = self._told([_TAGGER, self.address, *names], killed, after_s)
+        there = self._answered()
+        assert told, said[-500:]
+        for line in told:
+            for uri, attributes in json.loads(line).items() if line != "done" else ():
+                assert there[uri] == attributes, f"lost tags of {uri} ({said[-500:]})"
+        assert indexer.doctor(parse_address(self.address)).faults == ()
+        return "done" in told
+
+    def _told(self, arguments: list[str], killed: Killed, after_s: float) -> tuple[list[str], str]:
+        """Run code, kill something so long after its first line; give all whole lines, and what it said of errors."""
         client = subprocess.Popen(
-            [sys.executable, "-c", _CLIENT, str(self.pictures), self.address],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            [sys.executable, "-c", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert client.stdout is not None
         first = client.stdout.readline()
@@ -93,14 +136,8 @@ class Kills:
         rest, said = client.communicate(timeout=600)
         if killed == "postmaster":
             self.server.restart()
-        told = [first, *rest.splitlines()]
-        is_filled = "done" in (line.strip() for line in told)
-        for line in told:
-            self.acknowledged |= {uri for uri in line.split() if uri.startswith("file:")}
-        self._check(is_filled, said)
-        if is_filled:
-            self._begin_again()
-        return is_filled
+        told = [line for line in (first + rest).splitlines(keepends=True) if line.endswith("\n")]
+        return [line.strip() for line in told], said
 
     def _kill(self, killed: Killed, client: subprocess.Popen[str]) -> None:
         if killed == "client":
@@ -114,7 +151,9 @@ class Kills:
 
     def _check(self, is_filled: bool, said: str) -> None:
         there = self._answered()
-        assert self.acknowledged <= there, f"lost: {sorted(self.acknowledged - there)[:3]} ({said[-500:]})"
+        assert self.acknowledged <= there.keys(), (
+            f"lost: {sorted(self.acknowledged - there.keys())[:3]} ({said[-500:]})"
+        )
         if not self.acknowledged:  # it may not have been made yet
             return
         assert indexer.doctor(parse_address(self.address)).faults == ()
@@ -122,15 +161,17 @@ class Kills:
             indexer.build(self.pictures, self.address, model=HashEncoder(), retry_failed=True, workers=1)
             assert len(self._answered()) == self.rows
 
-    def _answered(self) -> set[str]:
-        """Ask which pictures are there; a server that was killed takes a while until it answers."""
+    def _answered(self) -> dict[str, Any]:
+        """Ask for the pictures that are there, with their attributes; a server that was killed takes a while."""
         for attempt in range(100):
             try:
                 with Collection.open(parse_address(self.address)) as opened, opened.reading() as view:
-                    return {item.uri for page in view.pages("image") for item in page}
+                    return {
+                        row.uri: json.loads(row.attributes) for page in view.pages("image") for row in page
+                    }
             except CollectionError as error:
                 if "there is no collection" in str(error):
-                    return set()
+                    return {}
                 if attempt == 99:
                     raise
                 time.sleep(0.1)
@@ -143,7 +184,10 @@ def play(kills: int, seed: int, folder: Path, rows: int = ROWS) -> int:
     (folder / "server").mkdir(parents=True)
     harness = Kills(Server(folder / "server"), folder, rows)
     for number in range(kills):
-        through += harness.kill_once(KILLED[number % 3], chance.uniform(SHORTEST_S, LONGEST_S))
+        is_filled = harness.kill_once(KILLED[number % 3], chance.uniform(SHORTEST_S, LONGEST_S))
+        if not is_filled and harness.acknowledged:
+            harness.kill_tagging(("client", "postmaster")[number % 2], chance.uniform(0, SHORTEST_S))
+        through += is_filled
         if number % 10 == 9:
             print(f"{number + 1} kills, {through} runs came through, nothing lost", flush=True)
     harness.server.end()
@@ -153,4 +197,6 @@ def play(kills: int, seed: int, folder: Path, rows: int = ROWS) -> int:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as parent:
         ended = play(int(sys.argv[1]), int(time.time()), Path(parent) / "k")
-    print(f"{sys.argv[1]} kills, {ended} runs came through; no acknowledged picture lost, doctor clean")
+    print(
+        f"{sys.argv[1]} kills, {ended} runs came through; no acknowledged picture or tag lost, doctor clean"
+    )

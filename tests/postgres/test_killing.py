@@ -1,4 +1,4 @@
-"""What was acknowledged of an index run on a server is there after kills; ``killing.py`` plays many."""
+"""What was acknowledged of runs that index and tag on a server is there after kills; ``killing.py`` plays many."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def test_a_client_and_a_worker_that_are_killed_lose_nothing_acknowledged(tmp_pat
 
     kills.kill_once("client", 0.0)
     told = len(kills.acknowledged)
+    kills.kill_tagging("client", 0.0)
     is_filled = kills.kill_once("worker", 0.0)
 
     assert told > 0
