@@ -31,7 +31,7 @@ def optimize(recall: float, scan: bool, wait: float, collection: CollectionPlace
     10 best; the hits that they find keep their scores and order. "vlsearch query --exact" reads all vectors, and
     evaluations always do. Otherwise no answer changes. Indexing does all of this by itself when it is due.
 
-    A PostgreSQL server builds an index of its own (HNSW), which takes minutes to hours, and only this command does it.
+    A PostgreSQL server builds an index of its own (IVFFlat), which takes minutes, and only this command does it.
     """
     import indexer  # numpy, sqlalchemy: not for --help
 

@@ -67,7 +67,7 @@ def info_of(facts: Facts) -> CollectionInfo:
         kind: AcceleratorInfo(
             **{
                 **one,
-                "measurement": (IndexMeasurement if "ef_search" in measured else AcceleratorMeasurement)(
+                "measurement": (IndexMeasurement if "probes" in measured else AcceleratorMeasurement)(
                     **measured
                 ),
             }

@@ -10,11 +10,16 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import indexer
+from indexer.store.postgres import server_acceleration
 from retrieval.collection import Collection
+from retrieval.collection.accelerators.measurement import IndexMeasurement
 from retrieval.collection.postgres import server_index
 from retrieval.collection.postgres.server_connection import connect
+from retrieval.collection.postgres.server_index import IndexFacts, ServerIndex, index_lists
 from retrieval.collection.postgres.server_store import ServerStore
 from retrieval.collection.stored_values import WrongValue
 from retrieval.errors import CollectionDamaged, UsageError
@@ -52,7 +57,7 @@ def both(folder: Path) -> tuple[Path, ServerAddress]:
     """It, and its copy on a server with an index."""
     place = new_place()
     indexer.copy_collection(folder, place)
-    built = indexer.accelerate(place, from_rows=ROWS, recall=0.9)
+    built = indexer.accelerate(place, from_rows=ROWS, recall=0.5)
     assert [(one.kind, one.rows) for one in built] == [("image", ROWS)]
     return folder, place
 
@@ -95,7 +100,7 @@ def test_a_search_goes_through_the_index_and_hits_keep_scores_and_order(
         len({hit.id for hit in hits} & {hit.id for hit in exact[:10]})
         for hits, exact in zip(of_index, of_scan, strict=True)
     ]
-    assert np.mean(shared) >= 9
+    assert np.mean(shared) >= 5
 
 
 def test_an_exact_search_does_without_the_index_and_is_the_folders_bit_for_bit(
@@ -149,9 +154,9 @@ def test_info_tells_what_was_measured(both: tuple[Path, ServerAddress], run: Run
     with Collection.open(both[1]) as opened, opened.reading() as view:
         index = view.info().accelerators["image"]
     assert index.rows == ROWS
-    assert index.measurement.recall >= 0.9
+    assert index.measurement.recall >= 0.5
     assert index.measurement.queried_with == "stored texts"
-    assert "of the exact 10 best (60 stored texts)" in " ".join(
+    assert "of the exact 10 best (40 stored texts)" in " ".join(
         run("info", "--collection", both[1].shown).stdout.split()
     )
     assert indexer.doctor(both[1]).faults == ()
@@ -164,18 +169,18 @@ def test_an_index_that_is_gone_or_not_whole_is_not_used_and_is_built_again(
     place = new_place()
     indexer.copy_collection(folder, place)
     exact = found(place, k=10)
-    indexer.accelerate(place, from_rows=ROWS, recall=0.9)
-    assert indexer.accelerate(place, from_rows=ROWS, recall=0.9) == []
+    indexer.accelerate(place, from_rows=ROWS, recall=0.5)
+    assert indexer.accelerate(place, from_rows=ROWS, recall=0.5) == []
     with closing(connect(place, 60)) as connection:
-        connection.driver.execute("DROP INDEX image_vectors_hnsw")
+        connection.driver.execute("DROP INDEX image_vectors_ivf")
         connection.driver.execute(
-            "CREATE INDEX image_vectors_hnsw ON image_vectors (encoding_id, encoding_id)"
+            "CREATE INDEX image_vectors_ivf ON image_vectors (encoding_id, encoding_id)"
         )
 
     searched.clear()
     assert found(place, k=10) == exact
     assert searched == []
-    [again] = indexer.accelerate(place, from_rows=ROWS, recall=0.9)
+    [again] = indexer.accelerate(place, from_rows=ROWS, recall=0.5)
     assert again.measurement is not None
     found(place, k=10)
     assert searched
@@ -186,10 +191,68 @@ def test_an_index_that_is_gone_or_not_whole_is_not_used_and_is_built_again(
     assert indexer.doctor(place).faults == ()
 
 
+def lists(place: ServerAddress) -> int:
+    """How many lists the index of the images has."""
+    with closing(connect(place, 60)) as connection:
+        connection.begin(place.schema)
+        return index_lists(connection, "image")
+
+
+def test_an_index_of_far_fewer_vectors_is_built_anew_beside_its_searches(folder: Path) -> None:
+    place = new_place()
+    indexer.copy_collection(folder, place)
+    with patch.object(server_acceleration, "_LISTS_A_ROOT", 1):
+        indexer.accelerate(place, from_rows=ROWS, recall=0.3)
+    assert lists(place) == 20
+
+    indexer.accelerate(place, from_rows=ROWS, recall=0.5)
+
+    assert lists(place) == server_acceleration.lists_of(ROWS) == 40
+
+
+@given(st.integers(1, 3000), st.floats(0.01, 0.999), st.floats(0.0005, 1))
+def test_the_fewest_lists_that_reach_a_recall_are_found_and_more_are_kept_for_conditions(
+    number: int, target: float, found_by_each: float
+) -> None:
+    unknown = IndexMeasurement(0, target, 1, "", 0, 0, 0, number, number, number, 40, 1)
+    recalls: dict[int, float] = {}
+
+    def recall(tried: IndexMeasurement) -> float:
+        recalls[tried.probes] = min(1.0, tried.probes * found_by_each)
+        return recalls[tried.probes]
+
+    tuned = server_acceleration.tuned(unknown, recall)
+
+    assert max(recalls, default=0) <= number / 4
+    if tuned is None:
+        assert all(one < target for one in recalls.values())
+        return
+    assert next(one for one in recalls if recalls[one] >= target) == tuned.probes
+    wanted = max(target, 0.99)
+    assert tuned.filtered_probes == next((one for one in recalls if recalls[one] >= wanted), number)
+
+
+@given(st.integers(1, 100), st.integers(1, 400), st.integers(2, 10_000))
+def test_a_search_looks_through_more_lists_the_fewer_vectors_meet_its_condition(
+    probes: int, k: int, rarity: int
+) -> None:
+    index = ServerIndex(
+        IndexFacts(1, 1), IndexMeasurement(0, 0, 1, "", 0, 0, 0, 10**6, probes, 2 * probes, 40, 1)
+    )
+    plain, half, rare = (index.scan(k, share) for share in (1.0, 0.5, 1 / rarity))
+
+    assert plain is not None
+    assert half is not None
+    assert rare is not None
+    assert half.probes >= 2 * plain.probes
+    assert rare.probes >= half.probes
+    assert index.scan(k, 0.0) is None
+
+
 def test_what_is_written_later_is_found_through_the_index(folder: Path, searched: list[int]) -> None:
     place = new_place()
     indexer.copy_collection(folder, place)
-    indexer.accelerate(place, from_rows=ROWS, recall=0.9)
+    indexer.accelerate(place, from_rows=ROWS, recall=0.5)
     with indexer.open_writer(place) as writer:
         writer.add("new", None, vector=QUERIES[0])
 
@@ -202,8 +265,8 @@ def test_what_is_written_later_is_found_through_the_index(folder: Path, searched
 def test_a_setting_that_the_server_takes_for_another_is_an_error(both: tuple[Path, ServerAddress]) -> None:
     with closing(connect(both[1], 60)) as connection:
         connection.begin(both[1].schema)
-        ef_search: Any = "0x28"
-        scanning = server_index.scanning(connection, ef_search, 20_000)
+        probes: Any = "0x28"
+        scanning = server_index.scanning(connection, probes, 80)
         with pytest.raises(WrongValue, match="other settings than were set"):
             scanning.__enter__()
 
@@ -211,16 +274,16 @@ def test_a_setting_that_the_server_takes_for_another_is_an_error(both: tuple[Pat
 def test_what_was_measured_and_is_damaged_is_told(folder: Path) -> None:
     place = new_place()
     indexer.copy_collection(folder, place)
-    indexer.accelerate(place, from_rows=ROWS, recall=0.9)
+    indexer.accelerate(place, from_rows=ROWS, recall=0.5)
     with closing(connect(place, 60)) as connection:
-        connection.driver.execute("UPDATE settings SET value = '{}' WHERE name = 'hnsw_image'")
+        connection.driver.execute("UPDATE settings SET value = '{}' WHERE name = 'ivf_image'")
 
     with pytest.raises(CollectionDamaged, match="what was measured of an index cannot be read"):
         found(place, k=1)
 
 
 def test_optimize_builds_and_drops_the_index_of_a_server(both: tuple[Path, ServerAddress], run: Run) -> None:
-    done = run("optimize", "--collection", both[1].shown, "--recall", "0.9")
+    done = run("optimize", "--collection", both[1].shown, "--recall", "0.5")
     assert done.exit_code == 0, done.output
     assert done.stdout == ""  # there are fewer than 100,000
     with pytest.raises(UsageError):

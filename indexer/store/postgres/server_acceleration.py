@@ -6,6 +6,7 @@ Readers go on meanwhile; the lock of the one writer is held, so that no ``reinde
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,23 +21,23 @@ from indexer.store.acceleration import STALE_SHARE, Accelerated
 from indexer.store.postgres.session import WriterSession
 from indexer.store.tuning_queries import Encode, choose_queries
 from retrieval.collection.accelerators.measurement import IndexMeasurement
-from retrieval.collection.accelerators.planning import TUNED_FOR
+from retrieval.collection.accelerators.planning import TUNED_FOR, is_too_deep
 from retrieval.collection.postgres.server_connection import ServerConnection, server_fault
 from retrieval.collection.postgres.server_index import (
     INDEXES,
     LARGEST_DIMENSION,
-    LARGEST_EF,
     MEASURED,
     OLDEST_EXTENSION,
     IndexFacts,
     ServerIndex,
     has_iterative_scans,
+    index_lists,
     index_size,
     is_used,
     read_indexes,
 )
 from retrieval.collection.postgres.server_schema import VECTORS
-from retrieval.collection.postgres.server_store import ServerStore
+from retrieval.collection.postgres.server_store import IDS_A_STATEMENT, ServerStore
 from retrieval.collection.search import search
 from retrieval.collection.snapshot import read_rows_of_state
 from retrieval.errors import CollectionError
@@ -44,15 +45,18 @@ from retrieval.identity import Identity
 from retrieval.places import ServerAddress
 from retrieval.types import KINDS, Kind
 
-LINKS, BUILT_WITH = 16, 64  # of each vector, and the list's length while building: pgvector's own
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_TUNE_QUERIES = _HELD_OUT_QUERIES = 100  # each is scanned for exactly, too
+_TUNE_QUERIES, _HELD_OUT_QUERIES = 200, 100
 _FEWEST_QUERIES = 100  # stored ones; with fewer of them, the queries are bundled texts
-_EF_SEARCH = (40, 60, 100, 160, 250, 400, 630, LARGEST_EF)
+_SCANS = 5  # timed
+_STEP = 1.25  # from one number of lists that is tried to the next
 _PROPOSED = 40  # candidates for 10 hits: half precision moves few of them
+_FILTERED_RECALL = 0.99  # of searches under a condition, where the recall that is asked for is lower
 _WAIT_S = 3600  # for transactions that began before an index
-_MOST_MEMORY = 2 * 2**30  # that building asks the server for, where its own setting is not higher
-_GRAPH_BYTES = 400  # of a vector's links
+_MOST_LISTS = 3000  # finding the centres takes 2 GB from there on
+_LISTS_A_ROOT = 2  # lists for the root of the number of vectors: the time is shared by centres and vectors
+_FEWEST_LISTS = 0.75  # share of what as many vectors would get now; with fewer the index is built anew
+_SAMPLED = 50  # vectors a list, that pgvector finds the centres with
 
 
 class _State(NamedTuple):
@@ -95,8 +99,12 @@ def accelerate_server(
                 if state is None or not _is_due(state, recall, from_rows):
                     continue
                 _check_extension(server, address)
-                is_there = index_size(server, kind) is not None and is_used(state.store)
                 rows = state.store.rows
+                is_there = (
+                    index_size(server, kind) is not None
+                    and is_used(state.store)
+                    and index_lists(server, kind) >= _FEWEST_LISTS * lists_of(rows)
+                )
             if not is_there:
                 _build(session, kind, state.identity.dimension, rows, threads)
             with session.transaction(_READ) as server:
@@ -144,14 +152,17 @@ def _check_extension(server: ServerConnection, address: ServerAddress) -> None:
 
 
 def _build(session: WriterSession, kind: Kind, dimension: int, rows: int, threads: int) -> None:
-    """Build an index beside those who read and write; what a build that failed has left is dropped."""
-    name, table = sql.Identifier(INDEXES[kind]), sql.Identifier(VECTORS[kind])
+    """Build an index beside those who read, through the one that was there, and write.
+
+    What a build that failed has left is dropped.
+    """
+    name, table = sql.Identifier(f"{INDEXES[kind]}_new"), sql.Identifier(VECTORS[kind])
     extension = sql.SQL(session.connection.extension)
+    lists = lists_of(rows)
     create = sql.SQL(
-        "CREATE INDEX CONCURRENTLY {} ON {} USING hnsw ((vector::{}.halfvec({})) {}.halfvec_ip_ops) "
-        "WITH (m = {}, ef_construction = {})"
-    ).format(name, table, extension, dimension, extension, LINKS, BUILT_WITH)
-    memory = min(_MOST_MEMORY, rows * (2 * dimension + _GRAPH_BYTES)) // 1024
+        "CREATE INDEX CONCURRENTLY {} ON {} USING ivfflat ((vector::{}.halfvec({})) {}.halfvec_ip_ops) "
+        "WITH (lists = {})"
+    ).format(name, table, extension, dimension, extension, lists)
     with _outside_transactions(session) as execute:
         execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(name))
         execute(sql.SQL("SET lock_timeout = {}").format(_WAIT_S * 1000))
@@ -160,7 +171,7 @@ def _build(session: WriterSession, kind: Kind, dimension: int, rows: int, thread
             sql.SQL(
                 "SELECT set_config('maintenance_work_mem', greatest({}, setting::bigint)::text, false) "
                 "FROM pg_settings WHERE name = 'maintenance_work_mem'"
-            ).format(memory)
+            ).format(_kilobytes(lists, dimension))
         )
         try:
             execute(create)
@@ -168,6 +179,28 @@ def _build(session: WriterSession, kind: Kind, dimension: int, rows: int, thread
             with contextlib.suppress(psycopg.Error):
                 execute(sql.SQL("DROP INDEX IF EXISTS {}").format(name))
             raise
+        _drop(execute, kind)
+        execute(sql.SQL("ALTER INDEX {} RENAME TO {}").format(name, sql.Identifier(INDEXES[kind])))
+
+
+def _drop(execute: Callable[[sql.Composable], object], kind: Kind) -> None:
+    """Drop the index of a kind, and that of an earlier version."""
+    for there in (INDEXES[kind], f"{VECTORS[kind]}_hnsw"):
+        execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(there)))
+
+
+def lists_of(rows: int) -> int:
+    """Choose the number of lists of an index of so many vectors."""
+    return min(_MOST_LISTS, math.ceil(_LISTS_A_ROOT * math.sqrt(rows)))
+
+
+def _kilobytes(lists: int, dimension: int) -> int:
+    """Count the memory that finding the centres takes, and a third more.
+
+    Each vector of the sample is there, with a bound of its distance to each centre; and distances between the centres.
+    """
+    sample = _SAMPLED * lists * (2 * dimension + 4 * lists)
+    return (sample + 4 * lists * (lists + 3 * dimension)) // 768 + 2**16
 
 
 @contextlib.contextmanager
@@ -186,7 +219,7 @@ def _outside_transactions(session: WriterSession) -> Iterator[Callable[[sql.Comp
 def _measured(
     server: ServerConnection, address: ServerAddress, kind: Kind, encode: Encode, recall: float
 ) -> IndexMeasurement | None:
-    """Find the shortest list that reaches the recall, and measure it on other queries; None if none does."""
+    """Find how many lists reach the recall, and measure them on other queries; None if no number does."""
     state = _read(server, address, kind)
     size = index_size(server, kind)
     assert state is not None
@@ -196,43 +229,83 @@ def _measured(
     other = ServerStore(server, "text" if kind == "image" else "image", store.dimension)
     wanted = _TUNE_QUERIES + _HELD_OUT_QUERIES
     queries, what = choose_queries(other, kind, masked, encode, _FEWEST_QUERIES, wanted)
-    tuned, held_out = queries[: len(queries) // 2], queries[len(queries) // 2 :]
-    best = _best(store, tuned, masked)[0]
+    held_out = len(queries) * _HELD_OUT_QUERIES // wanted
+    best = _exact_best(store, queries, masked)
+    lists = index_lists(server, kind)
     unknown = IndexMeasurement(
         recall=0.0,
         target=recall,
-        queries=len(held_out),
+        queries=held_out,
         queried_with=what,
         milliseconds=0.0,
-        exact_milliseconds=0.0,
+        exact_milliseconds=_scan_ms(store, queries[:_SCANS], masked),
         bytes_per_vector=round(size / max(1, store.rows), 1),
-        ef_search=LARGEST_EF,
+        lists=lists,
+        probes=lists,
+        filtered_probes=lists,
         proposed=_PROPOSED,
         rows=store.rows,
     )
-    for ef_search in _EF_SEARCH:
-        tried = ServerIndex(IndexFacts(store.rows, size), replace(unknown, ef_search=ef_search))
-        if _recall(tried, store, tuned, masked, best)[0] >= recall:
-            break
-    else:
+
+    def measure(tried: IndexMeasurement, asked: slice) -> tuple[float, float]:
+        index = ServerIndex(IndexFacts(store.rows, size), tried)
+        return _recall(index, store, queries[asked], masked, best[asked])
+
+    found = tuned(unknown, lambda tried: measure(tried, slice(held_out, None))[0])
+    if found is None:
         return None
-    best, exact_ms = _best(store, held_out, masked)
-    found, spent_ms = _recall(tried, store, held_out, masked, best)
-    return replace(
-        tried.measurement, recall=round(found, 4), milliseconds=spent_ms, exact_milliseconds=exact_ms
-    )
+    reached, spent_ms = measure(found, slice(held_out))
+    return replace(found, recall=round(reached, 4), milliseconds=spent_ms)
 
 
-def _best(
+def tuned(
+    unknown: IndexMeasurement, recall_of: Callable[[IndexMeasurement], float]
+) -> IndexMeasurement | None:
+    """Find how many lists reach the recall that is asked for, and that of searches under a condition.
+
+    None if no number does that is worth while; a condition that would need more is answered by a scan.
+    """
+    found = None
+    probes = 1
+    while not is_too_deep(probes, unknown.lists):
+        recall = recall_of(replace(unknown, probes=probes))
+        if found is None and recall >= unknown.target:
+            found = replace(unknown, probes=probes)
+        if found is not None and recall >= max(unknown.target, _FILTERED_RECALL):
+            return replace(found, filtered_probes=probes)
+        probes = math.ceil(_STEP * probes)
+    return found
+
+
+def _exact_best(
     store: ServerStore, queries: NDArray[np.float32], masked: NDArray[np.int64]
-) -> tuple[list[NDArray[np.int64]], float]:
-    """Find the ids of the exact best of each query, and the median time in milliseconds."""
-    found, spent = [], []
+) -> list[NDArray[np.int64]]:
+    """Find the ids of the best of each query in one pass over all vectors, which are sent once for all queries.
+
+    By the products of float32, which differ from the exact scores in their last bits.
+    """
+    scores = np.full((len(queries), TUNED_FOR), -np.inf, np.float32)
+    best = np.full((len(queries), TUNED_FOR), -1, np.int64)
+    ids = np.setdiff1d(store.ids, masked)
+    for start in range(0, len(ids), IDS_A_STATEMENT):
+        page = ids[start : start + IDS_A_STATEMENT]
+        both = np.hstack([scores, queries @ store.vectors(page).T])
+        places = np.argpartition(-both, TUNED_FOR - 1, axis=1)[:, :TUNED_FOR]
+        scores = np.take_along_axis(both, places, 1)
+        best = np.take_along_axis(
+            np.hstack([best, np.broadcast_to(page, (len(queries), len(page)))]), places, 1
+        )
+    return [found[found >= 0] for found in best]
+
+
+def _scan_ms(store: ServerStore, queries: NDArray[np.float32], masked: NDArray[np.int64]) -> float:
+    """Measure the median time of an exact search in milliseconds."""
+    spent = []
     for query in queries:
         started = time.perf_counter()
-        found.append(search(store, query[None], TUNED_FOR, masked)[0].ids)
+        search(store, query[None], TUNED_FOR, masked)
         spent.append(time.perf_counter() - started)
-    return found, round(1000 * float(np.median(spent)), 3)
+    return round(1000 * float(np.median(spent)), 3)
 
 
 def _recall(
@@ -255,7 +328,7 @@ def _recall(
 def _keep(session: WriterSession, kind: Kind, measured: IndexMeasurement | None) -> None:
     """Have readers use an index from the next generation on; None drops it."""
     with session.transaction() as server:
-        server.send("DELETE FROM settings WHERE name = %s", [MEASURED[kind]])
+        server.send("DELETE FROM settings WHERE name IN (%s, %s)", [MEASURED[kind], f"hnsw_{kind}"])
         if measured is not None:
             server.send(
                 "INSERT INTO settings (name, value) VALUES (%s, %s)", [MEASURED[kind], measured.to_json()]
@@ -263,4 +336,4 @@ def _keep(session: WriterSession, kind: Kind, measured: IndexMeasurement | None)
         server.send("UPDATE settings SET value = (value::bigint + 1)::text WHERE name = 'generation'")
     if measured is None:
         with _outside_transactions(session) as execute:
-            execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(INDEXES[kind])))
+            _drop(execute, kind)

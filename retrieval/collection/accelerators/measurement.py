@@ -56,12 +56,16 @@ class IndexMeasurement(Measurement):
     """Measurement of a server's index.
 
     Attributes:
-        ef_search: length of the list that a search keeps.
+        lists: that the vectors lie in.
+        probes: lists that a search looks through.
+        filtered_probes: and one under a condition, before it is scaled to the share that meets it.
         proposed: candidates that are scored exactly.
         rows: vectors that there were.
     """
 
-    ef_search: int
+    lists: int
+    probes: int
+    filtered_probes: int
     proposed: int
     rows: int
 
