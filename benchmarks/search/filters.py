@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 import indexer
 from benchmarks.provenance import introduction, markdown_table, provenance, write_table
 from benchmarks.search.generated_collection import asked_texts, load_generator, parser_of, write_collection
+from indexer.store.acceleration import DEFAULT_RECALL
 from indexer.store.changes import Change
 from indexer.store.writer import Writer
 from retrieval.collection import Collection
@@ -69,14 +70,14 @@ def give_attributes(path: Path, rows: int) -> None:
             writer.commit_rows(Change(attributes=dict(attributes)))
 
 
-def make(path: Path, model: Any, rows: int) -> None:
+def make(path: Path, model: Any, rows: int, recall: float = DEFAULT_RECALL) -> None:
     """Write the collection, with attributes and an accelerator."""
     write_collection(path, model, rows)
     started = time.process_time()
     give_attributes(path, rows)
     print(f"giving {rows:,} images five attributes each: {time.process_time() - started:.1f} s of CPU")
     indexer.optimize(path)
-    indexer.accelerate(path, from_rows=1)
+    indexer.accelerate(path, from_rows=1, recall=recall)
 
 
 def measure(path: Path, queries: NDArray[np.float32], exact: bool) -> Iterator[tuple[object, ...]]:

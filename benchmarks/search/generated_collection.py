@@ -22,6 +22,7 @@ from retrieval.collection import Collection
 from retrieval.contents import text_digest, vector_digest
 from retrieval.errors import CollectionNotFound
 from retrieval.identity import Identity
+from retrieval.places import CollectionPlace
 from retrieval.types import Kind
 
 STORED_TEXTS = 1000
@@ -81,10 +82,10 @@ def write_collection(path: Path, model: Any, rows: int, identity: Identity = IDE
     return rate
 
 
-def held(path: Path, kind: Kind = "image") -> int:
+def held(place: CollectionPlace, kind: Kind = "image") -> int:
     """Count the items of a kind that a collection holds; 0 where there is none."""
     try:
-        with Collection.open(str(path)) as collection:
+        with Collection.open(place) as collection:
             return collection.count(kind)
     except CollectionNotFound:
         return 0
