@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from retrieval.locations.fetch import read_bytes
+from retrieval.locations.temporary_folders import TemporaryFolder
 from retrieval.metadata.sidecars import Described
 from retrieval.metadata.xmp import MOST_BYTES
 from retrieval.types import Limits, ObjectBytes, StoredObject
@@ -27,12 +26,12 @@ def sidecars_as_files(described: Described | None, limits: Limits) -> Iterator[D
     if described is None or not stored:
         yield described
         return
-    with tempfile.TemporaryDirectory(prefix="vlsearch-s3-") as folder:
+    with closing(TemporaryFolder()) as folder:
         files = []
         for number, at in enumerate(stored):
             if (at.size or 0) <= MOST_BYTES:
                 suffix = at.name.rpartition(".")[2].lower()
-                path = Path(folder) / f"{number}.{suffix if suffix == 'json' else 'xmp'}"
+                path = folder.path / f"{number}.{suffix if suffix == 'json' else 'xmp'}"
                 path.write_bytes(read_bytes(ObjectBytes(at), limits))
                 files.append(path)
         yield replace(described, sidecars=tuple(files))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import threading
 import weakref
 from hashlib import sha256
 from pathlib import Path
 
 from retrieval.locations.object_store import StoreFault, copy_object
+from retrieval.locations.temporary_folders import TemporaryFolder
 from retrieval.types import StoredObject
 
 _SPARE = 2**30  # bytes that are left free on the disk
@@ -23,20 +23,19 @@ _copies: dict[StoredObject, Path] = {}
 _lock = threading.Lock()
 
 
-class CopiesFolder:
-    """A folder for copies, which only this user can look into; it is deleted with this, or when the process ends."""
+class CopiesFolder(TemporaryFolder):
+    """A temporary folder for copies; they go with it."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="vlsearch-s3-"))
-        weakref.finalize(self, _remove, self.path)
+        super().__init__()
+        weakref.finalize(self, _forget, self.path)
 
 
-def _remove(folder: Path) -> None:
+def _forget(folder: Path) -> None:
     with _lock:
         for at, path in list(_copies.items()):
             if path.is_relative_to(folder):
                 del _copies[at]
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def copy_to(at: StoredObject, path: Path) -> Path:
