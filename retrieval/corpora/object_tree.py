@@ -20,7 +20,6 @@ from retrieval.corpora.listing import Listing, Rules, sort_in
 from retrieval.corpora.textfile import LINE_LIMIT, lines_in
 from retrieval.corpora.trees import TOO_LONG
 from retrieval.errors import CorpusFormatError
-from retrieval.file_kinds import is_opened_in_place, kind_by_name
 from retrieval.locations.deadline import begin
 from retrieval.locations.object_store import StoredFolder, StoreFault, list_folder, read_object
 from retrieval.signatures import HEAD_BYTES, looks_like_image
@@ -76,17 +75,12 @@ class ObjectFolder:
         self._ahead = _ReadAhead(found.objects)
 
     def list(self, rules: Rules) -> Listing:
-        """As :meth:`retrieval.corpora.trees.Folder.list`; videos are left out, whose decoder needs a file."""
+        """As :meth:`retrieval.corpora.trees.Folder.list`."""
         listing = Listing(left_out=Counter())
         for name, fault in self._found.faults.items():
             listing.failures.append(Failure(self.uri(name), fault))
         for name in self._found.objects:
-            kind = kind_by_name(name)
-            entry = _Entry(name, self.uri(name), folder=False)
-            if kind is not None and is_opened_in_place(name) and rules.reason(self._relative, entry) is None:
-                listing.left_out[kind.noun] += 1
-            else:
-                sort_in(listing, entry, self._relative, rules, str)
+            sort_in(listing, _Entry(name, self.uri(name), folder=False), self._relative, rules, str)
         for name in self._found.folders:
             sort_in(listing, _Entry(name, self.uri(name), folder=True), self._relative, rules, str)
         listing.sort()

@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from retrieval.locations.fetch import read_bytes
-from retrieval.locations.temporary_folders import TemporaryFolder
 from retrieval.metadata.sidecars import Described
 from retrieval.metadata.xmp import MOST_BYTES
 from retrieval.types import Limits, ObjectBytes, StoredObject
@@ -26,6 +25,8 @@ def sidecars_as_files(described: Described | None, limits: Limits) -> Iterator[D
     if described is None or not stored:
         yield described
         return
+    from retrieval.locations.temporary_folders import TemporaryFolder  # late: few pictures lie in a store
+
     with closing(TemporaryFolder()) as folder:
         files = []
         for number, at in enumerate(stored):

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from retrieval.closing import Closing
 from retrieval.decoding.budget import PROCESS_BYTES, default_budget, divide
+from retrieval.decoding.fetched_videos import FetchedVideos
 from retrieval.decoding.frames import LIST_PARTS, PAGE_TEXT, Reply, Request, Status
 from retrieval.decoding.object_sidecars import sidecars_as_files
 from retrieval.decoding.preparations import Preparation, to_json
 from retrieval.decoding.prepare import PageText, PreparedImage
 from retrieval.decoding.process import ProcessEnded, WorkerProcess
 from retrieval.errors import ImageError, ImageGivenUp, ImageTooLarge, ImageUnreadable, VlsearchError
-from retrieval.file_kinds import is_part_of
+from retrieval.file_kinds import is_opened_in_place, is_part_of
 from retrieval.locations.fetch import read_bytes
 from retrieval.metadata.attributes import checked
 from retrieval.texts import is_unicode, normalise_text
@@ -29,7 +30,6 @@ from retrieval.types import (
     InlineBytes,
     Limits,
     Location,
-    MemberBytes,
     ObjectBytes,
     PartBytes,
     UrlBytes,
@@ -74,6 +74,7 @@ class DecodePool(Closing):
         self._watcher: threading.Thread | None = None
         self._reading_object = threading.Lock()
         self._last_object: tuple[object, bytes] | None = None
+        self._videos = FetchedVideos()
         self._finalizer = weakref.finalize(self, _kill_all, self._all)
 
     def start(self) -> None:
@@ -100,6 +101,7 @@ class DecodePool(Closing):
         self._finalizer()
         for process in idle:
             process.close()
+        self._videos.close()
 
     def prepare(
         self,
@@ -123,13 +125,22 @@ class DecodePool(Closing):
             ImageError: otherwise, with the reason.
             VlsearchError: no worker can be started.
         """
-        if isinstance(location, UrlBytes | CellBytes):  # tables are read by a limited process of their own
-            location = InlineBytes(read_bytes(location, self.limits))
-        elif isinstance(location, ObjectBytes):
-            location = InlineBytes(self._object(location), location.part)
-        with sidecars_as_files(described, self.limits) as files:
-            reply, array = self._decode(location, to_json(preparation), is_wanted, files)
+        with self._at_hand(location) as at_hand, sidecars_as_files(described, self.limits) as files:
+            reply, array = self._decode(at_hand, to_json(preparation), is_wanted, files)
         return _outcome(reply, array)
+
+    @contextmanager
+    def _at_hand(self, location: Location) -> Iterator[Location]:
+        """Give where a worker process, which reaches no network, reads an image, for the length of a block."""
+        if isinstance(location, UrlBytes | CellBytes):  # tables are read by a limited process of their own
+            yield InlineBytes(read_bytes(location, self.limits))
+        elif not isinstance(location, ObjectBytes):
+            yield location
+        elif is_opened_in_place(location.name) and not location.member:
+            with self._videos.file(location.object, self.limits) as path:
+                yield PartBytes(path, location.part)
+        else:
+            yield InlineBytes(self._object(location), location.part)
 
     def _object(self, location: ObjectBytes) -> bytes:
         """Read an object, of which several pictures are asked for one after the other, only once for them."""
@@ -153,15 +164,13 @@ class DecodePool(Closing):
             ImageUnreadable, ImageTooLarge, ImageGivenUp, ImageError, VlsearchError: as :meth:`prepare`.
         """
         wanted = LIST_PARTS if frames_per_minute is None else f"{LIST_PARTS} {frames_per_minute!r}"
-        whole: Location
-        match location:
-            case MemberBytes():
-                whole, name = location, location.name
-            case ObjectBytes():
-                whole, name = InlineBytes(read_bytes(location, self.limits)), location.name
-            case FileBytes():
-                whole, name = PartBytes(location.path, ""), location.path.name
-        prepared = _outcome(*self._decode(whole, wanted, None, None))
+        file: Location = location
+        if isinstance(location, FileBytes):
+            file, name = PartBytes(location.path, ""), location.path.name
+        else:
+            name = location.name
+        with self._at_hand(file) as at_hand:
+            prepared = _outcome(*self._decode(at_hand, wanted, None, None))
         return _names(name, prepared.array)
 
     def _decode(

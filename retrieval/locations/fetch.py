@@ -53,7 +53,7 @@ def read_bytes(location: Location, limits: Limits) -> bytes:
             return _read_object(location, limits)
         case InlineBytes(data):
             if len(data) > limits.file_bytes:
-                raise _too_large(len(data), limits)
+                raise too_large(len(data), limits)
             return data
 
 
@@ -123,7 +123,7 @@ def _read_object(location: ObjectBytes, limits: Limits) -> bytes:
             return copied
         return read_object(at, limits.file_bytes, limits.seconds, offset, length)
     except OverflowError as error:
-        raise _too_large(error.args[0], limits) from error
+        raise too_large(error.args[0], limits) from error
     except TimeoutError:
         raise _too_long(limits) from None
     except StoreFault as fault:
@@ -151,13 +151,13 @@ def _read_file(path: Path, offset: int, size: int | None, limits: Limits) -> byt
                 raise ImageError("not a regular file")
             wanted = found.st_size - offset if size is None else size
             if wanted > limits.file_bytes:
-                raise _too_large(wanted, limits)
+                raise too_large(wanted, limits)
             file.seek(offset)
             data = file.read(limits.file_bytes + 1 if size is None else size)
     except (OSError, ValueError) as error:
         raise ImageError(_os_reason(error)) from error
     if len(data) > limits.file_bytes:
-        raise _too_large(len(data), limits)
+        raise too_large(len(data), limits)
     if size is not None and len(data) < size:
         raise ImageError(f"the archive ends within this member ({len(data)} of {size} bytes)")
     return data
@@ -198,7 +198,7 @@ def _transfer(url: str, limits: Limits, deadline: float) -> bytes:
             ) in response.iter_bytes():  # as it comes: to wait for a full chunk would be to wait for ever
                 data += chunk
                 if len(data) > limits.file_bytes:
-                    raise _too_large(len(data), limits)
+                    raise too_large(len(data), limits)
                 if time.monotonic() > deadline:
                     raise _too_long(limits)
     except httpx.TimeoutException as error:
@@ -228,7 +228,8 @@ def _too_long(limits: Limits) -> ImageGivenUp:
     return ImageGivenUp(f"the download took longer than {limits.seconds:g} s (--timeout)")
 
 
-def _too_large(size: int, limits: Limits) -> ImageError:
+def too_large(size: int, limits: Limits) -> ImageError:
+    """Say that an image has more bytes than are read."""
     return ImageError(f"{size:,} bytes, over the limit of {limits.file_bytes:,} (--max-bytes)")
 
 

@@ -47,6 +47,14 @@ def copy_to(at: StoredObject, path: Path) -> Path:
     Raises:
         StoreFault: it cannot be read, or the disk has no room for it.
     """
+    copy_file(at, path)
+    with _lock:
+        _copies[at] = path
+    return path
+
+
+def copy_file(at: StoredObject, path: Path) -> None:
+    """Copy an object as :func:`copy_to` does, for who alone knows of the copy."""
     assert at.size is not None, "it was listed"
     free = shutil.disk_usage(path.parent).free
     if at.size + _SPARE > free:
@@ -59,9 +67,6 @@ def copy_to(at: StoredObject, path: Path) -> Path:
     second, part = at.modified_ns // 10**9, int(sha256(at.stamp.encode()).hexdigest()[:15], 16) % 10**9
     moment = second * 10**9 + part
     os.utime(path, ns=(moment, moment))
-    with _lock:
-        _copies[at] = path
-    return path
 
 
 def drop_copy(at: StoredObject) -> None:

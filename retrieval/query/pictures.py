@@ -16,7 +16,7 @@ from retrieval.file_kinds import is_opened_in_place
 from retrieval.locations.extents import location_of
 from retrieval.query.thumbnail_cache import ThumbnailCache
 from retrieval.signatures import AVIF_BRANDS, HEAD_BYTES, formats_by_signature, is_media_file, media_brands
-from retrieval.types import InlineBytes, Limits, Location, PartBytes, UrlBytes, part_of
+from retrieval.types import InlineBytes, Limits, Location, ObjectBytes, PartBytes, UrlBytes, part_of
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection, View
@@ -101,6 +101,8 @@ class Pictures:
     def has_original(self, picture: Picture) -> bool:
         """Whether a picture has bytes of its own to give: a frame of a video has none."""
         location = picture.location
+        if isinstance(location, ObjectBytes):
+            return bool(location.member) or not is_opened_in_place(location.name)
         return not (isinstance(location, PartBytes) and is_opened_in_place(location.path.name))
 
     def original(self, picture: Picture) -> bytes:

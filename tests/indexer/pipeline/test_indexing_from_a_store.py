@@ -18,6 +18,7 @@ from retrieval.collection import Collection
 from retrieval.corpora import Corpus
 from retrieval.errors import CorpusFormatError, ImageUnreadable
 from retrieval.locations.object_store import StoredFolder, StoreFault, list_folder
+from retrieval.types import Limits
 from tests.builders import HashEncoder, Index, uris
 from tests.command_line import Run
 from tests.faults.states import state_of
@@ -198,3 +199,47 @@ def test_the_command_line_indexes_from_a_store_updates_and_finds_and_repeats_no_
     said = "".join(done.stdout + done.stderr for done in (indexed, updated, alike))
     assert SECRET not in everything + said
     assert "someone" not in everything + said
+
+
+def test_a_video_is_sampled_as_on_a_disk_fetched_once_and_only_where_it_has_changed(
+    bucket: Bucket, collection: Path, tmp_path: Path
+) -> None:
+    from tests.videos import make_video
+
+    folder = tmp_path / "v"
+    folder.mkdir()
+    for name, scenes in {"a.mp4": [(0, 0, 255), (0, 255, 0)], "b.mkv": [(9, 9, 9)]}.items():
+        bucket.put(f"v/{name}", make_video(folder / name, scenes, seconds=6, rate=1).read_bytes())
+    here = indexer.build(folder, tmp_path / "here", model=HashEncoder(), workers=1)
+    with requests_counted() as asked:
+        there = indexer.build(f"s3://{bucket.name}/v", collection, model=HashEncoder(), workers=1)
+    with requests_counted() as asked_again:
+        again = indexer.build(f"s3://{bucket.name}/v", collection, model=HashEncoder(), workers=1)
+
+    assert (there.images, there.encoded, there.failed) == (here.images, here.encoded, 0)
+    assert there.images == 3
+    assert pictures_asked(asked) == ["v/a.mp4", "v/b.mkv"]
+    assert pictures_asked(asked_again) == []
+    assert again.unchanged == there.images
+    frames = [
+        {(str(row[1]).rpartition("/")[2], row[3]) for row in state_of(path).items}
+        for path in (collection, tmp_path / "here")
+    ]
+    assert frames[0] == frames[1]
+
+
+def test_a_video_over_the_limit_of_bytes_fails_without_being_fetched(bucket: Bucket, index: Index) -> None:
+    bucket.put("v/a.mp4", b"\0" * 2000)
+    with requests_counted() as asked:
+        report = index(f"s3://{bucket.name}/v", limits=Limits(file_bytes=1000))
+
+    assert [group.reason for group in report.reasons] == [
+        "2,000 bytes, over the limit of 1,000 (--max-bytes)"
+    ]
+    assert pictures_asked(asked) == []
+
+
+def test_what_is_called_a_video_and_is_a_picture_is_read_as_one(bucket: Bucket, index: Index) -> None:
+    bucket.put("v/a.mp4", encoded("red"))
+
+    assert index(f"s3://{bucket.name}/v").images == 1
