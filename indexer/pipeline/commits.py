@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from indexer.pipeline.counts import Counts
 from indexer.pipeline.links import new_links
 from indexer.pipeline.pace import CommitPace
-from indexer.pipeline.renames import find_renames
+from indexer.pipeline.renames import GoneObjects, find_renames
 from indexer.pipeline.staging import Staged
 from indexer.store.known import drop_encoded
 from indexer.store.maintenance import merge_small
@@ -31,6 +31,7 @@ class Commits:
         self._writer, self._encoder, self._corpus_id = writer, encoder, corpus_id
         self._counts, self._pace = counts, pace
         self.encoder_id = writer.ensure_encoder(encoder.identity)
+        self._gone = GoneObjects(counts.met)
         self.staged = Staged()
         self._number = 0
 
@@ -50,7 +51,7 @@ class Commits:
         links = len(change.links)
         with self._writer.look_up() as connection:
             change.links = new_links(connection, change.links, self._corpus_id)
-            change.items |= find_renames(connection, change.items, staged.may_be_renamed)
+            change.items |= find_renames(connection, change.items, staged.may_be_renamed, self._gone)
             # Leave out contents that another commit has encoded since they were queued.
             drop_encoded(connection, change.contents, self.encoder_id)
         ids = self._writer.commit(change, self._encoder.identity) if change else {}

@@ -243,3 +243,46 @@ def test_what_is_called_a_video_and_is_a_picture_is_read_as_one(bucket: Bucket, 
     bucket.put("v/a.mp4", encoded("red"))
 
     assert index(f"s3://{bucket.name}/v").images == 1
+
+
+def test_a_renamed_object_and_a_renamed_folder_keep_their_items_and_a_copy_is_a_new_one(
+    stored: Bucket, index: Index, collection: Path
+) -> None:
+    index(f"s3://{stored.name}/p")
+    before = ids(collection)
+    for old, new in {"p/pages.tif": "p/leaves.tif", "p/sub/blue.png": "p/below/a/blue.png"}.items():
+        stored.put(new, stored.get(old))
+        stored.delete(old)
+    stored.put("p/again.png", stored.get("p/red.png"))
+    stored.delete("p/sub/blue.txt")
+    with requests_counted() as asked:
+        report = index(f"s3://{stored.name}/p", prune=True)
+    after = ids(collection)
+
+    assert (report.known, report.encoded, report.removed) == (4, 0, 1)  # the text
+    assert after["leaves.tif"] == before["pages.tif"]
+    assert after["leaves.tif#page%3D2"] == before["pages.tif#page%3D2"]
+    assert after["blue.png"] == before["blue.png"]
+    assert after["red.png"] == before["red.png"] != after["again.png"]
+    assert [key for name, key in asked if name == "HeadObject" and key.endswith("blue.png")] == []
+
+
+def test_a_store_that_does_not_say_what_is_gone_has_nothing_renamed(
+    stored: Bucket, index: Index, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(bucket: str, name: str) -> bool:
+        raise StoreFault("the store answered AccessDenied (403)")
+
+    index(f"s3://{stored.name}/p")
+    stored.put("p/new.png", stored.get("p/red.png"))
+    stored.delete("p/red.png")
+    monkeypatch.setattr("indexer.pipeline.renames.find_object", refused)
+
+    assert index(f"s3://{stored.name}/p").vanished == 2  # with its caption
+    assert {"new.png", "red.png"} <= ids(collection).keys()
+
+
+def ids(collection: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(collection / "catalogue.sqlite")) as catalogue:
+        rows = catalogue.execute("SELECT uri, id FROM items WHERE kind = 'image'").fetchall()
+    return {uri.rpartition("/")[2]: number for uri, number in rows}
