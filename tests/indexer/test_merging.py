@@ -20,7 +20,9 @@ from PIL import Image
 
 import indexer
 from indexer import CommitPace, CorpusOptions, Report, Shard, open_corpus
+from indexer.pipeline import held
 from retrieval.collection import Collection
+from retrieval.collection.statement import Select
 from retrieval.corpora.shard import shard_number
 from retrieval.errors import CorpusFormatError, IdentityMismatch, UsageError
 from tests.builders import HashEncoder, draw, unit_rows
@@ -228,6 +230,20 @@ def test_a_merge_that_is_run_again_takes_nothing_over_twice(shards: list[Path], 
     assert (report.encoded, report.known) == (0, 0)
     assert report.unchanged > 0
     assert state_of(tmp_path / "merged").holdings == before.holdings
+
+
+@pytest.mark.parametrize(
+    "statement", [held._ITEMS, held._FAILED, held._TEXTS], ids=["items", "failures", "texts"]
+)
+def test_what_shards_are_asked_for_is_looked_up_and_not_searched_for_among_all(
+    shards: list[Path], statement: Select[Any]
+) -> None:
+    with closing(sqlite3.connect(shards[0] / "catalogue.sqlite")) as catalogue:
+        plan = [step for *_, step in catalogue.execute(f"EXPLAIN QUERY PLAN {statement.sql}", ["[]"])]
+
+    assert not [
+        step for step in plan if "(kind=?)" in step or (step.startswith("SCAN") and "json_each" not in step)
+    ]
 
 
 def test_small_commits_change_nothing_of_a_merge(corpus: Path, shards: list[Path], tmp_path: Path) -> None:
