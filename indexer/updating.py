@@ -12,7 +12,7 @@ from indexer.pipeline.report import Report
 from indexer.store.writers import writable_place
 from retrieval.collection import Collection, KnownCorpus
 from retrieval.corpora import CorpusSpec
-from retrieval.errors import CollectionLocked, UsageError, VlsearchError
+from retrieval.errors import CollectionLocked, CollectionUnreachable, UsageError, VlsearchError
 from retrieval.places import CollectionPlace
 from retrieval.types import OnProgress
 
@@ -47,7 +47,7 @@ def update(
     corpus lists. After a run that was interrupted, the others are not begun.
 
     Args:
-        collection: folder of the collection.
+        collection: folder of the collection, or its address on a server.
         is_wanted: which corpora; by default all.
         on_corpus: called before each corpus.
         on_progress: called after each entry.
@@ -57,6 +57,7 @@ def update(
     Raises:
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to the collection.
+        CollectionUnreachable: its server does not answer, or has gone away.
         UsageError: it has no corpus that can be read again.
     """
     asked = index_request(options, OF_UPDATE)  # so that a wrong keyword is told before anything is done
@@ -68,7 +69,7 @@ def update(
         try:
             corpus_again = open_for(writable_place(collection), spec.source, spec.options, reads_all(asked))
             report = build(corpus_again, collection, on_progress=on_progress, **options)
-        except CollectionLocked:
+        except (CollectionLocked, CollectionUnreachable):
             raise
         except VlsearchError as error:
             yield Updated(corpus, None, error)

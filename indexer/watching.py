@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.store.writers import writable_place
 from indexer.text_recognition import TextReading, TextsRead, reads_text
 from indexer.updating import Updated, readable_corpora, update
 from retrieval.catalogue_name import is_collection
 from retrieval.collection import KnownCorpus
 from retrieval.corpora.left_out import is_hidden_or_system
-from retrieval.errors import CollectionLocked, MissingExtra
+from retrieval.errors import CollectionLocked, CollectionUnreachable, MissingExtra
 from retrieval.extras import is_installed, require
+from retrieval.places import CollectionPlace
 from retrieval.types import Limits
 from retrieval.uris import split_file_uri
 
@@ -30,7 +32,7 @@ LONGEST_S = 60.0
 """Seconds after which it is indexed though changes go on."""
 
 LOOK_S = 15.0
-"""Seconds between looks for corpora whose drive has come or gone."""
+"""Seconds between looks for corpora whose drive has come or gone, and for a server that does not answer."""
 
 POLL_S = 5.0
 """Seconds between looks at all files, where the system gives no notice of changes."""
@@ -57,7 +59,7 @@ class Watching:
 
 
 def watch(
-    collection: str | Path,
+    collection: str | CollectionPlace,
     *,
     model: str | Path | Encoder = "auto",
     limits: Limits | None = None,
@@ -71,12 +73,12 @@ def watch(
     """Bring a collection up to date with its corpora, and go on as they change, until ``stop`` is set.
 
     Each round of changes is one run of :func:`indexer.update` over the corpora that they lie in, so that a collection
-    that was followed equals one that was indexed anew. Corpora whose drive is missing are waited for. A writer that
-    holds the collection is waited for, too. After a round the text in new images is read, if the collection asks for
-    it (:func:`indexer.set_reads_text`); in between, other changes are taken.
+    that was followed equals one that was indexed anew. Corpora whose drive is missing are waited for, and so are a
+    writer that holds the collection and a server that goes away later. After a round the text in new images is read, if
+    the collection asks for it (:func:`indexer.set_reads_text`); in between, other changes are taken.
 
     Args:
-        collection: its folder; it must have been indexed from corpora.
+        collection: its folder, or its address on a server; it must have been indexed from corpora.
         model: as for :func:`indexer.build`, as are ``limits`` and ``workers``.
         limits: as there.
         prune: drop items whose files are gone.
@@ -90,17 +92,23 @@ def watch(
     Raises:
         MissingExtra: watchfiles is not installed.
         CollectionNotFound: there is no collection.
+        CollectionUnreachable: its server does not answer when this begins.
         UsageError: it is not known how any of its corpora is read.
     """
     require("watch", "following folders")
-    stop = stop or threading.Event()
-    texts = _TextsOfNewImages(TextReading(Path(collection), reader, limits, workers, _LOCKED_S), stop)
-    yield from _round(collection, model, limits, prune, workers, None, stop)
+    stop, place = stop or threading.Event(), writable_place(collection)
+    readable_corpora(place)  # what cannot be followed is no reason to wait
+    texts = _TextsOfNewImages(TextReading(place, reader, limits, workers, _LOCKED_S), stop)
+    yield from _round(place, model, limits, prune, workers, None, stop)
     yield from texts.read()
     missing: set[str] = set()
     while not stop.is_set():
-        places = _places(collection)
-        present = {uri: place for uri, place in places.items() if place.exists()}
+        try:
+            places = _places(place)
+        except CollectionUnreachable as error:
+            yield from _waiting(error, stop)
+            continue
+        present = {uri: path for uri, path in places.items() if path.exists()}
         missing, told = places.keys() - present.keys(), missing
         for uri in missing - told:
             yield Watching(note=f"{places[uri]} is missing; it is looked for every {LOOK_S:g} seconds")
@@ -108,9 +116,9 @@ def watch(
             stop.wait(LOOK_S)
             continue
         try:
-            for changed in _changes(Path(collection), places, present, poll, settled, stop):
+            for changed in _changes(place, places, present, poll, settled, stop):
                 if changed:
-                    yield from _round(collection, model, limits, prune, workers, changed, stop)
+                    yield from _round(place, model, limits, prune, workers, changed, stop)
                 if changed or texts.are_left:
                     yield from texts.read()
         except OSError as error:  # too few watches, or a file system without them
@@ -136,19 +144,19 @@ class _TextsOfNewImages:
     def read(self) -> Iterator[Watching]:
         """Read for some time, and tell what was found."""
         self.are_left = False
-        if self._stop.is_set() or not reads_text(self._reading.collection):
-            return
-        if self._reading.reader is None and not is_installed("ocr"):
-            if not self._has_told_of_extra:
-                yield Watching(note=str(MissingExtra("reading the text in new images", "ocr")))
-            self._has_told_of_extra = True
-            return
         end = time.monotonic() + READ_S
         try:
+            if self._stop.is_set() or not reads_text(self._reading.collection):
+                return
+            if self._reading.reader is None and not is_installed("ocr"):
+                if not self._has_told_of_extra:
+                    yield Watching(note=str(MissingExtra("reading the text in new images", "ocr")))
+                self._has_told_of_extra = True
+                return
             read = self._reading.read_unread(is_over=lambda: self._stop.is_set() or time.monotonic() > end)
-        except CollectionLocked as error:
+        except (CollectionLocked, CollectionUnreachable) as error:
             self.are_left = True
-            yield Watching(note=f"{error}; trying again")
+            yield from _waiting(error, self._stop)
             return
         self.are_left = read.left > 0
         if read.interrupted:
@@ -156,7 +164,14 @@ class _TextsOfNewImages:
         yield Watching(texts=read)
 
 
-def _places(collection: str | Path) -> dict[str, Path]:
+def _waiting(error: CollectionLocked | CollectionUnreachable, stop: threading.Event) -> Iterator[Watching]:
+    """Tell that something is tried again, and wait before it is, where that was not waited for already."""
+    yield Watching(note=f"{error}; trying again")
+    if isinstance(error, CollectionUnreachable):
+        stop.wait(LOOK_S)
+
+
+def _places(collection: CollectionPlace) -> dict[str, Path]:
     """Give the folder or file of each corpus; that of several tars is their folder."""
     places = {}
     for corpus, spec in readable_corpora(collection):
@@ -168,7 +183,7 @@ def _places(collection: str | Path) -> dict[str, Path]:
 
 
 def _changes(
-    collection: Path,
+    collection: CollectionPlace,
     places: Mapping[str, Path],
     present: Mapping[str, Path],
     poll: bool,
@@ -221,9 +236,9 @@ def _state(places: Mapping[str, Path]) -> dict[str, tuple[int, int] | None]:
     return found
 
 
-def _is_of_interest(path: Path, collection: Path) -> bool:
+def _is_of_interest(path: Path, collection: CollectionPlace) -> bool:
     """Whether a change may matter: not in a collection, and not of hidden files and those of systems."""
-    if path == collection or collection.absolute() in path.parents:
+    if isinstance(collection, Path) and (path == collection or collection.absolute() in path.parents):
         return False
     if is_hidden_or_system(path.name, False) is not None:
         return False
@@ -235,7 +250,7 @@ def _lies_in(path: Path, place: Path) -> bool:
 
 
 def _round(
-    collection: str | Path,
+    collection: CollectionPlace,
     model: str | Path | Encoder,
     limits: Limits | None,
     prune: bool,
@@ -259,7 +274,7 @@ def _round(
                 yield Watching(updated)
                 if updated.report is not None and updated.report.interrupted:
                     stop.set()
-        except CollectionLocked as error:
-            yield Watching(note=f"{error}; trying again")
+        except (CollectionLocked, CollectionUnreachable) as error:
+            yield from _waiting(error, stop)
             continue
         return

@@ -19,6 +19,7 @@ VlsearchError
 │   ├── CollectionDamaged     a file is missing, cut short or altered
 │   ├── CollectionTooNew      written by a newer vlsearch
 │   ├── CollectionLocked      another process is writing
+│   ├── CollectionUnreachable  the server that it lies on does not answer
 │   └── IdentityMismatch      the encoder at hand is not the one the collection was built with
 ├── ClusterError              machines that encode together cannot be reached, or are lost too often
 ├── ModelError                a model's files are missing, damaged or refused
@@ -251,6 +252,20 @@ class CollectionLocked(CollectionError):
         return (
             f"another process is writing to collection {self.path}; wait for it to end and run this again, or let "
             "this wait for it with --wait SECONDS (in Python: timeout=)"
+        )
+
+
+class CollectionUnreachable(CollectionError):
+    """The server that a collection lies on does not answer, or has gone away; the argument is the reason."""
+
+    def __init__(self, path: CollectionPlace, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return (
+            f"the server of collection {self.path} cannot be reached ({self.reason}); check the address and that the "
+            "server runs, and ask again"
         )
 
 

@@ -20,6 +20,7 @@ from indexer.store.writer import Writer
 from retrieval.collection import Collection
 from retrieval.corpora import Corpus
 from retrieval.identity import Identity
+from retrieval.places import CollectionPlace
 from retrieval.testing import HashEncoder as HashEncoder
 from retrieval.types import Hit
 
@@ -98,7 +99,7 @@ def draw(path: Path, colour: Colour, size: tuple[int, int] = (8, 8)) -> Path:
     return path
 
 
-def uris(collection: Path, kind: str = "image") -> dict[str, int]:
+def uris(collection: CollectionPlace, kind: str = "image") -> dict[str, int]:
     """Items of a kind: the last part of their path, and their ids."""
     with Collection.open(collection) as opened:
         hits = opened.items(range(1, 200))

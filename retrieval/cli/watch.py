@@ -5,14 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import collection_option, runtime_options
+from retrieval.cli.options import place_option, runtime_options
 from retrieval.cli.printing import counted, printable, short_name
+from retrieval.places import CollectionPlace
 
 if TYPE_CHECKING:
     from indexer import TextsRead, Updated
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that decode. [default: one a core]")
 @limit_options
 @runtime_options
-@collection_option
-def watch(keep_vanished: bool, poll: bool, workers: int | None, limits: Limits, collection: Path) -> None:
+@place_option
+def watch(
+    keep_vanished: bool, poll: bool, workers: int | None, limits: Limits, collection: CollectionPlace
+) -> None:
     r"""Keep a collection up to date with the folders that it was made from.
 
     What is new, changed, moved or deleted is found within seconds. Files that are being copied are waited for, and

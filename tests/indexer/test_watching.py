@@ -15,6 +15,7 @@ from indexer.watching import Watching
 from retrieval.collection import Collection
 from retrieval.errors import MissingExtra
 from retrieval.ocr import ReadLine, TextReader
+from retrieval.places import CollectionPlace
 from tests.builders import HashEncoder, draw, uris
 
 pytest.importorskip("watchfiles")
@@ -25,7 +26,9 @@ PATIENCE_S = 60.0
 class Follower:
     """``indexer.watch`` in a thread."""
 
-    def __init__(self, collection: Path, poll: bool = False, reader: TextReader | None = None) -> None:
+    def __init__(
+        self, collection: CollectionPlace, poll: bool = False, reader: TextReader | None = None
+    ) -> None:
         self.told: list[Watching] = []
         self._stop = threading.Event()
         self._collection, self._poll, self._reader = collection, poll, reader
@@ -53,7 +56,7 @@ class Follower:
         assert not self._thread.is_alive()
 
 
-def wait_for(collection: Path, names: set[str]) -> None:
+def wait_for(collection: CollectionPlace, names: set[str]) -> None:
     """Wait until a collection has just these items."""
     end = time.monotonic() + PATIENCE_S
     while (found := set(uris(collection))) != names:
@@ -70,7 +73,7 @@ class RedReader:
         return [ReadLine(f"red {image[0, 0, 0]}", (0.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.0, 0.5))]
 
 
-def wait_for_texts(collection: Path, number: int) -> None:
+def wait_for_texts(collection: CollectionPlace, number: int) -> None:
     """Wait until text has been read in so many images."""
     end = time.monotonic() + PATIENCE_S
     with Collection.open(collection) as opened:

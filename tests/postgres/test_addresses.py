@@ -114,15 +114,12 @@ def test_an_address_in_a_path_is_refused_by_what_writes_to_servers(
     assert list(tmp_path.iterdir()) == []
 
 
-COMMANDS = (["watch"],)
-
-
-@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
-def test_a_command_that_cannot_do_it_says_how_to_go_on(run: Run, arguments: list[str]) -> None:
-    done = run(*arguments, "--collection", ADDRESS)
+@pytest.mark.parametrize("option", [["--relative"], ["--regions"], ["--shard", "1/2"]], ids=" ".join)
+def test_a_command_that_cannot_do_it_says_how_to_go_on(run: Run, option: list[str], tmp_path: Path) -> None:
+    done = run("index", tmp_path, *option, "--quiet", "--collection", ADDRESS)
 
     assert done.exit_code == 2
-    said = f"{arguments[0]} is not possible on a PostgreSQL collection yet; copy it to a folder with: vlsearch copy"
+    said = f"index {option[0]} is not possible on a PostgreSQL collection yet; copy it to a folder with: vlsearch copy"
     assert said in " ".join(done.stderr.split())
     assert SECRET not in done.output
 

@@ -17,7 +17,13 @@ from retrieval.collection.postgres.server_schema import (
 )
 from retrieval.collection.statement import Found
 from retrieval.collection.stored_values import WrongValue
-from retrieval.errors import CollectionDamaged, CollectionError, CollectionNotFound, CollectionTooNew
+from retrieval.errors import (
+    CollectionDamaged,
+    CollectionError,
+    CollectionNotFound,
+    CollectionTooNew,
+    CollectionUnreachable,
+)
 from retrieval.places import ServerAddress
 
 CONNECT_TIMEOUT_S = 10
@@ -208,12 +214,9 @@ def server_fault(address: ServerAddress, error: Exception) -> CollectionError:
     return CollectionError(f"the server of collection {address} failed: {_said(error)}")
 
 
-def unreachable(address: ServerAddress, error: Exception) -> CollectionError:
+def unreachable(address: ServerAddress, error: Exception) -> CollectionUnreachable:
     """Make the error for a server that does not answer, or that has gone away in the middle."""
-    return CollectionError(
-        f"the server of collection {address} cannot be reached ({_said(error)}); check the address and that the server "
-        "runs, and ask again"
-    )
+    return CollectionUnreachable(address, _said(error))
 
 
 def is_missing(error: BaseException) -> bool:
