@@ -30,12 +30,14 @@ from indexer.store.maintenance import compact_if_due
 from indexer.store.shard_note import claim_shard
 from indexer.store.text_rows import note_reads_text
 from indexer.store.writer import Writer
+from indexer.store.writers import open_place, writable_place
 from indexer.stored_shards import StoredShards
 from retrieval.corpora import Corpus, open_corpus
 from retrieval.decoding.prepare import PreparedImage
 from retrieval.encoders.registry import load_bound_encoder
 from retrieval.errors import ImageError, UsageError
 from retrieval.identity import Identity
+from retrieval.places import CollectionPlace, ServerAddress
 from retrieval.types import Limits, OnProgress, Progress
 from retrieval.uris import is_object_uri
 
@@ -48,7 +50,7 @@ _BATCH = 256  # entries that shards are asked for at once
 
 def merge(
     shards: Sequence[str | Path],
-    collection: str | Path,
+    collection: str | CollectionPlace,
     *,
     timeout: float = 0.0,
     pace: CommitPace = IMPORT_PACE,
@@ -63,8 +65,9 @@ def merge(
     Args:
         shards: folders of all the shards of a corpus, each indexed to its end, in any order; or the address in an S3
             store that :func:`indexer.send_shard` sent them to. Those are fetched into ``NAME.fetched`` beside the
-            collection, checked by size and hash, and removed when they are merged.
-        collection: folder of the collection, made if it is not there.
+            collection (in the working folder for one on a server), checked by size and hash, and removed when they
+            are merged.
+        collection: folder of the collection, or its address on a server; made if it is not there.
         timeout: seconds to wait for another process that writes to the collection; by default none.
         pace: how much work a commit takes.
         on_progress: called after each entry.
@@ -82,10 +85,10 @@ def merge(
         ClusterError: shards cannot be fetched, or are not what was sent.
     """
     started = time.monotonic()
-    target = Path(collection)
-    fetched = target.with_name(f"{target.name}.fetched")
+    target = writable_place(collection)
+    fetched = _place_of_fetched(target)
     paths = list(_on_this_machine(shards, fetched, on_progress))
-    if target.resolve() in [path.resolve() for path in paths]:
+    if isinstance(target, Path) and target.resolve() in [path.resolve() for path in paths]:
         raise UsageError(f"{target} is one of the shards; merge them into another collection")
     with open_shards(paths) as opened:
         corpus = open_corpus(opened.spec.source, opened.spec.options)
@@ -94,7 +97,7 @@ def merge(
                 f"{opened.spec.source} leads to {corpus.uri} now, and led to {opened.corpus.uri} when its shards were "
                 "indexed; mount it as it was"
             )
-        with Writer(target, timeout) as writer:
+        with open_place(target, timeout) as writer:
             claim_shard(writer, corpus.uri, None)
             merging = _Merging(writer, opened, corpus, pace)
             whole = merging.take(on_progress)
@@ -102,6 +105,12 @@ def merge(
     if whole and any(path.parent == fetched for path in paths):
         shutil.rmtree(fetched)
     return report
+
+
+def _place_of_fetched(target: CollectionPlace) -> Path:
+    if isinstance(target, ServerAddress):
+        return Path(f"{target.schema}.fetched")
+    return target.with_name(f"{target.name}.fetched")
 
 
 def _on_this_machine(
@@ -174,7 +183,8 @@ class _Merging:
                 with writer.catalogue.without_generation() as connection:
                     note_reads_text(connection, on=True)
             compact_if_due(writer)
-            accelerate_if_due(writer, self._encoder.encode_queries)
+            if isinstance(writer.place, Path):  # a server scans all vectors
+                accelerate_if_due(writer, self._encoder.encode_queries)
         return self._counts.report(
             left_out=left_out,
             removed=0,

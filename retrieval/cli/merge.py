@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from retrieval.answers import json_line
 from retrieval.cli.completing import complete_paths
 from retrieval.cli.index import INTERRUPTED, is_failure, report_facts, show_report
-from retrieval.cli.options import collection_option, json_option, quiet_option, wait_option
+from retrieval.cli.options import json_option, place_option, quiet_option, wait_option
 from retrieval.cli.progress import progress_display
+from retrieval.places import CollectionPlace
 
 
 @click.command()
@@ -22,11 +21,13 @@ from retrieval.cli.progress import progress_display
     type=click.Path(),  # a Path would lose a slash of an address
     shell_complete=complete_paths,
 )
-@collection_option
+@place_option
 @json_option("Print one JSON object of counts at the end.")
 @quiet_option
 @wait_option
-def merge(shards: tuple[str, ...], collection: Path, as_json: bool, quiet: bool, wait: float) -> None:
+def merge(
+    shards: tuple[str, ...], collection: CollectionPlace, as_json: bool, quiet: bool, wait: float
+) -> None:
     r"""Make one collection of the shards of a corpus.
 
     SHARD are all n collections that "vlsearch index CORPUS --shard i/n" made, each to its end. The corpus is listed
