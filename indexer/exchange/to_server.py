@@ -52,7 +52,7 @@ def load_server(
 @contextmanager
 def _transaction(address: ServerAddress) -> Iterator[ServerConnection]:
     """Begin a transaction, which is committed at the block's end, or has not happened."""
-    connection = connect(address, timeout_s=0)
+    connection = connect(address, timeout_s=0, writes=True)
     try:
         connection.driver.execute("BEGIN")
         yield connection

@@ -12,7 +12,7 @@ import click
 from retrieval.cli.completing import complete_collections, complete_models
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, PRECISIONS, RUNTIMES, VARIABLE
 from retrieval.places import CollectionPlace
-from retrieval.postgres_address import FORM, is_address, parse_address, require_folder
+from retrieval.postgres_address import FORM, is_address, parse_address
 from retrieval.query.location import collection_place
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -40,33 +40,19 @@ def given_places(
     return [collection_place(place) for place in places]
 
 
-def _resolve_folder(context: click.Context, option: click.Parameter, chosen: str | None) -> Path:
-    place = _resolve_place(context, option, chosen)
-    return require_folder(place, context.command_path)
-
-
 def _resolve_place(context: click.Context, option: click.Parameter, chosen: str | None) -> CollectionPlace:
     return collection_place(given_place(context, option, chosen))
 
 
-def collection_option(command: Command) -> Command:
-    """``--collection PATH``; the command always receives a path."""
-    return _collection_option(command, _resolve_folder, "The collection's folder.")
-
-
 def place_option(command: Command) -> Command:
-    """``--collection PATH`` of a command that reads collections on servers, too; it receives a place."""
-    return _collection_option(command, _resolve_place, f"The collection's folder, or {FORM}.")
-
-
-def _collection_option(command: Command, resolve: Callable[..., object], said: str) -> Command:
+    """``--collection PATH``, of a folder or on a server; the command always receives a place."""
     option = click.option(
         "--collection",
         type=click.Path(),
         metavar="PATH",
-        callback=resolve,
+        callback=_resolve_place,
         shell_complete=complete_collections,
-        help=f"{said} [default: $VLSEARCH_COLLECTION, else one in your data folder]",
+        help=f"The collection's folder, or {FORM}. [default: $VLSEARCH_COLLECTION, else one in your data folder]",
     )
     return option(command)
 

@@ -14,7 +14,6 @@ from retrieval.cli.printing import counted, printable
 from retrieval.errors import UsageError
 from retrieval.extras import require
 from retrieval.places import CollectionPlace
-from retrieval.postgres_address import require_folder
 
 TOKEN = "VLSEARCH_TOKEN"
 
@@ -114,9 +113,6 @@ def serve(
     settings = ServerSettings(host, port, token, allow_host, writes=write, add_to=add_to)
     if write and workers > 1:
         raise UsageError("one process alone may change collections; leave out --workers, or --write")
-    if write:
-        for place in collections:
-            require_folder(place, "serve --write")
     if log and workers == 1:
         run.log_requests()
     cache_bytes = cache_size * 10**6

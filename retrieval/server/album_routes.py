@@ -16,7 +16,6 @@ from retrieval.collection import View
 from retrieval.collection.albums import LONGEST_NAME, Album, AlbumPart
 from retrieval.errors import AlbumTaken, NoSuchAlbum, UsageError
 from retrieval.expressions import fields_of
-from retrieval.postgres_address import require_folder
 from retrieval.query.albums import names_missing, part_of
 from retrieval.query.parts import ItemPart, KeyPart
 from retrieval.server.answers import Answer, is_local
@@ -94,8 +93,7 @@ async def save(
         album = served.engine.make_album(name, query, asked.request(), literal=asked.literal)
         replace = if_none_match != "*"
         try:
-            path = require_folder(served.engine.collection.path)
-            indexer.save_album(path, album, replace=replace, timeout=WAIT_S)
+            indexer.save_album(served.engine.collection.path, album, replace=replace, timeout=WAIT_S)
         except AlbumTaken as error:
             raise HTTPException(412, TAKEN) from error
         return {"collection": served.name, "name": name}
@@ -115,8 +113,7 @@ async def rename(request: Request, shared: Writing, name: AlbumName, asked: Rena
             if asked.name != name and view.albums(asked.name):
                 raise HTTPException(409, TAKEN)
         try:
-            path = require_folder(served.engine.collection.path)
-            indexer.rename_album(path, name, asked.name, timeout=WAIT_S)
+            indexer.rename_album(served.engine.collection.path, name, asked.name, timeout=WAIT_S)
         except NoSuchAlbum as error:
             raise NoSuch(NO_ALBUM) from error
         return {"collection": served.name, "name": asked.name}
@@ -135,7 +132,7 @@ async def delete(
 
     def deleted() -> dict[str, object]:
         try:
-            indexer.delete_album(require_folder(served.engine.collection.path), name, timeout=WAIT_S)
+            indexer.delete_album(served.engine.collection.path, name, timeout=WAIT_S)
         except NoSuchAlbum as error:
             raise NoSuch(NO_ALBUM) from error
         return {"collection": served.name, "name": name}

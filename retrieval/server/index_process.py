@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.errors import VlsearchError
+from retrieval.places import CollectionPlace
 from retrieval.types import Progress
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ class IndexTask:
     """What to index.
 
     Attributes:
-        collection: its folder.
+        collection: its folder, or its address on a server.
         corpora: uris of corpora that it knows; None for all of them.
         folder: a folder to index before them; it need not be known yet.
         prune: drop items that have vanished.
         retry_failed: try again what failed before.
     """
 
-    collection: Path
+    collection: CollectionPlace
     corpora: tuple[str, ...] | None
     folder: Path | None = None
     prune: bool = False

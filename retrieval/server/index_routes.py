@@ -13,7 +13,6 @@ from starlette.responses import Response, StreamingResponse
 
 from retrieval.answers import json_line
 from retrieval.errors import QueryError
-from retrieval.postgres_address import require_folder
 from retrieval.server.answers import Answer, is_local
 from retrieval.server.bodies import Name
 from retrieval.server.context import Context, Shared
@@ -150,9 +149,7 @@ def _task(shared: Context, served: Served, asked: IndexBody) -> IndexTask:
     elif asked.added:
         wanted = ()
     folder = shared.settings.add_to if asked.added else None
-    return IndexTask(
-        require_folder(served.engine.collection.path), wanted, folder, asked.prune, asked.retry_failed
-    )
+    return IndexTask(served.engine.collection.path, wanted, folder, asked.prune, asked.retry_failed)
 
 
 def _shown(run: IndexRun, local: bool) -> dict[str, object]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from retrieval.errors import CollectionError, UsageError
-from retrieval.postgres_address import require_folder
+from retrieval.places import CollectionPlace
 from retrieval.query.pictures import media_type
 from retrieval.server.answers import Answer, is_local
 from retrieval.server.bodies import Digest, ItemId, Name
@@ -67,7 +67,7 @@ async def hide(request: Request, shared: Writing, asked: ItemsBody) -> Response:
     import indexer  # late: a server that only reads does without
 
     return await _changed(
-        request, shared, asked, lambda path: indexer.hide(path, asked.items, timeout=WAIT_S)
+        request, shared, asked, lambda place: indexer.hide(place, asked.items, timeout=WAIT_S)
     )
 
 
@@ -77,7 +77,7 @@ async def unhide(request: Request, shared: Writing, asked: ItemsBody) -> Respons
     import indexer  # late: as above
 
     return await _changed(
-        request, shared, asked, lambda path: indexer.unhide(path, asked.items, timeout=WAIT_S)
+        request, shared, asked, lambda place: indexer.unhide(place, asked.items, timeout=WAIT_S)
     )
 
 
@@ -106,7 +106,7 @@ async def keep(request: Request, shared: Writing, asked: ItemsBody) -> Response:
     import indexer  # late: as above
 
     return await _changed(
-        request, shared, asked, lambda path: indexer.keep(path, asked.items, timeout=WAIT_S)
+        request, shared, asked, lambda place: indexer.keep(place, asked.items, timeout=WAIT_S)
     )
 
 
@@ -116,7 +116,7 @@ async def forget(request: Request, shared: Writing, asked: ItemsBody) -> Respons
     import indexer  # late: as above
 
     return await _changed(
-        request, shared, asked, lambda path: indexer.forget_kept(path, asked.items, timeout=WAIT_S)
+        request, shared, asked, lambda place: indexer.forget_kept(place, asked.items, timeout=WAIT_S)
     )
 
 
@@ -125,8 +125,8 @@ async def set_attributes(request: Request, shared: Writing, id: Id, asked: Attri
     """Set attributes of an item, such as keywords; the others stay, and one that is null goes."""
     import indexer  # late: as above
 
-    def change(path: Path) -> int:
-        done = indexer.set_attributes(path, [id], asked.attributes, timeout=WAIT_S)
+    def change(place: CollectionPlace) -> int:
+        done = indexer.set_attributes(place, [id], asked.attributes, timeout=WAIT_S)
         if not done:
             raise NoSuch("there is no such item in the collection")
         return done
@@ -182,10 +182,10 @@ def _keep_file(folder: Path, name: str, data: bytes) -> None:
 
 
 async def _changed(
-    request: Request, shared: Context, asked: _Change, change: Callable[[Path], int]
+    request: Request, shared: Context, asked: _Change, change: Callable[[CollectionPlace], int]
 ) -> Response:
     """Make a change, one at a time, and tell how many items it was of, and the generation after it."""
     served = shared.served(asked.collection)
-    done = await shared.writes.run(request, lambda: change(require_folder(served.engine.collection.path)))
+    done = await shared.writes.run(request, lambda: change(served.engine.collection.path))
     generation = served.engine.collection.generation
     return Answer({"collection": served.name, "changed": done, "generation": generation})

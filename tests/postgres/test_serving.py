@@ -134,7 +134,7 @@ def test_clients_of_a_server_that_is_killed_get_a_sentence_and_go_on_when_it_is_
         server = Server(Path(folder) / "data")
         place = parse_address(server.address("killed"))
         indexer.copy_collection(album, place)
-        with serving([place], tmp_path) as served:
+        with serving([place], tmp_path, ServerSettings(port=0, writes=True)) as served:
             before = served.client.get("/v1/search", params={"text": "caption 1"}).json()["hits"]
             server.kill()
             for _ in range(3):
@@ -142,16 +142,11 @@ def test_clients_of_a_server_that_is_killed_get_a_sentence_and_go_on_when_it_is_
                 assert refused.status_code == 503
                 assert refused.headers["retry-after"] == "10"
                 assert "cannot be reached" in refused.json()["error"]
+            assert served.client.post("/v1/hide", json={"items": [99]}).status_code == 503
             server.restart()
+            assert served.client.post("/v1/hide", json={"items": [99]}).status_code == 200
             assert served.client.get("/v1/search", params={"text": "caption 1"}).json()["hits"] == before
         server.end()
-
-
-def test_serve_with_write_is_refused(place: ServerAddress, run: Run) -> None:
-    done = run("serve", place.shown, "--write", "--no-browser", "--port", "0")
-
-    assert done.exit_code == 2
-    assert "serve --write is not possible on a PostgreSQL collection yet" in " ".join(done.stderr.split())
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ class WriterSession:
         checked_timeout(timeout_s)
         check_cutting(address)
         self.address = address
-        self.connection = connect(address, timeout_s=0)
+        self.connection = connect(address, timeout_s=0, writes=True)
         try:
             self.connection.driver.execute(_SETTINGS)
             self._take_lock(timeout_s)

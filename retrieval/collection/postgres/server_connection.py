@@ -76,16 +76,18 @@ class ServerConnection:
         self.driver.close()
 
 
-def connect(address: ServerAddress, timeout_s: int) -> ServerConnection:
+def connect(address: ServerAddress, timeout_s: int, *, writes: bool = False) -> ServerConnection:
     """Connect to a server for one collection, which need not be there.
 
     Args:
         address: of the collection.
         timeout_s: for one statement; 0 for no limit.
+        writes: of several hosts take the one that can be written to, whatever the address wants for readers.
 
     Raises:
         CollectionError: the server cannot be reached or refuses, or is too old, or has no pgvector.
     """
+    chosen = {"target_session_attrs": "read-write"} if writes else {}
     try:
         driver = psycopg.connect(
             address.conninfo,
@@ -95,6 +97,7 @@ def connect(address: ServerAddress, timeout_s: int) -> ServerConnection:
             connect_timeout=CONNECT_TIMEOUT_S,
             keepalives_idle=30,
             client_encoding="utf8",
+            **chosen,  # type: ignore[arg-type]  # none of the options that have another type
         )
     except psycopg.OperationalError as error:
         raise unreachable(address, error) from None  # whose arguments may have a password
