@@ -22,10 +22,12 @@ from indexer.store.changes import Change, NewContent, NewFailure, NewImageText, 
 from indexer.store.writer import Writer
 from indexer.store.writers import open_place
 from indexer.stored_images import StoredContents
+from retrieval.analysis import name_probabilities
+from retrieval.analysis.tag_probabilities import softmax_shares
 from retrieval.collection import Collection, schema
 from retrieval.collection.albums import Album, AlbumPart
 from retrieval.errors import AlbumTaken, NoSuchAlbum, UsageError
-from retrieval.expressions import Expression
+from retrieval.expressions import Expression, field
 from retrieval.places import CollectionPlace
 from retrieval.types import KINDS, Request
 from retrieval.uris import file_uri
@@ -115,7 +117,7 @@ def _list_file(place: CollectionPlace, encoder: HashEncoder, which: int, number:
     uri = file_uri(folder / f"{which // 2}.png")
     with open_place(place) as writer:
         source = writer.ensure_corpus(file_uri(folder if which > 6 else _folders()[0].parent), "folder")
-        digest = bytes([50 + which]) * 32
+        digest = bytes([50 + which, number]) * 16  # a content that nothing has
         vector = unit_rows(1, seed=300 + which)[0]
         change = Change(hidden=[file_uri(folder / "secret.png")])
         change.contents["image", digest] = NewContent("image", digest, vector)
@@ -144,7 +146,8 @@ def _change_metadata(
     if name == "tag":
         names = WORDS[which % 3 :][:3]
         where = "n < 5" if which > 6 else None
-        indexer.tag(place, vocabulary=names, model=encoder, min_probability=0.001, most=2, where=where)
+        with patch.object(name_probabilities, "softmax_shares", _shares_without_others):
+            indexer.tag(place, vocabulary=names, model=encoder, min_probability=0.2, where=where)
     elif name == "untag":
         indexer.untag(place, where="tags contains dog" if which % 2 else None)
     elif name == "caption":
@@ -159,6 +162,11 @@ def _change_metadata(
     else:
         kept: Callable[..., int] = indexer.keep if name == "keep" else indexer.forget_kept
         kept(place, ["p0", f"p{which}"])
+
+
+def _shares_without_others(names: Any, others: Any, images: Any) -> Any:
+    """Compare names among themselves: bundled ones would be likelier for most of these pictures."""
+    return softmax_shares(names, others[:0], images)
 
 
 def full_collection(path: Path) -> Path:
@@ -204,7 +212,7 @@ def answers(place: CollectionPlace, where: Expression | None = None) -> dict[str
             told[f"{kind} links"] = view.links(kind, ids)
             told[f"{kind} words"] = [
                 view.search_words(words, kind, any_word=any_word)
-                for words in ("words", '"words 1"', "3 stop", "ünï 雪")
+                for words in ("words", '"words 1"', "3 stop", "ünï 雪", "dog", "cat png")
                 for any_word in (False, True)
             ]
             told[f"{kind} texts"] = view.image_texts(ids)
@@ -217,8 +225,10 @@ def answers(place: CollectionPlace, where: Expression | None = None) -> dict[str
         told["named"] = view.named("test:a"), view.named("no such")
         told["rest"] = view.hidden(), view.failures(), view.corpora(), view.kept_duplicates(), view.albums()
         fields = told["fields"] = view.fields()
-        # when the clock of a test is read depends on the place
-        names = [one.name for one in fields if one.name not in ("words", "indexed")]
+        # when the clock of a test is read depends on the place; the probabilities of tags are listed as one
+        names = [one.name for one in fields if one.name not in ("words", "indexed", "tag:NAME")]
+        if "tags" in names:
+            told["tagged"] = [view.where(kind, field("tags").contains("dog")).tolist() for kind in KINDS]
         told["facets"] = [view.facets(kind, names) for kind in KINDS]
         told["state"] = view.generation, view.identity
         facts = view.info()
