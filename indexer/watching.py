@@ -15,11 +15,11 @@ from indexer.updating import Updated, readable_corpora, update
 from retrieval.catalogue_name import is_collection
 from retrieval.collection import KnownCorpus
 from retrieval.corpora.left_out import is_hidden_or_system
-from retrieval.errors import CollectionLocked, CollectionUnreachable, MissingExtra
+from retrieval.errors import CollectionLocked, CollectionUnreachable, MissingExtra, UsageError
 from retrieval.extras import is_installed, require
 from retrieval.places import CollectionPlace
 from retrieval.types import Limits
-from retrieval.uris import split_file_uri
+from retrieval.uris import is_object_uri, split_file_uri
 
 if TYPE_CHECKING:
     from retrieval.encoders.base import Encoder
@@ -93,11 +93,11 @@ def watch(
         MissingExtra: watchfiles is not installed.
         CollectionNotFound: there is no collection.
         CollectionUnreachable: its server does not answer when this begins.
-        UsageError: it is not known how any of its corpora is read.
+        UsageError: it is not known how any of its corpora is read, or all of them lie in an S3 store.
     """
     require("watch", "following folders")
     stop, place = stop or threading.Event(), writable_place(collection)
-    readable_corpora(place)  # what cannot be followed is no reason to wait
+    yield from _in_stores(place)  # what cannot be followed is no reason to wait
     texts = _TextsOfNewImages(TextReading(place, reader, limits, workers, _LOCKED_S), stop)
     yield from _round(place, model, limits, prune, workers, None, stop)
     yield from texts.read()
@@ -171,10 +171,27 @@ def _waiting(error: CollectionLocked | CollectionUnreachable, stop: threading.Ev
         stop.wait(LOOK_S)
 
 
+def _in_stores(collection: CollectionPlace) -> Iterator[Watching]:
+    """Say which corpora are not followed, because a store does not tell when something changes.
+
+    Raises:
+        UsageError: none is left.
+    """
+    known = readable_corpora(collection)
+    stored = [spec.source for _, spec in known if is_object_uri(spec.source)]
+    remedy = "a store does not tell what changes; run vlsearch index now and then"
+    if len(stored) == len(known):
+        raise UsageError(f"{stored[0]} cannot be followed: {remedy}")
+    for source in stored:
+        yield Watching(note=f"{source} is not followed: {remedy}")
+
+
 def _places(collection: CollectionPlace) -> dict[str, Path]:
-    """Give the folder or file of each corpus; that of several tars is their folder."""
+    """Give the folder or file of each corpus on this machine; that of several tars is their folder."""
     places = {}
     for corpus, spec in readable_corpora(collection):
+        if is_object_uri(spec.source):
+            continue
         split = split_file_uri(corpus.uri)
         source = Path(spec.source)
         path = source if source.exists() or split is None else split[0]

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 import indexer
 from indexer.watching import Watching
 from retrieval.collection import Collection
-from retrieval.errors import MissingExtra
+from retrieval.errors import MissingExtra, UsageError
 from retrieval.ocr import ReadLine, TextReader
 from retrieval.places import CollectionPlace
 from tests.builders import HashEncoder, draw, uris
+from tests.s3_server import Bucket
 
 pytest.importorskip("watchfiles")
 
@@ -155,6 +156,18 @@ def test_a_collection_in_its_own_corpus_is_not_followed(tmp_path: Path, photogra
         rounds = len(follower.told)
 
     assert rounds <= 4, "its own commits are no changes"
+
+
+def test_corpora_in_a_store_are_not_followed_and_that_is_said(collection: Path, bucket: Bucket) -> None:
+    bucket.put("p/a.png", (draw(collection.parent / "a.png", (7, 7, 7))).read_bytes())
+    stored = collection.parent / "stored"
+    indexer.build(f"s3://{bucket.name}/p", stored, model=HashEncoder())
+    indexer.build(f"s3://{bucket.name}/p", collection, model=HashEncoder())
+    told = indexer.watch(collection, model=HashEncoder())
+
+    assert f"s3://{bucket.name}/p is not followed" in (next(told).note or "")
+    with pytest.raises(UsageError, match=f"s3://{bucket.name}/p cannot be followed"):
+        next(indexer.watch(stored, model=HashEncoder()))
 
 
 def test_without_its_package_the_extra_is_named(collection: Path, monkeypatch: pytest.MonkeyPatch) -> None:
