@@ -1,89 +1,61 @@
-"""Measures what one entry costs in shards and merges, and writes it beside what other tables say: unit_costs.json.
+"""Measures unit costs and writes them beside what other tables say: unit_costs.json.
 
-python -m benchmarks.scale.unit_costs --pictures 2000
+    python -m benchmarks.scale.unit_costs pictures [--pictures 20000] [--folder F]
+    python -m benchmarks.scale.unit_costs search FOLDER [--rows 100000 200000 400000]
 
-CPU seconds of this process alone, with an encoder that costs nothing, so that what is left is listing, looking up,
-committing and merging; what encoding and decoding cost, their own tables say.
+``pictures`` lists, indexes and merges small pictures (``real_run.py``): what encoding and decoding cost, their own
+tables say. ``search`` fits the costs of an accelerator (``search_costs.py``) to what ``benchmarks.search.scale`` has
+left in its ``--folder``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-import indexer
-from benchmarks.scale.pictures import make_corpus
-from indexer import CorpusOptions, Report, Shard, open_corpus
-from retrieval.testing import HashEncoder
+from benchmarks.scale import real_run, search_costs
 
 COSTS = Path(__file__).with_name("unit_costs.json")
-SHARDS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """CPU seconds an item (a picture or its caption), and bytes an item."""
-
-    list_s: float
-    index_s: float
-    merge_s: float
-    catalogue_bytes: float
+def costs() -> dict[str, float]:
+    """Read the unit costs."""
+    return {name: one["value"] for name, one in json.loads(COSTS.read_text(encoding="utf-8")).items()}
 
 
-def measure(pictures: int) -> Measured:
-    """Index a corpus of so many pictures in shards, one after the other, and merge them."""
-    with tempfile.TemporaryDirectory() as place:
-        corpus = make_corpus(Path(place) / "pictures", pictures)
-        items = 2 * pictures
-        shards = [Path(place) / f"shard-{number}" for number in range(1, SHARDS + 1)]
-
-        def index(number: int) -> Report:
-            opened = open_corpus(str(corpus), CorpusOptions(shard=Shard(number, SHARDS)))
-            return indexer.build(opened, shards[number - 1], model=HashEncoder(dimension=512), workers=1)
-
-        def list_all() -> None:
-            for _ in open_corpus(str(corpus), CorpusOptions(shard=Shard(1, 10_000))).entries():
-                pass
-
-        indexing = sum(cpu_of(lambda n=n: index(n)) for n in range(1, SHARDS + 1))  # type: ignore[misc]
-        listing = cpu_of(list_all)
-        merged = Path(place) / "merged"
-        merging = cpu_of(lambda: indexer.merge(shards, merged))
-        with closing(sqlite3.connect(merged / "catalogue.sqlite")) as catalogue:
-            pages, size = (
-                catalogue.execute(f"PRAGMA page_{name}").fetchone()[0] for name in ("count", "size")
-            )
-        return Measured(
-            listing / items, (indexing - SHARDS * listing) / items, merging / items, pages * size / items
-        )
-
-
-def cpu_of(work: Callable[[], object]) -> float:
-    """Give the CPU seconds of this process that some work takes."""
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+def keep(found: Mapping[str, float], command: str) -> None:
+    """Write costs that a command has measured, with three digits."""
+    known = json.loads(COSTS.read_text(encoding="utf-8"))
+    source = f"benchmarks.scale.unit_costs {command}, {time.strftime('%Y-%m-%d', time.gmtime())}"
+    known |= {name: {"value": float(f"{value:.3g}"), "source": source} for name, value in found.items()}
+    COSTS.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(known, indent=2))
 
 
 def main() -> None:
     """Measure, and put the figures into the file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=2000)
-    pictures = parser.parse_args().pictures
-    costs = json.loads(COSTS.read_text(encoding="utf-8"))
-    found = measure(pictures)
-    source = f"benchmarks.scale.unit_costs --pictures {pictures}, {time.strftime('%Y-%m-%d', time.gmtime())}"
-    for name in ("list_s", "index_s", "merge_s", "catalogue_bytes"):
-        costs[name] = {"value": float(f"{getattr(found, name):.3g}"), "source": source}
-    COSTS.write_text(json.dumps(costs, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(costs, indent=2))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_subparsers(dest="what", required=True)
+    of_pictures = what.add_parser("pictures")
+    of_pictures.add_argument("--pictures", type=int, default=20_000)
+    of_pictures.add_argument("--folder", type=Path, help="where the run stays; by default it is removed")
+    of_search = what.add_parser("search")
+    of_search.add_argument("folder", type=Path)
+    of_search.add_argument("--rows", type=int, nargs="+", default=[100_000, 200_000, 400_000])
+    options = parser.parse_args()
+    if options.what == "pictures":
+        with tempfile.TemporaryDirectory() as place:
+            found = real_run.costs_of(real_run.run(options.folder or Path(place), options.pictures))
+        keep(found, f"pictures --pictures {options.pictures}")
+    else:
+        written = " ".join(map(str, options.rows))
+        keep(search_costs.measure(costs(), options.folder, options.rows), f"search FOLDER --rows {written}")
 
 
 if __name__ == "__main__":
