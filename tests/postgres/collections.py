@@ -223,7 +223,8 @@ def answers(place: CollectionPlace, where: Expression | None = None) -> dict[str
         keys, _ = view.keys()
         told["keys"] = keys, {key: view.item(key) for key in keys}
         told["named"] = view.named("test:a"), view.named("no such")
-        told["rest"] = view.hidden(), view.failures(), view.corpora(), view.kept_duplicates(), view.albums()
+        told["rest"] = view.hidden(), view.failures(), view.corpora(), view.albums()
+        told["kept"] = set(view.kept_duplicates())  # which have no order
         fields = told["fields"] = view.fields()
         # when the clock of a test is read depends on the place; the probabilities of tags are listed as one
         names = [one.name for one in fields if one.name not in ("words", "indexed", "tag:NAME")]
