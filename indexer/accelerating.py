@@ -61,9 +61,11 @@ def accelerate(
             place, _encode_with, recall=recall, from_rows=from_rows, threads=threads, timeout_s=timeout
         )
     with Writer.existing(place, timeout) as writer:
-        return accelerate_if_due(
-            writer, text_encoder(writer), recall=recall, from_rows=from_rows, threads=threads
-        )
+        identity = writer.identity  # now: while an index is built, the catalogue's one connection is in use
+        if identity is None:
+            return []
+        encode = _encode_with(identity)
+        return accelerate_if_due(writer, encode, recall=recall, from_rows=from_rows, threads=threads)
 
 
 def drop_accelerators(collection: str | CollectionPlace, *, timeout: float = 0.0) -> int:
@@ -85,17 +87,6 @@ def drop_accelerators(collection: str | CollectionPlace, *, timeout: float = 0.0
             numbers = [facts.id for facts in read_accelerators(driver, active_encoder_id(driver))]
         writer.drop_accelerators(numbers)
         return len(numbers)
-
-
-def text_encoder(writer: Writer) -> Callable[[list[str]], NDArray[np.float32]]:
-    """Give a function that loads the encoder that a collection is bound to, and encodes texts with it."""
-
-    def encode(texts: list[str]) -> NDArray[np.float32]:
-        identity = writer.identity
-        assert identity is not None, "vectors have an encoder"
-        return _encode_with(identity)(texts)
-
-    return encode
 
 
 def _encode_with(identity: Identity) -> Callable[[list[str]], NDArray[np.float32]]:

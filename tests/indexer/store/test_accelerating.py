@@ -28,7 +28,7 @@ from retrieval.collection.filters.parse import parse_where
 from retrieval.collection.score import exact_scores
 from retrieval.errors import CollectionDamaged
 from retrieval.types import Request
-from tests.builders import IDENTITY, image_change, unit_rows
+from tests.builders import IDENTITY, HashEncoder, image_change, unit_rows
 from tests.retrieval.collection.test_accelerators import DIMENSION, images_and_texts
 
 ROWS, TEXTS = 3000, 600
@@ -240,6 +240,22 @@ def test_a_collection_of_one_kind_is_measured_with_bundled_texts(tmp_path: Path,
         (built,) = accelerate_if_due(writer, lambda asked: texts[: len(asked)], recall=0.5, from_rows=1000)
 
     assert (built.kind, built.rows) == (kind, 1200)
+    assert built.measurement is not None
+    assert built.measurement.queried_with == "bundled texts"
+
+
+def test_optimizing_a_collection_without_texts_loads_its_model_to_encode_bundled_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = HashEncoder()
+    monkeypatch.setattr("indexer.accelerating.load_bound_encoder", lambda _: encoder)
+    with Writer(tmp_path) as writer:
+        rows = unit_rows(300, encoder.identity.dimension)
+        change = image_change(writer.ensure_corpus("test:", "test"), [f"{n}" for n in range(300)], rows)
+        writer.commit(change, encoder.identity)
+
+    [built] = indexer.accelerate(tmp_path, recall=0.5, from_rows=300)
+
     assert built.measurement is not None
     assert built.measurement.queried_with == "bundled texts"
 
