@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from retrieval.answers import json_line
 from retrieval.cli.classify import classify_command
-from retrieval.cli.completing import complete_paths
+from retrieval.cli.completing import complete_collections, complete_paths
 from retrieval.cli.corpus_options import SPLITS, reading_options
 from retrieval.cli.eval_answers import annotations_option, answer_evaluation_command
 from retrieval.cli.eval_captions import caption_evaluation_command, clip_model_option, predictions_option
@@ -25,12 +25,14 @@ from retrieval.cli.eval_options import (
     protocol_options,
 )
 from retrieval.cli.limit_options import limit_options
-from retrieval.cli.options import runtime_options
+from retrieval.cli.options import given_place, runtime_options
 from retrieval.cli.printing import printable
 from retrieval.cli.progress import progress_display
 from retrieval.cli.rerank_options import SecondLookOptions, measured_rerank_options
 from retrieval.corpora import CorpusOptions
 from retrieval.errors import UsageError
+from retrieval.places import CollectionPlace
+from retrieval.postgres_address import FORM
 from retrieval.types import Limits, OnProgress
 
 if TYPE_CHECKING:
@@ -94,9 +96,11 @@ def _hand_on(ctx: click.Context, command: click.Command, task: str) -> object:
 )
 @click.option(
     "--collection",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     metavar="PATH",
-    help="Ask this collection the same queries, and score what it answers.",
+    callback=given_place,
+    shell_complete=complete_collections,
+    help=f"Ask this collection, a folder or {FORM}, the same queries, and score what it answers.",
 )
 @protocol_options
 @figure_options
@@ -123,7 +127,7 @@ def _hand_on(ctx: click.Context, command: click.Command, task: str) -> object:
 def eval_command(
     corpus: str,
     models: tuple[str, ...],
-    collection: Path | None,
+    collection: CollectionPlace | None,
     protocol: ProtocolChoice,
     figures: FigureChoice,
     options: CorpusOptions,

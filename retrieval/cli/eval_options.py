@@ -116,7 +116,8 @@ _FIGURES = (
         "indexes",
         multiple=True,
         metavar="FACTORY",
-        help="The indexes that --ann compares, as FAISS names them; repeatable. [default: a range of them]",
+        help="The indexes that --ann compares, as FAISS names them, or own for that of the collection; repeatable. "
+        "[default: a range of them, and the collection's own]",
     ),
     click.option(
         "--seed",

@@ -188,7 +188,7 @@ def _show_indexes(console: Console, indexes: Sequence[IndexFigures]) -> None:
             _percent(figures.hits / figures.queries),
             *_latency(figures.latency),
             bytes_size(figures.bytes),
-            f"{figures.build_seconds:.2f} s",
+            "" if figures.build_seconds is None else f"{figures.build_seconds:.2f} s",
         )
     _print_table(console, table)
 

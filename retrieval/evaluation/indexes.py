@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,13 @@ from retrieval.collection.score import exact_scores
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.ranks import top_items
 from retrieval.evaluation.relevance import Relevance
-from retrieval.evaluation.searching import Latency
+from retrieval.evaluation.searching import CollectionIndex, Latency
 from retrieval.types import OnProgress, Progress
 
 FETCH = 4  # candidates asked of an index for each hit: they are scored exactly, as the engine does it
+
+OWN = "own"
+"""Name of the approximate index that a collection has (``vlsearch optimize``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +28,17 @@ class IndexFigures:
     """One index against exact search on the same text queries.
 
     Attributes:
-        name: FAISS's factory string, with search settings after a semicolon: ``IVF32,Flat;nprobe=4``.
+        name: FAISS's factory string, with search settings after a semicolon: ``IVF32,Flat;nprobe=4``; or
+            :data:`OWN`.
         k: depth of the comparison.
         recall: mean share of the exact first k that it found.
         hits: queries with a relevant item among its first k.
         exact_hits: the same with exact search.
         queries: the denominator of both.
         gallery: images that it holds.
-        latency: of single queries, exact re-scoring included.
-        bytes: of the index, as FAISS writes it.
-        build_seconds: training and adding.
+        latency: of single queries, exact re-scoring included; of :data:`OWN`, as a user's search, hits included.
+        bytes: of the index, as FAISS writes it; of :data:`OWN`, on disk.
+        build_seconds: training and adding; None of :data:`OWN`, which was there before.
     """
 
     name: str
@@ -46,7 +50,7 @@ class IndexFigures:
     gallery: int
     latency: Latency
     bytes: int
-    build_seconds: float
+    build_seconds: float | None
 
 
 def usual_indexes(images: int) -> tuple[str, ...]:
@@ -68,8 +72,11 @@ def measure_indexes(
     relevance: Relevance,
     k: int = 10,
     advance: OnProgress | None = None,
+    own: CollectionIndex | None = None,
 ) -> list[IndexFigures]:
-    """Build FAISS indexes over a gallery of images and compare each with exact search on text queries.
+    """Compare approximate indexes of a gallery of images with exact search on text queries.
+
+    Those of FAISS are built now.
 
     Text queries, since they lie outside the distribution of the images: an approximate index loses far more
     of them than of image queries. What an index proposes is scored exactly, so it can miss items but not
@@ -82,9 +89,11 @@ def measure_indexes(
         relevance: of q queries and n images.
         k: depth of the comparison; at most n is used.
         advance: told of progress.
+        own: the index of the collection that the gallery is of, measured under the name :data:`OWN`.
 
     Raises:
-        EvaluationError: FAISS knows no such index or setting, or cannot train it on so few images.
+        EvaluationError: FAISS knows no such index or setting, or cannot train it on so few images; or there is no
+            ``own`` one to measure.
     """
     k = min(k, len(gallery))
     exact = [set(best) for best in top_items(queries, gallery, k)[0].tolist()]
@@ -93,13 +102,9 @@ def measure_indexes(
     built: dict[str, FactoryIndex] = {}
     figures = []
     for name in names:
-        factory, _, settings = name.partition(";")
-        if factory not in built:
-            built[factory] = _build(factory, gallery)
-        index = built[factory]
-        _set(index, name, settings)
+        index = _own(own) if name == OWN else _prepared(name, gallery, built)
         with one_thread():
-            found, seconds = _search(index, queries, gallery, k, advance, name)
+            found, seconds = _search(_best_by(index, gallery, k), queries, advance, name)
         figures.append(
             IndexFigures(
                 name=name,
@@ -111,10 +116,28 @@ def measure_indexes(
                 gallery=len(gallery),
                 latency=Latency.of(seconds),
                 bytes=index.size_bytes,
-                build_seconds=index.build_seconds,
+                build_seconds=index.build_seconds if isinstance(index, FactoryIndex) else None,
             )
         )
     return figures
+
+
+def _own(index: CollectionIndex | None) -> CollectionIndex:
+    if index is None:
+        raise EvaluationError(
+            f"there is no index {OWN!r} to measure: no --collection was given, or it has no approximate index of its "
+            "pictures; vlsearch optimize builds one"
+        )
+    return index
+
+
+def _prepared(name: str, gallery: NDArray[np.float32], built: dict[str, FactoryIndex]) -> FactoryIndex:
+    """Give an index of FAISS with the settings of its name, built now if it is not among those built before."""
+    factory, _, settings = name.partition(";")
+    if factory not in built:
+        built[factory] = _build(factory, gallery)
+    _set(built[factory], name, settings)
+    return built[factory]
 
 
 def _build(factory: str, gallery: NDArray[np.float32]) -> FactoryIndex:
@@ -141,21 +164,30 @@ def _set(index: FactoryIndex, name: str, settings: str) -> None:
         ) from error
 
 
+Best = Callable[[NDArray[np.float32]], NDArray[np.int64]]
+
+
+def _best_by(index: FactoryIndex | CollectionIndex, gallery: NDArray[np.float32], k: int) -> Best:
+    """Give what finds the first k rows for a query through an index."""
+    if not isinstance(index, FactoryIndex):
+        return lambda query: index.best(query, k)
+
+    def best(query: NDArray[np.float32]) -> NDArray[np.int64]:
+        rows = index.propose(query, min(FETCH * k, len(gallery)))
+        return rows[np.lexsort((rows, -exact_scores(gallery[rows], query)))[:k]]
+
+    return best
+
+
 def _search(
-    index: FactoryIndex,
-    queries: NDArray[np.float32],
-    gallery: NDArray[np.float32],
-    k: int,
-    advance: OnProgress | None,
-    name: str,
+    best: Best, queries: NDArray[np.float32], advance: OnProgress | None, name: str
 ) -> tuple[list[set[int]], list[float]]:
     found, seconds = [], []
     for done, query in enumerate(queries, 1):
         start = time.perf_counter()
-        rows = index.propose(query, min(FETCH * k, len(gallery)))
-        order = np.lexsort((rows, -exact_scores(gallery[rows], query)))[:k]
+        rows = best(query)
         seconds.append(time.perf_counter() - start)
-        found.append(set(rows[order].tolist()))
+        found.append(set(rows.tolist()))
         if advance:
             advance(Progress(f"measuring {name}", done, len(queries)))
     return found, seconds

@@ -12,6 +12,7 @@ from retrieval.evaluation.embedding import PLAIN
 from retrieval.evaluation.protocols.protocol import Captions
 from retrieval.evaluation.run import EvaluationOptions
 from retrieval.keywords import checked_keywords
+from retrieval.places import CollectionPlace
 from retrieval.types import Limits
 
 
@@ -27,7 +28,7 @@ class EvaluationRequest:
         folds: number of equal parts that are evaluated separately and averaged.
         k: where lists are cut; None for 1, 5 and 10, as far as the galleries reach.
         templates: each holds ``{}``, where a text goes; of several, vectors are averaged.
-        collection: asked the same queries too, if given.
+        collection: asked the same queries too, if given: a folder, or an address on a PostgreSQL server.
         ann: compare approximate indexes with exact search, on the text queries.
         indexes: which ones (:attr:`retrieval.evaluation.indexes.IndexFigures.name`); by default a range.
         seed: of intervals and tests.
@@ -42,7 +43,7 @@ class EvaluationRequest:
     folds: int | None = None
     k: Sequence[int] | None = None
     templates: Sequence[str] = ()
-    collection: str | Path | None = None
+    collection: str | CollectionPlace | None = None
     ann: bool = False
     indexes: Sequence[str] = ()
     seed: int = 0
@@ -72,7 +73,7 @@ class EvaluateOptions(TypedDict, total=False):
     folds: int | None
     k: Sequence[int] | None
     templates: Sequence[str]
-    collection: str | Path | None
+    collection: str | CollectionPlace | None
     ann: bool
     indexes: Sequence[str]
     seed: int

@@ -199,19 +199,20 @@ def _indexes(
     collection: Collection | None,
     advance: OnProgress | None,
 ) -> tuple[IndexFigures, ...]:
-    """Indexes over the images of the evaluation, or over all that a collection holds."""
-    from retrieval.evaluation.indexes import measure_indexes, usual_indexes
-    from retrieval.evaluation.searching import collection_images
+    """Indexes over the images of the evaluation, or over all that a collection holds, with its own if it has one."""
+    from retrieval.evaluation.indexes import OWN, measure_indexes, usual_indexes
+    from retrieval.evaluation.searching import CollectionIndex, collection_images
 
     task = evaluated.directions["text to image"]
     relevance = task.relevance.restricted(task.query_rows, np.arange(task.relevance.items))
     queries = np.ascontiguousarray(embedded.texts[task.query_rows])
-    gallery = embedded.images
+    gallery, own = embedded.images, None
     if collection is not None:
-        uris, gallery = collection_images(collection)
-        relevance = _moved(relevance, [image.uri for image in evaluated.images], uris)
-    names = names or usual_indexes(len(gallery))
-    return tuple(measure_indexes(names, queries, gallery, relevance, advance=advance))
+        images = collection_images(collection)
+        gallery, own = images.vectors, CollectionIndex.of(collection, images)
+        relevance = _moved(relevance, [image.uri for image in evaluated.images], images.uris)
+    names = names or (*usual_indexes(len(gallery)), *([] if own is None else [OWN]))
+    return tuple(measure_indexes(names, queries, gallery, relevance, advance=advance, own=own))
 
 
 def _moved(relevance: Relevance, uris: Sequence[str], places: Sequence[str]) -> Relevance:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluation_set import Direction, EvaluationSet
-from retrieval.types import CorpusImage, CorpusText, Kind, OnProgress, Progress
+from retrieval.types import CorpusImage, CorpusText, Kind, OnProgress, Progress, Request
 
 if TYPE_CHECKING:
     from retrieval.collection import Collection
@@ -85,16 +85,60 @@ def search_collection(
     return Searched(lists, latency)
 
 
-def collection_images(collection: Collection) -> tuple[list[str], NDArray[np.float32]]:
-    """Read the uris of a collection's images that are not hidden, by item id, and their vectors, (n, d) float32."""
-    uris, encodings = [], []
+class CollectionImages(NamedTuple):
+    """The images of a collection that are not hidden and have a vector, by item id.
+
+    Attributes:
+        ids: (n,) int64 item ids, ascending.
+        uris: of the items.
+        vectors: (n, d) float32 unit rows.
+    """
+
+    ids: NDArray[np.int64]
+    uris: list[str]
+    vectors: NDArray[np.float32]
+
+
+def collection_images(collection: Collection) -> CollectionImages:
+    """Read the images of a collection that can be found, in one generation."""
+    ids, uris, encodings = [], [], []
     with collection.reading() as view:
         for page in view.pages("image"):
             for item in page:
                 if item.encoding is not None and not view.hides(item.id):
+                    ids.append(item.id)
                     uris.append(item.uri)
                     encodings.append(item.encoding)
-        return uris, view.vectors("image", encodings)
+        return CollectionImages(np.array(ids, np.int64), uris, view.vectors("image", encodings))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CollectionIndex:
+    """The approximate index of a collection's images: an accelerator of a folder, or a server's index.
+
+    Attributes:
+        collection: that is searched, as users do, but without regions, which no gallery of whole images has.
+        ids: (n,) int64 item ids of the gallery, ascending.
+        size_bytes: of the index on disk.
+    """
+
+    collection: Collection
+    ids: NDArray[np.int64]
+    size_bytes: int
+
+    @classmethod
+    def of(cls, collection: Collection, images: CollectionImages) -> CollectionIndex | None:
+        """Give the one that a collection has; None where it has none, and all vectors are scanned."""
+        facts = collection.info().accelerators.get("image")
+        return None if facts is None else cls(collection, images.ids, facts.bytes)
+
+    def best(self, query: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+        """Search for a query, (d,) float32; give the rows of the gallery that are found, -1 for what is not in it."""
+        with self.collection.reading() as view:
+            [hits] = view.search(query[None], "image", Request(k, regions=False))
+        found = np.array([hit.id for hit in hits], np.int64)
+        rows = np.minimum(np.searchsorted(self.ids, found), len(self.ids) - 1)
+        return np.where(self.ids[rows] == found, rows, -1)
 
 
 def check_holds(collection: Collection, evaluated: EvaluationSet) -> None:

@@ -92,12 +92,13 @@ def test_images_of_a_collection_come_with_the_vectors_that_it_holds(
     path = fill({"a.png": (1, 2, 3), "b.png": (9, 9, 9), "c.png": (1, 2, 3)}, {"test:t": "words"})
 
     with Collection.open(path) as collection:
-        uris, vectors = collection_images(collection)
+        ids, uris, vectors = collection_images(collection)
 
     assert uris == [file_uri(tmp_path / f"{name}.png") for name in "abc"]
     assert (vectors[0] == vectors[2]).all()  # equal contents are two items
     with Collection.open(path) as collection:
-        assert collection.search(vectors[1:2], "image", 1)[0][0].uri == uris[1]
+        hit = collection.search(vectors[1:2], "image", 1)[0][0]
+    assert (hit.uri, hit.id) == (uris[1], ids[1])
 
 
 def test_a_collection_that_lacks_items_of_the_evaluation_is_refused_with_the_first(

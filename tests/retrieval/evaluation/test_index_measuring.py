@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import indexer
+from retrieval.collection import Collection
 from retrieval.collection.score import exact_scores
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.indexes import measure_indexes, usual_indexes
+from retrieval.evaluation.indexes import OWN, measure_indexes, usual_indexes
 from retrieval.evaluation.relevance import Relevance
+from retrieval.evaluation.searching import CollectionIndex, collection_images
+from tests.builders import collection_of
 from tests.retrieval.evaluation.small_sets import random_units
 
 GALLERY, QUERIES = random_units(400, 16), random_units(30, 16, seed=1)
@@ -52,6 +58,32 @@ def test_threads_of_faiss_are_as_they_were() -> None:
     measure_indexes(["Flat"], QUERIES, GALLERY, DIAGONAL)
 
     assert faiss.omp_get_max_threads() == before
+
+
+def test_the_index_of_a_collection_is_measured_by_what_searches_find(tmp_path: Path) -> None:
+    path = collection_of(tmp_path / "c", ([f"i{row}" for row in range(400)], GALLERY))
+    with Collection.open(path) as collection:
+        images = collection_images(collection)
+        assert CollectionIndex.of(collection, images) is None  # nothing has been built
+        own = CollectionIndex(collection, images.ids, 9)
+        [whole] = measure_indexes([OWN], QUERIES, images.vectors, DIAGONAL, own=own)
+
+        indexer.hide(path, images.ids[::3].tolist())
+        with indexer.open_writer(path) as writer:
+            writer.add("new", None, vector=QUERIES[0])
+        [less] = measure_indexes([OWN], QUERIES, images.vectors, DIAGONAL, own=own)
+
+    assert (whole.recall, whole.hits, whole.bytes, whole.build_seconds) == (1.0, whole.exact_hits, 9, None)
+    best = [np.argsort(-exact_scores(GALLERY, query), kind="stable")[:10] for query in QUERIES]
+    # what is hidden is not found, and the new item takes the place of the tenth
+    found = [set(rows[rows % 3 != 0].tolist()) for rows in best]
+    assert less.recall == pytest.approx(sum(map(len, found)) / 300)
+    assert less.exact_hits == whole.exact_hits
+
+
+def test_the_index_of_a_collection_that_has_none_is_refused() -> None:
+    with pytest.raises(EvaluationError, match=r"no index .own. to measure: .*; vlsearch optimize builds one"):
+        measure_indexes([OWN], QUERIES, GALLERY, DIAGONAL)
 
 
 def test_an_index_that_faiss_does_not_know_is_refused() -> None:
