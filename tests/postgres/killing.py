@@ -130,14 +130,19 @@ class Kills:
 
     def _told(self, arguments: list[str], killed: Killed, after_s: float) -> tuple[list[str], str]:
         """Run code, kill something so long after its first line; give all whole lines, and what it said of errors."""
-        client = subprocess.Popen(
-            [sys.executable, "-c", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert client.stdout is not None
-        first = client.stdout.readline()
-        time.sleep(after_s)
-        self._kill(killed, client)
-        rest, said = client.communicate(timeout=600)
+        with tempfile.TemporaryFile("w+") as errors:
+            client = subprocess.Popen(
+                [sys.executable, "-c", *arguments], stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+            assert client.stdout is not None
+            with client.stdout as stdout:  # one reader: what it has read ahead, communicate() would not give
+                first = stdout.readline()
+                time.sleep(after_s)
+                self._kill(killed, client)
+                rest = stdout.read()
+            client.wait(timeout=600)
+            errors.seek(0)
+            said = errors.read()
         if killed == "postmaster":
             self.server.restart()
         told = [line for line in (first + rest).splitlines(keepends=True) if line.endswith("\n")]
