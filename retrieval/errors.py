@@ -256,7 +256,7 @@ class CollectionLocked(CollectionError):
 
 
 class CollectionUnreachable(CollectionError):
-    """The server that a collection lies on does not answer, or has gone away; the argument is the reason."""
+    """The server that a collection lies on does not answer, or has gone away, for the given reason."""
 
     def __init__(self, path: CollectionPlace, reason: str) -> None:
         super().__init__(path, reason)
