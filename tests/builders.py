@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -97,6 +98,13 @@ def draw(path: Path, colour: Colour, size: tuple[int, int] = (8, 8)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)
     return path
+
+
+def png(colour: Colour | str = "red", size: tuple[int, int] = (8, 8)) -> bytes:
+    """The same, as bytes."""
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "PNG")
+    return file.getvalue()
 
 
 def uris(collection: CollectionPlace, kind: str = "image") -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from retrieval.errors import (
 )
 from retrieval.types import Item, Limits
 from retrieval.uris import file_uri
-from tests.builders import IDENTITY, HashEncoder, Index, draw, unit_rows
+from tests.builders import IDENTITY, HashEncoder, Index, draw, png, unit_rows
 
 
 @pytest.fixture
@@ -36,12 +35,6 @@ def writer(collection: Path, encoder: HashEncoder) -> Iterator[ItemWriter]:
 def by_key(collection: Path) -> dict[str | None, Item]:
     with Collection.open(collection) as opened:
         return {hit.key: hit for hit in opened.items(range(1, 2000))}
-
-
-def png(colour: tuple[int, int, int] = (1, 2, 3)) -> bytes:
-    data = io.BytesIO()
-    Image.new("RGB", (8, 8), colour).save(data, "PNG")
-    return data.getvalue()
 
 
 def test_pictures_come_as_bytes_paths_or_pil_texts_as_str_and_are_found(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -12,22 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 import indexer
 from indexer import CorpusOptions, Shard
 from retrieval.types import Limits
-from tests.builders import HashEncoder
+from tests.builders import HashEncoder, png
 from tests.faults.states import state_of
 from tests.retrieval.corpora.corpus_reading import write_tar
 from tests.s3_server import Bucket, requests_counted
-
-
-def png(colour: str) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (16, 12), colour).save(file, "PNG")
-    return file.getvalue()
-
 
 FIRST = {
     "1.png": png("red"),

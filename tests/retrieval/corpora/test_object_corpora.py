@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -11,21 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from retrieval.corpora import Corpus, CorpusOptions, open_corpus
 from retrieval.errors import CorpusFormatError, UsageError
 from retrieval.locations.fetch import read_bytes
 from retrieval.types import CellBytes, Limits, UrlBytes
+from tests.builders import png
 from tests.retrieval.corpora.corpus_reading import Read, read, write, write_tar
 from tests.s3_server import Bucket, requests_counted
-
-
-def png(colour: str = "red") -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (16, 12), colour).save(file, "PNG")
-    return file.getvalue()
-
 
 TREE = {
     "a.png": png("red"),

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from retrieval.errors import EvaluationError, UsageError
 from retrieval.evaluation.embedding import embed, embed_texts
 from retrieval.evaluation.evaluation_set import EvaluationSet
 from retrieval.types import CorpusImage, FileBytes, InlineBytes, Progress
-from tests.builders import HashEncoder
+from tests.builders import HashEncoder, png
 from tests.retrieval.evaluation.small_sets import set_of
-
-
-def png(colour: str) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8), colour).save(file, "PNG")
-    return file.getvalue()
 
 
 @pytest.fixture
