@@ -13,28 +13,17 @@ from typing import TYPE_CHECKING
 
 from retrieval.closing import Closing
 from retrieval.decoding.budget import PROCESS_BYTES, default_budget, divide
-from retrieval.decoding.fetched_videos import FetchedVideos
+from retrieval.decoding.fetched_inputs import FetchedInputs
 from retrieval.decoding.frames import LIST_PARTS, PAGE_TEXT, Reply, Request, Status
 from retrieval.decoding.object_sidecars import sidecars_as_files
 from retrieval.decoding.preparations import Preparation, to_json
 from retrieval.decoding.prepare import PageText, PreparedImage
 from retrieval.decoding.process import ProcessEnded, WorkerProcess
 from retrieval.errors import ImageError, ImageGivenUp, ImageTooLarge, ImageUnreadable, VlsearchError
-from retrieval.file_kinds import is_opened_in_place, is_part_of
-from retrieval.locations.fetch import read_bytes
+from retrieval.file_kinds import is_part_of
 from retrieval.metadata.attributes import checked
 from retrieval.texts import is_unicode, normalise_text
-from retrieval.types import (
-    CellBytes,
-    FileBytes,
-    InlineBytes,
-    Limits,
-    Location,
-    ObjectBytes,
-    PartBytes,
-    UrlBytes,
-    WholeFile,
-)
+from retrieval.types import FileBytes, Limits, Location, PartBytes, WholeFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,9 +61,7 @@ class DecodePool(Closing):
         self._waiting_alone = 0
         self._closed = threading.Event()
         self._watcher: threading.Thread | None = None
-        self._reading_object = threading.Lock()
-        self._last_object: tuple[object, bytes] | None = None
-        self._videos = FetchedVideos()
+        self._inputs = FetchedInputs(limits)
         self._finalizer = weakref.finalize(self, _kill_all, self._all)
 
     def start(self) -> None:
@@ -101,7 +88,7 @@ class DecodePool(Closing):
         self._finalizer()
         for process in idle:
             process.close()
-        self._videos.close()
+        self._inputs.close()
 
     def prepare(
         self,
@@ -125,33 +112,9 @@ class DecodePool(Closing):
             ImageError: otherwise, with the reason.
             VlsearchError: no worker can be started.
         """
-        with self._at_hand(location) as at_hand, sidecars_as_files(described, self.limits) as files:
+        with self._inputs.at_hand(location) as at_hand, sidecars_as_files(described, self.limits) as files:
             reply, array = self._decode(at_hand, to_json(preparation), is_wanted, files)
         return _outcome(reply, array)
-
-    @contextmanager
-    def _at_hand(self, location: Location) -> Iterator[Location]:
-        """Give where a worker process, which reaches no network, reads an image, for the length of a block."""
-        if isinstance(location, UrlBytes | CellBytes):  # tables are read by a limited process of their own
-            yield InlineBytes(read_bytes(location, self.limits))
-        elif not isinstance(location, ObjectBytes):
-            yield location
-        elif is_opened_in_place(location.name) and not location.member:
-            with self._videos.file(location.object, self.limits) as path:
-                yield PartBytes(path, location.part)
-        else:
-            yield InlineBytes(self._object(location), location.part)
-
-    def _object(self, location: ObjectBytes) -> bytes:
-        """Read an object, of which several pictures are asked for one after the other, only once for them."""
-        if not (location.place or location.part):
-            return read_bytes(location, self.limits)
-        file = (location.object, location.offset)
-        with self._reading_object:
-            if self._last_object is None or self._last_object[0] != file:
-                self._last_object = None
-                self._last_object = (file, read_bytes(location, self.limits))
-            return self._last_object[1]
 
     def list_parts(self, location: WholeFile, frames_per_minute: float | None = None) -> list[str]:
         """List the pictures in a file by what names them behind ``#``, in a worker; the file alone names the empty one.
@@ -169,7 +132,7 @@ class DecodePool(Closing):
             file, name = PartBytes(location.path, ""), location.path.name
         else:
             name = location.name
-        with self._at_hand(file) as at_hand:
+        with self._inputs.at_hand(file) as at_hand:
             prepared = _outcome(*self._decode(at_hand, wanted, None, None))
         return _names(name, prepared.array)
 

@@ -255,6 +255,9 @@ def on_server() -> Iterator[Place]:
 STORES = pytest.mark.parametrize("make", [in_memory, in_segments, in_copied_segments, on_server])
 """What every store must do for readers."""
 
+EXAMPLES = settings(max_examples=40)
+"""For each store: a copy of each of the segments is compiled, by OpenVINO, which takes half of the time."""
+
 WRITERS = pytest.mark.parametrize("make", [in_memory, in_segments])
 """What files need; on a server, vectors are rows of the transaction that names them, and it writes nothing beside."""
 
@@ -310,6 +313,7 @@ def shown_completely(found: Proposals) -> dict[int, float]:
 
 
 @STORES
+@EXAMPLES
 @given(held=stored(), depth=st.integers(1, 40))
 def test_a_store_shows_every_live_row_once_and_no_masked_one(
     make: OpenPlace, held: tuple[list[Part], NDArray[np.int64]], depth: int
@@ -333,6 +337,7 @@ def test_a_store_shows_every_live_row_once_and_no_masked_one(
 
 
 @STORES
+@EXAMPLES
 @given(held=stored(), depth=st.integers(1, 40))
 def test_no_row_that_is_not_shown_scores_above_the_bound(
     make: OpenPlace, held: tuple[list[Part], NDArray[np.int64]], depth: int
@@ -349,6 +354,7 @@ def test_no_row_that_is_not_shown_scores_above_the_bound(
 
 
 @STORES
+@EXAMPLES
 @given(held=stored(), seed=st.integers(0, 5))
 def test_vectors_come_by_id_in_the_order_asked_for_bit_for_bit(
     make: OpenPlace, held: tuple[list[Part], NDArray[np.int64]], seed: int
@@ -369,6 +375,7 @@ def test_an_id_that_the_store_does_not_hold_is_a_key_error(make: OpenPlace) -> N
         store.vectors(np.array([4], np.int64))
 
 
+@EXAMPLES
 @given(held=stored(), k=st.integers(1, 60))
 def test_all_stores_give_the_same_candidates(held: tuple[list[Part], NDArray[np.int64]], k: int) -> None:
     parts, masked = held
@@ -384,6 +391,7 @@ def test_all_stores_give_the_same_candidates(held: tuple[list[Part], NDArray[np.
 
 
 @STORES
+@EXAMPLES
 @given(held=stored(), k=st.integers(1, 60), count=st.sampled_from([1, 2, 25]))
 def test_some_of_the_vectors_are_searched_as_a_store_that_holds_no_others(
     make: OpenPlace, held: tuple[list[Part], NDArray[np.int64]], k: int, count: int
