@@ -5,10 +5,9 @@
 1. ``frozen.py`` computes, once for each view of each photograph, what the frozen part of the image tower gives.
 2. ``heads_stage.py`` trains the text tower's MLP and both projections in large batches: the names of things go where
    the photographs that show them are, and captions choose photographs as they did.
-3. With ``--fine-tune``, ``image_stage.py`` trains the last image stages, and the heads learn again.
-4. ``interpolation.py`` interpolates the weights with those of the start.
-5. ``refit_stage.py`` fits the heads' linear layers in closed form, so that words, labels and names find their
-   photographs (``wishes.py`` says where each text is to go); that is exported.
+3. ``image_stage.py`` trains the last image stages against texts that stay; the weights of several runs are averaged.
+4. ``refit_stage.py`` fits the heads once more, so that words, labels and names find their photographs (``wishes.py``
+   says where each text is to go); that is exported.
 
 Every stage keeps its result in the output folder and is not repeated when the recipe is started again.
 ``from_imagenet`` is the recipe that made the earlier ones.

@@ -25,10 +25,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="what the stages make; may be gone on with")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--openvino", action="store_true", help="compute the frozen features in bfloat16")
-    parser.add_argument("--fine-tune", action="store_true", help="train the last image stages too")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    settings = Settings(fine_tuned=args.fine_tune)
+    settings = Settings()
     try:
         claim(args.out, settings.facts(args.start))
     except SettingsError as error:
@@ -37,10 +36,7 @@ def main() -> None:
     training = Training(folders, settings, args.openvino)
     training.begin()
     training.heads()
-    if settings.fine_tuned:
-        training.images()
-        training.heads_again()
-    training.interpolated()
+    training.images()
     training.refitted()
     export(training.model, args.start, args.out / "model")
 

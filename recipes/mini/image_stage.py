@@ -1,4 +1,9 @@
-"""Fine-tune the last image stages against text vectors that stay, on places that are computed once."""
+"""Fine-tune the last image stages against text vectors that stay, on places that are computed once.
+
+A batch of photographs is small, since they pass through the stages, but texts and all other photographs cost a product
+each: every photograph tells its captions from thousands, and every caption its photograph from all. Beside that the
+model as it was when the stage began teaches, as in the heads' stage: over these thousands each has to choose as before.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +24,9 @@ from recipes.mini import checkpoint, fast_stages
 from recipes.mini.frozen import Features, pooled, torch_pool, tuned_stages
 from recipes.mini.heads import learn_projection
 from recipes.mini.names import Names
-from recipes.mini.objective import asymmetric, both_ways
+from recipes.mini.objective import asymmetric, both_ways, divergence, multi_positive_info_nce
 from recipes.mini.photographs import Photograph
+from recipes.mini.start import Tensors, weights_of
 from recipes.mini.texts import NameScores, Said, TextEncoder, TextRows, draw_texts, present
 from retrieval.encoders.two_tower.model import TwoTowerModel
 
@@ -32,9 +38,15 @@ class ImagePlan:
     """Settings; the weights are those of the terms beside captions, which have 1.
 
     The rate falls as if there were ``schedule`` steps: weights are averaged, which stands in for its end.
+
+    Attributes:
+        runs: the steps of each run; their weights are averaged.
+        others: captions of other photographs that a step tells its own from.
+        told: weight of the contrast among thousands.
+        chosen: weight of what was chosen among them when the stage began.
     """
 
-    steps: int = 200
+    runs: tuple[int, ...] = (200, 500, 300)
     schedule: int = 500
     captioned: int = 56
     labelled: int = 64
@@ -47,9 +59,28 @@ class ImagePlan:
     beliefs: float = 0.3
     kept: float = 2.0
     composed: float = 0.5
+    others: int = 6000
+    told: float = 0.7
+    chosen: float = 3.0
     average: float = 0.99
     save_every: int = 20
-    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """Where the model had captions, which stay, and the captioned photographs when the stage began.
+
+    Attributes:
+        scale: 1/temperature.
+        texts: (n, D) float16 unit rows of captions.
+        owners: (n,) the photograph of each.
+        photographs: (m, D) float32 unit rows of the plain views.
+    """
+
+    scale: float
+    texts: Tensor
+    owners: Tensor
+    photographs: Tensor
 
 
 @dataclass(frozen=True)
@@ -79,6 +110,7 @@ class Scenes:
         unsure: (labelled, names) bool.
         class_rows: (2, 1000, D) the text vectors of ImageNet's classes, English and Chinese.
         classifier: (1000, 1280) weights, and (1000,) biases, of the kept features' classifier.
+        remembered: what the captioned are told from.
     """
 
     captioned: Shown
@@ -88,13 +120,30 @@ class Scenes:
     unsure: Tensor
     class_rows: Tensor
     classifier: tuple[Tensor, Tensor]
+    remembered: Remembered
 
 
 def train_images(
-    encoder: TextEncoder, scenes: Scenes, names: Names, plan: ImagePlan, path: Path, log: Log
-) -> None:
-    """Train the tuned stages and the learned part of the projection; a killed run goes on at its checkpoint."""
-    model, stages = encoder.model, tuned_stages(encoder.model)
+    encoder: TextEncoder, scenes: Scenes, names: Names, plan: ImagePlan, run: int, path: Path, log: Log
+) -> Tensors:
+    """Train the tuned stages and the learned part of the projection from where the model is.
+
+    A killed run goes on at its checkpoint.
+
+    Args:
+        encoder: has the model, which keeps its weights.
+        scenes: what is learned from.
+        names: of the things.
+        plan: settings.
+        run: which one of ``plan.runs``; the seed of what is drawn.
+        path: the checkpoint.
+        log: told how the terms fall.
+
+    Returns:
+        All weights.
+    """
+    model, stages, before = encoder.model, tuned_stages(encoder.model), weights_of(encoder.model)
+    steps = plan.runs[run]
     model.requires_grad_(False)
     stages.requires_grad_(True)
     fast_stages.fix_depthwise(stages)
@@ -128,8 +177,8 @@ def train_images(
     else:
         calibrate(model, stages, scores, scenes, texts.of([one.label for one in names.all]), labels)
     begun, losses = time.monotonic(), []
-    for step in range(first, plan.steps):
-        loss, parts = step_loss(model, stages, scores, scale, scenes, labels, names, texts, plan, step)
+    for step in range(first, steps):
+        loss, parts = step_loss(model, stages, scores, scale, scenes, labels, names, texts, plan, run, step)
         share = warmup_cosine(step, 30, plan.schedule)
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * share
@@ -141,7 +190,7 @@ def train_images(
             torch._foreach_lerp_(trunk, start, plan.rate * share * plan.pull)
         average.update()
         losses.append(parts)
-        if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
+        if (step + 1) % plan.save_every == 0 or step + 1 == steps:
             means = {key: round(float(np.mean([one[key] for one in losses])), 4) for key in parts}
             log(stage=path.stem, step=step + 1, seconds=round(time.monotonic() - begun), **means)
             losses.clear()
@@ -150,7 +199,9 @@ def train_images(
             checkpoint.write(path, state | {"scale": scale.detach(), "step": step + 1})
     for handle in handles:
         handle.remove()
-    model.load_state_dict(average.apply(), strict=False)
+    model.requires_grad_(False)
+    model.load_state_dict(before)
+    return {**before, **average.apply()}
 
 
 @torch.no_grad()
@@ -174,14 +225,15 @@ def step_loss(
     names: Names,
     texts: TextRows,
     plan: ImagePlan,
+    run: int,
     step: int,
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss of one step, whose draws depend on its number alone."""
-    torch.manual_seed(1000 * plan.seed + step)
-    rng = random.Random(f"{plan.seed} {step}")
+    torch.manual_seed(1000 * run + step)
+    rng = random.Random(f"{run} {step}")
     sets = (scenes.captioned, scenes.labelled, scenes.unnamed)
     sizes = (plan.captioned, plan.labelled, plan.unnamed)
-    chosen = [rows_of_step(len(s.photographs), n, step, plan.seed) for s, n in zip(sets, sizes, strict=True)]
+    chosen = [rows_of_step(len(s.photographs), n, step, run) for s, n in zip(sets, sizes, strict=True)]
     views = [rng.choice(shown.views) for shown in sets]
     places = np.concatenate([v.places[rows] for v, rows in zip(views, chosen, strict=True)])
     kept = torch.from_numpy(
@@ -221,9 +273,43 @@ def step_loss(
     learned = images[:, : model.config.image_parts[0]]
     before = np.concatenate([shown.start[rows] for shown, rows in zip(sets, chosen, strict=True)])
     staying = distillation(learned, torch.from_numpy(before))
+    told, chosen_so = remember(images[: len(captioned)], captioned, scenes.remembered, plan.others)
     loss = captions + plan.names * naming + plan.beliefs * beliefs + plan.kept * staying
+    loss = loss + plan.told * told + plan.chosen * chosen_so
     parts = {"captions": captions, "names": naming, "beliefs": beliefs, "kept": staying}
+    parts |= {"told": told, "chosen": chosen_so}
     return loss, {name: value.item() for name, value in parts.items()}
+
+
+def remember(images: Tensor, rows: Sequence[int], before: Remembered, others: int) -> tuple[Tensor, Tensor]:
+    """The contrast among thousands, and how far choices among them are from those before.
+
+    Args:
+        images: (b, D) unit rows of photographs as they are now.
+        rows: which photographs these are.
+        before: where all were.
+        others: captions of other photographs, drawn by torch's generator.
+
+    Returns:
+        The mean of InfoNCE from photographs to captions and from captions to photographs; the sum of the mean
+        Kullback-Leibler divergences of both choices.
+    """
+    own = torch.isin(before.owners, torch.tensor(rows))
+    away = torch.nonzero(~own).squeeze(1)
+    drawn = torch.cat([torch.nonzero(own).squeeze(1), away[torch.randperm(len(away))[:others]]])
+    texts, owners = before.texts[drawn].float(), before.owners[drawn]
+    right = torch.tensor(rows)[:, None] == owners
+    nobody = torch.zeros_like(right)
+    was, now = (before.scale * one @ texts.T for one in (before.photographs[rows], images))
+    told = multi_positive_info_nce(now, right, nobody)
+    chosen = divergence(was, now)
+
+    asked = texts[: int(own.sum())]
+    photographs = before.photographs.index_copy(0, torch.tensor(rows), images)
+    was, now = (before.scale * asked @ one.T for one in (before.photographs, photographs))
+    right = owners[: len(asked), None] == torch.arange(len(photographs))
+    told = (told + multi_positive_info_nce(now, right, torch.zeros_like(right))) / 2
+    return told, chosen + divergence(was, now)
 
 
 def rows_of_step(count: int, size: int, step: int, seed: int) -> list[int]:

@@ -61,9 +61,10 @@ def similarities_lost(before: Tensor, now: Tensor) -> Tensor:
         before: (R, C), similarities by temperature.
         now: the same, of the model that learns.
     """
-    return _divergence(before, now) + _divergence(before.T, now.T)
+    return divergence(before, now) + divergence(before.T, now.T)
 
 
-def _divergence(before: Tensor, now: Tensor) -> Tensor:
+def divergence(before: Tensor, now: Tensor) -> Tensor:
+    """The mean Kullback-Leibler divergence of what rows choose now from what they chose before; as above."""
     wanted, said = before.log_softmax(1), now.log_softmax(1)
     return (wanted.exp() * (wanted - said)).sum(1).mean()

@@ -1,9 +1,9 @@
-"""Fit the heads' linear layers again in closed form, where interpolation has left short queries and class photographs.
+"""Bring short queries and class photographs to where they belong, which the stages before have left behind.
 
-Training moves what it never sees along: words alone, labels of groceries. Gradients over large batches would cost
-minutes for each of them; here each text gets the row where it belongs, and weighted ridge regression finds the weights
-of three linear layers that bring all texts and photographs nearest to where they belong, most of them to where they
-are. Words, labels and names belong nearer to the direction that tells the photographs which show them from all others.
+Training moves what it never sees along: words alone, labels of groceries. Here each text gets the row where it belongs,
+and the text tower's heads are fitted to these rows, most of which are where the texts are. Words, labels and names
+belong nearer to the direction that tells the photographs which show them from all others. The image projection is
+fitted to its rows by ridge regression.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from recipes.mini.start import Tensors
+from indexer.training.losses import distillation
+from indexer.training.schedule import warmup_cosine
+from recipes.mini.heads import learning, text_rows
+from recipes.mini.start import Tensors, weights_of
 from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.text_towers import BagTower
-
-_CHUNK = 8_192
 
 
 @dataclass(frozen=True)
@@ -42,31 +42,37 @@ class RefitPlan:
         words_told: how far words go.
         words_kept: how much of the way back to the start they go before, where they name neither.
         class_gain: what the class part of class names is to be multiplied by, halfway from where they are.
+        class_own: what the rest of them is multiplied by then.
         few: classes that a class name may mean, to find them by its class part.
         photographs: weight of class photographs, which go back to where the start had them.
         image_ridge: of the image projection, in mean squares of a feature.
-        text_ridge: of the text tower's layers.
         probe_ridge: of the directions that tell photographs, in mean variances.
+        text_steps: of gradient descent on the text side.
+        texts: of each.
+        text_rate: highest learning rate.
     """
 
     labels: float = 300.0
     names: float = 100.0
     namings: float = 9.0
-    first_classes: float = 350.0
+    first_classes: float = 600.0
     classes: float = 16.0
     words: float = 100.0
-    captions: float = 24.0
+    captions: float = 60.0
     labels_told: float = 0.6
     names_told: float = 0.3
-    names_placed: float = 1.0
+    names_placed: float = 2.2
     words_told: float = 1.0
     words_kept: float = 0.8
     class_gain: float = 12.0
+    class_own: float = 0.3
     few: int = 3
     photographs: float = 1.0
     image_ridge: float = 0.1
-    text_ridge: float = 0.3
     probe_ridge: float = 1.0
+    text_steps: int = 500
+    texts: int = 4096
+    text_rate: float = 1e-3
 
 
 @dataclass(frozen=True)
@@ -145,39 +151,36 @@ def refit_images(
     return {**weights, **found}
 
 
-def refit_texts(model: TwoTowerModel, bags: Tensor, wishes: Wishes, ridge: float) -> Tensors:
-    """The weights with which texts come nearest to where they are to go.
+def fit_texts(model: TwoTowerModel, bags: Tensor, wishes: Wishes, plan: RefitPlan) -> Tensors:
+    """The weights with which texts come nearest to where they are to go, by gradient descent on what follows the bags.
 
-    Fitted are the MLP's second layer, then the projection. Between the two stands a layer norm, which is inverted
-    around where each text is, like the projection.
+    A step draws texts as often as they weigh, so that each counts one.
 
     Args:
         model: left as it is.
         bags: (n, width) what the MLP is given for each text.
-        wishes: of all of them; rows keep their length before they are made unit rows.
-        ridge: added to the diagonals.
+        wishes: of all of them.
+        plan: steps, their texts and their rate.
+
+    Returns:
+        All weights.
     """
-    asked = wishes.weights > 0
-    given, weights, rows = bags[asked].float(), wishes.weights[asked], wishes.rows[asked]
-    tower, projection = model.text, model.text_projection
-    assert isinstance(tower, BagTower)
-    with torch.no_grad():
-        hidden = torch.cat([nn.functional.gelu(tower.expand(part)) for part in torch.split(given, _CHUNK)])
-        sums = given + tower.reduce(hidden)
-        features = tower.norm(sums)
-        missing = _missing(projection(features), rows) @ torch.linalg.pinv(projection.weight).T
-        missing = (
-            missing / tower.norm.weight * (sums.var(1, correction=0, keepdim=True) + tower.norm.eps).sqrt()
-        )
-        inner = _regress(hidden, missing, weights, ridge)
-        features = tower.norm(sums + _with_one(hidden) @ inner)
-        outer = _regress(features, _missing(projection(features), rows), weights, ridge)
-    changed = {"text.reduce": inner, "text_projection": outer}
-    state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    for name, change in changed.items():
-        state[f"{name}.weight"] += change[:-1].T
-        state[f"{name}.bias"] += change[-1]
-    return state
+    asked, drawn = torch.nonzero(wishes.weights > 0).squeeze(1), torch.Generator().manual_seed(0)
+    before = weights_of(model)
+    with learning(model) as layers:
+        optimizer = torch.optim.AdamW(layers, plan.text_rate, weight_decay=0.0)
+        for step in range(plan.text_steps):
+            place = torch.multinomial(wishes.weights[asked], plan.texts, replacement=True, generator=drawn)
+            rows = asked[place]
+            loss = distillation(text_rows(model, bags[rows]), wishes.rows[rows])
+            for group in optimizer.param_groups:
+                group["lr"] = plan.text_rate * warmup_cosine(step, 10, plan.text_steps)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    after = weights_of(model)
+    model.load_state_dict(before)
+    return after
 
 
 def class_rows(
@@ -196,19 +199,6 @@ def class_rows(
     where = nn.functional.normalize(torch.stack([places[list(one)].mean(0) for one in meant]), dim=1)
     factors = torch.tensor([gains[len(one) <= few] for one in meant])
     return nn.functional.normalize(torch.cat([own, (factors * part.norm(dim=1))[:, None] * where], 1), dim=1)
-
-
-def _missing(now: Tensor, rows: Tensor) -> Tensor:
-    """What rows of any length lack of unit rows as long as they are."""
-    missing: Tensor = rows * now.norm(dim=1, keepdim=True) - now
-    return missing
-
-
-def _regress(features: Tensor, wanted: Tensor, weights: Tensor, ridge: float) -> Tensor:
-    """(F + 1, D) weights and bias of weighted ridge regression."""
-    given = _with_one(features)
-    weighted = given * weights[:, None]
-    return _solve(weighted.T @ given, weighted.T @ wanted, ridge)
 
 
 def _with_one(features: Tensor) -> Tensor:

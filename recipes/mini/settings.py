@@ -22,20 +22,14 @@ class Settings:
         size: side of the square that the image tower sees, in pixels.
         views: of each training photograph, the plain one among them.
         heads: what follows the features.
-        fine_tuned: whether the last image stages learn too, and then the heads again.
-        images: fine-tuning.
-        halfway: where, between the start and what fine-tuning made, the heads learn again.
-        shares: of the way from the start to what came out, where the image tower and the text tower end.
-        refit: what is fitted in closed form in the end.
+        images: fine-tuning of the last image stages.
+        refit: what is fitted in the end.
     """
 
     size: int = 256
     views: int = 2
     heads: HeadsPlan = _HEADS
-    fine_tuned: bool = False
     images: ImagePlan = _IMAGES
-    halfway: float = 0.6
-    shares: tuple[float, float] = (0.6, 1.0)
     refit: RefitPlan = _REFIT
 
     def facts(self, start: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def load_start(folder: Path, size: int) -> TwoTowerModel:
 def weights_of(model: nn.Module) -> Tensors:
     """Copies of all weights, by name."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def mean_of(models: Sequence[Tensors]) -> Tensors:
+    """The mean of several models' weights (model soup: Wortsman et al., ICML 2022); of other numbers the first's."""
+    return {
+        name: torch.stack([one[name] for one in models]).mean(0) if value.is_floating_point() else value
+        for name, value in models[0].items()
+    }
 
 
 def export(model: TwoTowerModel, start: Path, folder: Path) -> None:

@@ -31,14 +31,13 @@ from recipes.mini.frozen import (
     tuned_stages,
 )
 from recipes.mini.heads_stage import Lessons, space, train_heads, with_classes_placed
-from recipes.mini.image_stage import Scenes, Shown, train_images
-from recipes.mini.interpolation import interpolate, interpolate_towers, mean
+from recipes.mini.image_stage import Remembered, Scenes, Shown, train_images
 from recipes.mini.names import Names, read_class_labels
 from recipes.mini.photographs import Photograph, read_set
-from recipes.mini.refit_stage import refit_images, refit_texts
+from recipes.mini.refit_stage import fit_texts, refit_images
 from recipes.mini.settings import Settings
 from recipes.mini.spoken import Spoken, choose_texts
-from recipes.mini.start import Tensors, load_start, weights_of
+from recipes.mini.start import Tensors, load_start, mean_of, weights_of
 from recipes.mini.texts import NameScores, Said, TextEncoder, guess_captions, present, read_captions
 from recipes.mini.vocabulary import Vocabulary
 from recipes.mini.wishes import Pictured, Rows, make_wishes
@@ -196,57 +195,46 @@ class Training:
 
     def heads(self) -> None:
         """Text tower's MLP and both projections, on the start's features; the mean of several runs."""
-        self._heads("heads")
-
-    def heads_again(self) -> None:
-        """The same between the start and what fine-tuning made, on its features."""
-        if not self._load("heads_again"):
-            weights = interpolate(self.start, self.stage_weights("images"), self.settings.halfway)
-            self.model.load_state_dict(weights)
-        self._heads("heads_again")
-
-    def _heads(self, stage: str) -> None:
-        if self._load(stage):
+        if self._load("heads"):
             return
-        lessons, ends = self._lessons(stage), []
-        for run in range(self.settings.heads.runs):
-            path = self.folders.out / f"{stage}-{run}.run"
-            if not path.exists():
-                _write(train_heads(self.model, lessons, self.names, self.settings.heads, run, self.log), path)
-            ends.append(load_file(path))
-        self.model.load_state_dict(mean(ends))
-        self._keep(stage)
+        plan, lessons = self.settings.heads, self._lessons()
+        self._mean_of_runs(
+            "heads",
+            plan.runs,
+            lambda run, _: train_heads(self.model, lessons, self.names, plan, run, self.log),
+        )
 
     def images(self) -> None:
-        """Image tower alone."""
+        """The last image stages, and the learned part of the image projection; the mean of several runs."""
         if self._load("images"):
             return
-        unsure = self.unsure()
+        plan, unsure = self.settings.images, self.unsure()
         self.log(stage="images", pseudo_labels=int(unsure.sum()))
-        train_images(
-            self.encoder,
-            self._scenes(unsure),
-            self.names,
-            self.settings.images,
-            self._checkpoint("images"),
-            self.log,
+        scenes = self._scenes(unsure)
+        self._mean_of_runs(
+            "images",
+            len(plan.runs),
+            lambda run, path: train_images(self.encoder, scenes, self.names, plan, run, path, self.log),
         )
-        self._keep("images")
 
-    def interpolated(self) -> None:
-        """Between the start and what came out."""
-        if self._load("interpolated"):
-            return
-        end = self.stage_weights(self._last)
-        self.model.load_state_dict(interpolate_towers(self.start, end, *self.settings.shares))
-        self._keep("interpolated")
+    def _mean_of_runs(self, stage: str, runs: int, train: Callable[[int, Path], Tensors]) -> None:
+        """Let several runs begin where the model is; each is given a file for its checkpoint, and keeps its end."""
+        ends = []
+        for run in range(runs):
+            path = self.folders.out / f"{stage}-{run}.run"
+            if not path.exists():
+                _write(train(run, path.with_suffix(".checkpoint")), path)
+                path.with_suffix(".checkpoint").unlink(missing_ok=True)
+            ends.append(load_file(path))
+        self.model.load_state_dict(mean_of(ends))
+        self._keep(stage)
 
     def refitted(self) -> None:
-        """The heads' linear layers once more, in closed form."""
+        """The heads once more, fitted to where short queries and class photographs belong."""
         if self._load("refitted"):
             return
         plan, bags = self.settings.refit, self._bags()
-        features = self._features(self._last)
+        features = self._features("refit")
         captioned, labelled = features["flickr_train-0"].float(), features["coco_train-0"].float()
         shown = features["classes-0"][self._class_photographs].float()
         weights = refit_images(
@@ -283,27 +271,19 @@ class Training:
             [*self._class_labels],
             plan,
         )
-        self.model.load_state_dict(refit_texts(self.model, bags, wishes, plan.text_ridge))
+        self.model.load_state_dict(fit_texts(self.model, bags, wishes, plan))
         self._keep("refitted")
 
-    @property
-    def _last(self) -> str:
-        """The last stage that trained the heads."""
-        return "heads_again" if self.settings.fine_tuned else "heads"
-
-    def _lessons(self, stage: str) -> Lessons:
-        """Features by the model as it is; the texts' bags and the space that is to stay by the start."""
-        now = self._features(stage)
-        with self._as_start():
-            first = now if stage == "heads" else self._features("heads")
-            bags = self._bags()
-            before = space(
-                self.model,
-                bags,
-                first["flickr_train-0"],
-                first["coco_train-0"],
-                first["classes-0"][self._class_photographs],
-            )
+    def _lessons(self) -> Lessons:
+        """What the start has of texts and photographs, and where it has them."""
+        now, bags = self._features("heads"), self._bags()
+        before = space(
+            self.model,
+            bags,
+            now["flickr_train-0"],
+            now["coco_train-0"],
+            now["classes-0"][self._class_photographs],
+        )
         captioned, labelled = (
             [now[f"{name}-{view}"] for view in range(self.settings.views)]
             for name in ("flickr_train", "coco_train")
@@ -386,15 +366,21 @@ class Training:
             unsure,
             torch.stack(rows),
             (weights["classifier.1.weight"].float(), weights["classifier.1.bias"].float()),
+            self._remembered(),
         )
+
+    def _remembered(self) -> Remembered:
+        """Captions and captioned photographs as the model has them now."""
+        shown = self.photographs("flickr_train")
+        said = [(text, row) for row, one in enumerate(shown) for text in (*one.english, *one.chinese)]
+        texts = torch.from_numpy(self.encoder.rows([text for text, _ in said])).half()
+        images = torch.from_numpy(self.vectors(self.pooled("flickr_train")))
+        return Remembered(self.model.scale().item(), texts, torch.tensor([row for _, row in said]), images)
 
     # --- files
 
     def _path(self, stage: str) -> Path:
         return self.folders.out / f"{stage}.safetensors"
-
-    def _checkpoint(self, stage: str) -> Path:
-        return self.folders.out / f"{stage}.checkpoint"
 
     def _load(self, stage: str) -> bool:
         if not self._path(stage).exists():
@@ -404,7 +390,6 @@ class Training:
 
     def _keep(self, stage: str) -> None:
         _write(weights_of(self.model), self._path(stage))
-        self._checkpoint(stage).unlink(missing_ok=True)
         self.log(stage=stage, **self.measured())
 
     def stage_weights(self, stage: str) -> Tensors:

@@ -128,8 +128,10 @@ def _wish_classes(wishes: Wishes, spoken: Spoken, rows: Rows, places: Tensor, pl
     for texts, weight in ((spoken.classes, plan.classes), (spoken.first_classes, plan.first_classes)):
         place, meant = rows.at([text for text, _ in texts]), [classes for _, classes in texts]
         gains = {True: plan.class_gain, False: 1.0}
-        placed = class_rows(rows.start[place], meant, places, gains, plan.few)
-        wishes.add(place, rows.now[place] + placed, weight)
+        wished = rows.now[place] + class_rows(rows.start[place], meant, places, gains, plan.few)
+        few = torch.tensor([len(one) <= plan.few for one in meant])
+        wished[few, : -places.shape[1]] *= plan.class_own
+        wishes.add(place, wished, weight)
 
 
 def _wish_labels(

@@ -18,7 +18,6 @@ from recipes.mini.heads_stage import (
     train_heads,
     with_classes_placed,
 )
-from recipes.mini.image_stage import rows_of_step
 from recipes.mini.start import weights_of
 from recipes.mini.texts import NameScores, TextEncoder
 from retrieval.encoders.two_tower.model import TwoTowerModel
@@ -133,9 +132,3 @@ def test_of_each_class_the_surest_photograph_is_chosen() -> None:
     logits = np.array([[5, 0, 0], [9, 0, 0], [0, 0.1, 0.2], [0, 0, 7]], np.float32)
 
     assert one_a_class(logits) == {0: 1, 2: 3}
-
-
-def test_every_photograph_is_seen_once_an_epoch() -> None:
-    epoch = [row for step in range(4) for row in rows_of_step(12, 3, step, seed=0)]
-
-    assert sorted(epoch) == list(range(12))

@@ -15,7 +15,7 @@ from recipes.mini.caption_words import CaptionWords, caption_words
 from recipes.mini.heads import bags, text_rows
 from recipes.mini.names import read_class_labels
 from recipes.mini.photographs import Photograph
-from recipes.mini.refit_stage import RefitPlan, Wishes, probes, refit_images, refit_texts
+from recipes.mini.refit_stage import RefitPlan, Wishes, fit_texts, probes, refit_images
 from recipes.mini.start import weights_of
 from recipes.mini.texts import TextEncoder
 from recipes.mini.vocabulary import Vocabulary, is_chinese
@@ -41,7 +41,7 @@ def test_a_probe_is_the_direction_that_tells_right_photographs_from_others() -> 
     assert told[1, 5] < -0.9
 
 
-def test_refitted_texts_go_where_they_are_to_go_and_the_others_stay(
+def test_fitted_texts_go_where_they_are_to_go_and_the_others_stay(
     model: TwoTowerModel, encoder: TextEncoder
 ) -> None:
     given = bags(encoder, ["two people", "a red bus", "一只狗", "a cat", "people ride", "and"])
@@ -52,11 +52,11 @@ def test_refitted_texts_go_where_they_are_to_go_and_the_others_stay(
     wishes.add([2, 3, 4], now[2:5], 1.0)
     wishes.add([0, 1], wanted, 5.0)
 
-    after = refit_texts(model, given, wishes, 1e-4)
+    after = fit_texts(model, given, wishes, RefitPlan(texts=64, text_steps=300, text_rate=3e-3))
 
     assert all(torch.equal(value, before[name]) for name, value in weights_of(model).items())
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
-    layers = ("text.reduce", "text_projection")
+    layers = ("text.expand", "text.reduce", "text.norm", "text_projection")
     assert changed == {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
     model.load_state_dict(after)
     with torch.no_grad():
