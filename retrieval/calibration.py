@@ -74,7 +74,7 @@ _WORD = re.compile(r"\w+")
 _ENOUGH_SENSE = -0.1  # from here on every query makes sense alike: rare names are not less likely right
 _HIGHEST_BOUND = 0.2  # of "probably nothing", whatever was fitted: one in five is too many
 
-_CAPTIONED = (0.48, 2.54)
+_CAPTIONED = (0.49, 2.46)
 """By how much the log odds of a hit with such a caption rise with those by its vector, and the constant; fitted by
 ``benchmarks/search/captioned_names.py`` on half of the validation photographs of Flickr8k, in both languages."""
 

@@ -22,7 +22,7 @@ from retrieval.encoders.registry import BUNDLED, load_encoder
 from retrieval.encoders.two_tower.features import ImageFeatures
 from retrieval.generators.captioner.config import Decoding
 
-DECODING = Decoding(beams=5, most=20, length_power=1.0, agreement=0.0)
+DECODING = Decoding(beams=5, most=20, length_power=1.0, agreement=0.5)
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ RECOMMENDED: tuple[RecommendedModel, ...] = (
     RecommendedModel(
         "mini",
         None,
-        "mini-7",
+        "mini-8",
         ("en", "zh"),
         23,
         512,

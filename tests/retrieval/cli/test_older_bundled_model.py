@@ -14,15 +14,26 @@ from retrieval.shell import shell_command
 from retrieval.testing import HashEncoder
 from tests.command_line import fill_photos, vlsearch
 
-MINI_6 = "f10d6894dac7ef1ae5ef56dbd06d1ee98e8f8af563a96ca366db6498592637d0"
+WEIGHTS = {
+    "mini-6": "f10d6894dac7ef1ae5ef56dbd06d1ee98e8f8af563a96ca366db6498592637d0",
+    "mini-7": "2340c226af4338ab57e5e709f37f8049776a49b39d722c93df7ab1423bfc110a",
+}
+SIZES = {"mini-6": 192, "mini-7": 256}
+
+
+@pytest.fixture(params=WEIGHTS)
+def revision(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def older(tmp_path: Path) -> Path:
-    """Three photographs with captions, under the identity that mini-6 had."""
+def older(revision: str, tmp_path: Path) -> Path:
+    """Three photographs with captions, under the identity that an earlier mini had."""
     encoder, mini = HashEncoder(dimension=512), retrieval.load_encoder("mini").identity
-    preprocessing = mini.preprocessing.replace('"size": 256', '"size": 192')
-    encoder.identity = replace(mini, weights=MINI_6, revision="mini-6", preprocessing=preprocessing)
+    preprocessing = mini.preprocessing.replace('"size": 256', f'"size": {SIZES[revision]}')
+    encoder.identity = replace(
+        mini, weights=WEIGHTS[revision], revision=revision, preprocessing=preprocessing
+    )
     indexer.build(fill_photos(tmp_path / "photos"), tmp_path / "older", model=encoder)
     return tmp_path / "older"
 
@@ -31,8 +42,8 @@ def older(tmp_path: Path) -> Path:
     "command",
     [["query", "something red"], ["index", "photos"], ["index", "photos", "--model", "mini"]],
 )
-def test_whatever_encodes_says_in_one_sentence_how_to_move_from_mini_6(
-    older: Path, command: Sequence[str], monkeypatch: pytest.MonkeyPatch
+def test_whatever_encodes_says_in_one_sentence_how_to_move_from_an_earlier_mini(
+    older: Path, revision: str, command: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(older.parent)
 
@@ -40,11 +51,11 @@ def test_whatever_encodes_says_in_one_sentence_how_to_move_from_mini_6(
 
     assert result.exit_code == 1
     [sentence] = [line for line in result.stderr.splitlines() if "holds vectors of mini as it was" in line]
-    assert "mini-6" in sentence
+    assert revision in sentence
     assert shell_command("reindex", "--model", "mini", "--collection", older) in sentence
 
 
-def test_a_collection_of_mini_6_moves_with_what_that_sentence_says(older: Path) -> None:
+def test_a_collection_of_an_earlier_mini_moves_with_what_that_sentence_says(older: Path) -> None:
     moved = vlsearch("reindex", "--model", "mini", "--collection", older)
 
     assert moved.exit_code == 0, moved.stderr

@@ -31,7 +31,7 @@ def test_a_cat_is_tagged_in_both_languages_found_by_it_and_the_tags_taken_off(
 
     done = run("tag", "--collection", collection)
     assert done.stdout.splitlines()[0].split() == ["1", "cat", "猫"]
-    assert "1 picture: 1 tagged, 0 without a likely name, 1 changed  (mini-7, everyday 1" in done.stderr
+    assert "1 picture: 1 tagged, 0 without a likely name, 1 changed  (mini-8, everyday 1" in done.stderr
 
     hits = run(
         "query", "an animal", "--collection", collection, "--where", "tags contains 猫 and tag:cat > 0.8"
