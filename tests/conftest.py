@@ -15,9 +15,11 @@ from tests.s3_server import Bucket, endpoint, settings_of
 
 # No property has a deadline and none is failed for drawing slowly: neither is about the product, and both fail on a
 # machine that is busy with something else. On CI the examples follow from the test alone, so that one commit has one
-# verdict; everywhere else each run draws new ones, which is how rare faults are found.
+# verdict; everywhere else each run draws new ones, which is how rare faults are found. Sixty of each, for all tests are
+# to pass in ten minutes; a property that needs more says so.
 hypothesis.settings.register_profile(
     "vlsearch",
+    max_examples=60,
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
     derandomize="CI" in os.environ,
