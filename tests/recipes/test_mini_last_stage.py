@@ -15,7 +15,7 @@ from recipes.mini.caption_words import CaptionWords, caption_words
 from recipes.mini.heads import bags, text_rows
 from recipes.mini.names import read_class_labels
 from recipes.mini.photographs import Photograph
-from recipes.mini.refit_stage import RefitPlan, Wishes, fit_texts, probes, refit_images
+from recipes.mini.refit_stage import RefitPlan, Wishes, class_rows, fit_texts, probes, refit_images
 from recipes.mini.start import weights_of
 from recipes.mini.texts import TextEncoder
 from recipes.mini.vocabulary import Vocabulary, is_chinese
@@ -113,6 +113,13 @@ def test_captions_are_to_stay_and_short_queries_to_find_their_photographs(
     expected = 0.8 * rows.start[grass] + 0.2 * rows.now[grass] + plan.words_told * told[0]
     torch.testing.assert_close(
         wishes.rows[grass], torch.nn.functional.normalize(expected, dim=0), atol=1e-3, rtol=0
+    )
+    tench, kind = rows.at(["tench"])[0], _class_of("tench")
+    gains = {True: plan.class_gain, False: 1.0}
+    [placed] = class_rows(rows.start[[tench]], [frozenset({kind})], taught.places, gains, plan.few)
+    wanted = (rows.now[tench] + placed) * torch.tensor(8 * [plan.class_own] + 8 * [1.0])
+    torch.testing.assert_close(
+        wishes.rows[tench], torch.nn.functional.normalize(wanted, dim=0), atol=1e-3, rtol=0
     )
     [banana] = rows.at(["banana"])
     class_part = wishes.rows[banana, 8:] @ taught.places[_class_of("banana")]
