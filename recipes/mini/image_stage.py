@@ -161,20 +161,11 @@ def train_images(
         weight_decay=0.0,
         fused=True,
     )
-    average, first = checkpoint.Average(model, plan.average), 0
+    average = checkpoint.Average(model, plan.average)
     labels = present(scenes.labelled.photographs, names)
-    if path.exists():
-        state = checkpoint.read(path)
-        model.load_state_dict(state["model"])
-        scores.load_state_dict(state["scores"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.load(state["average"])
-        with torch.no_grad():
-            scale.copy_(state["scale"])
-            for value, own in zip(start, state["start"], strict=True):
-                value.copy_(own)
-        first = state["step"]
-    else:
+    progress = _Progress(model, scores, scale, start, optimizer, average)
+    first = progress.restore(path)
+    if not first:
         calibrate(model, stages, scores, scenes, texts.of([one.label for one in names.all]), labels)
     begun, losses = time.monotonic(), []
     for step in range(first, steps):
@@ -194,14 +185,45 @@ def train_images(
             means = {key: round(float(np.mean([one[key] for one in losses])), 4) for key in parts}
             log(stage=path.stem, step=step + 1, seconds=round(time.monotonic() - begun), **means)
             losses.clear()
-            state = {"model": model.state_dict(), "scores": scores.state_dict(), "start": start}
-            state |= {"optimizer": optimizer.state_dict(), "average": average.state()}
-            checkpoint.write(path, state | {"scale": scale.detach(), "step": step + 1})
+            progress.save(path, step + 1)
     for handle in handles:
         handle.remove()
     model.requires_grad_(False)
     model.load_state_dict(before)
     return {**before, **average.apply()}
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """What a run changes, and the weights that it is pulled to: what a checkpoint holds."""
+
+    model: TwoTowerModel
+    scores: NameScores
+    scale: Tensor
+    start: list[Tensor]
+    optimizer: torch.optim.Optimizer
+    average: checkpoint.Average
+
+    @torch.no_grad()
+    def restore(self, path: Path) -> int:
+        """Go on from a checkpoint, if there is one; give the steps that were done."""
+        if not path.exists():
+            return 0
+        state = checkpoint.read(path)
+        self.model.load_state_dict(state["model"])
+        self.scores.load_state_dict(state["scores"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.load(state["average"])
+        self.scale.copy_(state["scale"])
+        for value, own in zip(self.start, state["start"], strict=True):
+            value.copy_(own)
+        return int(state["step"])
+
+    def save(self, path: Path, step: int) -> None:
+        """Write a checkpoint after so many steps."""
+        state = {"model": self.model.state_dict(), "scores": self.scores.state_dict(), "start": self.start}
+        state |= {"optimizer": self.optimizer.state_dict(), "average": self.average.state()}
+        checkpoint.write(path, state | {"scale": self.scale.detach(), "step": step})
 
 
 @torch.no_grad()
