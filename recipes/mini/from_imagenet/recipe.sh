@@ -36,9 +36,9 @@ if [ $# -gt 8 ]; then
   runs="3 4"
   set -- "$@" --first-run 3 --runs 2 --translate-epochs 3 --balance-epochs 8 --balance-runs 2
 fi
-# The runs of fine-tuning know nothing of each other: one a core.
-printf '%s\n' $runs |
-  OMP_NUM_THREADS=1 xargs -P "$(nproc)" -I RUN python -m $package.train "$@" --only-run RUN
+# The text tower's first stages and the runs of fine-tuning know nothing of each other: one a core.
+printf '%s\n' texts $runs |
+  xargs -P "$(nproc)" -I PART env OMP_NUM_THREADS=1 python -m $package.train "$@" --only PART
 python -m $package.train "$@"
 python "$root/benchmarks/mini/measure.py" --model "$out/best" --flickr8k "$flickr8k" --coco-mini "$coco_mini" \
   --classes "$classes" --image-weights "$weights"

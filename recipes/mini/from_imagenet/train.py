@@ -207,8 +207,8 @@ def forget(out: Path, stage: str) -> None:
             path.unlink()
 
 
-def run(training: Training) -> None:
-    """All stages that are not done, and those after them."""
+def run(training: Training, last: str = "balance") -> None:
+    """All stages up to ``last`` that are not done, and those after them."""
     stages = (
         training.distil,
         training.lexicon,
@@ -226,6 +226,8 @@ def run(training: Training) -> None:
                 forget(training.out, later.__name__)
             stage()
             write(path, training.student.state_dict())
+        if stage.__name__ == last:
+            return
 
 
 def plan_of(text: str) -> tuple[int, ...]:
@@ -257,7 +259,9 @@ def parse() -> argparse.Namespace:
         "--first-run", type=int, default=Finetuning.first, help="its seed: one that --start has not had"
     )
     parser.add_argument(
-        "--only-run", type=int, help="of fine-tuning, then stop: one process a core may do some"
+        "--only",
+        metavar="texts|RUN",
+        help="distil and lexicon, or one run of fine-tuning: none needs another, so one process a core may do some",
     )
     parser.add_argument("--warm-epochs", type=int, default=Finetuning.warm_epochs)
     parser.add_argument("--sizes", type=plan_of, default=Finetuning.sizes, help="of fine-tuning: 160x6,192x4")
@@ -270,8 +274,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--aspect", type=float, default=1.3, help="chosen on val by measure.py")
     args = parser.parse_args()
     runs = range(args.first_run, args.first_run + args.runs)
-    if args.only_run is not None and args.only_run not in runs:
-        parser.error(f"--only-run {args.only_run} is none of the runs {runs.start} to {runs.stop - 1}")
+    if args.only not in (None, "texts", *map(str, runs)):
+        parser.error(
+            f"--only {args.only} is neither texts nor one of the runs {runs.start} to {runs.stop - 1}"
+        )
     return args
 
 
@@ -299,11 +305,13 @@ def main() -> None:
     earlier = args.start and Earlier.load(args.start, args.start_runs, args.start_class_share)
     training = Training(student, recipe, args.flickr8k, args.materials, args.out, earlier)
     training.log(settings=asdict(recipe))
-    if args.only_run is not None:
-        training.finetune_once(args.only_run)
-        return
-    run(training)
-    student.export(args.out / "best", args.aspect)
+    if args.only == "texts":
+        run(training, last="lexicon")
+    elif args.only:
+        training.finetune_once(int(args.only))
+    else:
+        run(training)
+        student.export(args.out / "best", args.aspect)
 
 
 if __name__ == "__main__":
