@@ -31,6 +31,7 @@ from recipes.mini.texts import NameScores, Said, TextEncoder, TextRows, draw_tex
 from retrieval.encoders.two_tower.model import TwoTowerModel
 
 Log = Callable[..., None]
+Rows = Sequence[list[int]]  # of a step's photographs: captioned, labelled, unnamed
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,32 @@ class Scenes:
     classifier: tuple[Tensor, Tensor]
     remembered: Remembered
 
+    @property
+    def sets(self) -> tuple[Shown, Shown, Shown]:
+        """In the order of a batch."""
+        return self.captioned, self.labelled, self.unnamed
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What learns, and what it is told.
+
+    Attributes:
+        model: whose projection learns.
+        stages: its last image stages, which learn.
+        scores: of names, with a temperature and biases that learn.
+        scale: (), the logarithm of captions' 1/temperature, which learns.
+        names: of the things.
+        texts: where the model has texts, which stay.
+    """
+
+    model: TwoTowerModel
+    stages: nn.Module
+    scores: NameScores
+    scale: Tensor
+    names: Names
+    texts: TextRows
+
 
 def train_images(
     encoder: TextEncoder, scenes: Scenes, names: Names, plan: ImagePlan, run: int, path: Path, log: Log
@@ -149,7 +176,8 @@ def train_images(
     fast_stages.fix_depthwise(stages)
     handles = learn_projection(model)
     scale = nn.Parameter(torch.log(model.scale().detach().clone()))
-    scores, texts = NameScores(len(names.all)), TextRows(encoder, {})
+    scores = NameScores(len(names.all))
+    learner = Learner(model, stages, scores, scale, names, TextRows(encoder, {}))
     trunk: list[Tensor] = [value for value in stages.parameters() if value.requires_grad]
     start = [value.detach().clone() for value in trunk]
     optimizer = torch.optim.AdamW(
@@ -166,10 +194,10 @@ def train_images(
     progress = _Progress(model, scores, scale, start, optimizer, average)
     first = progress.restore(path)
     if not first:
-        calibrate(model, stages, scores, scenes, texts.of([one.label for one in names.all]), labels)
+        calibrate(learner, scenes, labels)
     begun, losses = time.monotonic(), []
     for step in range(first, steps):
-        loss, parts = step_loss(model, stages, scores, scale, scenes, labels, names, texts, plan, run, step)
+        loss, parts = step_loss(learner, scenes, labels, plan, run, step)
         share = warmup_cosine(step, 30, plan.schedule)
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * share
@@ -227,80 +255,93 @@ class _Progress:
 
 
 @torch.no_grad()
-def calibrate(
-    model: TwoTowerModel, stages: nn.Module, scores: NameScores, scenes: Scenes, rows: Tensor, labels: Tensor
-) -> None:
+def calibrate(learner: Learner, scenes: Scenes, labels: Tensor) -> None:
     """Fit the temperature and biases of names to a part of the labelled photographs."""
     view = scenes.labelled.views[0]
     part = Features(view.places[:1000], view.kept[:1000])
-    images = model.project_image(torch.from_numpy(pooled(torch_pool(stages), part)).float())
-    scores.fit(images @ rows.T, labels[:1000])
+    features = torch.from_numpy(pooled(torch_pool(learner.stages), part)).float()
+    names = learner.texts.of([one.label for one in learner.names.all])
+    learner.scores.fit(learner.model.project_image(features) @ names.T, labels[:1000])
 
 
 def step_loss(
-    model: TwoTowerModel,
-    stages: nn.Module,
-    scores: NameScores,
-    scale: Tensor,
-    scenes: Scenes,
-    labels: Tensor,
-    names: Names,
-    texts: TextRows,
-    plan: ImagePlan,
-    run: int,
-    step: int,
+    learner: Learner, scenes: Scenes, labels: Tensor, plan: ImagePlan, run: int, step: int
 ) -> tuple[Tensor, dict[str, float]]:
-    """The loss of one step, whose draws depend on its number alone."""
+    """The loss of one step, whose draws depend on its number alone; ``labels`` (labelled, names) 0 or 1."""
     torch.manual_seed(1000 * run + step)
     rng = random.Random(f"{run} {step}")
-    sets = (scenes.captioned, scenes.labelled, scenes.unnamed)
     sizes = (plan.captioned, plan.labelled, plan.unnamed)
-    chosen = [rows_of_step(len(s.photographs), n, step, run) for s, n in zip(sets, sizes, strict=True)]
-    views = [rng.choice(shown.views) for shown in sets]
-    places = np.concatenate([v.places[rows] for v, rows in zip(views, chosen, strict=True)])
-    kept = torch.from_numpy(
-        np.concatenate([v.kept[rows] for v, rows in zip(views, chosen, strict=True)])
-    ).float()
-    tuned = fast_stages.forward(stages, torch.from_numpy(places.astype(np.float32)))
-    features = torch.cat([tuned, kept], 1)
-    images = model.project_image(nn.functional.dropout(features, plan.features_dropped))
+    chosen = [
+        rows_of_step(len(shown.photographs), size, step, run)
+        for shown, size in zip(scenes.sets, sizes, strict=True)
+    ]
+    kept, images = _seen(learner, scenes, chosen, plan.features_dropped, rng)
+    captioned, labelled, _ = chosen
+    captions = _captions_loss(learner, scenes, chosen, images, plan.composed, rng)
+    named = images[len(captioned) : len(captioned) + len(labelled)]
+    names = _names_loss(learner, named, labels[labelled], scenes.unsure[labelled], rng)
+    beliefs = _beliefs_loss(images, kept, scenes, step)
+    staying = _staying_loss(images, scenes, chosen)
+    told, chosen_so = remember(images[: len(captioned)], captioned, scenes.remembered, plan.others)
+    loss = captions + plan.names * names + plan.beliefs * beliefs + plan.kept * staying
+    loss = loss + plan.told * told + plan.chosen * chosen_so
+    parts = {"captions": captions, "names": names, "beliefs": beliefs, "kept": staying}
+    parts |= {"told": told, "chosen": chosen_so}
+    return loss, {name: value.item() for name, value in parts.items()}
 
-    # --- captions, human, composed and guessed
-    captioned, labelled = chosen[0], chosen[1]
+
+def _seen(
+    learner: Learner, scenes: Scenes, chosen: Rows, dropped: float, rng: random.Random
+) -> tuple[Tensor, Tensor]:
+    """The kept features of a batch, (b, 1280), and its unit rows, (b, D), each set in one of its views."""
+    views = [rng.choice(shown.views) for shown in scenes.sets]
+    places, kept = (
+        np.concatenate([part[rows] for part, rows in zip(parts, chosen, strict=True)]).astype(np.float32)
+        for parts in ([view.places for view in views], [view.kept for view in views])
+    )
+    tuned = fast_stages.forward(learner.stages, torch.from_numpy(places))
+    features = torch.cat([tuned, torch.from_numpy(kept)], 1)
+    images = learner.model.project_image(nn.functional.dropout(features, dropped))
+    return torch.from_numpy(kept), images
+
+
+def _captions_loss(
+    learner: Learner, scenes: Scenes, chosen: Rows, images: Tensor, composed: float, rng: random.Random
+) -> Tensor:
+    """Captions, human, composed and guessed, of the captioned and labelled."""
+    captioned, labelled, _ = chosen
     batch = [scenes.captioned.photographs[row] for row in captioned]
     batch += [scenes.labelled.photographs[row] for row in labelled]
     guessed = [()] * len(captioned) + [scenes.guessed[row] for row in labelled]
-    drawn = draw_texts(batch, guessed, names, rng, plan.composed)
-    pairs = scale.exp().clamp(max=100) * images[: len(batch)] @ texts.of(drawn.texts).T
-    captions = both_ways(pairs, *drawn.relation(batch))
+    drawn = draw_texts(batch, guessed, learner.names, rng, composed)
+    scale = learner.scale.exp().clamp(max=100)
+    pairs = scale * images[: len(batch)] @ learner.texts.of(drawn.texts).T
+    return both_ways(pairs, *drawn.relation(batch))
 
-    # --- names over labelled photographs
-    own = images[len(captioned) : len(batch)]
-    naming = torch.stack(
-        [
-            asymmetric(
-                scores(own @ texts.of([name.draw(rng, language) for name in names.all]).T),
-                labels[labelled],
-                scenes.unsure[labelled],
-            )
-            for language in ("en", "zh")
-        ]
-    ).mean()
 
-    # --- what the kept features' classifier says, and where the start had these photographs
+def _names_loss(
+    learner: Learner, images: Tensor, labels: Tensor, unsure: Tensor, rng: random.Random
+) -> Tensor:
+    """Names of things over labelled photographs, the mean of both languages."""
+    losses = []
+    for language in ("en", "zh"):
+        names = learner.texts.of([name.draw(rng, language) for name in learner.names.all])
+        losses.append(asymmetric(learner.scores(images @ names.T), labels, unsure))
+    return torch.stack(losses).mean()
+
+
+def _beliefs_loss(images: Tensor, kept: Tensor, scenes: Scenes, step: int) -> Tensor:
+    """What the kept features' classifier says of each photograph, in one language after the other."""
     weight, bias = scenes.classifier
     believed = (kept @ weight.T + bias).softmax(1)
     said = torch.log_softmax(40 * images @ scenes.class_rows[step % 2].T, 1)
-    beliefs = -(believed * said).sum(1).mean()
-    learned = images[:, : model.config.image_parts[0]]
-    before = np.concatenate([shown.start[rows] for shown, rows in zip(sets, chosen, strict=True)])
-    staying = distillation(learned, torch.from_numpy(before))
-    told, chosen_so = remember(images[: len(captioned)], captioned, scenes.remembered, plan.others)
-    loss = captions + plan.names * naming + plan.beliefs * beliefs + plan.kept * staying
-    loss = loss + plan.told * told + plan.chosen * chosen_so
-    parts = {"captions": captions, "names": naming, "beliefs": beliefs, "kept": staying}
-    parts |= {"told": told, "chosen": chosen_so}
-    return loss, {name: value.item() for name, value in parts.items()}
+    return -(believed * said).sum(1).mean()
+
+
+def _staying_loss(images: Tensor, scenes: Scenes, chosen: Rows) -> Tensor:
+    """How far the learned part is from where the start had these photographs."""
+    before = np.concatenate([shown.start[rows] for shown, rows in zip(scenes.sets, chosen, strict=True)])
+    return distillation(images[:, : before.shape[1]], torch.from_numpy(before))
 
 
 def remember(images: Tensor, rows: Sequence[int], before: Remembered, others: int) -> tuple[Tensor, Tensor]:
