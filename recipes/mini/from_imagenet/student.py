@@ -10,7 +10,8 @@ space, whatever fine-tuning does. Both parts of a picture's vector are equally l
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +141,16 @@ class Student(nn.Module):
         """The text tower's, without those of attention layers: these do nothing until they learn."""
         named = self.towers.text.named_parameters()
         return [value for name, value in named if not name.startswith(("attention.", "places."))]
+
+    @contextmanager
+    def without_attention(self) -> Iterator[None]:
+        """Leave attention layers out while they do nothing: the same bits of rows and gradients, six times as fast."""
+        text = self.towers.text
+        layers, text.attention = text.attention, nn.ModuleList()
+        try:
+            yield
+        finally:
+            text.attention = layers
 
     def text_features(
         self, texts: Sequence[str], dropped: float = 0.0, rng: random.Random | None = None

@@ -136,7 +136,8 @@ class Training:
         if self.earlier:
             self.earlier.lend(self.student, self.taught)
             return
-        distil(self.student, self.taught, self.recipe.distil, self.recipe.seed, self.log)
+        with self.student.without_attention():
+            distil(self.student, self.taught, self.recipe.distil, self.recipe.seed, self.log)
 
     def lexicon(self) -> None:
         """Teach the text tower where class names belong."""
@@ -144,7 +145,8 @@ class Training:
             self.student.centre_class_part(self.frozen.kept())
             return
         self.student.fix_class_part(self.frozen.kept())
-        learn_lexicon(self.student, self.taught, self.recipe.lexicon, self.recipe.seed, self.log)
+        with self.student.without_attention():
+            learn_lexicon(self.student, self.taught, self.recipe.lexicon, self.recipe.seed, self.log)
 
     def finetune(self) -> None:
         """Fine-tune the image tower in several runs."""
