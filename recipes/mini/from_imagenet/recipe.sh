@@ -30,15 +30,22 @@ if [ ! -e "$materials/classes.json" ]; then
   python -m $package.data --flickr8k "$flickr8k" --classes "$classes" --out "$materials"
 fi
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
-runs="0 1 2"
+runs="0 1 2" balances="0 1 2"
 set -- --flickr8k "$flickr8k" --image-weights "$weights" --materials "$materials" --out "$out" ${8:+--start "$8"}
 if [ $# -gt 8 ]; then
-  runs="3 4"
+  runs="3 4" balances="0 1"
   set -- "$@" --first-run 3 --runs 2 --translate-epochs 3 --balance-epochs 8 --balance-runs 2
 fi
-# The text tower's first stages and the runs of fine-tuning know nothing of each other: one a core.
-printf '%s\n' texts $runs |
-  xargs -P "$(nproc)" -I PART env OMP_NUM_THREADS=1 python -m $package.train "$@" --only PART
+# Parts that know nothing of each other: one a core.
+train_beside_each_other() {
+  parts=$1
+  shift
+  printf '%s\n' $parts |
+    xargs -P "$(nproc)" -I PART env OMP_NUM_THREADS=1 python -m $package.train "$@" --only PART
+}
+train_beside_each_other "texts $(printf 'finetune-%s ' $runs)" "$@"
+python -m $package.train "$@" --only middle
+train_beside_each_other "$(printf 'balance-%s ' $balances)" "$@"
 python -m $package.train "$@"
 python "$root/benchmarks/mini/measure.py" --model "$out/best" --flickr8k "$flickr8k" --coco-mini "$coco_mini" \
   --classes "$classes" --image-weights "$weights"

@@ -43,6 +43,8 @@ from recipes.mini.output_folder import SettingsError, claim, digest
 from recipes.mini.vocabulary import Vocabulary
 from retrieval.hub.tokenizer_files import load_tokenizer
 
+LAST = {"texts": "lexicon", "middle": "translate"}  # stage of a part that has several
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -179,20 +181,26 @@ class Training:
         return Lectures(self.captions, labelled, self.features, self.told, self.short, self.taught)
 
     def balance(self) -> None:
-        """Train the text tower and the projections together."""
+        """Train the text tower and the projections together, in several runs."""
         plan, start = self.recipe.balance, {n: v.clone() for n, v in self.student.state_dict().items()}
-        paths = [self.out / f"balance-{run}.safetensors" for run in range(plan.runs)]
-        for run, path in enumerate(paths):
-            if not path.exists():
-                self.student.load_state_dict(start)
-                balance(self.student, self.lectures, plan, self.recipe.seed + run, self.log)
-                self._judge(f"balance, run {run}", self.features.val)
-                write(path, self.student.state_dict())
-        self.student.load_state_dict(settled(start, [load_file(path) for path in paths], plan))
+        ends = []
+        for run in range(plan.runs):
+            self.student.load_state_dict(start)
+            ends.append(load_file(self.balance_once(run)))
+        self.student.load_state_dict(settled(start, ends, plan))
         if self.earlier:
             self.earlier.meet(self.student)
         self.student.shrink_class_part(plan.class_share)
         self._judge("balance", all_features(self.student, self.pixels["val"]))
+
+    def balance_once(self, run: int) -> Path:
+        """One run of that stage, from where the stages before have left the student; its file, if it is not there."""
+        path = self.out / f"balance-{run}.safetensors"
+        if not path.exists():
+            balance(self.student, self.lectures, self.recipe.balance, self.recipe.seed + run, self.log)
+            self._judge(f"balance, run {run}", self.features.val)
+            write(path, self.student.state_dict())
+        return path
 
     def _judge(self, stage: str, features: Tensor) -> None:
         self.log(stage=stage, val=judge_towers(self.student, features, self.val_captions))
@@ -262,8 +270,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--only",
-        metavar="texts|RUN",
-        help="distil and lexicon, or one run of fine-tuning: none needs another, so one process a core may do some",
+        metavar="PART",
+        help="texts (distil and lexicon), finetune-RUN, middle (up to translate) or balance-RUN: texts and runs of"
+        " fine-tuning do not need each other, nor do runs of balance, so that a process a core may do some",
     )
     parser.add_argument("--warm-epochs", type=int, default=Finetuning.warm_epochs)
     parser.add_argument("--sizes", type=plan_of, default=Finetuning.sizes, help="of fine-tuning: 160x6,192x4")
@@ -275,12 +284,24 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--balance-rate", type=float, default=Balancing.rate, help="of learning, likewise")
     parser.add_argument("--aspect", type=float, default=1.3, help="chosen on val by measure.py")
     args = parser.parse_args()
-    runs = range(args.first_run, args.first_run + args.runs)
-    if args.only not in (None, "texts", *map(str, runs)):
-        parser.error(
-            f"--only {args.only} is neither texts nor one of the runs {runs.start} to {runs.stop - 1}"
-        )
+    parts = ["texts", *(f"finetune-{args.first_run + run}" for run in range(args.runs)), "middle"]
+    parts += [f"balance-{run}" for run in range(args.balance_runs)]
+    if args.only not in (None, *parts):
+        parser.error(f"--only {args.only} is none of {', '.join(parts)}")
     return args
+
+
+def run_part(training: Training, part: str) -> None:
+    """What one process does beside others: see ``--only``."""
+    if part in LAST:
+        run(training, LAST[part])
+        return
+    stage, number = part.rsplit("-")
+    if stage == "finetune":
+        training.finetune_once(int(number))
+    else:
+        run(training, LAST["middle"])
+        training.balance_once(int(number))
 
 
 def main() -> None:
@@ -307,10 +328,8 @@ def main() -> None:
     earlier = args.start and Earlier.load(args.start, args.start_runs, args.start_class_share)
     training = Training(student, recipe, args.flickr8k, args.materials, args.out, earlier)
     training.log(settings=asdict(recipe))
-    if args.only == "texts":
-        run(training, last="lexicon")
-    elif args.only:
-        training.finetune_once(int(args.only))
+    if args.only:
+        run_part(training, args.only)
     else:
         run(training)
         student.export(args.out / "best", args.aspect)
