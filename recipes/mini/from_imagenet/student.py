@@ -142,16 +142,6 @@ class Student(nn.Module):
         named = self.towers.text.named_parameters()
         return [value for name, value in named if not name.startswith(("attention.", "places."))]
 
-    @contextmanager
-    def without_attention(self) -> Iterator[None]:
-        """Leave attention layers out while they do nothing: the same bits of rows and gradients, six times as fast."""
-        text = self.towers.text
-        layers, text.attention = text.attention, nn.ModuleList()
-        try:
-            yield
-        finally:
-            text.attention = layers
-
     def text_features(
         self, texts: Sequence[str], dropped: float = 0.0, rng: random.Random | None = None
     ) -> Tensor:
@@ -181,3 +171,13 @@ class Student(nn.Module):
         unfold(self.towers.image, model.image)
         tuned = tuple(f"image.features.{stage}." for stage in range(KEPT_FROM, len(model.image.features)))
         save(folder, model, self.tokenizer, quantised=("text.vectors.", "image.kept.", *tuned))
+
+
+@contextmanager
+def without_attention(text: nn.Module) -> Iterator[None]:
+    """Leave a bag's attention layers out while they do nothing: the same bits of rows and gradients, far faster."""
+    layers, text.attention = text.attention, nn.ModuleList()
+    try:
+        yield
+    finally:
+        text.attention = layers

@@ -36,7 +36,7 @@ from recipes.mini.from_imagenet.opine import Opining, Told, keep_directions, lea
 from recipes.mini.from_imagenet.optimization import Log
 from recipes.mini.from_imagenet.pixels import Features, all_features, load_pixels
 from recipes.mini.from_imagenet.short import Short
-from recipes.mini.from_imagenet.student import SIZE, Student
+from recipes.mini.from_imagenet.student import SIZE, Student, without_attention
 from recipes.mini.from_imagenet.teachers import Reading, Teachers, load_lines
 from recipes.mini.from_imagenet.translate import Translating, translate
 from recipes.mini.output_folder import SettingsError, claim, digest
@@ -138,7 +138,7 @@ class Training:
         if self.earlier:
             self.earlier.lend(self.student, self.taught)
             return
-        with self.student.without_attention():
+        with without_attention(self.student.towers.text):
             distil(self.student, self.taught, self.recipe.distil, self.recipe.seed, self.log)
 
     def lexicon(self) -> None:
@@ -147,7 +147,7 @@ class Training:
             self.student.centre_class_part(self.frozen.kept())
             return
         self.student.fix_class_part(self.frozen.kept())
-        with self.student.without_attention():
+        with without_attention(self.student.towers.text):
             learn_lexicon(self.student, self.taught, self.recipe.lexicon, self.recipe.seed, self.log)
 
     def finetune(self) -> None:
