@@ -20,6 +20,7 @@ from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores.byte_rows import CopyOf
 from retrieval.collection.stores.flat_scan import best_rows, best_selected, products_of
+from retrieval.collection.stores.read_ahead import ask_for, mapping_of
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import LARGEST_DIMENSION
 
@@ -126,6 +127,10 @@ class Segment:
         # clipped: numpy does not copy what it reads once more, and reads nothing beyond the file
         self._data.take(rows, axis=0, out=into.view(np.uint8), mode="clip")
 
+    def ask_for(self, rows: NDArray[np.int64]) -> None:
+        """Have rows by number read that are soon read; see :func:`read_ahead.ask_for`."""
+        ask_for(self._data, rows)
+
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Read all rows in order, as (first row number, (n, d) float32), a few MB at a time."""
         step = max(1, EXACT_SCAN_BYTES // (4 * self.dimension))
@@ -162,11 +167,9 @@ def release_mapped(array: NDArray[Any]) -> None:
     For a pass over all of it that nothing follows soon, of which the kernel would keep every page resident. An array
     that is not mapped stays.
     """
-    mapped: object = array
-    while isinstance(mapped, np.ndarray) and mapped.base is not None:
-        mapped = mapped.base
-    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
+    mapping = mapping_of(array)
+    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def _check_size(collection: Path, name: str, descriptor: int, size: int) -> None:

@@ -19,6 +19,7 @@ from retrieval.collection.stores.byte_rows import FEW_QUERIES
 from retrieval.collection.stores.encoding_places import EncodingPlaces
 from retrieval.collection.stores.flat_scan import best_of_parts, prepare_thread
 from retrieval.collection.stores.protocols import SAMPLE_ROWS
+from retrieval.collection.stores.read_ahead import ColdReads
 from retrieval.collection.stores.segment_files import Segment, open_segment
 from retrieval.collection.stores.selected_segment import SelectedSegment
 from retrieval.collection.stores.shared_scans import Found, SharedScans
@@ -66,6 +67,7 @@ class SegmentStore:
         self.rows = sum(segment.rows for segment in self.segments)
         self._sample: tuple[NDArray[np.float32], int] | None = None
         self._shared = SharedScans()
+        self._cold_reads = ColdReads()
 
     def propose(
         self, queries: NDArray[np.float32], depth: int, masked: NDArray[np.int64]
@@ -155,12 +157,18 @@ class SegmentStore:
         if not self.segments:
             return np.empty((0, 0), np.float32), held
         found = np.empty((len(ids), self.segments[0].dimension), np.float32)
-        for number, places, rows in self._places.find(ids):
+        parts = list(self._places.find(ids))
+        before = self._cold_reads.begin()
+        if self._cold_reads.expected:
+            for number, _, rows in parts:
+                self.segments[number].ask_for(rows)
+        for number, places, rows in parts:
             if isinstance(places, slice):
                 self.segments[number].read(rows, found[places])
             else:
                 found[places] = self.segments[number].vectors(rows)
             held[places] = True
+        self._cold_reads.end(before)
         return found if held.all() else found[held], held
 
     @cached_property

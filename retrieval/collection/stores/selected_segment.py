@@ -51,6 +51,10 @@ class SelectedSegment:
         """Read rows by number into (n, d) float32; see :meth:`Segment.read`."""
         self._segment.read(self._rows[rows], into)
 
+    def ask_for(self, rows: NDArray[np.int64]) -> None:
+        """Have rows by number read that are soon read; see :meth:`Segment.ask_for`."""
+        self._segment.ask_for(self._rows[rows])
+
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Read all the rows in order, as (first number, (n, d) float32), a few MB at a time."""
         step = max(1, EXACT_SCAN_BYTES // (4 * self.dimension))
