@@ -9,6 +9,8 @@ gather asks only after one that had to read.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -60,12 +62,13 @@ class ColdReads:
     def __init__(self) -> None:
         self.expected = True
 
-    def begin(self) -> int:
-        """Note what this thread has read so far; to be given to :meth:`end`."""
-        return _blocks_read()
-
-    def end(self, before: int) -> None:
-        """Expect of the next gather what this one had to do."""
+    @contextmanager
+    def gathering(self, ask: Callable[[], None]) -> Iterator[None]:
+        """Around a gather: ask for its rows if it may have to read, and expect of the next one what this one had to."""
+        before = _blocks_read()
+        if self.expected:
+            ask()
+        yield
         self.expected = _blocks_read() > before
 
 

@@ -20,7 +20,7 @@ from retrieval.collection.folder import SegmentsFolder, reading
 from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores.byte_rows import CopyOf
 from retrieval.collection.stores.flat_scan import best_rows, best_selected, products_of
-from retrieval.collection.stores.read_ahead import ask_for, mapping_of
+from retrieval.collection.stores.read_ahead import ColdReads, ask_for, mapping_of
 from retrieval.errors import CollectionDamaged
 from retrieval.identity import LARGEST_DIMENSION
 
@@ -76,6 +76,7 @@ class Segment:
         self.rows = len(ids)
         self.dimension = data.shape[1] // 4
         self.copy = CopyOf(self)
+        self._cold_reads = ColdReads()
 
     def search(
         self, queries: NDArray[np.float32], k: int, part: slice = ALL
@@ -100,7 +101,8 @@ class Segment:
         self, rows: NDArray[np.int64], queries: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Search some rows, as :meth:`search` does a part; the numbers given count those rows from 0."""
-        return best_selected(self._data, rows, queries, min(k, len(rows)))
+        with self._cold_reads.gathering(lambda: self.ask_for(rows)):
+            return best_selected(self._data, rows, queries, min(k, len(rows)))
 
     @property
     def is_small(self) -> bool:

@@ -158,17 +158,18 @@ class SegmentStore:
             return np.empty((0, 0), np.float32), held
         found = np.empty((len(ids), self.segments[0].dimension), np.float32)
         parts = list(self._places.find(ids))
-        before = self._cold_reads.begin()
-        if self._cold_reads.expected:
+
+        def ask() -> None:
             for number, _, rows in parts:
                 self.segments[number].ask_for(rows)
-        for number, places, rows in parts:
-            if isinstance(places, slice):
-                self.segments[number].read(rows, found[places])
-            else:
-                found[places] = self.segments[number].vectors(rows)
-            held[places] = True
-        self._cold_reads.end(before)
+
+        with self._cold_reads.gathering(ask):
+            for number, places, rows in parts:
+                if isinstance(places, slice):
+                    self.segments[number].read(rows, found[places])
+                else:
+                    found[places] = self.segments[number].vectors(rows)
+                held[places] = True
         return found if held.all() else found[held], held
 
     @cached_property

@@ -86,6 +86,14 @@ def test_a_gather_asks_ahead_only_after_one_that_had_to_read(
     assert asked == [ASKED] * 2  # the first time, since nobody knows, and the second, since the first read
 
 
+def test_a_search_of_some_rows_of_a_cold_file_reads_little_more_than_those(path: Path) -> None:
+    store, query = store_of(path).only(some_ids()), unit_rows(1, D, seed=99)
+
+    read = bytes_read_by(lambda: store.segments[0].search(query, 10))
+
+    assert 0 < read <= 4 * ASKED * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_vectors_in_memory_and_many_rows_are_left_alone(path: Path) -> None:
     ask_for(unit_rows(4, D, seed=0).view(np.uint8), np.arange(4))
 
