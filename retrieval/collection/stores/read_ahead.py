@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,9 @@ def ask_for(data: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
     firsts = start + rows * data.shape[1]
     pages = firsts // mmap.PAGESIZE * mmap.PAGESIZE
     lengths = firsts + data.shape[1] - pages
-    for page, length in zip(pages.tolist(), lengths.tolist(), strict=True):
-        mapping.madvise(mmap.MADV_WILLNEED, page, length)
+    with suppress(OSError):  # it is a hint
+        for page, length in zip(pages.tolist(), lengths.tolist(), strict=True):
+            mapping.madvise(mmap.MADV_WILLNEED, page, length)
 
 
 class ColdReads:
