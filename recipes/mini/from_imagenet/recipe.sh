@@ -36,7 +36,7 @@ if [ $# -gt 8 ]; then
   runs="3 4" balances="0 1"
   set -- "$@" --first-run 3 --runs 2 --translate-epochs 3 --balance-epochs 8 --balance-runs 2
 fi
-# Parts that know nothing of each other: one a core.
+# Parts that know nothing of each other: one a core. Each takes 4 GB of memory, those of balance up to 9 GB.
 train_beside_each_other() {
   parts=$1
   shift
