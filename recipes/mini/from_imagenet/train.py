@@ -296,7 +296,7 @@ def run_part(training: Training, part: str) -> None:
     if part in LAST:
         run(training, LAST[part])
         return
-    stage, number = part.rsplit("-")
+    stage, number = part.split("-")
     if stage == "finetune":
         training.finetune_once(int(number))
     else:
