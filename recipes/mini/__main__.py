@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
-from pathlib import Path
-
-import torch
-
-from recipes.mini.output_folder import SettingsError, claim
-from recipes.mini.settings import Settings
+from recipes.mini.command import opened
 from recipes.mini.start import export
-from recipes.mini.training import Folders, Training
 
 
 def main() -> None:
-    """All stages that are not done."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.mini", description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, help="holds flickr8k, coco_labels, classes, coco_mini"
-    )
-    parser.add_argument("--models", type=Path, required=True, help="holds efficientnet_lite2.safetensors")
-    parser.add_argument("--start", type=Path, required=True, help="the model folder to start from")
-    parser.add_argument("--out", type=Path, required=True, help="what the stages make; may be gone on with")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--openvino", action="store_true", help="compute the frozen features in bfloat16")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    settings = Settings()
-    try:
-        claim(args.out, settings.facts(args.start))
-    except SettingsError as error:
-        sys.exit(f"error: {error}")
-    folders = Folders(args.data, args.models / "efficientnet_lite2.safetensors", args.start, args.out)
-    training = Training(folders, settings, args.openvino)
-    training.begin()
-    training.heads()
-    training.images()
-    training.refitted()
-    export(training.model, args.start, args.out / "model")
+    """All stages that are not done, and the model folder."""
+    training = opened("python -m recipes.mini", __doc__)
+    training.run()
+    export(training.model, training.folders.start, training.folders.out / "model")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from indexer.training.schedule import warmup_cosine
 from recipes.mini.checkpoint import Average
 from recipes.mini.heads import all_image_rows, all_text_rows, learning, text_rows
 from recipes.mini.names import Names
-from recipes.mini.objective import asymmetric, both_ways, multi_positive_info_nce, similarities_lost
+from recipes.mini.objective import Contrast, asymmetric, both_ways, multi_positive_info_nce, similarities_lost
 from recipes.mini.spoken import Spoken
 from recipes.mini.start import Tensors
 from recipes.mini.texts import NameScores
@@ -241,9 +241,24 @@ def _some(values: Sequence[T], count: int, rng: random.Random) -> list[T]:
 
 
 def train_heads(
-    model: TwoTowerModel, lessons: Lessons, names: Names, plan: HeadsPlan, seed: int, log: Log
+    model: TwoTowerModel,
+    lessons: Lessons,
+    names: Names,
+    plan: HeadsPlan,
+    seed: int,
+    log: Log,
+    contrast: Contrast = both_ways,
 ) -> Tensors:
     """Train them from where the model is; a minute or two, so that there are no checkpoints.
+
+    Args:
+        model: the start.
+        lessons: what is learned from.
+        names: of the things.
+        plan: settings.
+        seed: of what is drawn.
+        log: told how the terms fall.
+        contrast: the loss of captions and of labelled photographs' texts.
 
     Returns:
         All weights; the model keeps its own.
@@ -264,7 +279,9 @@ def train_heads(
         for step in range(plan.steps):
             torch.manual_seed(1000 * seed + step)
             batch = draw_batch(lessons, plan, random.Random(f"{seed} {step}"))
-            terms = step_terms(model, scores, scale.exp().clamp(max=100), lessons, names, plan, batch)
+            terms = step_terms(
+                model, scores, scale.exp().clamp(max=100), lessons, names, plan, batch, contrast
+            )
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * warmup_cosine(step, 10, plan.steps)
             optimizer.zero_grad()
@@ -297,6 +314,7 @@ def step_terms(
     names: Names,
     plan: HeadsPlan,
     batch: Batch,
+    contrast: Contrast = both_ways,
 ) -> dict[str, Tensor]:
     """The weighted terms of a step's loss."""
     start, sets = lessons.start, (lessons.captioned, lessons.labelled)
@@ -336,9 +354,8 @@ def step_terms(
     fits = _fits(labels, batch.described[2], names)
     return terms | {
         "names": plan.names_weight * naming,
-        "captions": plan.captions_weight
-        * both_ways(scale * captioned @ spoken.T, own, torch.zeros_like(own)),
-        "described": plan.described_weight * both_ways(scale * labelled @ described.T, pairs, fits & ~pairs),
+        "captions": plan.captions_weight * contrast(scale * captioned @ spoken.T, own, torch.zeros_like(own)),
+        "described": plan.described_weight * contrast(scale * labelled @ described.T, pairs, fits & ~pairs),
     }
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+Contrast = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A loss of (images, texts) logits, positives and pairs that are left out."""
 
 
 def multi_positive_info_nce(logits: Tensor, positive: Tensor, unknown: Tensor) -> Tensor:
@@ -28,6 +33,34 @@ def both_ways(logits: Tensor, positive: Tensor, unknown: Tensor) -> Tensor:
     """The mean of the loss from images (rows) to texts (columns) and that from texts to images."""
     forward = multi_positive_info_nce(logits, positive, unknown)
     return (forward + multi_positive_info_nce(logits.T, positive.T, unknown.T)) / 2
+
+
+def sigmoid_both_ways(logits: Tensor, positive: Tensor, unknown: Tensor) -> Tensor:
+    """The pairwise sigmoid loss (SigLIP: Zhai et al., ICCV 2023, algorithm 1), its bias fitted to the batch.
+
+    The bias is the one by which as many pairs are expected to be right as are right. The sum over pairs, by the
+    number of images.
+
+    Args:
+        logits: (I, C), similarities by temperature.
+        positive: (I, C) bool.
+        unknown: (I, C) bool, pairs that are left out.
+    """
+    free = ~unknown
+    biased = logits + _fitted_bias(logits.detach()[free], int(positive.sum()))
+    signed = torch.where(positive, biased, -biased)
+    return -(torch.nn.functional.logsigmoid(signed) * free).sum() / len(logits)
+
+
+def _fitted_bias(logits: Tensor, right: int) -> float:
+    low, high = -float(logits.max()) - 20, -float(logits.min()) + 20
+    for _ in range(40):
+        bias = (low + high) / 2
+        if torch.sigmoid(logits + bias).sum() > right:
+            high = bias
+        else:
+            low = bias
+    return bias
 
 
 def asymmetric(

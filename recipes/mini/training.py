@@ -188,6 +188,13 @@ class Training:
 
     # --- stages
 
+    def run(self) -> None:
+        """All stages that are not done."""
+        self.begin()
+        self.heads()
+        self.images()
+        self.refitted()
+
     def begin(self) -> None:
         """Measure the start."""
         if not self._load("begin"):
@@ -197,7 +204,7 @@ class Training:
         """Text tower's MLP and both projections, on the start's features; the mean of several runs."""
         if self._load("heads"):
             return
-        plan, lessons = self.settings.heads, self._lessons()
+        plan, lessons = self.settings.heads, self.lessons()
         self._mean_of_runs(
             "heads",
             plan.runs,
@@ -210,7 +217,7 @@ class Training:
             return
         plan, unsure = self.settings.images, self.unsure()
         self.log(stage="images", pseudo_labels=int(unsure.sum()))
-        scenes = self._scenes(unsure)
+        scenes = self.scenes(unsure)
         self._mean_of_runs(
             "images",
             len(plan.runs),
@@ -274,7 +281,7 @@ class Training:
         self.model.load_state_dict(fit_texts(self.model, bags, wishes, plan))
         self._keep("refitted")
 
-    def _lessons(self) -> Lessons:
+    def lessons(self) -> Lessons:
         """What the start has of texts and photographs, and where it has them."""
         now, bags = self._features("heads"), self._bags()
         before = space(
@@ -345,7 +352,8 @@ class Training:
         tensors: Tensors = load_file(path)
         return tensors
 
-    def _scenes(self, unsure: Tensor) -> Scenes:
+    def scenes(self, unsure: Tensor) -> Scenes:
+        """What the image tower learns from, where the model is now; ``unsure`` (labelled, names) bool."""
         learned = self.model.config.image_parts[0]
         classes = self.vocabulary.classes
         weights = load_file(self.folders.classifier)

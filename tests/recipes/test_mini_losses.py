@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import pytest
+import scipy.optimize
 import torch
 
-from recipes.mini.objective import asymmetric, both_ways, multi_positive_info_nce, similarities_lost
+from indexer.training.losses import sigmoid
+from recipes.mini.objective import (
+    asymmetric,
+    both_ways,
+    multi_positive_info_nce,
+    sigmoid_both_ways,
+    similarities_lost,
+)
 
 
 def test_with_one_positive_a_row_the_loss_is_cross_entropy() -> None:
@@ -71,3 +79,35 @@ def test_similarities_lost_are_none_where_nothing_changed_and_grow_with_the_chan
 
     assert losses[0] == pytest.approx(0, abs=1e-6)
     assert losses[0] < losses[1] < losses[2]
+
+
+def test_the_sigmoid_loss_is_that_of_siglip_with_the_bias_that_expects_as_many_right_pairs_as_there_are() -> (
+    None
+):
+    logits = torch.randn(4, 6, generator=torch.Generator().manual_seed(8)).mul(5).double()
+    positive = torch.zeros(4, 6, dtype=torch.bool)
+    positive[range(4), range(4)] = True
+
+    found = sigmoid_both_ways(logits, positive, torch.zeros_like(positive))
+
+    bias = scipy.optimize.brentq(lambda bias: torch.sigmoid(logits + bias).sum().item() - 4, -50, 50)
+    one = torch.tensor(1.0, dtype=torch.float64)
+    scores, biased = torch.eye(4, dtype=torch.float64), torch.tensor(bias, dtype=torch.float64)
+    torch.testing.assert_close(found, sigmoid(scores, logits.T.contiguous(), positive, one, biased))
+
+
+def test_pairs_that_may_be_right_count_nothing_in_the_sigmoid_loss() -> None:
+    logits = torch.randn(3, 5, generator=torch.Generator().manual_seed(9)).requires_grad_()
+    positive = torch.eye(3, 5, dtype=torch.bool)
+    unknown = torch.zeros_like(positive)
+    unknown[1, 4] = True
+
+    loss = sigmoid_both_ways(logits, positive, unknown)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch
+
+    changed = logits.detach().clone()
+    changed[1, 4] += 7
+    assert sigmoid_both_ways(changed, positive, unknown) == loss
+    assert logits.grad is not None
+    assert not logits.grad[unknown].any()
+    assert logits.grad[~unknown].all()
