@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
-
+from indexer.pipeline.bound_encoder import encode_with
 from indexer.store.acceleration import DEFAULT_RECALL, FROM_ROWS, Accelerated, accelerate_if_due
 from indexer.store.writer import Writer
 from retrieval.collection.accelerators.opened import read_accelerators
 from retrieval.collection.encoder_rows import active_encoder_id
 from retrieval.collection.engine import driver_connection
-from retrieval.encoders.registry import load_bound_encoder
 from retrieval.errors import UsageError
 from retrieval.extras import require
-from retrieval.identity import Identity
 from retrieval.places import CollectionPlace, ServerAddress
 from retrieval.postgres_address import place_of
 
@@ -58,14 +52,15 @@ def accelerate(
         from indexer.store.postgres.server_acceleration import accelerate_server  # psycopg: for those alone
 
         return accelerate_server(
-            place, _encode_with, recall=recall, from_rows=from_rows, threads=threads, timeout_s=timeout
+            place, encode_with, recall=recall, from_rows=from_rows, threads=threads, timeout_s=timeout
         )
     with Writer.existing(place, timeout) as writer:
         identity = writer.identity  # now: while an index is built, the catalogue's one connection is in use
         if identity is None:
             return []
-        encode = _encode_with(identity)
-        return accelerate_if_due(writer, encode, recall=recall, from_rows=from_rows, threads=threads)
+        return accelerate_if_due(
+            writer, encode_with(identity), recall=recall, from_rows=from_rows, threads=threads
+        )
 
 
 def drop_accelerators(collection: str | CollectionPlace, *, timeout: float = 0.0) -> int:
@@ -87,7 +82,3 @@ def drop_accelerators(collection: str | CollectionPlace, *, timeout: float = 0.0
             numbers = [facts.id for facts in read_accelerators(driver, active_encoder_id(driver))]
         writer.drop_accelerators(numbers)
         return len(numbers)
-
-
-def _encode_with(identity: Identity) -> Callable[[list[str]], NDArray[np.float32]]:
-    return lambda texts: load_bound_encoder(identity).encode_texts(texts)

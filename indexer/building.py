@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from indexer.index_request import IndexOptions, IndexRequest, index_request
-from indexer.pipeline.bound_encoder import bound_encoder
+from indexer.pipeline.bound_encoder import bound_encoder, encode_with
 from indexer.pipeline.report import RegionsMade, Report
 from indexer.pipeline.run import Run
 from indexer.pipeline.unchanged_objects import ObjectsOfRun
@@ -78,9 +78,9 @@ def build(
     )
     _check_possible(place, asked, _shard_of(corpus))
     folder = common_folder(require_folder(place), corpus.uri) if asked.relative else None
-    if isinstance(asked.model, str) and not is_made(place):
-        # So that a name that does not exist leaves no empty collection.
-        asked = replace(asked, model=load_encoder(asked.model))
+    model = asked.model
+    if isinstance(model, str) and not is_made(place):
+        model = load_encoder(model)  # so that a name that does not exist leaves no empty collection
     with DecodePool(asked.limits, asked.workers) as pool, open_place(place, asked.timeout) as writer:
         claim_shard(writer, corpus.uri, _shard_of(corpus))
         if _is_new(
@@ -89,8 +89,22 @@ def build(
             pool.start()
         if folder is not None:
             keep_relative(writer.catalogue, folder)
-        report = _Indexing(writer, pool, place, corpus, asked, on_progress).report()
+        indexing = _Indexing(writer, pool, corpus, bound_encoder(writer, model), asked, on_progress)
+        report = indexing.report()
+        # The encoder goes, unless the caller has it: to make an accelerator takes memory, too.
+        del indexing, model
+        if not report.interrupted:
+            _care_for(writer, asked.model)
         return replace(report, seconds=round(time.monotonic() - started, 3))
+
+
+def _care_for(writer: Writer, model: str | Path | Encoder) -> None:
+    """Merge segments, and make what searches of large collections are fast by."""
+    compact_if_due(writer)
+    identity = writer.identity
+    if identity is not None and isinstance(writer.place, Path):  # a server scans all vectors
+        encode = encode_with(identity) if isinstance(model, (str, Path)) else model.encode_texts
+        accelerate_if_due(writer, encode)
 
 
 def open_for(place: CollectionPlace, source: str, options: CorpusOptions, read_all: bool) -> Corpus:
@@ -142,21 +156,21 @@ def _is_new(writer: Writer, corpus: Corpus) -> bool:
 
 
 class _Indexing:
-    """One run with all that it takes: entries, what has vanished, regions, and the care of the collection."""
+    """One run with all that it takes: entries, what has vanished, and regions."""
 
     def __init__(
         self,
         writer: Writer,
         pool: DecodePool,
-        place: CollectionPlace,
         corpus: Corpus,
+        encoder: Encoder,
         asked: IndexRequest,
         on_progress: OnProgress | None,
     ) -> None:
-        self._writer, self._pool, self._place = writer, pool, place
+        self._writer, self._pool = writer, pool
         self._corpus, self._asked = corpus, asked
         self._on_progress = on_progress
-        self._encoder: Encoder = bound_encoder(writer, asked.model)
+        self._encoder = encoder
         self._with_regions = wants_regions(writer, self._encoder, asked.regions)
         self._run = Run(
             writer,
@@ -195,16 +209,11 @@ class _Indexing:
         return (items.prune(self._encoder.identity), 0) if self._asked.prune else (0, items.count())
 
     def _finish(self, left_out: Mapping[str, int]) -> RegionsMade | None:
-        """Note the run, and make what the collection is to have beside vectors of its items: regions, accelerators."""
-        writer = self._writer
-        writer.note_run(self._run.corpus_id, left_out, self._corpus.spec, self._objects.note())
-        regions = None
-        if self._with_regions:
-            regions = make_regions(writer, self._encoder, self._pool, on_image=self._tell_regions)
-        compact_if_due(writer)
-        if isinstance(self._place, Path):  # a server scans all vectors
-            accelerate_if_due(writer, self._encoder.encode_texts)
-        return regions
+        """Note the run, and make the regions that the collection is to have beside vectors of its items."""
+        self._writer.note_run(self._run.corpus_id, left_out, self._corpus.spec, self._objects.note())
+        if not self._with_regions:
+            return None
+        return make_regions(self._writer, self._encoder, self._pool, on_image=self._tell_regions)
 
     def _tell(self, done: int, failed: int) -> None:
         if self._on_progress is not None:

@@ -35,7 +35,7 @@ Costs = Mapping[str, float]
 
 _ITERATIONS, _CELL_ROWS = 10, 40  # of k-means, and of the rows that it sees for a cell
 _RANK, _COARSE = 192, 208  # components of mapped rows, and as cells are compared
-_SCANNED_BYTES = 2**30  # of vectors, in scans that are timed
+_SCANNED_BYTES = 64 * 2**20  # of vectors, in scans that are timed
 _KNOWN_ROWS, _KNOWN_VISITS = 1_000_000, (4096, 89)  # docs/architecture.md: 99 % of the ten best of texts
 _SCORE_S = 0.2e-6  # of the exact score of a vector: the unit of CODE_COST
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from indexer.store.writer import Writer
 from retrieval.encoders.registry import load_bound_encoder, load_encoder
+from retrieval.identity import Identity
 
 if TYPE_CHECKING:
+    from indexer.store.tuning_queries import Encode
     from retrieval.encoders.base import Encoder
 
 
@@ -27,3 +32,12 @@ def bound_encoder(writer: Writer, model: str | Path | Encoder) -> Encoder:
         encoder = load_encoder(model)
     writer.check_identity(encoder.identity)
     return encoder
+
+
+def encode_with(identity: Identity) -> Encode:
+    """Give what encodes texts by the encoder of an identity, which is loaded when there are some."""
+
+    def encode(texts: list[str]) -> NDArray[np.float32]:
+        return load_bound_encoder(identity).encode_texts(texts)
+
+    return encode

@@ -24,7 +24,7 @@ from retrieval.types import Kind
 _FIT_QUERIES, _TUNE_QUERIES, _HELD_OUT_QUERIES = 400, 400, 200
 _FEWEST_QUERIES = 200  # stored ones; with fewer of them, the queries are bundled texts
 _SCANS = 5  # timed
-_SCANNED_BYTES = 2**30
+_RESIDENT_BYTES = 64 * 2**20  # of vectors that are in memory at a time, and that a scan is timed on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +82,7 @@ def build_accelerator(
         for segment in store.segments:
             for _, rows in segment.blocks():
                 yield rows
-            segment.release()
+                segment.release()
 
     coded = build_coded_rows(blocks, ids, queries.fit, threads)
     inverted = InvertedFile(coded)
@@ -107,7 +107,7 @@ def build_accelerator(
         target=recall,
         queries=len(queries.held_out),
         queried_with=queries.what,
-        milliseconds=store.run(_median_ms, accelerated, queries.held_out),
+        milliseconds=store.run(_median_ms, store, accelerated, queries.held_out),
         exact_milliseconds=_scan_ms(store, queries.held_out[:_SCANS], masked),
         bytes_per_vector=round(coded.codes.shape[1] + coded.ids.itemsize, 1),
     )
@@ -128,37 +128,37 @@ def exact_best(
 ) -> list[NDArray[np.int64]]:
     """Find the ids of the exact best of each query, those that tie with the last included.
 
-    One segment after the other: of a store larger than memory the kernel would keep every page of the pass resident.
+    Some rows after the others, of a store that may be larger than memory.
     """
     found = [Candidates(np.empty(0, np.int64), np.empty(0, np.float32))] * len(queries)
-    for number, segment in store.by_id.items():
-        of_one = search(store.part([number]), queries, TUNED_FOR, masked)
-        segment.release()
+    for some in store.passes(_resident_rows(queries)):
         found = [
             best_of(np.concatenate([a.ids, b.ids]), np.concatenate([a.scores, b.scores]), TUNED_FOR)
-            for a, b in zip(found, of_one, strict=True)
+            for a, b in zip(found, search(some, queries, TUNED_FOR, masked), strict=True)
         ]
     return [candidates.ids for candidates in found]
 
 
 def _scan_ms(store: SegmentStore, queries: NDArray[np.float32], masked: NDArray[np.int64]) -> float:
-    """Time exact scans of the first segments, as many as memory surely holds, and count up to all vectors."""
-    numbers: list[int] = []
-    for number, segment in store.by_id.items():
-        rows = segment.rows + sum(store.by_id[one].rows for one in numbers)
-        if not numbers or 4 * rows * segment.dimension <= _SCANNED_BYTES:
-            numbers.append(number)
-    part = store.part(numbers)
-    spent = _median_ms(lambda query: search(part, query[None], TUNED_FOR, masked), queries)
-    for segment in part.segments:
-        segment.release()
+    """Time exact scans of the first vectors, and count up to all."""
+    part = store.first(_resident_rows(queries))
+    spent = _median_ms(part, lambda query: search(part, query[None], TUNED_FOR, masked), queries)
     return round(spent * store.rows / part.rows, 3)
 
 
-def _median_ms(work: Callable[[NDArray[np.float32]], object], queries: NDArray[np.float32]) -> float:
+def _resident_rows(queries: NDArray[np.float32]) -> int:
+    return max(1, _RESIDENT_BYTES // (4 * int(queries.shape[1])))
+
+
+def _median_ms(
+    store: SegmentStore, work: Callable[[NDArray[np.float32]], object], queries: NDArray[np.float32]
+) -> float:
+    """Time each query's work where what it reads of the store is in memory already, and release that."""
     spent = []
     for query in queries:
+        work(query)
         started = time.perf_counter()
         work(query)
         spent.append(time.perf_counter() - started)
+        store.release()
     return round(1000 * statistics.median(spent), 3)

@@ -296,7 +296,7 @@ def test_an_encoder_is_asked_for_texts_where_there_are_few(tmp_path: Path) -> No
     indexer.copy_collection(
         collection_of(tmp_path / "c", ([f"i{number}" for number in range(50)], unit_rows(50))), place
     )
-    with patch("indexer.accelerating.load_bound_encoder", return_value=HashEncoder()):
+    with patch("indexer.pipeline.bound_encoder.load_bound_encoder", return_value=HashEncoder()):
         [built] = indexer.accelerate(place, from_rows=50, recall=0.5)
     assert built.measurement is not None
     assert built.measurement.queried_with == "bundled texts"

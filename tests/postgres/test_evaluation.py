@@ -57,7 +57,7 @@ def both(evaluated: EvaluationSet, tmp_path_factory: pytest.TempPathFactory) -> 
     indexer.hide(path, [1, 3])
     indexer.copy_collection(path, place)
     for one in (path, place):
-        with patch("indexer.accelerating.load_bound_encoder", return_value=encoder):
+        with patch("indexer.pipeline.bound_encoder.load_bound_encoder", return_value=encoder):
             built = indexer.accelerate(one, from_rows=100, recall=0.5)
         assert [index.kind for index in built] == ["image"]
     return path, place

@@ -78,14 +78,13 @@ def build_coded_rows(
     rank = min(LARGEST_RANK, d - d % (2 * PART_DIMENSION))
     chosen = rng.permutation(n)[: max(_CODEBOOK_ROWS, cells * _CELL_ROWS)]
     few = np.sort(chosen[:_CODEBOOK_ROWS])
-    rows = _take(blocks(), few)
-    some = rows[:: max(1, len(rows) // _FIT_ROWS)]
+    # Samples larger than this one are taken in passes of their own, as mapped rows, which are shorter.
+    some = _take(blocks(), few[:: max(1, len(few) // _FIT_ROWS)])
     balance, coding = fit_balance(some, queries, rank), fit_isotropic(some, queries, rank)
-    # Another pass, so that of the larger sample only the mapped rows are in memory, which are shorter.
+    del some
     centres = _cluster(_take(blocks(), np.sort(chosen), balance.map_stored), cells, seed)
-    filled = _fill_cells(blocks, n, balance, centres, coding)
-    residuals = coding.map_stored(rows) - filled.means[filled.cell_of[few]]
-    del rows
+    filled, residuals = _fill_cells(blocks, n, balance, centres, coding, few)
+    residuals -= filled.means[filled.cell_of[few]]
     axes = paired_axes(residuals)
     codec = faiss.ProductQuantizer(rank, rank // PART_DIMENSION, 4)
     with one_thread():  # ninety-six small problems: threads would wait for each other at every step
@@ -111,24 +110,35 @@ class _Cells:
 
 
 def _fill_cells(
-    blocks: Blocks, n: int, balance: Balance, centres: NDArray[np.float32], coding: Balance
-) -> _Cells:
-    """Assign all vectors to the cells whose centres are nearest when balanced; take means as they are to be coded."""
+    blocks: Blocks,
+    n: int,
+    balance: Balance,
+    centres: NDArray[np.float32],
+    coding: Balance,
+    places: NDArray[np.int64],
+) -> tuple[_Cells, NDArray[np.float32]]:
+    """Assign all vectors to the cells whose centres are nearest when balanced; take means as they are to be coded.
+
+    With them comes a sample, the vectors at ascending places, as they are to be coded.
+    """
     cells = len(centres)
     cell_of = np.empty(n, np.int32)
+    sample = np.empty((len(places), coding.rank), np.float32)
     sums, squares = np.zeros((cells, coding.rank)), np.zeros(cells)
     for start, rows in _numbered(blocks()):
         cell = _nearest(centres, balance.map_stored(rows))
         cell_of[start : start + len(rows)] = cell
         mapped = coding.map_stored(rows)
         _add_by_cell(sums, cell, mapped)
+        low, high = np.searchsorted(places, (start, start + len(rows)))
+        sample[low:high] = mapped[places[low:high] - start]
         squares += np.bincount(cell, (mapped.astype(np.float64) ** 2).sum(1), minlength=cells)
     sizes = np.bincount(cell_of, minlength=cells)
     counts = np.maximum(sizes, 1)
     means = (sums / counts[:, None]).astype(np.float32)
     spread = squares / counts - (means.astype(np.float64) ** 2).sum(1)
     radii = np.sqrt(np.maximum(spread, 0)).astype(np.float32)
-    return _Cells(cell_of, sizes.astype(np.int32), means, radii)
+    return _Cells(cell_of, sizes.astype(np.int32), means, radii), sample
 
 
 def _code(

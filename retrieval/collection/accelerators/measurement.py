@@ -20,7 +20,7 @@ class Measurement:
         queries: how many queries it was measured on.
         queried_with: what they were: ``stored texts``, ``stored images`` or ``bundled texts``.
         milliseconds: a query took, exact scores included; median. In a folder on one thread, on a server a client's.
-        exact_milliseconds: a scan of all vectors takes; median. In a folder counted up from up to 1 GiB of them.
+        exact_milliseconds: a scan of all vectors takes; median. In a folder counted up from up to 64 MiB of them.
         bytes_per_vector: in memory.
     """
 

@@ -104,6 +104,10 @@ class Segment:
         with self._cold_reads.gathering(lambda: self.ask_for(rows)):
             return best_selected(self._data, rows, queries, min(k, len(rows)))
 
+    def part(self, rows: slice) -> Segment:
+        """Give some consecutive rows as a segment, numbered from 0, whose file stays mapped with this one's."""
+        return Segment(self._data[rows], self.ids[rows])
+
     @property
     def is_small(self) -> bool:
         """Whether one query scans it in less time than passing it to another thread may take on a busy machine."""

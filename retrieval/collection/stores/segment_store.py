@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -213,9 +213,29 @@ class SegmentStore:
                 chosen[number] = SelectedSegment(segment, rows)
         return SegmentStore(chosen, self._threads)
 
-    def part(self, numbers: Iterable[int]) -> SegmentStore:
-        """Give a store of some segments, by their ids in the catalogue."""
-        return SegmentStore({number: self.by_id[number] for number in numbers}, self._threads)
+    def passes(self, rows: int) -> Iterator[SegmentStore]:
+        """Give stores of at most so many rows, that together hold all, for one pass over what may exceed memory.
+
+        What was read of one is released before the next is given: the kernel would keep every page of it resident.
+        """
+        for number, segment in self.by_id.items():
+            for start in range(0, segment.rows, rows):
+                yield SegmentStore({number: segment.part(slice(start, start + rows))}, self._threads)
+                segment.release()
+
+    def first(self, rows: int) -> SegmentStore:
+        """Give a store of the first so many rows, or of all where there are fewer."""
+        chosen, left = {}, rows
+        for number, segment in self.by_id.items():
+            if left > 0:
+                chosen[number] = segment.part(slice(0, left))
+            left -= segment.rows
+        return SegmentStore(chosen, self._threads)
+
+    def release(self) -> None:
+        """Drop what was read from this process's resident memory; see :meth:`Segment.release`."""
+        for segment in self.segments:
+            segment.release()
 
     def since(self, last: int) -> SegmentStore:
         """Give the segments with any encoding after the one with this id."""

@@ -25,6 +25,10 @@ class SelectedSegment:
         self.dimension: int = segment.dimension
         self.copy = segment.copy
 
+    def part(self, rows: slice) -> SelectedSegment:
+        """Give some of the rows, numbered from 0; see :meth:`Segment.part`."""
+        return SelectedSegment(self._segment, self._rows[rows])
+
     @property
     def is_small(self) -> bool:
         """Whether the rows are few; see :attr:`Segment.is_small`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 import indexer
+from indexer import building
 from indexer.pipeline import look_up
 from indexer.pipeline.pace import CommitPace
 from indexer.store.changes import Change, NewContent, NewItem
@@ -48,6 +51,29 @@ def test_a_first_run_encodes_every_content_and_counts_what_the_collection_holds(
 
     assert (report.images, report.captions, report.links) == (3, 2, 2)
     assert (report.encoded, report.unchanged, report.failed, report.removed) == (5, 0, 0, 0)
+
+
+def test_the_model_is_gone_from_memory_when_an_accelerator_is_made(
+    photos: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[weakref.ref[HashEncoder]] = []
+    left: list[HashEncoder | None] = []
+
+    def load(name: str | Path) -> HashEncoder:
+        encoder = HashEncoder()
+        loaded.append(weakref.ref(encoder))
+        return encoder
+
+    def look(writer: Writer, encode: object) -> list[object]:
+        gc.collect()
+        left.extend(one() for one in loaded)
+        return []
+
+    monkeypatch.setattr(building, "load_encoder", load)
+    monkeypatch.setattr(building, "accelerate_if_due", look)
+
+    assert indexer.build(photos, collection, model="mini").encoded == 5
+    assert left == [None]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -248,7 +248,7 @@ def test_optimizing_a_collection_without_texts_loads_its_model_to_encode_bundled
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = HashEncoder()
-    monkeypatch.setattr("indexer.accelerating.load_bound_encoder", lambda _: encoder)
+    monkeypatch.setattr("indexer.pipeline.bound_encoder.load_bound_encoder", lambda _: encoder)
     with Writer(tmp_path) as writer:
         rows = unit_rows(300, encoder.identity.dimension)
         change = image_change(writer.ensure_corpus("test:", "test"), [f"{n}" for n in range(300)], rows)

@@ -70,3 +70,21 @@ def test_the_best_of_one_segment_after_the_other_are_those_of_all_together(
 
     whole = [candidates.ids for candidates in search(store, queries, 10, masked)]
     assert [sorted(ids.tolist()) for ids in found] == [sorted(ids.tolist()) for ids in whole]
+
+
+@given(some_parts(), st.integers(1, 50), st.booleans())
+def test_stores_of_a_few_rows_hold_all_rows_in_order_and_the_first_ones_its_beginning(
+    parts: list[list[int]], rows: int, of_some: bool
+) -> None:
+    store, vector_of = store_of(parts)
+    if of_some:
+        store = store.only(np.array(sorted(vector_of)[::2], np.int64))
+
+    passed = list(store.passes(rows))
+
+    assert all(0 < one.rows <= rows for one in passed)
+    assert [number for one in passed for number in one.ids] == store.ids.tolist()
+    assert store.first(rows).ids.tolist() == store.ids[:rows].tolist()
+    for one in (*passed, store.first(rows)):
+        for number, vector in zip(one.ids.tolist(), one.vectors(one.ids), strict=True):
+            assert np.array_equal(vector, vector_of[number])
