@@ -118,6 +118,7 @@ def _queries(other: SegmentStore, kind: Kind, masked: NDArray[np.int64], encode:
     """Choose queries, and share them out."""
     wanted = _FIT_QUERIES + _TUNE_QUERIES + _HELD_OUT_QUERIES
     rows, what = choose_queries(other, kind, masked, encode, _FEWEST_QUERIES, wanted)
+    other.release()  # a few rows, and all that the kernel mapped around them
     shares = np.cumsum([_FIT_QUERIES, _TUNE_QUERIES]) * len(rows) // wanted
     fit, to_tune, held_out = np.split(rows, shares)
     return _Queries(fit, to_tune, held_out, what)
