@@ -143,8 +143,8 @@ def main() -> None:
             found[name] = training.measured()
             known.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"| | {' | '.join(_COLUMNS)} |\n|---{'|---' * len(_COLUMNS)}|")
-    for name, figures in found.items():
-        print(line(name, figures))
+    for name, _ in rows(training):
+        print(line(name, found[name]))
 
 
 if __name__ == "__main__":
