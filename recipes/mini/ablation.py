@@ -30,7 +30,8 @@ def rows(training: Training) -> Iterator[Row]:
     """What each row of the table is called, and what gives its weights; a row may need those before it."""
     plan = training.settings
     yield "start", partial(training.stage_weights, "begin")
-    yield "heads, run 0, labels' names alone", partial(_heads, training, describe_by_nothing)
+    yield "heads of the text tower, run 0, labels' names alone", partial(_heads, training, texts_alone)
+    yield "... + image projection", partial(_heads, training, describe_by_nothing)
     yield "... + composed captions", partial(_heads, training, describe_by_composed)
     yield "... + pseudo-captions, no composed ones", partial(_heads, training, describe_by_pseudo)
     yield "... + both", partial(_run, training, "heads-0")
@@ -64,6 +65,11 @@ def unchanged(training: Training, lessons: Lessons, plan: HeadsPlan) -> tuple[Le
 def describe_by_nothing(training: Training, lessons: Lessons, plan: HeadsPlan) -> tuple[Lessons, HeadsPlan]:
     """Of labelled photographs, the names of their labels alone."""
     return lessons, replace(plan, described_weight=0.0)
+
+
+def texts_alone(training: Training, lessons: Lessons, plan: HeadsPlan) -> tuple[Lessons, HeadsPlan]:
+    """The same, and the image projection stays."""
+    return lessons, replace(plan, described_weight=0.0, image_rate=0.0)
 
 
 def describe_by_composed(training: Training, lessons: Lessons, plan: HeadsPlan) -> tuple[Lessons, HeadsPlan]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from recipes.mini.ablation import described, line
@@ -44,6 +46,17 @@ def test_another_contrast_teaches_something_else_from_the_same_draws(
     learned = "text_projection.weight"
     assert not torch.equal(own[learned], other[learned])
     assert not torch.equal(own[learned], weights_of(model)[learned])
+
+
+def test_where_the_image_projection_has_no_rate_the_text_tower_learns_alone(
+    model: TwoTowerModel, encoder: TextEncoder
+) -> None:
+    before, plan = weights_of(model), replace(FEW, image_rate=0.0, described_weight=0.0)
+
+    after = train_heads(model, lessons(model, encoder), NAMES, plan, 0, lambda **_: None)
+
+    changed = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {"text", "text_projection"}
 
 
 def test_a_row_of_the_table_shows_the_families_in_the_order_of_the_columns() -> None:
