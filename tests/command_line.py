@@ -39,13 +39,13 @@ def save_tiny_model(folder: Path, seed: int = 0) -> Path:
     """A two-tower model with random weights, built in no time."""
     import torch
 
+    from indexer.training.vocabulary import fit_tokenizer
     from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
     from retrieval.encoders.two_tower.folder import save
-    from retrieval.encoders.two_tower.tokenization import train_tokenizer
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        tokenizer = train_tokenizer([f"a {name} square" for name in COLOURS], 60)
+        tokenizer = fit_tokenizer([f"a {name} square" for name in COLOURS], 60)
         text = TextConfig("bag", tokenizer.get_vocab_size(), 16, 32)
         save(folder, TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text)), tokenizer)
     return folder

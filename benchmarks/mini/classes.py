@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexer.training.validation import hit_rates
+from indexer.training.vocabulary import fit_tokenizer
 from recipes.mini.from_imagenet.data import Sample
 from recipes.mini.from_imagenet.student import Student
 from recipes.mini.vocabulary import ClassNames, Vocabulary
 from retrieval.encoders.tower_encoder import TowerEncoder
-from retrieval.encoders.two_tower.tokenization import train_tokenizer
 
 Vectors = NDArray[np.float32]
 SURE = 0.5
@@ -38,7 +38,7 @@ class Verdicts:
 
 def classify(backbone: Path, samples: Iterable[Sample]) -> Verdicts:
     """By the backbone's own weights; each picture is squeezed into the square."""
-    student = Student(train_tokenizer(["a"], 10), backbone)
+    student = Student(fit_tokenizer(["a"], 10), backbone)
     found = []
     with torch.inference_mode():
         for data, _ in samples:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from indexer.training.vocabulary import fit_tokenizer
 from retrieval import openvino_runtime
 from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.runtimes.choice import Computation
@@ -24,7 +25,6 @@ from retrieval.encoders.two_tower import (
     load_two_tower_encoder,
 )
 from retrieval.encoders.two_tower.folder import save
-from retrieval.encoders.two_tower.tokenization import train_tokenizer
 from retrieval.types import Kind
 from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
 
@@ -46,7 +46,7 @@ def hub(family: str, folder: Path, asked: Computation | None = None) -> TowerEnc
 
 
 def two_tower(text: TextConfig, image: ImageConfig, asked: Computation, folder: Path) -> TowerEncoder:
-    tokenizer = train_tokenizer(TEXTS, 100)
+    tokenizer = fit_tokenizer(TEXTS, 100)
     torch.manual_seed(0)
     text = TextConfig(
         text.backbone, tokenizer.get_vocab_size(), 32, 64, 1, 2, 32, attention_layers=text.attention_layers

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from indexer.training.vocabulary import fit_tokenizer
 from recipes.mini.start import load_start
 from recipes.mini.texts import TextEncoder
 from retrieval.encoders.two_tower.config import ImageConfig, TextConfig, TwoTowerConfig
 from retrieval.encoders.two_tower.folder import save
 from retrieval.encoders.two_tower.model import TwoTowerModel
-from retrieval.encoders.two_tower.tokenization import train_tokenizer
 from retrieval.hub.tokenizer_files import load_tokenizer
 from tests.recipes.noise_photographs import SIZE
 
@@ -21,7 +21,7 @@ from tests.recipes.noise_photographs import SIZE
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of mini's layout with random weights."""
     torch.manual_seed(0)
-    tokenizer = train_tokenizer(["a dog and a cat", "two people ride a red bus", "一只狗"], 60)
+    tokenizer = fit_tokenizer(["a dog and a cat", "two people ride a red bus", "一只狗"], 60)
     image = ImageConfig(
         "efficientnet_lite2", SIZE, (0.5,) * 3, (0.5,) * 3, tf_padding=True, kept_from=6, aspect=1.3
     )

@@ -98,21 +98,3 @@ def pad(rows: Sequence[Sequence[int]], length: int) -> Tensor:
 def padded(rows: Sequence[Sequence[int]], length: int) -> NDArray[np.int64]:
     """Pad token ids to an int64 array, (B, length)."""
     return np.array([[*row, *([PAD] * (length - len(row)))] for row in rows], np.int64)
-
-
-def train_tokenizer(texts: Sequence[str], vocabulary: int, lowercase: bool = True) -> Tokenizer:
-    """Fit a unigram tokenizer (Kudo, 2018) to texts; id 0 is padding, id 1 an unknown piece."""
-    from tokenizers import Tokenizer, normalizers, pre_tokenizers  # late: images do without
-    from tokenizers.models import Unigram
-    from tokenizers.trainers import UnigramTrainer
-
-    tokenizer = Tokenizer(Unigram())
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Punctuation("isolated"), pre_tokenizers.Metaspace()]
-    )
-    trainer = UnigramTrainer(
-        vocab_size=vocabulary, special_tokens=["[PAD]", "[UNK]"], unk_token="[UNK]", show_progress=False
-    )
-    tokenizer.train_from_iterator((t.lower() if lowercase else t for t in texts), trainer)
-    return tokenizer

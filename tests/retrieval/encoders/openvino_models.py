@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from indexer.training.vocabulary import fit_tokenizer
 from retrieval import openvino_runtime
 from retrieval.encoders.two_tower import (
     ImageConfig,
@@ -16,13 +17,12 @@ from retrieval.encoders.two_tower import (
     TwoTowerModel,
 )
 from retrieval.encoders.two_tower.folder import save
-from retrieval.encoders.two_tower.tokenization import train_tokenizer
 
 needs_openvino = pytest.mark.skipif(not openvino_runtime.is_installed(), reason="OpenVINO is not installed")
 
 
 def write_model(folder: Path, image: ImageConfig, parts: tuple[int, ...] = ()) -> Path:
-    tokenizer = train_tokenizer(["a dog", "a cat on a mat"], 50)
+    tokenizer = fit_tokenizer(["a dog", "a cat on a mat"], 50)
     torch.manual_seed(0)
     text = TextConfig("bag", tokenizer.get_vocab_size(), 8, 8)
     model = TwoTowerModel(TwoTowerConfig(16, image, text, parts)).eval()

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from indexer.training.vocabulary import fit_tokenizer
 from retrieval.encoders.two_tower import (
     ImageConfig,
     TextConfig,
@@ -24,7 +25,7 @@ from retrieval.encoders.two_tower.backbones import build_backbone, fold_norms
 from retrieval.encoders.two_tower.config import ImageBackbone
 from retrieval.encoders.two_tower.folder import save
 from retrieval.encoders.two_tower.text_towers import AttentionLayer
-from retrieval.encoders.two_tower.tokenization import UnigramTokens, train_tokenizer
+from retrieval.encoders.two_tower.tokenization import UnigramTokens
 from retrieval.encoders.two_tower.towers import TwoTowerTowers
 from retrieval.errors import ModelError
 from retrieval.hub.tokenizer_files import load_tokenizer
@@ -52,7 +53,7 @@ def a_model(text: TextConfig, tokenizer: Tokenizer) -> TwoTowerModel:
     ids=["bag", "bag with attention", "bert"],
 )
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    tokenizer = train_tokenizer(TEXTS, 100)
+    tokenizer = fit_tokenizer(TEXTS, 100)
     save(tmp_path / "m", a_model(request.param, tokenizer), tokenizer)
     return tmp_path / "m"
 
@@ -93,7 +94,7 @@ def test_a_text_that_fills_its_length_has_the_same_bits_beside_one_that_does_not
 def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_and_torch(
     tmp_path: Path, layers: int
 ) -> None:
-    tokenizer = train_tokenizer(TEXTS, 100)
+    tokenizer = fit_tokenizer(TEXTS, 100)
     text = TextConfig("bag", 1, 32, 64, context=32, attention_layers=layers, attention_width=16)
     model = a_model(text, tokenizer)
     save(tmp_path / "whole", model, tokenizer)
@@ -116,7 +117,7 @@ def test_small_vectors_are_a_byte_each_and_give_nearly_the_same_rows_in_numpy_an
 
 
 def test_small_kernels_are_a_byte_each_and_give_nearly_the_same_pictures(tmp_path: Path) -> None:
-    tokenizer = train_tokenizer(TEXTS, 100)
+    tokenizer = fit_tokenizer(TEXTS, 100)
     text = TextConfig("bag", tokenizer.get_vocab_size(), 8, 8)
     torch.manual_seed(0)
     model = TwoTowerModel(TwoTowerConfig(16, ImageConfig("mobilenet_v2", 64, kept_from=17), text)).eval()

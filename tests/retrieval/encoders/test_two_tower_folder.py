@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from indexer.training.vocabulary import fit_tokenizer
 from retrieval.encoders.two_tower import (
     ImageConfig,
     TextConfig,
@@ -18,7 +19,6 @@ from retrieval.encoders.two_tower import (
 )
 from retrieval.encoders.two_tower import folder as two_tower_folder
 from retrieval.encoders.two_tower.folder import TOKENIZER, WEIGHTS, save
-from retrieval.encoders.two_tower.tokenization import train_tokenizer
 from retrieval.errors import ModelError
 from retrieval.hub.tokenizer_files import load_tokenizer
 
@@ -26,7 +26,7 @@ from retrieval.hub.tokenizer_files import load_tokenizer
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model whose files are old enough for their digest to be remembered."""
-    tokenizer = train_tokenizer(["a dog", "a cat on a mat"], 50)
+    tokenizer = fit_tokenizer(["a dog", "a cat on a mat"], 50)
     torch.manual_seed(0)
     text = TextConfig("bag", 50, 8, 8)
     save(tmp_path / "m", TwoTowerModel(TwoTowerConfig(16, ImageConfig("tiny", 32), text)), tokenizer)
@@ -67,7 +67,7 @@ def test_the_tokenizer_is_loaded_once_to_be_digested_and_then_only_for_texts(
 def test_a_tokenizer_that_changes_after_the_model_was_opened_is_refused(folder: Path) -> None:
     load_two_tower_encoder(folder)
     encoder = load_two_tower_encoder(folder)
-    other = train_tokenizer(["a cow", "a cat on a roof"], 50)
+    other = fit_tokenizer(["a cow", "a cat on a roof"], 50)
     (folder / TOKENIZER).write_text(other.to_str(), encoding="utf-8")
 
     with pytest.raises(ModelError, match=r"tokenizer\.json has changed while it was in use; run the command"):

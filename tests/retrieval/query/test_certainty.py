@@ -202,7 +202,8 @@ def test_a_first_hit_that_holds_all_the_words_is_never_probably_nothing(
         "doubtful",
         "probably nothing",
     )
-    assert both.probability == pytest.approx(with_caption(vector.probability or 0), abs=1e-6)
+    least = 0.2  # of what is not "probably nothing", by this calibration
+    assert both.probability == pytest.approx(max(with_caption(vector.probability or 0), least), abs=1e-6)
     assert (both.mode, some.mode) == ("hybrid", "hybrid")
 
 
