@@ -146,6 +146,20 @@ def test_the_keyboard_alone_walks_looks_goes_on_and_comes_back(open_page: Any) -
     page.wait_for_function("() => document.activeElement.dataset.at === '0'")
 
 
+def test_whoever_closes_a_picture_in_haste_is_at_the_tile_of_the_one_that_was_shown(open_page: Any) -> None:
+    page = open_page()
+    search_for(page, "caption 3")
+    page.locator("[data-at='0']").focus()
+
+    for at in range(1, 9):
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog[open]")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("dialog", state="detached")
+        page.wait_for_function(f"() => document.activeElement.dataset.at === '{at}'", timeout=5000)
+
+
 def test_back_undoes_and_an_address_that_is_shared_shows_the_same(open_page: Any) -> None:
     page = open_page()
     search_for(page, "caption 1")

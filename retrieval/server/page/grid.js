@@ -70,9 +70,10 @@ export function Grid({ words, state, hits, hasMore, isLoading, onMore, onOpen, o
     if (wantsFocus.current !== active && !takesFocus.current) return;
     const tile = ref.current.querySelector(`[data-at="${active}"]`);
     if (!tile) return;
+    tile.focus({ preventScroll: true });
+    if (document.activeElement !== tile) return; // under a dialog that is still open: the next drawing is without it
     wantsFocus.current = null;
     takesFocus.current = false;
-    tile.focus({ preventScroll: true });
     tile.scrollIntoView({ block: "nearest" });
   });
 
