@@ -12,8 +12,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from indexer.pipeline.bound_encoder import encode_with
 from indexer.pipeline.commits import Commits
 from indexer.pipeline.counts import Counts
 from indexer.pipeline.entries import EntryStager
@@ -34,16 +35,11 @@ from indexer.store.writers import open_place, writable_place
 from indexer.stored_shards import StoredShards
 from retrieval.corpora import Corpus, open_corpus
 from retrieval.decoding.prepare import PreparedImage
-from retrieval.encoders.registry import load_bound_encoder
 from retrieval.errors import ImageError, UsageError
 from retrieval.identity import Identity
 from retrieval.places import CollectionPlace, ServerAddress
 from retrieval.types import Limits, OnProgress, Progress
 from retrieval.uris import is_object_uri
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _BATCH = 256  # entries that shards are asked for at once
 
@@ -184,7 +180,7 @@ class _Merging:
                     note_reads_text(connection, on=True)
             compact_if_due(writer)
             if isinstance(writer.place, Path):  # a server scans all vectors
-                accelerate_if_due(writer, self._encoder.encode_queries)
+                accelerate_if_due(writer, encode_with(self._shards.identity))
         return self._counts.report(
             left_out=left_out,
             removed=0,
@@ -221,7 +217,7 @@ def _batches(entries: Iterable[LookedUp]) -> Iterator[list[LookedUp]]:
 
 
 class _StoredVectors:
-    """Stands in for the encoder of shards, whose vectors are all there; it loads none unless queries are to be encoded.
+    """Stands in for the encoder of shards, whose vectors are all there.
 
     Attributes:
         identity: of the encoder.
@@ -248,7 +244,3 @@ class _StoredVectors:
     def encode_texts(self, texts: object, batch_size: int | None = None) -> NoReturn:
         """Refuse: a merge encodes nothing."""
         raise AssertionError("a merge encodes nothing")
-
-    def encode_queries(self, texts: list[str]) -> NDArray[np.float32]:
-        """Encode texts to measure an accelerator with, by the encoder itself."""
-        return load_bound_encoder(self.identity).encode_texts(texts)
