@@ -28,7 +28,9 @@ ARCHIVE = Path(__file__).with_name("schema_2_collection.tar.gz")
 @pytest.fixture
 def unpacked(tmp_path: Path) -> Path:
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
+        if hasattr(tarfile, "data_filter"):  # Python from 3.11.4 on
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(tmp_path)
     return tmp_path
 
 
