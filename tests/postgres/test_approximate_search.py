@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import indexer
 from indexer.store.postgres import server_acceleration
@@ -31,6 +32,8 @@ from tests.command_line import Run
 from tests.postgres_server import new_place, require_server
 
 ROWS = 400
+RECALL = 0.5
+TEXTS = unit_rows(120, seed=2)
 QUERIES = unit_rows(5, seed=91)
 
 
@@ -39,7 +42,7 @@ def fill(path: Path) -> Path:
     images = [f"i{number}" for number in range(ROWS)]
     collection_of(path, (images, unit_rows(ROWS, seed=1)))
     with indexer.open_writer(path) as writer:
-        for number, row in enumerate(unit_rows(120, seed=2)):
+        for number, row in enumerate(TEXTS):
             writer.add(f"t{number}", f"text {number}", vector=row)
     indexer.hide(path, range(1, ROWS + 1, 7))
     return path
@@ -57,14 +60,21 @@ def both(folder: Path) -> tuple[Path, ServerAddress]:
     """It, and its copy on a server with an index."""
     place = new_place()
     indexer.copy_collection(folder, place)
-    built = indexer.accelerate(place, from_rows=ROWS, recall=0.5)
+    built = indexer.accelerate(place, from_rows=ROWS, recall=RECALL)
     assert [(one.kind, one.rows) for one in built] == [("image", ROWS)]
     return folder, place
 
 
-def found(place: Any, **asked: Any) -> list[list[Hit]]:
+def found(place: Any, queries: NDArray[np.float32] = QUERIES, **asked: Any) -> list[list[Hit]]:
     with Collection.open(place) as opened, opened.reading() as view:
-        return view.search(QUERIES, "image", Request(**asked))
+        return view.search(queries, "image", Request(**asked))
+
+
+def measurement_of(place: ServerAddress) -> IndexMeasurement:
+    with Collection.open(place) as opened, opened.reading() as view:
+        measured = view.info().accelerators["image"].measurement
+    assert isinstance(measured, IndexMeasurement)
+    return measured
 
 
 @pytest.fixture
@@ -96,11 +106,24 @@ def test_a_search_goes_through_the_index_and_hits_keep_scores_and_order(
         assert len(hits) == 10
         assert [by_id[hit.id] for hit in hits] == [hit.score for hit in hits]
         assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.id))
-    shared = [
-        len({hit.id for hit in hits} & {hit.id for hit in exact[:10]})
-        for hits, exact in zip(of_index, of_scan, strict=True)
+
+
+def test_texts_find_as_many_of_the_best_as_was_asked_for_and_measured(
+    both: tuple[Path, ServerAddress], searched: list[int]
+) -> None:
+    folder, place = both
+    measured = measurement_of(place)
+
+    shares = [
+        np.isin([hit.id for hit in exact], [hit.id for hit in hits]).mean()
+        for hits, exact in zip(found(place, TEXTS, k=10), found(folder, TEXTS, k=10), strict=True)
     ]
-    assert np.mean(shared) >= 5
+
+    # The server begins its lists with vectors drawn by chance: how many are found differs from build to build, but
+    # the texts that an index was tuned on find what was asked for, and the others what was measured on them.
+    tuned_on = len(TEXTS) - measured.queries
+    assert searched == [40] * len(TEXTS)
+    assert sum(shares) >= RECALL * tuned_on + measured.recall * measured.queries - 1e-3
 
 
 def test_an_exact_search_does_without_the_index_and_is_the_folders_bit_for_bit(
@@ -151,14 +174,10 @@ def test_a_condition_is_found_once_in_a_generation(both: tuple[Path, ServerAddre
 
 
 def test_info_tells_what_was_measured(both: tuple[Path, ServerAddress], run: Run) -> None:
-    with Collection.open(both[1]) as opened, opened.reading() as view:
-        index = view.info().accelerators["image"]
-    assert index.rows == ROWS
-    assert index.measurement.recall >= 0.5
-    assert index.measurement.queried_with == "stored texts"
-    assert "of the exact 10 best (30 stored texts)" in " ".join(
-        run("info", "--collection", both[1].shown).stdout.split()
-    )
+    measured = measurement_of(both[1])
+    assert (measured.rows, measured.target, measured.queried_with) == (ROWS, RECALL, "stored texts")
+    told = " ".join(run("info", "--collection", both[1].shown).stdout.split())
+    assert f"{measured.recall:.1%} of the exact 10 best (30 stored texts)" in told
     assert indexer.doctor(both[1]).faults == ()
 
 
@@ -169,8 +188,8 @@ def test_an_index_that_is_gone_or_not_whole_is_not_used_and_is_built_again(
     place = new_place()
     indexer.copy_collection(folder, place)
     exact = found(place, k=10)
-    indexer.accelerate(place, from_rows=ROWS, recall=0.5)
-    assert indexer.accelerate(place, from_rows=ROWS, recall=0.5) == []
+    indexer.accelerate(place, from_rows=ROWS, recall=RECALL)
+    assert indexer.accelerate(place, from_rows=ROWS, recall=RECALL) == []
     with closing(connect(place, 60)) as connection:
         connection.driver.execute("DROP INDEX image_vectors_ivf")
         connection.driver.execute(
@@ -180,7 +199,7 @@ def test_an_index_that_is_gone_or_not_whole_is_not_used_and_is_built_again(
     searched.clear()
     assert found(place, k=10) == exact
     assert searched == []
-    [again] = indexer.accelerate(place, from_rows=ROWS, recall=0.5)
+    [again] = indexer.accelerate(place, from_rows=ROWS, recall=RECALL)
     assert again.measurement is not None
     found(place, k=10)
     assert searched
@@ -205,7 +224,7 @@ def test_an_index_of_far_fewer_vectors_is_built_anew_beside_its_searches(folder:
         indexer.accelerate(place, from_rows=ROWS, recall=0.3)
     assert lists(place) == 20
 
-    indexer.accelerate(place, from_rows=ROWS, recall=0.5)
+    indexer.accelerate(place, from_rows=ROWS, recall=RECALL)
 
     assert lists(place) == server_acceleration.lists_of(ROWS) == 40
 
@@ -252,7 +271,7 @@ def test_a_search_looks_through_more_lists_the_fewer_vectors_meet_its_condition(
 def test_what_is_written_later_is_found_through_the_index(folder: Path, searched: list[int]) -> None:
     place = new_place()
     indexer.copy_collection(folder, place)
-    indexer.accelerate(place, from_rows=ROWS, recall=0.5)
+    indexer.accelerate(place, from_rows=ROWS, recall=RECALL)
     with indexer.open_writer(place) as writer:
         writer.add("new", None, vector=QUERIES[0])
 
@@ -274,7 +293,7 @@ def test_a_setting_that_the_server_takes_for_another_is_an_error(both: tuple[Pat
 def test_what_was_measured_and_is_damaged_is_told(folder: Path) -> None:
     place = new_place()
     indexer.copy_collection(folder, place)
-    indexer.accelerate(place, from_rows=ROWS, recall=0.5)
+    indexer.accelerate(place, from_rows=ROWS, recall=RECALL)
     with closing(connect(place, 60)) as connection:
         connection.driver.execute("UPDATE settings SET value = '{}' WHERE name = 'ivf_image'")
 
@@ -283,7 +302,7 @@ def test_what_was_measured_and_is_damaged_is_told(folder: Path) -> None:
 
 
 def test_optimize_builds_and_drops_the_index_of_a_server(both: tuple[Path, ServerAddress], run: Run) -> None:
-    done = run("optimize", "--collection", both[1].shown, "--recall", "0.5")
+    done = run("optimize", "--collection", both[1].shown, "--recall", str(RECALL))
     assert done.exit_code == 0, done.output
     assert done.stdout == ""  # there are fewer than 100,000
     with pytest.raises(UsageError):
@@ -297,6 +316,6 @@ def test_an_encoder_is_asked_for_texts_where_there_are_few(tmp_path: Path) -> No
         collection_of(tmp_path / "c", ([f"i{number}" for number in range(50)], unit_rows(50))), place
     )
     with patch("indexer.pipeline.bound_encoder.load_bound_encoder", return_value=HashEncoder()):
-        [built] = indexer.accelerate(place, from_rows=50, recall=0.5)
+        [built] = indexer.accelerate(place, from_rows=50, recall=RECALL)
     assert built.measurement is not None
     assert built.measurement.queried_with == "bundled texts"
