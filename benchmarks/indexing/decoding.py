@@ -16,13 +16,11 @@ decoding.md.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import textwrap
 from importlib.util import find_spec
@@ -30,6 +28,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.commits import unpack
 from benchmarks.provenance import ROOT, markdown_table, provenance, write_table
 
 TABLE = Path(__file__).with_suffix(".md")
@@ -153,15 +152,6 @@ def make_large(pictures: Path, folder: Path, number: int) -> None:
         large.save(folder / path.name, quality=90)
 
 
-def take_out(commit: str, folder: Path) -> Path:
-    """The two packages as they were at a commit."""
-    command = ["git", "-C", str(ROOT), "archive", "--format=tar", commit, "retrieval", "indexer"]
-    archive = subprocess.run(command, capture_output=True, check=True)
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        tar.extractall(folder, filter="data")
-    return folder
-
-
 def run(source: str, root: Path, pictures: Path, number: int) -> tuple[float, float, float | None]:
     """Pictures a second, CPU-milliseconds a picture, and the difference from decoding in full."""
     code = textwrap.dedent(_COMMON) + textwrap.dedent(source)
@@ -185,7 +175,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         make_large(options.images, Path(temporary, "large"), SIZES["12 MP"])
         folders = {"640x480": options.images, "12 MP": Path(temporary, "large")}
-        before = take_out(BEFORE, Path(temporary, "before"))
+        before = unpack(BEFORE, Path(temporary, "before"))
         for size, number in SIZES.items():
             for _ in range(options.repeats):
                 for name, source in sources.items():

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.indexing.decoding import BEFORE, take_out
+from benchmarks.commits import unpack
+from benchmarks.indexing.decoding import BEFORE
 from benchmarks.provenance import ROOT, markdown_table, provenance, write_table
 
 TABLE = Path(__file__).with_suffix(".md")
@@ -109,7 +110,7 @@ def make(scratch: Path, pictures: int) -> dict[str, Path]:
     if not before.exists():
         scratch.mkdir(exist_ok=True)
         make_pictures(scratch / "pictures", pictures)
-        take_out(BEFORE, before)
+        unpack(BEFORE, before)
         for version, root in roots.items():
             run(root, _NOISE, scratch / "pictures", scratch / f"collection of {version}")
     return roots

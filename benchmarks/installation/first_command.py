@@ -15,13 +15,13 @@ import argparse
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.commits import unpack
 from benchmarks.processes import timed
-from benchmarks.provenance import ROOT, markdown_table, provenance, write_table
+from benchmarks.provenance import markdown_table, provenance, write_table
 
 TABLE = Path(__file__).with_suffix(".md")
 HEAD = ("commit", "seconds", "CPU s", "disk, MB", "share of the disk", "share of the seconds")
@@ -46,15 +46,6 @@ def first_command(readme: str) -> str:
     if found is None:
         raise SystemExit("the README has no block of shell commands")
     return found[1].strip()
-
-
-def unpack(commit: str, folder: Path) -> None:
-    """Unpack the files of a commit into a new folder."""
-    folder.mkdir()
-    with subprocess.Popen(["git", "-C", ROOT, "archive", commit], stdout=subprocess.PIPE) as archive:
-        subprocess.run(["tar", "-x", "-C", folder], stdin=archive.stdout, check=True)
-    if archive.returncode:
-        raise SystemExit(f"git knows no commit {commit}")
 
 
 def disk_bytes(folder: Path) -> int:
