@@ -17,12 +17,12 @@ from retrieval.postgres_address import place_of
 def accelerate(
     collection: str | CollectionPlace,
     *,
-    recall: float = DEFAULT_RECALL,
+    recall: float | None = None,
     from_rows: int = FROM_ROWS,
     threads: int = 2,
     timeout: float = 0.0,
 ) -> list[Accelerated]:
-    """Build the accelerators that are missing, or that cover fewer than nine tenths of the collection's vectors.
+    """Build the accelerators that are missing, tuned for another recall, or of fewer than nine tenths of the vectors.
 
     Searches find nearly all of the best items through them, with the scores and the order of the exact search;
     ``search(..., exact=True)`` does without.
@@ -30,7 +30,8 @@ def accelerate(
     Args:
         collection: its folder, or its address on a server, which builds an index of its own (docs/postgres.md).
         recall: of the exact 10 best, that a search must find in the mean, above 0 and below 1; measured on stored texts
-            where images are searched, else on bundled texts, which loads the model.
+            where images are searched, else on bundled texts, which loads the model. The collection remembers it, for
+            what is built later. None asks for what was asked for before, else 0.98.
         from_rows: vectors of a kind from which one is built, >= 1.
         threads: that building may use, >= 1.
         timeout: seconds to wait for another process that writes to the collection.
@@ -40,7 +41,7 @@ def accelerate(
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
-    if not 0 < recall < 1:
+    if recall is not None and not 0 < recall < 1:
         raise UsageError(
             f"the recall is {recall}; give a number above 0 and below 1, such as {DEFAULT_RECALL}"
         )
@@ -55,16 +56,17 @@ def accelerate(
             place, encode_with, recall=recall, from_rows=from_rows, threads=threads, timeout_s=timeout
         )
     with Writer.existing(place, timeout) as writer:
+        writer.ask_accelerators(recall)
         identity = writer.identity  # now: while an index is built, the catalogue's one connection is in use
         if identity is None:
             return []
-        return accelerate_if_due(
-            writer, encode_with(identity), recall=recall, from_rows=from_rows, threads=threads
-        )
+        return accelerate_if_due(writer, encode_with(identity), from_rows=from_rows, threads=threads)
 
 
 def drop_accelerators(collection: str | CollectionPlace, *, timeout: float = 0.0) -> int:
     """Drop the accelerators of a collection, so that searches scan all vectors again, and return how many.
+
+    None is built in a folder from then on before :func:`accelerate` is called.
 
     Raises:
         CollectionNotFound: there is none.
@@ -77,6 +79,7 @@ def drop_accelerators(collection: str | CollectionPlace, *, timeout: float = 0.0
 
         return drop_server_indexes(place, timeout)
     with Writer.existing(place, timeout) as writer:
+        writer.ask_scans()
         with writer.look_up() as connection:
             driver = driver_connection(connection)
             numbers = [facts.id for facts in read_accelerators(driver, active_encoder_id(driver))]

@@ -64,6 +64,7 @@ def build_accelerator(
     encode: Encode,
     recall: float,
     threads: int,
+    coded: CodedRows | None = None,
 ) -> BuiltAccelerator | None:
     """Code the vectors of a kind and find the search parameters that reach the recall; None if none do.
 
@@ -74,6 +75,7 @@ def build_accelerator(
         encode: called where the collection holds too few texts to measure with.
         recall: of the exact 10 best, that a search must find in the mean, above 0 and below 1.
         threads: that building may use.
+        coded: the vectors as they were coded before, all of them, to find other search parameters alone.
     """
     store = stores[kind]
     queries = _queries(stores["text" if kind == "image" else "image"], kind, masked, encode)
@@ -85,7 +87,8 @@ def build_accelerator(
                 yield rows
                 segment.release()
 
-    coded = build_coded_rows(blocks, ids, queries.fit, threads)
+    if coded is None:
+        coded = build_coded_rows(blocks, ids, queries.fit, threads)
     inverted = InvertedFile(coded)
     # The exact best come first: they are searched in the store's threads, of which there is one.
     best = exact_best(store, queries.tune, masked)

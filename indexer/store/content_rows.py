@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from indexer.store.changes import NewContent
 from indexer.store.many_rows import SelectAmong, among, write_rows
+from indexer.store.settings import set_settings
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.collection.encoder_rows import read_identity
@@ -44,11 +45,7 @@ def ensure_encoder(connection: Connection, collection: Path, identity: Identity,
     )
     if activate:
         _note_computation(connection, collection, encoder_id, identity)
-        connection.execute(
-            sqlite_insert(schema.settings)
-            .values(name="active_encoder", value=str(encoder_id))
-            .on_conflict_do_update(index_elements=["name"], set_={"value": str(encoder_id)})
-        )
+        set_settings(connection, {"active_encoder": str(encoder_id)})
     return encoder_id
 
 

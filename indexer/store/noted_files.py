@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from indexer.store.settings import set_settings
 from retrieval.collection import schema
 from retrieval.collection.layout import is_segment_name
 from retrieval.collection.stores.segment_rows import named_files
@@ -62,9 +62,4 @@ def _read(connection: Connection, setting: str) -> set[str]:
 
 
 def _write(connection: Connection, setting: str, names: set[str]) -> None:
-    value = " ".join(sorted(names))
-    connection.execute(
-        sqlite_insert(schema.settings)
-        .values(name=setting, value=value)
-        .on_conflict_do_update(index_elements=["name"], set_={"value": value})
-    )
+    set_settings(connection, {setting: " ".join(sorted(names))})

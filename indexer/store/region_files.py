@@ -7,10 +7,10 @@ from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import select
 
 from indexer.store.segment_plan import plan_compaction
+from indexer.store.settings import drop_settings, set_settings
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
@@ -41,15 +41,14 @@ def keeps_regions(writer: Writer) -> bool:
 
 def keep_regions(writer: Writer) -> None:
     """Note that the images of a collection get regions; no new generation."""
-    added = sqlite_insert(schema.settings).values(name=_KEPT, value="1").on_conflict_do_nothing()
     with writer.catalogue.without_generation() as connection:
-        connection.execute(added)
+        set_settings(connection, {_KEPT: "1"})
 
 
 def drop_all_regions(writer: Writer) -> int:
     """Take all regions out of a collection, which keeps none from then on; give how many files they were in."""
     with writer.catalogue.switch(writer.catalogue.next_generation()) as connection:
-        connection.execute(delete(schema.settings).where(schema.settings.c.name == _KEPT))
+        drop_settings(connection, [_KEPT])
         numbers = connection.execute(select(schema.regions.c.id)).scalars().all()
         drop_regions(connection, numbers)
     writer.sweep()

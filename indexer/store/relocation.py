@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, select, text, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from indexer.store.settings import set_settings
 from indexer.store.transactions import Transactions
 from indexer.store.word_rows import replace_words
 from retrieval.collection import schema
@@ -107,7 +107,7 @@ def keep_relative(catalogue: Transactions, folder: str) -> None:
     """Note that uris below a folder, the one that holds the collection, move with it; no new generation."""
     with catalogue.without_generation() as connection:
         if relative_to(driver_connection(connection)) is None:
-            _set_relative_to(connection, folder)
+            set_settings(connection, {RELATIVE_TO: folder})
 
 
 def follow_move(catalogue: Transactions) -> None:
@@ -128,12 +128,7 @@ def follow_move(catalogue: Transactions) -> None:
         )
     with catalogue.switch(catalogue.next_generation()) as connection:
         move_rows(connection, move)
-        _set_relative_to(connection, move.new)
-
-
-def _set_relative_to(connection: Connection, folder: str) -> None:
-    upsert = sqlite_insert(schema.settings).values(name=RELATIVE_TO, value=folder)
-    connection.execute(upsert.on_conflict_do_update(index_elements=["name"], set_={"value": folder}))
+        set_settings(connection, {RELATIVE_TO: move.new})
 
 
 def _move_notes(connection: Connection, move: Move) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
+from indexer.store.settings import set_settings
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.engine import driver_connection
@@ -50,4 +51,4 @@ def claim_shard(writer: Writer, corpus_uri: str, shard: Shard | None) -> None:
         )
     else:
         with writer.catalogue.without_generation() as connection:
-            connection.execute(insert(schema.settings).values(name=SHARD, value=asked))
+            set_settings(connection, {SHARD: str(shard)})

@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection
 
 from indexer.store.changes import NewImageText
 from indexer.store.content_rows import content_ids_of
 from indexer.store.many_rows import SelectAmong, write_rows
-from retrieval.collection import schema
+from indexer.store.settings import drop_settings, set_settings
 from retrieval.collection.image_texts import READS_TEXT
 from retrieval.types import Kind, Origin
 
@@ -42,12 +41,10 @@ def replace_image_texts(
 
 def note_reads_text(connection: Connection, on: bool) -> None:
     """Keep whether the text in new images is to be read after each run over a corpus."""
-    settings = schema.settings
     if on:
-        added = sqlite_insert(settings).values(name=READS_TEXT, value="1").on_conflict_do_nothing()
-        connection.execute(added)
+        set_settings(connection, {READS_TEXT: "1"})
     else:
-        connection.execute(delete(settings).where(settings.c.name == READS_TEXT))
+        drop_settings(connection, [READS_TEXT])
 
 
 class _ItemOf(NamedTuple):

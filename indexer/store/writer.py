@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, insert, select
 
 from indexer.store import content_rows, rows
 from indexer.store.attribute_rows import items_with_other_values, rebuild_values
@@ -26,12 +25,14 @@ from indexer.store.changes import Change, NewContent
 from indexer.store.lock import take_lock
 from indexer.store.noted_files import note_sweepable
 from indexer.store.relocation import follow_move
+from indexer.store.settings import drop_settings, set_settings
 from indexer.store.sweeping import set_unknown_files_aside, sweep
 from indexer.store.transactions import Transactions
 from indexer.store.word_rows import items_with_other_words, rebuild_words
 from retrieval.closing import Closing
 from retrieval.collection import kept_duplicates, schema
-from retrieval.collection.catalogue import chunked
+from retrieval.collection.accelerators.asked import ASKED, MISSED, SCAN, MissedRecall, scans_as_asked
+from retrieval.collection.accelerators.opened import read_accelerators
 from retrieval.collection.encoder_rows import active_encoder_id, read_identity
 from retrieval.collection.engine import driver_connection
 from retrieval.collection.folder import (
@@ -48,6 +49,7 @@ from retrieval.collection.stores.segment_rows import (
     read_segments,
     replace_segments,
     set_accelerator,
+    set_measured,
 )
 from retrieval.collection.stores.segment_writer import WrittenSegment
 from retrieval.errors import (
@@ -190,17 +192,14 @@ class Writer(Closing):
             notes[f"{CORPUS}{corpus_id}"] = note_of(spec, now)
         if objects is not None:
             notes[f"{OBJECTS}{corpus_id}"] = objects.to_json()
-        upsert = sqlite_insert(schema.settings)
-        upsert = upsert.on_conflict_do_update(index_elements=["name"], set_={"value": upsert.excluded.value})
         with self.catalogue.without_generation() as connection:
-            connection.execute(upsert, [{"name": name, "value": value} for name, value in notes.items()])
+            set_settings(connection, notes)
 
     def note_kept(self, digests: Collection[bytes]) -> None:
         """Keep the decision that contents, by sha256, all stay although they are duplicates; no new generation."""
         name, value = kept_duplicates.note_of(digests)
-        added = sqlite_insert(schema.settings).values(name=name, value=value).on_conflict_do_nothing()
         with self.catalogue.without_generation() as connection:
-            connection.execute(added)
+            set_settings(connection, {name: value})
 
     def forget_kept(self, digests: Collection[bytes]) -> int:
         """Take back every decision of :meth:`note_kept` about any of these contents; give how many there were."""
@@ -209,8 +208,7 @@ class Writer(Closing):
         with self.catalogue.without_generation() as connection:
             rows = connection.execute(select(settings).where(is_kept)).all()
             gone = [row.name for row in rows if not kept_duplicates.digests_in(row.value).isdisjoint(digests)]
-            for chunk in chunked(gone):
-                connection.execute(delete(settings).where(settings.c.name.in_(chunk)))
+            drop_settings(connection, gone)
         return len(gone)
 
     def commit(self, change: Change, identity: Identity) -> dict[str, int]:
@@ -316,7 +314,42 @@ class Writer(Closing):
             written = self.vectors.write_file(generation, "accelerator", rows, pieces)
             with self.catalogue.switch(generation) as connection:
                 set_accelerator(connection, kind, encoder_id, written, last, measured)
+                drop_settings(connection, [f"{MISSED}{kind}"])
         self.sweep()
+
+    def tune_accelerator(self, number: int, measured: str) -> None:
+        """Have searches look at more or less of the vectors of an accelerator, by its id in the catalogue.
+
+        ``measured`` is JSON, as in :meth:`commit_accelerator`.
+        """
+        with self.catalogue.switch(self.catalogue.next_generation()) as connection:
+            set_measured(connection, number, measured)
+
+    def give_accelerator_up(self, kind: Kind, missed: MissedRecall) -> None:
+        """Note which recall no accelerator of a kind has reached; searches scan all its vectors from then on."""
+        with self.catalogue.switch(self.catalogue.next_generation()) as connection:
+            known = read_accelerators(driver_connection(connection), missed.encoder_id)
+            drop_accelerators(connection, [facts.id for facts in known if facts.kind == kind])
+            set_settings(connection, {f"{MISSED}{kind}": json.dumps(missed)})
+        self.sweep()
+
+    def ask_accelerators(self, recall: float | None) -> None:
+        """Note what accelerators are to reach from now on, and that what was missed may be tried again.
+
+        ``recall`` is above 0 and below 1; None keeps the one that was asked for before, and takes back
+        :meth:`ask_scans`.
+        """
+        with self.catalogue.without_generation() as connection:
+            drop_settings(connection, [f"{MISSED}{kind}" for kind in KINDS])
+            if recall is not None:
+                set_settings(connection, {ASKED: repr(recall)})
+            elif scans_as_asked(driver_connection(connection)):
+                drop_settings(connection, [ASKED])
+
+    def ask_scans(self) -> None:
+        """Note that searches are to scan all vectors, so that nobody builds an accelerator unasked."""
+        with self.catalogue.without_generation() as connection:
+            set_settings(connection, {ASKED: SCAN})
 
     def drop_accelerators(self, numbers: Sequence[int]) -> None:
         """Take accelerators out of the collection; searches scan all vectors from then on."""

@@ -97,6 +97,8 @@ def _show(facts: CollectionInfo) -> None:
     for kind, accelerator in facts.accelerators.items():
         covered = f"; covers {accelerator.rows:,} vectors"
         lines[f"{kind} search"] = described(accelerator.measurement) + covered
+    for kind, why in facts.scans.items():
+        lines[f"{kind} search"] = f"scans all vectors: {printable(why)}"
     if facts.regions is not None:
         of_images = f"{facts.regions.vectors:,} vectors of {counted(facts.regions.images, 'image')}"
         lines["regions"] = f"{of_images}, {bytes_size(facts.regions.bytes)}"

@@ -16,20 +16,25 @@ from retrieval.places import CollectionPlace, ServerAddress
 @click.option(
     "--recall",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.98,
-    show_default=True,
+    default=None,
     metavar="R",
-    help="Average recall@10, against exact search, that an accelerator must reach.",
+    help="Average recall@10, against exact search, that an accelerator must reach. [default: as asked before, else "
+    "0.98]",
 )
-@click.option("--scan", is_flag=True, help="Drop accelerators: searches read all vectors again.")
+@click.option(
+    "--scan",
+    is_flag=True,
+    help="Drop accelerators: searches read all vectors, until optimize is given without it.",
+)
 @wait_option
-def optimize(recall: float, scan: bool, wait: float, collection: CollectionPlace) -> None:
+def optimize(recall: float | None, scan: bool, wait: float, collection: CollectionPlace) -> None:
     """Merge segments, drop deleted rows, speed up searches.
 
     For 100,000 images or more, or as many texts, an accelerator (an approximate index) is built, tuned and
     measured. Searches then read only a part of the vectors and find on average the share --recall of the exact
     10 best; the hits that they find keep their scores and order. "vlsearch query --exact" reads all vectors, and
-    evaluations always do. Otherwise no answer changes. Indexing does all of this by itself when it is due.
+    evaluations always do. Otherwise no answer changes. Indexing does all of this by itself when it is due, with the
+    --recall that was asked for last.
 
     A PostgreSQL server builds an index of its own (IVFFlat), which takes minutes, and only this command does it.
     """
@@ -47,8 +52,7 @@ def optimize(recall: float, scan: bool, wait: float, collection: CollectionPlace
         built = indexer.accelerate(collection, recall=recall, timeout=wait)
     for kind in built:
         if kind.measurement is None:
-            click.echo(
-                f"{kind.kind}s: no accelerator reaches a recall of {recall:g}; searches scan all vectors"
-            )
+            missed = f"no accelerator finds {kind.target:.1%} of the exact 10 best"
+            click.echo(f"{kind.kind}s: {missed}; searches scan all vectors")
         else:
             click.echo(f"{kind.kind}s: {described(kind.measurement)}")

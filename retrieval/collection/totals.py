@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from retrieval.collection.accelerators.asked import why_scanned
 from retrieval.collection.accelerators.measurement import Measurement
 from retrieval.collection.image_texts import count_image_texts, reads_text
 from retrieval.collection.left_out import read_left_out
@@ -28,7 +29,8 @@ class CollectionInfo:
     :mod:`retrieval.corpora.left_out`), what the last run over each corpus skipped; ``relative_to`` is the uri of the
     folder that paths count from where they move with the collection; ``reads_text`` says whether the text in new images
     is read after each run over a corpus; ``shard`` says which part of its corpus it holds,
-    as in ``2/4``, where it is not the whole.
+    as in ``2/4``, where it is not the whole; ``scans`` says of the kinds for which ``optimize`` was asked for no
+    accelerator, or found none that reaches the recall, why all their vectors are scanned.
     """
 
     path: str
@@ -53,6 +55,7 @@ class CollectionInfo:
     runtime: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     accelerators: Mapping[Kind, AcceleratorInfo] = field(default_factory=dict)
+    scans: Mapping[Kind, str] = field(default_factory=dict)
     image_texts: Mapping[str, int] = field(default_factory=dict)
     regions: RegionsInfo | None = None
     relative_to: str | None = None
@@ -103,6 +106,7 @@ def read_totals(connection: ReadConnection, path: CollectionPlace, snapshot: Sna
         reads_text=reads_text(connection),
         regions=_regions(snapshot),
         shard=read_shard(connection),
+        scans=why_scanned(connection, snapshot.encoder_id),
         accelerators={
             kind: AcceleratorInfo(one.facts.rows, one.facts.size, one.measurement)
             for kind, one in snapshot.accelerators.items()

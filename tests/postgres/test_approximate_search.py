@@ -227,6 +227,7 @@ def test_an_index_of_far_fewer_vectors_is_built_anew_beside_its_searches(folder:
     indexer.accelerate(place, from_rows=ROWS, recall=RECALL)
 
     assert lists(place) == server_acceleration.lists_of(ROWS) == 40
+    assert indexer.accelerate(place, from_rows=ROWS) == []  # to the recall that it was tuned for
 
 
 @given(st.integers(1, 3000), st.floats(0.01, 0.999), st.floats(0.0005, 1))

@@ -17,7 +17,7 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
-from indexer.store.acceleration import STALE_SHARE, Accelerated
+from indexer.store.acceleration import DEFAULT_RECALL, STALE_SHARE, Accelerated
 from indexer.store.postgres.session import WriterSession
 from indexer.store.tuning_queries import Encode, choose_queries
 from retrieval.collection.accelerators.measurement import IndexMeasurement
@@ -74,7 +74,7 @@ def accelerate_server(
     address: ServerAddress,
     encode: Callable[[Identity], Encode],
     *,
-    recall: float,
+    recall: float | None,
     from_rows: int,
     threads: int,
     timeout_s: float,
@@ -84,7 +84,8 @@ def accelerate_server(
     Args:
         address: of the collection.
         encode: gives the function that encodes texts where the collection holds too few to measure with.
-        recall: of the exact 10 best, that a search must find in the mean, above 0 and below 1.
+        recall: of the exact 10 best, that a search must find in the mean, above 0 and below 1; None for that which the
+            index there was tuned for, else 0.98.
         from_rows: vectors of a kind from which an index is built.
         threads: of the server, that building may use.
         timeout_s: how long to wait for another writer to end.
@@ -98,7 +99,10 @@ def accelerate_server(
         for kind in KINDS:
             with session.transaction(_READ) as server:
                 state = _read(server, address, kind)
-                if state is None or not _is_due(state, recall, from_rows):
+                if state is None:
+                    continue
+                target = _target(state.known) if recall is None else recall
+                if not _is_due(state, target, from_rows):
                     continue
                 _check_extension(server, address)
                 rows = state.store.rows
@@ -110,9 +114,9 @@ def accelerate_server(
             if not is_there:
                 _build(session, kind, state.identity.dimension, rows, threads)
             with session.transaction(_READ) as server:
-                measured = _measured(server, address, kind, encode(state.identity), recall)
+                measured = _measured(server, address, kind, encode(state.identity), target)
             _keep(session, kind, measured)
-            done.append(Accelerated(kind, rows, measured))
+            done.append(Accelerated(kind, rows, target, measured))
     return done
 
 
@@ -134,6 +138,10 @@ def _read(server: ServerConnection, address: ServerAddress, kind: Kind) -> _Stat
     dimension = state.identity.dimension
     known = read_indexes(server, dimension).get(kind)
     return _State(state.identity, ServerStore(server, kind, dimension), state.masked, known)
+
+
+def _target(known: ServerIndex | None) -> float:
+    return DEFAULT_RECALL if known is None or known.measurement is None else known.measurement.target
 
 
 def _is_due(state: _State, recall: float, from_rows: int) -> bool:

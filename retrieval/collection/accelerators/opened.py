@@ -20,6 +20,7 @@ from retrieval.types import Kind
 
 if TYPE_CHECKING:
     from retrieval.collection.accelerators.coded_lists import Selection
+    from retrieval.collection.accelerators.coded_rows import CodedRows
     from retrieval.collection.accelerators.inverted_file import InvertedFile, SearchParameters
     from retrieval.collection.stores import SegmentStore
 
@@ -81,17 +82,26 @@ class Accelerator:
         Raises:
             CollectionDamaged: it is not what a writer writes.
         """
-        from retrieval.collection.accelerators.file import AcceleratorDamaged, read_accelerator  # late: faiss
-        from retrieval.collection.accelerators.inverted_file import InvertedFile
+        from retrieval.collection.accelerators.inverted_file import InvertedFile  # late: faiss
 
         with self._lock:
             if self._inverted is None:
-                path = SegmentsFolder.path_of(self._collection, self.facts.name, self._descriptor)
-                try:
-                    self._inverted = InvertedFile(read_accelerator(path, self.facts.rows))
-                except AcceleratorDamaged as error:
-                    raise _damaged(self._collection, self.facts, str(error)) from error
+                self._inverted = InvertedFile(self.coded())
             return self._inverted
+
+    def coded(self) -> CodedRows:
+        """Map what the file holds.
+
+        Raises:
+            CollectionDamaged: it is not what a writer writes.
+        """
+        from retrieval.collection.accelerators.file import AcceleratorDamaged, read_accelerator  # late: faiss
+
+        path = SegmentsFolder.path_of(self._collection, self.facts.name, self._descriptor)
+        try:
+            return read_accelerator(path, self.facts.rows)
+        except AcceleratorDamaged as error:
+            raise _damaged(self._collection, self.facts, str(error)) from error
 
     def selection(self, some: SegmentStore) -> Selection | None:
         """Select the vectors of a store among those covered, the first time; None where ids are too far apart.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
@@ -155,6 +155,12 @@ def set_accelerator(
             measured=measured,
         )
     )
+
+
+def set_measured(connection: Connection, number: int, measured: str) -> None:
+    """Change the measurement of an accelerator, by its id."""
+    table = schema.accelerators
+    connection.execute(update(table).where(table.c.id == number).values(measured=measured))
 
 
 def drop_accelerators(connection: Connection, numbers: Iterable[int]) -> None:

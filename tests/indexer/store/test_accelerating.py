@@ -16,18 +16,23 @@ import pytest
 from numpy.typing import NDArray
 
 import indexer
-from indexer.store.acceleration import accelerate_if_due
+from indexer.store.acceleration import Accelerated, accelerate_if_due
 from indexer.store.bundled_queries import bundled_queries
 from indexer.store.changes import Change, NewContent, NewItem
 from indexer.store.maintenance import compact_if_due
+from indexer.store.settings import set_settings
 from indexer.store.writer import Writer
 from retrieval import UsageError
 from retrieval.collection import Collection
+from retrieval.collection.accelerators.asked import asked_recall, missed_recall
 from retrieval.collection.accelerators.inverted_file import InvertedFile
+from retrieval.collection.accelerators.measurement import AcceleratorMeasurement
+from retrieval.collection.engine import driver_connection
 from retrieval.collection.filters.parse import parse_where
 from retrieval.collection.score import exact_scores
+from retrieval.collection.totals import CollectionInfo
 from retrieval.errors import CollectionDamaged
-from retrieval.types import Request
+from retrieval.types import KINDS, Request
 from tests.builders import IDENTITY, HashEncoder, image_change, unit_rows
 from tests.retrieval.collection.test_accelerators import DIMENSION, images_and_texts
 
@@ -187,6 +192,108 @@ def test_a_reader_goes_on_with_a_file_that_was_replaced_meanwhile(accelerated: P
         assert len(collection.search(CAPTIONS[:1], "image", 10)[0]) == 10
 
 
+def index_again(path: Path) -> list[Accelerated]:
+    """What a run of ``index`` does at its end."""
+    with Writer(path) as writer:
+        return accelerate_if_due(writer, lambda asked: CAPTIONS[: len(asked)], from_rows=1000)
+
+
+def info_of(path: Path) -> CollectionInfo:
+    with Collection.open(path) as collection:
+        return collection.info()
+
+
+def test_who_has_dropped_the_accelerators_gets_none_again_before_asking(accelerated: Path) -> None:
+    indexer.drop_accelerators(accelerated)
+
+    assert index_again(accelerated) == []
+    assert info_of(accelerated).scans == dict.fromkeys(KINDS, "optimize --scan was asked for")
+    assert [one.target for one in indexer.accelerate(accelerated, from_rows=1000)] == [0.98]
+    assert info_of(accelerated).scans == {}
+
+
+def test_the_recall_that_was_asked_for_is_that_of_what_is_built_later(accelerated: Path) -> None:
+    add_images(accelerated, ROWS, images_and_texts(600, 1, 2)[0])
+
+    [again] = index_again(accelerated)
+
+    assert (again.target, again.rows) == (0.9, ROWS + 600)
+    assert again.measurement is not None
+
+
+def test_a_recall_that_is_asked_for_before_there_are_enough_vectors_is_kept(filled: Path) -> None:
+    assert indexer.accelerate(filled, recall=0.8) == []
+    assert [one.target for one in index_again(filled)] == [0.8]
+
+
+def test_another_recall_changes_how_much_is_looked_at_and_no_file(accelerated: Path) -> None:
+    before, old = info_of(accelerated).accelerators["image"].measurement, files(accelerated)
+
+    with Collection.open(accelerated) as reader:
+        exact = reader.search(CAPTIONS[400:], "image", 10, exact=True)
+        [tuned] = indexer.accelerate(accelerated, recall=0.99, from_rows=1000)
+        found = reader.search(CAPTIONS[400:], "image", 10)
+
+    after = info_of(accelerated).accelerators["image"].measurement
+    assert tuned.measurement == after
+    assert (before.target, after.target) == (0.9, 0.99)
+    assert isinstance(before, AcceleratorMeasurement)
+    assert isinstance(after, AcceleratorMeasurement)
+    assert (before.cells, before.rescored) < (after.cells, after.rescored)
+    assert files(accelerated) == old
+    assert indexer.doctor(accelerated).faults == ()
+    wanted = [hit.id for hits in exact for hit in hits]
+    assert np.isin([hit.id for hits in found for hit in hits], wanted).mean() > 0.97
+
+
+def test_what_no_accelerator_reaches_is_not_tried_again_before_there_are_a_tenth_more_vectors(
+    accelerated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[float] = []
+
+    def build(*arguments: Any) -> None:
+        built.append(arguments[4])
+
+    monkeypatch.setattr("indexer.store.accelerator_building.build_accelerator", build)
+    assert indexer.accelerate(accelerated, recall=0.999, from_rows=1000) == [
+        Accelerated("image", ROWS, 0.999, None)
+    ]
+    assert files(accelerated) == []
+    assert answers(accelerated, CAPTIONS[400:402]) == answers(accelerated, CAPTIONS[400:402], exact=True)
+    assert info_of(accelerated).scans == {
+        "image": "no accelerator finds 99.9% of the exact 10 best of 3,000 vectors"
+    }
+
+    assert index_again(accelerated) == []
+    add_images(accelerated, ROWS, images_and_texts(300, 1, 2)[0])
+    assert index_again(accelerated) == []
+    add_images(accelerated, ROWS + 300, images_and_texts(1, 1, 3)[0])
+    assert [one.rows for one in index_again(accelerated)] == [ROWS + 301]
+    assert index_again(accelerated) == []
+    indexer.accelerate(accelerated, from_rows=1000)  # asked for again
+    assert built == [0.999] * 3
+
+
+@pytest.mark.parametrize("value", ["", "nan", "-1", "1e999", "1", "[" * 5000, "scanned", "\0"])
+def test_a_stranger_s_word_on_what_was_asked_for_is_passed_over(filled: Path, value: str) -> None:
+    with Writer(filled) as writer, writer.catalogue.without_generation() as connection:
+        set_settings(connection, {"accelerators": value, "missed_recall:image": value})
+
+    with Writer(filled) as writer, writer.look_up() as connection:
+        driver = driver_connection(connection)
+        assert asked_recall(driver) is None
+        assert missed_recall(driver, "image") is None
+    assert info_of(filled).scans == {}
+
+
+def test_a_damaged_accelerator_is_built_anew(accelerated: Path) -> None:
+    (name,) = files(accelerated)
+    (accelerated / "segments" / name).unlink()
+
+    assert [one.rows for one in indexer.accelerate(accelerated, recall=0.9, from_rows=1000)] == [ROWS]
+    assert indexer.doctor(accelerated).faults == ()
+
+
 @pytest.mark.parametrize("recall", [0.0, 1.0, -0.5, float("nan")])
 def test_a_recall_that_is_no_share_is_refused(filled: Path, recall: float) -> None:
     with pytest.raises(UsageError, match=r"above 0 and below 1"):
@@ -237,7 +344,8 @@ def test_a_collection_of_one_kind_is_measured_with_bundled_texts(tmp_path: Path,
         names = [f"{number}" for number in range(len(vectors))]
         change = image_change(corpus, names, vectors) if kind == "image" else text_change(corpus, vectors)
         writer.commit(change, PLACE)
-        (built,) = accelerate_if_due(writer, lambda asked: texts[: len(asked)], recall=0.5, from_rows=1000)
+        writer.ask_accelerators(0.5)
+        (built,) = accelerate_if_due(writer, lambda asked: texts[: len(asked)], from_rows=1000)
 
     assert (built.kind, built.rows) == (kind, 1200)
     assert built.measurement is not None

@@ -13,7 +13,7 @@ INFO = [
     "path", "generation", "model", "dimension", "images", "texts", "links", "contents", "failures", "sources",
     "segments", "rows", "dead", "unencoded", "hidden", "vector_bytes", "catalogue_bytes", "schema_version",
     "precision", "runtime", "left_out",
-    "accelerators", "image_texts", "regions", "relative_to", "reads_text", "shard",
+    "accelerators", "scans", "image_texts", "regions", "relative_to", "reads_text", "shard",
 ]  # fmt: skip
 
 
