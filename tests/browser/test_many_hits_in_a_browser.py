@@ -105,15 +105,18 @@ def commit(tmp_path: Path, number: int) -> None:
 def walk_to_the_end(page: Any) -> list[str]:
     """Labels of all hits, in their order, by scrolling."""
     seen: dict[int, str] = {}
-    for _ in range(60):
+    for _ in range(600):
         found = page.eval_on_selector_all(
             ".tile", "tiles => tiles.map(tile => [Number(tile.dataset.at), tile.getAttribute('href')])"
         )
         seen |= dict(found)
         page.mouse.wheel(0, 700)
         page.wait_for_timeout(40)
-        if page.evaluate("() => scrollY + innerHeight >= document.documentElement.scrollHeight"):
-            break
+        if page.evaluate(
+            "() => document.querySelector('.grid').ariaBusy !== 'true' "
+            "&& scrollY + innerHeight >= document.documentElement.scrollHeight"
+        ):
+            break  # at the end of all pages, and not of those that have come so far
     assert sorted(seen) == list(range(len(seen)))
     return [seen[at] for at in sorted(seen)]
 
