@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import select
 
-from indexer.named import Name, existing_writer, find_named
+from indexer.named import GivenNames, existing_writer, find_named
 from indexer.single_items.given import checked_attributes
 from indexer.store.changes import Change
 from retrieval.collection import schema
@@ -18,7 +18,7 @@ from retrieval.types import Attribute
 
 def set_attributes(
     collection: str | CollectionPlace,
-    names: Sequence[Name],
+    names: GivenNames,
     attributes: Mapping[str, Attribute],
     *,
     timeout: float = 0.0,
@@ -30,7 +30,7 @@ def set_attributes(
     ``timeout`` is how many seconds to wait for another process that writes to the collection.
 
     Raises:
-        UsageError: a name is empty, or an attribute cannot be kept.
+        UsageError: a name is empty or none, or an attribute cannot be kept.
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from indexer.named import existing_writer, find_named, is_named
+from indexer.named import GivenNames, existing_writer, find_named, is_named
 from indexer.store.changes import Change
 from indexer.store.maintenance import compact_if_due
 from retrieval.collection import schema
@@ -34,21 +34,21 @@ class Deleted:
     still_there: bool
 
 
-def delete_items(collection: str | CollectionPlace, names: Sequence[str], *, timeout: float = 0.0) -> Deleted:
-    """Delete items by key, uri or path (a folder or tar: everything in it), and the failures recorded under them.
+def delete_items(collection: str | CollectionPlace, names: GivenNames, *, timeout: float = 0.0) -> Deleted:
+    """Delete items by key, uri, path (a folder or tar: everything in it) or id, and the failures recorded under them.
 
     Deleted too are failures under such a name, and those of a corpus under it. No file is touched. ``timeout``
     is how many seconds to wait for another process that writes to the collection.
 
     Raises:
-        UsageError: a name is empty.
+        UsageError: a name is empty or none.
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
-    with existing_writer(collection, names, timeout) as (writer, names):
+    with existing_writer(collection, names, timeout) as (writer, checked):
         with writer.look_up() as connection:
-            found = find_named(connection, names)
-            failed = _find_failures(connection, names)
+            found = find_named(connection, checked)
+            failed = _find_failures(connection, [name for name in checked if isinstance(name, str)])
             failed |= _failures_of(connection, [row.uri for row in found.values()])
         places = (row.uri if split_file_uri(row.uri) else row.corpus for row in found.values())
         still_there = any_exists(places)

@@ -6,19 +6,20 @@ with it (indexer/store/hidden_rows.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sqlalchemy import Connection, select
 
-from indexer.named import Name, existing_writer, find_named, is_named
+from indexer.named import GivenNames, Name, existing_writer, find_named, is_named
 from indexer.store.changes import Change
 from retrieval.collection import schema
+from retrieval.errors import UsageError
+from retrieval.file_kinds import holds_several, is_taken
 from retrieval.places import CollectionPlace
-from retrieval.suffixes import is_image_name
 from retrieval.uris import split_file_uri, uri_of
 
 
-def hide_items(collection: str | CollectionPlace, names: Sequence[Name], *, timeout: float = 0.0) -> int:
+def hide_items(collection: str | CollectionPlace, names: GivenNames, *, timeout: float = 0.0) -> int:
     """Hide items by key, uri, path (a folder or tar: every item in it) or id, and return how many.
 
     They keep their vectors, and no index run, rename or compaction shows them again: only :func:`unhide_items` does.
@@ -26,20 +27,21 @@ def hide_items(collection: str | CollectionPlace, names: Sequence[Name], *, time
     seconds to wait for another process that writes to the collection.
 
     Raises:
-        UsageError: a name is empty.
+        UsageError: a name is empty or none, or that of a file that is not in the collection and may hold several
+            pictures (a PDF, a TIFF, a video).
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
     return _commit_uris(collection, names, timeout, _to_hide, lambda uris: Change(hidden=uris))
 
 
-def unhide_items(collection: str | CollectionPlace, names: Sequence[Name], *, timeout: float = 0.0) -> int:
+def unhide_items(collection: str | CollectionPlace, names: GivenNames, *, timeout: float = 0.0) -> int:
     """Unhide items, named as for :func:`hide_items`, and return how many.
 
     ``timeout`` is how many seconds to wait for another process that writes to the collection.
 
     Raises:
-        UsageError: a name is empty.
+        UsageError: a name is empty or none.
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
@@ -48,7 +50,7 @@ def unhide_items(collection: str | CollectionPlace, names: Sequence[Name], *, ti
 
 def _commit_uris(
     collection: str | CollectionPlace,
-    names: Sequence[Name],
+    names: GivenNames,
     timeout: float,
     find: Callable[[Connection, Name], set[str]],
     change: Callable[[list[str]], Change],
@@ -77,8 +79,12 @@ def _to_hide(connection: Connection, name: Name) -> set[str]:
     if isinstance(name, int):
         return uris
     split = split_file_uri(uri_of(name))
-    if not uris and split is not None and split[1] is None:
+    if not uris and split is not None and split[1] is None and split[0].is_file():
         path = split[0]
-        if is_image_name(path.name) and path.is_file():
+        if holds_several(path.name):
+            raise UsageError(
+                f"{name} is not in the collection yet, and may hold several pictures; index it, then hide it"
+            )
+        if is_taken(path.name):
             uris.add(uri_of(name))
     return uris

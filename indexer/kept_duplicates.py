@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from indexer.named import Name, existing_writer, find_named
+from indexer.named import GivenNames, Name, existing_writer, find_named
 from indexer.store.writer import Writer
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
@@ -14,7 +14,7 @@ from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace
 
 
-def keep_items(collection: str | CollectionPlace, names: Sequence[Name], *, timeout: float = 0.0) -> int:
+def keep_items(collection: str | CollectionPlace, names: GivenNames, *, timeout: float = 0.0) -> int:
     """Keep pictures although they are duplicates of each other; give how many different ones they are.
 
     The decision goes by the pictures' bytes: it outlives renames, and a further copy is listed again. ``names`` are
@@ -22,7 +22,7 @@ def keep_items(collection: str | CollectionPlace, names: Sequence[Name], *, time
     equal files, keep equal files. ``timeout`` is how many seconds to wait for another process that writes.
 
     Raises:
-        UsageError: a name is empty, or means no picture or several.
+        UsageError: a name is empty or none, or means no picture or several.
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
@@ -32,13 +32,11 @@ def keep_items(collection: str | CollectionPlace, names: Sequence[Name], *, time
         return len(digests)
 
 
-def forget_kept_items(
-    collection: str | CollectionPlace, names: Sequence[Name], *, timeout: float = 0.0
-) -> int:
+def forget_kept_items(collection: str | CollectionPlace, names: GivenNames, *, timeout: float = 0.0) -> int:
     """Take back every decision of :func:`keep_items` about any of these pictures; give how many there were.
 
     Raises:
-        UsageError: a name is empty, or means no picture or several.
+        UsageError: a name is empty or none, or means no picture or several.
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """

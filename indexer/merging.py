@@ -45,7 +45,7 @@ _BATCH = 256  # entries that shards are asked for at once
 
 
 def merge(
-    shards: Sequence[str | Path],
+    shards: str | Path | Sequence[str | Path],
     collection: str | CollectionPlace,
     *,
     timeout: float = 0.0,
@@ -83,7 +83,8 @@ def merge(
     started = time.monotonic()
     target = writable_place(collection)
     fetched = _place_of_fetched(target)
-    paths = list(_on_this_machine(shards, fetched, on_progress))
+    given = [shards] if isinstance(shards, (str, Path)) else shards
+    paths = list(_on_this_machine(given, fetched, on_progress))
     if isinstance(target, Path) and target.resolve() in [path.resolve() for path in paths]:
         raise UsageError(f"{target} is one of the shards; merge them into another collection")
     with open_shards(paths) as opened:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import index
+from os import PathLike, fspath
 from pathlib import Path
-from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -25,7 +26,11 @@ from retrieval.uris import file_uri, uri_of
 Name = str | int
 """A key, a uri or a path; or an item's id."""
 
-AnyName = TypeVar("AnyName", str, Name)
+GivenName = Name | PathLike[str]
+GivenNames = GivenName | Iterable[GivenName]
+"""One name, or several: a text by itself is one, and not its letters."""
+
+LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +43,12 @@ class NamedItem:
 
 @contextmanager
 def existing_writer(
-    collection: str | CollectionPlace, names: Iterable[AnyName], timeout_s: float
-) -> Iterator[tuple[Writer, list[AnyName]]]:
+    collection: str | CollectionPlace, names: GivenNames, timeout_s: float
+) -> Iterator[tuple[Writer, list[Name]]]:
     """Open the writer of a collection for a change of what names mean; the names are checked first.
 
     Raises:
-        UsageError: a name is empty.
+        UsageError: a name is empty, or is none.
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
@@ -52,16 +57,36 @@ def existing_writer(
         yield writer, checked
 
 
-def checked_names(names: Iterable[AnyName]) -> list[AnyName]:
+def checked_names(names: GivenNames) -> list[Name]:
     """Give names as the catalogue can hold them: a path that is not valid Unicode as its uri.
 
     Raises:
-        UsageError: a name is empty; as a path it would be the working directory, with everything under it.
+        UsageError: a name is empty (as a path it would be the working directory, with everything under it), or is no
+            name.
     """
-    names = list(names)
-    if "" in names:
-        raise UsageError("the name of an item is empty; name its key, its uri or a path (. is this folder)")
-    return [name if isinstance(name, int) or is_unicode(name) else file_uri(Path(name)) for name in names]
+    alone = isinstance(names, (str, bytes, PathLike)) or not isinstance(names, Iterable)
+    return [_checked_name(name) for name in ([names] if alone else names)]  # type: ignore[union-attr]
+
+
+def _checked_name(name: object) -> Name:
+    if isinstance(name, PathLike):
+        name = fspath(name)
+    if isinstance(name, str):
+        if not name:
+            raise UsageError(
+                "the name of an item is empty; name its key, its uri or a path (. is this folder)"
+            )
+        try:
+            return name if is_unicode(name) else file_uri(Path(name))
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{name!r} is no name of an item: it has half of a character; name a key, a uri or a path"
+            ) from None
+    try:
+        number = index(name)  # type: ignore[arg-type]  # numpy's integers, too
+    except TypeError:
+        raise UsageError(f"{name!r:.100} is no name of an item; name a key, a uri, a path or an id") from None
+    return number if 0 <= number <= LARGEST_ID else -1  # which no item has
 
 
 def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:

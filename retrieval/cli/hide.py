@@ -20,8 +20,11 @@ def hide(names: tuple[str, ...], wait: float, collection: CollectionPlace) -> No
     r"""Keep items out of all hits, until they are unhidden.
 
     The files stay where they are, and no later index run, rename or --prune shows the items again. A NAME is
-    an item's key, its uri, or a path; a folder or a tar stands for every item that is in it now. A file that is
-    not in the collection yet is hidden when it comes. List what is hidden with: vlsearch info --hidden
+    an item's key, its uri, or a path; a folder or a tar stands for every item that is in it now. A picture's
+    file that is not in the collection yet is hidden when it comes; a PDF, a TIFF or a video has to be indexed
+    first. Where another file takes the name of a hidden picture that was renamed before the next run, the name
+    stays hidden and the picture under its new name is to be hidden again. List what is hidden with: vlsearch
+    info --hidden
 
     \b
         vlsearch hide ~/Pictures/passport.jpg

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import indexer
 from retrieval.collection import Collection
-from retrieval.errors import CollectionLocked, CollectionNotFound
+from retrieval.errors import CollectionLocked, CollectionNotFound, UsageError
 from retrieval.uris import file_uri
 from tests.builders import HashEncoder, Index, draw, uris
 
@@ -25,6 +28,42 @@ def test_a_path_a_uri_and_a_key_each_delete_one_item(
     assert indexer.delete(collection, [file_uri(photos / "red.png")]).items == 1
     assert indexer.delete(collection, ["my key"]).items == 1
     assert uris(collection).keys() == {"blue.png"}
+
+
+@pytest.mark.parametrize("make", [str, Path, lambda name: [Path(name)], lambda name: (name for _ in "a")])
+def test_one_name_by_itself_is_one_name_and_not_its_letters(
+    make: Callable[[str], Any], index: Index, photos: Path, collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(photos)
+    monkeypatch.chdir(photos.parent)
+    name = f"{photos.name}/red.png"  # as paths, "/" and "." would be everything
+
+    assert indexer.set_attributes(collection, make(name), {"rating": 5}) == 1
+    assert indexer.hide(collection, make(name)) == 1
+    assert indexer.unhide(collection, make(name)) == 1
+    assert indexer.keep(collection, make(name)) == 1
+    assert indexer.forget_kept(collection, make(name)) == 1
+    assert indexer.delete(collection, make(name)).items == 1
+
+
+def test_ids_are_whole_numbers_of_any_kind(index: Index, photos: Path, collection: Path) -> None:
+    index(photos)
+    with Collection.open(collection) as opened:
+        ids = [item.id for item in opened.listed("image")]
+
+    assert indexer.hide(collection, np.array(ids[:1])) == 1
+    of_numpy: Any = np.int64(ids[1])
+    assert indexer.delete(collection, of_numpy).items == 1
+    for absent in (0, -1, 2**63, 2**70):
+        assert indexer.hide(collection, [absent]) == 0
+
+
+@pytest.mark.parametrize("name", ["", "\ud800", 1.5, None, b"red.png", [""]])
+def test_what_is_no_name_is_refused(name: Any, index: Index, photos: Path, collection: Path) -> None:
+    index(photos)
+    with pytest.raises(UsageError, match=r"name of an item"):
+        indexer.delete(collection, name)
+    assert len(uris(collection)) == 3
 
 
 def test_a_folder_deletes_what_is_in_it_and_not_its_namesakes(

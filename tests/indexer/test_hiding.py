@@ -374,3 +374,15 @@ def test_an_item_moved_by_its_key_stays_hidden(collection: Path, encoder: HashEn
     with retrieval.open(collection, encoder=encoder) as engine:
         assert [hit.key for hit in engine.search("new words")] == ["b"]
     assert hidden(collection) == {"a"}
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a.tif", "a.mp4"])
+def test_a_file_of_several_pictures_has_to_be_indexed_before_it_is_hidden(
+    name: str, index: Index, photos: Path, collection: Path, tmp_path: Path
+) -> None:
+    index(photos)
+    (tmp_path / name).write_bytes(b"pages")
+
+    with pytest.raises(UsageError, match="may hold several pictures; index it, then hide it"):
+        indexer.hide(collection, [str(photos / "red.png"), str(tmp_path / name)])
+    assert found(collection) == {"red.png", "green.png", "blue.png"}
