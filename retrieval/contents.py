@@ -32,7 +32,7 @@ def part_digest(file_digest: bytes, part: str) -> bytes:
 
 
 def pixel_digest(image: Image) -> bytes:
-    """Compute the sha256 that names a PIL image: that of its RGB pixels and their arrangement."""
+    """Compute the sha256 that names a PIL image, upright and in RGB: that of its pixels and their arrangement."""
     rgb = image.convert("RGB")
     return hashlib.sha256(b"vlsearch pixels %d %d\0" % rgb.size + rgb.tobytes()).digest()
 

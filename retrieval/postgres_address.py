@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace, ServerAddress
 from retrieval.shell import shell_command
+from retrieval.uris import hide_passwords, is_url
 
 FORM = "postgresql://USER@HOST/DATABASE/NAME"
 
@@ -61,7 +62,16 @@ def parse_address(text: str) -> ServerAddress:
 
 
 def place_of(named: str | Path) -> CollectionPlace:
-    """Give the place that a name means: an address, or a folder as it is named."""
+    """Give the place that a name means: an address, or a folder as it is named.
+
+    Raises:
+        UsageError: it is an address that cannot be read, or that of a web server.
+    """
+    if isinstance(named, str) and is_url(named):
+        raise UsageError(
+            f"{hide_passwords(named)} is the address of a web server, and a collection is a folder, or {FORM}; "
+            "ask a vlsearch server with retrieval.connect"
+        )
     return parse_address(named) if isinstance(named, str) and is_address(named) else Path(named)
 
 

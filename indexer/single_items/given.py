@@ -87,7 +87,7 @@ def read_content(content: Content, vector: NDArray[np.float32] | None, limits: L
 
     Raises:
         UsageError: there is nothing to search for in it.
-        ImageError: the file cannot be read.
+        ImageError: the file, or the PIL image, cannot be read.
     """
     if isinstance(content, str):
         words = normalise_text(content)
@@ -102,7 +102,10 @@ def read_content(content: Content, vector: NDArray[np.float32] | None, limits: L
         location = InlineBytes(content) if isinstance(content, bytes) else FileBytes(content)
         encoded = read_encoded(location, limits)
         return GivenContent("image", encoded.digest, encoded, vector)
-    return GivenContent("image", pixel_digest(content), content, vector)
+    from retrieval.images.in_memory import upright_rgb  # late: Pillow, which not every writer needs
+
+    image = upright_rgb(content)
+    return GivenContent("image", pixel_digest(image), image, vector)
 
 
 def checked_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.analysis.map_cache import find_map, keep_map, key_of
-from retrieval.analysis.plane import MapMethod, lay_out, method_for
-from retrieval.errors import CollectionEmpty
+from retrieval.analysis.plane import METHODS, MapMethod, lay_out, method_for
+from retrieval.errors import CollectionEmpty, UsageError
 from retrieval.types import Kind
 
 if TYPE_CHECKING:
@@ -70,7 +70,10 @@ class CollectionMaps:
             CollectionEmpty: nothing was indexed.
             FilterError: ``where`` is at fault.
             MissingExtra: ``tsne`` is wanted and not installed.
+            UsageError: there is no such kind or method.
         """
+        if wanted not in (None, *METHODS):
+            raise UsageError(f"the method is {wanted!r}; choose one of {', '.join(METHODS)}")
         with self._lock:
             with self._collection.reading() as view:
                 if view.identity is None:

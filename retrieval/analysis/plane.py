@@ -10,7 +10,7 @@ reproducible in one thread alone.
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from retrieval.extras import is_installed, require
 
 MapMethod = Literal["tsne", "pca"]
+METHODS: tuple[MapMethod, ...] = get_args(MapMethod)
 
 NEIGHBOURS = 15
 FEWEST = 12

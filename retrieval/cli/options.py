@@ -12,7 +12,7 @@ import click
 from retrieval.cli.completing import complete_collections, complete_models
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, PRECISIONS, RUNTIMES, VARIABLE
 from retrieval.places import CollectionPlace
-from retrieval.postgres_address import FORM, is_address, parse_address
+from retrieval.postgres_address import FORM, place_of
 from retrieval.query.location import collection_place
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -27,9 +27,8 @@ def given_folder(_: click.Context, __: click.Parameter, chosen: str | None) -> P
 
 def given_place(_: click.Context, __: click.Parameter, chosen: str | None) -> CollectionPlace | None:
     """Give the folder, or the address on a server, that an option names; None where it was left out."""
-    if chosen is not None and is_address(chosen):
-        return parse_address(chosen)
-    return given_folder(_, __, chosen)
+    folder = given_folder(_, __, chosen)
+    return folder if chosen is None else place_of(chosen)
 
 
 def given_places(

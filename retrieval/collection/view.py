@@ -46,10 +46,10 @@ from retrieval.collection.stored_values import WrongValue
 from retrieval.collection.stores import KindStore
 from retrieval.collection.totals import CollectionInfo, read_totals
 from retrieval.collection.vector_search import VectorSearch
-from retrieval.errors import CollectionDamaged
+from retrieval.errors import CollectionDamaged, UsageError
 from retrieval.identity import Identity
 from retrieval.places import CollectionPlace
-from retrieval.types import After, Failure, HiddenItem, Hit, ImageText, Item, Kind, Request
+from retrieval.types import KINDS, After, Failure, HiddenItem, Hit, ImageText, Item, Kind, Request
 from retrieval.uris import uri_of
 
 if TYPE_CHECKING:
@@ -459,6 +459,8 @@ class View:
     def _items(self, kind: Kind) -> NDArray[np.int64]:
         from retrieval.collection.filters.allowed import items_of_kind
 
+        if kind not in KINDS:
+            raise UsageError(f"the kind is {kind!r}; choose one of {', '.join(KINDS)}")
         return self._snapshot.allowed.items(kind, lambda: items_of_kind(self._connection, kind))
 
     def _allowed(self, kind: Kind, where: Expression) -> Allowed:

@@ -77,9 +77,13 @@ def find_duplicates(
         on_progress: called as pictures are looked at.
 
     Raises:
-        UsageError: ``within_s`` is negative.
+        UsageError: ``within_s`` is negative or no number, or a class is none of the three.
     """
-    if within_s < 0:
+    names: Sequence[str] = [classes] if isinstance(classes, str) else classes
+    for name in names:
+        if name not in CLASSES:
+            raise UsageError(f"{name!r} is no class of duplicates; choose among {', '.join(CLASSES)}")
+    if not within_s >= 0:
         raise UsageError(f"pictures of one moment lie {within_s} seconds apart; give 0 or more")
     rows, vectors, kept = _read(collection)
     by_content: dict[bytes, list[ItemRow]] = {}
@@ -90,12 +94,12 @@ def find_duplicates(
     contents = [row for row in rows if best.get(row.sha256.hex(), row.id) == row.id and row.sha256 in vectors]
     matrix = np.stack([vectors[row.sha256] for row in contents]) if contents else np.empty((0, 1), np.float32)
     del vectors  # a hundred thousand take 200 MB, and are in the matrix now
-    groups = equal if "bytes" in classes else []
+    groups = equal if "bytes" in names else []
     failed = 0
     of_picture: list[list[int]] = []
     shares: dict[int, float] = {}
     turned: set[int] = set()
-    if not {"picture", "moment"}.isdisjoint(classes):
+    if not {"picture", "moment"}.isdisjoint(names):
         prints, shares, failed = _looked_at(contents, limits, on_progress)
         of_picture = same_picture_groups(prints, matrix)
         turned = turned_otherwise(prints, of_picture)
@@ -111,9 +115,9 @@ def find_duplicates(
         ]
 
     pictures = [group_of("picture", copies(numbers)) for numbers in of_picture]
-    if "picture" in classes:
+    if "picture" in names:
         groups = [*groups, *pictures]
-    if "moment" in classes:
+    if "moment" in names:
         worse = {copy.id for group in pictures for copy in group.copies[1:]}
         alone = [number for number, row in enumerate(contents) if row.id not in worse]
         seconds = [seconds_of(_attributes(contents[number]).get("taken")) for number in alone]

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from retrieval.encoders.batches import INDEXING, Batches
+from retrieval.errors import UsageError
 from retrieval.identity import Identity as Identity
 
 if TYPE_CHECKING:
@@ -227,7 +228,12 @@ def fixed_batches(rows: Sequence[T], batch_size: int | None, default: int) -> It
 
     With ``batch_size`` None: chunks of at most ``default``, the last one short. Otherwise every batch has exactly
     ``batch_size`` rows, the last one filled up with copies of its first.
+
+    Raises:
+        UsageError: ``batch_size`` is below 1.
     """
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; give 1 or more, or None")
     size = batch_size or default
     for start in range(0, len(rows), size):
         batch = list(rows[start : start + size])

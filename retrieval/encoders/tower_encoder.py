@@ -108,8 +108,10 @@ class TowerEncoder:
         return image_passes(self.towers.image_rows, batches, at_once)
 
     def encode_images(self, images: Sequence[Image], batch_size: int | None = None) -> NDArray[np.float32]:
-        """Encode PIL images of any mode, to (n, d) float32 unit rows."""
-        return self.encode_prepared([self.prepare_image(image) for image in images], batch_size)
+        """Encode PIL images, as the same pictures in files, to (n, d) float32 unit rows."""
+        from retrieval.images.in_memory import upright_rgb  # late: Pillow, which texts do without
+
+        return self.encode_prepared([self.prepare_image(upright_rgb(image)) for image in images], batch_size)
 
     def encode_texts(self, texts: Sequence[str], batch_size: int | None = None) -> NDArray[np.float32]:
         """Encode texts, to (n, d) float32 unit rows; those of one padded length go together."""

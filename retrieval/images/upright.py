@@ -95,7 +95,7 @@ def decode_whole(
     except Image.DecompressionBombError as error:
         raise ImageError(f"too large to decode ({error})") from error
     except Exception as error:  # Pillow's plug-ins raise anything at all on hostile bytes
-        raise ImageError(f"damaged or cut short ({_clause(error)})") from error
+        raise ImageError(f"damaged or cut short ({clause_of(error)})") from error
 
 
 def _decode(source: Source, limits: Limits, short_side: int | None, memory: int | None) -> Decoded:
@@ -118,14 +118,15 @@ def _decode(source: Source, limits: Limits, short_side: int | None, memory: int 
         if memory is not None and needed > memory:
             raise ImageTooLarge(needed)
         image.load()
-        orientation = _orientation(image) if opened.turn is None else opened.turn
-        upright = _upright(image, orientation)
+        orientation = orientation_of(image) if opened.turn is None else opened.turn
+        upright = turned(image, orientation)
         whole = stored[::-1] if orientation in _ACROSS else stored
     del image, opened  # with the decoder's own buffers, before anything more is allocated
     return Decoded(to_rgb(_crop_strip(upright)), *whole)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """Read which way is up, 1 to 8, as EXIF has it; 1 where nothing that can be read says so."""
     try:
         found = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # broken EXIF says nothing about which way is up, in as many ways as Pillow has parsers
@@ -133,7 +134,8 @@ def _orientation(image: Image.Image) -> int:
     return found if isinstance(found, int) else 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn or mirror an image that was stored in an orientation of EXIF."""
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
 
@@ -147,6 +149,7 @@ def _crop_strip(image: Image.Image) -> Image.Image:
     return image.crop((left, top, min(width, left + longest), min(height, top + longest)))
 
 
-def _clause(error: Exception) -> str:
+def clause_of(error: Exception) -> str:
+    """Shorten what a library says to a clause."""
     said = " ".join(str(error).split()) or type(error).__name__
     return said[:200].rstrip(".")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, SupportsIndex, Unpack
 
 from retrieval.closing import Closing
 from retrieval.collection import Collection, CollectionInfo
@@ -483,4 +484,5 @@ class SearchEngine(Closing):
 
 
 def _id_of(item: Item | Hit | int) -> int:
-    return item if isinstance(item, int) else item.id
+    """Give the id of an item, or the id that was given, which may be one of numpy's."""
+    return index(item) if isinstance(item, SupportsIndex) else item.id

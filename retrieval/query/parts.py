@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from retrieval.errors import QueryError
+from retrieval.errors import ImageError, QueryError
 from retrieval.texts import normalise_text
 from retrieval.types import Kind
 from retrieval.uris import is_url
@@ -51,16 +52,17 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """An image to search for, or with a negative weight to avoid; read only when it is encoded.
+    """An image to search for, or with a negative weight to avoid; a file is read only when it is encoded.
 
     Attributes:
-        source: where it is.
+        source: where it is; or a PIL image, as the same picture in a file would be: upright, in RGB.
         weight: in the sum that a query is.
         crop: left, top, width and height of the part of the upright image that counts: shares of the image's width and
             height where none is above 1, else pixels. None for all of it.
 
     Raises:
-        QueryError: the source is an empty or unusable name, the weight is zero or not finite, or the crop has no area.
+        QueryError: the source is an empty or unusable name, or a PIL image that cannot be read; the weight is zero or
+            not finite, or the crop has no area.
     """
 
     source: Source
@@ -77,6 +79,8 @@ class ImagePart:
             raise QueryError(f"the picture {self.source!r} is a str but no uri; pass a path as pathlib.Path")
         if isinstance(self.source, (str, Path)) and "\0" in str(self.source):
             raise QueryError(f"the name {str(self.source)!r} holds a NUL, which no file name does")
+        if not isinstance(self.source, (str, Path, bytes)):
+            object.__setattr__(self, "source", _upright_rgb(self.source))
         if self.crop is not None:
             check_crop(self.crop)
 
@@ -110,6 +114,7 @@ class ItemPart:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "id", index(self.id))  # of numpy's integers, too
         _check_weight(self.weight, f"item {self.id}")
 
 
@@ -206,6 +211,17 @@ def check_crop(crop: Crop) -> None:
         )
     if max(crop) <= 1 and max(left + width, top + height) > 1 + 1e-6:
         raise QueryError(f"the part {written} reaches beyond the picture, whose width and height are 1")
+
+
+def _upright_rgb(image: Image) -> Image:
+    from retrieval.images.in_memory import (
+        upright_rgb,  # late: the command line builds its queries without Pillow
+    )
+
+    try:
+        return upright_rgb(image)
+    except ImageError as error:
+        raise QueryError(f"the picture cannot be read: {error}") from error
 
 
 def _check_weight(weight: float, what: str) -> None:

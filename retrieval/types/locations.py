@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from retrieval.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class FileBytes:
@@ -147,10 +149,22 @@ def part_of(location: Location) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on untrusted input; an item that exceeds one is recorded as a failure."""
+    """Limits on untrusted input; an item that exceeds one is recorded as a failure.
+
+    Raises:
+        UsageError: one is below 1, seconds are not above 0, or it is no number.
+    """
 
     file_bytes: int = 256 * 2**20
     pixels: int = 200_000_000  # about 200 megapixels: the largest phone sensors, below decompression bombs
     seconds: float = 30.0  # for one image, to download or to decode
     private_addresses: bool = False  # whether downloads may connect to this machine and its network
     memory: int | None = None  # bytes, of all processes that decode; None: a quarter of the machine's
+
+    def __post_init__(self) -> None:
+        for name in ("file_bytes", "pixels", "memory"):
+            value = getattr(self, name)
+            if value is not None and not 1 <= value < 2**63:
+                raise UsageError(f"the limit {name} is {value}; give 1 or more")
+        if not 0 < self.seconds < float("inf"):
+            raise UsageError(f"the limit seconds is {self.seconds}; give a number above 0")

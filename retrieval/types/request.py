@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from retrieval.errors import UsageError
 from retrieval.types.hits import MODES, VERDICTS, Mode, Verdict
-from retrieval.types.items import Kind
+from retrieval.types.items import KINDS, Kind
 
 if TYPE_CHECKING:
     from retrieval.expressions import Expression
@@ -87,6 +87,8 @@ class Request:
             from retrieval.expressions import check_size  # late: most queries have no condition
 
             check_size(self.where)
+        if self.find is not None and self.find not in KINDS:
+            raise UsageError(f"find is {self.find!r}; choose one of {', '.join(KINDS)}")
         if self.sort not in SORTS:
             raise UsageError(f"sort is {self.sort!r}; choose one of {', '.join(SORTS)}")
         if self.distinct not in (True, False, "picture"):
