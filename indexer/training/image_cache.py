@@ -1,8 +1,8 @@
 """Images decoded once, in parallel, into one memory-mapped file of uint8 pixels.
 
 The file is written under another name and switched by a rename, its table last; so a killed run leaves either a
-whole cache or none. Equal images (by bytes) become one row that has the captions of all, so that none of them is
-ever a negative of another.
+whole cache or none. Of runs that need the same one, the first makes it and the others wait. Equal images (by bytes)
+become one row that has the captions of all, so that none of them is ever a negative of another.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from indexer.training.listing import Caption, CaptionedImage, Listing
@@ -29,6 +32,7 @@ from retrieval.types import Failure, Limits, OnProgress, Progress
 
 LONGEST = 2.0  # times the short side: what a panorama has beyond that is left out of training
 _WINDOW = 64  # pictures under way, as in indexing
+_ASK_EVERY_S = 1.0  # whether another run with the same pictures is done with them
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +113,29 @@ def cache_images(
         :16
     ]
     pixels, table = folder / f"{key}.u8", folder / f"{key}.json"
-    if not table.is_file():
-        temporary = pixels.with_suffix(".tmp")
-        with writing(pixels):
+    with writing(folder), _only_one(folder / f"{key}.lock", stop):
+        if not table.is_file():
+            temporary, draft = pixels.with_suffix(".tmp"), table.with_suffix(".draft")
             facts = _decode_all(listing, rule, temporary, limits, workers, on_progress, stop)
             temporary.replace(pixels)
-        draft = table.with_suffix(".draft")
-        with writing(table):
             draft.write_text(json.dumps(facts), encoding="utf-8")
             draft.replace(table)
     return _open(pixels, table)
+
+
+@contextmanager
+def _only_one(path: Path, stop: Event) -> Iterator[None]:
+    """Run a block in one process at a time; the others wait for it, and for nothing once ``stop`` is set."""
+    lock = FileLock(path)
+    while not lock.is_locked:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        with suppress(Timeout):
+            lock.acquire(timeout=_ASK_EVERY_S)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _decode_all(

@@ -121,7 +121,7 @@ _FIGURES = (
     ),
     click.option(
         "--seed",
-        type=int,
+        type=click.IntRange(min=0),
         default=0,
         show_default=True,
         help="Seed of bootstrap intervals and permutation tests.",

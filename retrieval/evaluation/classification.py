@@ -140,7 +140,7 @@ def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledImag
     numbers.
 
     Raises:
-        EvaluationError: nothing is there, an image has no label, or a class has no name.
+        EvaluationError: nothing is there, an image has no label, a class has no name, or two have the same.
         CorpusFormatError: the tar or the class names cannot be read.
     """
     if corpus.is_dir():
@@ -155,6 +155,7 @@ def load_labelled(corpus: Path, class_names: Path | None = None) -> LabelledImag
         raise EvaluationError(f"{corpus} holds no labelled pictures; give a folder with one folder a class")
     labels = sorted({label for _, label in pairs}, key=_numeric_first)
     names = _names(labels, class_names, corpus)
+    _check_distinct(labels, names)
     row = {label: n for n, label in enumerate(labels)}
     rows = np.array([row[label] for _, label in pairs], dtype=np.int64)
     return LabelledImages(corpus.name, tuple(image for image, _ in pairs), rows, names)
@@ -169,8 +170,9 @@ def _read_folder(root: Path) -> Iterator[tuple[CorpusImage, str]]:
         assert image is not None, "a folder holds images"
         assert isinstance(image.location, FileBytes), "in files"
         inside = image.location.path.relative_to(root.absolute())
-        if len(inside.parts) > 1:
-            yield replace(image, key=f"{inside.parts[0]}/{inside.name}"), inside.parts[0]
+        if len(inside.parts) == 1:
+            raise EvaluationError(f"{image.uri} lies in no class's folder; move it into one, or elsewhere")
+        yield replace(image, key=f"{inside.parts[0]}/{inside.name}"), inside.parts[0]
 
 
 def _read_tar(archive: Path) -> Iterator[tuple[CorpusImage, str]]:
@@ -247,6 +249,18 @@ def _names(labels: Sequence[str], path: Path | None, corpus: Path) -> tuple[str,
             "FOLDER<tab>NAME, or one NAME a line for classes that are numbers"
         )
     return tuple(named[label].strip() for label in labels)
+
+
+def _check_distinct(labels: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse two classes of one name: equal scores go to the first, so that pictures of the other are never right."""
+    first: dict[str, str] = {}
+    for label, name in zip(labels, names, strict=True):
+        other = first.setdefault(name, label)
+        if other != label:
+            raise EvaluationError(
+                f"classes {other!r} and {label!r} have the same name {name!r}; give one another, with "
+                "--class-names FILE"
+            )
 
 
 def _numeric_first(label: str) -> tuple[int, str]:

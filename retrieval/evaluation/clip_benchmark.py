@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TypedDict
+from dataclasses import asdict
+from typing import Any, NotRequired, TypedDict
 
 from retrieval.evaluation.classification import Classification
 from retrieval.evaluation.figures import DirectionFigures, Figures
 from retrieval.evaluation.reranking import RerankedFigures
-from retrieval.evaluation.run import Evaluation
+from retrieval.evaluation.run import EngineFigures, Evaluation
 from retrieval.identity import Identity
 
 Metrics = dict[str, float | None]
@@ -17,7 +18,7 @@ Metrics = dict[str, float | None]
 
 
 class BenchmarkRecord(TypedDict):
-    """One result as CLIP_benchmark writes it: a model on a data set in a language."""
+    """One result as CLIP_benchmark writes it: a model on a data set in a language; then what it does not measure."""
 
     dataset: str
     model: str
@@ -25,6 +26,9 @@ class BenchmarkRecord(TypedDict):
     task: str
     metrics: Metrics
     language: str
+    collection: NotRequired[dict[str, Any]]
+    indexes: NotRequired[list[dict[str, Any]]]
+    comparisons: NotRequired[list[dict[str, Any]]]
 
 
 _TASKS = {"text to image": "image", "image to text": "text"}
@@ -38,14 +42,37 @@ def retrieval_records(
     Its ``image_retrieval_recall@K`` has text queries and finds images, ``text_retrieval_recall@K`` the
     other way round, and both are hit rates (LAION-AI/CLIP_benchmark, ``metrics/zeroshot_retrieval.py``). The
     metrics that CLIP_benchmark does not write follow behind them, under names that it does not use; last, those of
-    a second look, if one was taken.
+    a second look, if one was taken. Behind its keys stand, each only where it was measured, ``collection`` (the same
+    metrics of a collection's own answers, and seconds a query), ``indexes`` (as
+    :class:`~retrieval.evaluation.indexes.IndexFigures`) and ``comparisons`` with the other models (as
+    :class:`~retrieval.evaluation.significance.Comparison`).
     """
     dataset, language = evaluation.evaluated.name, evaluation.evaluated.language
     for model in evaluation.models:
         metrics = retrieval_metrics(model.figures)
         for figures in gains:
             metrics |= _gained(figures) if figures.model == model.model else {}
-        yield _record(dataset, model.model, model.identity, "zeroshot_retrieval", metrics, language)
+        record = _record(dataset, model.model, model.identity, "zeroshot_retrieval", metrics, language)
+        if model.engine is not None:
+            record["collection"] = _of_collection(model.engine)
+        if model.indexes:
+            record["indexes"] = [asdict(index) for index in model.indexes]
+        compared = [one for one in evaluation.comparisons if model.model in (one.first, one.second)]
+        if compared:
+            record["comparisons"] = [asdict(one) for one in compared]
+        yield record
+
+
+def _of_collection(engine: EngineFigures) -> dict[str, Any]:
+    images, texts = engine.items
+    latency = {f"{_TASKS[direction]}_retrieval": asdict(one) for direction, one in engine.latency.items()}
+    return {
+        "path": str(engine.collection),
+        "images": images,
+        "texts": texts,
+        "metrics": retrieval_metrics(engine.figures),
+        "seconds": latency,
+    }
 
 
 def classification_records(classified: Classification) -> Iterator[BenchmarkRecord]:

@@ -101,7 +101,7 @@ def embed_images(
     seen = _image_digest(images, limits, tell)
     rows, had = _cached(
         cache if cache is not None else default_cache(),
-        _key(encoder, "image", batch, seen),
+        _key(encoder, "image", batch, seen if limits.pixels == LIMITS.pixels else f"{seen} {limits.pixels}"),
         lambda: _encode_images(encoder, images, batch, limits, tell),
     )
     return rows, had, seen

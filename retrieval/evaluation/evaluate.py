@@ -134,7 +134,9 @@ def load_encoders(models: Sequence[str | Path]) -> dict[str, Encoder]:
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise UsageError(f"model {min(repeated)} is given twice; give each --model once")
-    short = [Path(name).name for name in names]
+    short = [
+        Path(name).resolve().name if Path(name).name in ("", "..") else Path(name).name for name in names
+    ]
     labels = short if len(set(short)) == len(short) else names
     return {label: load_encoder(name) for label, name in zip(labels, names, strict=True)}
 

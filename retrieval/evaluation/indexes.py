@@ -93,8 +93,12 @@ def measure_indexes(
 
     Raises:
         EvaluationError: FAISS knows no such index or setting, or cannot train it on so few images; or there is no
-            ``own`` one to measure.
+            ``own`` one to measure, or no image.
     """
+    if not len(gallery):
+        raise EvaluationError(
+            "no picture of the collection can be found; there is nothing to compare indexes on"
+        )
     k = min(k, len(gallery))
     exact = [set(best) for best in top_items(queries, gallery, k)[0].tolist()]
     wanted = [set(relevance.answers(query).tolist()) for query in range(relevance.queries)]
@@ -122,6 +126,18 @@ def measure_indexes(
     return figures
 
 
+def check_index_names(names: Sequence[str], dimension: int) -> None:
+    """Refuse a name of no index, or with settings that it has not, before anything is encoded.
+
+    Raises:
+        EvaluationError: as :func:`measure_indexes`.
+    """
+    built: dict[str, FactoryIndex] = {}
+    for name in names:
+        if name != OWN:
+            _prepared(name, np.empty((0, dimension), np.float32), built)
+
+
 def _own(index: CollectionIndex | None) -> CollectionIndex:
     if index is None:
         raise EvaluationError(
@@ -144,9 +160,9 @@ def _build(factory: str, gallery: NDArray[np.float32]) -> FactoryIndex:
     try:
         return FactoryIndex(factory, gallery)
     except ValueError as error:
+        of_pictures = f" over {len(gallery):,} pictures" if len(gallery) else ""
         raise EvaluationError(
-            f"FAISS cannot build an index {factory!r} over {len(gallery):,} pictures ({error}); name another with "
-            "--index"
+            f"FAISS cannot build an index {factory!r}{of_pictures} ({error}); name another with --index"
         ) from error
 
 
@@ -159,8 +175,8 @@ def _set(index: FactoryIndex, name: str, settings: str) -> None:
             index.set(parameter, float(value))
     except ValueError as error:
         raise EvaluationError(
-            f"FAISS knows no setting {settings!r} of the index {name!r}; write one such as nprobe=4 or "
-            f"efSearch=64 after the semicolon"
+            f"FAISS takes no setting {settings!r} of the index {name!r}; write one such as nprobe=4 or efSearch=64, "
+            "1 or more, after the semicolon"
         ) from error
 
 

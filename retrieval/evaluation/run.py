@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,8 +119,15 @@ def evaluate_models(
         UsageError: a template has no ``{}``, or a collection is given with several models.
     """
     cuts = chosen_cuts(evaluated, options)
+    if options.seed < 0:
+        raise UsageError(f"the seed is {options.seed}; give 0 or more")
+    if options.ann:
+        from retrieval.evaluation.indexes import check_index_names  # faiss
+
+        for encoder in encoders.values():
+            check_index_names(options.indexes, encoder.identity.dimension)
     if collection is not None:
-        _check_collection(collection, encoders, evaluated)
+        evaluated = _checked_collection(collection, encoders, evaluated)
     models = []
     for name, encoder in encoders.items():
         embedded = embed(encoder, evaluated, options.templates, cache, advance, options.limits)
@@ -152,10 +159,11 @@ def chosen_cuts(evaluated: EvaluationSet, options: EvaluationOptions) -> tuple[i
     return tuple(k for k in PAPER_CUTS if k <= smallest)
 
 
-def _check_collection(
+def _checked_collection(
     collection: Collection, encoders: Mapping[str, Encoder], evaluated: EvaluationSet
-) -> None:
-    from retrieval.evaluation.searching import check_holds
+) -> EvaluationSet:
+    """Give the evaluation with notes on what the collection hides of it."""
+    from retrieval.evaluation.searching import check_holds, hidden_notes
 
     if evaluated.folds:
         raise UsageError(
@@ -171,6 +179,7 @@ def _check_collection(
     if bound is not None and bound.digest != given.digest:
         raise IdentityMismatch(collection.path, bound.name, given.name, bound.difference(given))
     check_holds(collection, evaluated)
+    return replace(evaluated, notes=(*evaluated.notes, *hidden_notes(collection, evaluated)))
 
 
 def _ask(
@@ -216,8 +225,8 @@ def _indexes(
 
 
 def _moved(relevance: Relevance, uris: Sequence[str], places: Sequence[str]) -> Relevance:
-    """Renumber the images of a relevance by their rows in a larger gallery."""
+    """Renumber the images of a relevance by their rows in another gallery; one that is not in it answers nothing."""
     row_of = {uri: row for row, uri in enumerate(places)}
-    rows = [row_of[uris[row]] for row in relevance.rows.tolist()]
-    pairs = zip(relevance.query_of_pair.tolist(), rows, strict=True)
-    return Relevance.of_pairs(pairs, relevance.queries, len(places))
+    pairs = zip(relevance.query_of_pair.tolist(), relevance.rows.tolist(), strict=True)
+    moved = [(query, row_of[uris[row]]) for query, row in pairs if uris[row] in row_of]
+    return Relevance.of_pairs(moved, relevance.queries, len(places))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,9 +68,9 @@ def search_collection(
     check_holds(collection, evaluated)
     lists: dict[Direction, list[NDArray[np.int64]]] = {}
     latency: dict[Direction, Latency] = {}
-    for direction, task in evaluated.directions.items():
-        find: Kind = "image" if direction == "text to image" else "text"
-        gallery: Sequence[CorpusImage | CorpusText] = evaluated.images if find == "image" else evaluated.texts
+    for (direction, task), (find, gallery) in zip(
+        evaluated.directions.items(), _galleries(evaluated), strict=True
+    ):
         rows = {item.uri: row for row, item in enumerate(gallery)}
         vectors = texts if find == "image" else images
         found, seconds = [], []
@@ -147,9 +147,7 @@ def check_holds(collection: Collection, evaluated: EvaluationSet) -> None:
     Raises:
         EvaluationError: with how many, and the first.
     """
-    for direction in evaluated.directions:
-        kind: Kind = "image" if direction == "text to image" else "text"
-        gallery: Sequence[CorpusImage | CorpusText] = evaluated.images if kind == "image" else evaluated.texts
+    for kind, gallery in _galleries(evaluated):
         held = _uris(collection, kind)
         missing = [item.uri for item in gallery if item.uri not in held]
         if missing:
@@ -160,6 +158,28 @@ def check_holds(collection: Collection, evaluated: EvaluationSet) -> None:
             )
 
 
-def _uris(collection: Collection, kind: Kind) -> set[str]:
+def hidden_notes(collection: Collection, evaluated: EvaluationSet) -> Iterator[str]:
+    """Say how many of the images and texts that can answer a collection hides."""
+    for kind, gallery in _galleries(evaluated):
+        hides = _uris(collection, kind, hidden=True)
+        if hidden := sum(item.uri in hides for item in gallery):
+            noun = "pictures" if kind == "image" else "texts"
+            yield (
+                f"{hidden:,} of the {len(gallery):,} {noun} are hidden in collection {collection.path}: "
+                "its searches do not find them, and they count as missed"
+            )
+
+
+def _galleries(evaluated: EvaluationSet) -> Iterator[tuple[Kind, Sequence[CorpusImage | CorpusText]]]:
+    """Give what can answer, by its kind."""
+    for direction in evaluated.directions:
+        if direction == "text to image":
+            yield "image", evaluated.images
+        else:
+            yield "text", evaluated.texts
+
+
+def _uris(collection: Collection, kind: Kind, hidden: bool = False) -> set[str]:
+    """Read the uris of a kind's items, or of its hidden ones."""
     with collection.reading() as view:
-        return {row.uri for page in view.pages(kind) for row in page}
+        return {row.uri for page in view.pages(kind) for row in page if not hidden or view.hides(row.id)}

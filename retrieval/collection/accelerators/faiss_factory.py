@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +11,15 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST_SETTING = 2**31 - 1
+
 
 class FactoryIndex:
     """An index over unit rows in memory, by inner product.
 
     Args:
         factory: FAISS's factory string, such as ``IVF32,Flat``.
-        rows: (n, d) float32 unit rows.
+        rows: (n, d) float32 unit rows; none for an index that is only made, to see whether there is one of that name.
 
     Attributes:
         build_seconds: what training and adding took.
@@ -29,10 +32,11 @@ class FactoryIndex:
         start = time.perf_counter()
         try:
             self._index = faiss.index_factory(rows.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-            self._index.train(rows)
-            self._index.add(rows)
+            if len(rows):  # without, the name alone is checked
+                self._index.train(rows)
+                self._index.add(rows)
         except RuntimeError as error:
-            raise ValueError(str(error).split("failed:")[-1].strip()) from error
+            raise ValueError(_reason(error)) from error
         self.build_seconds = time.perf_counter() - start
 
     @property
@@ -44,8 +48,10 @@ class FactoryIndex:
         """Change a search setting, such as ``nprobe``.
 
         Raises:
-            ValueError: the index has no such setting.
+            ValueError: the index has no such setting, or it is no number from 1 to 2^31 - 1.
         """
+        if not 1 <= value <= LARGEST_SETTING:
+            raise ValueError(f"{name} cannot be {value:g}")
         try:
             faiss.ParameterSpace().set_index_parameter(self._index, name, value)
         except RuntimeError as error:
@@ -55,6 +61,11 @@ class FactoryIndex:
         """Give the places, ascending, of about ``depth`` rows that may be the best for a query, (d,) float32."""
         _, rows = self._index.search(query[None], depth)
         return np.sort(rows[0][rows[0] >= 0])
+
+
+def _reason(error: RuntimeError) -> str:
+    """Take from FAISS's message what it says of its input, without the place in its source."""
+    return re.sub(r"^Error in .*? at \S+: ", "", str(error).split("failed:")[-1].strip(), flags=re.DOTALL)
 
 
 @contextmanager

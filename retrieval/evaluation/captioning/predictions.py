@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from retrieval.corpora.formats.delimited import read_csv_rows, read_tsv_rows
 from retrieval.errors import CorpusFormatError, EvaluationError
 from retrieval.evaluation.protocols.reading import read_json, read_json_lines, read_lines
 from retrieval.texts import normalise_text
@@ -43,7 +43,7 @@ def match_predictions(
     rows = _rows_by_name(images)
     found: dict[int, str] = {}
     for place, name, caption in predictions:
-        wanted = rows.get(name, set())
+        wanted = rows.get(name) or rows.get(str(PurePosixPath(name)), set())  # as in ./photos/1.jpg
         if len(wanted) != 1:
             fault = f"{len(wanted)} pictures have that name" if wanted else "no picture has that name"
             raise EvaluationError(
@@ -77,13 +77,19 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    lines = [line for _, line in read_lines(path)]
-    try:
-        for number, record in enumerate(csv.DictReader(lines, delimiter=delimiter), 2):
-            yield f"{path}:{number}", record
-    except csv.Error as error:
-        raise CorpusFormatError(str(path), f"this is not a table ({error})", _HINT) from error
+    """Read a table by the rules of corpora: fields of CSV may be quoted and span lines, in TSV nothing is quoted."""
+    rows = read_tsv_rows(path) if path.suffix.lower() == ".tsv" else read_csv_rows(path)
+    names: list[str] | None = None
+    for line, fields, fault in rows:
+        place = f"{path}:{line}"
+        if fault is None and names is not None and len(fields) != len(names):
+            fault = f"has {len(fields)} fields, and the heading {len(names)}"
+        if fault is not None:
+            raise CorpusFormatError(place, f"the row that ends here {fault}", _HINT)
+        if names is None:
+            names = [name.strip() for name in fields]
+        else:
+            yield place, dict(zip(names, fields, strict=True))
 
 
 def _parsed(place: str, record: dict[str, Any]) -> tuple[str, str, str]:
@@ -105,10 +111,11 @@ def _rows_by_name(images: Sequence[CorpusImage]) -> dict[str, set[int]]:
 
 
 def _names(image: CorpusImage) -> set[str]:
-    """Give all that a picture goes by: key, uri, path, file name with and without its suffix, COCO number."""
+    """Give all that a picture goes by: key, uri, path and its ends, file name without its suffix, COCO number."""
     split = split_file_uri(image.uri)
     inside = image.uri if split is None else split[1] or split[0].as_posix()
     file = PurePosixPath(inside)
     number = _COCO_NUMBER.fullmatch(file.stem)
-    names = {image.uri, display(image.uri), inside, file.name, file.stem}
+    ends = {"/".join(file.parts[start:]) for start in range(len(file.parts))}
+    names = {image.uri, display(image.uri), inside, file.stem} | ends
     return names | ({image.key} if image.key else set()) | ({number[1]} if number else set())

@@ -13,6 +13,10 @@ import re
 PUNCTUATION = frozenset(['"', "'", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
 """Brackets count as words: pycocoevalcap's list of punctuation names them in capitals, after lower-casing."""
+_MARKS = str.maketrans(
+    {"‘": "`", "’": "'", "“": '"', "”": '"', "«": '"', "»": '"', "–": " -- ", "—": " -- ", "…": " ... "}
+)
+"""Typographic marks are those of a typewriter, as there."""
 _SPLIT = {
     "cannot": ("can", "not"),
     "gonna": ("gon", "na"),
@@ -62,7 +66,8 @@ def described_tokens(language: str) -> str:
 
 def english_tokens(text: str) -> list[str]:
     """Cut a text into the words of the Penn Treebank."""
-    found = (part for word in _ENGLISH.findall(text.lower()) for part in _SPLIT.get(word, (word,)))
+    words = _ENGLISH.findall(text.lower().translate(_MARKS))
+    found = (part for word in words for part in _SPLIT.get(word, (word,)))
     return [_BRACKETS.get(word, word) for word in found if word not in PUNCTUATION]
 
 

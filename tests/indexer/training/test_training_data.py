@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -150,6 +151,35 @@ def test_a_cache_that_a_kill_left_half_written_is_made_anew(tmp_path: Path) -> N
     table.with_suffix(".tmp").write_bytes(b"half")
 
     assert np.array_equal(decode(listing, tmp_path / "cache")[0], picture(NAMES[0]))
+
+
+def test_runs_that_need_the_same_pictures_at_once_decode_them_once(tmp_path: Path) -> None:
+    files = [png(tmp_path / f"{number}.png", name) for number, name in enumerate(NAMES[:5])]
+    listing = list_corpus([entry(file, "words") for file in files])
+    told: list[Progress] = []
+    both = Barrier(2)
+
+    def run(_: int) -> ImageCache:
+        both.wait()
+        return decode(listing, tmp_path / "cache", told.append)
+
+    with ThreadPoolExecutor(2) as pool:
+        caches = list(pool.map(run, range(2)))
+
+    assert [progress.done for progress in told] == [1, 2, 3, 4, 5]
+    for cache in caches:
+        assert all(np.array_equal(cache[row], picture(name)) for row, name in enumerate(NAMES[:5]))
+
+
+def test_a_run_that_waits_for_another_s_pictures_can_be_stopped(tmp_path: Path) -> None:
+    listing = list_corpus([entry(png(tmp_path / "a.png", NAMES[0]), "words")])
+    stop, folder = Event(), tmp_path / "cache"
+    decode(listing, folder)
+    (table,) = folder.glob("*.json")
+    with FileLock(table.with_suffix(".lock")):
+        stop.set()
+        with pytest.raises(KeyboardInterrupt):
+            cache_images(listing, RULE, folder, Limits(), 2, lambda _: None, stop)
 
 
 def test_shrinking_keeps_the_shape_never_enlarges_and_cuts_panoramas() -> None:

@@ -42,6 +42,54 @@ def test_the_figures_of_a_file_are_printed_whatever_its_format(
     assert list(record["metrics"]) == ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "cider_d", "rouge_l"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "a.csv",
+            'image,caption\nred.png,"a red\n\nsquare"\ngreen.png,"a ""green"" thing"\n\nblue.png,blue\n',
+        ),
+        (
+            "a.tsv",
+            'image\tcaption\nred.png\t"a red square\ngreen.png\ta "green" thing\n\nblue.png\tblue\n',
+        ),
+    ],
+)
+def test_tables_are_read_as_those_of_corpora_are(
+    run: Run, photos: Path, tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    plain = written(tmp_path, CAPTIONS)  # marks do not count
+
+    of_table = run("eval", photos, "--task", "caption", "--predictions", tmp_path / name, "--json")
+
+    assert of_table.exit_code == 0, of_table.output
+    expected = run("eval", photos, "--task", "caption", "--predictions", plain, "--json")
+    assert json.loads(of_table.stdout)["metrics"] == json.loads(expected.stdout)["metrics"]
+
+
+def test_a_row_with_other_fields_is_named_by_the_line_it_ends_on(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text('image,caption\nred.png,"a\nb"\ngreen.png,a,thing\n', encoding="utf-8")
+
+    done = run("eval", photos, "--task", "caption", "--predictions", file)
+
+    assert done.exit_code == 2
+    assert "a.csv:4: the row that ends here has 3 fields, and the heading 2" in " ".join(done.stderr.split())
+
+
+def test_a_picture_may_be_named_by_any_end_of_its_path(run: Run, photos: Path, tmp_path: Path) -> None:
+    names = (f"{photos.name}/red.png", f"./{photos.name}/green.png", "blue")
+    file = written(tmp_path, dict(zip(names, CAPTIONS.values(), strict=True)))
+
+    done = run("eval", photos, "--task", "caption", "--predictions", file, "--json")
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["metrics"]["bleu_1"] > 0
+
+
 def test_captions_that_are_references_have_the_highest_figures(
     run: Run, photos: Path, tmp_path: Path
 ) -> None:

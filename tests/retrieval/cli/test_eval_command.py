@@ -127,6 +127,40 @@ def test_a_collection_is_asked_with_its_own_model_and_its_indexes_are_compared(
     assert "recall lost" in done.stdout
 
 
+def test_json_has_all_that_was_measured(
+    run: Run, indexed_photos: Path, collection: Path, cache: Path, model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(model, tmp_path / "other")
+    of_collection = ("--collection", collection, "--ann", "--index", "Flat")
+
+    one = json.loads(run("eval", indexed_photos, *of_collection, "--cache", cache, "--json").stdout)
+    several = run(
+        "eval", indexed_photos, "--model", model, "--model", tmp_path / "other", "--cache", cache, "--json"
+    )
+
+    assert (
+        one["collection"]["metrics"]["image_retrieval_recall@1"] == one["metrics"]["image_retrieval_recall@1"]
+    )
+    assert one["collection"]["seconds"]["image_retrieval"]["p50"] > 0
+    assert [(index["name"], index["recall"]) for index in one["indexes"]] == [("Flat", 1.0)]
+    for record in map(json.loads, several.stdout.splitlines()):
+        assert {(found["first"], found["second"]) for found in record["comparisons"]} == {
+            (model.name, "other")
+        }
+
+
+def test_the_model_of_the_working_folder_has_the_folder_s_name(
+    run: Run, photos: Path, model: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model)
+
+    done = run("eval", photos, "--model", ".", "--cache", cache, "--json", "--trec", tmp_path / "runs")
+
+    assert json.loads(done.stdout)["model"] == model.name
+    lines = (tmp_path / "runs" / f"t2i.{model.name}.run").read_text(encoding="utf-8").splitlines()
+    assert {len(line.split(" ")) for line in lines} == {6}
+
+
 def test_a_report_is_written_and_named(
     run: Run, photos: Path, model: Path, cache: Path, tmp_path: Path
 ) -> None:
@@ -199,6 +233,11 @@ def test_the_help_of_eval_does_not_offer_what_is_deprecated(run: Run) -> None:
     [
         (["--k", "ten"], "'ten' is not a list of numbers; write it as 1,5,10"),
         (["--k", "0"], "K counts from 1, not 0"),
+        (["--seed", "-1"], "-1 is not in the range x>=0"),
+        (
+            ["--ann", "--index", "Flat;nprobe=0"],
+            "FAISS takes no setting 'nprobe=0' of the index 'Flat;nprobe=0'",
+        ),
         (["--protocol", "imagenet"], "there is no protocol 'imagenet'; there are flickr8k"),
         (["--template", "a photo"], "has no {} where the text goes"),
         (["--task", "classification", "--k", "1"], "--k has no meaning for vlsearch classify; leave it out"),

@@ -44,6 +44,8 @@ OF_CHINESE = (
 )
 # Of Stanford's PTBTokenizer 3.4.1, as pycocoevalcap calls it.
 STANFORD = {
+    "The man’s dog can’t sit — it’s “red” and ‘blue’…": "the man 's dog ca n't sit it 's red and blue",
+    "A kid aged 5–6 plays – alone, a man—tall—walks": "a kid aged 5 6 plays alone a man tall walks",
     "A man's dog won't stop; it's John's!!": "a man 's dog wo n't stop it 's john 's !!",
     'A sign says "STOP" (really) ...': "a sign says stop -lrb- really -rrb-",
     "The U.S. flag , # 3 and Dr. Smith's 5-year-old": "the u.s. flag # 3 and dr. smith 's 5-year-old",

@@ -11,7 +11,7 @@ import pytest
 from retrieval.errors import EvaluationError, UsageError
 from retrieval.evaluation.embedding import embed, embed_texts
 from retrieval.evaluation.evaluation_set import EvaluationSet
-from retrieval.types import CorpusImage, FileBytes, InlineBytes, Progress
+from retrieval.types import CorpusImage, FileBytes, InlineBytes, Limits, Progress
 from tests.builders import HashEncoder, png
 from tests.retrieval.evaluation.small_sets import set_of
 
@@ -118,6 +118,15 @@ def test_a_image_that_cannot_be_decoded_is_refused_by_name_since_fewer_images_gi
         EvaluationError, match=r"test:photos/p0\.jpg: .*fewer pictures would be other figures"
     ):
         embed(encoder, bad, cache=tmp_path)
+
+
+def test_vectors_that_were_kept_do_not_pass_by_a_limit(
+    small: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
+    embed(encoder, small, cache=tmp_path)
+
+    with pytest.raises(EvaluationError, match="over the limit"):
+        embed(encoder, small, cache=tmp_path, limits=Limits(pixels=1))
 
 
 def test_progress_tells_stages_up_to_their_totals(

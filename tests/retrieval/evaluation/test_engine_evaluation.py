@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import indexer
 from retrieval.collection import Collection
 from retrieval.errors import EvaluationError, IdentityMismatch, UsageError
 from retrieval.evaluation.evaluation_set import EvaluationSet, assemble, with_folds
@@ -84,6 +85,26 @@ def test_indexes_are_measured_over_all_images_that_the_collection_holds(
     exact = engine.figures.directions["text to image"]
     at_ten = sum(rank <= 10 for rank in exact.ranks.ranks.tolist())
     assert (model.indexes[0].exact_hits, model.indexes[0].recall) == (at_ten, 1.0)
+
+
+def test_hidden_pictures_count_as_missed_and_are_told(
+    fill: Fill, evaluated: EvaluationSet, encoder: HashEncoder, tmp_path: Path
+) -> None:
+    path = fill(PICTURES, TEXTS, LINKS)
+    indexer.hide(path, [str(tmp_path / "p0.png"), str(tmp_path / "p1.png")])
+    options = EvaluationOptions((1, 5), ann=True, indexes=("Flat",))
+
+    with Collection.open(path) as collection:
+        found = evaluate_models(evaluated, {"hash": encoder}, options, collection, tmp_path / "cache")
+
+    [index] = found.models[0].indexes
+    engine = found.models[0].engine
+    assert engine is not None
+    assert index.gallery == len(PICTURES) - 2
+    exact = engine.figures.directions["text to image"]
+    assert index.exact_hits == sum(rank <= 10 for rank in exact.ranks.ranks.tolist())
+    [note] = found.evaluated.notes
+    assert note.startswith(f"2 of the {len(PICTURES)} pictures are hidden in collection {path}")
 
 
 def test_images_of_a_collection_come_with_the_vectors_that_it_holds(

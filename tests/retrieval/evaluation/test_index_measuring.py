@@ -11,7 +11,7 @@ import indexer
 from retrieval.collection import Collection
 from retrieval.collection.score import exact_scores
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.indexes import OWN, measure_indexes, usual_indexes
+from retrieval.evaluation.indexes import OWN, check_index_names, measure_indexes, usual_indexes
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.searching import CollectionIndex, collection_images
 from tests.builders import collection_of
@@ -91,7 +91,21 @@ def test_an_index_that_faiss_does_not_know_is_refused() -> None:
         measure_indexes(["Nonsense"], QUERIES, GALLERY, DIAGONAL)
 
 
-@pytest.mark.parametrize("setting", ["nonsense=1", "efSearch=many", "nprobe"])
+def test_names_are_checked_without_any_vectors() -> None:
+    check_index_names(["Flat", "IVF4,Flat;nprobe=2", OWN], 8)
+    for name in (
+        "Nonsense",
+        "Flat;foo=1",
+        "IVF4,Flat;nprobe=0",
+        "IVF4,Flat;nprobe=nan",
+        "IVF4,Flat;nprobe=1e30",
+    ):
+        with pytest.raises(EvaluationError, match="FAISS") as refused:
+            check_index_names([name], 8)
+        assert "/" not in str(refused.value).replace("Flat;", "")  # no place in FAISS's source
+
+
+@pytest.mark.parametrize("setting", ["nonsense=1", "efSearch=many", "nprobe", "nprobe=0"])
 def test_a_setting_that_the_index_does_not_have_is_refused(setting: str) -> None:
     with pytest.raises(EvaluationError, match=f"no setting '{setting}' of the index 'Flat;{setting}'"):
         measure_indexes([f"Flat;{setting}"], QUERIES, GALLERY, DIAGONAL)

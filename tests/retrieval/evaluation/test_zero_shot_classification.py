@@ -91,6 +91,21 @@ def test_a_file_gives_folders_other_names(tmp_path: Path) -> None:
     assert found.classes == ("dog", "tabby cat")
 
 
+def test_a_picture_in_no_class_is_named_and_not_left_out_in_silence(tmp_path: Path) -> None:
+    root = class_folders(tmp_path / "pets", cat=1, dog=1)
+    Image.new("RGB", (8, 8)).save(root / "stray.png")
+
+    with pytest.raises(EvaluationError, match=r"stray.png lies in no class's folder"):
+        load_labelled(root)
+
+
+def test_two_classes_of_one_name_are_refused_since_the_second_is_never_right(tmp_path: Path) -> None:
+    root = class_folders(tmp_path / "pets", **{"cat_a": 1, "cat a": 1})
+
+    with pytest.raises(EvaluationError, match=r"'cat a' and 'cat_a' have the same name 'cat a'"):
+        load_labelled(root)
+
+
 def test_a_tar_has_labels_beside_its_images(tmp_path: Path) -> None:
     path = tar_of(
         tmp_path / "pets.tar",
