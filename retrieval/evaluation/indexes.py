@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from retrieval.collection.accelerators.faiss_factory import FactoryIndex, one_thread
 from retrieval.collection.score import exact_scores
-from retrieval.errors import EvaluationError
+from retrieval.errors import EvaluationError, UsageError
 from retrieval.evaluation.ranks import top_items
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.searching import CollectionIndex, Latency
@@ -130,12 +130,15 @@ def check_index_names(names: Sequence[str], dimension: int) -> None:
     """Refuse a name of no index, or with settings that it has not, before anything is encoded.
 
     Raises:
-        EvaluationError: as :func:`measure_indexes`.
+        UsageError: one is such a name.
     """
     built: dict[str, FactoryIndex] = {}
     for name in names:
         if name != OWN:
-            _prepared(name, np.empty((0, dimension), np.float32), built)
+            try:
+                _prepared(name, np.empty((0, dimension), np.float32), built)
+            except EvaluationError as error:
+                raise UsageError(str(error)) from error
 
 
 def _own(index: CollectionIndex | None) -> CollectionIndex:

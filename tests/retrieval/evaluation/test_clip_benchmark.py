@@ -26,7 +26,7 @@ def test_a_record_has_the_keys_of_clip_benchmark_and_one_comes_for_each_model() 
 
     records = list(retrieval_records(evaluation_of(five_each(12), {"a": vectors, "b": vectors})))
 
-    assert [list(record) for record in records] == [KEYS, KEYS]
+    assert [list(record) for record in records] == [[*KEYS, "comparisons"]] * 2
     assert [record["model"] for record in records] == ["a", "b"]
     assert records[0]["task"] == "zeroshot_retrieval"
     assert records[0]["language"] == "en"

@@ -10,7 +10,7 @@ import pytest
 import indexer
 from retrieval.collection import Collection
 from retrieval.collection.score import exact_scores
-from retrieval.errors import EvaluationError
+from retrieval.errors import EvaluationError, UsageError
 from retrieval.evaluation.indexes import OWN, check_index_names, measure_indexes, usual_indexes
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.searching import CollectionIndex, collection_images
@@ -100,7 +100,7 @@ def test_names_are_checked_without_any_vectors() -> None:
         "IVF4,Flat;nprobe=nan",
         "IVF4,Flat;nprobe=1e30",
     ):
-        with pytest.raises(EvaluationError, match="FAISS") as refused:
+        with pytest.raises(UsageError, match="FAISS") as refused:
             check_index_names([name], 8)
         assert "/" not in str(refused.value).replace("Flat;", "")  # no place in FAISS's source
 
