@@ -20,7 +20,7 @@ from retrieval.collection import schema
 from retrieval.collection.schema import is_inside
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace
-from retrieval.texts import is_unicode
+from retrieval.texts import is_file_name, is_unicode
 from retrieval.uris import file_uri, uri_of
 
 Name = str | int
@@ -76,12 +76,13 @@ def _checked_name(name: object) -> Name:
             raise UsageError(
                 "the name of an item is empty; name its key, its uri or a path (. is this folder)"
             )
-        try:
-            return name if is_unicode(name) else file_uri(Path(name))
-        except UnicodeEncodeError:
+        if is_unicode(name):
+            return name
+        if not is_file_name(name):
             raise UsageError(
-                f"{name!r} is no name of an item: it has half of a character; name a key, a uri or a path"
-            ) from None
+                f"{name!a} is no name of an item: it has half of a character; name a key, a uri or a path"
+            )
+        return file_uri(Path(name))
     try:
         number = index(name)  # type: ignore[arg-type]  # numpy's integers, too
     except TypeError:
