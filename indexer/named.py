@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, false, select
 
+from indexer.store.item_rules import LARGEST
 from indexer.store.writer import Writer
 from indexer.store.writers import open_place
 from retrieval.collection import schema
@@ -70,6 +71,11 @@ def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
     return (column == uri) | is_inside(column, uri, "/") | is_inside(column, uri, "#")
 
 
+def has_id(number: int) -> ColumnElement[bool]:
+    """Make the condition that an item has an id; a number beyond those that the catalogue can hold is none's."""
+    return schema.items.c.id == number if 0 <= number <= LARGEST else false()
+
+
 def find_named(connection: Connection, names: Sequence[Name]) -> dict[int, NamedItem]:
     """Find the items that names mean, as keys, uris, paths or ids; by id."""
     items, sources = schema.items, schema.sources
@@ -78,11 +84,7 @@ def find_named(connection: Connection, names: Sequence[Name]) -> dict[int, Named
     )
     found: dict[int, NamedItem] = {}
     for name in names:
-        named = (
-            items.c.id == name
-            if isinstance(name, int)
-            else (items.c.key == name) | is_named(items.c.uri, name)
-        )
+        named = has_id(name) if isinstance(name, int) else (items.c.key == name) | is_named(items.c.uri, name)
         for row in connection.execute(statement.where(named)):
             found[row.id] = NamedItem(row.uri, row.corpus)
     return found

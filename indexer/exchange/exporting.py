@@ -32,7 +32,7 @@ from retrieval.errors import CollectionError, UsageError
 from retrieval.extras import require
 from retrieval.identity import Identity
 from retrieval.places import CollectionPlace
-from retrieval.postgres_address import place_of
+from retrieval.postgres_address import check_path, place_of
 from retrieval.uris import is_url, split_file_uri
 
 PARTITION_ROWS = 65_536  # 128 MiB an array at 512 dimensions
@@ -58,12 +58,13 @@ def export_collection(
     albums that ask with one.
 
     Raises:
-        UsageError: ``folder`` is there already, and not empty.
+        UsageError: ``folder`` is there already, and not empty, or no folder can have its path.
         CollectionError: the collection is empty, or cannot be read.
         MissingExtra: pyarrow is not installed.
     """
     require("parquet", "an export")
     path, target = place_of(collection) if isinstance(collection, str) else collection, Path(folder)
+    check_path(target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} is there already; export into a new folder")
     target.parent.mkdir(parents=True, exist_ok=True)

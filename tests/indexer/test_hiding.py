@@ -374,3 +374,22 @@ def test_an_item_moved_by_its_key_stays_hidden(collection: Path, encoder: HashEn
     with retrieval.open(collection, encoder=encoder) as engine:
         assert [hit.key for hit in engine.search("new words")] == ["b"]
     assert hidden(collection) == {"a"}
+
+
+@pytest.mark.parametrize("name", ["\ud800", "file:///a\ud800", 2**63, -1, 2**200])
+def test_a_name_that_no_item_can_have_names_nothing(
+    collection: Path, encoder: HashEncoder, name: str | int
+) -> None:
+    with indexer.open_writer(collection, model=encoder) as writer:
+        writer.add("k", "words")
+
+    assert indexer.hide(collection, [name]) == indexer.unhide(collection, [name]) == 0
+    assert indexer.set_attributes(collection, [name], {"a": 1}) == 0
+    for call in (indexer.keep, indexer.forget_kept):
+        with pytest.raises(UsageError, match="names no picture"):
+            call(collection, [name])
+    if isinstance(name, str):
+        assert indexer.delete(collection, [name]).items == 0
+        with retrieval.open(collection) as engine:
+            assert (engine.get(name), engine.named(name)) == (None, None)
+            assert list(engine.collection.failures(name)) == []
