@@ -313,3 +313,44 @@ def test_a_folder_that_is_damaged_is_refused_with_its_file_named(
         indexer.import_collection(tmp_path / "out", tmp_path / "back")
     assert "pickle" not in str(raised.value)  # numpy advises to load them
     assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_round_trip_keeps_which_duplicates_stay_and_that_text_is_read(
+    filled: Path, photos: Path, tmp_path: Path, hidden: bool
+) -> None:
+    indexer.keep(filled, ["k1", "k2"])
+    indexer.keep(filled, ["k1", str(photos / "red.png")])
+    indexer.set_reads_text(filled, on=True)
+    indexer.hide(filled, [str(photos / "red.png")])
+    indexer.export_collection(filled, tmp_path / "out", hidden=hidden)
+    indexer.import_collection(tmp_path / "out", tmp_path / "back")
+
+    with (
+        Collection.open(filled) as first,
+        Collection.open(tmp_path / "back") as back,
+        first.reading() as before,
+        back.reading() as after,
+    ):
+        kept = set(after.kept_duplicates())
+        assert kept <= set(before.kept_duplicates())
+        assert len(kept) == (2 if hidden else 1)
+    assert indexer.reads_text(tmp_path / "back")
+
+
+@pytest.mark.parametrize(
+    "change", [{"kept_duplicates": [["00"]]}, {"kept_duplicates": 5}, {"reads_text": "no"}]
+)
+def test_decisions_that_are_none_are_refused_and_an_older_export_has_none(
+    filled: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    indexer.export_collection(filled, tmp_path / "out")
+    manifest = tmp_path / "out/vlsearch.json"
+    facts = json.loads(manifest.read_text())
+    assert not facts.keys() & {"kept_duplicates", "reads_text"}
+    indexer.import_collection(tmp_path / "out", tmp_path / "older")
+    assert not indexer.reads_text(tmp_path / "older")
+
+    manifest.write_text(json.dumps(facts | change))
+    with pytest.raises(CorpusFormatError, match=r"kept_duplicates|reads_text"):
+        indexer.import_collection(tmp_path / "out", tmp_path / "back")
