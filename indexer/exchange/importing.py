@@ -107,7 +107,7 @@ def import_collection(
         writer.check_identity(identity)
         if manifest is not None and manifest.hidden:  # first, so that a killed import shows none of them
             writer.commit_rows(Change(hidden=manifest.hidden))
-        run = _Import(writer, identity, writer.ensure_corpus(file_uri(source), FORMAT))
+        run = _Import(writer, identity, writer.ensure_corpus(file_uri(source), FORMAT), manifest is not None)
         for partition in partitions:
             run.take(partition, pace)
         if manifest is not None:
@@ -244,10 +244,11 @@ def _opened(files: _Files, identity: Identity) -> _Partition:
 
 
 class _Import:
-    """One import into a collection."""
+    """One import into a collection; ``exported`` says that a collection was exported."""
 
-    def __init__(self, writer: Writer, identity: Identity, corpus_id: int) -> None:
+    def __init__(self, writer: Writer, identity: Identity, corpus_id: int, exported: bool) -> None:
         self.writer, self.identity, self.corpus_id = writer, identity, corpus_id
+        self.exported = exported
         self.ids: dict[Kind, list[NDArray[np.int64]]] = {"image": [], "text": []}
         self.failed = 0
 
@@ -255,7 +256,7 @@ class _Import:
         """Commit a partition, chunk by chunk."""
         most = max(1, min(pace.rows, pace.contents // 2, VECTOR_BYTES // (4 * self.identity.dimension)))
         start = 0
-        for rows in _chunks(read_rows(partition.metadata), most, pace.characters):
+        for rows in _chunks(read_rows(partition.metadata, self.exported), most, pace.characters):
             stop = start + len(rows)
             for array in (partition.images, partition.texts):
                 if array is not None and array.rows < stop:

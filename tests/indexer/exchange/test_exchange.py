@@ -14,10 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 import indexer
-from indexer.exchange import exporting
+from indexer.exchange import exporting, metadata_rows
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError, CorpusFormatError, IdentityMismatch, UsageError
-from retrieval.types import Hit
+from retrieval.types import ORIGINS, Hit
 from retrieval.uris import file_uri
 from tests.builders import DIMENSION, HashEncoder, Index, draw, unit_rows
 
@@ -354,3 +354,38 @@ def test_decisions_that_are_none_are_refused_and_an_older_export_has_none(
     manifest.write_text(json.dumps(facts | change))
     with pytest.raises(CorpusFormatError, match=r"kept_duplicates|reads_text"):
         indexer.import_collection(tmp_path / "out", tmp_path / "back")
+
+
+def test_a_round_trip_keeps_the_longest_texts_and_attributes(
+    collection: Path, tmp_path: Path, encoder: HashEncoder
+) -> None:
+    words, escaped = "x" * 2**20, "\x01" * 2**20
+    with indexer.open_writer(collection, model=encoder) as writer:
+        writer.add("picture", None, vector=unit_rows(1)[0], attributes={"long": "a" * 2_000_000})
+        writer.add("text", words, vector=unit_rows(2)[1], describes=["picture"])
+        for origin in ORIGINS:
+            writer.set_text("picture", escaped, origin=origin, maker="reader 1")
+    indexer.export_collection(collection, tmp_path / "out")
+
+    assert indexer.import_collection(tmp_path / "out", tmp_path / "back") == indexer.Imported(1, 1, 1, 0)
+    with Collection.open(tmp_path / "back") as opened, opened.reading() as view:
+        picture, text = view.item("picture"), view.item("text")
+        assert picture is not None
+        assert text is not None
+        assert picture.attributes == {"long": "a" * 2_000_000}
+        assert text.text == words
+        assert [one.text for one in view.image_texts([picture.id])[picture.id]] == [escaped] * len(ORIGINS)
+    assert indexer.doctor(tmp_path / "back") == indexer.Diagnosis((), ())
+
+
+def test_the_long_rows_of_an_export_are_bounded_together(
+    collection: Path, tmp_path: Path, encoder: HashEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with indexer.open_writer(collection, model=encoder) as writer:
+        for number in range(3):
+            attributes = {"long": "a" * 2**20}
+            writer.add(f"k{number}", None, vector=unit_rows(3)[number], attributes=attributes)
+    indexer.export_collection(collection, tmp_path / "out")
+    monkeypatch.setattr(metadata_rows, "_FILE_BYTES", 5 * 2**19)
+
+    assert indexer.import_collection(tmp_path / "out", tmp_path / "back").failed == 1
