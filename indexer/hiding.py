@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, select
 
-from indexer.named import GivenNames, Name, existing_writer, find_named, is_named
+from indexer.named import GivenNames, Name, existing_writer, find_named, has_id, is_named
 from indexer.store.changes import Change
 from retrieval.collection import schema
 from retrieval.errors import UsageError
@@ -66,9 +66,7 @@ def _commit_uris(
 
 def _find_hidden(connection: Connection, name: Name) -> set[str]:
     hidden, items = schema.hidden, schema.items
-    named = (
-        items.c.id == name if isinstance(name, int) else (items.c.key == name) | is_named(hidden.c.uri, name)
-    )
+    named = has_id(name) if isinstance(name, int) else (items.c.key == name) | is_named(hidden.c.uri, name)
     found = select(hidden.c.uri).outerjoin(items, items.c.uri == hidden.c.uri).where(named)
     return set(connection.execute(found).scalars())
 

@@ -16,6 +16,8 @@ from indexer.single_items.given import (
     GivenContent,
     GivenItem,
     check_key,
+    check_lang,
+    check_without_nul,
     checked_attributes,
     read_content,
     uri_of,
@@ -34,7 +36,7 @@ from retrieval.encoders.preparing import prepare_for_encoder
 from retrieval.errors import UsageError
 from retrieval.identity import Identity
 from retrieval.locations.fetch import stamp
-from retrieval.places import CollectionPlace
+from retrieval.places import CollectionPlace, ServerAddress
 from retrieval.types import Attribute, Box, FileBytes, InlineBytes, Limits, Origin
 
 if TYPE_CHECKING:
@@ -199,6 +201,10 @@ class ItemWriter:
         """
         if fault := image_text_fault(origin, maker, text, boxes):
             raise UsageError(f"the text of {key!r} cannot be kept: {fault}")
+        if isinstance(self._writer.place, ServerAddress) and "\0" in text + maker:
+            raise UsageError(
+                f"the text of {key!r} or its maker holds a NUL character, which PostgreSQL cannot hold; take it out"
+            )
         self.commit()
         with self._writer.look_up() as connection:
             content = find_image_content(connection, key)
@@ -259,7 +265,11 @@ class ItemWriter:
 
     def _put(self, given: GivenItem, *, may_replace: bool) -> None:
         check_key(given.key)
+        check_lang(given.lang)
+        if isinstance(self._writer.place, ServerAddress):
+            check_without_nul(given)
         uri = uri_of(given)
+        attributes = checked_attributes(given.attributes or {})
         vector = None if given.vector is None else self._encoder.checked_row(given.vector)
         content = read_content(given.content, vector, self._pool.limits)
         found = self._look_up([given.key, *given.describes], uri, content)
@@ -275,7 +285,7 @@ class ItemWriter:
             corpus_id=self._corpus_id,
             key=given.key,
             lang=given.lang,
-            attributes=checked_attributes(given.attributes or {}),
+            attributes=attributes,
             stamp=stamp(FileBytes(given.content)) if isinstance(given.content, Path) else None,
             renames=self._renamed_by(old, uri),
         )

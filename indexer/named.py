@@ -12,15 +12,16 @@ from operator import index
 from os import PathLike, fspath
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, false, select
 
+from indexer.store.item_rules import LARGEST
 from indexer.store.writer import Writer
 from indexer.store.writers import open_place
 from retrieval.collection import schema
 from retrieval.collection.schema import is_inside
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace
-from retrieval.texts import is_file_name, is_unicode
+from retrieval.texts import is_unicode
 from retrieval.uris import file_uri, uri_of
 
 Name = str | int
@@ -29,8 +30,6 @@ Name = str | int
 GivenName = Name | PathLike[str]
 GivenNames = GivenName | Iterable[GivenName]
 """One name, or several: a text by itself is one, and not its letters."""
-
-LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +75,22 @@ def _checked_name(name: object) -> Name:
             raise UsageError(
                 "the name of an item is empty; name its key, its uri or a path (. is this folder)"
             )
-        if is_unicode(name):
-            return name
-        if not is_file_name(name):
-            raise UsageError(
-                f"{name!a} is no name of an item: it has half of a character; name a key, a uri or a path"
-            )
-        return file_uri(Path(name))
+        return name if is_unicode(name) else file_uri(Path(name))
     try:
-        number = index(name)  # type: ignore[arg-type]  # numpy's integers, too
+        return index(name)  # type: ignore[arg-type]  # numpy's integers, too
     except TypeError:
         raise UsageError(f"{name!r:.100} is no name of an item; name a key, a uri, a path or an id") from None
-    return number if 0 <= number <= LARGEST_ID else -1  # which no item has
 
 
 def is_named(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
     """Make the condition that a uri is what a name means, or lies in the folder or the archive that it means."""
     uri = uri_of(name)
     return (column == uri) | is_inside(column, uri, "/") | is_inside(column, uri, "#")
+
+
+def has_id(number: int) -> ColumnElement[bool]:
+    """Make the condition that an item has an id; a number beyond those that the catalogue can hold is none's."""
+    return schema.items.c.id == number if 0 <= number <= LARGEST else false()
 
 
 def find_named(connection: Connection, names: Sequence[Name]) -> dict[int, NamedItem]:
@@ -104,11 +101,7 @@ def find_named(connection: Connection, names: Sequence[Name]) -> dict[int, Named
     )
     found: dict[int, NamedItem] = {}
     for name in names:
-        named = (
-            items.c.id == name
-            if isinstance(name, int)
-            else (items.c.key == name) | is_named(items.c.uri, name)
-        )
+        named = has_id(name) if isinstance(name, int) else (items.c.key == name) | is_named(items.c.uri, name)
         for row in connection.execute(statement.where(named)):
             found[row.id] = NamedItem(row.uri, row.corpus)
     return found

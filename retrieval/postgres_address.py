@@ -6,6 +6,7 @@ PostgreSQL's own notation for a connection. Passwords are passed on and never sh
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -75,6 +76,20 @@ def place_of(named: str | Path) -> CollectionPlace:
     return parse_address(named) if isinstance(named, str) and is_address(named) else Path(named)
 
 
+def check_path(path: Path) -> None:
+    """Refuse a path that no file and no folder can have.
+
+    Raises:
+        UsageError: it holds a NUL character, or half of a surrogate pair that stands for no byte.
+    """
+    try:
+        is_path = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        is_path = False
+    if not is_path:
+        raise UsageError(f"{str(path)!a} cannot be the path of a folder; name another one")
+
+
 def require_folder(place: CollectionPlace, what: str = "this") -> Path:
     """Refuse a collection on a server, where one in a folder is needed.
 
@@ -83,9 +98,10 @@ def require_folder(place: CollectionPlace, what: str = "this") -> Path:
         what: is not possible, the subject of the sentence.
 
     Raises:
-        UsageError: it is on a server.
+        UsageError: it is on a server, or no folder can have the path.
     """
     if isinstance(place, Path) and not is_address(str(place)):
+        check_path(place)
         return place
     # the address in a path may have a password
     source = place if isinstance(place, ServerAddress) else FORM

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 
 
@@ -14,15 +13,6 @@ def normalise_text(text: str) -> str:
 def fold(text: str) -> str:
     """Bring texts that differ in case, or in how an accent is encoded, to one form, to compare them."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-
-
-def is_file_name(text: str) -> bool:
-    """Whether a text can name a file: it has only characters, and bytes that are none, as Python spells them."""
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def is_unicode(text: str) -> bool:

@@ -28,9 +28,10 @@ def file_uri(path: Path, fragment: str | None = None) -> str:
     """Make the uri of a file, or of a place inside it; a relative path counts from the working directory.
 
     Halves of surrogate pairs in a fragment, as in the name of a tar member that is not UTF-8, are written as escapes.
+    A path with one that stands for no byte, which no file can have, gets a uri that no file has.
     """
     absolute = os.path.abspath(path)  # noqa: PTH100  Path.absolute keeps "..", resolve follows links
-    encoded = quote(os.fsencode(absolute.replace(os.sep, "/")))
+    encoded = quote(_path_bytes(absolute.replace(os.sep, "/")))
     if not encoded.startswith("/"):  # a Windows drive
         encoded = f"/{encoded}"
     mark = "" if fragment is None else f"#{quote(fragment, errors='backslashreplace')}"
@@ -89,6 +90,14 @@ def split_file_name(uri: str) -> tuple[str, str | None] | None:
     if _NOT_NORMAL.search(path) or os.name == "nt":
         path = str(Path(path))
     return path, unquote(fragment) if mark else None
+
+
+def _path_bytes(path: str) -> bytes:
+    """Give the bytes of a path, as the file system has them where it can; never fails."""
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:
+        return path.encode(errors="surrogatepass")
 
 
 def _as_bytes(text: str) -> bytes:

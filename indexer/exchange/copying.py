@@ -46,7 +46,7 @@ def copy_collection(
         replace: put the copy in the place of a collection on a server; its readers see one or the other.
 
     Raises:
-        UsageError: something is at ``target`` already, or an address cannot be read.
+        UsageError: something is at ``target`` already, or it is ``source`` itself, or an address cannot be read.
         CollectionNotFound, CollectionDamaged, CollectionTooNew: as readers of ``source``.
         CollectionLocked: another process copies to ``target``.
         CollectionError: a server cannot be reached, or the copy differs.

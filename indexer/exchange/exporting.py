@@ -32,7 +32,7 @@ from retrieval.errors import CollectionError, UsageError
 from retrieval.extras import require
 from retrieval.identity import Identity
 from retrieval.places import CollectionPlace
-from retrieval.postgres_address import place_of
+from retrieval.postgres_address import check_path, place_of
 from retrieval.uris import is_url, split_file_uri
 
 PARTITION_ROWS = 65_536  # 128 MiB an array at 512 dimensions
@@ -55,15 +55,16 @@ def export_collection(
 
     The folder appears when it is whole. Vectors are the collection's own bits, as little-endian float32.
     With ``hidden`` hidden items go out too, and an import hides them again; without it they do not go out, nor do
-    albums that ask with one.
+    albums that ask with one, and decisions to keep duplicates of one.
 
     Raises:
-        UsageError: ``folder`` is there already, and not empty.
+        UsageError: ``folder`` is there already, and not empty, or no folder can have its path.
         CollectionError: the collection is empty, or cannot be read.
         MissingExtra: pyarrow is not installed.
     """
     require("parquet", "an export")
     path, target = place_of(collection) if isinstance(collection, str) else collection, Path(folder)
+    check_path(target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} is there already; export into a new folder")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +101,8 @@ class _Export:
         self.with_hidden = with_hidden
         self.zeros = np.zeros(identity.dimension, np.float32)
         self.partition = _Partition()
+        self.kept_contents = frozenset[bytes]().union(*view.kept_duplicates())
+        self.exported_kept: set[bytes] = set()
         self.partitions = self.images = self.texts = self.total = self.left_out = 0
 
     def run(self) -> Exported:
@@ -122,10 +125,21 @@ class _Export:
         }
         if hidden:
             manifest["hidden"] = hidden
+        if kept := self._exported_decisions():
+            manifest["kept_duplicates"] = kept
+        if self.view.info().reads_text:
+            manifest["reads_text"] = True
         if albums := exported_albums(self.view, self.with_hidden):
             manifest["albums"] = albums
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
         (self.folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
+
+    def _exported_decisions(self) -> list[list[str]]:
+        """Give the decisions to keep duplicates, as sha256; without hidden items, those about exported contents."""
+        decisions = self.view.kept_duplicates()
+        if not self.with_hidden:
+            decisions = [digests for digests in decisions if digests <= self.exported_kept]
+        return sorted(sorted(digest.hex() for digest in digests) for digests in decisions)
 
     def _wanted(self, page: list[ItemRow]) -> list[tuple[ItemRow, int]]:
         """Choose the items of a page to export, with the ids of their encodings; count those that have none."""
@@ -147,6 +161,7 @@ class _Export:
         captions = self._captions([item.id for item, _ in items])
         texts = self.view.image_texts([item.id for item, _ in items])
         self.images += len(items)
+        self.exported_kept.update(self.kept_contents.intersection(bytes(item.sha256) for item, _ in items))
         for (item, _), vector in zip(items, vectors, strict=True):
             facts = _image_facts(item)
             linked = captions.get(item.id, [])

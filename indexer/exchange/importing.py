@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +29,14 @@ from indexer.pipeline.staging import Staged
 from indexer.store.changes import Change, NewContent, NewFailure, NewItem
 from indexer.store.item_rules import uri_fault
 from indexer.store.known import drop_encoded
+from indexer.store.settings import set_settings
+from indexer.store.text_rows import note_reads_text
 from indexer.store.writer import Writer
 from indexer.store.writers import open_place
 from retrieval.collection import schema
 from retrieval.collection.albums import Album
 from retrieval.collection.catalogue import chunked
+from retrieval.collection.kept_duplicates import digests_in, note_of
 from retrieval.contents import text_digest, vector_digest
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import CorpusFormatError, UsageError
@@ -103,10 +107,12 @@ def import_collection(
         writer.check_identity(identity)
         if manifest is not None and manifest.hidden:  # first, so that a killed import shows none of them
             writer.commit_rows(Change(hidden=manifest.hidden))
-        run = _Import(writer, identity, writer.ensure_corpus(file_uri(source), FORMAT))
+        run = _Import(writer, identity, writer.ensure_corpus(file_uri(source), FORMAT), manifest is not None)
         for partition in partitions:
             run.take(partition, pace)
-        add_albums(writer, [] if manifest is None else manifest.albums)
+        if manifest is not None:
+            add_albums(writer, manifest.albums)
+            _note_settings(writer, manifest)
         return run.result()
 
 
@@ -149,11 +155,13 @@ def _files(folder: Path) -> list[_Files]:
 
 @dataclass(frozen=True, slots=True)
 class _Manifest:
-    """What an export says of itself; ``hidden`` are uris."""
+    """What an export says of itself; ``hidden`` are uris, ``kept`` sets of sha256 of duplicates that are kept."""
 
     identity: Identity
     hidden: list[str]
     albums: list[Album]
+    kept: list[frozenset[bytes]]
+    reads_text: bool
 
 
 def _manifest(folder: Path) -> _Manifest | None:
@@ -175,13 +183,38 @@ def _manifest(folder: Path) -> _Manifest | None:
             raise CorpusFormatError(str(path), fault, "Upgrade vlsearch")
         if not isinstance(hidden, list) or any(uri_fault(uri) for uri in hidden):
             raise ValueError('it has no list of uris as "hidden"')
-        albums = albums_of(facts.get("albums", []))
-        return _Manifest(Identity.from_facts(facts.get("identity")), hidden, albums)
+        albums, kept = albums_of(facts.get("albums", [])), _kept_in(facts.get("kept_duplicates", []))
+        reads_text = facts.get("reads_text", False)
+        if not isinstance(reads_text, bool):
+            raise ValueError('it has no true or false as "reads_text"')
+        return _Manifest(Identity.from_facts(facts.get("identity")), hidden, albums, kept, reads_text)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CorpusFormatError(
             str(path), f"is not as export writes it ({reason})", "Export again"
         ) from error
+
+
+def _kept_in(listed: object) -> list[frozenset[bytes]]:
+    """Read the decisions to keep duplicates of a manifest.
+
+    Raises:
+        ValueError: they are not lists of sha256; the message is a clause.
+    """
+    decisions = [digests_in(json.dumps(one)) for one in listed] if isinstance(listed, list) else [frozenset()]
+    if not all(decisions):
+        raise ValueError('it has no list of lists of sha256 as "kept_duplicates"')
+    return decisions
+
+
+def _note_settings(writer: Writer, manifest: _Manifest) -> None:
+    """Keep what an export decided: which duplicates stay, and that the text in new images is read."""
+    if not manifest.kept and not manifest.reads_text:
+        return
+    with writer.catalogue.without_generation() as connection:
+        set_settings(connection, dict(map(note_of, manifest.kept)))
+        if manifest.reads_text:
+            note_reads_text(connection, on=True)
 
 
 def _opened(files: _Files, identity: Identity) -> _Partition:
@@ -211,10 +244,11 @@ def _opened(files: _Files, identity: Identity) -> _Partition:
 
 
 class _Import:
-    """One import into a collection."""
+    """One import into a collection; ``exported`` says that a collection was exported."""
 
-    def __init__(self, writer: Writer, identity: Identity, corpus_id: int) -> None:
+    def __init__(self, writer: Writer, identity: Identity, corpus_id: int, exported: bool) -> None:
         self.writer, self.identity, self.corpus_id = writer, identity, corpus_id
+        self.exported = exported
         self.ids: dict[Kind, list[NDArray[np.int64]]] = {"image": [], "text": []}
         self.failed = 0
 
@@ -222,7 +256,7 @@ class _Import:
         """Commit a partition, chunk by chunk."""
         most = max(1, min(pace.rows, pace.contents // 2, VECTOR_BYTES // (4 * self.identity.dimension)))
         start = 0
-        for rows in _chunks(read_rows(partition.metadata), most, pace.characters):
+        for rows in _chunks(read_rows(partition.metadata, self.exported), most, pace.characters):
             stop = start + len(rows)
             for array in (partition.images, partition.texts):
                 if array is not None and array.rows < stop:

@@ -17,10 +17,11 @@ from indexer.exchange.image_texts import parse_texts
 from indexer.exchange.layout import COLUMNS, NUMBERS
 from indexer.store.changes import NewImageText
 from indexer.store.item_rules import attributes_fault, extent_fault, size_fault
+from retrieval.collection.catalogue import VALUE_BYTES
 from retrieval.corpora.textfile import LINE_LIMIT
 from retrieval.corpora.values import attributes_of, text_fault
 from retrieval.errors import CorpusFormatError
-from retrieval.texts import normalise_text
+from retrieval.texts import is_unicode, normalise_text
 from retrieval.types import Attribute, Origin
 from retrieval.uris import file_uri, hide_passwords
 
@@ -33,6 +34,12 @@ _BATCH_ROWS = 1024
 _BATCH_BYTES = 64 * 2**20
 _BATCH_VALUES = 2**18
 _FILE_BYTES = 8 * 2**30  # unpacked, of a partition; one of a million LAION rows has one GiB
+# Of a cell of an export: what the catalogue holds of one value. Three texts of a picture, every character an escape of
+# six, take 18 MiB of it, beside their boxes.
+EXPORTED_CELL_BYTES = VALUE_BYTES
+EXPORTED_CHARACTERS = (
+    4 * VALUE_BYTES
+)  # of a row of an export: a text, two objects of attributes, and the rest
 _INDEX = "__index_level_"  # what pandas calls a frame's index
 _AGAIN = "Copy it again"
 
@@ -91,24 +98,61 @@ def count_rows(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def read_rows(path: Path) -> Iterator[MetadataRow | str]:
+def read_rows(path: Path, exported: bool = False) -> Iterator[MetadataRow | str]:
     """Stream the rows of a file; in place of a row that cannot be used, the reason why.
+
+    Args:
+        path: of the file.
+        exported: it is of an export of a collection, whose rows may hold all that a catalogue does.
 
     Raises:
         CorpusFormatError: the file cannot be read.
     """
+    limits = _RowLimits(exported)
     with _opened(path) as file:
         names = [column.name for column in file.schema_arrow if _is_plain(column.type)]
         names = [name for name in names if not name.startswith(_INDEX)]
         for batch in file.iter_batches(_batch_rows(file, len(names)), columns=names):
             decoded = _Decoded()
             columns = {
-                name: _values(column, decoded)
+                name: _values(column, decoded, limits)
                 for name, column in zip(batch.schema.names, batch.columns, strict=True)
             }
             for at in range(batch.num_rows):
                 decoded.characters = 0
-                yield _row(columns, at, decoded)
+                yield _row(columns, at, decoded, limits)
+
+
+@dataclass(slots=True)
+class _RowLimits:
+    """How long the rows of a file may be; the long ones of an export, together, as long as a file may be."""
+
+    exported: bool
+    left: int = field(default_factory=lambda: _FILE_BYTES)
+
+    @property
+    def cell_bytes(self) -> int:
+        """Bytes of one text."""
+        return EXPORTED_CELL_BYTES if self.exported else 4 * LINE_LIMIT
+
+    @property
+    def characters(self) -> int:
+        """Characters of all texts of a row."""
+        return EXPORTED_CHARACTERS if self.exported else LINE_LIMIT
+
+    def check(self, characters: int) -> None:
+        """Count a row.
+
+        Raises:
+            ValueError: it is too long; the message is a clause.
+        """
+        if characters <= LINE_LIMIT:
+            return
+        self.left -= characters
+        if characters > self.characters:
+            raise ValueError(f"the row is longer than {self.characters:,} characters")
+        if self.left < 0:
+            raise ValueError(f"the long rows of the file have more than {_FILE_BYTES:,} characters")
 
 
 @dataclass(slots=True)
@@ -118,7 +162,9 @@ class _Decoded:
     characters: int = 0
 
 
-def _row(columns: Mapping[str, Callable[[int], object]], at: int, decoded: _Decoded) -> MetadataRow | str:
+def _row(
+    columns: Mapping[str, Callable[[int], object]], at: int, decoded: _Decoded, limits: _RowLimits
+) -> MetadataRow | str:
     record: dict[str, object] = {}
     for name, value_at in columns.items():
         try:
@@ -126,19 +172,18 @@ def _row(columns: Mapping[str, Callable[[int], object]], at: int, decoded: _Deco
         except ValueError as error:  # a UnicodeDecodeError is one
             return f"column {name!r} holds a value that cannot be read ({error})"
     try:
-        return _parsed(record, decoded.characters)
+        return _parsed(record, decoded.characters, limits)
     except ValueError as error:
         return str(error)
 
 
-def _parsed(record: Mapping[str, object], fresh: int) -> MetadataRow:
+def _parsed(record: Mapping[str, object], fresh: int, limits: _RowLimits) -> MetadataRow:
     """Parse a record, checking every value against the rules of items.
 
     Raises:
         ValueError: one does not; the message is a clause.
     """
-    if sum(len(value) for value in record.values() if isinstance(value, str)) > LINE_LIMIT:
-        raise ValueError(f"the row is longer than {LINE_LIMIT:,} characters")
+    limits.check(sum(len(value) for value in record.values() if isinstance(value, str)))
     attributes = _attributes(record, "image_attributes")
     width, height = _pixels(record, "image_width"), _pixels(record, "image_height")
     _check(size_fault(width, height))
@@ -156,7 +201,8 @@ def _parsed(record: Mapping[str, object], fresh: int) -> MetadataRow:
         texts=parse_texts(texts) if (texts := _word(record, "image_texts")) else {},
     )
     words = _word(record, "caption") or ""
-    _check(text_fault(words))
+    # what a collection holds already is taken whatever its length
+    _check(text_fault(words) if not limits.exported or not is_unicode(words) else None)
     caption = CaptionColumns(
         words=normalise_text(words),
         uri=_word(record, "caption_uri"),
@@ -288,18 +334,18 @@ def _stated_bytes(file: pq.ParquetFile) -> int:
     return int(sum(max(0, facts.row_group(group).total_byte_size) for group in range(facts.num_row_groups)))
 
 
-def _values(column: pa.Array, decoded: _Decoded) -> Callable[[int], object]:
+def _values(column: pa.Array, decoded: _Decoded, limits: _RowLimits) -> Callable[[int], object]:
     """Make a function that reads the value of a column in a row; it raises ValueError if the value cannot be read."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
-        return _texts(column, decoded)
+        return _texts(column, decoded, limits.cell_bytes)
     if pa.types.is_temporal(column.type):
         column = column.cast(pa.string())  # Python's times have microseconds, those of Parquet nanoseconds
     return lambda at: column[at].as_py()
 
 
-def _texts(column: pa.DictionaryArray, decoded: _Decoded) -> Callable[[int], object]:
+def _texts(column: pa.DictionaryArray, decoded: _Decoded, most_bytes: int) -> Callable[[int], object]:
     import pyarrow.compute as pc
 
     indices, dictionary = column.indices.to_pylist(), column.dictionary
@@ -311,8 +357,8 @@ def _texts(column: pa.DictionaryArray, decoded: _Decoded) -> Callable[[int], obj
         if index is None or not dictionary[index].is_valid:
             return None
         if index not in read:
-            if lengths[index].as_py() > 4 * LINE_LIMIT:
-                raise ValueError(f"it is longer than {LINE_LIMIT:,} characters")
+            if lengths[index].as_py() > most_bytes:
+                raise ValueError(f"it is longer than {most_bytes // 4:,} characters")
             read[index] = dictionary[index].as_py()
             decoded.characters += len(read[index])
         return read[index]

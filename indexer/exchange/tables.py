@@ -292,14 +292,14 @@ class Tallied:
         connection: to its catalogue, in a read transaction.
         encoder_id: of the vectors.
         vectors: gives them by kind and encoding ids.
-        place: of the collection, for errors.
+        place: of the collection.
     """
 
     def __init__(
         self, connection: ReadConnection, encoder_id: int, vectors: VectorsOf, place: CollectionPlace
     ) -> None:
         self.connection, self.encoder_id = connection, encoder_id
-        self._vectors, self._place = vectors, place
+        self._vectors, self.place = vectors, place
         self.tallies: dict[str, Tally] = {}
 
     def rows(self, table: Table[R]) -> Iterator[list[R]]:
@@ -322,7 +322,7 @@ class Tallied:
             try:
                 check_rows(vectors)
             except ValueError as error:
-                raise CollectionDamaged(self._place, f"of the vectors of {kind}s, {error}") from error
+                raise CollectionDamaged(self.place, f"of the vectors of {kind}s, {error}") from error
             tally.add_vectors(ids, vectors)
             yield page, vectors
 

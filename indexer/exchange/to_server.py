@@ -33,10 +33,15 @@ def load_server(
 
     The tables are made in a schema of their own, which nobody else sees before the commit, and take the name at its
     end: readers of a collection that is replaced wait for that moment alone.
+
+    Raises:
+        UsageError: the collection is the one to be copied, or is there already and not to be replaced.
+        CollectionLocked: another process copies to it.
     """
     check_dimension(identity.dimension)
     check_cutting(address)
     with _transaction(address) as connection:
+        _refuse_itself(source, connection, address)
         is_replaced = _take(connection, address, replace)
         building = _make_tables(connection, address, identity.dimension)
         _fill(connection, source, generation, identity.dimension)
@@ -62,6 +67,26 @@ def _transaction(address: ServerAddress) -> Iterator[ServerConnection]:
     finally:
         with suppress(psycopg.Error):
             connection.close()
+
+
+def _refuse_itself(source: Tallied, connection: ServerConnection, address: ServerAddress) -> None:
+    """Refuse to copy a collection onto itself, which would wait for the end of its own reading.
+
+    However the two addresses are written: what servers and databases say of themselves is compared.
+
+    Raises:
+        UsageError: ``address`` names what ``source`` reads.
+    """
+    if not isinstance(source.connection, ServerConnection) or not isinstance(source.place, ServerAddress):
+        return
+    if source.place.schema == address.schema and _database(source.connection) == _database(connection):
+        raise UsageError(f"{address} is the collection that is to be copied; name another one as the target")
+
+
+def _database(connection: ServerConnection) -> tuple[object, ...]:
+    """Give what tells the database of a connection from all others, of other servers too."""
+    asked = "SELECT system_identifier, current_database() FROM pg_control_system()"
+    return tuple(connection.driver.execute(asked).fetchall()[0])
 
 
 def _take(connection: ServerConnection, address: ServerAddress, replace: bool) -> bool:

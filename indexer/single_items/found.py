@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
+from indexer.store.item_rules import key_fault
 from retrieval.collection import schema
 from retrieval.collection.catalogue import chunked
 from retrieval.errors import UsageError
@@ -51,10 +52,10 @@ class FoundItems:
 
 
 def find_by_key(connection: Connection, keys: Iterable[str], uri: str | None = None) -> FoundItems:
-    """Find the items with these keys, and the owner of a uri, in the catalogue."""
+    """Find the items with these keys, and the owner of a uri, in the catalogue; what cannot be a key is no item's."""
     items = schema.items
     found = FoundItems()
-    for chunk in chunked(dict.fromkeys(keys)):
+    for chunk in chunked(dict.fromkeys(key for key in keys if key_fault(key) is None)):
         named = items.c.key.in_(chunk)
         for row in connection.execute(
             select(items).where(named if uri is None else named | (items.c.uri == uri))
@@ -68,6 +69,8 @@ def find_by_key(connection: Connection, keys: Iterable[str], uri: str | None = N
 
 def find_image_content(connection: Connection, key: str) -> bytes | None:
     """Read the sha256 of the content of the image with a key; None where there is no such image."""
+    if key_fault(key) is not None:
+        return None
     items, contents = schema.items, schema.contents
     of_key = select(contents.c.sha256).join(items, items.c.content_id == contents.c.id)
     return connection.execute(of_key.where(items.c.key == key, items.c.kind == "image")).scalar_one_or_none()

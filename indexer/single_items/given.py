@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
-from indexer.store.item_rules import attributes_fault, key_fault
+from indexer.store.item_rules import attributes_fault, key_fault, word_fault
 from retrieval.contents import pixel_digest, text_digest, vector_digest
 from retrieval.decoding.prepare import EncodedImage, read_encoded
 from retrieval.errors import UsageError
@@ -66,6 +66,31 @@ def check_key(key: str) -> None:
         raise UsageError(f"{key!a} is not a key ({fault}); give a text that is not empty")
 
 
+def check_lang(lang: str | None) -> None:
+    """Refuse a language that the catalogue cannot hold.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if fault := word_fault("lang", lang):
+        raise UsageError(f"{lang!a} is not a language ({fault}); give a BCP 47 tag, such as en or zh-Hant")
+
+
+def check_without_nul(given: GivenItem) -> None:
+    """Refuse an item with a NUL character in a text that PostgreSQL has no place for; attributes may have some.
+
+    Raises:
+        UsageError: it has one.
+    """
+    words = given.content if isinstance(given.content, str) else None
+    texts = {"key": given.key, "text": words, "uri": given.uri, "lang": given.lang}
+    for name, text in texts.items():
+        if text is not None and "\0" in text:
+            raise UsageError(
+                f"the {name} of {given.key!a} holds a NUL character, which PostgreSQL cannot hold; take it out"
+            )
+
+
 def uri_of(given: GivenItem) -> str:
     """Give the uri asked for, or that of the path given, or one made from the key.
 
@@ -76,17 +101,18 @@ def uri_of(given: GivenItem) -> str:
         raise UsageError(f"{given.key!r} is a picture, and only texts describe pictures")
     if given.uri is None and not isinstance(given.content, Path):
         return f"key:{quote(given.key, safe='')}"
-    uri = hide_passwords(given.uri) if given.uri is not None else file_uri(Path(str(given.content)))
-    if not uri or not is_unicode(uri):
-        raise UsageError(f"{uri!a} is not a uri; percent-encode it")
-    return uri
+    if given.uri is None:
+        return file_uri(Path(str(given.content)))
+    if not isinstance(given.uri, str) or not given.uri or not is_unicode(given.uri):
+        raise UsageError(f"{given.uri!a} is not a uri; percent-encode it")
+    return hide_passwords(given.uri)
 
 
 def read_content(content: Content, vector: NDArray[np.float32] | None, limits: Limits) -> GivenContent:
     """Read and hash a content.
 
     Raises:
-        UsageError: there is nothing to search for in it.
+        UsageError: there is nothing to search for in it, or it is no content.
         ImageError: the file, or the PIL image, cannot be read.
     """
     if isinstance(content, str):
@@ -102,8 +128,13 @@ def read_content(content: Content, vector: NDArray[np.float32] | None, limits: L
         location = InlineBytes(content) if isinstance(content, bytes) else FileBytes(content)
         encoded = read_encoded(location, limits)
         return GivenContent("image", encoded.digest, encoded, vector)
-    from retrieval.images.in_memory import upright_rgb  # late: Pillow, which not every writer needs
+    from PIL.Image import Image  # late: most contents need no Pillow
 
+    from retrieval.images.in_memory import upright_rgb
+
+    if not isinstance(content, Image):
+        what = type(content).__name__
+        raise UsageError(f"{what} is not a content; give a text, encoded bytes, a path, a PIL image or None")
     image = upright_rgb(content)
     return GivenContent("image", pixel_digest(image), image, vector)
 
@@ -114,6 +145,8 @@ def checked_attributes(attributes: Mapping[str, Attribute]) -> dict[str, Attribu
     Raises:
         UsageError: one cannot be kept.
     """
+    if not isinstance(attributes, Mapping):
+        raise UsageError(f"attributes are a mapping of names to values, not {type(attributes).__name__}")
     kept: dict[str, Attribute] = {
         name: list(value) if isinstance(value, tuple) else value for name, value in attributes.items()
     }

@@ -74,7 +74,10 @@ class LazyEncoder:
         Raises:
             UsageError: it is not one.
         """
-        row = np.array(vector, dtype=np.float32)
+        try:
+            row = np.array(vector, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"the vector is not an array of numbers ({error}); give (d,) floats") from error
         dimension = self.identity.dimension
         if row.shape != (dimension,):
             raise UsageError(f"the vector has shape {row.shape}, and the collection's have ({dimension},)")

@@ -11,7 +11,7 @@ from retrieval.collection import Collection
 from retrieval.errors import CollectionNotFound, UsageError
 from retrieval.extras import require
 from retrieval.places import CollectionPlace, ServerAddress
-from retrieval.postgres_address import FORM, is_address, place_of
+from retrieval.postgres_address import FORM, check_path, is_address, place_of
 
 
 def open_place(collection: str | CollectionPlace, timeout_s: float = 0.0, *, make: bool = True) -> Writer:
@@ -41,13 +41,16 @@ def writable_place(collection: str | CollectionPlace) -> CollectionPlace:
     """Give the place of a collection that is written to.
 
     Raises:
-        UsageError: it is an address that cannot be read, or one in a path.
+        UsageError: it is an address that cannot be read, or one in a path, or no folder can have the path.
     """
     if isinstance(collection, ServerAddress):
         return collection
     if isinstance(collection, Path) and is_address(str(collection)):
         raise UsageError(f"a collection on a server is named by a text, not by a path, of the form {FORM}")
-    return place_of(collection)
+    place = place_of(collection)
+    if isinstance(place, Path):
+        check_path(place)
+    return place
 
 
 def is_made(collection: str | CollectionPlace) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.moved import Move
 from retrieval.collection.statement import VERSION, Number, ReadConnection, Select, id_list
+from retrieval.texts import is_unicode
 from retrieval.types import Failure, HiddenItem, Kind
 
 
@@ -25,12 +27,12 @@ def contents_of(connection: ReadConnection, ids: Iterable[int]) -> dict[int, int
 
 def ids_by_key(connection: ReadConnection, key: str) -> list[int]:
     """Find the item with a key, hidden or not: none, or one."""
-    return [row.number for row in _BY_KEY.rows(connection, key)]
+    return [row.number for row in _BY_KEY.rows(connection, key)] if _is_name(connection, key) else []
 
 
 def ids_by_uri(connection: ReadConnection, uri: str) -> list[int]:
     """Find the item with a uri, hidden or not: none, or one."""
-    return [row.number for row in _BY_URI.rows(connection, uri)]
+    return [row.number for row in _BY_URI.rows(connection, uri)] if _is_name(connection, uri) else []
 
 
 def keyed_after(connection: ReadConnection, after: int, most: int) -> list[KeyedId]:
@@ -55,7 +57,16 @@ def read_hidden(connection: ReadConnection, move: Move | None) -> list[HiddenIte
 
 def read_failures(connection: ReadConnection, source: str | None) -> list[Failure]:
     """Read the items that failed to index, of all corpora or of one (by uri), in the order of first failure."""
+    if source is not None and not _is_name(connection, source):
+        return []
     return [Failure(*row) for row in _FAILURES.rows(connection, source)]
+
+
+def _is_name(connection: ReadConnection, name: object) -> bool:
+    """Whether the catalogue can hold a key or a uri at all; what it cannot hold names nothing."""
+    if not isinstance(name, str) or not is_unicode(name):
+        return False
+    return isinstance(connection, sqlite3.Connection) or "\0" not in name  # PostgreSQL has no NUL
 
 
 class _ItemContent(NamedTuple):

@@ -386,3 +386,22 @@ def test_a_file_of_several_pictures_has_to_be_indexed_before_it_is_hidden(
     with pytest.raises(UsageError, match="may hold several pictures; index it, then hide it"):
         indexer.hide(collection, [str(photos / "red.png"), str(tmp_path / name)])
     assert found(collection) == {"red.png", "green.png", "blue.png"}
+
+
+@pytest.mark.parametrize("name", ["\ud800", "file:///a\ud800", 2**63, -1, 2**200])
+def test_a_name_that_no_item_can_have_names_nothing(
+    collection: Path, encoder: HashEncoder, name: str | int
+) -> None:
+    with indexer.open_writer(collection, model=encoder) as writer:
+        writer.add("k", "words")
+
+    assert indexer.hide(collection, [name]) == indexer.unhide(collection, [name]) == 0
+    assert indexer.set_attributes(collection, [name], {"a": 1}) == 0
+    for call in (indexer.keep, indexer.forget_kept):
+        with pytest.raises(UsageError, match="names no picture"):
+            call(collection, [name])
+    if isinstance(name, str):
+        assert indexer.delete(collection, [name]).items == 0
+        with retrieval.open(collection) as engine:
+            assert (engine.get(name), engine.named(name)) == (None, None)
+            assert list(engine.collection.failures(name)) == []

@@ -333,3 +333,76 @@ def test_a_commit_that_fails_keeps_nothing_of_it_and_the_writer_goes_on(
         writer.add("b", "words")
 
     assert by_key(collection).keys() == {"b"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lang": "\ud800"},
+        {"lang": 5},
+        {"lang": b"en"},
+        {"uri": 5},
+        {"uri": "x:\ud800"},
+        {"attributes": [("a", 1)]},
+        {"describes": ["\ud800"]},
+        {"describes": [2**70]},
+        {"content": 5},
+        {"vector": "abc"},
+    ],
+)
+def test_what_cannot_be_kept_is_refused_when_it_is_given_and_the_rest_is_committed(
+    collection: Path, encoder: HashEncoder, wrong: dict[str, Any]
+) -> None:
+    with indexer.open_writer(collection, model=encoder) as writer:
+        writer.add("before", "words before")
+        with pytest.raises(UsageError):
+            writer.add("bad", **({"content": "words"} | wrong))
+        writer.add("after", "words after")
+
+    assert by_key(collection).keys() == {"before", "after"}
+    assert indexer.doctor(collection) == indexer.Diagnosis((), ())
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 7), (7, 0)])
+def test_a_picture_without_pixels_is_refused(
+    collection: Path, encoder: HashEncoder, size: tuple[int, int]
+) -> None:
+    with indexer.open_writer(collection, model=encoder) as writer:
+        for vector in (None, unit_rows(1)[0]):
+            with pytest.raises(ImageError, match="no pixels"):
+                writer.add("empty", Image.new("RGB", size), vector=vector)
+        writer.add("k", "words")
+
+    assert by_key(collection).keys() == {"k"}
+    assert indexer.doctor(collection) == indexer.Diagnosis((), ())
+
+
+@pytest.mark.parametrize("key", ["\ud800", "", "no such key"])
+def test_what_cannot_be_a_key_names_no_item(writer: ItemWriter, key: str) -> None:
+    writer.add("k", "words")
+
+    assert (writer.delete(key), writer.hide(key), writer.unhide(key)) == (0, 0, 0)
+    with pytest.raises(UsageError, match="no item with the key"):
+        writer.set_attributes(key, {"a": 1})
+    with pytest.raises(UsageError, match="no picture with the key"):
+        writer.set_text(key, "words", origin="read", maker="reader 1")
+
+
+@pytest.mark.parametrize("path", ["a\0b", "a\ud800"])
+def test_a_path_that_no_file_can_have_is_refused_as_a_collection_and_as_a_picture(
+    writer: ItemWriter, collection: Path, path: str
+) -> None:
+    with pytest.raises(ImageError):
+        writer.add("k", Path(path))
+    writer.add("k", "words")
+    writer.commit()
+    for call in (
+        lambda: Collection.open(path),
+        lambda: indexer.open_writer(path),
+        lambda: indexer.hide(path, ["k"]),
+        lambda: indexer.doctor(path),
+        lambda: indexer.copy_collection(collection, path),
+        lambda: indexer.export_collection(collection, path),
+    ):
+        with pytest.raises(UsageError, match="cannot be the path"):
+            call()

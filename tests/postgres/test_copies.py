@@ -23,6 +23,7 @@ from retrieval.collection.postgres.server_connection import connect
 from retrieval.collection.postgres.server_schema import DERIVED
 from retrieval.errors import CollectionError, CollectionLocked, UsageError
 from retrieval.expressions import Under
+from retrieval.postgres_address import parse_address
 from retrieval.types import Request
 from tests.builders import collection_of, unit_rows
 from tests.postgres.collections import QUERIES, STEPS, Step, answers, full_collection, play
@@ -212,3 +213,14 @@ def test_the_tables_on_a_server_have_the_columns_of_the_catalogue(tmp_path: Path
             assert found[name] == [one.name for one in table.columns if one.name not in ("segment_id", "row")]
     for copied in TABLES:
         assert sorted(copied.columns) == sorted(found[copied.name])
+
+
+def test_a_collection_is_not_copied_onto_itself_however_its_address_is_written(tmp_path: Path) -> None:
+    place = new_place()
+    indexer.copy_collection(collection_of(tmp_path / "first", (["a"], unit_rows(1))), place)
+    before = answers(place)
+    mark = "&" if "?" in place.shown else "?"
+    for target in (place, parse_address(f"{place.shown}{mark}connect_timeout=7")):
+        with pytest.raises(UsageError, match="is the collection that is to be copied"):
+            indexer.copy_collection(place, target, replace=True)
+    assert answers(place) == before

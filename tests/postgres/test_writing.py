@@ -375,3 +375,26 @@ def test_only_a_folders_catalogue_waits_for_the_disk(place: ServerAddress, tmp_p
     with open_place(place) as writer, Writer(tmp_path / "folder") as of_folder:
         off, full = 0, 2
         assert (synchronous(writer), synchronous(of_folder)) == (off, full)
+
+
+def test_what_the_server_cannot_hold_is_refused_when_it_is_given(place: ServerAddress) -> None:
+    with indexer.open_writer(place, model=HashEncoder()) as writer:
+        writer.add("before", "words before")
+        wrongs: dict[str, dict[str, Any]] = {
+            "a\0b": {},
+            "bad": {"lang": "a\0b"},
+            "bad ": {"uri": "x:\0"},
+            " bad": {"content": "wo\0rds"},
+            "lang": {"lang": "\ud800"},
+        }
+        for key, wrong in wrongs.items():
+            with pytest.raises(UsageError, match=r"NUL|not a language"):
+                writer.add(key, **({"content": "words"} | wrong))
+        with pytest.raises(UsageError, match="NUL"):
+            writer.set_text("p0", "a\0b", origin="read", maker="reader 1")
+        writer.add("attributes", "of any character", attributes={"a": "b\0"})
+        assert (writer.delete("\ud800"), writer.hide("a\0b")) == (0, 0)
+
+    with Collection.open(place) as opened:
+        assert {"before", "attributes"} <= set(opened.keys())
+        assert opened.get("\ud800") is opened.get("a\0b") is None

@@ -14,10 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 import indexer
-from indexer.exchange import exporting
+from indexer.exchange import exporting, metadata_rows
 from retrieval.collection import Collection
 from retrieval.errors import CollectionError, CorpusFormatError, IdentityMismatch, UsageError
-from retrieval.types import Hit
+from retrieval.types import ORIGINS, Hit
 from retrieval.uris import file_uri
 from tests.builders import DIMENSION, HashEncoder, Index, draw, unit_rows
 
@@ -313,3 +313,79 @@ def test_a_folder_that_is_damaged_is_refused_with_its_file_named(
         indexer.import_collection(tmp_path / "out", tmp_path / "back")
     assert "pickle" not in str(raised.value)  # numpy advises to load them
     assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_round_trip_keeps_which_duplicates_stay_and_that_text_is_read(
+    filled: Path, photos: Path, tmp_path: Path, hidden: bool
+) -> None:
+    indexer.keep(filled, ["k1", "k2"])
+    indexer.keep(filled, ["k1", str(photos / "red.png")])
+    indexer.set_reads_text(filled, on=True)
+    indexer.hide(filled, [str(photos / "red.png")])
+    indexer.export_collection(filled, tmp_path / "out", hidden=hidden)
+    indexer.import_collection(tmp_path / "out", tmp_path / "back")
+
+    with (
+        Collection.open(filled) as first,
+        Collection.open(tmp_path / "back") as back,
+        first.reading() as before,
+        back.reading() as after,
+    ):
+        kept = set(after.kept_duplicates())
+        assert kept <= set(before.kept_duplicates())
+        assert len(kept) == (2 if hidden else 1)
+    assert indexer.reads_text(tmp_path / "back")
+
+
+@pytest.mark.parametrize(
+    "change", [{"kept_duplicates": [["00"]]}, {"kept_duplicates": 5}, {"reads_text": "no"}]
+)
+def test_decisions_that_are_none_are_refused_and_an_older_export_has_none(
+    filled: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    indexer.export_collection(filled, tmp_path / "out")
+    manifest = tmp_path / "out/vlsearch.json"
+    facts = json.loads(manifest.read_text())
+    assert not facts.keys() & {"kept_duplicates", "reads_text"}
+    indexer.import_collection(tmp_path / "out", tmp_path / "older")
+    assert not indexer.reads_text(tmp_path / "older")
+
+    manifest.write_text(json.dumps(facts | change))
+    with pytest.raises(CorpusFormatError, match=r"kept_duplicates|reads_text"):
+        indexer.import_collection(tmp_path / "out", tmp_path / "back")
+
+
+def test_a_round_trip_keeps_the_longest_texts_and_attributes(
+    collection: Path, tmp_path: Path, encoder: HashEncoder
+) -> None:
+    words, escaped = "x" * 2**20, "\x01" * 2**20
+    with indexer.open_writer(collection, model=encoder) as writer:
+        writer.add("picture", None, vector=unit_rows(1)[0], attributes={"long": "a" * 2_000_000})
+        writer.add("text", words, vector=unit_rows(2)[1], describes=["picture"])
+        for origin in ORIGINS:
+            writer.set_text("picture", escaped, origin=origin, maker="reader 1")
+    indexer.export_collection(collection, tmp_path / "out")
+
+    assert indexer.import_collection(tmp_path / "out", tmp_path / "back") == indexer.Imported(1, 1, 1, 0)
+    with Collection.open(tmp_path / "back") as opened, opened.reading() as view:
+        picture, text = view.item("picture"), view.item("text")
+        assert picture is not None
+        assert text is not None
+        assert picture.attributes == {"long": "a" * 2_000_000}
+        assert text.text == words
+        assert [one.text for one in view.image_texts([picture.id])[picture.id]] == [escaped] * len(ORIGINS)
+    assert indexer.doctor(tmp_path / "back") == indexer.Diagnosis((), ())
+
+
+def test_the_long_rows_of_an_export_are_bounded_together(
+    collection: Path, tmp_path: Path, encoder: HashEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with indexer.open_writer(collection, model=encoder) as writer:
+        for number in range(3):
+            attributes = {"long": "a" * 2**20}
+            writer.add(f"k{number}", None, vector=unit_rows(3)[number], attributes=attributes)
+    indexer.export_collection(collection, tmp_path / "out")
+    monkeypatch.setattr(metadata_rows, "_FILE_BYTES", 5 * 2**19)
+
+    assert indexer.import_collection(tmp_path / "out", tmp_path / "back").failed == 1
