@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import partial
@@ -12,6 +11,7 @@ from urllib.parse import quote
 
 from retrieval.client.connection import Connection
 from retrieval.client.faults import told
+from retrieval.client.pictures import png_of
 from retrieval.client.values import explanation_of, hits_of, info_of, item_of
 from retrieval.closing import Closing
 from retrieval.errors import PlacedQueryError, QueryError, UsageError
@@ -356,11 +356,10 @@ class RemoteEngine(Closing):
 
         Raises:
             QueryError: it does not exist, cannot be read, or is a frame of a video.
+            ImageError: it is a decoded picture that cannot be read.
         """
         if not isinstance(source, (str, Path, bytes)):
-            file = io.BytesIO()
-            source.save(file, "PNG")
-            return file.getvalue()
+            return png_of(source)
         from retrieval.query.image_sources import read_source  # late: queries of words do not need it
         from retrieval.types import InlineBytes
 

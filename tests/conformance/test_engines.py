@@ -77,6 +77,9 @@ CALLS: dict[str, Callable[[Engine, Path], Any]] = {
     "path": lambda engine, album: engine.search(picture_of(album), k=5),
     "bytes": lambda engine, album: engine.search(picture_of(album).read_bytes(), k=5),
     "decoded": lambda engine, _: engine.search(Image.new("RGB", (20, 20), (9, 8, 7)), k=5),
+    "decoded, of print colours": lambda engine, _: engine.search(
+        Image.new("CMYK", (20, 20), (9, 8, 7, 90)), k=5
+    ),
     "crop": lambda engine, album: engine.search(
         retrieval.ImagePart(picture_of(album), 1.0, (0, 0, 0.5, 0.5)), k=3
     ),
