@@ -55,6 +55,8 @@ def read_hidden(connection: ReadConnection, move: Move | None) -> list[HiddenIte
 
 def read_failures(connection: ReadConnection, source: str | None) -> list[Failure]:
     """Read the items that failed to index, of all corpora or of one (by uri), in the order of first failure."""
+    if source is not None and "\0" in source:
+        return []  # no uri has one, and on a server it is as if no corpus were named
     return [Failure(*row) for row in _FAILURES.rows(connection, source)]
 
 
