@@ -8,6 +8,7 @@ from typing import NamedTuple
 from retrieval.collection.migrations import HIDDEN_SINCE
 from retrieval.collection.moved import Move
 from retrieval.collection.statement import VERSION, Number, ReadConnection, Select, id_list
+from retrieval.texts import is_unicode
 from retrieval.types import Failure, HiddenItem, Kind
 
 
@@ -25,12 +26,12 @@ def contents_of(connection: ReadConnection, ids: Iterable[int]) -> dict[int, int
 
 def ids_by_key(connection: ReadConnection, key: str) -> list[int]:
     """Find the item with a key, hidden or not: none, or one."""
-    return [row.number for row in _BY_KEY.rows(connection, key)]
+    return [row.number for row in _BY_KEY.rows(connection, key)] if is_unicode(key) else []
 
 
 def ids_by_uri(connection: ReadConnection, uri: str) -> list[int]:
     """Find the item with a uri, hidden or not: none, or one."""
-    return [row.number for row in _BY_URI.rows(connection, uri)]
+    return [row.number for row in _BY_URI.rows(connection, uri)] if is_unicode(uri) else []
 
 
 def keyed_after(connection: ReadConnection, after: int, most: int) -> list[KeyedId]:
