@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
+from operator import index, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 from urllib.parse import quote
 
 from retrieval.client.connection import Connection
 from retrieval.client.faults import told
-from retrieval.client.values import explanation_of, hits_of, info_of, item_of
+from retrieval.client.pictures import png_of
+from retrieval.client.values import Facts, answers_of, explanation_of, facets_of, hits_of, info_of, item_of
 from retrieval.closing import Closing
-from retrieval.errors import PlacedQueryError, QueryError, UsageError
-from retrieval.query.parts import ItemPart, KeyPart, Part, Query, Queryable, Source, TextPart
+from retrieval.collection.albums import check_new_name
+from retrieval.errors import NoSuchAlbum, PlacedQueryError, QueryError, UsageError
+from retrieval.query.parts import ItemPart, KeyPart, Part, Query, Queryable, Source, TextPart, id_of
 from retrieval.query.requests import OF_SEARCH, OF_SIMILAR, query_of, request_of
 from retrieval.query.vectors import place_of, with_place_in_errors
+from retrieval.texts import is_unicode
 from retrieval.types import Distinct, Hit, Hits, Item, Kind, Limits, Request
 from retrieval.types.request import SearchOptions, SimilarOptions
+from retrieval.uris import uri_of
 
 if TYPE_CHECKING:
     from retrieval.collection import CollectionInfo
@@ -155,16 +159,20 @@ class RemoteEngine(Closing):
         """Ask what the album of a name asks, of the collection as it is now.
 
         Raises:
-            QueryError: there is none of that name, or a part of it cannot be asked with at the server.
+            NoSuchAlbum: there is none of that name.
+            QueryError: a part of it cannot be asked with at the server.
         """
-        found = self._connection.json(
-            "GET", f"/v1/albums/{quote(album, safe='')}", params={"collection": self._collection}
-        )
-        if found["missing"]:
-            names = ", ".join(map(str, found["missing"]))
+        try:
+            check_new_name(album)  # what is none may be that of another address, as . is
+        except UsageError as error:
+            raise told(NoSuchAlbum.__name__, f"there is no album of that name: {error}") from error
+        path, params = f"/v1/albums/{quote(album, safe='')}", {"collection": self._collection}
+        search, missing = self._connection.json("GET", path, _album, params=params)
+        if missing:
+            names = ", ".join(map(str, missing))
             raise QueryError(f"the album {album!r} asks with what the server cannot ask with: {names}")
-        body = {**found["search"], "collection": self._collection}
-        return hits_of(self._connection.json("POST", "/v1/search", json=body))
+        body = {**search, "collection": self._collection}
+        return self._joined("/v1/search", body, search["k"], search["offset"])
 
     def explain(
         self,
@@ -175,7 +183,7 @@ class RemoteEngine(Closing):
     ) -> Explanation:
         """Tell why an item has its score with a query, as :meth:`retrieval.SearchEngine.explain`."""
         body = {"parts": self._parts(Query.of(query)), "literal": literal, "collection": self._collection}
-        return explanation_of(self._connection.json("POST", f"/v1/items/{_id(hit)}/explain", json=body))
+        return self._connection.json("POST", f"/v1/items/{id_of(hit)}/explain", explanation_of, json=body)
 
     def draw(
         self,
@@ -193,8 +201,8 @@ class RemoteEngine(Closing):
             ImageError: the item is not a picture, it cannot be explained, or it cannot be read any more.
         """
         body = {"parts": self._parts(Query.of(query)), "literal": literal, "collection": self._collection}
-        path = f"/v1/items/{_id(hit)}/explain/drawing"
-        return self._connection.data("POST", path, json=body, params={"form": file_format})
+        path = f"/v1/items/{id_of(hit)}/explain/drawing"
+        return self._connection.picture("POST", path, json=body, params={"form": file_format})
 
     def facets(
         self,
@@ -204,19 +212,27 @@ class RemoteEngine(Closing):
         most: int = 20,
     ) -> dict[str, dict[str, int]]:
         """Count the items of a kind by the values of fields, as :meth:`retrieval.SearchEngine.facets`."""
-        params = {"field": list(fields), "where": _condition(where), "kind": kind, "most": most}
-        found = self._connection.json("GET", "/v1/facets", params={**params, "collection": self._collection})
-        return {
-            name: {one["value"]: one["count"] for one in values} for name, values in found["facets"].items()
+        params: dict[str, Any] = {
+            "field": list(fields),
+            "where": _condition(where),
+            "kind": kind,
+            "most": most,
         }
+        params["collection"] = self._collection
+        return self._connection.json("GET", "/v1/facets", facets_of, params=params)
 
     def get(self, key: str) -> Item | None:
         """Read the item with a key; None if there is none, or it is hidden."""
-        return self._item(key=key)
+        return self._item(key=key) if is_unicode(key) else None  # as no key is
 
     def named(self, name: str) -> Item | None:
         """Read the item that a name means: its key, else, on the server's machine, its uri or path."""
-        return self._item(name=name)
+        if not is_unicode(name):
+            try:
+                name = uri_of(name)  # of a path with bytes that are no text, which no address can hold
+            except ValueError:
+                return None
+        return self._item(name=name) if is_unicode(name) else None
 
     def items(
         self,
@@ -229,15 +245,15 @@ class RemoteEngine(Closing):
     ) -> Iterator[Item]:
         """Read the items of a kind that meet a condition, lazily, as :meth:`retrieval.SearchEngine.items`."""
         params = {"kind": kind, "where": _condition(where), "sort": sort, "offset": offset, "limit": limit}
-        return map(item_of, self._connection.lines("/v1/items/stream", **params, collection=self._collection))
+        return self._connection.lines("/v1/items/stream", item_of, **params, collection=self._collection)
 
     def keys(self) -> Iterator[str]:
         """Read the keys of items that have one and are not hidden, lazily."""
-        return (one["key"] for one in self._connection.lines("/v1/keys", collection=self._collection))
+        return self._connection.lines("/v1/keys", itemgetter("key"), collection=self._collection)
 
     def info(self) -> CollectionInfo:
         """Count what one generation of the collection holds."""
-        return info_of(self._connection.json("GET", "/v1/info", params={"collection": self._collection}))
+        return self._connection.json("GET", "/v1/info", info_of, params={"collection": self._collection})
 
     def picture(self, item: Item | Hit | int) -> bytes:
         """Give the bytes of a picture as they were indexed, if browsers show its format.
@@ -247,7 +263,7 @@ class RemoteEngine(Closing):
             VlsearchError: it has another format; there is a thumbnail of it.
         """
         params = {"collection": self._collection}
-        return self._connection.data("GET", f"/v1/items/{_id(item)}/picture", params=params)
+        return self._connection.picture("GET", f"/v1/items/{id_of(item)}/picture", params=params)
 
     def thumbnail(self, item: Item | Hit | int, size: int = 240) -> bytes:
         """Give a picture as WebP of size 240, 480 or 1600.
@@ -257,7 +273,7 @@ class RemoteEngine(Closing):
             ImageError: it cannot be read any more, or has changed.
         """
         params = {"size": size, "collection": self._collection}
-        return self._connection.data("GET", f"/v1/items/{_id(item)}/thumbnail", params=params)
+        return self._connection.picture("GET", f"/v1/items/{id_of(item)}/thumbnail", params=params)
 
     def close(self) -> None:
         """Close the connections to the server."""
@@ -270,7 +286,7 @@ class RemoteEngine(Closing):
         request: Request,
         where: str | Expression | None,
     ) -> list[Hit]:
-        asked = {"items": list(map(_id, items)), "unlike": list(map(_id, unlike))}
+        asked = {"items": list(map(id_of, items)), "unlike": list(map(id_of, unlike))}
         unknown = ("mode", "only", "regions", "generation")
         return list(self._pages("/v1/similar", asked, request, where, leave_out=unknown))
 
@@ -283,23 +299,35 @@ class RemoteEngine(Closing):
         leave_out: Sequence[str] = (),
         cursor: str | None = None,
     ) -> Hits:
-        """Ask for the pages of one answer and join them: behind a cursor, or else all of one generation."""
         body = {**asked, **_fields(request), "where": _condition(where), "collection": self._collection}
+        wanted = {name: value for name, value in body.items() if name not in leave_out}
+        return self._joined(path, wanted, request.k, request.offset, "generation" not in leave_out, cursor)
+
+    def _joined(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        k: int,
+        offset: int,
+        of_generation: bool = True,
+        cursor: str | None = None,
+    ) -> Hits:
+        """Ask for the pages of one answer and join them: behind a cursor, or else all of one generation."""
         hits: list[Hit] = []
-        first: dict[str, Any] = {}
+        first: Facts = {}
         place = cursor
         while True:
-            page = {**body, "k": min(MOST_HITS, request.k - len(hits))}
-            if cursor is None:
-                page |= {"offset": request.offset + len(hits), "generation": first.get("generation")}
+            page = {**body, "k": min(MOST_HITS, k - len(hits)), "offset": offset}
+            if cursor is not None:
+                page["cursor"] = place
             else:
-                page |= {"offset": request.offset, "cursor": place}
-            wanted = {name: value for name, value in page.items() if name not in leave_out}
-            answer = self._connection.json("POST", path, json=wanted)
-            found, first, place = hits_of(answer), first or answer, answer.get("cursor")
+                page["offset"] = offset + len(hits)
+                page |= {"generation": first.get("generation")} if of_generation else {}
+            found, answer = self._connection.json("POST", path, _page, json=page)
+            first, place = first or answer, answer.get("cursor")
             hits += found
             ends = answer["next"] is None if cursor is None else place is None
-            if ends or len(hits) >= request.k:
+            if ends or not found or len(hits) >= k:
                 known = first.get("probability"), first.get("verdict"), first.get("mode", "vector")
                 joined = Hits(hits, *known)
                 joined.next_page = None if place is None else partial(str, place)
@@ -321,18 +349,22 @@ class RemoteEngine(Closing):
         for number in numbers:
             with with_place_in_errors(place_of(queries, number)):
                 searches.append({**common, "parts": self._parts(queries[number])})
-        answers = self._connection.json("POST", "/v1/batch", json={"searches": searches})["answers"]
-        for number, answer in zip(numbers, answers, strict=True):
-            if "error" in answer:
-                fault = told(answer["type"], answer["error"])
+        read = partial(answers_of, count=len(searches))
+        found: list[Hits] = []
+        for number, hits in zip(
+            numbers,
+            self._connection.json("POST", "/v1/batch", read, json={"searches": searches}),
+            strict=True,
+        ):
+            if not isinstance(hits, Hits):
                 place = place_of(queries, number)
-                raise PlacedQueryError(place, fault) if place and isinstance(fault, QueryError) else fault
-        return list(map(hits_of, answers))
+                raise PlacedQueryError(place, hits) if place and isinstance(hits, QueryError) else hits
+            found.append(hits)
+        return found
 
     def _item(self, **named: str) -> Item | None:
         params = {**named, "collection": self._collection}
-        found = self._connection.json("GET", "/v1/item", params=params)["item"]
-        return None if found is None else item_of(found)
+        return self._connection.json("GET", "/v1/item", _item_or_none, params=params)
 
     def _parts(self, query: Query) -> list[dict[str, Any]]:
         return [self._part(part) for part in query.parts]
@@ -344,7 +376,8 @@ class RemoteEngine(Closing):
             return {"item": part.id, "weight": part.weight}
         if isinstance(part, KeyPart):
             return {"key": part.key, "weight": part.weight}
-        digest = self._connection.json("POST", "/v1/uploads", content=self._bytes_of(part.source))["upload"]
+        data = self._bytes_of(part.source)
+        digest = self._connection.json("POST", "/v1/uploads", itemgetter("upload"), content=data)
         return {
             "upload": digest,
             "weight": part.weight,
@@ -356,11 +389,10 @@ class RemoteEngine(Closing):
 
         Raises:
             QueryError: it does not exist, cannot be read, or is a frame of a video.
+            ImageError: it is a decoded picture that cannot be read.
         """
         if not isinstance(source, (str, Path, bytes)):
-            file = io.BytesIO()
-            source.save(file, "PNG")
-            return file.getvalue()
+            return png_of(source)
         from retrieval.query.image_sources import read_source  # late: queries of words do not need it
         from retrieval.types import InlineBytes
 
@@ -380,6 +412,21 @@ def _request_of(
     return request_of(k, find, distinct, others, known), where
 
 
+def _page(facts: Facts) -> tuple[Hits, Facts]:
+    """Give the hits of a page, and what else is said of it: whether there is a next one."""
+    return hits_of(facts), {"next": facts["next"], **{name: facts[name] for name in facts if name != "hits"}}
+
+
+def _album(facts: Facts) -> tuple[Facts, Sequence[object]]:
+    """Give what an album asks, with numbers of hits, and what the server cannot ask with."""
+    search = facts["search"]
+    return {**search, "k": index(search["k"]), "offset": index(search["offset"])}, list(facts["missing"])
+
+
+def _item_or_none(facts: Facts) -> Item | None:
+    return None if facts["item"] is None else item_of(facts["item"])
+
+
 def _fields(request: Request) -> dict[str, Any]:
     """Give the fields of a request as the server takes them, without the condition and what makes pages."""
     return {one.name: getattr(request, one.name) for one in fields(request) if one.name not in _OF_PAGES}
@@ -387,7 +434,3 @@ def _fields(request: Request) -> dict[str, Any]:
 
 def _condition(where: str | Expression | None) -> str | None:
     return None if where is None else str(where)
-
-
-def _id(item: Item | Hit | int) -> int:
-    return item if isinstance(item, int) else item.id

@@ -22,7 +22,7 @@ def fault_of(answer: httpx.Response) -> VlsearchError:
     """Give the exception that an answer other than a success stands for."""
     try:
         sentence = str(answer.json()["error"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ServerError(str(answer.request.url.copy_with(query=None)), f"status {answer.status_code}")
     return told(answer.headers.get(ERROR_HEADER, ""), sentence, answer.status_code)
 

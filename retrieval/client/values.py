@@ -7,7 +7,9 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
+from retrieval.client.faults import told
 from retrieval.collection import CollectionInfo
+from retrieval.errors import VlsearchError
 from retrieval.query.explanation import Explanation, Grid, PartShare, PictureShare, Region, WordShare
 from retrieval.types import Hit, Hits, ImageText, Item, LinkedText
 
@@ -39,6 +41,22 @@ def hits_of(facts: Facts) -> Hits:
     place = facts.get("cursor")
     hits.next_page = None if place is None else partial(str, place)
     return hits
+
+
+def answers_of(facts: Facts, count: int) -> list[Hits | VlsearchError]:
+    """Make the hits of each answer of a batch, or the error that it has.
+
+    Raises:
+        ValueError: these are the answers of another number of queries.
+    """
+    if len(facts["answers"]) != count:
+        raise ValueError(f"{len(facts['answers'])} answers to {count} queries")
+    return [told(one["type"], one["error"]) if "error" in one else hits_of(one) for one in facts["answers"]]
+
+
+def facets_of(facts: Facts) -> dict[str, dict[str, int]]:
+    """Make the counts of values by field."""
+    return {name: {one["value"]: one["count"] for one in values} for name, values in facts["facets"].items()}
 
 
 def hit_of(facts: Facts) -> Hit:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
+from operator import index
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -133,8 +134,8 @@ def _check(values: Iterable[object], classes: frozenset[type], texts: frozenset[
 
 
 def id_list(ids: Iterable[int]) -> str:
-    """Make one parameter of any number of ids, for ``IN (SELECT value FROM json_each(?))``."""
-    return json.dumps(sorted(ids))
+    """Make one parameter of any number of ids, numpy's too, for ``IN (SELECT value FROM json_each(?))``."""
+    return json.dumps(sorted(ids), default=index)
 
 
 def _classes(hint: object) -> frozenset[type]:

@@ -242,7 +242,11 @@ class View:
         """Read the item that a name means: a key, else a uri or the path of a file; None if there is none."""
         found = self.item(name)
         if found is None:
-            found = next(iter(self.items(ids_by_uri(self._connection, uri_of(name)))), None)
+            try:
+                uri = uri_of(name)
+            except ValueError:  # no path has a NUL, nor half of a pair that stands for no byte
+                return None
+            found = next(iter(self.items(ids_by_uri(self._connection, uri))), None)
         return found
 
     def newest(

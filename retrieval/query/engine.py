@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, SupportsIndex, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from retrieval.closing import Closing
 from retrieval.collection import Collection, CollectionInfo
 from retrieval.places import CollectionPlace
 from retrieval.query.location import collection_place
-from retrieval.query.parts import Query, Queryable
+from retrieval.query.parts import Query, Queryable, id_of
 from retrieval.query.requests import OF_SIMILAR, condition_of, query_of, read_as_asked, request_of
 from retrieval.query.resources import QueryResources
 from retrieval.query.searching import search, search_like
@@ -194,7 +193,7 @@ class SearchEngine(Closing):
         Raises:
             QueryError, UsageError, CollectionError: as :meth:`similar`.
         """
-        liked, avoided = (list(map(_id_of, given)) for given in (items, unlike))
+        liked, avoided = (list(map(id_of, given)) for given in (items, unlike))
         return search_like(self._resources, liked, avoided, request)
 
     def search_batch(
@@ -316,7 +315,7 @@ class SearchEngine(Closing):
         from retrieval.query.explain import explain
 
         asked, _ = read_as_asked(Query.of(query), literal, None)
-        return explain(self._resources, _id_of(hit), asked)
+        return explain(self._resources, id_of(hit), asked)
 
     def overlay(self, explanation: Explanation, file_format: Literal["PNG", "JPEG"] = "PNG") -> bytes:
         """Draw where in its picture the score of an explanation comes from, as the bytes of a file.
@@ -481,8 +480,3 @@ class SearchEngine(Closing):
     def close(self) -> None:
         """Close the collection and let go of the encoder."""
         self._resources.close()
-
-
-def _id_of(item: Item | Hit | int) -> int:
-    """Give the id of an item, or the id that was given, which may be one of numpy's."""
-    return index(item) if isinstance(item, SupportsIndex) else item.id

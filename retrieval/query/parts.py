@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias, Union
 
 from retrieval.errors import ImageError, QueryError
 from retrieval.texts import normalise_text
-from retrieval.types import Kind
+from retrieval.types import Hit, Item, Kind
 from retrieval.uris import is_url
 
 if TYPE_CHECKING:
@@ -167,6 +167,11 @@ class Query:
             stored[name] == "image" if name is not None else isinstance(part, ImagePart)
             for part, name in ((part, name_of_stored(part)) for part in self.parts)
         )
+
+
+def id_of(item: Item | Hit | int) -> int:
+    """Give the id of an item that is named by itself, by a hit or by its id, which may be a number of numpy."""
+    return index(item) if isinstance(item, SupportsIndex) else item.id
 
 
 def name_of_stored(part: Part) -> str | int | None:

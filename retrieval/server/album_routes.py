@@ -64,14 +64,17 @@ async def albums(request: Request, shared: Shared, collection: Name | None = Non
 async def album(
     request: Request, shared: Shared, name: AlbumName, collection: Name | None = None
 ) -> Response:
-    """Give what an album asks: ``search`` is what ``POST /v1/search`` takes."""
+    """Give what an album asks: ``search`` is what ``POST /v1/search`` takes.
+
+    That gives a ``k`` above 1,000 by pages.
+    """
     served = shared.served(collection)
 
     def found() -> dict[str, object]:
         with served.engine.collection.reading() as view:
             albums = view.albums(name)
             if not albums:
-                raise NoSuch(NO_ALBUM)
+                raise NoSuch(NO_ALBUM, NoSuchAlbum)
             return {"collection": served.name, **album_answer(view, albums[0], is_local(request))}
 
     return Answer(await shared.searches.run(request, found), headers=FRESH)
@@ -115,7 +118,7 @@ async def rename(request: Request, shared: Writing, name: AlbumName, asked: Rena
         try:
             indexer.rename_album(served.engine.collection.path, name, asked.name, timeout=WAIT_S)
         except NoSuchAlbum as error:
-            raise NoSuch(NO_ALBUM) from error
+            raise NoSuch(NO_ALBUM, NoSuchAlbum) from error
         return {"collection": served.name, "name": asked.name}
 
     return Answer(await shared.writes.run(request, renamed))
@@ -134,7 +137,7 @@ async def delete(
         try:
             indexer.delete_album(served.engine.collection.path, name, timeout=WAIT_S)
         except NoSuchAlbum as error:
-            raise NoSuch(NO_ALBUM) from error
+            raise NoSuch(NO_ALBUM, NoSuchAlbum) from error
         return {"collection": served.name, "name": name}
 
     return Answer(await shared.writes.run(request, deleted))

@@ -57,7 +57,7 @@ class PartBody(BaseModel):
         default=None,
         description="Left, top, width and height of the part of an uploaded picture that counts.",
     )
-    weight: Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)] = 1.0
+    weight: Annotated[float, Field(allow_inf_nan=False)] = 1.0
 
     @model_validator(mode="after")
     def _one(self) -> PartBody:

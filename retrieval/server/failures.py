@@ -33,10 +33,15 @@ _SECRET = "the collection cannot answer this now; the log of the server says why
 
 
 class NoSuch(HTTPException):
-    """What a request names is not there."""
+    """What a request names is not there.
 
-    def __init__(self, what: str) -> None:
-        super().__init__(404, what)
+    Args:
+        what: says so.
+        error: the class of what the engine raises of it, for clients in Python.
+    """
+
+    def __init__(self, what: str, error: type[VlsearchError] | None = None) -> None:
+        super().__init__(404, what, None if error is None else {ERROR_HEADER: error.__name__})
 
 
 class GenerationGone(HTTPException):
@@ -81,7 +86,7 @@ def _answer(error: Exception) -> tuple[int, str, dict[str, str]]:
         case StarletteHTTPException():
             return error.status_code, _sentence(error), dict(error.headers or {})
         case RequestValidationError():
-            return 400, first_fault([{**one, "loc": one["loc"][1:]} for one in error.errors()]), {}
+            return 400, _first_fault(error.errors()), {}
         case CursorExpired():
             return 409, str(error), {}
         case UsageError():
@@ -107,6 +112,15 @@ def _sentence(error: StarletteHTTPException) -> str:
     plain = {404: "there is nothing at this address", 405: "this address does not answer that method"}
     said = str(error.detail)
     return plain.get(error.status_code, said) if said in ("Not Found", "Method Not Allowed") else said
+
+
+def _first_fault(faults: Sequence[Any]) -> str:
+    """Say what is wrong with a request, by the name of what was sent; the body has none but that."""
+    fault = faults[0]
+    if fault["type"] == "json_invalid":
+        why, place = fault["ctx"]["error"], fault["loc"][-1]
+        return f"the body is not JSON ({why}, at character {place}); send a JSON object"
+    return first_fault([{**one, "loc": one["loc"][1:] or ("the body",)} for one in faults])
 
 
 def first_fault(faults: Sequence[Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -21,6 +22,7 @@ from retrieval.testing import HashEncoder
 from tests.serving import album_collection, serving
 
 Engine = retrieval.SearchEngine | retrieval.RemoteEngine
+numpy: Any = np  # whose numbers are not those of the signatures
 TOKEN = "correct-horse-battery-staple"
 
 
@@ -39,6 +41,8 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
         indexer.save_album(
             path, engine.make_album("sea / 海?", ["caption 1", retrieval.KeyPart("sku-1")], request)
         )
+        query = [retrieval.TextPart("caption 1", 1000.0), retrieval.TextPart("caption 2", -300.0)]
+        indexer.save_album(path, engine.make_album("much", query, retrieval.Request(k=5000, offset=1)))
     return path
 
 
@@ -72,11 +76,17 @@ CALLS: dict[str, Callable[[Engine, Path], Any]] = {
     "texts": lambda engine, _: engine.search("caption 1", find="text", k=20),
     "offset": lambda engine, _: engine.search("caption 1", k=4, offset=5),
     "sum": lambda engine, _: engine.search(["caption 1", retrieval.TextPart("caption 2", -0.5)], k=30),
+    "large weights": lambda engine, _: engine.search(
+        [retrieval.TextPart("caption 1", 1e9), retrieval.TextPart("caption 2", -1e8)]
+    ),
     "without": lambda engine, _: engine.search("a dog without a ball", k=5),
     "literal": lambda engine, _: engine.search("a dog without a ball", k=5, literal=True),
     "path": lambda engine, album: engine.search(picture_of(album), k=5),
     "bytes": lambda engine, album: engine.search(picture_of(album).read_bytes(), k=5),
     "decoded": lambda engine, _: engine.search(Image.new("RGB", (20, 20), (9, 8, 7)), k=5),
+    "decoded, of print colours": lambda engine, _: engine.search(
+        Image.new("CMYK", (20, 20), (9, 8, 7, 90)), k=5
+    ),
     "crop": lambda engine, album: engine.search(
         retrieval.ImagePart(picture_of(album), 1.0, (0, 0, 0.5, 0.5)), k=3
     ),
@@ -103,9 +113,29 @@ CALLS: dict[str, Callable[[Engine, Path], Any]] = {
     "empty batch": lambda engine, _: engine.search_batch([]),
     "answer": lambda engine, _: engine.answer([retrieval.Query.of("a b")], retrieval.Request(k=2)),
     "album": lambda engine, _: engine.search_album("sea / 海?"),
+    "album of more than a page": lambda engine, _: engine.search_album("much"),
+    "numbers of numpy": lambda engine, _: engine.search(
+        [
+            retrieval.TextPart("caption 1", numpy.float32(2)),
+            retrieval.ItemPart(numpy.int64(1), numpy.float64(0.5)),
+        ],
+        k=numpy.int64(3),
+        offset=numpy.int32(1),
+        min_score=numpy.float32(-0.5),
+        exact=numpy.True_,
+    ),
+    "items by numbers of numpy": lambda engine, _: engine.similar(
+        numpy.int64(1), unlike=[numpy.int64(2)], k=numpy.int64(4)
+    ),
+    "batch by numbers of numpy": lambda engine, _: engine.search_batch(
+        ["a"], numpy.int64(4), offset=numpy.int64(2)
+    ),
     "facets": lambda engine, _: engine.facets(where="taken in 2021"),
     "get": lambda engine, _: engine.get("sku-1"),
+    "get NUL": lambda engine, _: (engine.get("a\0b"), engine.named("a\0b")),
+    "get what is no text": lambda engine, _: (engine.get("\ud800"), engine.named("\ud800")),
     "get nothing": lambda engine, _: engine.get("nothing"),
+    "named by odd bytes": lambda engine, _: engine.named("/nothing/\udcff.jpg"),
     "named": lambda engine, album: engine.named(str(picture_of(album))),
     "items": lambda engine, _: list(engine.items(where="width > 500", sort="name")),
     "some items": lambda engine, _: list(engine.items("text", offset=2, limit=3)),
@@ -138,6 +168,9 @@ FAULTS: dict[str, Callable[[Engine, Path], Any]] = {
     "k": lambda engine, _: engine.search("a", k=0),
     "wrong cursor": lambda engine, _: engine.search("a", cursor="x"),
     "no such item": lambda engine, _: engine.search(retrieval.ItemPart(10**9)),
+    "no such key with NUL": lambda engine, _: engine.search(key="a\0b"),
+    "no such album": lambda engine, _: engine.search_album("nothing"),
+    "no album, but another address": lambda engine, _: engine.search_album("."),
     "no such key": lambda engine, _: engine.search(key="nothing"),
     "no such file": lambda engine, _: engine.search(Path("/nothing/here.jpg")),
     "not a picture": lambda engine, _: engine.search(b"<svg/>"),

@@ -13,10 +13,13 @@ import httpx
 import pytest
 
 import indexer
+import retrieval
 from retrieval.collection.postgres.server_source import ServerSource
+from retrieval.errors import NoSuchAlbum, QueryError
 from retrieval.places import ServerAddress
 from retrieval.postgres_address import parse_address
 from retrieval.server.settings import ServerSettings
+from retrieval.testing import HashEncoder
 from tests.command_line import Run, fill_photos
 from tests.postgres_server import Server, new_place, require_server
 from tests.retrieval.server.conftest import TOKEN
@@ -67,6 +70,11 @@ def both(
         "/v1/items",
         "/v1/items/1",
         "/v1/items/99999",
+        "/v1/item?key=%00",
+        "/v1/item?name=a%00b",
+        "/v1/albums/a%00b",
+        "/v1/search?text=caption 1&mode=vector&where=camera = 'a%00b'",
+        "/v1/search?text=caption 1&mode=vector&where=\"a%00b\" = 'x'",
         "/v1/items/1/similar",
         "/v1/facets?field=camera&field=year&field=folder",
         "/v1/keys",
@@ -95,6 +103,28 @@ def test_a_request_is_answered_as_over_the_folder(both: tuple[httpx.Client, http
         assert one.pop("collection", name) == name
         one.pop("cursor", None)  # goes on in its own collection alone
     assert told[1] == told[0]
+
+
+def test_a_key_with_a_nul_is_of_no_item_and_not_asked_again(both: tuple[httpx.Client, httpx.Client]) -> None:
+    asked = {"parts": [{"key": "a\0b"}, {"key": "c"}], "mode": "vector"}
+
+    answers = [client.post("/v1/search", json=asked) for client in both]
+
+    assert [one.status_code for one in answers] == [400, 400]
+    assert all("no item with the key" in one.json()["error"] for one in answers)
+    assert "Retry-After" not in answers[1].headers
+
+
+def test_a_text_with_a_nul_is_looked_up_here_as_in_a_folder(album: Path, place: ServerAddress) -> None:
+    for where in (album, place):
+        with retrieval.open(where, encoder=HashEncoder()) as engine:
+            assert engine.get("a\0b") is None
+            assert engine.named("a\0b") is None
+            assert list(engine.collection.failures("a\0b")) == []
+            with pytest.raises(NoSuchAlbum):
+                engine.album("a\0b")
+            with pytest.raises(QueryError, match="no item with the key"):
+                engine.search(key="a\0b")
 
 
 def test_a_cursor_goes_on_in_a_collection_on_a_server(both: tuple[httpx.Client, httpx.Client]) -> None:

@@ -40,8 +40,15 @@ class Translated:
     parameters: tuple[tuple[int, bool], ...]
 
     def arguments(self, given: Sequence[object]) -> list[object]:
-        """Put the parameters of the statement that was translated in the order of this one's."""
-        return [_list(given[at]) if is_list else given[at] for at, is_list in self.parameters]
+        """Put the parameters of the statement that was translated in the order of this one's.
+
+        No text of a server has a NUL character, and it refuses those that have one: what is looked up by one is
+        compared with NULL, which is equal to nothing.
+        """
+        return [
+            _list(given[at]) if is_list else None if _has_nul(given[at]) else given[at]
+            for at, is_list in self.parameters
+        ]
 
 
 @cache
@@ -77,4 +84,8 @@ class NumberLoader(NumericBinaryLoader):
 
 def _list(value: object) -> object:
     assert isinstance(value, str), "lists of values are given as JSON"
-    return json.loads(value)
+    return [one for one in json.loads(value) if not _has_nul(one)]
+
+
+def _has_nul(value: object) -> bool:
+    return isinstance(value, str) and "\0" in value

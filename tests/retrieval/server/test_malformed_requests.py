@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,19 @@ def test_other_methods_do_nothing(served: Serving, method: str) -> None:
     )
 
     assert status_of(answer) in (400, 405)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{", r"^the body is not JSON \(Expecting .*, at character 1\); send a JSON object$"),
+        (b"", r"^the body: Field required$"),
+        (b"[]", r"^the body: Input should be a valid dictionary"),
+        (b'{"k": 3}', r"^parts: Field required$"),
+    ],
+)
+def test_what_is_wrong_with_a_body_names_it(served: Serving, body: bytes, said: str) -> None:
+    answer = served.client.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400
+    assert re.search(said, answer.json()["error"])
