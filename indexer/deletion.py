@@ -26,12 +26,13 @@ class Deleted:
     """How many items were deleted, and how many failures are no longer listed.
 
     ``still_there``: the file of a deleted item, or the one that lists it, is on disk, so that the next ``index`` of its
-    corpus brings it back.
+    corpus brings it back. ``unknown``: the names that mean no item and no failure.
     """
 
     items: int
     failures: int
     still_there: bool
+    unknown: tuple[str, ...] = ()
 
 
 def delete_items(collection: str | CollectionPlace, names: Sequence[str], *, timeout: float = 0.0) -> Deleted:
@@ -45,17 +46,20 @@ def delete_items(collection: str | CollectionPlace, names: Sequence[str], *, tim
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
-    with existing_writer(collection, names, timeout) as (writer, names):
+    with existing_writer(collection, names, timeout) as (writer, checked):
         with writer.look_up() as connection:
-            found = find_named(connection, names)
-            failed = _find_failures(connection, names)
+            items = {name: find_named(connection, [name]) for name in checked}
+            failures = {name: _find_failures(connection, [name]) for name in checked}
+            found = {number: row for rows in items.values() for number, row in rows.items()}
+            failed = set[str]().union(*failures.values())
             failed |= _failures_of(connection, [row.uri for row in found.values()])
         places = (row.uri if split_file_uri(row.uri) else row.corpus for row in found.values())
         still_there = any_exists(places)
         if found or failed:
             writer.commit_rows(Change(removed=sorted(found), settled=sorted(failed)))
             compact_if_due(writer)
-        return Deleted(len(found), len(failed), still_there)
+        unknown = tuple(name for name in items if not items[name] and not failures[name])
+        return Deleted(len(found), len(failed), still_there, unknown)
 
 
 def any_exists(uris: Iterable[str]) -> bool:
