@@ -9,6 +9,7 @@ import click
 from retrieval.answers import json_line
 from retrieval.cli.certainty import sentence
 from retrieval.cli.completing import complete_albums
+from retrieval.cli.empty_answers import note_no_hits
 from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.opening import open_option
@@ -129,7 +130,9 @@ def show(
 
     with open_engine(collection, encoder=model, limits=limits) as engine:
         with waiting("Loading the model"):
-            hits = engine.search_album(name)
+            kept = engine.album(name)
+            hits = engine.search_album(kept)
+        note_no_hits(hits, kept.request)
         if (said := sentence(hits)) is not None:
             click.echo(said, err=True)
         show_or_open(engine, hits, shape_of(as_json, as_list, null), null, preview, open_them)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from retrieval.cli.completing import complete_paths
+from retrieval.cli.empty_answers import note_no_hits
 from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.opening import open_option
 from retrieval.cli.options import json_option, place_option
@@ -17,7 +18,7 @@ from retrieval.cli.showing import show_or_open
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace
 from retrieval.shell import shell_command
-from retrieval.types import Item, Request
+from retrieval.types import Hits, Item, Request
 
 if TYPE_CHECKING:
     from retrieval.query.engine import SearchEngine
@@ -65,6 +66,7 @@ def similar(
         wanted = [_named(engine, name) for name in names]
         unwanted = [_named(engine, name) for name in unlike]
         hits = engine.answer_similar(wanted, unwanted, request)
+        note_no_hits(Hits(hits), request)
         show_or_open(engine, hits, shape_of(as_json, as_list, null), null, preview, open_them)
 
 
