@@ -35,7 +35,7 @@ from retrieval.cli.typed_query import (
     with_words,
 )
 from retrieval.places import CollectionPlace
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 from retrieval.types import Limits, Request
 
 
@@ -81,7 +81,7 @@ def save(
     with open_engine(collection) as engine:
         kept = engine.make_album(name, query, request, literal=typed.literal)
     indexer.save_album(collection, kept, replace=replace, timeout=wait)
-    shown = shell_command("album", "show", name)
+    shown = command_on(collection, "album", "show", name)
     click.echo(f"album {printable(name)} saved; show it with: {printable(shown)}")
 
 
@@ -99,7 +99,7 @@ def list_albums(as_json: bool, collection: CollectionPlace) -> None:
         if as_json:
             line = json_line({"name": one.name, "request": json.loads(one.to_json())})
         else:
-            line = printable(f"{one.name}\t{command_of(one)}")
+            line = printable(f"{one.name}\t{command_of(one, collection)}")
         click.echo(line.encode())
 
 

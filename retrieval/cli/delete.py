@@ -9,7 +9,7 @@ from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.unknown_names import check_known
 from retrieval.places import CollectionPlace
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 
 
 @click.command()
@@ -41,5 +41,5 @@ def delete(names: tuple[str, ...], wait: float, collection: CollectionPlace) -> 
             "vlsearch hide instead of vlsearch delete.",
             err=True,
         )
-    advice = f"see how items are named with: {shell_command('list', '--json', '--collection', collection)}"
+    advice = f"see how items are named with: {command_on(collection, 'list', '--json')}"
     check_known(done.unknown, f"collection {collection} has no item under", advice, is_changed)

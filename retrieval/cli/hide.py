@@ -9,7 +9,7 @@ from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.unknown_names import check_known
 from retrieval.places import CollectionPlace
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 
 
 @click.command()
@@ -33,8 +33,9 @@ def hide(names: tuple[str, ...], wait: float, collection: CollectionPlace) -> No
     unknown: list[str | int] = []
     count = indexer.hide(collection, names, timeout=wait, on_unknown=unknown.append)
     if count:
+        again = command_on(collection, "unhide", names[0] if len(names) == 1 else "NAME")
         click.echo(
-            f"{counted(count, 'item')} hidden in {printable(str(collection))}; show again with: vlsearch unhide"
+            f"{counted(count, 'item')} hidden in {printable(str(collection))}; show again with: {printable(again)}"
         )
     check_known(
         unknown, f"collection {collection} has no item under", "index it first, or name a file", count > 0
@@ -60,5 +61,5 @@ def unhide(names: tuple[str, ...], wait: float, collection: CollectionPlace) -> 
     count = indexer.unhide(collection, names, timeout=wait, on_unknown=unknown.append)
     if count:
         click.echo(f"{counted(count, 'item')} no longer hidden in {printable(str(collection))}")
-    advice = f"see what it hides with: {shell_command('info', '--hidden', '--collection', collection)}"
+    advice = f"see what it hides with: {command_on(collection, 'info', '--hidden')}"
     check_known(unknown, f"collection {collection} hides nothing under", advice, count > 0)

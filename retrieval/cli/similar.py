@@ -17,7 +17,7 @@ from retrieval.cli.request_options import OF_SIMILAR, RequestCommand, request_op
 from retrieval.cli.showing import show_or_open
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 from retrieval.types import Hits, Item, Request
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _named(engine: SearchEngine, name: str) -> Item:
     found = engine.named(name) if name else None
     if found is None:
         collection = engine.collection.path
-        asked = shell_command("query", Path(name), "--find", "image", "--collection", collection)
+        asked = command_on(collection, "query", Path(name), "--find", "image")
         raise UsageError(
             f"collection {collection} has no item {name}, or hides it; to ask with a picture that is not in it: {asked}"
         )

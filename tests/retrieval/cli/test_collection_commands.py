@@ -84,7 +84,10 @@ def test_hide_takes_a_picture_out_of_the_hits_until_unhide(
 
     done = run("hide", red)
 
-    assert done.stdout == f"1 item hidden in {collection}; show again with: vlsearch unhide\n"
+    assert (
+        done.stdout
+        == f"1 item hidden in {collection}; show again with: vlsearch unhide {red} --collection {collection}\n"
+    )
     run("index", indexed_photos)
     assert str(red) not in run("query", "red").stdout
     assert run("info", "--hidden").stdout == f"{red}\n"
