@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from indexer.named import GivenNames, existing_writer, find_named, is_named
+from indexer.named import GivenNames, Name, existing_writer, find_named, is_named
 from indexer.store.changes import Change
 from indexer.store.maintenance import compact_if_due
 from retrieval.collection import schema
@@ -26,12 +26,13 @@ class Deleted:
     """How many items were deleted, and how many failures are no longer listed.
 
     ``still_there``: the file of a deleted item, or the one that lists it, is on disk, so that the next ``index`` of its
-    corpus brings it back.
+    corpus brings it back. ``unknown``: the names that mean no item and no failure.
     """
 
     items: int
     failures: int
     still_there: bool
+    unknown: tuple[Name, ...] = ()
 
 
 def delete_items(collection: str | CollectionPlace, names: GivenNames, *, timeout: float = 0.0) -> Deleted:
@@ -47,15 +48,21 @@ def delete_items(collection: str | CollectionPlace, names: GivenNames, *, timeou
     """
     with existing_writer(collection, names, timeout) as (writer, checked):
         with writer.look_up() as connection:
-            found = find_named(connection, checked)
-            failed = _find_failures(connection, [name for name in checked if isinstance(name, str)])
+            items = {name: find_named(connection, [name]) for name in checked}
+            failures = {
+                name: _find_failures(connection, [name]) if isinstance(name, str) else set()
+                for name in checked
+            }
+            found = {number: row for rows in items.values() for number, row in rows.items()}
+            failed = set[str]().union(*failures.values())
             failed |= _failures_of(connection, [row.uri for row in found.values()])
         places = (row.uri if split_file_uri(row.uri) else row.corpus for row in found.values())
         still_there = any_exists(places)
         if found or failed:
             writer.commit_rows(Change(removed=sorted(found), settled=sorted(failed)))
             compact_if_due(writer)
-        return Deleted(len(found), len(failed), still_there)
+        unknown = tuple(name for name in items if not items[name] and not failures[name])
+        return Deleted(len(found), len(failed), still_there, unknown)
 
 
 def any_exists(uris: Iterable[str]) -> bool:

@@ -10,7 +10,17 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, select
 
-from indexer.named import GivenNames, Name, existing_writer, find_named, has_id, is_named
+from indexer.named import (
+    GivenNames,
+    Name,
+    OnUnknown,
+    existing_writer,
+    find_named,
+    has_id,
+    ignore_unknown,
+    is_named,
+    tell_unknown,
+)
 from indexer.store.changes import Change
 from retrieval.collection import schema
 from retrieval.errors import UsageError
@@ -19,12 +29,19 @@ from retrieval.places import CollectionPlace
 from retrieval.uris import split_file_uri, uri_of
 
 
-def hide_items(collection: str | CollectionPlace, names: GivenNames, *, timeout: float = 0.0) -> int:
+def hide_items(
+    collection: str | CollectionPlace,
+    names: GivenNames,
+    *,
+    timeout: float = 0.0,
+    on_unknown: OnUnknown = ignore_unknown,
+) -> int:
     """Hide items by key, uri, path (a folder or tar: every item in it) or id, and return how many.
 
     They keep their vectors, and no index run, rename or compaction shows them again: only :func:`unhide_items` does.
     An image's file that is on disk and not in the collection is hidden before it comes in. ``timeout`` is how many
-    seconds to wait for another process that writes to the collection.
+    seconds to wait for another process that writes to the collection. ``on_unknown`` is called with each name that
+    means nothing; what the others mean is hidden.
 
     Raises:
         UsageError: a name is empty or none, or that of a file that is not in the collection and may hold several
@@ -32,20 +49,29 @@ def hide_items(collection: str | CollectionPlace, names: GivenNames, *, timeout:
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
-    return _commit_uris(collection, names, timeout, _to_hide, lambda uris: Change(hidden=uris))
+    return _commit_uris(collection, names, timeout, _to_hide, lambda uris: Change(hidden=uris), on_unknown)
 
 
-def unhide_items(collection: str | CollectionPlace, names: GivenNames, *, timeout: float = 0.0) -> int:
+def unhide_items(
+    collection: str | CollectionPlace,
+    names: GivenNames,
+    *,
+    timeout: float = 0.0,
+    on_unknown: OnUnknown = ignore_unknown,
+) -> int:
     """Unhide items, named as for :func:`hide_items`, and return how many.
 
-    ``timeout`` is how many seconds to wait for another process that writes to the collection.
+    ``timeout`` is how many seconds to wait for another process that writes to the collection. ``on_unknown`` is called
+    with each name that means nothing hidden.
 
     Raises:
         UsageError: a name is empty or none.
         CollectionNotFound: there is none.
         CollectionLocked: another process writes to it.
     """
-    return _commit_uris(collection, names, timeout, _find_hidden, lambda uris: Change(unhidden=uris))
+    return _commit_uris(
+        collection, names, timeout, _find_hidden, lambda uris: Change(unhidden=uris), on_unknown
+    )
 
 
 def _commit_uris(
@@ -54,13 +80,16 @@ def _commit_uris(
     timeout: float,
     find: Callable[[Connection, Name], set[str]],
     change: Callable[[list[str]], Change],
+    on_unknown: OnUnknown,
 ) -> int:
     """Commit a change of the uris that ``find`` finds by each name, and return how many."""
     with existing_writer(collection, names, timeout) as (writer, checked):
         with writer.look_up() as connection:
-            uris = {uri for name in checked for uri in find(connection, name)}
+            found = {name: find(connection, name) for name in checked}
+        uris = set[str]().union(*found.values())
         if uris:
             writer.commit_rows(change(sorted(uris)))
+        tell_unknown(found, on_unknown)
         return len(uris)
 
 

@@ -5,7 +5,7 @@ In Python an ``int`` is an item's id, and means that item alone: a uri may mean 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import index
@@ -30,6 +30,9 @@ Name = str | int
 GivenName = Name | PathLike[str]
 GivenNames = GivenName | Iterable[GivenName]
 """One name, or several: a text by itself is one, and not its letters."""
+
+OnUnknown = Callable[[Name], object]
+"""What is called with each name that means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +108,14 @@ def find_named(connection: Connection, names: Sequence[Name]) -> dict[int, Named
         for row in connection.execute(statement.where(named)):
             found[row.id] = NamedItem(row.uri, row.corpus)
     return found
+
+
+def ignore_unknown(_: Name) -> None:
+    """Say nothing of a name that means nothing."""
+
+
+def tell_unknown(found: Mapping[Name, Collection[object]], on_unknown: OnUnknown) -> None:
+    """Call ``on_unknown`` with each name for which nothing was found, in their order."""
+    for name, meant in found.items():
+        if not meant:
+            on_unknown(name)

@@ -14,6 +14,11 @@ def shell_command(*arguments: str | CollectionPlace) -> str:
     return " ".join(["vlsearch", *map(shell_word, arguments)])
 
 
+def command_on(collection: str | CollectionPlace, *arguments: str | CollectionPlace) -> str:
+    """Give a ``vlsearch`` command on a collection, as :func:`shell_command` does: pasted, it asks no other one."""
+    return shell_command(*arguments, "--collection", collection)
+
+
 def shell_word(argument: str | CollectionPlace) -> str:
     """Quote an argument as one word of a POSIX shell; the result never holds a control character.
 

@@ -127,6 +127,18 @@ def display(uri: str) -> str:
     return shown if shown.isprintable() else uri
 
 
+def last_part(uri: str) -> str:
+    """Format the last part of a uri for people: the name of a file, of an object, or of a place inside one.
+
+    A ``#`` or a backslash in a name is part of it. A name that :func:`display` would not decode stays percent-encoded.
+    """
+    is_encoded = uri.startswith((_SCHEME, _STORE))
+    place, mark, inside = (uri if is_encoded else hide_passwords(uri)).partition("#")
+    last = (inside if mark else place).rpartition("/")[2]
+    shown = unquote(last, errors="surrogateescape") if is_encoded else last
+    return shown if shown.isprintable() else last
+
+
 def hide_passwords(text: str) -> str:
     """Remove user names and passwords from the http(s) URLs in a text.
 

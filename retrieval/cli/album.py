@@ -9,6 +9,7 @@ import click
 from retrieval.answers import json_line
 from retrieval.cli.certainty import sentence
 from retrieval.cli.completing import complete_albums
+from retrieval.cli.empty_answers import note_no_hits
 from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.limit_options import limit_options
 from retrieval.cli.opening import open_option
@@ -34,7 +35,7 @@ from retrieval.cli.typed_query import (
     with_words,
 )
 from retrieval.places import CollectionPlace
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 from retrieval.types import Limits, Request
 
 
@@ -80,7 +81,7 @@ def save(
     with open_engine(collection) as engine:
         kept = engine.make_album(name, query, request, literal=typed.literal)
     indexer.save_album(collection, kept, replace=replace, timeout=wait)
-    shown = shell_command("album", "show", name)
+    shown = command_on(collection, "album", "show", name)
     click.echo(f"album {printable(name)} saved; show it with: {printable(shown)}")
 
 
@@ -98,7 +99,7 @@ def list_albums(as_json: bool, collection: CollectionPlace) -> None:
         if as_json:
             line = json_line({"name": one.name, "request": json.loads(one.to_json())})
         else:
-            line = printable(f"{one.name}\t{command_of(one)}")
+            line = printable(f"{one.name}\t{command_of(one, collection)}")
         click.echo(line.encode())
 
 
@@ -129,7 +130,9 @@ def show(
 
     with open_engine(collection, encoder=model, limits=limits) as engine:
         with waiting("Loading the model"):
-            hits = engine.search_album(name)
+            kept = engine.album(name)
+            hits = engine.search_album(kept)
+        note_no_hits(hits, kept.request)
         if (said := sentence(hits)) is not None:
             click.echo(said, err=True)
         show_or_open(engine, hits, shape_of(as_json, as_list, null), null, preview, open_them)

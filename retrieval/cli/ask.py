@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -69,10 +68,12 @@ def ask(
 
     mini, which comes with vlsearch, answers in English and Chinese, and only whether something is there and which of
     some things it is; how often it is right: docs/captions.md. Other questions need a model that was trained for them.
+    PICTURE is a file, or a name as vlsearch list and query print it.
 
     \b
         vlsearch ask photo.jpg "is there a dog?"
         vlsearch ask photo.jpg "有狗吗？"
+        vlsearch ask 'scan.pdf#page=2' "is there a dog?"
         vlsearch ask photo.jpg "what is it?" --choices cat,dog,horse
         vlsearch models get blip-vqa
         vlsearch ask photo.jpg "what is he holding?"
@@ -100,7 +101,7 @@ def ask(
     from retrieval.query import asking  # late: numpy
 
     try:
-        answer = asking.ask(Path(picture), question, choices, model=model, limits=limits)
+        answer = asking.ask(picture, question, choices, model=model, limits=limits)
     except ImageError as error:
         raise ImageError(f"{picture}: {error}") from error
     if as_json:

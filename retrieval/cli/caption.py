@@ -67,11 +67,13 @@ def caption(
     By default the best model on this machine writes: mini, which comes with vlsearch and writes simple English and
     Chinese, or a larger one that was downloaded. With --add every picture of the collection that this model has not
     described yet gets a caption, marked as written by a machine: words find pictures by it, and evaluation and
-    training do without it. Another model, or language, replaces it. Ctrl-C keeps what is done.
+    training do without it. Another model, or language, replaces it. Ctrl-C keeps what is done. A PICTURE is a file,
+    or a name as vlsearch list and query print it.
 
     \b
         vlsearch caption photo.jpg
         vlsearch caption *.jpg --lang zh --candidates 3
+        vlsearch caption 'scan.pdf#page=2' 'photos.tar#a.jpg'
         vlsearch models get git-base
         vlsearch caption --collection photos/ --add
         vlsearch query --words "umbrella" --collection photos/

@@ -7,8 +7,9 @@ import click
 from retrieval.cli.completing import complete_paths
 from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted, printable
-from retrieval.errors import UsageError
+from retrieval.cli.unknown_names import check_known
 from retrieval.places import CollectionPlace
+from retrieval.shell import command_on
 
 
 @click.command()
@@ -20,7 +21,8 @@ def delete(names: tuple[str, ...], wait: float, collection: CollectionPlace) -> 
 
     The files themselves stay where they are, and the next index run over them brings the items back: to keep
     them out, hide them. Failures recorded under a NAME are forgotten. A NAME is an item's key, its uri, or a
-    path; a folder or a tar stands for everything in it.
+    path; a folder or a tar stands for everything in it. A NAME that means nothing is told, and the exit code is
+    1; the others are deleted.
 
     \b
         vlsearch delete ~/Pictures/2019
@@ -29,16 +31,15 @@ def delete(names: tuple[str, ...], wait: float, collection: CollectionPlace) -> 
     import indexer  # numpy, sqlalchemy: not for --help
 
     done = indexer.delete(collection, names, timeout=wait)
-    if not (done.items or done.failures):
-        raise UsageError(
-            f"collection {collection} has no item under {', '.join(names)}; see how items are named with: "
-            "vlsearch query --json"
-        )
-    forgotten = f", {counted(done.failures, 'failure')} forgotten" if done.failures else ""
-    click.echo(f"{counted(done.items, 'item')} deleted from {printable(str(collection))}{forgotten}")
+    is_changed = bool(done.items or done.failures)
+    if is_changed:
+        forgotten = f", {counted(done.failures, 'failure')} forgotten" if done.failures else ""
+        click.echo(f"{counted(done.items, 'item')} deleted from {printable(str(collection))}{forgotten}")
     if done.still_there:
         click.echo(
             "Their files are still there, and the next index of them brings them back; to keep them out use "
             "vlsearch hide instead of vlsearch delete.",
             err=True,
         )
+    advice = f"see how items are named with: {command_on(collection, 'list', '--json')}"
+    check_known(done.unknown, f"collection {collection} has no item under", advice, is_changed)

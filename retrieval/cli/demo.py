@@ -11,7 +11,7 @@ from retrieval.cli.model_note import say_model
 from retrieval.cli.options import given_folder
 from retrieval.cli.printing import counted
 from retrieval.cli.progress import progress_display
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 
 PHOTOGRAPHS = Path(__file__).parent / "demo_photographs"
 CAPTIONS = PHOTOGRAPHS / "captions.jsonl"
@@ -66,7 +66,7 @@ def demo(collection: Path | None, model: str) -> None:
             click.echo()
             hits = engine.search(PHOTOGRAPHS / name, HITS, "text")
             show_hits(hits, f"A picture finds captions: {name}")
-    click.echo(f"\nNow yours:\n{shell_command('query', 'a cat', '--collection', path)}")
+    click.echo(f"\nNow yours:\n{command_on(path, 'query', 'a cat')}")
 
 
 def _default_collection(photographs: Path, model: str) -> Path:

@@ -10,7 +10,7 @@ from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted, one_line, printable
 from retrieval.errors import CollectionDamaged, CollectionError
 from retrieval.places import CollectionPlace
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 
 if TYPE_CHECKING:
     from indexer import Diagnosis
@@ -60,7 +60,7 @@ def _show(diagnosis: Diagnosis, collection: CollectionPlace) -> None:
         click.echo(f"orphan: {one_line(orphan)}")
     where = printable(str(collection))
     if diagnosis.faults:
-        repair = shell_command("doctor", "--repair", "--collection", collection)
+        repair = command_on(collection, "doctor", "--repair")
         click.echo(f"{where} is damaged: {counted(len(diagnosis.faults), 'fault')}; try {repair}")
     else:
         click.echo(f"{where} is sound")

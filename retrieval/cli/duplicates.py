@@ -21,7 +21,7 @@ from retrieval.cli.printing import bytes_size, counted, printable
 from retrieval.cli.progress import progress_display
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 from retrieval.types import Limits
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _decide(collection: CollectionPlace, names: Sequence[str], keep: bool, forge
 
     if keep:
         count = indexer.keep(collection, names, timeout=wait)
-        again = shell_command("duplicates", "--forget", names[0])
+        again = command_on(collection, "duplicates", "--forget", names[0])
         what = "equal files are" if count == 1 else f"{counted(count, 'picture')} are"
         click.echo(f"{what} kept, and not listed together again; take that back with: {printable(again)}")
     else:

@@ -11,7 +11,7 @@ from retrieval.cli.options import place_option, wait_option
 from retrieval.cli.printing import counted, printable
 from retrieval.cli.progress import waiting
 from retrieval.places import CollectionPlace
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 
 
 @click.command("import")
@@ -39,5 +39,5 @@ def import_(folder: Path, model: str | None, wait: float, collection: Collection
     held = f"{counted(done.images, 'image')}, {counted(done.captions, 'caption')}"
     click.echo(f"{held}, {counted(done.links, 'link')} imported into {printable(str(collection))}")
     if done.failed:
-        see = shell_command("info", "--failures", "--collection", collection)
+        see = command_on(collection, "info", "--failures")
         click.echo(f"{counted(done.failed, 'row')} failed; see: {see}")

@@ -23,7 +23,7 @@ from retrieval.extras import is_installed, require
 from retrieval.file_kinds import missing_extra
 from retrieval.places import CollectionPlace
 from retrieval.postgres_address import require_folder
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 
 if TYPE_CHECKING:
     from indexer import Corpus, CorpusOptions, Report, TextsRead
@@ -317,7 +317,7 @@ def _missing_extras(left_out: Mapping[str, int]) -> Iterator[str]:
 def _show_failures(report: Report, collection: CollectionPlace) -> None:
     left = _show_reasons(report.reasons)
     if report.failed > len(report.reasons) or left > 0:
-        click.echo(f"  See all with: {shell_command('info', '--failures', '--collection', collection)}")
+        click.echo(f"  See all with: {command_on(collection, 'info', '--failures')}")
 
 
 def _show_reasons(reasons: Sequence[FailureGroup]) -> int:

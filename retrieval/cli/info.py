@@ -15,7 +15,7 @@ from retrieval.cli.options import json_option, place_option
 from retrieval.cli.printing import bytes_size, counted, counted_kinds, one_line, printable, short_name
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 
 if TYPE_CHECKING:
     from retrieval.collection import CollectionInfo, KnownCorpus
@@ -140,4 +140,4 @@ def _show_corpus(corpus: KnownCorpus) -> None:
 
 
 def _see(option: str, facts: CollectionInfo) -> str:
-    return f" (see: {shell_command('info', option, '--collection', facts.path)})"
+    return f" (see: {command_on(facts.path, 'info', option)})"

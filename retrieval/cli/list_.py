@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from retrieval.answers import item_facts, json_line
+from retrieval.cli.empty_answers import note_no_items
 from retrieval.cli.filter_options import filter_options
 from retrieval.cli.hit_output import Shape, list_options, shape_of
 from retrieval.cli.options import json_option, place_option
@@ -70,8 +71,12 @@ def list_items(
     with Collection.open(collection) as opened:
         wanted: Kind = kind or ("image" if opened.has("image") or not opened.has("text") else "text")
         items = opened.listed(wanted, where, sort, offset, limit)
+        is_empty = limit != 0
         for page in _pages(_line(item, shape, null) for item in items):
             click.echo(page, nl=False)
+            is_empty = False
+    if is_empty:
+        note_no_items(wanted, where is not None, offset)
 
 
 def _pages(lines: Iterator[bytes]) -> Iterator[bytes]:

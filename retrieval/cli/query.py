@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from retrieval.cli.certainty import sentence
+from retrieval.cli.empty_answers import note_no_hits
 from retrieval.cli.explained import checked_folder, write_explanations
 from retrieval.cli.hit_output import Shape, shape_of
 from retrieval.cli.limit_options import limit_options
@@ -154,8 +155,7 @@ def _answer(
 
 def _say(hits: Hits, request: Request) -> None:
     """Tell on standard error what is known of the hits."""
-    if request.where is not None and not hits and hits.probability is None:
-        click.echo("Note: nothing that could be found meets the condition", err=True)
+    note_no_hits(hits, request)
     if (said := sentence(hits)) is not None:
         click.echo(said, err=True)
 

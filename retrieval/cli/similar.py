@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from retrieval.cli.completing import complete_paths
+from retrieval.cli.empty_answers import note_no_hits
 from retrieval.cli.hit_output import list_options, shape_of
 from retrieval.cli.opening import open_option
 from retrieval.cli.options import json_option, place_option
@@ -16,8 +17,8 @@ from retrieval.cli.request_options import OF_SIMILAR, RequestCommand, request_op
 from retrieval.cli.showing import show_or_open
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace
-from retrieval.shell import shell_command
-from retrieval.types import Item, Request
+from retrieval.shell import command_on
+from retrieval.types import Hits, Item, Request
 
 if TYPE_CHECKING:
     from retrieval.query.engine import SearchEngine
@@ -65,6 +66,7 @@ def similar(
         wanted = [_named(engine, name) for name in names]
         unwanted = [_named(engine, name) for name in unlike]
         hits = engine.answer_similar(wanted, unwanted, request)
+        note_no_hits(Hits(hits), request)
         show_or_open(engine, hits, shape_of(as_json, as_list, null), null, preview, open_them)
 
 
@@ -72,7 +74,7 @@ def _named(engine: SearchEngine, name: str) -> Item:
     found = engine.named(name) if name else None
     if found is None:
         collection = engine.collection.path
-        asked = shell_command("query", Path(name), "--find", "image", "--collection", collection)
+        asked = command_on(collection, "query", Path(name), "--find", "image")
         raise UsageError(
             f"collection {collection} has no item {name}, or hides it; to ask with a picture that is not in it: {asked}"
         )

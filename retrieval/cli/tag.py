@@ -14,6 +14,7 @@ from retrieval.cli.printing import counted, printable, short_name
 from retrieval.cli.progress import progress_display
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace
+from retrieval.shell import command_on
 
 if TYPE_CHECKING:
     from indexer.tagging import Tagged, TaggedImage
@@ -104,7 +105,7 @@ def tag(
             on_progress=show_progress,
         )
     if show is None:
-        _print_names(done)
+        _print_names(done, collection)
     if not quiet:
         _summarize(done, dry_run)
 
@@ -129,12 +130,13 @@ def _print_image(image: TaggedImage) -> None:
     click.echo(f"{printable(short_name(image.uri))}\t{printable(tags)}{own}".encode())
 
 
-def _print_names(done: Tagged) -> None:
+def _print_names(done: Tagged, collection: CollectionPlace) -> None:
     shown = list(done.names.items())[:MOST_SHOWN]
     for name, count in shown:
         click.echo(printable(f"{count:7,}  {'  '.join(name.texts)}").encode())
     if len(done.names) > len(shown):
-        click.echo(f"         and {len(done.names) - len(shown):,} more: vlsearch info --attributes")
+        all_of_them = printable(command_on(collection, "info", "--attributes"))
+        click.echo(f"         and {len(done.names) - len(shown):,} more: {all_of_them}")
 
 
 def _summarize(done: Tagged, dry_run: bool) -> None:

@@ -389,7 +389,6 @@ class RemoteEngine(Closing):
 
         Raises:
             QueryError: it does not exist, cannot be read, or is a frame of a video.
-            ImageError: it is a decoded picture that cannot be read.
         """
         if not isinstance(source, (str, Path, bytes)):
             return png_of(source)

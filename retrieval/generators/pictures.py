@@ -13,8 +13,8 @@ from retrieval.decoding.prepare import PreparedImage
 from retrieval.errors import ImageError
 from retrieval.generators.base import Generator, WrittenCaption
 from retrieval.generators.registry import best_captioner, load_generator
-from retrieval.types import FileBytes, Limits, Location, OnProgress, Progress, ignore_progress
-from retrieval.uris import file_uri
+from retrieval.locations.named import locate_named, uri_named
+from retrieval.types import Limits, Location, OnProgress, Progress, ignore_progress
 
 BATCH = 8
 DECODED_AHEAD = 2 * BATCH
@@ -47,7 +47,8 @@ def caption_images(
     """Write captions of the pictures in files, in their order; a picture that cannot be decoded has its reason.
 
     Args:
-        images: paths of files.
+        images: paths of files; a text may also name a picture in a file, as ``list`` and ``query`` print it
+            (``scan.pdf#page=2``, ``photos.tar#a.jpg``), or be a uri.
         model: a generator, or a name or folder to load one from; by default the best on this machine.
         lang: BCP 47 tag; the model's first language by default.
         candidates: captions of each picture.
@@ -60,7 +61,7 @@ def caption_images(
         MissingExtra: it needs the extra ``models``, which is not installed.
     """
     generator = captioner(model)
-    pairs = [(file_uri(Path(image)), FileBytes(Path(image))) for image in images]
+    pairs = [(uri_named(image), image) for image in images]
     return caption_locations(
         generator, pairs, lang=lang, candidates=candidates, limits=limits, on_progress=on_progress
     )
@@ -80,22 +81,24 @@ def captioner(model: Generator | str | Path | None) -> Generator:
 
 def caption_locations(
     generator: Generator,
-    pictures: Sequence[tuple[str, Location]],
+    pictures: Sequence[tuple[str, Location | str | Path]],
     *,
     lang: str | None = None,
     candidates: int = 1,
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
 ) -> Iterator[CaptionedPicture]:
-    """Write captions of pictures by their uris and locations; see :func:`caption_images`."""
+    """Write captions of pictures by their uris and locations, or by names; see :func:`caption_images`."""
     tell = on_progress or ignore_progress
     generator.describe_prepared([], lang, candidates)  # refuses what it cannot do before anything is decoded
     done = failed = 0
     waiting: list[tuple[str, PreparedImage | ImageError]] = []
     with DecodePool(limits or Limits()) as pool:
 
-        def read(picture: tuple[str, Location]) -> PreparedImage:
-            return pool.prepare(picture[1], generator.preparation)
+        def read(picture: tuple[str, Location | str | Path]) -> PreparedImage:
+            place = picture[1]
+            location = locate_named(place) if isinstance(place, str | Path) else place
+            return pool.prepare(location, generator.preparation)
 
         for (uri, _), outcome in map_in_order(read, pictures, pool.workers, DECODED_AHEAD, Event()):
             waiting.append((uri, outcome))

@@ -11,9 +11,10 @@ from retrieval.collection import View
 from retrieval.collection.albums import DEFAULT_REQUEST, Album, AlbumPart
 from retrieval.errors import NoSuchAlbum, QueryError, UsageError
 from retrieval.expressions import Expression, ItemIds, parts_of, with_paths
+from retrieval.places import CollectionPlace
 from retrieval.query.parse import parse_part
 from retrieval.query.parts import ImagePart, ItemPart, KeyPart, Part, Query, TextPart
-from retrieval.shell import shell_command
+from retrieval.shell import command_on
 from retrieval.types import Request
 from retrieval.uris import display, expand_home, file_uri, is_url, split_file_uri
 
@@ -63,7 +64,7 @@ def query_of(view: View, album: Album) -> Query:
     asked = [part_of(view, part) for part in album.parts]
     for part, found in zip(album.parts, asked, strict=True):
         if found is None:
-            save = shell_command("album", "save", album.name, "...")
+            save = command_on(view.path, "album", "save", album.name, "...")
             raise QueryError(
                 f"the album {album.name!r} asks with {display(part.uri or '')}, which collection {view.path} does not "
                 f"have any more, or hides; save it anew: {save}"
@@ -142,8 +143,8 @@ def _is_there(view: View, part: AlbumPart) -> bool:
     return view.item(part.key) is not None if part.key is not None else part_of(view, part) is not None
 
 
-def command_of(album: Album) -> str:
-    """Give the command that asks what an album asks, items by the paths that they had when it was saved."""
+def command_of(album: Album, collection: str | CollectionPlace) -> str:
+    """Give the command that asks a collection what an album asks, items by their paths as the album was saved."""
     options: list[str] = []
     for part in album.parts:
         words = _typed(replace(part, weight=abs(part.weight)))
@@ -159,7 +160,7 @@ def command_of(album: Album) -> str:
         if value != getattr(DEFAULT_REQUEST, field.name):
             options += _option(field.name, value)
     literal = ["--literal"] if album.literal and asked.mode != "words" else []
-    return shell_command("query", *options, *literal)
+    return command_on(collection, "query", *options, *literal)
 
 
 def _option(name: str, value: object) -> list[str]:

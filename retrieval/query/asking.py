@@ -26,9 +26,10 @@ from retrieval.extras import is_installed
 from retrieval.generators.base import Answer, checked_choices, checked_question
 from retrieval.generators.recommended import BEST_FIRST, FIRST_DOWNLOAD
 from retrieval.generators.registry import ALIASES, is_cached, load_generator, resolve
+from retrieval.locations.named import locate_named
 from retrieval.query.questions import Choice, Existence, understand
 from retrieval.shell import shell_command
-from retrieval.types import FileBytes, Limits
+from retrieval.types import Limits
 
 if TYPE_CHECKING:
     from retrieval.generators.base import Generator
@@ -66,7 +67,8 @@ def ask(
     """Answer a question about the picture in a file.
 
     Args:
-        image: path of a file.
+        image: path of a file; a text may also name a picture in a file, as ``list`` and ``query`` print it
+            (``scan.pdf#page=2``, ``photos.tar#a.jpg``), or be a uri.
         question: in a language that the model knows.
         choices: 2 to 100 answers to choose from.
         model: a generator, or a name or folder to load one from; ``mini`` answers only whether something is there, and
@@ -76,10 +78,10 @@ def ask(
     Raises:
         UsageError: the question or the choices cannot be used.
         ModelError: ``mini`` cannot answer such a question, or the model cannot be loaded.
-        ImageError: the picture cannot be decoded.
+        ImageError: the picture is not there or cannot be decoded.
         MissingExtra: the extra ``models`` is not installed, and the model needs it.
     """
-    location = FileBytes(Path(image))
+    location = locate_named(image)
     generator = find_answerer(model)
     if generator is None:
         understood = understood_by_mini(question, choices)

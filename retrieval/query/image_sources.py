@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,23 +9,11 @@ from retrieval.contents import image_digest, part_digest
 from retrieval.decoding.preparations import Fit
 from retrieval.encoders.base import encode_asked_image
 from retrieval.encoders.preparing import prepare_for_encoder
-from retrieval.errors import ImageError, NoSuchImage, QueryError
-from retrieval.file_kinds import is_opened_in_place, is_part_of
-from retrieval.locations.tar_members import Damage, member_path, walk_members
-from retrieval.shell import shell_command, shell_word
-from retrieval.suffixes import PARQUET_SUFFIXES, suffix_of
-from retrieval.types import (
-    CellBytes,
-    FileBytes,
-    InlineBytes,
-    Limits,
-    Location,
-    MemberBytes,
-    PartBytes,
-    UrlBytes,
-    part_of,
-)
-from retrieval.uris import display, split_file_uri
+from retrieval.errors import ImageError, QueryError
+from retrieval.file_kinds import is_opened_in_place
+from retrieval.locations.named import locate
+from retrieval.types import FileBytes, InlineBytes, Limits, Location, PartBytes, part_of
+from retrieval.uris import display
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +22,6 @@ if TYPE_CHECKING:
     from retrieval.decoding.pool import DecodePool
     from retrieval.encoders.base import Encoder
     from retrieval.query.parts import Crop
-
-_ROW = re.compile(r"row=([0-9]{1,18})")
 
 
 def read_source(source: Path | str | bytes, limits: Limits) -> InlineBytes | PartBytes:
@@ -48,7 +32,7 @@ def read_source(source: Path | str | bytes, limits: Limits) -> InlineBytes | Par
     Raises:
         QueryError: the image does not exist or cannot be read.
     """
-    location = _locate(source)
+    location = locate(source)
     if isinstance(location, FileBytes | PartBytes) and is_opened_in_place(location.path.name):
         return location if isinstance(location, PartBytes) else PartBytes(location.path, "")
     from retrieval.locations.fetch import read_bytes  # late: queries of words do not need it
@@ -132,67 +116,6 @@ def _in_shares(crop: Crop, location: Location, source: Path | str | bytes, pool:
 
 def _refusal(source: Path | str | bytes, error: ImageError) -> QueryError:
     return QueryError(f"cannot search for {_name(source)}: {error}; choose another picture")
-
-
-def _locate(source: Path | str | bytes) -> Location:
-    if isinstance(source, bytes):
-        return InlineBytes(source)
-    if isinstance(source, Path):
-        return FileBytes(_existing(source))
-    split = split_file_uri(source)
-    if split is None:
-        return UrlBytes(source)
-    path, member = split
-    row = _ROW.fullmatch(member or "")
-    if row is not None and suffix_of(path.name) in PARQUET_SUFFIXES:
-        return CellBytes(_existing(path), "", int(row[1]))
-    if member is not None and is_part_of(path.name, member):
-        return PartBytes(_existing(path), member)
-    if member is None:
-        return FileBytes(_existing(path))
-    name, _, part = member.rpartition("#")
-    if is_part_of(name, part):
-        return replace(_find_member(_existing(path), name), part=part)
-    return _find_member(_existing(path), member)
-
-
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise NoSuchImage(path)
-    if path.is_dir():
-        raise QueryError(
-            f"{path} is a folder, not a picture; name a picture in it, or index it: {shell_command('index', path)}"
-        )
-
-    return path
-
-
-def _find_member(archive: Path, name: str) -> MemberBytes:
-    """Find the last member with a name, which is the one that remains when the archive is unpacked."""
-    if not archive.is_file():  # a pipe would block for good
-        raise QueryError(f"{archive} is not a regular file; name a tar archive")
-    path, last, damage = member_path(name), None, None
-    try:
-        with archive.open("rb") as file:
-            for found in walk_members(file, archive.stat().st_size):
-                if isinstance(found, Damage):
-                    damage = found
-                elif member_path(found.name) == path:
-                    last = found
-    except OSError as error:
-        raise QueryError(f"cannot read {archive} ({error.strerror or error}); check the path") from error
-    if last is None and damage is not None:
-        raise QueryError(
-            f"cannot read {archive} as an uncompressed tar: {damage.reason} (at byte {damage.offset:,}); "
-            "check the path"
-        )
-    if last is None:
-        raise QueryError(
-            f"there is no member {name} in {archive}; list them with: tar -tf {shell_word(archive)}"
-        )
-    if last.fault:
-        raise QueryError(f"member {name} of {archive} {last.fault}; choose another picture")
-    return MemberBytes(archive, last.name, last.offset, last.size)
 
 
 def _name(source: Path | str | bytes) -> str:

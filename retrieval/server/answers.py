@@ -15,7 +15,7 @@ from retrieval.moments import clock, moment_of, video_of
 from retrieval.query.pictures import Picture
 from retrieval.query.without import Reading
 from retrieval.types import Hit, Item
-from retrieval.uris import display
+from retrieval.uris import last_part
 
 VERSION_CHARACTERS = 16  # of a digest in hexadecimal: enough to tell the versions of one item apart
 
@@ -75,7 +75,7 @@ def short_name(item: Item) -> str:
     A text has its file's name, and a frame its video's.
     """
     uri = item.uri.partition("#")[0] if item.kind == "text" else video_of(item.uri) or item.uri
-    return display(uri).replace("\\", "/").replace("#", "/").rpartition("/")[2]
+    return last_part(uri)
 
 
 def _shown(facts: dict[str, Any], item: Item, picture: Picture | None, local: bool) -> dict[str, object]:

@@ -19,6 +19,8 @@ from retrieval.uris import (
     hide_passwords,
     is_missing,
     is_url,
+    last_part,
+    object_uri,
     split_file_name,
     split_file_uri,
 )
@@ -105,6 +107,25 @@ def test_what_is_displayed_is_printable_and_plain_where_it_can_be(path: Path, pl
     assert shown.isprintable()
     plain = f"{path}#{place}"
     assert shown == (plain if plain.isprintable() else file_uri(path, place))
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        (file_uri(Path("/misc/a#b.jpg")), "a#b.jpg"),
+        (file_uri(Path("/misc/a\\b c.jpg")), "a\\b c.jpg"),
+        (file_uri(Path("/misc/x#y.tar"), "in/m#n.jpg"), "m#n.jpg"),
+        (file_uri(Path("/misc/scan.tif"), "page=2"), "page=2"),
+        (file_uri(Path("/misc/\udce4.jpg")), "%E4.jpg"),
+        (file_uri(Path("/misc/a\nb.jpg")), "a%0Ab.jpg"),
+        (object_uri("bucket", "in/a#b c.jpg"), "a#b c.jpg"),
+        ("https://name:secret@example.org/a%20b.jpg#c", "c"),
+        ("https://name:secret@example.org", "example.org"),
+        ("sku-2", "sku-2"),
+    ],
+)
+def test_the_last_part_of_a_uri_is_the_whole_name(uri: str, name: str) -> None:
+    assert last_part(uri) == name
 
 
 def test_a_file_that_is_not_there_is_missing_and_one_that_is_is_not(tmp_path: Path) -> None:

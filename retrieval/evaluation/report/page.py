@@ -27,7 +27,7 @@ from retrieval.evaluation.report.thumbnails import Thumbnails
 from retrieval.evaluation.run import Evaluation, ModelFigures
 from retrieval.evaluation.significance import CORRECTION, FLIPS, TEST
 from retrieval.extras import require
-from retrieval.uris import display
+from retrieval.uris import display, last_part
 
 PAGE = "report.html"
 CAPTIONS_SHOWN = 5
@@ -205,7 +205,7 @@ class _Show:
     def _image(self, row: int, note: str) -> _Shown:
         captions = self._described.answers(row)[:CAPTIONS_SHOWN].tolist()
         words = tuple(self._evaluated.texts[text].text for text in captions)
-        name = display(self._evaluated.images[row].uri).rpartition("#")[2].rpartition("/")[2]
+        name = last_part(self._evaluated.images[row].uri)
         return _Shown(name, self._thumbnails[row], words, note)
 
     def _text(self, row: int, note: str) -> _Shown:

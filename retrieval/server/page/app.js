@@ -180,7 +180,7 @@ function App({ spoken }) {
       <div class="settings">
         ${held.length > 1 && html`
           <select aria-label=${words.collection} onchange=${(event) => ask({ ...EMPTY, text: state.text, collection: event.target.value })}>
-            ${held.map((one) => html`<option selected=${one.name === (state.collection ?? held[0].name)}>${one.name}</option>`)}
+            ${held.map((one) => html`<option value=${one.name} selected=${one.name === (state.collection ?? held[0].name)}>${one.name}</option>`)}
           </select>
         `}
         <button type="button" class="icon" title=${words.theme[theme]} aria-label=${words.theme[theme]} onclick=${() => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % 3])}>

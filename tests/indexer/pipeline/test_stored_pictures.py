@@ -13,7 +13,7 @@ from PIL import Image
 
 import indexer
 from retrieval.locations.fetch import read_bytes
-from retrieval.query.image_sources import _locate
+from retrieval.locations.named import locate
 from retrieval.types import Limits
 from retrieval.uris import file_uri
 from tests.builders import HashEncoder, Index
@@ -47,7 +47,7 @@ def test_another_model_encodes_the_stored_pictures_again(
 
 
 def test_the_uri_of_a_row_leads_to_its_picture(table: Path) -> None:
-    location = _locate(file_uri(table, "row=3"))
+    location = locate(file_uri(table, "row=3"))
 
     with Image.open(io.BytesIO(read_bytes(location, Limits()))) as picture:
         assert np.asarray(picture)[0, 0].tolist() == [0, 0, 255]

@@ -32,7 +32,7 @@ SEARCHES = [
 def test_an_album_shows_what_query_shows(run: Run, collection: Path, search: tuple[str, ...]) -> None:
     saved = run("album", "save", "My album", *search)
     assert saved.exit_code == 0, saved.output
-    assert "vlsearch album show 'My album'" in saved.stdout
+    assert f"vlsearch album show 'My album' --collection {collection}\n" in saved.stdout
 
     for form in ((), ("--json",), ("-0",), ("--list",)):
         shown, asked = run("album", "show", "My album", *form), run("query", *search, *form)
@@ -52,7 +52,7 @@ def test_the_list_has_a_command_that_finds_the_same(
     assert name == "a"
     program, *arguments = shlex.split(command)
     assert program == "vlsearch"
-    again = run(*arguments, "--json")
+    again = run(*arguments, "--json", env={"VLSEARCH_COLLECTION": "/nowhere"})
     assert again.stdout == run("query", *search, "--json").stdout
 
 
@@ -89,7 +89,7 @@ def test_albums_are_replaced_renamed_and_deleted_by_name(run: Run, collection: P
     assert "--replace" in refused.stderr
     assert run("album", "save", "a", "blue", "--replace").exit_code == 0
     assert run("album", "rename", "a", "b").exit_code == 0
-    assert run("album", "list").stdout == "b\tvlsearch query blue\n"
+    assert run("album", "list").stdout == f"b\tvlsearch query blue --collection {collection}\n"
     assert run("album", "delete", "b").exit_code == 0
     assert run("album", "list").stdout == ""
 

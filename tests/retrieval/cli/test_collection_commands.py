@@ -84,7 +84,10 @@ def test_hide_takes_a_picture_out_of_the_hits_until_unhide(
 
     done = run("hide", red)
 
-    assert done.stdout == f"1 item hidden in {collection}; show again with: vlsearch unhide\n"
+    assert (
+        done.stdout
+        == f"1 item hidden in {collection}; show again with: vlsearch unhide {red} --collection {collection}\n"
+    )
     run("index", indexed_photos)
     assert str(red) not in run("query", "red").stdout
     assert run("info", "--hidden").stdout == f"{red}\n"
@@ -106,6 +109,33 @@ def test_hide_and_unhide_of_what_is_not_there_say_so_in_one_sentence(run: Run, c
         assert "nothing" in done.stderr
         assert len(done.stderr.splitlines()) == 1
     assert run("info", "--hidden", "--failures").stderr.startswith("Error: --failures, --hidden,")
+
+
+@pytest.mark.parametrize("command", ["hide", "unhide", "delete"])
+def test_names_of_nothing_are_told_and_what_the_others_mean_is_done(
+    run: Run, collection: Path, indexed_photos: Path, command: str
+) -> None:
+    red, nothing = indexed_photos / "red.png", [f"nothing{number}" for number in range(12)]
+    if command == "unhide":
+        run("hide", red)
+
+    done = run(command, *nothing, red)
+
+    assert done.exit_code == 1
+    assert done.stdout.startswith("1 item ")
+    said = done.stderr.splitlines()[-1]
+    assert f"under {', '.join(nothing[:10])} and 2 more; " in said
+    assert str(red) not in said
+    assert (str(red) in run("list").stdout) is (command == "unhide")
+
+
+def test_a_name_of_nothing_that_would_move_the_cursor_is_escaped(
+    run: Run, collection: Path, indexed_photos: Path
+) -> None:
+    said = run("hide", "a\x1b[2J", indexed_photos / "red.png").stderr
+
+    assert "a\\x1b[2J" in said
+    assert "\x1b" not in said
 
 
 def test_delete_takes_a_folder_for_everything_in_it(run: Run, collection: Path, indexed_photos: Path) -> None:

@@ -80,6 +80,9 @@ def test_what_is_kept_is_not_listed_again_until_a_further_copy_comes(
 ) -> None:
     kept = run("duplicates", "--keep", folder / "a.jpg", folder / "mirrored.jpg", "--collection", collection)
     assert kept.exit_code == 0, kept.output
+    assert kept.stdout.endswith(
+        f": vlsearch duplicates --forget {folder / 'a.jpg'} --collection {collection}\n"
+    )
 
     assert "picture" not in [kind for kind, _ in named(groups_of(run, collection))]
     assert "bytes" in [kind for kind, _ in named(groups_of(run, collection))]

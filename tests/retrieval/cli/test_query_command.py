@@ -156,3 +156,62 @@ def test_words_that_are_also_a_file_are_said_to_be_words(
 
     assert done.exit_code == 0
     assert done.stderr == "Note: red was read as words; for the picture of that name write ./red\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            ("query", "red", "--offset", "1000"),
+            "there are at most 1,000 hits, and --offset passes over so many",
+        ),
+        (
+            ("query", "red", "--words", "red", "--find", "image", "--offset", "2"),
+            "there are at most 2 hits, and --offset passes over so many",
+        ),
+        (("query", "red", "--min-score", "0.999"), "no hit has a score of 0.999 or more"),
+        (
+            ("query", "red", "--min-score", "0.999", "--where", "width > 1"),
+            "no hit that meets the condition has a score of 0.999 or more",
+        ),
+        (("query", "--words", "nothingness"), "nothing holds all of the words"),
+        (("query", "red", "--where", "width > 9000"), "nothing that could be found meets the condition"),
+        (
+            ("similar", "red.png", "--offset", "2"),
+            "there are at most 2 hits, and --offset passes over so many",
+        ),
+        (
+            ("similar", "red.png", "--where", "width > 9000"),
+            "nothing that could be found meets the condition",
+        ),
+        (("list", "--where", "width > 9000"), "no picture meets the condition"),
+        (("list", "--offset", "3"), "there are at most 3 pictures to list, and --offset passes over so many"),
+        (("list", "--kind", "text", "--where", "name = nothing.txt"), "no text meets the condition"),
+        (("list", "--limit", "0"), None),
+    ],
+    ids=str,
+)
+def test_an_empty_answer_is_explained_in_a_sentence(
+    run: Run,
+    collection: Path,
+    indexed_photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    said: str | None,
+) -> None:
+    monkeypatch.chdir(indexed_photos)
+
+    done = run(*command)
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == ("" if said is None else f"Note: {said}\n")
+
+
+def test_an_album_that_finds_nothing_says_why_and_a_list_of_hidden_pictures_too(
+    run: Run, collection: Path, indexed_photos: Path
+) -> None:
+    run("album", "save", "Nothing", "red", "--where", "width > 9000")
+
+    assert run("album", "show", "Nothing").stderr == "Note: nothing that could be found meets the condition\n"
+    run("hide", indexed_photos)
+    assert run("list", "--kind", "image").stderr == "Note: the collection has no pictures, or hides them\n"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.command_line import Run
+from tests.pdf_files import pdf
+from tests.videos import make_video
 from tests.without_packages import ROOT
 
 
@@ -38,6 +42,68 @@ def test_captions_are_printed_in_the_order_of_the_pictures_and_bad_ones_have_the
     ]
     assert f"{photos / 'bad.png'}: " in shown.stderr
     assert records[1]["error"]
+
+
+@pytest.fixture
+def in_files(tmp_path: Path) -> Path:
+    """A folder with the same second picture in a TIFF, in a tar and by itself, and a PDF and a video."""
+    folder = tmp_path / "in files"
+    folder.mkdir()
+    first, second = (Image.new("RGB", (40, 30), colour) for colour in ("red", "blue"))
+    first.save(folder / "s.tif", save_all=True, append_images=[second])
+    second.save(folder / "a#b.png")
+    with tarfile.open(folder / "t.tar", "w") as tar:
+        tar.add(folder / "a#b.png", "in/m.png")
+    (folder / "d.pdf").write_bytes(pdf("Page", 2))
+    make_video(folder / "v.mp4")
+    return folder
+
+
+def test_a_picture_in_a_file_is_described_by_the_name_that_list_and_query_print(
+    run: Run, in_files: Path, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(in_files)
+    names = ["a#b.png", "s.tif#page=2", "t.tar#in/m.png", "d.pdf#page=2", "v.mp4#t=2"]
+
+    done = run("caption", *names, (in_files / "a#b.png").as_uri(), "--model", tiny("git"), "--json")
+
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["error"] for record in records] == [None] * 6
+    assert len({record["caption"] for record in records[:3]} | {records[5]["caption"]}) == 1
+    assert [record["uri"].partition("/in%20files/")[2] for record in records[:5]] == [
+        "a%23b.png", "s.tif#page%3D2", "t.tar#in/m.png", "d.pdf#page%3D2", "v.mp4#t%3D2",
+    ]  # fmt: skip
+    assert run("ask", "d.pdf#page=2", "is there a dog?", "--model", "mini").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("t.tar#none.png", "there is no member none.png in "),
+        ("none.tar#m.png", "No such file"),
+        ("s.tif#page=9", ""),
+        ("none#1.jpg", "No such file"),
+    ],
+)
+def test_a_name_of_no_picture_is_told_with_the_reason(
+    run: Run,
+    in_files: Path,
+    tiny: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    reason: str,
+) -> None:
+    monkeypatch.chdir(in_files)
+
+    described = run("caption", name, "a#b.png", "--model", tiny("git"))
+    asked = run("ask", name, "is there a dog?", "--model", "mini")
+
+    assert (described.exit_code, asked.exit_code) == (1, 1)
+    assert f"{name}: " in described.stderr
+    assert f"{name}: " in asked.stderr
+    assert reason in described.stderr
+    assert reason in asked.stderr
+    assert len(described.stdout.splitlines()) == 1
 
 
 def test_candidates_are_printed_best_first_with_their_scores(

@@ -122,6 +122,16 @@ def test_only_leaves_out_what_would_be_less_likely_as_the_first(
     assert cut.probability == hits.probability
 
 
+@pytest.mark.parametrize("only", ["sure", "likely", "doubtful"])
+def test_pages_of_what_only_leaves_join(engine: retrieval.SearchEngine, only: Verdict) -> None:
+    whole = engine.search(WORDS, k=9, only=only)
+
+    pages = [engine.search(WORDS, k=1, offset=offset, only=only) for offset in range(9)]
+
+    assert [hit for page in pages for hit in page] == list(whole)
+    assert [page.probability is None for page in pages] == [False] + [True] * 8
+
+
 def test_only_is_refused_where_the_probability_is_not_known(
     engine: retrieval.SearchEngine, collection: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -239,6 +239,18 @@ def test_several_collections_are_asked_by_name_and_the_first_without_one(tmp_pat
     assert unknown.json() == {"error": "there is no collection of that name here"}
 
 
+def test_a_file_is_called_by_its_whole_name_as_in_conditions(tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    Image.new("RGB", (30, 20)).save(tmp_path / "album" / "a#b.jpg")
+    indexer.build(tmp_path / "album", tmp_path / "photos", model=HashEncoder())
+    with serving([tmp_path / "photos"], tmp_path / "cache") as served:
+        (hit,) = served.client.get("/v1/items", params={"where": 'name = "a#b.jpg"'}).json()["hits"]
+        picture = served.client.get(f"/v1/items/{hit['id']}/picture")
+
+    assert hit["name"] == "a#b.jpg"
+    assert picture.headers["content-disposition"].endswith("''a%23b.jpg")
+
+
 def test_a_condition_narrows_a_search_and_a_list_as_it_does_in_python(served: Serving, album: Path) -> None:
     where = "taken in 2021 and camera = 'Camera A'"
 
