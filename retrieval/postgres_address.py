@@ -6,7 +6,6 @@ PostgreSQL's own notation for a connection. Passwords are passed on and never sh
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -14,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from retrieval.errors import UsageError
 from retrieval.places import CollectionPlace, ServerAddress
 from retrieval.shell import shell_command
-from retrieval.uris import hide_passwords, is_url
+from retrieval.uris import hide_passwords, is_path, is_url
 
 FORM = "postgresql://USER@HOST/DATABASE/NAME"
 
@@ -82,11 +81,7 @@ def check_path(path: Path) -> None:
     Raises:
         UsageError: it holds a NUL character, or half of a surrogate pair that stands for no byte.
     """
-    try:
-        is_path = b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:
-        is_path = False
-    if not is_path:
+    if not is_path(str(path)):
         raise UsageError(f"{str(path)!a} cannot be the path of a folder; name another one")
 
 

@@ -38,6 +38,14 @@ def file_uri(path: Path, fragment: str | None = None) -> str:
     return f"{_SCHEME}{encoded}{mark}"
 
 
+def is_path(text: str) -> bool:
+    """Whether a file can have a path: it holds no NUL, and no half of a surrogate pair that stands for no byte."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def object_uri(bucket: str, key: str, fragment: str | None = None) -> str:
     """Make the uri of an object in an S3 store, or of a place inside it; keys are percent-encoded as paths are."""
     mark = "" if fragment is None else f"#{quote(fragment, errors='backslashreplace')}"

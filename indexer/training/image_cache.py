@@ -113,13 +113,16 @@ def cache_images(
         :16
     ]
     pixels, table = folder / f"{key}.u8", folder / f"{key}.json"
-    with writing(folder), _only_one(folder / f"{key}.lock", stop):
+    with _only_one(folder / f"{key}.lock", stop):
         if not table.is_file():
-            temporary, draft = pixels.with_suffix(".tmp"), table.with_suffix(".draft")
-            facts = _decode_all(listing, rule, temporary, limits, workers, on_progress, stop)
-            temporary.replace(pixels)
-            draft.write_text(json.dumps(facts), encoding="utf-8")
-            draft.replace(table)
+            temporary = pixels.with_suffix(".tmp")
+            with writing(pixels):
+                facts = _decode_all(listing, rule, temporary, limits, workers, on_progress, stop)
+                temporary.replace(pixels)
+            draft = table.with_suffix(".draft")
+            with writing(table):
+                draft.write_text(json.dumps(facts), encoding="utf-8")
+                draft.replace(table)
     return _open(pixels, table)
 
 
@@ -130,7 +133,7 @@ def _only_one(path: Path, stop: Event) -> Iterator[None]:
     while not lock.is_locked:
         if stop.is_set():
             raise KeyboardInterrupt
-        with suppress(Timeout):
+        with writing(path), suppress(Timeout):
             lock.acquire(timeout=_ASK_EVERY_S)
     try:
         yield

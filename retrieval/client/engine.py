@@ -23,7 +23,7 @@ from retrieval.query.vectors import place_of, with_place_in_errors
 from retrieval.texts import is_unicode
 from retrieval.types import Distinct, Hit, Hits, Item, Kind, Limits, Request
 from retrieval.types.request import SearchOptions, SimilarOptions
-from retrieval.uris import uri_of
+from retrieval.uris import is_path, uri_of
 
 if TYPE_CHECKING:
     from retrieval.collection import CollectionInfo
@@ -227,12 +227,10 @@ class RemoteEngine(Closing):
 
     def named(self, name: str) -> Item | None:
         """Read the item that a name means: its key, else, on the server's machine, its uri or path."""
-        if not is_unicode(name):
-            try:
-                name = uri_of(name)  # of a path with bytes that are no text, which no address can hold
-            except ValueError:
-                return None
-        return self._item(name=name) if is_unicode(name) else None
+        if is_unicode(name):
+            return self._item(name=name)
+        # of a path with bytes that are no text, which no address can hold
+        return self._item(name=uri_of(name)) if is_path(name) else None
 
     def items(
         self,

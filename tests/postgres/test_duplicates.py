@@ -49,7 +49,7 @@ def test_groups_are_those_of_the_folder_and_so_are_decisions(
 
     mirrored = [pictures / "a.jpg", pictures / "mirrored.jpg"]
     said = [run("duplicates", "--keep", *mirrored, "--collection", place).output for place in both]
-    assert said[0] == said[1]
+    assert len({one.partition("--collection ")[0] for one in said}) == 1
     assert [group["class"] for group in found(run, both[1])] == ["bytes", "moment"]
     assert found(run, both[1], "--kept") == of_folder
     assert indexer.doctor(both[1]).faults == ()

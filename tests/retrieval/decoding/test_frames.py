@@ -32,7 +32,8 @@ LOCATIONS: st.SearchStrategy[Location] = st.one_of(
     st.builds(MemberBytes, PATHS, st.just(""), SIZES, SIZES),
     st.builds(InlineBytes, st.binary(max_size=40)),
 )
-LIMITS = st.builds(Limits, SIZES, SIZES, st.floats(0, 1e9))
+LEAST_ONE = st.integers(1, 2**63 - 1)
+LIMITS = st.builds(Limits, LEAST_ONE, LEAST_ONE, st.floats(0, 1e9, exclude_min=True))
 REQUESTS = st.builds(Request, LOCATIONS, st.text(max_size=20), LIMITS, SIZES, SIZES, st.booleans())
 SIDES = st.integers(0, 200)
 REASONS = st.text("ab cäö.", max_size=30).map(lambda text: " ".join(text.split()))
