@@ -39,6 +39,8 @@ def hide_items(
     """Hide items by key, uri, path (a folder or tar: every item in it) or id, and return how many.
 
     They keep their vectors, and no index run, rename or compaction shows them again: only :func:`unhide_items` does.
+    But where another file takes the name of a hidden one that was renamed before the next index run, the name stays
+    hidden, and the picture under its new name is found.
     An image's file that is on disk and not in the collection is hidden before it comes in. ``timeout`` is how many
     seconds to wait for another process that writes to the collection. ``on_unknown`` is called with each name that
     means nothing; what the others mean is hidden.

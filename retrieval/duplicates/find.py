@@ -79,10 +79,7 @@ def find_duplicates(
     Raises:
         UsageError: ``within_s`` is negative or no number, or a class is none of the three.
     """
-    names: Sequence[str] = [classes] if isinstance(classes, str) else classes
-    for name in names:
-        if name not in CLASSES:
-            raise UsageError(f"{name!r} is no class of duplicates; choose among {', '.join(CLASSES)}")
+    names = _checked_classes(classes)
     if not within_s >= 0:
         raise UsageError(f"pictures of one moment lie {within_s} seconds apart; give 0 or more")
     rows, vectors, kept = _read(collection)
@@ -128,6 +125,15 @@ def find_duplicates(
         ]
     wanted = groups if with_kept else [group for group in groups if not is_kept(group, kept)]
     return Duplicates(tuple(wanted), len(rows), failed, len(groups) - len(wanted))
+
+
+def _checked_classes(classes: str | Sequence[str]) -> list[str]:
+    """Give the classes to look for; one by itself is one, and not its letters."""
+    names = [classes] if isinstance(classes, str) else list(classes)
+    for name in names:
+        if name not in CLASSES:
+            raise UsageError(f"{name!r} is no class of duplicates; choose among {', '.join(CLASSES)}")
+    return names
 
 
 def is_kept(group: DuplicateGroup, kept: Sequence[frozenset[bytes]]) -> bool:

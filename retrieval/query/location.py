@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from retrieval.places import CollectionPlace, ServerAddress
-from retrieval.postgres_address import is_address, parse_address, require_folder
+from retrieval.postgres_address import place_of, require_folder
 from retrieval.uris import expand_home
 
 VARIABLE = "VLSEARCH_COLLECTION"
@@ -27,13 +27,14 @@ def collection_place(chosen: str | CollectionPlace | None = None) -> CollectionP
     """Give the place of a collection: its folder, as :func:`collection_path` does, or its address on a server.
 
     Raises:
-        UsageError: an address cannot be read.
+        UsageError: an address cannot be read, or is that of a web server.
     """
     if isinstance(chosen, ServerAddress):
         return chosen
     named = os.environ.get(VARIABLE) or None if chosen is None else chosen
     if named is not None:
-        return parse_address(named) if isinstance(named, str) and is_address(named) else expand_home(named)
+        place = place_of(named)
+        return place if isinstance(place, ServerAddress) else expand_home(named)
     from platformdirs import user_data_path  # late: rarely needed, and the group's help needs it never
 
     return user_data_path("vlsearch", appauthor=False) / "default"

@@ -180,3 +180,14 @@ def test_an_address_may_be_the_default_collection(run: Run) -> None:
     assert isinstance(parse_address(ADDRESS), ServerAddress)
     assert "postgresql://me@localhost:1/db/photos" in done.stderr
     assert SECRET not in done.output
+
+
+def test_the_address_of_a_web_server_is_no_folder_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for ask in (retrieval.open, indexer.open_writer):
+        with pytest.raises(UsageError, match=r"ask a vlsearch server with retrieval\.connect") as refused:
+            ask("http://someone:secret@127.0.0.1:8642")
+        assert "secret" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,6 +108,30 @@ def test_words_find_texts_where_there_are_no_pictures(fill: Fill, encoder: HashE
 def test_find_overrides_the_direction(engine: SearchEngine, tmp_path: Path) -> None:
     assert engine.search("picture number 3", find="text")[0].text == "picture number 3"
     assert names(engine.search(tmp_path / "03.png", find="image"))[0] == "03.png"
+
+
+@pytest.mark.parametrize(
+    ("ask", "sentence"),
+    [
+        (lambda engine: engine.search("a", find="picture"), "find is 'picture'"),
+        (lambda engine: list(engine.items("x")), "the kind is 'x'"),
+        (lambda engine: engine.facets(["folder"], kind="x"), "the kind is 'x'"),
+        (lambda engine: engine.map("x"), "the kind is 'x'"),
+        (lambda engine: engine.map(method="x"), "the method is 'x'"),
+        (lambda engine: engine.duplicates(classes=["x"]), "'x' is no class of duplicates"),
+        (lambda engine: engine.duplicates(within_s=float("nan")), "nan seconds apart"),
+    ],
+)
+def test_a_choice_that_there_is_not_is_a_sentence(
+    engine: SearchEngine, ask: Callable[[SearchEngine], object], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        ask(engine)
+
+
+def test_one_class_of_duplicates_may_be_named_by_itself(engine: SearchEngine) -> None:
+    one: Any = "bytes"
+    assert engine.duplicates(classes=one) == engine.duplicates(classes=["bytes"])
 
 
 def test_finding_a_kind_that_the_collection_lacks_says_so(pictures_only: SearchEngine) -> None:
