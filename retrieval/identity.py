@@ -15,7 +15,7 @@ LARGEST_DIMENSION = 2**20
 # Precisions and runtimes whose vectors one collection may hold, and what stands for them in a digest: what was the only
 # one when digests were first written.
 _COMPARABLE: Mapping[str, tuple[frozenset[str], str]] = {
-    "precision": (frozenset({"float32", "bfloat16", "float16"}), "float32"),
+    "precision": (frozenset({"float32", "bfloat16", "float16", "int8"}), "float32"),
     "runtime": (frozenset({"torch", "openvino", "numpy"}), "torch"),
 }
 _EACH_TOWER = re.compile(r"images ([\w+]+), texts ([\w+]+)")
@@ -25,8 +25,8 @@ _EACH_TOWER = re.compile(r"images ([\w+]+), texts ([\w+]+)")
 class Identity:
     """What must be equal for two vectors to be comparable, and how they were computed.
 
-    ``name`` only says how to load the encoder again. Vectors of the same weights in float32, bfloat16 or float16 and
-    through any runtime are comparable: ``digest`` is the same for them, ``exact_digest`` is not.
+    ``name`` only says how to load the encoder again. Vectors of the same weights in float32, bfloat16, float16 or int8
+    and through any runtime are comparable: ``digest`` is the same for them, ``exact_digest`` is not.
 
     Attributes:
         name: alias, hub id or absolute folder that ``load_encoder`` takes.
@@ -35,7 +35,7 @@ class Identity:
         revision: commit of a hub checkpoint, or an empty string.
         dimension: of the vectors.
         preprocessing: of pictures and texts, as canonical JSON: size, crop, resampling, mean, std, case, length.
-        precision: ``float32``, ``bfloat16`` or ``float16`` if it is that of both towers, else one a tower:
+        precision: ``float32``, ``bfloat16``, ``float16`` or ``int8`` if it is that of both towers, else one a tower:
             ``images bfloat16, texts float32``. Where vectors of several lie in a collection: ``bfloat16+float32``.
         runtime: ``torch``, ``openvino`` or ``numpy``, written in the same way.
     """

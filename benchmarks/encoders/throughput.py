@@ -126,6 +126,9 @@ def variants(folder: Path, earlier: Path | None) -> dict[tuple[str, str], Turn]:
         mini = load_encoder("mini", runtime=runtime, precision=precision)
         assert isinstance(mini, TowerEncoder)
         made["mini", name] = encoder_turn(mini)
+    rounded = load_encoder("mini", precision="int8")
+    assert isinstance(rounded, TowerEncoder)
+    made["mini", "vlsearch, openvino, int8"] = encoder_turn(rounded)
     if earlier is not None:
         before = load_encoder(earlier, runtime="torch", precision="float32")
         assert isinstance(before, TowerEncoder)

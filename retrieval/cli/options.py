@@ -91,7 +91,8 @@ def runtime_options(command: Command) -> Command:
         callback=_as_the_environment(PRECISION_VARIABLE),
         expose_value=False,
         help="Numbers to compute with; a collection may mix them. auto: bfloat16 where the processor has it and the "
-        "model allows it. [default: $VLSEARCH_PRECISION, else auto]",
+        "model allows it. int8: the fastest and least exact, for mini and two-tower models that train has made. "
+        "[default: $VLSEARCH_PRECISION, else auto]",
     )
     runtime = click.option(
         "--runtime",

@@ -151,8 +151,9 @@ class GraphTowers:
             for kind, facts in self._facts()
             if not facts.why_not
         }
-        of_any_kind = asked.runtime == "auto" and asked.precision != "bfloat16"
-        self._may_ask_numpy = of_any_kind and graphs.text.numpy_cosine >= LEAST_COSINES["float32"]
+        chosen = asked.runtime != "auto" or asked.precision == "bfloat16"
+        self._asks_in_float32 = "text" in self._towers and not chosen
+        self._may_ask_numpy = graphs.text.numpy_cosine >= LEAST_COSINES["float32"]
         self._asked = 0
 
     @property
@@ -210,13 +211,14 @@ class GraphTowers:
     def asked_text_row(self, ids: NDArray[np.int64], is_text: NDArray[np.bool_]) -> NDArray[np.float32]:
         """See :class:`retrieval.encoders.base.AskedTextTowers`; in float32, where neither is chosen by the caller.
 
-        The first are computed by numpy, which needs no time to come up, and the others by OpenVINO.
+        The first are computed by numpy, where it knows the graph, for it needs no time to come up; the others by
+        OpenVINO.
         """
-        if not self._may_ask_numpy:
+        if not self._asks_in_float32:
             return self.text_rows(ids, is_text)
         inputs = (ids, is_text)[: len(self._graphs.text.inputs)]
         self._asked += 1
-        if self._asked <= _IN_NUMPY and self._in_numpy is not None:
+        if self._may_ask_numpy and self._asked <= _IN_NUMPY and self._in_numpy is not None:
             return _unit(self._in_numpy.rows(*inputs))
         return self._rows_of(self._in_float32, *inputs)
 

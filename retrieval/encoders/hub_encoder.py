@@ -13,7 +13,7 @@ from retrieval.encoders.families.family import Family, ImageInputs
 from retrieval.encoders.families.table import family_of
 from retrieval.encoders.graph_towers import Graphs, GraphTowers, find_or_make_graphs
 from retrieval.encoders.reproducible import request_equal_bits
-from retrieval.encoders.runtimes.choice import VARIABLE, Computation
+from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.errors import ModelError
 from retrieval.hub.checkpoint import Checkpoint, read_checkpoint, weight_files
@@ -60,6 +60,12 @@ def load_hub_encoder(
         dimension=family.dimension(checkpoint),
         preprocessing=json.dumps({"image": images.facts(), "text": tokens.facts()}, sort_keys=True),
     )
+
+    if asked.precision == "int8":
+        raise ModelError(
+            f"{identity.name} cannot be computed in int8, for which only two-tower models have measured ranges of "
+            f"activations; use bfloat16, with {PRECISION_VARIABLE}=bfloat16"
+        )
 
     def load_torch(precision: str = "float32") -> HubTowers:
         return _load_torch(checkpoint, family, images, identity.name, device, precision)

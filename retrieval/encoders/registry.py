@@ -110,8 +110,8 @@ def load_encoder(
         device: as torch names it (``cpu``, ``cuda``, ``mps``); the CPU by default.
         runtime: what computes the image tower of a two-tower model (``mini`` is one) and both towers of a hub
             checkpoint: ``torch``, ``openvino``, or ``auto``; by default $VLSEARCH_RUNTIME, else ``auto``.
-        precision: that the runtime computes in: ``float32``, ``bfloat16``, or ``auto``; by default
-            $VLSEARCH_PRECISION, else ``auto``.
+        precision: that the runtime computes in: ``float32``, ``bfloat16``, ``int8``, or ``auto``; by
+            default $VLSEARCH_PRECISION, else ``auto``.
 
     Raises:
         UnknownModel: no model has that name.

@@ -24,6 +24,7 @@ from retrieval.encoders.two_tower import (
     TwoTowerModel,
     load_two_tower_encoder,
 )
+from retrieval.encoders.two_tower.encoder import add_ranges
 from retrieval.encoders.two_tower.folder import save
 from retrieval.types import Kind
 from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
@@ -57,6 +58,9 @@ def two_tower(text: TextConfig, image: ImageConfig, asked: Computation, folder: 
             torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)  # type: ignore[arg-type]  # tensors here
             torch.nn.init.uniform_(module.running_var, 0.5, 2)  # type: ignore[arg-type]
     save(folder, model, tokenizer)
+    if asked.precision == "int8":
+        noise = np.random.default_rng(0).integers(0, 256, (5, image.size, image.size, 3), np.uint8)
+        add_ranges(folder, noise)
     return load_two_tower_encoder(folder, asked=asked)
 
 
@@ -73,6 +77,9 @@ TOWERS: dict[str, Callable[[Path], TowerEncoder]] = {
     "bag": functools.partial(two_tower, TextConfig("bag", attention_layers=2), MOBILENET, Computation()),
     "bert": functools.partial(two_tower, TextConfig("bert"), ImageConfig("tiny", 32), Computation()),
     "openvino": functools.partial(two_tower, TextConfig("bag"), MOBILENET, Computation("openvino")),
+    "openvino-int8": functools.partial(
+        two_tower, TextConfig("bag"), MOBILENET, Computation("openvino", "int8")
+    ),
     "openvino-bfloat16": functools.partial(
         two_tower, TextConfig("bag"), MOBILENET, Computation("openvino", "bfloat16")
     ),

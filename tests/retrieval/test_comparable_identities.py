@@ -18,7 +18,7 @@ def test_a_digest_is_the_one_that_collections_were_bound_to_when_there_was_one_p
 
 
 @pytest.mark.parametrize(
-    "precision", ["bfloat16", "float16", "images bfloat16, texts float32", "bfloat16+float32"]
+    "precision", ["bfloat16", "float16", "images int8, texts float32", "bfloat16+float32+int8"]
 )
 @pytest.mark.parametrize("runtime", ["openvino", "images openvino, texts numpy", "openvino+torch"])
 def test_precisions_and_runtimes_of_the_same_weights_are_comparable_but_not_the_same_bits(
@@ -34,9 +34,9 @@ def test_precisions_and_runtimes_of_the_same_weights_are_comparable_but_not_the_
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("precision", "int8"),
-        ("precision", "images int8, texts float32"),
-        ("precision", "float32+int8"),
+        ("precision", "int4"),
+        ("precision", "images int4, texts float32"),
+        ("precision", "float32+int4"),
         ("precision", ""),
         ("runtime", "abacus"),
         ("weights", "cd" * 32),

@@ -12,8 +12,9 @@ from retrieval.errors import UsageError
 Runtime = Literal["auto", "torch", "openvino"]
 """``auto`` takes OpenVINO where it is installed and gives torch's rows on the processor, else torch."""
 
-Precision = Literal["auto", "float32", "bfloat16"]
-"""``auto`` takes bfloat16 for towers that OpenVINO computes on a processor that multiplies it, else float32."""
+Precision = Literal["auto", "float32", "bfloat16", "int8"]
+"""``auto`` takes bfloat16 for towers that OpenVINO computes on a processor that multiplies it, else float32;
+int8 is for who asks for it, of an image tower with measured ranges of activations."""
 
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

@@ -17,12 +17,13 @@ from retrieval.encoders.freed_memory import return_freed_memory
 from retrieval.openvino_runtime import openvino_core
 from retrieval.processor import usable_cores
 
-ComputedPrecision = Literal["float32", "bfloat16"]
+ComputedPrecision = Literal["float32", "bfloat16", "int8"]
 Rows = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 Finish = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
-PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+PRECISION_HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+"""Of a graph of int8, whose own operations say what is computed in bytes, the rest is in float32."""
 
 
 class OpenVinoGraph:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders import windows
+from retrieval.encoders.runtimes.openvino_bytes import rounded_activations, rounded_weights
 from retrieval.encoders.runtimes.openvino_exact import keep_in_float32
 from retrieval.encoders.runtimes.openvino_graph import PRECISION_HINTS, ComputedPrecision, OpenVinoGraph, Rows
-from retrieval.encoders.two_tower.image_layers import Block, Convolution, ImageTower
+from retrieval.encoders.two_tower.image_layers import FLOAT32_BLOCKS, Block, Convolution, ImageTower
 from retrieval.encoders.two_tower.pooling import pooled_rows
 from retrieval.openvino_runtime import import_openvino, openvino_core
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 PASS_IMAGES = 8
 """Images of a pass: as fast as 16, and faster than 4 or 32 (``mini`` on a Xeon with AMX)."""
 _MOST_AT_ONCE = 8
-_FLOAT32_BLOCKS = 2
-"""Blocks at the start that stay in float32: of what bfloat16 takes from ``mini``'s rows (1.1e-3 of the cosine) three
-quarters are lost in the stem and the first block, for a twentieth of the time; a third block would take three."""
 _UNIT_EPSILON = 1e-24  # under the root: the square of torch's, of functional.normalize
 
 
@@ -164,9 +162,9 @@ def _shared(op: _Operations, pixels: Any, tower: ImageTower) -> Any:
     channels_first = op.transpose(op.convert(pixels, np.float32), op.constant([0, 3, 1, 2], np.int64))
     scale, shift = (_constant(op, values.reshape(1, 3, 1, 1)) for values in (tower.scale, tower.shift))
     normalised = op.add(op.multiply(channels_first, scale), shift)
-    early = _blocks(op, normalised, tower.shared[:_FLOAT32_BLOCKS])
+    early = _blocks(op, normalised, tower.shared[:FLOAT32_BLOCKS])
     keep_in_float32(early)
-    return _blocks(op, early, tower.shared[_FLOAT32_BLOCKS:])
+    return _blocks(op, early, tower.shared[FLOAT32_BLOCKS:])
 
 
 def _constant(op: _Operations, values: NDArray[np.float32]) -> Any:
@@ -182,23 +180,29 @@ def _blocks(op: _Operations, node: Any, blocks: Sequence[Block]) -> Any:
 
 
 def _block(op: _Operations, given: Any, block: Block) -> Any:
-    node = given
-    for convolution in block.convolutions:
-        node = _convolution(op, node, convolution)
-    return op.add(node, given) if block.residual else node
+    in_bytes = bool(block.ranges)
+    ranges = iter(block.ranges)
+
+    def rounded(node: Any) -> Any:
+        return rounded_activations(op, node, next(ranges)) if in_bytes else node
+
+    node = given = rounded(given)
+    for place, convolution in enumerate(block.convolutions):
+        node = _convolution(op, rounded(node) if place else node, convolution, in_bytes)
+    return op.add(rounded(node), given) if block.residual else node
 
 
-def _convolution(op: _Operations, node: Any, layer: Convolution) -> Any:
-    strides, dilations = [layer.stride] * 2, [1, 1]
+def _convolution(op: _Operations, node: Any, layer: Convolution, in_bytes: bool) -> Any:
     if layer.groups == 1:
-        computed = op.convolution(
-            node, _constant(op, layer.weight), strides, list(layer.before), list(layer.after), dilations
-        )
+        convolution, weight, channel_axes = op.convolution, layer.weight, 1
     else:
         weight = layer.weight.reshape(layer.groups, -1, *layer.weight.shape[1:])
-        computed = op.group_convolution(
-            node, _constant(op, weight), strides, list(layer.before), list(layer.after), dilations
-        )
+        convolution, channel_axes = op.group_convolution, 2
+    kernel = _constant(op, weight)
+    if in_bytes:
+        kernel = rounded_weights(op, kernel, weight, channel_axes)
+    strides, dilations = [layer.stride] * 2, [1, 1]
+    computed = convolution(node, kernel, strides, list(layer.before), list(layer.after), dilations)
     computed = op.add(computed, _constant(op, layer.bias.reshape(1, -1, 1, 1)))
     if layer.activation is None:
         return computed

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.tower_encoder import TowerEncoder
+from retrieval.encoders.two_tower.activation_ranges import measured_ranges, write_ranges
 from retrieval.encoders.two_tower.folder import open_folder
-from retrieval.encoders.two_tower.image_layers import has_layers
+from retrieval.encoders.two_tower.image_layers import has_layers, read_image_tower
+from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
 from retrieval.encoders.two_tower.reference import write_reference
 from retrieval.encoders.two_tower.tokenization import UnigramTokens
 from retrieval.encoders.two_tower.towers import TwoTowerTowers
@@ -57,3 +62,21 @@ def add_reference(folder: Path) -> None:
 
     with torch.random.fork_rng(devices=[]):
         write_reference(folder, opened.config, TwoTowerTowers(opened, data, "cpu").image_rows)
+
+
+def add_ranges(folder: Path, prepared: NDArray[np.uint8]) -> None:
+    """Measure and write the ranges of a saved model's activations, which int8 needs.
+
+    Writes none where no other runtime than torch knows the image backbone.
+
+    Args:
+        folder: of the model.
+        prepared: photographs such as will be indexed, (n, size, size, 3) uint8.
+
+    Raises:
+        ModelError: as :func:`load_two_tower_encoder`.
+    """
+    opened, data = open_folder(folder)
+    if has_layers(opened.config.image):
+        tower = read_image_tower(opened.config, NumpyWeights(data, "image"))
+        write_ranges(folder, measured_ranges(tower, prepared))

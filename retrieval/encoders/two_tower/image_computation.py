@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from retrieval import openvino_runtime
-from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation
+from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation, Precision
 from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision
+from retrieval.encoders.two_tower.activation_ranges import read_ranges
 from retrieval.encoders.two_tower.folder import TwoTowerFolder
 from retrieval.encoders.two_tower.image_layers import has_layers
 from retrieval.encoders.two_tower.reference import read_reference
@@ -36,13 +37,21 @@ def image_computation(
             f"the runtime openvino cannot compute {folder.path} ({config.image.backbone} on {device}); "
             "use the runtime torch"
         )
-    needed = asked.runtime == "openvino" or (knows and asked == Computation("auto", "bfloat16"))
+    lower = asked.precision in ("bfloat16", "int8")
+    needed = asked.runtime == "openvino" or (knows and asked.runtime == "auto" and lower)
     if needed:
         openvino_runtime.check_installed()
     proven = knows and openvino_runtime.is_installed() and read_reference(folder.path, config) is not None
     if needed or (asked.runtime == "auto" and proven):
-        fast = asked.precision == "auto" and multiplies_bfloat16()
-        return "openvino", "bfloat16" if fast or asked.precision == "bfloat16" else "float32"
-    if asked.precision == "bfloat16":
+        if asked.precision == "int8":
+            read_ranges(folder.path)  # refused now where it has none, not at the first image
+        return "openvino", _resolved(asked.precision)
+    if lower:
         raise ModelError(f"torch computes {folder.path} in float32 alone; {USE_FLOAT32}")
     return "torch", "float32"
+
+
+def _resolved(precision: Precision) -> ComputedPrecision:
+    if precision != "auto":
+        return precision
+    return "bfloat16" if multiplies_bfloat16() else "float32"

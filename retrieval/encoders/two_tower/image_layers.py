@@ -18,6 +18,12 @@ from retrieval.encoders.two_tower.config import ImageConfig, TwoTowerConfig
 
 Array = NDArray[np.float32]
 Activation = Literal["relu", "relu6"]
+Range = tuple[float, float]
+"""The least and the largest of a layer's activations: at most 0, and more than 0."""
+FLOAT32_BLOCKS = 2
+"""Blocks at the start that are computed in float32 in every precision: of what bfloat16 takes from ``mini``'s rows
+(1.1e-3 of the cosine) three quarters are lost in the stem and the first block, for a twentieth of the time; a third
+block would take three. In int8 they lose more than half of 4.6e-3, for a seventh of the time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,10 +51,18 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Convolutions one behind another; with ``residual``, their input is added to their output."""
+    """Convolutions one behind another.
+
+    Attributes:
+        convolutions: each takes what the one before it gives.
+        residual: their input is added to their output.
+        ranges: of each convolution's input and, with ``residual``, of the output that is added to; none where nothing
+            is rounded to bytes.
+    """
 
     convolutions: tuple[Convolution, ...]
     residual: bool = False
+    ranges: tuple[Range, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

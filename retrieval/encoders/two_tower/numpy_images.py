@@ -6,12 +6,19 @@ OpenVINO takes 70 MB for its code alone, and as long to come up as numpy takes f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.two_tower.image_layers import Block, Convolution, ImageLayers, ImageTower
+from retrieval.encoders.two_tower.image_layers import (
+    FLOAT32_BLOCKS,
+    Block,
+    Convolution,
+    ImageLayers,
+    ImageTower,
+    Range,
+)
 
 Array = NDArray[np.float32]
 
@@ -42,12 +49,39 @@ def tower_features(tower: ImageTower, prepared: NDArray[np.uint8]) -> Array:
     return joined.reshape(-1, joined.shape[2])
 
 
-def _run(given: Array, blocks: Iterable[Block]) -> Array:
-    """Compute blocks of an image, (height, width, channels)."""
+def activation_ends(tower: ImageTower, prepared: NDArray[np.uint8]) -> list[Range]:
+    """Measure the least and the largest activation of one prepared image, (size, size, 3) uint8.
+
+    Returns:
+        One for each input of a convolution and each output that a residual block adds its input to, in the order in
+        which they are computed, behind the blocks that stay in float32.
+    """
+    ends: list[Range] = []
+
+    def measure(activations: Array) -> None:
+        ends.append((float(activations.min()), float(activations.max())))
+
+    pixels = prepared.astype(np.float32) * tower.scale + tower.shift
+    early = _run(pixels, tower.shared[:FLOAT32_BLOCKS])
+    shared = _run(early, tower.shared[FLOAT32_BLOCKS:], measure)
+    for branch in tower.branches:
+        _run(shared, branch, measure)
+    return ends
+
+
+def _ignore(activations: Array) -> None:
+    """Look at nothing."""
+
+
+def _run(given: Array, blocks: Iterable[Block], look: Callable[[Array], None] = _ignore) -> Array:
+    """Compute blocks of an image, (height, width, channels); ``look`` sees what a range would be of."""
     for block in blocks:
         found = given
         for convolution in block.convolutions:
+            look(found)
             found = _convolved(found, convolution)
+        if block.residual:
+            look(found)
         given = found + given if block.residual else found
     return given
 

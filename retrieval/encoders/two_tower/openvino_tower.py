@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from retrieval.encoders.runtimes import openvino_images
 from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, Rows
+from retrieval.encoders.two_tower.activation_ranges import FILE, read_ranges, with_ranges
 from retrieval.encoders.two_tower.folder import TwoTowerFolder, WeightBytes, foreign_weights
 from retrieval.encoders.two_tower.image_computation import USE_FLOAT32, USE_TORCH
-from retrieval.encoders.two_tower.image_layers import read_image_tower
+from retrieval.encoders.two_tower.image_layers import ImageTower, read_image_tower
 from retrieval.encoders.two_tower.numpy_weights import NumpyWeights
 from retrieval.encoders.two_tower.pooling import place_rows
 from retrieval.encoders.two_tower.reference import check_row, read_reference, reference_image
@@ -107,6 +108,8 @@ def _build(
         pixels = reference_image(folder.config.image.size)
         reference = TorchTowers(folder, WeightBytes(folder, data), "cpu").image_rows(pixels)[0]
     del data  # compiling takes memory too
+    if precision == "int8":
+        tower = _in_bytes(folder, tower)
     row = reference
 
     def check(rows: Rows) -> None:
@@ -118,6 +121,14 @@ def _build(
 
     with _faults_translated((ImportError, OSError, RuntimeError)):
         return openvino_images.OpenVinoImages(tower, precision, check)
+
+
+def _in_bytes(folder: TwoTowerFolder, tower: ImageTower) -> ImageTower:
+    """Give a tower whose layers have the ranges that lie beside the weights."""
+    try:
+        return with_ranges(tower, read_ranges(folder.path))
+    except ValueError as error:
+        raise ModelError(f"{folder.path / FILE} {error}; {USE_FLOAT32}") from error
 
 
 @contextmanager

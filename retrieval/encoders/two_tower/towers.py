@@ -7,6 +7,7 @@ takes, and so does a query of an image where OpenVINO is installed.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from retrieval.encoders.relevance import PlacesExplainer
 from retrieval.encoders.runtimes import openvino_images
 from retrieval.encoders.runtimes.choice import Computation
+from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision
 from retrieval.encoders.two_tower.folder import TwoTowerFolder, WeightBytes, foreign_weights
 from retrieval.encoders.two_tower.image_computation import image_computation
 from retrieval.encoders.two_tower.image_layers import ImageLayers
@@ -38,7 +40,11 @@ if TYPE_CHECKING:
 # layer: 80 images a second in place of 125. Where freed memory is retained, larger passes are no faster.
 CPU_IMAGES = 8
 _IN_NUMPY = 3  # images that a process is asked with before OpenVINO is set up for more
-_BFLOAT16_DEVIATION = 0.05  # of an element; 0.014 was the largest of 64 photographs
+_DEVIATIONS: Mapping[ComputedPrecision, float] = {
+    "float32": LARGEST_DEVIATION,
+    "bfloat16": 0.05,  # of an element; 0.014 was the largest of 64 photographs
+    "int8": 0.1,  # 0.047 of 1,000
+}
 
 
 class TwoTowerTowers:
@@ -66,7 +72,7 @@ class TwoTowerTowers:
         self._openvino = (
             OpenVinoTower(folder, self._weights, self._precision) if runtime == "openvino" else None
         )
-        of_any_kind = asked.runtime == "auto" and asked.precision != "bfloat16"
+        of_any_kind = asked.runtime == "auto" and asked.precision not in ("bfloat16", "int8")
         self._may_ask_numpy = self._openvino is not None and of_any_kind
         self._asked = 0
         self._bag: _LazyBag | None = None
@@ -91,7 +97,7 @@ class TwoTowerTowers:
     @property
     def tolerance(self) -> float:
         """See :class:`retrieval.encoders.base.Towers`."""
-        return LARGEST_DEVIATION if self._precision == "float32" else _BFLOAT16_DEVIATION
+        return _DEVIATIONS[self._precision]
 
     @property
     def largest_image_pass(self) -> int | None:

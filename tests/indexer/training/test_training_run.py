@@ -21,6 +21,7 @@ from retrieval.encoders.registry import load_encoder
 from tests.command_line import save_tiny_model, vlsearch
 from tests.indexer.training.test_hub_training import checkpoint
 from tests.indexer.training.training_runs import NAMES, picture, write_corpus
+from tests.retrieval.encoders.openvino_models import needs_openvino
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = ("--epochs", "2", "--batch-size", "8", "--val-share", "0.25", "--device", "cpu")
@@ -75,6 +76,20 @@ def test_what_was_trained_indexes_and_answers(corpus: Path, tmp_path: Path) -> N
 
     assert indexed.exit_code == 0, indexed.output
     assert len(answered.stdout.splitlines()) == 3
+
+
+@needs_openvino
+def test_what_was_trained_of_a_convolutional_backbone_is_computed_in_int8_when_asked(
+    corpus: Path, tmp_path: Path
+) -> None:
+    backbone = ("--image-backbone", "mobilenet_v2", *NEW[2:])
+    vlsearch("train", corpus, "--out", tmp_path / "run", *backbone, *QUICK)
+
+    for name in ("best", "last"):
+        place = ("--model", tmp_path / "run" / name, "--collection", tmp_path / name)
+        indexed = vlsearch("index", corpus, *place, "--precision", "int8")
+        assert indexed.exit_code == 0, indexed.output
+        assert "images int8, texts float32" in vlsearch("info", "--collection", tmp_path / name).stdout
 
 
 def test_the_article_s_own_towers_train_from_local_folders_of_weights(corpus: Path, tmp_path: Path) -> None:

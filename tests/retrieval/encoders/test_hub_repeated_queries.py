@@ -14,6 +14,7 @@ import pytest
 
 import indexer
 import retrieval
+from retrieval.encoders.base import encode_asked_text
 
 ASK_AGAIN = """
 import sys
@@ -46,7 +47,7 @@ def test_words_asked_before_are_answered_without_torch_and_with_the_same_scores(
         writer.add("cats", "cats on a red ball")
     with retrieval.open(collection) as engine:
         expected = [(hit.key, hit.score) for hit in engine.search("two dogs", find="text")]
-        np.save(tmp_path / "vector.npy", engine.encoder.encode_texts(["two dogs"], batch_size=1)[0])
+        np.save(tmp_path / "vector.npy", encode_asked_text(engine.encoder, "two dogs"))
 
     done = subprocess.run(
         [sys.executable, "-c", ASK_AGAIN, collection, tmp_path / "vector.npy"],

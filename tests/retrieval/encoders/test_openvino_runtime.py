@@ -323,7 +323,7 @@ def test_bfloat16_takes_less_than_a_thousandth_from_the_cosine_of_photographs() 
 
 
 @needs_openvino
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_rows_have_the_same_bits_after_the_memory_of_activations_was_given_back(precision: str) -> None:
     encoder = load_encoder("mini", runtime="openvino", precision=precision)
     prepared = list(pixels(encoder.image_size)) * 6

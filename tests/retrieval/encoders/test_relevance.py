@@ -105,9 +105,9 @@ def photograph() -> Image.Image:
     return Image.fromarray(noise).resize((400, 300), Image.Resampling.BICUBIC)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_contributions_of_mini_add_up_to_the_score_of_the_vector_that_is_indexed(
-    photograph: Image.Image, precision: Literal["float32", "bfloat16"]
+    photograph: Image.Image, precision: Literal["float32", "bfloat16", "int8"]
 ) -> None:
     encoder = retrieval.load_encoder("mini", runtime="openvino", precision=precision)
     query = encoder.encode_texts(["a dog on a beach"], batch_size=1)[0]

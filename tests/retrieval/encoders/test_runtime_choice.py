@@ -152,8 +152,10 @@ def test_what_the_processor_multiplies_is_read_from_the_system(
 def test_bfloat16_that_torch_alone_could_compute_is_refused_in_a_sentence(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"in float32 alone; use float32, with VLSEARCH_PRECISION=float32"):
         load_encoder(folder, runtime="torch", precision="bfloat16")
-    with pytest.raises(UsageError, match="precision is 'int8', and must be one of auto, float32, bfloat16"):
-        load_encoder("mini", precision="int8")
+    with pytest.raises(
+        UsageError, match="precision is 'int4', and must be one of auto, float32, bfloat16, int8"
+    ):
+        load_encoder("mini", precision="int4")
 
 
 def test_the_environment_chooses_the_runtime_where_the_call_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
