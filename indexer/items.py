@@ -19,6 +19,7 @@ from indexer.single_items.given import (
     check_lang,
     check_without_nul,
     checked_attributes,
+    keys_of,
     read_content,
     uri_of,
 )
@@ -123,7 +124,7 @@ class ItemWriter:
         uri: str | None = None,
         lang: str | None = None,
         attributes: Mapping[str, Attribute] | None = None,
-        describes: Sequence[str] = (),
+        describes: str | Sequence[str] = (),
     ) -> None:
         """Add an item.
 
@@ -136,13 +137,15 @@ class ItemWriter:
             uri: where it is; by default that of the path given, else one made from the key.
             lang: BCP 47 tag of a text.
             attributes: what hits carry; plain JSON values, or lists of texts (tags).
-            describes: keys of images that this text describes, added before.
+            describes: key or keys of images that this text describes, added before.
 
         Raises:
             UsageError: the key is taken, or an argument cannot be used; nothing was added.
             ImageError: the image cannot be read; nothing was added.
         """
-        self._put(GivenItem(key, content, vector, uri, lang, attributes, describes), may_replace=False)
+        self._put(
+            GivenItem(key, content, vector, uri, lang, attributes, keys_of(describes)), may_replace=False
+        )
 
     def upsert(
         self,
@@ -153,7 +156,7 @@ class ItemWriter:
         uri: str | None = None,
         lang: str | None = None,
         attributes: Mapping[str, Attribute] | None = None,
-        describes: Sequence[str] = (),
+        describes: str | Sequence[str] = (),
     ) -> None:
         """Add an item, or replace the one with this key, which keeps its id; arguments as in :meth:`add`.
 
@@ -163,7 +166,9 @@ class ItemWriter:
             UsageError: as :meth:`add`, or the item is of the other kind.
             ImageError: the image cannot be read; nothing was changed.
         """
-        self._put(GivenItem(key, content, vector, uri, lang, attributes, describes), may_replace=True)
+        self._put(
+            GivenItem(key, content, vector, uri, lang, attributes, keys_of(describes)), may_replace=True
+        )
 
     def set_attributes(self, key: str, attributes: Mapping[str, Attribute]) -> None:
         """Give an item these attributes instead of those that it has; nothing is encoded.

@@ -80,6 +80,8 @@ def _checked_name(name: object) -> Name:
             )
         return name if is_unicode(name) else file_uri(Path(name))
     try:
+        if isinstance(name, bool):  # which would be the id 0 or 1
+            raise TypeError
         return index(name)  # type: ignore[arg-type]  # numpy's integers, too
     except TypeError:
         raise UsageError(f"{name!r:.100} is no name of an item; name a key, a uri, a path or an id") from None

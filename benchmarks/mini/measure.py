@@ -6,7 +6,7 @@ Hit rates in per cent, of float32 vectors. Of the class sets' labels every secon
 ``agreement`` is the share of class photographs (held-out labels) for which the nearest of 1,000 class names is what the
 backbone's own classifier says; ``one_a_class`` asks by name for one picture of each class, out of those pictures not
 shown in training of which that classifier is sure. ``nouns`` are words alone (nouns.py). With ``--aspects 1,1.5,2`` val
-is measured at several, and nothing is written.
+is measured at several, and nothing is written; neither is it with another ``--precision``.
 """
 
 from __future__ import annotations
@@ -106,9 +106,10 @@ def main() -> None:
     for name in ("--model", "--flickr8k", "--coco-mini", "--classes", "--image-weights"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--aspects")
+    parser.add_argument("--precision", choices=("float32", "bfloat16", "int8"), default="float32")
     args = parser.parse_args()
     retain_freed_memory()
-    encoder = load_two_tower_encoder(args.model, asked=Computation("auto", "float32"))
+    encoder = load_two_tower_encoder(args.model, asked=Computation("auto", args.precision))
     val_tar = [args.flickr8k / "val-000.tar"]
     if args.aspects:
         for aspect in map(float, args.aspects.split(",")):
@@ -142,7 +143,8 @@ def main() -> None:
         "bytes": sum((args.model / name).stat().st_size for name in files),
     }
     rounded = json.loads(json.dumps(figures), parse_float=lambda digits: round(float(digits), 2))
-    (args.model / "figures.json").write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
+    if args.precision == "float32":
+        (args.model / "figures.json").write_text(json.dumps(rounded, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(rounded, indent=2))
 
 

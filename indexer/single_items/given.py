@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -64,6 +64,20 @@ def check_key(key: str) -> None:
     """
     if fault := key_fault(key):
         raise UsageError(f"{key!a} is not a key ({fault}); give a text that is not empty")
+
+
+def keys_of(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Give keys that were given; a text is one, and not its letters.
+
+    Raises:
+        UsageError: they are no keys.
+    """
+    if isinstance(given, str):
+        return (given,)
+    keys = tuple(given) if isinstance(given, Iterable) else (None,)
+    if not all(isinstance(key, str) for key in keys):
+        raise UsageError(f"{given!r:.100} are no keys; give the keys of images that were added before")
+    return keys
 
 
 def check_lang(lang: str | None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 from retrieval.collection.image_texts import CORNERS
@@ -78,7 +78,7 @@ def size_fault(width: object, height: object) -> str | None:
     return None if whole else "width and height are not whole numbers from 1"
 
 
-def image_text_fault(origin: object, maker: object, text: object, boxes: Sequence[object]) -> str | None:
+def image_text_fault(origin: object, maker: object, text: object, boxes: object) -> str | None:
     """A text of an image has an origin and a maker; it may be empty, and where it has boxes it has one a line."""
     if origin not in ORIGINS:
         return f"the origin is not one of {', '.join(ORIGINS)}"
@@ -86,6 +86,8 @@ def image_text_fault(origin: object, maker: object, text: object, boxes: Sequenc
         return "the maker is not a text of characters"
     if not isinstance(text, str) or not is_unicode(text) or len(text) > MOST_CHARACTERS:
         return f"the text is not one of at most {MOST_CHARACTERS} characters"
+    if not isinstance(boxes, (tuple, list)):
+        return "the boxes are not a list"
     if boxes and len(boxes) != len(text.split("\n")):
         return "there is not a box for each line"
     return None if all(map(_is_box, boxes)) else "a box is not eight shares of width and height"

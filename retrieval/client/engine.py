@@ -206,14 +206,14 @@ class RemoteEngine(Closing):
 
     def facets(
         self,
-        fields: Sequence[str] = ("year", "folder", "camera"),
+        fields: Sequence[str] | None = None,
         where: str | Expression | None = None,
         kind: Kind = "image",
         most: int = 20,
     ) -> dict[str, dict[str, int]]:
         """Count the items of a kind by the values of fields, as :meth:`retrieval.SearchEngine.facets`."""
         params: dict[str, Any] = {
-            "field": list(fields),
+            "field": None if fields is None else list(fields),
             "where": _condition(where),
             "kind": kind,
             "most": most,

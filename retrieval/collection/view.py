@@ -434,6 +434,12 @@ class View:
 
         return count_values(self._searched(kind), self.where(kind, where), fields, most)
 
+    def usual_facets(self) -> list[str]:
+        """Choose the fields that people narrow down by: year, folder, camera, keywords, rating, as far as known."""
+        from retrieval.collection.filters.facets import usual_fields
+
+        return usual_fields(one.name for one in self.fields())
+
     def attribute_names(self) -> list[str]:
         """List the names of the attributes that items have."""
         from retrieval.collection.filters.fields import names_of_attributes

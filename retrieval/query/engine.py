@@ -375,17 +375,19 @@ class SearchEngine(Closing):
 
     def facets(
         self,
-        fields: Sequence[str] = ("year", "folder", "camera"),
+        fields: Sequence[str] | None = None,
         where: str | Expression | None = None,
         kind: Kind = "image",
         most: int = 20,
     ) -> dict[str, dict[str, int]]:
         """Count the items of a kind, or those that meet a condition, by the values of fields.
 
-        ``year`` and ``month`` (``2021-05``) are those of the attribute ``taken``; see :meth:`retrieval.View.facets`.
+        ``year`` and ``month`` (``2021-05``) are those of the attribute ``taken``; by default, fields are those of year,
+        folder, camera, keywords and rating that the collection has. See :meth:`retrieval.View.facets`.
         """
         with self.collection.reading() as view:
-            return view.facets(kind, fields, condition_of(where), most)
+            counted = view.usual_facets() if fields is None else fields
+            return view.facets(kind, counted, condition_of(where), most)
 
     def duplicates(
         self,

@@ -28,7 +28,6 @@ from retrieval.types import Hits, Item, Kind, Mode, Request, Sort
 MOST_HITS = 50  # more would fill an assistant's memory, and a next page is one call away
 MOST_PICTURE_BYTES = 2**20
 MOST_TEXT = 500  # characters of each text that stands in a picture
-USUAL_FIELDS = ("year", "camera", "keywords", "rating")
 
 Arguments = TypeVar("Arguments", bound=BaseModel)
 
@@ -225,7 +224,7 @@ def _describe(shared: Context, asker: Asker, given: DescribeArguments) -> ToolAn
 
 def _facets(shared: Context, asker: Asker, given: FacetArguments) -> ToolAnswer:
     served = shared.served(given.collection)
-    wanted = given.fields or _usual_fields(served)
+    wanted = given.fields or [one for one in served.usual_facets() if one != "folder"]
     if not asker.local:
         wanted = [one for one in wanted if one not in ("folder", "corpus")]
     found = served.engine.facets(wanted, _where(given), given.kind, given.most)
@@ -288,12 +287,6 @@ TOOLS: tuple[AssistantTool[Any], ...] = (
 
 def _where(given: _Hits | FacetArguments) -> Any:
     return None if given.where is None else parse_where(given.where)
-
-
-def _usual_fields(served: Served) -> list[str]:
-    with served.engine.collection.reading() as view:
-        known = {one.name for one in view.fields()}
-    return [name for name in USUAL_FIELDS if (name if name != "year" else "taken") in known]
 
 
 def _hits_of(served: Served, asker: Asker, given: _Hits, search: Callable[[], Hits]) -> ToolAnswer:

@@ -39,7 +39,6 @@ from retrieval.types import Distinct, Hit, Hits, Item, Kind
 
 routes = APIRouter(prefix="/v1")
 
-USUAL_FIELDS = ("year", "folder", "camera", "keywords", "rating")
 OF_THIS_MACHINE = ("folder", "corpus")  # whose values are paths
 
 Id = Annotated[int, Path(ge=1, le=LARGEST, description="An item's id.")]
@@ -153,7 +152,7 @@ async def facets(
     served, local = shared.served(collection), is_local(request)
 
     def counted() -> dict[str, object]:
-        wanted = [one for one in field or _usual_fields(served) if local or one not in OF_THIS_MACHINE]
+        wanted = [one for one in field or served.usual_facets() if local or one not in OF_THIS_MACHINE]
         met = within_area(shared, served, None if where is None else parse_where(where), area)
         found = served.engine.facets(wanted, met, kind, most)
         return {
@@ -207,13 +206,6 @@ async def item(request: Request, shared: Shared, id: Id, collection: Name | None
         return item_answer(items[0], served.pictures.find([id]).get(id), is_local(request))
 
     return await _tagged(request, shared, served, found)
-
-
-def _usual_fields(served: Served) -> list[str]:
-    """Choose the fields that people narrow down by, as far as the collection has them."""
-    with served.engine.collection.reading() as view:
-        known = {one.name for one in view.fields()}
-    return [name for name in USUAL_FIELDS if (name if name != "year" else "taken") in known]
 
 
 async def _tagged(

@@ -25,6 +25,11 @@ class Served:
     def __init__(self, name: str, engine: SearchEngine, pictures: Pictures) -> None:
         self.name, self.engine, self.pictures = name, engine, pictures
 
+    def usual_facets(self) -> list[str]:
+        """See :meth:`retrieval.View.usual_facets`."""
+        with self.engine.collection.reading() as view:
+            return view.usual_facets()
+
 
 class Collections:
     """Opened collections, the first of which answers where a request names none; close them together.

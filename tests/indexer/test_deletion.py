@@ -58,7 +58,7 @@ def test_ids_are_whole_numbers_of_any_kind(index: Index, photos: Path, collectio
         assert indexer.hide(collection, [absent]) == 0
 
 
-@pytest.mark.parametrize("name", ["", 1.5, None, b"red.png", [""]])
+@pytest.mark.parametrize("name", ["", 1.5, None, b"red.png", [""], True, [False]])
 def test_what_is_no_name_is_refused(name: Any, index: Index, photos: Path, collection: Path) -> None:
     index(photos)
     with pytest.raises(UsageError, match=r"name of an item"):

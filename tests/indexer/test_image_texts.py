@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,10 +117,11 @@ def test_a_title_and_a_description_are_texts_of_an_image_and_marked_as_such(
         ("sign", "two\nlines", [BOX], "a box for each line"),
         ("sign", "x", [(0.5, 9, 9, 9, 9, 9, 9, 9)], "a box is not eight shares"),
         ("sign", "\ud800", [], "the text is not one"),
+        ("sign", "x", None, "the boxes are not a list"),
     ],
 )
 def test_a_text_that_cannot_be_kept_is_refused_with_a_sentence(
-    writer: ItemWriter, key: str, text: str, boxes: list[retrieval.Box], said: str
+    writer: ItemWriter, key: str, text: str, boxes: Any, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
         writer.set_text(key, text, origin="read", maker="reader 1", boxes=boxes)

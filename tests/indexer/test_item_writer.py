@@ -67,7 +67,9 @@ def test_ready_vectors_are_kept_bit_by_bit_and_need_no_encoder(collection: Path)
     with indexer.open_writer(collection, model=IDENTITY) as writer:
         writer.add("picture", None, vector=rows[0])
         writer.add("bytes", png(), vector=rows[1].tolist())
-        writer.add("text", "words", vector=rows[2], describes=["picture"])
+        writer.add(
+            "text", "words", vector=rows[2], describes="picture"
+        )  # a text is one key, and not its letters
 
     with Collection.open(collection) as opened:
         first = opened.search(rows[:1], "image", 2)[0][0]
@@ -346,6 +348,8 @@ def test_a_commit_that_fails_keeps_nothing_of_it_and_the_writer_goes_on(
         {"attributes": [("a", 1)]},
         {"describes": ["\ud800"]},
         {"describes": [2**70]},
+        {"describes": None},
+        {"describes": 5},
         {"content": 5},
         {"vector": "abc"},
     ],

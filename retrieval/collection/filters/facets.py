@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,15 @@ from retrieval.collection.stored_values import WrongValue
 
 PERIODS = {"year": 4, "month": 7}
 """Fields of facets that are beginnings of the attribute ``taken``, with their characters: ``2021``, ``2021-05``."""
+
+
+_USUAL = ("year", "folder", "camera", "keywords", "rating")
+
+
+def usual_fields(known: Iterable[str]) -> list[str]:
+    """Choose the fields that people narrow down by, of those that conditions can name."""
+    there = set(known)
+    return [name for name in _USUAL if ("taken" if name in PERIODS else name) in there]
 
 
 def count_values(

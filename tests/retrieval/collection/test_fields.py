@@ -247,7 +247,7 @@ def test_hits_below_the_least_score_are_left_out(engine: SearchEngine) -> None:
 def test_facets_count_items_by_values_as_they_are_written(engine: SearchEngine, tmp_path: Path) -> None:
     photos = str(tmp_path / "photos")
 
-    assert engine.facets() == {
+    assert engine.facets(["year", "folder", "camera"]) == {
         "year": {"2021": 2, "2020": 1},
         "folder": {photos: 2, f"{photos}/x": 2},
         "camera": {"Canon EOS R5": 2, "NIKON Z 6": 1},
@@ -256,8 +256,17 @@ def test_facets_count_items_by_values_as_they_are_written(engine: SearchEngine, 
         "keywords": {"beach": 1, "Dog": 1},
         "rating": {"5": 1},
     }
+    assert list(engine.facets()) == ["year", "folder", "camera", "keywords", "rating"]
     with pytest.raises(FilterError, match="'colour'"):
         engine.facets(["colour"])
+
+
+def test_facets_are_of_the_usual_fields_that_there_are(tmp_path: Path) -> None:
+    with indexer.open_writer(tmp_path / "plain", model=HashEncoder()) as writer:
+        writer.add("a", Image.new("RGB", (8, 8)), uri="file:///photos/a.jpg")
+
+    with retrieval.open(tmp_path / "plain", encoder=HashEncoder()) as opened:
+        assert opened.facets() == {"folder": {"/photos": 1}}
 
 
 def test_fields_are_listed_with_their_types_and_values(path: Path) -> None:
