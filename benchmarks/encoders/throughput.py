@@ -126,6 +126,8 @@ def variants(folder: Path, earlier: Path | None) -> dict[tuple[str, str], Turn]:
         mini = load_encoder("mini", runtime=runtime, precision=precision)
         assert isinstance(mini, TowerEncoder)
         made["mini", name] = encoder_turn(mini)
+    asked = Computation("openvino", "int8")
+    made["ViT-B/32", "vlsearch, openvino, int8"] = encoder_turn(load_hub_encoder(folder, asked=asked))
     rounded = load_encoder("mini", precision="int8")
     assert isinstance(rounded, TowerEncoder)
     made["mini", "vlsearch, openvino, int8"] = encoder_turn(rounded)

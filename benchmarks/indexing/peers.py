@@ -7,7 +7,8 @@ other qualities, so that no two are the same. Those of 12 megapixels are made fr
 ViT-B/32 of random numbers at 256 pixels, on which time does not depend: it is the size that rclip's model has. Programs
 are the real ones, each in an environment that is made below FOLDER (rclip's with Python 3.12) and kept there:
 
-- vlsearch: ``vlsearch index`` with its defaults, of this checkout, in the environment that runs this;
+- vlsearch: ``vlsearch index`` with its defaults, of this checkout, in the environment that runs this, and once more
+  with ``--precision int8``, which nothing takes by itself;
 - rclip 4: its command (asked with one of the photographs: it must be asked something), which finds the weights as an
   ONNX graph where it would download its own;
 - sentence-transformers 6: its documented loop (``Image.open``, ``encode`` in batches of 32, then the array is saved),
@@ -119,7 +120,7 @@ def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callabl
     exporter = environment(folder, "exporter", EXPORTER)
     data = rclip_data(exporter, checkpoint, scratch / "rclip")
 
-    def with_vlsearch(pictures: Path) -> Run:
+    def with_vlsearch(pictures: Path, precision: str = "auto") -> Run:
         collection = scratch / "collection"
         command: list[str | Path] = [
             sys.executable,
@@ -129,6 +130,8 @@ def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callabl
             pictures,
             "--model",
             checkpoint,
+            "--precision",
+            precision,
             "--quiet",
         ]
         try:
@@ -161,6 +164,7 @@ def programs(folder: Path, checkpoint: Path, scratch: Path) -> dict[str, Callabl
 
     return {
         "vlsearch": with_vlsearch,
+        "vlsearch, int8": lambda pictures: with_vlsearch(pictures, "int8"),
         "rclip": with_rclip,
         "sentence-transformers, float32": with_sentence_transformers("float32"),
         "sentence-transformers, bfloat16": with_sentence_transformers("bfloat16"),

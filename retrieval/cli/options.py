@@ -91,7 +91,7 @@ def runtime_options(command: Command) -> Command:
         callback=_as_the_environment(PRECISION_VARIABLE),
         expose_value=False,
         help="Numbers to compute with; a collection may mix them. auto: bfloat16 where the processor has it and the "
-        "model allows it. int8: the fastest and least exact, for mini and two-tower models that train has made. "
+        "model allows it. int8: the fastest and least exact, of pictures. "
         "[default: $VLSEARCH_PRECISION, else auto]",
     )
     runtime = click.option(

@@ -19,6 +19,7 @@ from retrieval.encoders.families.family import Attention, FixedSizeInputs, Image
 from retrieval.encoders.runtimes import derived_cache
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation, Precision
 from retrieval.encoders.runtimes.numpy_graph import NumpyGraph
+from retrieval.encoders.runtimes.openvino_bytes import GROUPS, weights_in_bytes
 from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, OpenVinoGraph
 from retrieval.encoders.runtimes.openvino_mlps import mlps_as_convolutions
 from retrieval.errors import ModelError, last_line
@@ -37,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 PASS_IMAGES = 16
 """Images of a pass: with ViT-B/32 in bfloat16 as fast as 32, and 5 per cent faster than 8."""
-LEAST_COSINES: Mapping[ComputedPrecision, float] = {"float32": 0.9999, "bfloat16": 0.99}
+LEAST_COSINES: Mapping[ComputedPrecision, float] = {"float32": 0.9999, "bfloat16": 0.99, "int8": 0.99}
 """Least cosine between a graph's row and torch's in float32."""
 _ENOUGH = 0.995  # of bfloat16, for it to be chosen where nobody asks for it
 _FORMAT = 2  # of an entry in the cache; another one where graphs are made otherwise
@@ -69,8 +70,8 @@ class TowerFacts:
     numpy_cosine: float = 0.0
 
     def precision(self, asked: Precision) -> ComputedPrecision:
-        """Choose the precision to compute the graph in."""
-        if asked != "auto":
+        """Choose the precision to compute the graph in; where int8 is asked for, that of all that is not in bytes."""
+        if asked != "auto" and asked != "int8":
             return asked
         return "bfloat16" if multiplies_bfloat16() and self.bfloat16_cosine >= _ENOUGH else "float32"
 
@@ -146,6 +147,8 @@ class GraphTowers:
             kind: "float32" if facts.why_not else facts.precision(asked.precision)
             for kind, facts in self._facts()
         }
+        if asked.precision == "int8":
+            self._precisions["image"] = "int8"
         self._towers = {
             kind: self._graph(kind, facts, self._precisions[kind])
             for kind, facts in self._facts()
@@ -170,7 +173,7 @@ class GraphTowers:
     @property
     def tolerance(self) -> float:
         """See :class:`retrieval.encoders.base.Towers`."""
-        return 0.05 if "bfloat16" in self._precisions.values() else 1e-4
+        return 1e-4 if set(self._precisions.values()) == {"float32"} else 0.05
 
     @property
     def largest_image_pass(self) -> int | None:
@@ -277,16 +280,20 @@ class GraphTowers:
 
         def read() -> Any:
             model = openvino_core().read_model(str(file))
-            if kind == "image" and precision == "bfloat16":
+            if precision == "int8":
+                weights_in_bytes(model)
+            elif kind == "image" and precision == "bfloat16":
                 mlps_as_convolutions(model)
             return model
 
+        in_bytes = precision == "int8"
         return OpenVinoGraph(
             read,
-            precision,
+            facts.precision("auto") if in_bytes else precision,  # of all but the products
             PASS_IMAGES if kind == "image" else None,
             check,
             _AT_ONCE,
+            settings=GROUPS if in_bytes else {},
         )
 
     def _in_torch(self) -> HubTowers:

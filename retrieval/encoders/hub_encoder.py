@@ -61,16 +61,15 @@ def load_hub_encoder(
         preprocessing=json.dumps({"image": images.facts(), "text": tokens.facts()}, sort_keys=True),
     )
 
-    if asked.precision == "int8":
-        raise ModelError(
-            f"{identity.name} cannot be computed in int8, for which only two-tower models have measured ranges of "
-            f"activations; use bfloat16, with {PRECISION_VARIABLE}=bfloat16"
-        )
-
     def load_torch(precision: str = "float32") -> HubTowers:
         return _load_torch(checkpoint, family, images, identity.name, device, precision)
 
     graphs = _graphs(identity, family, images, tokens, device, asked, load_torch)
+    if asked.precision == "int8" and (graphs is None or graphs.image.why_not):
+        why = "torch computes it" if graphs is None else graphs.image.why_not
+        raise ModelError(
+            f"{identity.name} cannot be computed in int8: {why}; use float32, with {PRECISION_VARIABLE}=float32"
+        )
     if graphs is not None:
         towers = GraphTowers(graphs, asked, identity.name, load_torch)
         identity = replace(identity, precision=towers.precision, runtime=towers.runtime)

@@ -71,6 +71,7 @@ TOWERS: dict[str, Callable[[Path], TowerEncoder]] = {
     "chinese-clip": functools.partial(hub, "chinese-clip"),
     "clip-in-bfloat16": functools.partial(hub, "clip", asked=Computation("torch", "bfloat16")),
     "openvino-clip": functools.partial(hub, "clip", asked=Computation("openvino", "float32")),
+    "openvino-clip-in-int8": functools.partial(hub, "clip", asked=Computation("openvino", "int8")),
     "openvino-chinese-clip": functools.partial(
         hub, "chinese-clip", asked=Computation("openvino", "bfloat16")
     ),

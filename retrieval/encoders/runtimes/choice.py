@@ -14,7 +14,7 @@ Runtime = Literal["auto", "torch", "openvino"]
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 """``auto`` takes bfloat16 for towers that OpenVINO computes on a processor that multiplies it, else float32;
-int8 is for who asks for it, of an image tower with measured ranges of activations."""
+int8 is for who asks for it, of image towers that OpenVINO computes."""
 
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.two_tower.image_layers import Range
+from retrieval.openvino_runtime import import_openvino
+
+if TYPE_CHECKING:
+    from retrieval.encoders.two_tower.image_layers import Range
 
 _ACTIVATION_STEPS, _WEIGHT_STEPS = 256, 255
+GROUPS = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "128"}
+"""Activations that share a range: ViT-B/32 is as exact as in groups of 32, and a quarter faster."""
 
 
 def rounded_activations(op: Any, node: Any, within: Range) -> Any:
@@ -35,3 +40,27 @@ def rounded_weights(op: Any, node: Any, weights: NDArray[np.float32], channel_ax
     largest = np.where(largest > 0, largest, 1).astype(np.float32)
     ends = op.constant(-largest), op.constant(largest)
     return op.fake_quantize(node, *ends, *ends, _WEIGHT_STEPS)
+
+
+def weights_in_bytes(model: Any) -> int:
+    """Round the weights of linear maps in an ``openvino.Model`` to 255 steps for each output.
+
+    OpenVINO then rounds what they are multiplied with too, as it comes, in the groups that ``GROUPS`` sets (dynamic
+    quantization): no ranges need to be known. Returns how many maps there were.
+    """
+    op = import_openvino().opset13
+    rounded = 0
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "MatMul" or not node.get_attributes()["transpose_b"]:
+            continue
+        constant = node.input_value(1).get_node()
+        if constant.get_type_name() != "Constant" or len(constant.shape) != 2:
+            continue
+        weights = constant.get_data().astype(np.float32, copy=False)
+        scales = np.abs(weights).max(1, keepdims=True) / np.float32(_WEIGHT_STEPS // 2)
+        scales[scales == 0] = 1
+        steps = op.convert(op.constant(np.rint(weights / scales).astype(np.int8)), np.float32)
+        node.input(1).replace_source_output(op.multiply(steps, op.constant(scales)).output(0))
+        rounded += 1
+    model.validate_nodes_and_infer_types()
+    return rounded

@@ -7,7 +7,8 @@ passes of one thread each, as many at once as there are cores, faster than one o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +40,7 @@ class OpenVinoGraph:
             finds wrong.
         most_at_once: passes that are computed at the same time; each holds its activations in memory.
         finish: makes the rows of a pass of the graph's output, (n, ...) float32; by default they are its rows.
+        settings: of the CPU plug-in, beside those that follow from the others.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class OpenVinoGraph:
         check: Callable[[Callable[..., NDArray[np.float32]]], None],
         most_at_once: int,
         finish: Finish | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._model, self._pass_rows, self._check = model, pass_rows, check
         self._finish = finish or _as_they_are
@@ -56,6 +59,7 @@ class OpenVinoGraph:
         # Left alone, the CPU plug-in computes in bfloat16 where the processor has it. Threads that are tied to cores
         # would wait for the worker processes that decode there.
         self._settings = {"INFERENCE_PRECISION_HINT": PRECISION_HINTS[precision], "ENABLE_CPU_PINNING": False}
+        self._settings |= settings
         self._lock = threading.Lock()
         self._passes: dict[int | None, _Passes] = {}
 

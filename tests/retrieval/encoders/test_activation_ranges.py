@@ -170,12 +170,12 @@ def test_a_model_without_ranges_or_with_another_s_is_refused_in_a_sentence(folde
         load_encoder(folder, precision="int8")
 
 
-def test_torch_and_hub_checkpoints_compute_no_int8(folder: Path, tmp_path: Path) -> None:
+def test_torch_computes_no_int8(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"torch computes .+ in float32 alone; use float32"):
         load_encoder(folder, runtime="torch", precision="int8")
     BUILDERS["clip"](tmp_path / "clip")
-    with pytest.raises(ModelError, match="cannot be computed in int8, for which only two-tower models"):
-        load_encoder(tmp_path / "clip", precision="int8")
+    with pytest.raises(ModelError, match="cannot be computed in int8: torch computes it; use float32"):
+        load_encoder(tmp_path / "clip", runtime="torch", precision="int8")
 
 
 # --- rows

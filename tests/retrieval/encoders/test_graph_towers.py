@@ -21,8 +21,10 @@ from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.runtimes import derived_cache
 from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.runtimes.numpy_graph import UnknownOperation
+from retrieval.encoders.runtimes.openvino_bytes import weights_in_bytes
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.errors import MissingExtra, ModelError
+from retrieval.openvino_runtime import import_openvino, openvino_core
 from tests.retrieval.encoders.tiny_checkpoints import BUILDERS
 
 pytestmark = pytest.mark.skipif(not openvino_runtime.is_installed(), reason="OpenVINO is not installed")
@@ -84,6 +86,46 @@ def test_graphs_of_each_family_give_the_vectors_of_torch(
     assert exact.identity.runtime == ("images torch, texts openvino" if naflex else "openvino")
     assert fast.identity.precision == ("images float32, texts bfloat16" if naflex else "bfloat16")
     assert len(entries()) == (0 if naflex else 1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_images_of_each_family_are_computed_in_int8_when_asked_and_texts_as_ever(
+    family: str, tiny: Callable[[str], Path], pictures: dict[str, Image.Image]
+) -> None:
+    asked = Computation("auto", "int8")
+    if family == "siglip2-naflex":
+        with pytest.raises(
+            ModelError, match="cannot be computed in int8: its images have no fixed size; use"
+        ):
+            load(tiny(family), asked)
+        return
+    exact, fast, usual = load(tiny(family)), load(tiny(family), asked), load(tiny(family), AUTO)
+
+    of_images, _ = least_cosines(exact, fast, list(pictures.values()))
+    _, of_texts = least_cosines(usual, fast, list(pictures.values()))
+
+    assert 0.99 <= of_images < 1 - 1e-6
+    assert of_texts > 1 - 1e-6
+    assert fast.identity.precision.startswith("images int8, texts ")
+    assert fast.identity.digest == exact.identity.digest
+
+
+def test_weights_in_bytes_are_within_half_a_step_of_each_output_s_largest() -> None:
+    op = import_openvino().opset13
+    weights = np.random.default_rng(0).standard_normal((24, 64)).astype(np.float32)
+    weights[3] = 0
+    given = op.parameter([-1, 4, 64], np.float32)
+    model = import_openvino().Model([op.matmul(given, op.constant(weights), False, True)], [given])
+
+    assert weights_in_bytes(model) == 1
+
+    exactly = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+    compiled = openvino_core().compile_model(model, "CPU", exactly)
+    unit = np.eye(64, dtype=np.float32).reshape(16, 4, 64)
+    found = np.array(compiled(unit)[0]).reshape(64, 24).T
+    half_a_step = np.abs(weights).max(1, keepdims=True) / 254
+    assert (np.abs(found - weights) <= half_a_step * 1.001).all()
+    assert (found[3] == 0).all()
 
 
 AUTO = Computation("auto", "auto")
