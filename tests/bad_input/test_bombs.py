@@ -123,7 +123,7 @@ def test_a_worker_killed_by_hand_in_the_middle_of_a_run_costs_at_most_one_pictur
     folder, collection = tmp_path / "photos", tmp_path / "collection"
     folder.mkdir()
     for number in range(300):
-        (folder / f"{number:03}.jpg").write_bytes(encoded(photo(800 + number, 600), "JPEG"))
+        (folder / f"{number:03}.jpg").write_bytes(encoded(photo(1600 + number, 1200), "JPEG"))
     command: list[str | Path] = [sys.executable, "-m", "retrieval.cli", "index", folder, "--model", model,
                "--collection", collection, "--json"]  # fmt: skip
 
@@ -132,7 +132,7 @@ def test_a_worker_killed_by_hand_in_the_middle_of_a_run_costs_at_most_one_pictur
         while process.poll() is None and not killed:
             for pid in descendants(process.pid):
                 spent = sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
-                if spent > 60 and not killed:  # hundredths of a second: it has come up, and is decoding
+                if spent > 40 and not killed:  # hundredths of a second: it has come up, and is decoding
                     os.kill(pid, signal.SIGKILL)
                     killed += 1
             time.sleep(0.02)
