@@ -100,7 +100,9 @@ def test_every_command_works_inside_a_hostile_folder_and_runs_nothing_of_it(
 
 def test_as_a_module_too_nothing_is_imported_from_the_working_directory(place: Place, model: Path) -> None:
     place.run((sys.executable, "-m", "no_such_module"))
-    if place.trace.exists():  # where no package of the environment has imported it at the start, as pip's links do
+    if (
+        place.trace.exists()
+    ):  # where no package of the environment has imported it at the start, as pip's links do
         pytest.skip(f"this Python itself imports {place.trace.read_text().split()[-1]} from there for -m")
 
     for arguments in (
