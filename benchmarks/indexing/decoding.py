@@ -73,7 +73,7 @@ _COMMON = """
         run(files[:8])
         measure(run, lambda: [os.getpid()], read)
 """
-_SOURCES = {
+SOURCES = {
     "before": """
     import tempfile
     from indexer.decoding import DecodePool
@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else a reader must know of the machine meanwhile")
     options = parser.parse_args()
     figures: dict[tuple[str, str], list[tuple[float, float, float | None]]] = {}
-    sources = {name: source for name, source in _SOURCES.items() if name not in _OPTIONAL or find_spec(name)}
+    sources = {name: source for name, source in SOURCES.items() if name not in _OPTIONAL or find_spec(name)}
     with tempfile.TemporaryDirectory() as temporary:
         make_large(options.images, Path(temporary, "large"), SIZES["12 MP"])
         folders = {"640x480": options.images, "12 MP": Path(temporary, "large")}

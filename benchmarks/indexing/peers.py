@@ -15,7 +15,11 @@ are the real ones, each in an environment that is made below FOLDER (rclip's wit
   with its default precision and with ``dtype="bfloat16"``.
 
 Programs take turns, each in a new process. Whole: all seconds of the command. A photograph: what more it takes than a
-run over eight photographs, so that starting and loading are not in it. Rewrites peers.md.
+run over eight photographs, so that starting and loading are not in it.
+
+The second table says how much of vlsearch's time nobody could leave out: in the same rounds, the tower is computed
+alone, of pictures that are prepared already, and the photographs are read, decoded and resized alone, by Pillow with
+the decoder's scaling, in one thread. Rewrites peers.md.
 """
 
 from __future__ import annotations
@@ -33,13 +37,19 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.encoders.throughput import save_vit
-from benchmarks.indexing.decoding import make_large
+from benchmarks.indexing import decoding
 from benchmarks.processes import Run, timed
-from benchmarks.provenance import markdown_table, provenance, write_table
+from benchmarks.provenance import ROOT, markdown_table, provenance, write_table
 
 TABLE = Path(__file__).with_suffix(".md")
 HEAD = ("photographs", "program", "photographs/s", "range", "CPU-ms each", "times", "whole run, s")
+LIMITS_HEAD = (
+    "photographs", "program", "CPU-ms each", "tower alone", "outside the tower", "decoding and resizing alone", "times",
+    "photographs/s if there were no more",
+)  # fmt: skip
 SIZE, BATCH, FEW = 256, 32, 8
+DECODING = "decoding and resizing"
+PRECISIONS = {"vlsearch": "auto", "vlsearch, int8": "int8"}
 
 RCLIP = ("rclip==4.0.8",)
 SENTENCE_TRANSFORMERS = ("sentence-transformers==6.2.0", "torch", "pillow")
@@ -88,6 +98,51 @@ vectors = model.encode(list(images), batch_size=32, convert_to_numpy=True)
 assert vectors.shape == (len(paths), 512), vectors.shape
 np.save(out, vectors)
 """
+
+
+TOWER = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from retrieval.encoders.freed_memory import retain_freed_memory
+from retrieval.encoders.registry import load_encoder
+retain_freed_memory()
+encoder = load_encoder(Path(sys.argv[1]), precision=sys.argv[2])
+side = encoder.image_size
+images = list(np.random.default_rng(0).integers(0, 256, (128, side, side, 3), np.uint8))
+encoder.encode_prepared(images)
+started = time.process_time()
+encoder.encode_prepared(images)
+print(1000 * (time.process_time() - started) / len(images))
+"""
+
+
+def alone_of(checkpoint: Path, cache: Path) -> dict[str, Callable[[Path], float]]:
+    """Give what is measured by itself: CPU-milliseconds of a photograph in a folder."""
+
+    def decoded(folder: Path) -> float:
+        return decoding.run(decoding.SOURCES["Pillow"], ROOT, folder, len(list(folder.iterdir())))[1]
+
+    towers = {
+        program: lambda _, precision=precision: tower_alone(checkpoint, precision, cache)
+        for program, precision in PRECISIONS.items()
+    }
+    return {**towers, DECODING: decoded}
+
+
+def tower_alone(checkpoint: Path, precision: str, cache: Path) -> float:
+    """Measure the CPU-milliseconds of an image in the tower, without anything else."""
+    command = [sys.executable, "-c", TOWER, str(checkpoint), precision]
+    variables = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    done = subprocess.run(
+        command,
+        env=variables,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
 
 
 def environment(folder: Path, name: str, packages: Sequence[str], python: str = sys.executable) -> Path:
@@ -191,17 +246,47 @@ def linked(photographs: Sequence[Path], folder: Path) -> Path:
 
 
 def measure(
-    taking_turns: Mapping[str, Callable[[Path], Run]], all_of: Path, few: Path, rounds: int
-) -> dict[str, list[tuple[Run, Run]]]:
-    """Run each on a few photographs and on all, round by round; a first round on a few is not counted."""
+    taking_turns: Mapping[str, Callable[[Path], Run]],
+    alone: Mapping[str, Callable[[Path], float]],
+    all_of: Path,
+    few: Path,
+    rounds: int,
+) -> tuple[dict[str, list[tuple[Run, Run]]], dict[str, float]]:
+    """Run each on a few photographs and on all, round by round; a first round on a few is not counted.
+
+    Returns:
+        The runs of each, and the medians of what is measured alone beside them.
+    """
     for run in taking_turns.values():
         run(few)
     found: dict[str, list[tuple[Run, Run]]] = {name: [] for name in taking_turns}
+    by_itself: dict[str, list[float]] = {name: [] for name in alone}
     for _ in range(rounds):
         for name, run in taking_turns.items():
             found[name].append((run(few), run(all_of)))
             print(name, found[name][-1], file=sys.stderr, flush=True)
-    return found
+        for name, measured in alone.items():
+            by_itself[name].append(measured(all_of))
+    return found, {name: statistics.median(values) for name, values in by_itself.items()}
+
+
+def cpu_of(runs: Sequence[tuple[Run, Run]], count: int) -> float:
+    """Give the CPU-milliseconds of a photograph, the median of runs."""
+    return statistics.median(1000 * (whole.cpu - few.cpu) / (count - FEW) for few, whole in runs)
+
+
+def limit_rows(
+    name: str, count: int, found: Mapping[str, list[tuple[Run, Run]]], alone: Mapping[str, float]
+) -> list[list[str]]:
+    """Give the rows of what of vlsearch's time nobody could leave out."""
+    cores, decoded, made = os.cpu_count() or 1, alone[DECODING], []
+    for program in PRECISIONS:
+        cpu, tower = cpu_of(found[program], count), alone[program]
+        outside, possible = cpu - tower, 1000 * cores / (tower + decoded)
+        figures = (cpu, tower, outside, decoded)
+        times = f"{outside / decoded:.2f}"
+        made.append([name, program, *(f"{one:.1f}" for one in figures), times, f"{possible:.1f}"])
+    return made
 
 
 def rows(name: str, count: int, found: Mapping[str, list[tuple[Run, Run]]]) -> list[list[str]]:
@@ -213,11 +298,20 @@ def rows(name: str, count: int, found: Mapping[str, list[tuple[Run, Run]]]) -> l
     ours = statistics.median(rates["vlsearch"])
     made = []
     for program, runs in found.items():
-        cpu = statistics.median(1000 * (whole.cpu - few.cpu) / (count - FEW) for few, whole in runs)
         rate = statistics.median(rates[program])
         span = f"{min(rates[program]):.1f} to {max(rates[program]):.1f}"
         whole = statistics.median(whole.wall for _, whole in runs)
-        made.append([name, program, f"{rate:.1f}", span, f"{cpu:.1f}", f"{ours / rate:.2f}", f"{whole:.1f}"])
+        made.append(
+            [
+                name,
+                program,
+                f"{rate:.1f}",
+                span,
+                f"{cpu_of(runs, count):.1f}",
+                f"{ours / rate:.2f}",
+                f"{whole:.1f}",
+            ]
+        )
     return made
 
 
@@ -239,18 +333,24 @@ def main() -> None:
         save_vit(checkpoint, SIZE)
         taking_turns = programs(args.environments.absolute(), checkpoint, scratch)
         photographs = copies(sorted(args.images.glob("*.jpg")), args.photographs, scratch / "photographs")
-        make_large(args.images, scratch / "large", args.large)
+        decoding.make_large(args.images, scratch / "large", args.large)
+        alone = alone_of(checkpoint, scratch / "cache")
         table: list[list[str]] = []
+        limits: list[list[str]] = []
         for name, some in (("640x480", photographs), ("12 MP", sorted((scratch / "large").iterdir()))):
             whole, few = (linked(some[:size], scratch / f"{name} {size}") for size in (len(some), FEW))
-            table += rows(name, len(some), measure(taking_turns, whole, few, args.rounds))
+            found, by_itself = measure(taking_turns, alone, whole, few, args.rounds)
+            table += rows(name, len(some), found)
+            limits += limit_rows(name, len(some), found, by_itself)
     head = provenance(
         "python -m benchmarks.indexing.peers IMAGES --environments FOLDER",
         packages=("torch", "transformers", "openvino"),
         note=f"ViT-B/32 at {SIZE} pixels; {args.photographs} and {args.large} photographs, {args.rounds} rounds; "
         "rclip 4.0.8, sentence-transformers 6.2.0",
     )
-    write_table(args.table, ["# Indexing beside other programs", "", *head, "", *markdown_table(HEAD, table)])
+    lines = ["# Indexing beside other programs", "", *head, "", *markdown_table(HEAD, table), ""]
+    note = "What of vlsearch's time nobody could leave out; CPU-milliseconds a photograph:"
+    write_table(args.table, [*lines, note, "", *markdown_table(LIMITS_HEAD, limits)])
 
 
 if __name__ == "__main__":
