@@ -8,7 +8,6 @@ steps for each channel, from the weights alone.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from retrieval.json_files import read_object
 
 FILE = "int8.json"
 _BYTES = 2**20
+_MOST = 1e30  # nearer to what float32 can hold, steps would overflow
 _LEAST = 1e-6  # of a layer that gives zeros alone
 
 
@@ -98,7 +98,7 @@ def write_ranges(folder: Path, ranges: Sequence[Range]) -> None:
 
 
 def _is_range(low: float, high: float) -> bool:
-    return low <= 0 < high and math.isfinite(low) and math.isfinite(high)
+    return -_MOST <= low <= 0 < high <= _MOST
 
 
 def _blocks(tower: ImageTower) -> Iterator[Block]:

@@ -149,7 +149,18 @@ def test_ranges_are_read_as_they_were_written(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "ranges",
-    [7, None, [[0, 1, 2]], [["x", 1]], [[0, 0]], [[1, 2]], [[0, float("nan")]], [[0, 1e400]], [[0, 10**400]]],
+    [
+        7,
+        None,
+        [[0, 1, 2]],
+        [["x", 1]],
+        [[0, 0]],
+        [[1, 2]],
+        [[0, float("nan")]],
+        [[0, 1e400]],
+        [[-1e300, 1]],
+        [[0, 10**400]],
+    ],
 )
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_damaged_file_of_ranges_is_refused_in_a_sentence(folder: Path, ranges: object, whole: bool) -> None:
