@@ -29,6 +29,7 @@ from retrieval.collection.known_corpora import was_read
 from retrieval.corpora import Corpus, CorpusOptions, Shard, open_corpus
 from retrieval.corpora.spec import spec_of
 from retrieval.decoding.pool import DecodePool
+from retrieval.encoders.freed_memory import return_freed_memory
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import UsageError, VlsearchError
 from retrieval.places import CollectionPlace
@@ -93,6 +94,7 @@ def build(
         report = indexing.report()
         # The encoder goes, unless the caller has it: to make an accelerator takes memory, too.
         del indexing, model
+        return_freed_memory()
         if not report.interrupted:
             _care_for(writer, asked.model)
         return replace(report, seconds=round(time.monotonic() - started, 3))
