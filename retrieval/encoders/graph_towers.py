@@ -281,7 +281,10 @@ class GraphTowers:
         def read() -> Any:
             model = openvino_core().read_model(str(file))
             if precision == "int8":
-                weights_in_bytes(model)
+                if not weights_in_bytes(model):
+                    raise ModelError(
+                        f"{self._name} has no linear maps that int8 is for; use another precision"
+                    )
             elif kind == "image" and precision == "bfloat16":
                 mlps_as_convolutions(model)
             return model

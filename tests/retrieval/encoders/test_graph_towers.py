@@ -110,6 +110,16 @@ def test_images_of_each_family_are_computed_in_int8_when_asked_and_texts_as_ever
     assert fast.identity.digest == exact.identity.digest
 
 
+def test_a_graph_without_linear_maps_is_not_said_to_be_in_int8(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, pictures: dict[str, Image.Image]
+) -> None:
+    monkeypatch.setattr(graph_towers, "weights_in_bytes", lambda _: 0)
+    encoder = load(tiny("clip"), Computation("auto", "int8"))
+
+    with pytest.raises(ModelError, match="has no linear maps that int8 is for; use another precision"):
+        encoder.encode_images(list(pictures.values()))
+
+
 def test_weights_in_bytes_are_within_half_a_step_of_each_output_s_largest() -> None:
     op = import_openvino().opset13
     weights = np.random.default_rng(0).standard_normal((24, 64)).astype(np.float32)
