@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -44,7 +45,7 @@ from retrieval.decoding.preparations import Shrink
 from retrieval.encoders.reproducible import request_equal_bits
 from retrieval.encoders.two_tower.encoder import add_ranges
 from retrieval.errors import MissingExtra, TrainingError, UsageError, first_line
-from retrieval.types import Failure, Limits, OnProgress, ignore_progress
+from retrieval.types import Failure, Limits, OnProgress, Progress, ignore_progress
 
 _CACHE = "cache"
 _RANGE_IMAGES = 64  # ranges of 300 give the same recall
@@ -205,7 +206,7 @@ def _run(asked: _Asked, before: dict[str, Any] | None, show: OnProgress, stop: E
         model, Data(train, val, teacher), recipe, run, out, asked.saving, RunObserver(log, show, stop)
     )
     if not outcome.interrupted:
-        _add_ranges(model, val, out)
+        _add_ranges(model, val, out, show)
     notes += _write_reports(out, facts, asked.start, outcome.position, log)
     if not outcome.interrupted and data.cache is None:
         shutil.rmtree(out / _CACHE, ignore_errors=True)
@@ -218,13 +219,19 @@ def _run(asked: _Asked, before: dict[str, Any] | None, show: OnProgress, stop: E
     return Trained(out, figures.get(best, {}), best, failures, tuple(notes), outcome.interrupted)
 
 
-def _add_ranges(model: Trainable, val: ImageCache, out: Path) -> None:
+def _add_ranges(model: Trainable, val: ImageCache, out: Path, show: OnProgress) -> None:
     """Write the ranges of activations beside the weights of a two-tower model."""
-    if isinstance(model, TrainableTwoTower):
-        prepared = np.stack([val[row] for row in range(min(len(val), _RANGE_IMAGES))])
-        for folder in (out / BEST, out / LAST):
-            if folder.is_dir():
-                add_ranges(folder, prepared)
+    if not isinstance(model, TrainableTwoTower):
+        return
+    prepared = np.stack([val[row] for row in range(min(len(val), _RANGE_IMAGES))])
+    folders = [folder for folder in (out / BEST, out / LAST) if folder.is_dir()]
+    counted = itertools.count(1)
+    for folder in folders:
+        add_ranges(
+            folder,
+            prepared,
+            lambda: show(Progress("measuring activations", next(counted), len(folders) * len(prepared))),
+        )
 
 
 def _usable(

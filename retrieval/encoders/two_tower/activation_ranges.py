@@ -8,7 +8,7 @@ steps for each channel, from the weights alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,9 @@ _MOST = 1e30  # nearer to what float32 can hold, steps would overflow
 _LEAST = 1e-6  # of a layer that gives zeros alone
 
 
-def measured_ranges(tower: ImageTower, prepared: NDArray[np.uint8]) -> list[Range]:
+def measured_ranges(
+    tower: ImageTower, prepared: NDArray[np.uint8], on_image: Callable[[], object] = lambda: None
+) -> list[Range]:
     """Measure a tower's ranges, in the order of :func:`with_ranges`.
 
     The least and the largest activation of each image are taken; what one image in twenty exceeds is clipped.
@@ -34,8 +36,13 @@ def measured_ranges(tower: ImageTower, prepared: NDArray[np.uint8]) -> list[Rang
     Args:
         tower: the layers.
         prepared: photographs such as will be indexed, (n, size, size, 3) uint8; some sixty are enough.
+        on_image: called after each of them.
     """
-    ends = np.array([activation_ends(tower, image) for image in prepared])  # (n, ranges, 2)
+    measured = []
+    for image in prepared:
+        measured.append(activation_ends(tower, image))
+        on_image()
+    ends = np.array(measured)  # (n, ranges, 2)
     lows = np.minimum(np.percentile(ends[:, :, 0], 5, axis=0), 0)
     highs = np.percentile(ends[:, :, 1], 95, axis=0)
     return [(float(low), max(float(high), _LEAST)) for low, high in zip(lows, highs, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +65,9 @@ def add_reference(folder: Path) -> None:
         write_reference(folder, opened.config, TwoTowerTowers(opened, data, "cpu").image_rows)
 
 
-def add_ranges(folder: Path, prepared: NDArray[np.uint8]) -> None:
+def add_ranges(
+    folder: Path, prepared: NDArray[np.uint8], on_image: Callable[[], object] = lambda: None
+) -> None:
     """Measure and write the ranges of a saved model's activations, which int8 needs.
 
     Writes none where no other runtime than torch knows the image backbone.
@@ -72,6 +75,7 @@ def add_ranges(folder: Path, prepared: NDArray[np.uint8]) -> None:
     Args:
         folder: of the model.
         prepared: photographs such as will be indexed, (n, size, size, 3) uint8.
+        on_image: called after each of them.
 
     Raises:
         ModelError: as :func:`load_two_tower_encoder`.
@@ -79,4 +83,4 @@ def add_ranges(folder: Path, prepared: NDArray[np.uint8]) -> None:
     opened, data = open_folder(folder)
     if has_layers(opened.config.image):
         tower = read_image_tower(opened.config, NumpyWeights(data, "image"))
-        write_ranges(folder, measured_ranges(tower, prepared))
+        write_ranges(folder, measured_ranges(tower, prepared, on_image))

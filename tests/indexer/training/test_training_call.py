@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from indexer.training.trainable_two_tower import TrainableTwoTower, new_two_towe
 from indexer.training.vocabulary import fit_tokenizer
 from retrieval.encoders.two_tower import ImageConfig, TextConfig, TwoTowerConfig, TwoTowerModel
 from retrieval.errors import UsageError
+from retrieval.types import Progress
 from tests.command_line import vlsearch
 from tests.indexer.training.training_runs import NAMES, write_corpus
 
@@ -57,6 +59,23 @@ def test_a_model_that_was_called_for_says_so_in_its_card(corpus: Path, tmp_path:
     card = (tmp_path / "run" / "best" / "README.md").read_text(encoding="utf-8")
     assert "By a call of `indexer.train`." in card
     assert {"decoding", "training"} == set(told)
+
+
+def test_measuring_the_ranges_that_int8_needs_tells_of_each_photograph(corpus: Path, tmp_path: Path) -> None:
+    model = replace(MODEL, image_backbone="mobilenet_v2")
+    told: list[Progress] = []
+
+    indexer.train(
+        corpus, tmp_path / "run", model=model, recipe=RECIPE, val_share=0.25, on_progress=told.append
+    )
+
+    measured = [step for step in told if step.stage == "measuring activations"]
+    folders = [path.parent for path in (tmp_path / "run").glob("*/int8.json")]
+    assert {path.name for path in folders} == {"best", "last"}
+    assert [(step.done, step.total) for step in measured] == [
+        (done, 10) for done in range(1, 11)
+    ]  # 5 a folder
+    assert told[-1] == measured[-1]
 
 
 def test_a_call_again_with_another_recipe_is_refused(corpus: Path, tmp_path: Path) -> None:
