@@ -19,6 +19,7 @@ from retrieval.collection.accelerators.planning import TUNED_FOR
 from retrieval.collection.accelerators.tuning import measure, tune
 from retrieval.collection.search import Candidates, best_of, best_scored, search
 from retrieval.collection.stores import SegmentStore
+from retrieval.encoders.freed_memory import return_freed_memory
 from retrieval.types import Kind
 
 _FIT_QUERIES, _TUNE_QUERIES, _HELD_OUT_QUERIES = 400, 400, 200
@@ -91,6 +92,7 @@ def build_accelerator(
 
     if coded is None:
         coded = build_coded_rows(blocks, ids, queries.fit, threads)
+        return_freed_memory()  # of samples: the vectors that are read from here on take as much
     inverted = InvertedFile(coded)
     # The exact best come first: they are searched in the store's threads, of which there is one.
     best = exact_best(store, queries.tune, masked)
