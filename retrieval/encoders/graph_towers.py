@@ -41,7 +41,7 @@ PASS_IMAGES = 16
 LEAST_COSINES: Mapping[ComputedPrecision, float] = {"float32": 0.9999, "bfloat16": 0.99, "int8": 0.99}
 """Least cosine between a graph's row and torch's in float32."""
 _ENOUGH = 0.995  # of bfloat16, for it to be chosen where nobody asks for it
-_FORMAT = 2  # of an entry in the cache; another one where graphs are made otherwise
+_FORMAT = 3  # of an entry in the cache; another one where graphs are made otherwise
 _IN_NUMPY = 3
 """Texts that a process is asked with before OpenVINO is set up for more: after as many it takes less time in all."""
 _AT_ONCE = 4  # the images that are indexed together fill four passes
@@ -329,12 +329,15 @@ def _make(
 
 
 def _convert_images(folder: Path, images: ImageInputs, towers: HubTowers) -> TowerFacts:
+    from retrieval.encoders.traceable_layers import traceable_layers  # late: imports torch
+
     if not isinstance(images, FixedSizeInputs):
         return TowerFacts("its images have no fixed size")
     height, width = images.rule.crop
     inputs: list[Inputs] = [(_noise(number, height, width),) for number in (1, 2, 3)]
     comparisons = [(one, towers.image_rows(*one)) for one in inputs]
-    found = _convert(folder, "image", towers.traceable_image_vectors, comparisons, (-1, height, width, 3))
+    with traceable_layers(towers.model):
+        found = _convert(folder, "image", towers.image_vectors, comparisons, (-1, height, width, 3))
     return found if found.why_not else replace(found, inputs=([1, height, width],))
 
 

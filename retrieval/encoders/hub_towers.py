@@ -122,22 +122,6 @@ class HubTowers:
             for name, value in self._images.inputs(prepared).items()
         }
 
-    def traceable_image_vectors(self, prepared: Tensor) -> Tensor:
-        """Compute what :meth:`image_vectors` computes, without operators that no converter knows.
-
-        ALIGN averages a feature map through a window larger than the map, which gives its mean.
-        """
-        import torch
-
-        pools = [module for module in self._model.modules() if isinstance(module, torch.nn.AvgPool2d)]
-        for pool in pools:
-            pool.forward = _mean_of_map  # type: ignore[method-assign]
-        try:
-            return self.image_vectors(prepared)
-        finally:
-            for pool in pools:
-                del pool.forward
-
     def text_vectors(self, ids: Tensor, is_text: Tensor) -> Tensor:
         """Compute unit rows, (n, d) float32, of token ids on the device."""
         inputs = {"input_ids": ids}
@@ -176,10 +160,6 @@ def attention_mask(is_text: Tensor, dtype: torch_dtype | None = None) -> Tensor:
     dtype = dtype or torch.float32
     mask = torch.zeros_like(is_text, dtype=dtype).masked_fill(~is_text, torch.finfo(dtype).min)
     return mask[:, None, None, :].expand(-1, 1, is_text.shape[1], -1)
-
-
-def _mean_of_map(input: Tensor) -> Tensor:
-    return input.mean((2, 3), keepdim=True)
 
 
 def _unit(features: Tensor) -> Tensor:
