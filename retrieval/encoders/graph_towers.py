@@ -19,7 +19,7 @@ from retrieval.encoders.families.family import Attention, FixedSizeInputs, Image
 from retrieval.encoders.runtimes import derived_cache
 from retrieval.encoders.runtimes.choice import PRECISION_VARIABLE, VARIABLE, Computation, Precision
 from retrieval.encoders.runtimes.numpy_graph import NumpyGraph
-from retrieval.encoders.runtimes.openvino_bytes import GROUPS, weights_in_bytes
+from retrieval.encoders.runtimes.openvino_bytes import GROUPS, linear_maps, weights_in_bytes
 from retrieval.encoders.runtimes.openvino_graph import ComputedPrecision, OpenVinoGraph
 from retrieval.encoders.runtimes.openvino_mlps import mlps_as_convolutions
 from retrieval.errors import ModelError, last_line
@@ -60,6 +60,7 @@ class TowerFacts:
             noise, or token ids and, where it is an input, whether each is text.
         row: torch's vector of them.
         numpy_cosine: the least where numpy computes the graph; 0 where it cannot.
+        linear_maps: how many there are, whose products int8 computes in bytes.
     """
 
     why_not: str = ""
@@ -68,6 +69,12 @@ class TowerFacts:
     inputs: Sequence[list[Any]] = ()
     row: Sequence[float] = ()
     numpy_cosine: float = 0.0
+    linear_maps: int = 0
+
+    @property
+    def why_not_in_int8(self) -> str:
+        """Why it cannot be computed in int8; empty where it can."""
+        return self.why_not or ("" if self.linear_maps else "its image tower has no linear maps")
 
     def precision(self, asked: Precision) -> ComputedPrecision:
         """Choose the precision to compute the graph in; where int8 is asked for, that of all that is not in bytes."""
@@ -281,10 +288,7 @@ class GraphTowers:
         def read() -> Any:
             model = openvino_core().read_model(str(file))
             if precision == "int8":
-                if not weights_in_bytes(model):
-                    raise ModelError(
-                        f"{self._name} has no linear maps that int8 is for; use another precision"
-                    )
+                weights_in_bytes(model)
             elif kind == "image" and precision == "bfloat16":
                 mlps_as_convolutions(model)
             return model
@@ -401,6 +405,7 @@ def _convert(
         converted.bfloat16_cosine,
         tuple(part.tolist() for part in single),
         rows[0].tolist(),
+        linear_maps=len(linear_maps(converted.model)),
     )
 
 

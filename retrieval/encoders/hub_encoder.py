@@ -65,8 +65,9 @@ def load_hub_encoder(
         return _load_torch(checkpoint, family, images, identity.name, device, precision)
 
     graphs = _graphs(identity, family, images, tokens, device, asked, load_torch)
-    if asked.precision == "int8" and (graphs is None or graphs.image.why_not):
-        why = "torch computes it" if graphs is None else graphs.image.why_not
+    if asked.precision == "int8" and (
+        why := "torch computes it" if graphs is None else graphs.image.why_not_in_int8
+    ):
         raise ModelError(
             f"{identity.name} cannot be computed in int8: {why}; use float32, with {PRECISION_VARIABLE}=float32"
         )

@@ -42,25 +42,29 @@ def rounded_weights(op: Any, node: Any, weights: NDArray[np.float32], channel_ax
     return op.fake_quantize(node, *ends, *ends, _WEIGHT_STEPS)
 
 
-def weights_in_bytes(model: Any) -> int:
+def linear_maps(model: Any) -> list[Any]:
+    """Find the products with constant weights, (out, in), in an ``openvino.Model``."""
+    return [node for node in model.get_ordered_ops() if _is_linear_map(node)]
+
+
+def _is_linear_map(node: Any) -> bool:
+    if node.get_type_name() != "MatMul" or not node.get_attributes()["transpose_b"]:
+        return False
+    weights = node.input_value(1).get_node()
+    return weights.get_type_name() == "Constant" and len(weights.shape) == 2
+
+
+def weights_in_bytes(model: Any) -> None:
     """Round the weights of linear maps in an ``openvino.Model`` to 255 steps for each output.
 
     OpenVINO then rounds what they are multiplied with too, as it comes, in the groups that ``GROUPS`` sets (dynamic
-    quantization): no ranges need to be known. Returns how many maps there were.
+    quantization): no ranges need to be known.
     """
     op = import_openvino().opset13
-    rounded = 0
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != "MatMul" or not node.get_attributes()["transpose_b"]:
-            continue
-        constant = node.input_value(1).get_node()
-        if constant.get_type_name() != "Constant" or len(constant.shape) != 2:
-            continue
-        weights = constant.get_data().astype(np.float32, copy=False)
+    for node in linear_maps(model):
+        weights = node.input_value(1).get_node().get_data().astype(np.float32, copy=False)
         scales = np.abs(weights).max(1, keepdims=True) / np.float32(_WEIGHT_STEPS // 2)
         scales[scales == 0] = 1
         steps = op.convert(op.constant(np.rint(weights / scales).astype(np.int8)), np.float32)
         node.input(1).replace_source_output(op.multiply(steps, op.constant(scales)).output(0))
-        rounded += 1
     model.validate_nodes_and_infer_types()
-    return rounded
