@@ -87,7 +87,7 @@ def serve_in_workers(
         memory = default_budget() // count if task.memory is None else task.memory
         ready, told = multiprocessing.get_context("spawn").Pipe(duplex=False)
         workers = _Workers(replace(task, settings=settings, memory=memory), listener, told)
-        before = signal.signal(signal.SIGTERM, _interrupt)
+        before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         os.environ[FOLDER] = str(shared / METRICS)  # which processes that start inherit
         try:
             workers.start(count)
@@ -97,7 +97,8 @@ def serve_in_workers(
             while True:
                 workers.replace_ended(wait_s=1.0)
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
             workers.end()
             del os.environ[FOLDER]
 

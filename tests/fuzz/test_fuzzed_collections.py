@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+# In a process of its own, because it forks: threads that tests before it have computed in are in no fork.
+ON_A_SOUND_ONE = """
+import shutil, sys
+from pathlib import Path
 from tests.fuzz import harness
 from tests.fuzz.collections import make_template, readers, writers
+
+harness.preload()
+work = Path(sys.argv[1])
+template, copy, calls = make_template(work), work / "copy" / "collection", 0
+for make in (readers, writers):
+    for number, _ in enumerate(make(copy, work)):
+        shutil.rmtree(copy.parent, ignore_errors=True)
+        shutil.copytree(template, copy)
+        call = make(copy, work)[number]
+        done = harness.run(*call, cwd=work)
+        calls += 1
+        if done.code != 0:
+            print(call, done.output)
+print(calls)
+"""
 
 
 @pytest.mark.slow
@@ -31,15 +49,14 @@ def test_mutated_collections_bring_about_nothing_but_sentences() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the harness forks and reads /proc")
 def test_every_command_that_mutated_collections_are_given_succeeds_on_a_sound_one(tmp_path: Path) -> None:
-    template, copy = make_template(tmp_path), tmp_path / "copy" / "collection"
-    faults = {}
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_SOUND_ONE, tmp_path],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
-    for make in (readers, writers):
-        for number, _ in enumerate(make(copy, tmp_path)):
-            shutil.rmtree(copy.parent, ignore_errors=True)
-            shutil.copytree(template, copy)
-            done = harness.run(*make(copy, tmp_path)[number], cwd=tmp_path)
-            if done.code != 0:
-                faults[str(make(copy, tmp_path)[number])] = done.output
-
-    assert faults == {}
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:-1] == []
+    assert int(done.stdout.splitlines()[-1]) > 20

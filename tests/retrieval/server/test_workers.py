@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,9 +24,11 @@ PROC = Path("/proc")
 
 
 @contextmanager
-def command(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command ``vlsearch serve`` as its user runs it, and the address that it prints."""
-    started = [sys.executable, "-m", "retrieval.cli", "serve", *map(str, arguments)]
+def command(
+    *arguments: str | Path, before: Sequence[str] = ()
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command ``vlsearch serve`` as its user runs it, after other words, and the address that it prints."""
+    started = [*before, sys.executable, "-m", "retrieval.cli", "serve", *map(str, arguments)]
     with subprocess.Popen(
         [*started, "--no-browser", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -48,6 +50,22 @@ def children_of(parent: int) -> list[int]:
                 if int(fields[1]) == parent and b"spawn_main" in (entry / "cmdline").read_bytes():
                     found.append(int(entry.name))
     return sorted(found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child")
+def test_an_interrupt_ends_processes_whose_starter_ignores_interrupts(tmp_path: Path, model: Path) -> None:
+    photos = fill_photos(tmp_path / "p")
+    assert (
+        vlsearch("index", photos, "--model", model, "--collection", tmp_path / "c", "--quiet").exit_code == 0
+    )
+    in_background = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")  # as of a shell's script, with &
+
+    with command(tmp_path / "c", "--workers", "2", before=in_background) as (process, address):
+        found = httpx.get(f"{address}v1/search", params={"text": "a dog"}, timeout=WAIT_S, trust_env=False)
+        assert found.status_code == 200, found.text
+
+    assert process.returncode == 0  # the helper has sent SIGINT, and waited
 
 
 @pytest.mark.slow
