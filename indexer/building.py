@@ -29,9 +29,9 @@ from retrieval.collection.known_corpora import was_read
 from retrieval.corpora import Corpus, CorpusOptions, Shard, open_corpus
 from retrieval.corpora.spec import spec_of
 from retrieval.decoding.pool import DecodePool
-from retrieval.encoders.freed_memory import return_freed_memory
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import UsageError, VlsearchError
+from retrieval.freed_memory import return_freed_memory
 from retrieval.places import CollectionPlace
 from retrieval.postgres_address import require_folder
 from retrieval.types import OnProgress, Progress

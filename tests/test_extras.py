@@ -28,9 +28,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DECLARED: dict[str, list[str]] = PROJECT["optional-dependencies"]
 IMPORTED_AS = {"pillow-jxl-plugin": "pillow_jxl"}
-TORCH = ("indexer/training/", *(f"retrieval/encoders/two_tower/{name}.py" for name in (
-    "backbones", "fused", "model", "text_towers"
-)))  # fmt: skip
+TORCH = (
+    "indexer/training/",
+    "retrieval/encoders/traceable_layers.py",
+    *(f"retrieval/encoders/two_tower/{name}.py" for name in ("backbones", "fused", "model", "text_towers")),
+)
 """Where torch is imported at a module's top; these are imported behind ``require("models", ...)``."""
 
 IMPORTED_AT_ONCE = (

@@ -36,7 +36,7 @@ if hasattr(os, "sched_setaffinity"):
 import numpy as np
 from PIL import Image
 from retrieval import load_encoder
-from retrieval.encoders.freed_memory import retain_freed_memory
+from retrieval.freed_memory import retain_freed_memory
 retain_freed_memory()
 encoder = load_encoder("mini", runtime=sys.argv[1])
 picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8))

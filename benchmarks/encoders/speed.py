@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.provenance import markdown_table, provenance, write_table
-from retrieval.encoders.freed_memory import retain_freed_memory
 from retrieval.encoders.registry import BUNDLED
 from retrieval.encoders.two_tower import TwoTowerConfig
 from retrieval.encoders.two_tower.backbones import ImageBackbone, build_backbone, fold_norms
 from retrieval.encoders.two_tower.folder import CONFIG
 from retrieval.encoders.two_tower.fused import make_fast
+from retrieval.freed_memory import retain_freed_memory
 
 TABLE = Path(__file__).with_suffix(".md")
 HEAD = ("variant", "kept_from", "images a CPU second", "lowest", "highest", "ratio")

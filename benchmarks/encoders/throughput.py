@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 
 from benchmarks.provenance import markdown_table, provenance, write_table
 from retrieval.encoders.base import Encoder
-from retrieval.encoders.freed_memory import retain_freed_memory
 from retrieval.encoders.hub_encoder import load_hub_encoder
 from retrieval.encoders.registry import load_encoder
 from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.tower_encoder import TowerEncoder
+from retrieval.freed_memory import retain_freed_memory
 from tests.retrieval.encoders.tiny_checkpoints import CLIP_PICTURES, byte_level
 
 TABLE = Path(__file__).with_suffix(".md")

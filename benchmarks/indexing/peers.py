@@ -104,7 +104,7 @@ TOWER = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from retrieval.encoders.freed_memory import retain_freed_memory
+from retrieval.freed_memory import retain_freed_memory
 from retrieval.encoders.registry import load_encoder
 retain_freed_memory()
 encoder = load_encoder(Path(sys.argv[1]), precision=sys.argv[2])

@@ -29,10 +29,10 @@ from nouns import noun_figures
 from indexer.training.validation import hit_rates
 from recipes.mini.from_imagenet.data import Sample, read_coco, read_tars
 from retrieval.decoding.preparations import Squeeze
-from retrieval.encoders.freed_memory import retain_freed_memory
 from retrieval.encoders.runtimes.choice import Computation
 from retrieval.encoders.tower_encoder import TowerEncoder
 from retrieval.encoders.two_tower import load_two_tower_encoder
+from retrieval.freed_memory import retain_freed_memory
 from retrieval.images import decode
 from retrieval.types import Limits
 

@@ -19,7 +19,7 @@ from retrieval.collection.accelerators.planning import TUNED_FOR
 from retrieval.collection.accelerators.tuning import measure, tune
 from retrieval.collection.search import Candidates, best_of, best_scored, search
 from retrieval.collection.stores import SegmentStore
-from retrieval.encoders.freed_memory import return_freed_memory
+from retrieval.freed_memory import return_freed_memory
 from retrieval.types import Kind
 
 _FIT_QUERIES, _TUNE_QUERIES, _HELD_OUT_QUERIES = 400, 400, 200

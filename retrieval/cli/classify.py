@@ -65,7 +65,7 @@ def classify_command(
         vlsearch classify pets.tar --template "a photo of a {}." --template "the {}."
     """
     import retrieval  # numpy: not for --help
-    from retrieval.encoders.freed_memory import retain_freed_memory
+    from retrieval.freed_memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
     with progress_display(quiet) as show:

@@ -151,8 +151,8 @@ def eval_command(
         vlsearch eval questions.json --task ask --annotations annotations.json --predictions results.json
     """
     import retrieval  # numpy, sqlalchemy: not for --help
-    from retrieval.encoders.freed_memory import retain_freed_memory
     from retrieval.evaluation.report import check_report_packages
+    from retrieval.freed_memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
     if output.report is not None:

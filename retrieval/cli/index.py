@@ -93,7 +93,7 @@ def index(
         require("ocr", "index --ocr")
     if choice.send_to is not None:
         _check_place(choice.send_to, choice.shard, corpus)
-    from retrieval.encoders.freed_memory import retain_freed_memory
+    from retrieval.freed_memory import retain_freed_memory
 
     retain_freed_memory()  # else every batch of the image tower maps its memory anew
     settings: dict[str, Any] = {

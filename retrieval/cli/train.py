@@ -56,7 +56,7 @@ def train(
         vlsearch query "a dog in the snow" --model run/best
     """
     import indexer  # torch: not for --help
-    from retrieval.encoders.freed_memory import retain_freed_memory
+    from retrieval.freed_memory import retain_freed_memory
 
     retain_freed_memory()
     settings["command"] = shlex.join(["vlsearch", *sys.argv[1:]])

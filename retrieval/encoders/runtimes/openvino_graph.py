@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.freed_memory import return_freed_memory
+from retrieval.freed_memory import return_freed_memory
 from retrieval.openvino_runtime import openvino_core
 from retrieval.processor import usable_cores
 

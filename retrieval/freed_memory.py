@@ -1,4 +1,4 @@
-"""Keep freed memory in the process, on glibc, so that convolutions do not map memory anew for every activation."""
+"""What glibc does with freed memory: keep it, so that activations are not mapped anew, or give it to the system."""
 
 from __future__ import annotations
 
