@@ -45,7 +45,7 @@ def provenance(
 
 def introduction(docstring: str | None) -> str:
     """Give what a benchmark's docstring says of the measurement: its third paragraph, up to what is rewritten."""
-    return re.split(r"\s+Rewrites ", (docstring or "").split("\n\n")[2])[0].strip()
+    return re.split(r"\s+Rewrites\s", (docstring or "").split("\n\n")[2])[0].strip()
 
 
 def write_table(path: Path, lines: Iterable[str]) -> None:
