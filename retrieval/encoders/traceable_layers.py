@@ -62,9 +62,8 @@ def _product_of_patches(convolution: Any) -> Callable[[Tensor], Tensor]:
     Pixels stay in the order of their rows, colours last, as they come from decoding: so they are copied once.
     """
     tall, wide = convolution.kernel_size
-    weight = (
-        convolution.weight.detach().permute(0, 2, 3, 1).flatten(1)
-    )  # once, and not at every start of a graph
+    # Here, before a trace begins: in it, a graph would turn the weights at each of its starts.
+    weight = convolution.weight.detach().permute(0, 2, 3, 1).flatten(1)
 
     def embed(images: Tensor) -> Tensor:
         rows, columns = (
